@@ -1,4 +1,4 @@
-//! What can be typed: clap types, their readers, and what flags say to the settings. Runs nothing.
+//! The command line: clap types, value parsers, and flags as settings. Runs nothing.
 
 mod attach;
 mod bare_word;
@@ -300,7 +300,7 @@ pub enum LogLevel {
 }
 
 impl Cli {
-    /// Reads the command line, the program's name first. The error prints itself and knows its exit code.
+    /// Parses the command line; the program's name comes first. The error prints itself and has its exit code.
     pub fn parse_args<T: Into<std::ffi::OsString> + Clone>(
         args: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
@@ -317,7 +317,7 @@ impl Cli {
         }
     }
 
-    /// Returns what flags say to the settings.
+    /// Returns the settings given by flags.
     pub fn overrides(&self) -> Overrides {
         let ApprovalArgs { approval_mode, yolo } = match &self.command {
             Some(CliCommand::Attach(attach)) => attach.approvals,
@@ -338,7 +338,7 @@ impl Cli {
         }
     }
 
-    /// Returns the variables that flags say hold tokens.
+    /// Returns the variables that flags name as holding tokens.
     pub fn key_variables(&self) -> Vec<String> {
         let named = match &self.command {
             Some(CliCommand::Attach(attach)) => [attach.token_env.clone(), None],
@@ -348,7 +348,7 @@ impl Cli {
         named.into_iter().flatten().collect()
     }
 
-    /// Clap would take a conversation's flags in front of a command and forget them.
+    /// Clap would accept a chat's flags before a subcommand and ignore them.
     fn misplaced_flag(&self) -> Option<&'static str> {
         self.command.as_ref()?;
         let chat = &self.chat;
@@ -385,7 +385,7 @@ impl PrintArgs {
         self.print.is_some() || self.output_format.is_some() || self.json
     }
 
-    /// Returns what `--print` was given.
+    /// Returns the value of `--print`.
     pub fn prompt(&self) -> Option<&str> {
         self.print.as_ref().and_then(Option::as_deref)
     }
@@ -402,7 +402,7 @@ impl ReplayArgs {
 }
 
 impl CommonArgs {
-    /// Returns the level asked for.
+    /// Returns the requested log level.
     pub fn log_level(&self) -> Option<LogLevel> {
         if self.debug { Some(LogLevel::Debug) } else { self.log_level }
     }

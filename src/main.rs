@@ -1,4 +1,4 @@
-//! Reads the command line, chooses a mode, returns the exit code. Everything else is in the library.
+//! Parses the command line, chooses a mode, returns the exit code. Everything else is in the library.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use jarvis_tui::runtime::{
 use jarvis_tui::serve;
 use jarvis_tui::text::one_line;
 
-/// Exit codes, see the README.
+/// Exit codes; see the README.
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_CONFIG: u8 = 3;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(run_cli(cli));
-    // A thread that still waits for standard input must not hold up the exit.
+    // A thread that still waits for standard input must not delay the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
@@ -68,7 +68,7 @@ async fn run_cli(cli: Cli) -> u8 {
             return EXIT_CONFIG;
         }
     };
-    // Before anything is started that could read them. The command line may name more.
+    // Done before starting any program that could read them. The command line may name more variables.
     let mut keys = loaded.config.key_variables(&env);
     keys.extend(cli.key_variables());
     config::environment::take_variables(&keys);
@@ -99,7 +99,7 @@ async fn run_cli(cli: Cli) -> u8 {
             let starts = commands::doctor(&house, &files).await;
             starts.map(|starts| if starts { 0 } else { EXIT_FAILED }).map_err(Into::into)
         }
-        // Settings were dealt with before they were read.
+        // Handled before the settings were read.
         Some(CliCommand::Config(_)) => Ok(0),
     };
     match done {
@@ -108,7 +108,7 @@ async fn run_cli(cli: Cli) -> u8 {
     }
 }
 
-/// Says what went wrong and returns the exit code of it.
+/// Reports an error and returns its exit code.
 fn report_error(error: &anyhow::Error) -> u8 {
     if let Some(unwritten) = error.downcast_ref::<OutputError>() {
         return unwritten.report();
@@ -162,13 +162,13 @@ fn run_config(command: ConfigCommand, load: &ConfigSources<'_>) -> anyhow::Resul
     Ok(0)
 }
 
-/// Mistakes in keys are found by the keymap, all others by the settings.
+/// The keymap finds errors in keys, the settings all others.
 fn check_config(load: &ConfigSources<'_>) -> anyhow::Result<u8> {
     let checked = config::load::check(load);
     if let Err(error) = &checked {
         print_error(&error.to_string());
     }
-    // With mistakes elsewhere the keys can still be read.
+    // The keys can be checked even if there are errors elsewhere.
     let loaded = checked.as_ref().map_or_else(|_| config::load(load).ok(), |loaded| Some(loaded.clone()));
     let about_keys = loaded.map(|loaded| Keymap::new(&loaded.config.keys).1).unwrap_or_default();
     for warning in &about_keys {
@@ -216,7 +216,7 @@ async fn run_chat(chat: cli::ChatArgs, loaded: LoadedConfig, paths: Paths, folde
         return Ok(final_exit_code(&unsaved, code?));
     }
     let mut house = Runtime::new(loaded, paths, folder, Frontend::Tui, chat.system.clone());
-    // A screen for a model that nobody knows would only say so to every prompt.
+    // With an unknown model, a screen could only repeat this error for every prompt.
     if let Err(fault) = house.engine_resolver().check_requested().await {
         print_error(&fault.message);
         return Ok(EXIT_CONFIG);
@@ -273,7 +273,7 @@ async fn run_attach(
         }
         let run = RunOptions {
             format: format_of(attach.printing.format()),
-            // Who asks something gets the answer; who watches gets all.
+            // With a prompt, only its answer is printed; otherwise everything.
             after: if prompt.is_some() { past } else { Seq(attach.from_seq.unwrap_or(0)) },
             opened_event: opened.filter(|_| prompt.is_some()),
             prompt,
@@ -287,7 +287,7 @@ async fn run_attach(
         house.close().await;
         return Ok(final_exit_code(&unsaved, code?));
     }
-    // A draft waits for whoever attaches to the same place again.
+    // The draft is kept for the next client of the same target.
     let claim = live.capabilities.prompt.then(|| house.claim_draft(&attach.target));
     run_screen(
         house,
@@ -304,8 +304,8 @@ async fn run_attach(
     .await
 }
 
-/// Serves on the one thread of the program: a token of the agent reaches a client sooner so than over two, and what
-/// takes long (tools, listings) has threads of its own.
+/// Serves on the program's only thread: tokens of the agent reach clients sooner than across two, and slow work (tools,
+/// listings) has threads of its own.
 async fn run_serve(args: &cli::ServeArgs, loaded: LoadedConfig, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
     let mut house = Runtime::new(loaded, paths, folder, Frontend::Server, args.system.clone());
     let unsaved = SaveErrors::default();
@@ -330,7 +330,7 @@ async fn run_serve(args: &cli::ServeArgs, loaded: LoadedConfig, paths: Paths, fo
     }
     tokio::select! {
         () = running => Ok(unsaved.exit_code(0)),
-        // Twice means now.
+        // A second interrupt stops at once.
         () = interrupts.next() => Ok(EXIT_FAILED),
     }
 }
@@ -365,25 +365,25 @@ async fn run_replay(
         paused: false,
     };
     let live = house.open_replay(&replay_args.file, options)?;
-    // Played, it comes at the end.
+    // During playback, this is reported at the end.
     let remarks = house.find_log_damage(&replay_args.file).into_iter().map(|(_, text)| text).collect();
     run_screen(house, live, ScreenOptions { remarks, ..ScreenOptions::default() }).await
 }
 
-/// How a session is shown.
+/// Options of the screen.
 #[derive(Default)]
 struct ScreenOptions {
-    /// Under this name its draft is kept.
+    /// The name under which its draft is saved.
     draft_claim: Option<NameClaim>,
     prompt: Option<String>,
-    /// A new session may be begun from here.
+    /// Whether a new session can be started from here.
     can_start_session: bool,
     models: Option<RemoteModels>,
     remarks: Vec<String>,
     save_errors: SaveErrors,
 }
 
-/// Shows a session until the person leaves, then lets everything end in order.
+/// Shows a session until the person leaves, then shuts down in order.
 async fn run_screen(mut house: Runtime, live: SessionHandle, showing: ScreenOptions) -> anyhow::Result<u8> {
     let ScreenOptions {
         draft_claim: claim,
@@ -428,7 +428,7 @@ async fn run_screen(mut house: Runtime, live: SessionHandle, showing: ScreenOpti
     let code = app::run(shell).await;
     house.close().await;
     let code = code.context("the terminal")?;
-    // A mirror's log is its own affair.
+    // A mirror reports on its log itself.
     let unsaved = unsaved.describe().or_else(|| {
         let why = weather.borrow().save_error.clone()?;
         Some(format!("this session is not saved: {why}"))
@@ -439,7 +439,7 @@ async fn run_screen(mut house: Runtime, live: SessionHandle, showing: ScreenOpti
     Ok(exit_code_for(code, unsaved.is_some()))
 }
 
-/// Says what became of a log when its session was closed, unless that was said, and returns the exit code.
+/// Reports save errors from closing the session, unless reported before, and returns the exit code.
 fn final_exit_code(unsaved: &SaveErrors, code: u8) -> u8 {
     let ended = unsaved.exit_code(code);
     if ended != code
@@ -458,7 +458,7 @@ async fn print_frame(frame: &cli::FrameArgs, house: &Runtime) -> anyhow::Result<
     };
     let size = (frame.size.width, frame.size.height);
     let path = house.session_path(&frame.file.to_string_lossy())?;
-    // The screen shows it at the end only.
+    // The screen shows it only at the end.
     for (_, text) in house.find_log_damage(&path) {
         print_error(&text);
     }
@@ -493,7 +493,7 @@ async fn run_sessions(command: SessionsCommand, house: Runtime) -> anyhow::Resul
         SessionsCommand::Rm { ids } => {
             let mut code = 0;
             for id in ids {
-                // One that can't be removed is no reason to keep the others.
+                // If one can't be removed, the others still are.
                 match house.remove_session(&id) {
                     Ok(removed) => output::print(&format!("removed {removed}\n"))?,
                     Err(error) => code = report_error(&error),
@@ -513,7 +513,7 @@ fn format_of(format: OutputFormat) -> Format {
     }
 }
 
-/// The log file is for developers; it is made when the first line is written.
+/// Opens the log file for developers; it is created with the first line.
 fn init_logging(paths: &Paths, level: Option<cli::LogLevel>) {
     use tracing_subscriber::EnvFilter;
     let own = std::env::var("JARVIS_TUI_LOG").or_else(|_| std::env::var("RUST_LOG")).ok();

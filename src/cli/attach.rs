@@ -1,4 +1,4 @@
-//! What `attach` takes.
+//! Arguments of `attach`.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! One bare word where a command could stand: a prompt as far as the grammar goes, and most likely a mistake. It is not
-//! sent to a model that may cost money, and its help is not that of the program.
+//! Rejects a single bare word that was probably meant as a subcommand. To the grammar it is a prompt, but it must not
+//! be sent to a model that may cost money.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use super::Cli;
 use crate::config::suggestion::suggest;
 
-/// Commands of other programs. Words that somebody may well begin a conversation with are not among them.
+/// Subcommands of other programs. Words that may well begin a conversation are not included.
 const COMMANDS_ELSEWHERE: [&str; 24] = [
     "auth",
     "completion",
@@ -37,7 +37,8 @@ const COMMANDS_ELSEWHERE: [&str; 24] = [
     "whoami",
 ];
 
-/// Refuses a word that was meant as a command. Behind `--`, or with a flag that only conversations have, it is a prompt.
+/// Rejects a word that was probably meant as a subcommand. After `--`, or with a flag that only chats have, it is a
+/// prompt.
 pub(super) fn check_bare_word(args: &[OsString], read: &Result<Cli, clap::Error>) -> Result<(), clap::Error> {
     let Some(word) = args.get(1).and_then(|word| word.to_str()).filter(|word| is_word(word)) else { return Ok(()) };
     let command = Cli::command();

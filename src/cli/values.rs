@@ -1,4 +1,4 @@
-//! Values as they are typed: spans, moments, sizes, and names out of a list.
+//! Parsers for argument values: durations, positions, sizes, and names from a list.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads `90s`, or `1:30` and `1:02:03` as players write it.
+/// Parses `90s`, or `1:30` and `1:02:03` as players show it.
 pub(super) fn parse_position(text: &str) -> Result<Duration, String> {
     if !text.contains(':') {
         return parse_duration_arg(text).map_err(|_| "expected a time such as 90s or 1:30".into());

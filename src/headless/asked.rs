@@ -1,17 +1,17 @@
-//! PURE. The prompt of this run: whether its turn has come, and how it is ended.
+//! PURE. The prompt of this run: whether its turn has started, and how to stop it.
 //!
-//! In a session that others ask things too, a turn may be theirs. Ours is the one that brings our prompt back; before
-//! that nothing is cancelled, and a prompt that still waits is taken back. Invariant: what is not ours runs on.
+//! In a session with other clients a turn may be theirs. Ours is the one that begins with our prompt; before that
+//! nothing is cancelled, and a queued prompt is removed from the queue. Invariant: turns of other clients continue.
 
 use crate::event::{AgentEvent, Command, QueuedPrompt};
 
-/// What ends a run that is to stop.
+/// The next step of a run that is being stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stop {
     Send(Command),
-    /// Nothing here is ours to end any more.
+    /// Nothing here is ours to stop any more.
     Leave,
-    /// Something is to come yet.
+    /// More events are needed to decide.
     Wait,
 }
 
@@ -24,26 +24,26 @@ enum Stage {
 
 pub(super) struct Asked {
     stage: Stage,
-    /// The prompt by which our turn is known; none where every turn is ours.
+    /// The prompt that identifies our turn; `None` if every turn is ours.
     text: Option<String>,
-    /// Prompts that waited there before ours was sent.
+    /// Prompts that were queued before ours was sent.
     others: Vec<u64>,
     taken_back: Option<u64>,
     cancelled: bool,
 }
 
 impl Asked {
-    /// Nothing is asked: all that comes counts, and no turn ends the run.
+    /// Without a prompt: every event counts, and no turn ends the run.
     pub(super) fn nothing() -> Self {
         Self { stage: Stage::Runs, ..Self::alone() }
     }
 
-    /// Nobody else asks anything. A resumed session may first close what its last run left open; that is not our turn.
+    /// Without other clients. A resumed session may first close what its last run left open; that is not our turn.
     pub(super) fn alone() -> Self {
         Self { stage: Stage::Waits, text: None, others: Vec::new(), taken_back: None, cancelled: false }
     }
 
-    /// Others may ask as well; `queue` is what waits before ours is sent.
+    /// With other clients; `queue` holds the prompts queued before ours is sent.
     pub(super) fn among_others(text: &str, queue: &[QueuedPrompt]) -> Self {
         let others = queue.iter().map(|queued| queued.id).collect();
         Self { text: Some(text.to_owned()), others, ..Self::alone() }
@@ -57,12 +57,12 @@ impl Asked {
         self.stage == Stage::Over
     }
 
-    /// Whether what comes now may be part of somebody else's turn.
+    /// Returns whether the next events may belong to another client's turn.
     pub(super) fn is_behind_others(&self) -> bool {
         self.text.is_some() && !self.began()
     }
 
-    /// Whether our prompt was asked for back.
+    /// Returns whether our prompt was removed from the queue.
     pub(super) fn is_taken_back(&self) -> bool {
         self.taken_back.is_some()
     }
@@ -76,14 +76,14 @@ impl Asked {
         };
     }
 
-    /// Returns the next step to the end, given what waits there now. What was sent once is not sent again.
+    /// Returns the next step of stopping, given the current queue. Nothing is sent twice.
     pub(super) fn stop(&mut self, queue: &[QueuedPrompt]) -> Stop {
         if let Some(id) = self.taken_back {
             return if queue.iter().any(|queued| queued.id == id) { Stop::Wait } else { Stop::Leave };
         }
         let is_ours =
             |queued: &&QueuedPrompt| Some(&queued.text) == self.text.as_ref() && !self.others.contains(&queued.id);
-        // Looked for first: somebody else may have asked the very same.
+        // Checked first: another client may have sent the same prompt.
         if let Some(ours) = queue.iter().find(is_ours) {
             self.taken_back = Some(ours.id);
             return Stop::Send(Command::DequeuePrompt { id: ours.id });
@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn the_same_words_of_somebody_else_are_not_ours() {
-        // Asked before ours was sent.
+        // Sent before ours.
         let mut asked = Asked::among_others("go on", &queue(&[(4, "go on")]));
         assert_eq!(asked.stop(&queue(&[(4, "go on")])), Stop::Wait);
-        // Their turn looks like ours, but ours still waits.
+        // Their turn looks like ours, but ours is still queued.
         turn(&mut asked, "go on");
         assert_eq!(asked.stop(&queue(&[(5, "go on")])), Stop::Send(Command::DequeuePrompt { id: 5 }));
         assert_eq!(asked.stop(&[]), Stop::Leave);

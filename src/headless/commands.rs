@@ -1,4 +1,4 @@
-//! The commands that print and leave: sessions, models, doctor, settings.
+//! Commands that print and exit: sessions, models, doctor, settings.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -171,7 +171,7 @@ pub async fn doctor(house: &Runtime, files: &ConfigFiles) -> Result<bool, Output
     Ok(starts)
 }
 
-/// Says who can read the keys, with what is not prevented.
+/// Describes who can read the keys, and which protections are missing.
 fn key_exposure(names: &[String], is_closed: bool) -> Vec<(&'static str, String)> {
     let from = if names.is_empty() { "none in the environment".to_owned() } else { one_line(&names.join(", "), 200) };
     let kept = if is_closed {

@@ -1,6 +1,6 @@
-//! A session without a screen: prints it as text, as one JSON object, or as the log's own lines.
+//! A session without a screen: prints it as text, as one JSON object, or as the lines of the log.
 //!
-//! Results go to stdout, progress to stderr; nothing asks, nothing is coloured.
+//! Results go to stdout, progress to stderr; no prompts, no colors.
 
 pub mod commands;
 pub mod output;
@@ -35,38 +35,38 @@ use pending_lines::PendingLines;
 pub use session_printer::print_session;
 pub use summary::{RunSummary, exit_code};
 
-/// Exit code when all went well but for the log: it can't be written, or was removed under the program.
+/// Exit code if everything went well except saving: the log can't be written, or was removed while in use.
 pub const EXIT_NOT_SAVED: u8 = 8;
 
-/// How long a prompt that is taken back may take to leave the queue of a session elsewhere.
+/// How long a dequeued prompt may take to leave the queue of a remote session.
 const TAKEN_BACK: Duration = Duration::from_secs(3);
 
-/// What goes to stdout.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The assistant's text as it comes.
     Text,
     /// One object at the end.
     Json,
-    /// One envelope a line, byte for byte as in the log.
+    /// One envelope per line, byte for byte as in the log.
     StreamJson,
 }
 
-/// What one run does.
+/// Options of a run.
 pub struct RunOptions {
     pub format: Format,
-    /// Sent first; none just watches (a replay).
+    /// Sent first; `None` only watches (a replay).
     pub prompt: Option<String>,
-    /// Facts after this number are printed: those of this run.
+    /// Only later events are printed: those of this run.
     pub after: Seq,
     pub source: &'static str,
-    /// Others may ask things in the same session.
+    /// Whether other clients may send prompts in the same session.
     pub shared: bool,
-    /// What opened a session that this run only joins.
+    /// The opening event of a session that this run only joins.
     pub opened_event: Option<Envelope>,
-    /// Say on stderr what a remote was taken for, and why.
+    /// Print to stderr how a remote was identified, and why.
     pub explain: bool,
-    /// The run is given up when it takes longer.
+    /// Time limit of the run.
     pub timeout: Option<Duration>,
 }
 
@@ -74,7 +74,7 @@ pub struct RunOptions {
 ///
 /// # Errors
 ///
-/// Fails where what came can't be written.
+/// Fails if the output can't be written.
 pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError> {
     let mut printer = Printer::new(run.format, run.explain);
     let mut tally = RunSummary::new(live.session.as_str(), run.source);
@@ -102,7 +102,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
     let mut leave_at = None;
     let mut there_open = true;
     let mut interrupts = Interrupts::new();
-    // Of the turn that began last, as long as it may be somebody else's.
+    // The start of the latest turn, while it may be another client's.
     let mut started: Option<Arc<LoggedEvent>> = None;
     let mut saved = SaveMonitor::new(&live);
     let mut held = PendingLines::default();
@@ -126,7 +126,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
                 asked_to_stop = true;
                 printer.print_notice("✗ interrupted");
                 if watching && (live.capabilities.prompt || !live.capabilities.cancel) {
-                    // What runs there is somebody else's and goes on.
+                    // The running turn is another client's and continues.
                     tally.set_cancelled();
                     break;
                 }
@@ -194,7 +194,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
             if let Some(remark) = tally.remark().filter(|_| began) {
                 printer.print_notice(&format!("! {remark}"));
             }
-            // What others ask next is none of this run's.
+            // Later prompts of other clients are not part of this run.
             if run.shared && !watching && asked.is_over() {
                 break;
             }
@@ -224,7 +224,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
     Ok(saved.exit_code(tally.exit_code()))
 }
 
-/// Returns why a session elsewhere is no longer followed, unless how its last turn ended says that.
+/// Returns why a remote session is no longer followed, unless the outcome of its last turn explains that.
 fn connection_fault(live: &SessionHandle, tally: &RunSummary) -> Option<Fault> {
     match (&live.status.borrow().link, tally.outcome()) {
         (_, Some(TurnOutcome::Failed(_) | TurnOutcome::Interrupted)) => None,
@@ -233,15 +233,15 @@ fn connection_fault(live: &SessionHandle, tally: &RunSummary) -> Option<Fault> {
     }
 }
 
-/// Whether the log has what was printed.
+/// Watches whether the log is complete.
 struct SaveMonitor {
     status: watch::Receiver<SessionStatus>,
     is_open: bool,
-    /// What was said last.
+    /// The last reported error.
     last_reported: Option<String>,
-    /// The log was removed under this program.
+    /// Whether the log was removed while in use.
     is_removed: bool,
-    /// What was said of that last, where no fact says it.
+    /// The last reported rewrite, if no event reports it.
     rewritten: Option<String>,
 }
 
@@ -254,8 +254,8 @@ impl SaveMonitor {
         self.status.borrow().save_error.as_ref().map(|why| format!("this session is not saved: {why}"))
     }
 
-    /// Waits until the log can't be written for another reason than before, has everything again, or was written anew;
-    /// returns that as a line. Cancel-safe.
+    /// Waits until the log can't be written for a new reason, is complete again, or was rewritten; returns that as a
+    /// line. Cancel-safe.
     async fn next_error(&mut self) -> String {
         loop {
             let rewritten = self.status.borrow().rewritten.clone();
@@ -280,25 +280,25 @@ impl SaveMonitor {
     }
 
     fn observe(&mut self, envelope: &Envelope, source: &str) {
-        // In a replay it was another run's log.
+        // In a replay this happened to the log of another run.
         self.is_removed |= source != "replay"
             && matches!(&envelope.event, AgentEvent::Notice { code, .. } if code == session::LOG_REWRITTEN_CODE);
     }
 
-    /// Returns why the log isn't whole now, and whether that is news.
+    /// Returns why the log is incomplete, and whether that was not reported yet.
     fn final_error(&self) -> Option<(String, bool)> {
         let now = self.current_error()?;
         let is_news = self.last_reported.as_ref() != Some(&now);
         Some((now, is_news))
     }
 
-    /// An answer that is well but not saved is no plain success.
+    /// A complete answer that isn't saved is not a plain success.
     fn exit_code(&self, code: u8) -> u8 {
         save_errors::exit_code_for(code, self.is_removed || self.current_error().is_some())
     }
 }
 
-/// Waits until a wish was lost on its way to another program's session.
+/// Waits until a command to the session of another program is lost.
 async fn wait_for_undelivered(weather: &mut watch::Receiver<SessionStatus>) -> String {
     let why = match weather.wait_for(|weather| weather.undelivered.is_some()).await {
         Ok(weather) => weather.undelivered.as_ref().map(|undelivered| undelivered.reason.clone()),
@@ -359,17 +359,17 @@ impl Interrupts {
 
 struct Printer {
     format: Format,
-    /// Text printed so far, to put one blank line between messages and a newline at the end.
+    /// Whether text was printed, for a blank line between messages and a newline at the end.
     has_printed: bool,
     message_has_text: bool,
-    /// The open message was printed in part.
+    /// Part of the open message was printed.
     message_printed_partly: bool,
-    /// What the text was that was printed last; none where a call came after it.
+    /// The kind of the text printed last; `None` after a call.
     last_kind: Option<TextKind>,
-    /// The last line on stdout has no end yet.
+    /// The last line on stdout has no newline yet.
     is_line_open: bool,
     to_terminal: bool,
-    /// What stdout and stderr show are lines of one screen.
+    /// Whether stdout and stderr are the same terminal.
     shares_screen: bool,
     explain: bool,
     call_names: HashMap<CallId, String>,
@@ -391,7 +391,7 @@ impl Printer {
         }
     }
 
-    /// Prints the lines that the log has.
+    /// Prints the lines that are in the log.
     fn print_saved_lines(&mut self, held: &mut PendingLines, saved: Option<Seq>) -> Result<(), OutputError> {
         while let Some(fact) = held.pop_saved(saved) {
             if self.to_terminal {
@@ -425,7 +425,7 @@ impl Printer {
             return Ok(());
         }
         match &envelope.event {
-            // Of somebody else's turn.
+            // Part of another client's turn.
             _ if !began => {}
             AgentEvent::MessageStarted { role: Role::Assistant, .. } => {
                 (self.message_has_text, self.message_printed_partly) = (true, false);
@@ -466,7 +466,7 @@ impl Printer {
             }
             AgentEvent::Notice { level: NoticeLevel::Info, code, .. }
                 if !self.explain && matches!(code.as_str(), "found" | "dialect" | "prompt_left_out") => {}
-            // The turn that fails for it says the same.
+            // The failing turn reports the same.
             AgentEvent::Notice { code, .. } if code == "no_engine" => {}
             AgentEvent::Notice { level, text, .. } => {
                 self.print_notice(&format!("{} {text}", summary::level_prefix(*level)));
@@ -475,7 +475,7 @@ impl Printer {
         }
     }
 
-    /// Says what a turn that did not end well ended with.
+    /// Prints the outcome of a turn that did not complete.
     fn print_outcome(&mut self, event: &AgentEvent) {
         let AgentEvent::TurnFinished { outcome: end, .. } = event else { return };
         match end {
@@ -485,7 +485,7 @@ impl Printer {
         }
     }
 
-    /// Says something beside the answer, on a line of its own.
+    /// Prints a notice beside the answer, on a line of its own.
     fn print_notice(&mut self, line: &str) {
         if self.shares_screen && std::mem::take(&mut self.is_line_open) {
             let _ = writeln!(std::io::stderr());

@@ -1,8 +1,8 @@
-//! The one way to standard output and standard error of everything that runs without a screen.
+//! Writes to standard output and standard error for everything that runs without a screen.
 //!
-//! A pipe and a file get every byte. On a terminal text is cleaned and JSON is escaped, for names of files, folders and
-//! flags come from outside as well. What can't be written is an error of the command. The words of an error never hold
-//! the password of an address.
+//! Pipes and files get every byte. On a terminal text is cleaned and JSON is escaped, because names of files, folders
+//! and flags also come from outside. A failed write is an error of the command. Error messages never contain the
+//! password of an address.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -13,19 +13,18 @@ use crate::text::address::redact_credentials;
 use crate::text::clean::{clean, one_line};
 use crate::text::visible::escape_json;
 
-/// What a command had to say can't be written.
+/// The output of a command can't be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the output can't be written: {0}")]
 pub struct OutputError(#[from] io::Error);
 
 impl OutputError {
-    /// Returns the exit code. Whoever reads our output may have enough: then the program ends quietly, as programs in a
-    /// pipe do.
+    /// Returns the exit code. If the reader closed the pipe, the program ends quietly, as usual in pipelines.
     pub fn exit_code(&self) -> u8 {
         u8::from(self.0.kind() != io::ErrorKind::BrokenPipe)
     }
 
-    /// Says it on standard error, unless a reader just had enough. Returns the exit code.
+    /// Reports it on standard error, unless the reader just closed the pipe. Returns the exit code.
     pub fn report(&self) -> u8 {
         let code = self.exit_code();
         if code != 0 {
@@ -40,7 +39,7 @@ pub fn print(text: &str) -> Result<(), OutputError> {
     print_raw(&clean_for_terminal(text, io::stdout().is_terminal()))
 }
 
-/// Prints JSON and the end of its line.
+/// Prints JSON and a newline.
 pub fn print_json(json: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
     out.write_all(escape_for_terminal(json, out.is_terminal()).as_bytes())?;
@@ -48,30 +47,31 @@ pub fn print_json(json: &str) -> Result<(), OutputError> {
     Ok(out.flush()?)
 }
 
-/// Prints what was made for a terminal, escape codes and all.
+/// Prints terminal output unchanged, escape codes included.
 pub fn print_raw(text: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
-/// Prints one line of trouble or progress.
+/// Prints one line of an error or of progress.
 pub fn print_error(text: &str) {
     let _ = writeln!(io::stderr(), "jarvis-tui: {}", clean(&redact_credentials(text)));
 }
 
-/// Prints one line about the answer. Names and texts come from outside, so they are cleaned wherever stderr goes.
+/// Prints one line about the answer. Names and texts come from outside, so they are cleaned even if stderr is not a
+/// terminal.
 pub(super) fn print_progress(line: &str) {
     let _ = writeln!(io::stderr(), "{}", one_line(&redact_credentials(line), 400));
 }
 
-/// Prints what the reader of the command line has to say, be it help or an error, and returns the exit code.
+/// Prints a help or error message of the argument parser and returns the exit code.
 pub fn print_usage_error(error: &clap::Error) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let written = error.print().and_then(|()| io::stdout().flush());
         return written.map_or_else(|error| OutputError(error).report(), |()| 0);
     }
-    // It repeats what was typed.
+    // The message quotes the arguments.
     let text = error.render().to_string();
     let _ = write!(io::stderr(), "{}", clean(&redact_credentials(&text)));
     u8::try_from(error.exit_code()).unwrap_or(1)

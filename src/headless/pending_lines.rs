@@ -1,4 +1,4 @@
-//! PURE. Lines of the log on their way to standard output: none is printed before the log has it.
+//! PURE. Log lines waiting for standard output: none is printed before it is in the log.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::bridge::LoggedEvent;
 use crate::event::Seq;
 
-/// Lines that wait for a log that can't be written.
+/// Lines that wait until the log is written.
 #[derive(Debug, Default)]
 pub(super) struct PendingLines(VecDeque<Arc<LoggedEvent>>);
 
@@ -15,8 +15,8 @@ impl PendingLines {
         self.0.push_back(fact);
     }
 
-    /// Takes out the next line that may be printed. `saved` is the last number that is in the log; where no log is kept
-    /// there is nothing to wait for.
+    /// Removes the next line that may be printed. `saved` is the last number in the log; if no log is kept, nothing
+    /// needs to wait.
     pub(super) fn pop_saved(&mut self, saved: Option<Seq>) -> Option<Arc<LoggedEvent>> {
         let first = self.0.front()?;
         if saved.is_some_and(|saved| first.envelope.seq > saved) {

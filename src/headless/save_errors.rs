@@ -1,4 +1,4 @@
-//! What became of the logs of sessions, for the exit code of whatever ran them.
+//! Tracks save errors of sessions, for the exit code.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,21 +10,21 @@ use crate::text::one_line;
 use super::EXIT_NOT_SAVED;
 use super::output::print_error;
 
-/// Hears what becomes of logs. Clones hear the same.
+/// Collects changes in how logs are saved. Clones share the state.
 #[derive(Clone, Default)]
 pub struct SaveErrors(Arc<Mutex<SaveErrorState>>);
 
 #[derive(Default)]
 struct SaveErrorState {
-    /// Sessions whose log has not everything, and why.
+    /// Sessions whose log is incomplete, and why.
     unsaved: BTreeMap<String, String>,
-    /// The last log that was removed under the program, in words.
+    /// The last log that was removed while in use, as text.
     removed: Option<String>,
 }
 
 impl SaveErrors {
-    /// Returns who is told of trouble. `aloud`: it is said on standard error as it comes; else whoever shows the
-    /// session says it.
+    /// Returns a listener for save events. With `aloud`, errors are printed to standard error at once; otherwise the
+    /// session's client shows them.
     pub fn listener(&self, aloud: bool) -> SaveListener {
         let known = self.clone();
         Arc::new(move |session, what| {
@@ -35,14 +35,14 @@ impl SaveErrors {
         })
     }
 
-    /// Returns what is still wrong, or was lost for a while: nothing where every log has everything.
+    /// Describes what is still wrong, or was lost for a while; `None` if every log is complete.
     pub fn describe(&self) -> Option<String> {
         let known = self.lock();
         let unsaved = known.unsaved.values().next().map(|why| format!("this session is not saved: {why}"));
         unsaved.or_else(|| known.removed.clone())
     }
 
-    /// Makes of a code that says all is well one that says that something is not saved.
+    /// Turns a success code into [`EXIT_NOT_SAVED`] if something was not saved.
     pub fn exit_code(&self, code: u8) -> u8 {
         exit_code_for(code, self.describe().is_some())
     }
@@ -61,7 +61,7 @@ impl SaveErrors {
     }
 }
 
-/// Returns [`EXIT_NOT_SAVED`] where all went well but for the log; a denied call counts as well.
+/// Returns [`EXIT_NOT_SAVED`] if everything went well except saving; a denied call also counts as going well.
 pub fn exit_code_for(code: u8, unsaved: bool) -> u8 {
     if unsaved && (code == 0 || code == 7) { EXIT_NOT_SAVED } else { code }
 }

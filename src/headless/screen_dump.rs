@@ -1,4 +1,4 @@
-//! One screen of a saved session, drawn by the same code as the live one: for bug reports, pictures and tests.
+//! Draws one screen of a saved session with the same code as the live one: for bug reports, images and tests.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,11 +18,11 @@ use crate::text::width::str_width;
 use crate::ui::theme::{self, Theme, ThemeKind};
 use crate::ui::{self, Ui};
 
-/// How the screen is written.
+/// The output format of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScreenFormat {
     Text,
-    /// With escape codes for colours.
+    /// With escape codes for colors.
     Ansi,
     Svg,
 }
@@ -77,7 +77,7 @@ async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> 
     store
 }
 
-/// Rows of cells; a wide character's second cell is skipped.
+/// Returns the rows of cells; a wide character's second cell is skipped.
 fn rows(buffer: &Buffer) -> impl Iterator<Item = Vec<(u16, &Cell)>> {
     let area = buffer.area;
     (area.top()..area.bottom()).map(move |y| {
@@ -122,7 +122,7 @@ fn ansi(buffer: &Buffer) -> String {
     out
 }
 
-/// Cell size in the picture.
+/// Cell size in the image.
 const CELL_SIZE: (f32, f32) = (8.4, 18.0);
 
 fn svg(buffer: &Buffer, light: bool) -> String {

@@ -1,4 +1,4 @@
-//! A whole saved session for a person to read: prompts, answers, calls with what they gave, and how turns ended.
+//! Prints a whole saved session: prompts, answers, calls with their output, and outcomes of turns.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use crate::text::clean::{clean, one_line};
 use super::output::{self, OutputError};
 use super::summary;
 
-/// Printed at once.
+/// Bytes printed at once.
 const FLUSH_BYTES: usize = 64 * 1024;
-/// Lines of what a call gave.
+/// How many lines of a call's output are printed.
 const MAX_OUTPUT_LINES: usize = 8;
 
 /// Prints a session.
 ///
 /// # Errors
 ///
-/// Fails where what came can't be written.
+/// Fails if the output can't be written.
 pub async fn print_session(live: SessionHandle) -> Result<(), OutputError> {
     let mut facts = live.hub.subscribe(Seq(0));
     let mut page = SessionPrinter::default();
@@ -39,16 +39,16 @@ enum LastPrinted {
     Nothing,
     Prompt,
     Text(MessageId, TextKind),
-    /// A line of the program's own; of a call, which one.
+    /// A line of the program; with the call it is about.
     Line(Option<CallId>),
 }
 
-/// Text pieces stay as they are; what is of another kind begins on a line of its own.
+/// Prints text pieces unchanged, and starts a new line for anything else.
 #[derive(Default)]
 struct SessionPrinter {
     out: String,
     last: LastPrinted,
-    /// The last line has no end yet.
+    /// The last line has no newline yet.
     is_line_open: bool,
     call_names: HashMap<CallId, String>,
 }
@@ -95,7 +95,7 @@ impl SessionPrinter {
         }
     }
 
-    /// Says what a call gave, under its own line where that is the last.
+    /// Prints a call's output, directly under the call's line if that is the last.
     fn print_call_output(&mut self, call: &CallId, output: &str) {
         if self.last != LastPrinted::Line(Some(call.clone())) {
             let name = self.call_names.get(call).map_or("a call", String::as_str);
@@ -119,7 +119,7 @@ impl SessionPrinter {
         self.last = LastPrinted::Line(call.cloned());
     }
 
-    /// Ends the part before; with an empty line between the two.
+    /// Ends the previous part, with an empty line after it if `apart` is set.
     fn start_part(&mut self, apart: bool) {
         self.end_line();
         if apart && self.last != LastPrinted::Nothing {

@@ -1,4 +1,4 @@
-//! The prompt that is piped in.
+//! Reads the prompt from a pipe.
 
 #[cfg(not(unix))]
 use std::io::IsTerminal as _;
@@ -9,11 +9,11 @@ use anyhow::Context as _;
 
 use super::output::print_error;
 
-/// Joins the prompt with what is piped in. None when there is neither.
+/// Joins the prompt with piped input. `None` if there is neither.
 ///
 /// # Errors
 ///
-/// Fails where standard input can't be read.
+/// Fails if standard input can't be read.
 pub async fn piped_prompt(given: Option<&str>, print: bool) -> anyhow::Result<Option<String>> {
     let given = given.filter(|text| !text.trim().is_empty());
     let wants_stdin = given == Some("-");
@@ -21,7 +21,7 @@ pub async fn piped_prompt(given: Option<&str>, print: bool) -> anyhow::Result<Op
     if !wants_stdin && !stdin_has_data() {
         return Ok(given.map(str::to_owned));
     }
-    // A pipe that its owner forgot must not hang a prompt that is complete without it.
+    // An unused pipe must not block a prompt that is complete without it.
     let patience = given.is_some().then_some(Duration::from_secs(3));
     let piped = read_stdin(patience, print).await?;
     let piped = piped.trim_end().to_owned();
@@ -55,7 +55,7 @@ async fn read_stdin(patience: Option<Duration>, print: bool) -> anyhow::Result<S
         let mut bytes = vec![0; 1];
         let mut stdin = std::io::stdin().lock();
         let got = stdin.read(&mut bytes)?;
-        // Nobody waits for the first byte when there is all the time in the world.
+        // Without a timeout, nobody waits for the first byte.
         let _ = first.send(());
         if got == 0 {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! PURE. Folds a run's events into the one JSON object of `--output-format json`, and into an exit code.
+//! PURE. Folds a run's events into the JSON object of `--output-format json`, and into an exit code.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,26 +10,26 @@ use crate::event::{
 };
 use crate::text::clean::one_line;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunSummary {
     session: String,
     source: &'static str,
     engine: String,
     model: String,
-    /// What the answer turned out to be in, where that had to be found out.
+    /// The detected dialect of the responses.
     dialect: Option<String>,
-    /// No engine could be had, so it was none that failed.
+    /// There was no engine, so no engine failed.
     has_no_engine: bool,
     outcome: Option<TurnOutcome>,
     messages: Vec<(MessageId, String)>,
-    /// Messages of sub-agents: how they stop is not how the answer stops.
+    /// Messages of sub-agents: their finish reasons are not the answer's.
     sub_agent_messages: HashSet<MessageId>,
-    /// What the open messages consist of so far.
+    /// The last content of each open message.
     last_parts: HashMap<MessageId, LastContent>,
-    /// How the last message of the answer stopped.
+    /// The finish reason of the answer's last message.
     finish_reason: Option<FinishReason>,
-    /// What the last event says of a message that is not what was asked for.
+    /// The explanation for a message that the last event finished abnormally.
     remark: Option<&'static str>,
     reasoning: String,
     calls: Vec<CallSummary>,
@@ -86,7 +86,7 @@ impl RunSummary {
             }
             AgentEvent::Notice { code, text, .. } => {
                 self.has_no_engine |= code == "no_engine";
-                // Said of an answer whose messages were closed before it was known.
+                // Reported for an answer whose messages were already finished.
                 if code == "output_limit" {
                     self.finish_reason = Some(FinishReason::Length);
                 }
@@ -185,7 +185,7 @@ impl RunSummary {
         }
     }
 
-    /// Returns what came before.
+    /// Returns the previous value.
     fn replace_last_part(&mut self, message: &MessageId, part: LastContent) -> Option<LastContent> {
         Some(std::mem::replace(self.last_parts.get_mut(message)?, part))
     }
@@ -196,7 +196,7 @@ impl RunSummary {
             self.finish_reason = Some(stop);
         }
         let Some((code, text)) = stop.explanation(last) else { return };
-        // The dialect may have said it better, with the words of the server.
+        // The dialect may have reported it with the server's own words.
         if code == "refused" && self.notices.iter().any(|(known, _, _)| known == code) {
             return;
         }
@@ -204,22 +204,22 @@ impl RunSummary {
         self.add_notice(code, text);
     }
 
-    /// Returns what the event that was seen last says of an answer that was cut off or declined.
+    /// Returns the explanation if the last event finished an answer that was cut off or declined.
     pub fn remark(&self) -> Option<&'static str> {
         self.remark
     }
 
-    /// Says that the run itself failed, as when its limit was reached.
+    /// Marks the run itself as failed, for example because its time limit was reached.
     pub fn set_failed(&mut self, fault: Fault) {
         self.outcome = Some(TurnOutcome::Failed(fault));
     }
 
-    /// Says that the person had enough.
+    /// Marks the run as cancelled by the person.
     pub fn set_cancelled(&mut self) {
         self.outcome = Some(TurnOutcome::Cancelled);
     }
 
-    /// Says that nobody waits for the answer any more, unless what ended it is known.
+    /// Marks the run as abandoned, unless its end is already known.
     pub fn left(&mut self) {
         self.outcome.get_or_insert(TurnOutcome::Cancelled);
     }
@@ -235,9 +235,9 @@ impl RunSummary {
         self.outcome.as_ref()
     }
 
-    /// Returns the exit code: 0 ok, 1 failed or declined, 3 the settings name no usable engine, 4 authentication,
-    /// 5 network or stream lost, 6 a limit was reached, that of the model's output too, 7 a call was denied and the turn
-    /// otherwise completed, 130 interrupted by the person. Whether it was saved (8) only the run knows.
+    /// Returns the exit code: 0 ok, 1 failed or declined, 3 the settings name no usable engine, 4 authentication, 5
+    /// network or stream lost, 6 a limit was reached (including the model's output limit), 7 a call was denied and the
+    /// turn otherwise completed, 130 interrupted by the person. Whether it was saved (8) is known only to the run.
     pub fn exit_code(&self) -> u8 {
         match &self.outcome {
             Some(TurnOutcome::Completed) if self.finish_reason == Some(FinishReason::Length) => 6,
@@ -301,19 +301,19 @@ impl RunSummary {
         })
     }
 
-    /// Returns why an answer has no end: what was said of the line, if anything was.
+    /// Returns why an answer has no end: the last connection error, if there was one.
     pub(super) fn disconnect_reason(&self) -> &str {
         let cut = self.notices.iter().rfind(|(code, _, _)| code == "cut");
         cut.map_or("the answer broke off before its end", |(_, why, _)| why)
     }
 
-    /// Returns the wire format of the answers: a remote's has to be found out, an engine's is known.
+    /// Returns the dialect of the responses: detected for a remote, known for an engine.
     fn dialect(&self) -> Option<&str> {
         let known = (self.source != "remote").then(|| dialect_of(&self.engine));
         self.dialect.as_deref().or(known)
     }
 
-    /// Requests of a turn add up; where a source reports the turn's sum, that counts instead.
+    /// Adds up the requests of a turn; if the source reports a sum for the turn, that counts instead.
     fn total_usage(&self) -> Usage {
         let whole_turns: Vec<&TurnId> =
             self.usage.keys().filter(|(_, scope)| *scope == UsageScope::Turn).map(|(turn, _)| turn).collect();
@@ -332,7 +332,7 @@ impl RunSummary {
     }
 }
 
-/// Returns the exit code that a fault leads to.
+/// Returns the exit code for a fault.
 pub fn exit_code(fault: &Fault) -> u8 {
     match fault.kind {
         FaultKind::Auth => 4,
@@ -362,7 +362,7 @@ impl CallSummary {
     }
 }
 
-/// Guesses the wire format by an engine's name, for logs that don't tell. The embedded one speaks events.
+/// Guesses the dialect by an engine's name, for logs that don't contain it. The embedded one emits events directly.
 fn dialect_of(engine: &str) -> &'static str {
     match engine {
         "offline" => "native",
@@ -373,7 +373,7 @@ fn dialect_of(engine: &str) -> &'static str {
     }
 }
 
-/// Returns the sign that a notice of this level begins with on stderr.
+/// Returns the prefix of a notice of this level on stderr.
 pub(super) fn level_prefix(level: NoticeLevel) -> &'static str {
     match level {
         NoticeLevel::Info => "·",
@@ -382,7 +382,7 @@ pub(super) fn level_prefix(level: NoticeLevel) -> &'static str {
     }
 }
 
-/// Says in one line how a call ended that did not just end well. One that nobody was to run here is no trouble.
+/// Describes in one line a call that did not simply succeed. Calls that were not to run here are not errors.
 pub(super) fn call_outcome_line(name: &str, outcome: CallOutcome, output: &str) -> String {
     let sign = if outcome == CallOutcome::Requested { "·" } else { "!" };
     let words = outcome.label();

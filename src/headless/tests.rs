@@ -5,7 +5,7 @@ use super::*;
 use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use crate::event::{Capabilities, MessageId, Millis, QueuedPrompt};
 
-/// A session elsewhere that does what a test says.
+/// A remote session controlled by the test.
 struct There {
     hub: Hub,
     commands: mpsc::Receiver<Command>,
@@ -45,7 +45,7 @@ impl There {
     }
 }
 
-/// Asks in a session that others use too, and gives it up after a second.
+/// Options for a prompt in a shared session with a timeout of a second.
 fn asking(format: Format) -> RunOptions {
     RunOptions {
         format,

@@ -1,6 +1,6 @@
-//! Attaching: from what the person typed to a session with a remote agent, a watched stream, or a file of bytes.
+//! Attaches: from the command line to a session with a remote agent, a watched stream, or a file of bytes.
 //!
-//! A bare origin is asked what it is; a full URL is used as it is. What was found, and why, is said in the session.
+//! A bare origin is probed; a full URL is used as it is. The session reports what was found, and why.
 
 mod explain;
 mod target;
@@ -32,12 +32,12 @@ use crate::store::msg::ModelChoice;
 use crate::text::address::{has_login, is_cleartext_remote, origin, redact_credentials};
 use target::AttachTarget;
 
-/// How long a server may take to say what it is.
+/// Time limit of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long opening a session there may take: it may look for a model first.
+/// Time limit for opening a session there: the server may look for a model first.
 const OPEN_SESSION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What was typed can't be meant.
+/// The command line can't be valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
@@ -45,24 +45,24 @@ pub struct UsageError(pub String);
 /// A session with a remote.
 pub struct AttachedSession {
     pub handle: SessionHandle,
-    /// What was said before; a run that asks something begins after it.
+    /// The end of the history; a run with a prompt begins after it.
     pub history_end: Seq,
-    /// What opened the session, where that is past.
+    /// The opening event, if it is in the history.
     pub opened_event: Option<Envelope>,
     pub models: RemoteModels,
-    /// What the person should know of the way to it.
+    /// Remarks about the connection, for the person.
     pub remarks: Vec<String>,
-    /// Others may ask things in the same session.
+    /// Whether other clients may send prompts in the same session.
     pub shared: bool,
 }
 
-/// Lists what `/model` can offer.
+/// Lists the models that `/model` can offer.
 #[derive(Clone)]
 pub struct RemoteModels {
     http: HttpClient,
     target: Option<RemoteTarget>,
     listed: Vec<ModelInfo>,
-    /// Where another `jarvis-tui` lists its own, and what it wants to be told.
+    /// The address where another `jarvis-tui` lists its models, and the headers for it.
     jarvis_server: Option<(String, Vec<(String, HttpHeaderValue)>)>,
 }
 
@@ -82,14 +82,14 @@ impl RemoteModels {
 }
 
 impl Runtime {
-    /// Returns whether what was typed can only be asked, never just watched.
+    /// Returns whether the target can only be sent prompts, never just watched.
     pub fn is_request_only(&self, typed: &cli::AttachArgs) -> Result<bool, UsageError> {
         let aim = AttachTarget::resolve(typed, self.config())?;
         let style = aim.request_kind.or_else(|| RequestKind::from_url(&aim.url));
         Ok(aim.file.is_none() && style.map_or_else(|| probe::is_origin(&aim.url), |style| style != RequestKind::Get))
     }
 
-    /// Attaches. `prompted` says that there is something to ask; without, a stream that can be watched is watched.
+    /// Attaches. `prompted` says that there is a prompt; without one, a stream that can be watched is watched.
     pub async fn attach(&mut self, typed: &cli::AttachArgs, prompted: bool) -> anyhow::Result<AttachedSession> {
         let aim = AttachTarget::resolve(typed, self.config())?;
         if let Some(name) = aim.dialect.as_deref().filter(|name| DIALECTS.iter().all(|known| known.name != *name)) {
@@ -190,7 +190,7 @@ impl Runtime {
         self.attach_engine(http, target, &aim, found, notices)
     }
 
-    /// Decides how it is asked and where.
+    /// Determines the request format and the address.
     async fn discover_target(
         &self,
         aim: &AttachTarget,
@@ -277,7 +277,7 @@ impl Runtime {
                 Box::pin(async { Ok(choice) })
             })
         };
-        // A wrong setting is told before a log is made.
+        // An invalid setting is reported before a log is created.
         let policy = self.approval_policy()?;
         let mut begun = self.create_log();
         begun.notices.extend(notices);
@@ -301,7 +301,7 @@ impl Runtime {
         })
     }
 
-    /// Mirrors a session of another `jarvis-tui`. Returns once its past was told, or says why it can't be had.
+    /// Mirrors a session of another `jarvis-tui`. Returns once its history has arrived, or an error.
     async fn attach_mirror(
         &mut self,
         http: HttpClient,
@@ -311,19 +311,19 @@ impl Runtime {
         typed: &cli::AttachArgs,
         why: &str,
     ) -> anyhow::Result<AttachedSession> {
-        // A screen needs the past to be whole; a log does as well.
+        // A screen needs the whole history; so does a log.
         let after = match (typed.from_seq, self.frontend) {
             (Some(seq), Frontend::Headless) => Seq(seq),
             _ => Seq(0),
         };
-        // What it doesn't say is met when it is tried.
+        // Missing details are discovered on first use.
         let about = http.get_json(&address, &headers, PROBE_TIMEOUT).await.unwrap_or_default();
         let read_only = typed.read_only || about.get("access").and_then(Json::as_str) == Some("read");
         let moves = about.pointer("/caps/seek").and_then(Json::as_bool) == Some(true);
         let PreparedSession { session, hub, writer, .. } = self.create_log_with(|header| {
             header.mirror_of = Some(redact_credentials(&address).into_owned());
         });
-        // A recording that others move can't be written down line by line.
+        // A recording that others can seek in can't be logged line by line.
         let (hub, writer) = if after == Seq(0) && !moves {
             (hub, writer)
         } else {
@@ -380,7 +380,7 @@ impl Runtime {
     }
 }
 
-/// Says what can be read on the way, where that is a secret.
+/// Warns about secrets on an unencrypted connection.
 fn cleartext_warning(aim: &AttachTarget, headers: &[(String, HttpHeaderValue)]) -> Option<String> {
     let secret = headers.iter().any(|(_, value)| matches!(value, HttpHeaderValue::Secret(_)));
     let what = match (secret, has_login(&aim.url)) {
@@ -392,7 +392,7 @@ fn cleartext_warning(aim: &AttachTarget, headers: &[(String, HttpHeaderValue)]) 
     Some(format!("{what} to {} unencrypted; if that server supports HTTPS, attach to https://", origin(&aim.url)))
 }
 
-/// Opens a session on another `jarvis-tui` and returns its name.
+/// Creates a session on another `jarvis-tui` and returns its id.
 async fn create_remote_session(
     http: &HttpClient,
     sessions: &str,
@@ -415,7 +415,8 @@ fn origin_of(address: &str) -> Option<&str> {
     address.rfind("/v1/sessions").and_then(|at| address.get(..at))
 }
 
-/// A turn is sent once: an agent may have begun to act on it. Silence has no limit but the person's.
+/// A turn is never resent: an agent may already have begun to act on it. Silence has only the limit that the person
+/// sets.
 fn engine_choice(engine: Arc<RemoteEngine>, model: String, why: String, idle: Duration) -> EngineChoice {
     EngineChoice {
         engine,
@@ -434,7 +435,7 @@ fn engine_choice(engine: Arc<RemoteEngine>, model: String, why: String, idle: Du
     }
 }
 
-/// A server that lists nothing may still answer; most take any name then.
+/// A server that lists no models may still answer; most of them accept any name.
 fn first_model(models: Vec<ModelInfo>) -> String {
     models.into_iter().next().map_or_else(|| "default".to_owned(), |model| model.id)
 }
@@ -445,7 +446,7 @@ async fn list_models(http: &HttpClient, target: &RemoteTarget) -> Vec<ModelInfo>
     survey.parse_answers(&answers).unwrap_or_default()
 }
 
-/// Gets token and headers, which may come from a command that takes its time.
+/// Resolves token and headers, which may come from a slow command.
 async fn resolve_headers(
     aim: &AttachTarget,
     token_env: Option<&str>,
@@ -464,7 +465,7 @@ async fn resolve_headers(
             (None, None) => None,
         };
         if let Some(token) = token {
-            // Anthropic's own service refuses what it takes for two credentials; gateways can be told with --header.
+            // Anthropic's own service rejects two credentials; for gateways there is --header.
             if wanted.request_kind.or_else(|| RequestKind::from_url(&wanted.url)) == Some(RequestKind::Anthropic) {
                 out.push(("x-api-key".to_owned(), HttpHeaderValue::Secret(token)));
             } else {

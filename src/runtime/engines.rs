@@ -1,5 +1,5 @@
-//! Which engine answers, and why: flag, then config, then environment, then a server of this machine that the person said
-//! yes to, then the embedded one.
+//! Chooses the engine: from flag, settings, environment, a local server that the person accepted, or the embedded one,
+//! in this order.
 
 mod accepted;
 mod listing;
@@ -29,42 +29,42 @@ pub(super) use accepted::AcceptedServers;
 pub use listing::EngineListing;
 use lookup::{KnownModel, find_unique};
 
-/// How long a server may take to list its models.
+/// Time limit for listing a server's models.
 const LIST_MODELS_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a server may take to describe a model, twice where it is asked twice. The first prompt waits for it.
+/// Time limit of each query for a model's description, of which there may be two. The first prompt waits for it.
 const DESCRIBE_MODEL_TIMEOUT: Duration = Duration::from_millis(1500);
-/// What OpenAI's own service is asked for when nobody named a model.
+/// The default model of OpenAI's own service.
 const DEFAULT_OPENAI_MODEL: &str = "gpt-4.1-mini";
 
-/// What Anthropic's own service is asked for when nobody named a model.
+/// The default model of Anthropic's own service.
 const DEFAULT_ANTHROPIC_MODEL: &str = "claude-sonnet-4-5";
-/// A bearer token for a gateway; it stands for the key of the engine called `anthropic`.
+/// A bearer token for a gateway; used in place of the key of the engine `anthropic`.
 const ANTHROPIC_TOKEN_VARIABLE: &str = "ANTHROPIC_AUTH_TOKEN";
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Everything that choosing needs. Cheap to clone into a task.
+/// Everything needed to choose an engine. Cheap to clone into a task.
 #[derive(Clone)]
 pub struct EngineResolver {
     pub loaded: Arc<LoadedConfig>,
     pub http: HttpClient,
-    /// Servers that the person said yes to.
+    /// Servers that the person accepted.
     pub(super) accepted: AcceptedServers,
-    /// Nobody can be asked.
+    /// Nobody can be prompted.
     pub(super) is_unattended: bool,
-    /// The embedded engine's pauses are left out where nobody watches.
+    /// The embedded engine's pauses are skipped if nobody watches.
     pub offline_pace: f32,
 }
 
-/// Whose word a choice is.
+/// The origin of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequestedBy {
     Person,
-    /// The settings of a folder, which somebody else may have written.
+    /// The settings of a folder, which may be written by somebody else.
     Project,
 }
 
-/// What was asked for before anyone looked around.
+/// The explicit choice, before any probing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum RequestedEngine {
     Named { engine: String, model: Option<String>, why: String, by: RequestedBy },
@@ -72,7 +72,7 @@ enum RequestedEngine {
 }
 
 impl EngineResolver {
-    /// Chooses as for somebody who can be asked.
+    /// Resolves as for an interactive client.
     #[must_use]
     pub fn interactive(self) -> Self {
         Self { is_unattended: false, ..self }
@@ -89,8 +89,8 @@ impl EngineResolver {
         }
     }
 
-    /// Says whether the model that was named can be meant at all, before anything is opened for it. Asks servers only
-    /// where the name is no engine's.
+    /// Checks whether the requested model can be valid at all, before anything is opened for it. Queries servers only
+    /// if the name is not an engine's.
     pub async fn check_requested(&self) -> Result<(), Fault> {
         let RequestedEngine::Named { engine, model, why, by } = self.requested(&env_variable) else { return Ok(()) };
         if self.config().engines.contains_key(&engine) {
@@ -100,8 +100,8 @@ impl EngineResolver {
         self.resolve_engine(&engine, model, why).await.map(drop)
     }
 
-    /// Finds the engine for a name written `engine/model`, `engine` or, where that is clear, just a model. To choose a
-    /// server that was found on this machine is to say yes to it.
+    /// Creates the engine for a name written `engine/model`, `engine` or, if unambiguous, just a model. Choosing a
+    /// discovered server accepts it.
     pub async fn switch_to(self, name: String) -> Result<EngineChoice, String> {
         let mut choice = self.resolve_name(&name, "chosen with /model").await.map_err(|fault| fault.message)?;
         let engine = choice.engine.name();
@@ -112,7 +112,7 @@ impl EngineResolver {
         Ok(choice)
     }
 
-    /// Likewise; `why` is what is said of the choice.
+    /// The same; `why` is the reason shown for the choice.
     pub(super) async fn resolve_name(&self, name: &str, why: &str) -> Result<EngineChoice, Fault> {
         let (engine, model) = Config::model_parts(name);
         self.resolve_engine(engine, model.map(str::to_owned), why.to_owned()).await
@@ -184,7 +184,7 @@ impl EngineResolver {
         Err(lookup::unknown_model_fault(&whole, &engines, &models))
     }
 
-    /// Makes the choice of an engine and a model that are known.
+    /// Builds the choice of a known engine and model.
     async fn describe_and_build(
         &self,
         name: &str,
@@ -201,12 +201,12 @@ impl EngineResolver {
         self.build_choice(name, config, model, why, told).await
     }
 
-    /// Picks a model where none was named: the environment's, the service's usual one, or the first that is there.
+    /// Picks the default model: from the environment, the service's default, or the first one available.
     async fn default_model(&self, name: &str, config: &EngineConfig) -> Result<String, Fault> {
         match config.kind {
             EngineKind::Offline => return Ok(offline::MODEL_NAME.to_owned()),
             EngineKind::OpenAi | EngineKind::OpenAiResponses => {
-                // The variable speaks of the engines that take their address from the environment as well.
+                // The variable also applies to engines that take their address from the environment.
                 let is_usual = name == config.kind.name();
                 if let Some(model) = env_variable("OPENAI_MODEL").filter(|model| !model.is_empty() && is_usual) {
                     return Ok(model);
@@ -246,7 +246,7 @@ impl EngineResolver {
         })
     }
 
-    /// Finds the window to ask for, and whether tools can be; a slow answer must not hold up the chat.
+    /// Queries the context window to use and the tool support; a slow response must not delay the chat.
     async fn describe_ollama(&self, config: &EngineConfig, model: &str) -> ModelDetails {
         let Some(url) = config.resolved_base_url(&env_variable) else { return ModelDetails::default() };
         let key = self.api_key(config).await.ok().flatten();
@@ -260,7 +260,7 @@ impl EngineResolver {
         ModelDetails { context_window: Some(window), supports_tools: discover::ollama_supports_tools(show) }
     }
 
-    /// Makes what asks the server about its model, unless the person said all.
+    /// Returns the query for the server's description of its model, unless the settings have everything.
     fn description_fetcher(&self, engine: &Arc<dyn Engine>, model: &str) -> Option<DescribeModel> {
         let questions = engine.model_details_query()?;
         let (http, model, own) = (self.http.clone(), model.to_owned(), self.config().configured_window(model));
@@ -270,7 +270,8 @@ impl EngineResolver {
                 let list = probe::join_json(&http, &[questions.list_request], DESCRIBE_MODEL_TIMEOUT).await;
                 let (told, more) = match list.first() {
                     Some(Ok(list)) => ModelDetails::from_list(&model, list),
-                    // A server without such a list may tell elsewhere; one that is loading or slow will later.
+                    // A server without such a list may have the information elsewhere; one that is loading or slow will
+                    // have it later.
                     Some(Err(fault)) if fault.kind == FaultKind::BadRequest => (ModelDetails::default(), true),
                     Some(Err(_)) | None => return None,
                 };
@@ -281,13 +282,13 @@ impl EngineResolver {
                 } else {
                     told
                 };
-                // What the person wrote down counts.
+                // Settings win.
                 Some(ModelDetails { context_window: told.context_window.filter(|_| own.is_none()), ..told })
             })
         }))
     }
 
-    /// Says once what can be read on the way.
+    /// Warns once about an unencrypted connection.
     async fn cleartext_warning(&self, name: &str, config: &EngineConfig, url: &str) -> Option<String> {
         if !is_cleartext_remote(url) {
             return None;
@@ -313,7 +314,7 @@ impl EngineResolver {
         told: ModelDetails,
     ) -> Result<EngineChoice, Fault> {
         let url = config.resolved_base_url(&env_variable).unwrap_or_default();
-        // Ollama's is what it is asked for, whatever the model could take.
+        // Ollama's window is the one that is requested, whatever the model supports.
         let window = match config.kind {
             EngineKind::Ollama => told.context_window,
             _ => self.config().window(&model).or(told.context_window),
@@ -345,7 +346,7 @@ impl EngineResolver {
                 Arc::new(OllamaEngine::new(name.to_owned(), &url).with_key(key).with_context_window(window))
             }
         };
-        // The makers' own services say nothing that isn't known here.
+        // The vendors' own services report nothing that isn't known here.
         let is_known = has_host(&url, "api.openai.com");
         Ok(EngineChoice {
             supports_tools: told.supports_tools != Some(false),
@@ -369,13 +370,13 @@ impl EngineResolver {
         })
     }
 
-    /// Gets the key and misses it where nothing goes without one.
+    /// Returns the key; an error if the service requires one and it is missing.
     async fn openai_key(&self, name: &str, config: &EngineConfig, url: &str) -> Result<Option<SecretString>, Fault> {
         let key = self.api_key(config).await?;
         if key.is_none() && needs_key(url) { Err(missing_key_fault(name, config)) } else { Ok(key) }
     }
 
-    /// A key may come from a command, which may take its time.
+    /// A key may come from a slow command.
     async fn api_key(&self, config: &EngineConfig) -> Result<Option<SecretString>, Fault> {
         let config = config.clone();
         let key = tokio::task::spawn_blocking(move || config.resolved_api_key(&env_variable))
@@ -385,8 +386,7 @@ impl EngineResolver {
         Ok(key)
     }
 
-    /// A token in the environment counts before the key of the engine that the environment speaks of, but not before
-    /// one that the person wrote down.
+    /// A token in the environment wins over the key in the environment, but not over one in the settings.
     async fn anthropic_auth(&self, name: &str, config: &EngineConfig) -> Result<AnthropicAuth, Fault> {
         let usual = config.api_key.as_deref().is_none_or(|key| key == "env:ANTHROPIC_API_KEY");
         if let Some(token) = env_variable(ANTHROPIC_TOKEN_VARIABLE)
@@ -416,19 +416,19 @@ impl EngineResolver {
     }
 }
 
-/// OpenAI's own service answers nobody without a key; of other servers nobody knows.
+/// OpenAI's own service requires a key; other servers may not.
 fn needs_key(url: &str) -> bool {
     url.is_empty() || has_host(url, "api.openai.com")
 }
 
-/// Says what to set, before a request goes out that can only fail.
+/// Says what to set, before sending a request that can only fail.
 fn missing_key_fault(name: &str, config: &EngineConfig) -> Fault {
     let wanted = key_setting(name, config);
     let text = format!("there is no API key for {name}; set {wanted}, or choose another engine with -m or /model");
     Fault::new(FaultKind::Auth, text)
 }
 
-/// Returns the name of what holds an engine's key, or would: a variable or a setting.
+/// Returns where an engine's key is configured: a variable or a setting.
 fn key_setting(name: &str, config: &EngineConfig) -> String {
     match config.api_key.as_deref().and_then(|key| key.strip_prefix("env:")) {
         Some(variable) => variable.trim().to_owned(),
@@ -436,7 +436,7 @@ fn key_setting(name: &str, config: &EngineConfig) -> String {
     }
 }
 
-/// Returns the settings of a server that was found.
+/// Returns the settings of a discovered server.
 fn discovered_config(found: &DiscoveredServer) -> EngineConfig {
     let kind = if found.kind == ServerKind::Ollama { EngineKind::Ollama } else { EngineKind::OpenAi };
     EngineConfig { base_url: Some(found.base_url.clone()), ..EngineConfig::new(kind) }

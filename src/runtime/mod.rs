@@ -1,5 +1,5 @@
-//! Wiring: settings in, running sessions out. Used by every mode of the program; holds no logic of its own beyond
-//! "which parts go together".
+//! Wiring: settings in, running sessions out. Used by every mode of the program; contains only which parts belong
+//! together.
 
 mod attach;
 mod engines;
@@ -44,42 +44,42 @@ pub enum StartMode {
     New,
     /// The newest of this folder.
     Continue,
-    /// That one, by its name or the beginning of it; the newest of all without one.
+    /// The one with this name or name prefix; without one, the newest of all.
     Resume(Option<String>),
 }
 
-/// Settings that can be read and not be worked with.
+/// Settings that are readable but not usable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnusableSettings(String);
 
-/// Who is on the other end.
+/// The kind of client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frontend {
     Tui,
-    /// Nobody can be asked, and nobody watches the embedded engine think.
+    /// Nobody can be prompted, and nobody watches the embedded engine's pauses.
     Headless,
-    /// Clients over the network: they are asked where their surface can, and watch.
+    /// Clients over the network: they can approve where their surface allows it, and watch.
     Server,
 }
 
-/// Everything that sessions are made from, and the tasks of those that run.
+/// Everything that sessions are made from, and the tasks of the running ones.
 pub struct Runtime {
     pub loaded: Arc<LoadedConfig>,
     pub paths: Paths,
     pub folder: PathBuf,
     pub frontend: Frontend,
-    /// In place of the embedded system prompt.
+    /// Replaces the embedded system prompt.
     pub system_prompt: Option<String>,
     http: HttpClient,
-    /// The newest bytes of every stream, local engines' too.
+    /// The newest bytes of every stream, including local engines.
     traffic: TrafficRing,
     tasks: JoinSet<()>,
     opened_sessions: Vec<SessionId>,
-    /// About what was restored, for the person.
+    /// Notices about restored state, for the person.
     restore_notices: Vec<String>,
     save_listener: Option<session::SaveListener>,
-    /// Variables that hold keys; commands don't see them.
+    /// Variables with keys, hidden from commands.
     hidden_variables: Vec<String>,
 }
 
@@ -113,7 +113,7 @@ impl Runtime {
         &self.loaded.config
     }
 
-    /// Returns a view of the raw frames of all streams.
+    /// Returns a reader of the raw frames of all streams.
     pub fn frames(&self) -> TrafficReader {
         TrafficReader::new(self.traffic.clone())
     }
@@ -132,7 +132,7 @@ impl Runtime {
         }
     }
 
-    /// Opens a session and starts everything that belongs to it. Returns before any engine was looked for.
+    /// Opens a session and starts everything it needs. Returns before searching for an engine.
     pub fn open(&mut self, start: &StartMode) -> anyhow::Result<SessionHandle> {
         let policy = self.approval_policy()?;
         let begun = match start {
@@ -146,7 +146,7 @@ impl Runtime {
         Ok(self.start_session(policy, begun, |_| {}))
     }
 
-    /// Starts the agent of a session whose log is ready. `change` has the last word on what it is made of.
+    /// Starts the agent of a session whose log is ready. `change` is applied last to its setup.
     fn start_session(
         &mut self,
         mut policy: ApprovalPolicy,
@@ -199,27 +199,27 @@ impl Runtime {
         session::start(setup, feed, &mut self.tasks)
     }
 
-    /// Opens a log to be played.
+    /// Opens a log for playing.
     pub fn open_replay(&mut self, path: &Path, options: replay::ReplayOptions) -> anyhow::Result<SessionHandle> {
         let reader = Reader::open(path)?;
         Ok(replay::start(reader, options, &mut self.tasks)?)
     }
 
-    /// Tells a whole log at once, to be printed.
+    /// Publishes a whole log at once, for printing.
     pub fn open_whole_log(&self, path: &Path) -> anyhow::Result<SessionHandle> {
         Ok(replay::start_finished(Reader::open(path)?)?)
     }
 
-    /// Waits until every session has written its last line, and removes the logs in which nothing was said.
+    /// Waits until every session has written its last line, and deletes the logs without a turn.
     pub async fn close(mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        // Tools get their grace period; whatever still lingers then is dropped.
+        // Tools get their grace period; those still running after it are dropped.
         if tokio::time::timeout(Duration::from_secs(5), all).await.is_err() {
             self.tasks.shutdown().await;
         }
         for session in &self.opened_sessions {
             let path = journal::log_path(&self.paths.sessions_dir(), session);
-            // What was typed and not sent belongs to it.
+            // An unsent draft belongs to the log.
             if is_log_empty(&path) && !has_draft(&self.paths.session_state_dir(), session) {
                 let _ = std::fs::remove_file(&path);
             }
@@ -227,7 +227,7 @@ impl Runtime {
     }
 
     fn new_session_id(&self, wall: u64) -> SessionId {
-        // Many may begin in one second: a name that is taken is not given again.
+        // Many sessions may begin in one second: an existing name is not used again.
         let dir = self.paths.sessions_dir();
         let mut name = journal::new_session_id(wall);
         for _ in 0..16 {
@@ -243,7 +243,7 @@ impl Runtime {
         self.create_log_with(|_| {})
     }
 
-    /// Begins a log; `change` has the last word on its header.
+    /// Creates a log; `change` is applied last to its header.
     fn create_log_with(&mut self, change: impl FnOnce(&mut LogHeader)) -> PreparedSession {
         let wall = wall_clock();
         let session = self.new_session_id(wall);
@@ -256,7 +256,7 @@ impl Runtime {
         };
         let backlog = writer.as_ref().map_or(Backlog::Memory, |writer| Backlog::Journal(writer.reader()));
         self.opened_sessions.push(session.clone());
-        // Dropped senders mean "nothing in the past".
+        // A dropped sender means that there is no history.
         let (_, past) = oneshot::channel();
         let (_, sealed) = oneshot::channel();
         PreparedSession {
@@ -274,7 +274,7 @@ impl Runtime {
         }
     }
 
-    /// Goes on with a log; its tools work in `folder` from now on.
+    /// Resumes a log; its tools work in `folder` from now on.
     fn reopen_log(&mut self, path: &Path, folder: &Path) -> anyhow::Result<PreparedSession> {
         let (writer, end) = Writer::open(path)?;
         let header = writer.header().clone();
@@ -287,7 +287,7 @@ impl Runtime {
             let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");
             notices.push(notice(NoticeLevel::Warn, "torn_line", text));
         }
-        // What the file is called counts: so it is listed, and a damaged header may say anything.
+        // The file name counts: listings use it, and a damaged header may contain anything.
         let session = path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into());
         let (waiting, grants) = (self.load_queued_prompts(&session), self.load_grants(&session));
         let folder = folder.display().to_string();
@@ -300,7 +300,7 @@ impl Runtime {
         let through = reader.clone();
         self.tasks.spawn_blocking(move || {
             let (history, names, past) = read_history(&through, end.torn.is_some());
-            // Nobody listens when the session was closed at once.
+            // The receiver is gone if the session was closed at once.
             let _ = tell_sealed.send(past);
             let _ = tell_past.send((history, names));
         });
@@ -319,7 +319,7 @@ impl Runtime {
         })
     }
 
-    /// Lets someone hear when a session's log can't be written.
+    /// Sets the listener for changes in how sessions' logs are saved.
     pub fn on_save_change(&mut self, trouble: session::SaveListener) {
         self.save_listener = Some(trouble);
     }
@@ -386,7 +386,7 @@ impl Runtime {
     }
 }
 
-/// A log made ready, new or old.
+/// A log that is ready, new or existing.
 struct PreparedSession {
     session: SessionId,
     hub: Hub,
@@ -399,13 +399,13 @@ struct PreparedSession {
     started_at: u64,
     /// Prompts of an earlier run that were never sent.
     queued_prompts: Vec<String>,
-    /// What the person allowed in an earlier run, until the session ends.
+    /// Grants of an earlier run that last until the session ends.
     grants: Vec<Grant>,
 }
 
-/// Folds a whole log into what the agent must remember, what is still open and what is wrong. O(log).
+/// Folds a whole log into what the agent needs, what is still open, and its damage. O(log).
 ///
-/// `was_torn`: the log ended in a torn line, which was told; it has been ended since.
+/// `was_torn`: the log ended in a torn line, which was reported and has been terminated since.
 fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, PriorSession) {
     let (mut history, mut names) = (History::new(), IdAllocator::default());
     let told = reader.for_each_event(|envelope| {
@@ -430,7 +430,7 @@ fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, Prior
     (history, names, past)
 }
 
-/// Returns whether nothing was ever said in a session.
+/// Returns whether a session has no turn.
 fn is_log_empty(path: &Path) -> bool {
     let Ok(reader) = Reader::open(path) else { return false };
     let mut cursor = reader.start_cursor();

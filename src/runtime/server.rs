@@ -1,4 +1,4 @@
-//! Sessions for the server: made like any other, each with its own folder, model, mode and grants.
+//! Sessions for the server: created like any other, each with its own folder, model, mode and grants.
 
 pub(super) mod listen;
 
@@ -24,22 +24,22 @@ use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSe
 use crate::serve::request::OneShotRequest;
 use crate::tool;
 
-/// How long an engine that was found is taken without looking again.
+/// How long the engine found for a name is reused.
 const CACHE_TTL: Duration = Duration::from_mins(1);
-/// Names of models that are remembered.
+/// Limit of cached names.
 const MAX_CACHED_CHOICES: usize = 64;
-/// Names that stand for whatever the server uses by itself.
+/// Names that stand for the server's default model.
 const DEFAULT_MODEL_ALIASES: [&str; 4] = ["", "default", "jarvis", "jarvis-tui"];
 
-/// The house as the server sees it.
+/// Creates sessions for the server.
 pub struct SessionFactory {
-    /// Gone once it is closed.
+    /// `None` once closed.
     runtime: Mutex<Option<Runtime>>,
-    /// What was found under a name, and when.
+    /// The choice for each name, and when it was made.
     cached_choices: Mutex<HashMap<String, (Instant, EngineChoice)>>,
     cached_models: Mutex<Option<(Instant, Vec<Model>)>>,
     recording: Option<Recording>,
-    /// How long an ask waits for an answer.
+    /// How long an approval waits for a decision.
     approval_timeout: Duration,
 }
 
@@ -51,7 +51,7 @@ struct Recording {
 }
 
 impl SessionFactory {
-    /// Takes a house. `patience` is how long an ask waits for an answer.
+    /// Creates the factory. Approvals wait for a decision for `approval_timeout`.
     pub fn new(house: Runtime, patience: Duration) -> Self {
         Self {
             runtime: Mutex::new(Some(house)),
@@ -62,7 +62,7 @@ impl SessionFactory {
         }
     }
 
-    /// Plays this log in place of an agent, so many times as fast.
+    /// Plays this log in place of an agent, at `speed` times the original speed.
     pub fn with_recording(mut self, path: &Path, speed: f32) -> anyhow::Result<Self> {
         let reader = Reader::open(path)?;
         let turns = read_turns(&reader)?;
@@ -73,7 +73,7 @@ impl SessionFactory {
     fn with_runtime<T>(&self, what: impl FnOnce(&mut Runtime) -> T) -> Result<T, ApiError> {
         let mut house = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         let house = house.as_mut().ok_or_else(server_closing)?;
-        // A server runs long: what has ended is not kept.
+        // A server runs for a long time, so finished tasks are removed.
         while house.tasks.try_join_next().is_some() {}
         Ok(what(house))
     }
@@ -109,7 +109,7 @@ impl SessionFactory {
         ApprovalSettings { decided_by: DecidedBy::Remote, timeout: Some(self.approval_timeout), epoch_time: base }
     }
 
-    /// Starts a session whose asks go to whoever watches it.
+    /// Starts a session whose approvals are decided by its clients.
     fn start_shared(
         &self,
         house: &mut Runtime,
@@ -133,7 +133,7 @@ impl SessionFactory {
             .map_err(|error| ApiError::internal(format!("the recording can't be read: {error}")))
     }
 
-    /// Answers with a turn of the recording: the one that stands where the client's conversation is.
+    /// Responds with a turn of the recording: the one at the position of the client's conversation.
     fn replay_turn(&self, recording: &Recording, ask: &OneShotRequest) -> Result<OneShotSession, ApiError> {
         let said = ask.history.iter().filter(|fact| matches!(fact, AgentEvent::UserMessage { .. })).count();
         let Some((turn, at)) = recording.turns.get(said).or(recording.turns.last()).cloned() else {
@@ -158,7 +158,7 @@ impl SessionFactory {
         self.with_runtime(|house| house.paths.sessions_dir())
     }
 
-    /// Returns the log of a session that was named in full: nobody finds one by guessing a letter.
+    /// Returns the log of a session by its full name: prefixes can't be guessed.
     fn find_log(&self, id: &SessionId) -> Result<PathBuf, ApiError> {
         let path = journal::log_path(&self.sessions_dir()?, id);
         if path.is_file() { Ok(path) } else { Err(ApiError::not_found(format!("there is no session {id}"))) }
@@ -180,7 +180,7 @@ impl Factory for SessionFactory {
             self.with_runtime(|house| {
                 let policy = house.approval_policy().map_err(internal_error)?;
                 let mut begun = house.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
-                // Something is always said in it.
+                // A one-shot session always has a turn.
                 house.opened_sessions.pop();
                 let past = write_history(&mut begun, &ask.history);
                 let most = house.config().limits.max_rounds;
@@ -191,7 +191,7 @@ impl Factory for SessionFactory {
                     setup.is_unattended = true;
                     setup.sampling = ask.sampling;
                     setup.resources = ask.resources.clone().map(Arc::new);
-                    // The answer takes a request of its own.
+                    // The final answer needs a request of its own.
                     let rounds = ask.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
                     setup.limits = TurnLimits { max_rounds: rounds, max_calls: ask.max_calls };
                     if let Some(specs) = &ask.client_tools {
@@ -240,7 +240,7 @@ impl Factory for SessionFactory {
                 if header.mirror_of.is_some() {
                     return only_read("is a copy of one elsewhere; it can only be read");
                 }
-                // What the folder was may be gone, or no longer be allowed.
+                // The folder may no longer exist or be allowed.
                 let folder = house.allowed_folder(Path::new(&header.folder)).unwrap_or_else(|_| house.folder.clone());
                 let policy = house.approval_policy().map_err(internal_error)?;
                 let mut begun = house.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
@@ -292,7 +292,7 @@ impl Factory for SessionFactory {
 
     fn initial_session(&self) -> Option<SessionHandle> {
         let recording = self.recording.as_ref()?;
-        // It begins when somebody comes to watch.
+        // It starts when the first client connects.
         let options =
             replay::ReplayOptions { speed: recording.speed, paused: true, ..replay::ReplayOptions::default() };
         self.open_recording(recording, options).ok()
@@ -309,7 +309,7 @@ impl Factory for SessionFactory {
                 .map_err(|error| ApiError::internal(error.to_string()))?
                 .map_err(|error| ApiError::internal(error.to_string()))?;
             let sessions = listing.sessions.into_iter().filter(|session| {
-                // A copy of a session elsewhere is that one's, not ours to go on with.
+                // A copy of a remote session can't be resumed here.
                 session.kind != journal::ONE_SHOT_KIND && session.mirror_of.is_none()
             });
             let saved = |session: journal::SessionSummary| SavedSession {
@@ -370,7 +370,7 @@ impl Factory for SessionFactory {
 }
 
 impl Runtime {
-    /// Returns a folder that a client may work in: ours or one below it, or one that the settings name.
+    /// Returns a folder that a client may work in: ours or one below it, or one from the settings.
     fn allowed_folder(&self, wanted: &Path) -> Result<PathBuf, ApiError> {
         let not = |why: &str| {
             let text = format!(
@@ -387,13 +387,13 @@ impl Runtime {
 }
 
 impl EngineResolver {
-    /// Finds the engine for a model that a client named.
+    /// Creates the engine for a model that a client named.
     async fn resolve_for_client(self, name: &str) -> Result<EngineChoice, crate::event::Fault> {
         self.resolve_name(name, "asked for by the client").await
     }
 }
 
-/// Says the past in the session's log and returns it as the agent remembers it.
+/// Writes the history into the session's log and returns it in the agent's form.
 fn write_history(begun: &mut PreparedSession, past: &[AgentEvent]) -> (History, IdAllocator) {
     let (mut history, mut names) = (History::new(), IdAllocator::default());
     for fact in past {
@@ -435,7 +435,7 @@ fn log_error(error: &OpenError) -> ApiError {
         OpenError::InUse { .. } => {
             ApiError::new(409, "in_use", "another jarvis-tui has this session open; close it there first")
         }
-        // It was removed this very moment.
+        // It was just deleted.
         OpenError::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
             ApiError::not_found("this session was removed")
         }

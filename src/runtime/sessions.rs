@@ -1,4 +1,4 @@
-//! Sessions on disk: which there are, which one is meant, and what of them outlives the program besides their logs.
+//! Sessions on disk: listing, lookup, and their state besides the logs.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use crate::text::address::{redact_credentials, with_scheme};
 use crate::text::one_line;
 
 impl Runtime {
-    /// Lists saved sessions, of this folder or of all; those in which nothing was said are left out.
+    /// Lists saved sessions, of this folder or of all; those without a turn are left out.
     pub fn list_sessions(&self, all: bool) -> anyhow::Result<SessionListing> {
         let mut listing = journal::list(&self.paths.sessions_dir())?;
         let folder = self.folder.display().to_string();
         let state = self.paths.session_state_dir();
         let wanted = |session: &journal::SessionSummary| {
-            // What was said may be what can't be read.
+            // The turns may be what can't be read.
             let said = || session.title.is_some() || has_draft(&state, &session.id) || is_damaged(session);
             session.kind != journal::ONE_SHOT_KIND && said()
         };
@@ -26,8 +26,8 @@ impl Runtime {
         Ok(listing)
     }
 
-    /// Goes through the logs of the newest sessions and returns what is wrong with each, in words with stable codes;
-    /// none for those that were not looked through.
+    /// Scans the logs of the newest sessions and returns the damage of each, as texts with stable codes; `None` for
+    /// those that were not scanned.
     pub fn find_damage(&self, listing: &SessionListing) -> Vec<Option<Vec<(&'static str, String)>>> {
         journal::scan_damage(&listing.sessions)
             .iter()
@@ -35,12 +35,12 @@ impl Runtime {
             .collect()
     }
 
-    /// Goes through a log and returns what is wrong with it, likewise.
+    /// Scans a log and returns its damage in the same form.
     pub fn find_log_damage(&self, path: &Path) -> Vec<(&'static str, String)> {
         journal::scan_log_damage(path).notices()
     }
 
-    /// Returns the log of a session, by its name or the beginning of it, or by the path of a log.
+    /// Returns the log of a session, by its name or a prefix of it, or by the path of a log.
     pub fn session_path(&self, wanted: &str) -> anyhow::Result<PathBuf> {
         let path = Path::new(wanted);
         if path.is_file() {
@@ -49,7 +49,7 @@ impl Runtime {
         Ok(journal::find(&self.paths.sessions_dir(), wanted)?.path)
     }
 
-    /// Removes a session for good, and returns its whole name.
+    /// Deletes a session and returns its full name.
     pub fn remove_session(&self, wanted: &str) -> anyhow::Result<SessionId> {
         let id = journal::remove(&self.paths.sessions_dir(), wanted)?.id;
         StateStore::new(&self.paths.session_state_dir(), &id).remove()?;
@@ -81,12 +81,12 @@ impl Runtime {
         }
     }
 
-    /// Returns where a session's state is kept; nothing where nobody comes back for it.
+    /// Returns the state store of a session; `None` for clients that don't restore state.
     pub fn session_state(&self, session: &SessionId) -> Option<StateStore> {
         (self.frontend != Frontend::Headless).then(|| StateStore::new(&self.paths.session_state_dir(), session))
     }
 
-    /// Reads what a session's state has; what can't be read is told.
+    /// Reads a session's state; files that can't be read become notices.
     fn load_state<T: DeserializeOwned + Default>(&mut self, session: &SessionId, part: StatePart) -> T {
         let Some(state) = self.session_state(session) else { return T::default() };
         state
@@ -98,7 +98,7 @@ impl Runtime {
             .unwrap_or_default()
     }
 
-    /// Returns the prompts that an earlier run did not get to send.
+    /// Returns the prompts that an earlier run did not send.
     pub(super) fn load_queued_prompts(&mut self, session: &SessionId) -> Vec<String> {
         let waiting: Vec<String> = self.load_state(session, StatePart::Queue);
         match waiting.len() {
@@ -114,7 +114,7 @@ impl Runtime {
         waiting
     }
 
-    /// Returns what an earlier run was allowed.
+    /// Returns the grants of an earlier run.
     pub(super) fn load_grants(&mut self, session: &SessionId) -> Vec<Grant> {
         let grants: Vec<Grant> = self.load_state(session, StatePart::Grants);
         let patterns: Vec<_> = grants.iter().map(|grant| one_line(&grant.pattern(), 60)).collect();
@@ -128,12 +128,12 @@ impl Runtime {
         grants
     }
 
-    /// Takes a name for what is typed on a screen that is attached there: others may be as well.
+    /// Claims a name for the draft of a client attached to `place`: there may be several.
     pub fn claim_draft(&self, place: &str) -> NameClaim {
         NameClaim::for_place(&self.paths.session_state_dir(), &draft_id(place))
     }
 
-    /// Returns what stood in the composer when it was left.
+    /// Returns the saved draft of the composer.
     pub fn load_draft(&mut self, claim: &NameClaim) -> Option<String> {
         let draft: String = self.load_state(claim.session(), StatePart::Draft);
         if draft.trim().is_empty() {
@@ -147,18 +147,18 @@ impl Runtime {
         Some(draft)
     }
 
-    /// Takes what a person should know about what was restored.
+    /// Takes the notices about restored state.
     pub fn take_restore_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.restore_notices)
     }
 }
 
-/// Names what is typed on a screen that is attached somewhere. The name is seen in a folder, so no password is in it.
+/// Returns the id for drafts at an attached target. It becomes a file name, so it contains no password.
 fn draft_id(target: &str) -> SessionId {
     SessionId::new(format!("attach {}", redact_credentials(&with_scheme(target))))
 }
 
-/// Returns whether something was typed in a session and never sent.
+/// Returns whether a session has an unsent draft.
 pub(super) fn has_draft(state: &Path, session: &SessionId) -> bool {
     let state = StateStore::new(state, session);
     state.has(StatePart::Draft) || state.has(StatePart::Queue)

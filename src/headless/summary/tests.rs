@@ -113,7 +113,7 @@ fn settings_that_name_no_engine_are_a_mistake_in_the_settings() {
     assert_eq!(run(vec![end(FaultKind::BadRequest)]).exit_code(), 1);
 }
 
-/// One message of these parts that stopped so, in a turn that completed.
+/// A message with these parts and this finish reason, in a completed turn.
 fn stopped(parts: &[AgentEvent], stop: FinishReason) -> RunSummary {
     let mut events = vec![
         AgentEvent::TurnStarted { turn: "t1".into(), parent: None },

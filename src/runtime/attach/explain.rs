@@ -1,4 +1,4 @@
-//! What `--explain` says where there is nothing to ask: how a target would be talked to, and why.
+//! `--explain` without a prompt: how a target would be addressed, and why.
 
 use super::target::AttachTarget;
 use super::{Runtime, UsageError, resolve_headers};
@@ -7,20 +7,20 @@ use crate::engine::remote::probe::RemoteAccess;
 use crate::text::address::redact_credentials;
 
 impl Runtime {
-    /// Returns what a target is called in messages: the name of a remote or a file, or the host.
+    /// Returns the name of a target for messages: that of the remote or file, or the host.
     ///
     /// # Errors
     ///
-    /// Fails where what was typed is no target.
+    /// Fails if the target is invalid.
     pub fn target_name(&self, typed: &cli::AttachArgs) -> Result<String, UsageError> {
         Ok(AttachTarget::resolve(typed, self.config())?.name)
     }
 
-    /// Looks at what answers there and says how it would be talked to, and why. Asks nothing of a model.
+    /// Probes the target and describes how it would be addressed, and why. Sends nothing to a model.
     ///
     /// # Errors
     ///
-    /// Fails where nothing answers, or nothing that is known.
+    /// Fails if nothing answers, or nothing known.
     pub async fn explain(&self, typed: &cli::AttachArgs) -> anyhow::Result<String> {
         let aim = AttachTarget::resolve(typed, self.config())?;
         let headers = resolve_headers(&aim, typed.token_env.as_deref()).await?;

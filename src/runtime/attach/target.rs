@@ -1,4 +1,4 @@
-//! What `attach` was given, with the settings of a named remote filled in: an address or a file, and how it is asked.
+//! The target of `attach`, completed with the settings of a named remote: an address or a file, and the request format.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::engine::remote::RequestKind;
 use crate::net::request::HttpMethod;
 use crate::text::address::{host_and_port, with_scheme};
 
-/// Where to attach and how. Flags count more than settings.
+/// Where to attach and how. Flags win over settings.
 #[derive(Clone)]
 pub(super) struct AttachTarget {
-    /// The remote's own name, or its host.
+    /// The remote's name, or its host.
     pub name: String,
     /// Empty for a file.
     pub url: String,
@@ -23,13 +23,13 @@ pub(super) struct AttachTarget {
     pub method: Option<HttpMethod>,
     pub dialect: Option<String>,
     pub model: Option<String>,
-    /// As in the settings.
+    /// In the form of the settings.
     pub token: Option<String>,
-    /// Likewise.
+    /// In the form of the settings.
     pub headers: BTreeMap<String, String>,
     pub flag_headers: Vec<(String, String)>,
     pub local_tools: bool,
-    /// Zero is no limit.
+    /// Zero means no limit.
     pub idle_timeout: Duration,
 }
 
@@ -88,7 +88,7 @@ impl AttachTarget {
     }
 }
 
-/// Returns where a server of this kind is asked, when only the server was named.
+/// Returns the default path for requests of this kind, for targets without a path.
 pub(super) fn default_path(style: RequestKind) -> &'static str {
     match style {
         RequestKind::Chat | RequestKind::OpenJarvisBridge => "/v1/chat/completions",
@@ -111,7 +111,7 @@ fn existing_file(target: &str) -> Option<PathBuf> {
     (!target.contains("://") && path.is_file()).then(|| path.to_owned())
 }
 
-/// Reads an address: a URL, or a host with a port or a dot in it.
+/// Parses an address: a URL, or a host with a port or a dot in it.
 fn parse_address(target: &str, config: &Config) -> Result<String, UsageError> {
     let looks_like_one = |text: &str| {
         let host = text.split(['/', '?']).next().unwrap_or_default();

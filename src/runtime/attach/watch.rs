@@ -1,4 +1,4 @@
-//! What is only watched: a stream that can be had by GET, the bytes of one in a file, or a session's log.
+//! Sources that are only watched: a stream fetched by GET, a file of its bytes, or a session's log.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::net::{HttpClient, RequestPolicy};
 use crate::runtime::{Frontend, PreparedSession, Runtime, replay, wall_clock};
 use crate::text::address::path_and_query;
 
-/// How often a stream that is watched is opened again without getting on.
+/// How often a watched stream is reopened without progress.
 const MAX_RECONNECTS: u32 = 6;
 
 impl Runtime {
@@ -58,7 +58,7 @@ impl Runtime {
         )
     }
 
-    /// Plays a file: the bytes of a stream through a decoder, and a session's log, sound or damaged, as a replay.
+    /// Plays a file: the bytes of a stream through a decoder, and a session's log, intact or damaged, as a replay.
     pub(super) fn play_file(
         &mut self,
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! Servers found on this machine that the person said yes to, remembered in the state folder by address and kind.
+//! Local servers that the person accepted, stored in the state folder by address and kind.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,13 +11,13 @@ use crate::engine::discover::{DiscoveredServer, ServerCandidate, ServerKind};
 use crate::journal::{create_private, create_private_dir};
 use crate::text::address::is_loopback;
 
-/// The file, and how to read and write it.
+/// Reads and writes the file of accepted servers.
 #[derive(Clone, Debug)]
 pub(crate) struct AcceptedServers {
     file: Arc<PathBuf>,
 }
 
-/// One server, and the model that was chosen there last.
+/// A server, and the model chosen there last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AcceptedServer {
     address: String,
@@ -28,7 +28,7 @@ pub(super) struct AcceptedServer {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct AcceptedServersFile {
-    /// The one that was chosen last comes first.
+    /// The most recently chosen one comes first.
     #[serde(default)]
     servers: Vec<AcceptedServer>,
 }
@@ -38,11 +38,12 @@ impl AcceptedServers {
         Self { file: Arc::new(file) }
     }
 
-    /// Returns the servers, the one chosen last first. What can't be read was not said: the person is asked again.
+    /// Returns the servers, the most recently chosen one first. Entries that can't be read don't count: the server is
+    /// offered again.
     pub(super) fn servers(&self) -> Vec<AcceptedServer> {
         let text = fs::read_to_string(&*self.file).unwrap_or_default();
         let file: AcceptedServersFile = serde_json::from_str(&text).unwrap_or_default();
-        // Somebody else may have written the file: a yes is for this machine only.
+        // Somebody else may have written the file: only local servers can be accepted.
         file.servers.into_iter().filter(|server| is_loopback(&server.address)).collect()
     }
 
@@ -50,7 +51,7 @@ impl AcceptedServers {
         self.servers().iter().any(|server| server.matches(found))
     }
 
-    /// Remembers a yes.
+    /// Records that a server was accepted.
     pub(super) fn add(&self, found: &DiscoveredServer, model: &str) -> std::io::Result<()> {
         let mut servers = self.servers();
         servers.retain(|server| !server.matches(found));
@@ -76,7 +77,7 @@ impl AcceptedServer {
         self.address == found.base_url && self.kind == found.kind.engine_name()
     }
 
-    /// Returns where to ask for it.
+    /// Returns where to probe for it.
     pub(super) fn candidate(&self) -> Option<ServerCandidate> {
         let kind = ServerKind::ALL.into_iter().find(|kind| kind.engine_name() == self.kind)?;
         let base_url = self.address.strip_suffix("/v1").unwrap_or(&self.address).to_owned();

@@ -1,4 +1,4 @@
-//! What there is to choose from: every configured engine's models, and those of the servers found here.
+//! Lists what can be chosen: the models of every configured engine and of discovered local servers.
 
 use super::local_servers;
 use super::{EngineResolver, LIST_MODELS_TIMEOUT, env_variable, key_setting};
@@ -15,14 +15,14 @@ use crate::net::probe;
 use crate::store::msg::ModelChoice;
 use crate::text::address::{has_host, is_loopback, is_same_server};
 
-/// One engine as `doctor` and `models` show it.
+/// An engine as `doctor` and `models` show it.
 pub struct EngineListing {
     pub engine: String,
     pub base_url: Option<String>,
     pub models: Result<Vec<ModelInfo>, Fault>,
-    /// Found by looking around rather than configured.
+    /// Discovered rather than configured.
     pub is_discovered: bool,
-    /// Found, and the person said yes to it before.
+    /// Discovered, and accepted by the person before.
     pub is_accepted: bool,
     /// It is loading its model.
     pub is_loading: bool,
@@ -59,10 +59,10 @@ impl EngineResolver {
         survey.parse_answers(&answers).map_err(|fault| Fault { message: format!("{name}: {}", fault.message), ..fault })
     }
 
-    /// Asks every configured engine and every server found here for its models, side by side.
+    /// Queries every configured engine and every discovered server for its models, in parallel.
     pub async fn list_all(&self) -> Vec<EngineListing> {
         let configured = self.config().engines.iter().map(|(name, config)| async move {
-            // Asking OpenAI's service without a key, or an Ollama nobody pointed to, would only list errors.
+            // OpenAI without a key, or an Ollama that isn't configured, would only list errors.
             if !self.is_configured(name, config).await {
                 return None;
             }
@@ -104,7 +104,7 @@ impl EngineResolver {
         listed
     }
 
-    /// Whether this is the Ollama of the usual place, to which nobody pointed.
+    /// Returns whether this is Ollama at its default address without any configuration.
     pub(super) fn is_unset_ollama(&self, name: &str) -> bool {
         self.config().engines.get(name).is_some_and(|config| {
             config.kind == EngineKind::Ollama
@@ -133,7 +133,7 @@ impl EngineResolver {
         }
     }
 
-    /// Returns what `/model` can offer, what was found here first: to choose it there is to say yes.
+    /// Returns what `/model` can offer, discovered servers first: choosing one accepts it.
     pub async fn model_choices(self) -> Vec<ModelChoice> {
         let mut listed = self.list_all().await;
         listed.sort_by_key(|listed| !listed.is_discovered);

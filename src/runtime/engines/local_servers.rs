@@ -1,4 +1,4 @@
-//! Servers on this machine that nobody set up: looked for, offered, and used once the person said yes to them.
+//! Local servers that are not configured: discovered, offered, and used once the person accepts them.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::engine::discover::{self, DiscoveredServer, Readiness, ServerCandidate
 use crate::event::{Fault, FaultKind};
 use crate::net::probe;
 
-/// How long looking around may hold up somebody who waits for it.
+/// Time limit of a probe that somebody waits for.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a server that is found meanwhile may take to answer.
+/// Time limit of a background probe.
 const OFFER_PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-/// What a server is asked for that doesn't say yet which models it has; llama.cpp takes any name.
+/// The model to request from a server that doesn't list any yet; llama.cpp accepts any name.
 pub(super) const PLACEHOLDER_MODEL: &str = "default";
 
 impl EngineResolver {
-    /// Returns the servers that answer here.
+    /// Returns the local servers that respond.
     pub(super) async fn probe_local_servers(&self) -> Vec<DiscoveredServer> {
         let candidates = self.candidates();
         let calls: Vec<_> = candidates.iter().map(ServerCandidate::request).collect();
         discover::discovered_servers(&candidates, &probe::join_json(&self.http, &calls, PROBE_TIMEOUT).await)
     }
 
-    /// Returns the usual places, and those the person said yes to.
+    /// Returns the default addresses, and those of accepted servers.
     fn candidates(&self) -> Vec<ServerCandidate> {
         let mut candidates = discover::candidates();
         let agreed = self.accepted.servers().into_iter().filter_map(|server| server.candidate());
@@ -35,7 +35,7 @@ impl EngineResolver {
         candidates
     }
 
-    /// Returns the server here that goes by this name.
+    /// Returns the local server with this name.
     pub(super) async fn find_local_server(&self, name: &str) -> Option<DiscoveredServer> {
         let is_kind = ServerKind::ALL.into_iter().any(|kind| kind.engine_name() == name);
         if let Some(candidate) = discover::candidate_named(name) {
@@ -50,7 +50,7 @@ impl EngineResolver {
         found.into_iter().nth(at)
     }
 
-    /// A server that was merely found is no project's to choose.
+    /// A project can't choose a server that was merely discovered.
     pub(super) async fn check_allowed(&self, engine: &str, by: RequestedBy) -> Result<(), Fault> {
         if by == RequestedBy::Person || self.config().engines.contains_key(engine) {
             return Ok(());
@@ -68,7 +68,7 @@ impl EngineResolver {
         }
     }
 
-    /// Takes a server that the person said yes to before, else the embedded engine.
+    /// Uses a server that was accepted before, else the embedded engine.
     pub(super) async fn resolve_unspecified(&self) -> Result<EngineChoice, Fault> {
         let mut gone = None;
         for server in self.accepted.servers() {
@@ -93,7 +93,7 @@ impl EngineResolver {
                 return Ok(choice);
             }
         }
-        // Answers of the embedded engine must not pass for those of a model that is there.
+        // Answers of the embedded engine must not be mistaken for those of an available model.
         if self.is_unattended
             && let Some(found) = self.probe_local_servers().await.iter().find(|found| found.can_answer())
         {
@@ -109,7 +109,7 @@ impl EngineResolver {
         Ok(self.offline_choice(gone.as_deref().unwrap_or("no model is set up")))
     }
 
-    /// Tells of every server that could be used, as soon as it answers. Of nothing where a model was chosen.
+    /// Yields every usable server as soon as it responds; none if a model was chosen.
     pub(crate) fn server_offers(self) -> ServerSuggestions {
         if self.requested(&super::env_variable) != super::RequestedEngine::Unspecified {
             return futures_util::stream::empty().boxed();
@@ -132,7 +132,7 @@ impl EngineResolver {
         looking.filter_map(new).boxed()
     }
 
-    /// Remembers that the person chose a server that was found here, or says why it will have to be chosen again.
+    /// Accepts a discovered server; if that can't be stored, returns a message that it has to be chosen again.
     pub(super) fn accept_server(&self, found: &DiscoveredServer, model: &str) -> Option<String> {
         let error = self.accepted.add(found, model).err()?;
         Some(format!(
@@ -159,7 +159,7 @@ pub(super) fn offer_text(found: &DiscoveredServer) -> String {
         (Readiness::Ready, []) => format!("{kind} at {place} has no model loaded"),
         (Readiness::Ready, [first, rest @ ..]) => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-            // Some servers name a model by the file it is in.
+            // Some servers name a model after its file.
             let model = first.id.rsplit('/').next().unwrap_or_default();
             format!("found {kind} at {place} with {model}{more}; choose it with /model, and it is used from then on")
         }

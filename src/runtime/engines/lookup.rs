@@ -1,4 +1,4 @@
-//! PURE. Models by their names alone: which one is meant, and what is said where that is not clear.
+//! PURE. Looks up models by name, and reports names that are ambiguous or unknown.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use crate::config::suggestion::suggest;
 use crate::event::{Fault, FaultKind};
 use crate::text::address::is_same_server;
 
-/// Names that are suggested at most.
+/// How many names are suggested at most.
 const MAX_SUGGESTIONS: usize = 5;
 
-/// A model that can be had, and where.
+/// An available model, and its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KnownModel {
     pub(super) engine: String,
@@ -32,7 +32,7 @@ impl KnownModel {
         format!("{}/{}", self.engine, self.model)
     }
 
-    /// Several engines may stand for one server, each with its own protocol; the first will do.
+    /// Several engines may stand for one server, each with its own protocol; the first one is used.
     fn is_same_model(&self, other: &Self) -> bool {
         let same_place = match (&self.base_url, &other.base_url) {
             (Some(one), Some(other)) => is_same_server(one, other),
@@ -42,7 +42,7 @@ impl KnownModel {
     }
 }
 
-/// Returns the one that is called so: wholly, or but for its tag or the folder before it, where that is clear.
+/// Returns the model with this name, or the only one with it apart from a tag or folder.
 pub(super) fn find_unique<'a>(models: &'a [KnownModel], name: &str) -> Result<Option<&'a KnownModel>, Fault> {
     let ways: [&dyn Fn(&str) -> bool; 4] = [
         &|model| model == name,
@@ -63,7 +63,7 @@ pub(super) fn find_unique<'a>(models: &'a [KnownModel], name: &str) -> Result<Op
     Ok(None)
 }
 
-/// Says that nothing goes by this name, and what may have been meant.
+/// Reports an unknown name, with suggestions.
 pub(super) fn unknown_model_fault(name: &str, engines: &[&str], models: &[KnownModel]) -> Fault {
     let likely = suggestions(name, engines, models);
     let hint = match likely.as_slice() {
@@ -79,7 +79,7 @@ pub(super) fn unknown_model_fault(name: &str, engines: &[&str], models: &[KnownM
 
 fn suggestions(name: &str, engines: &[&str], models: &[KnownModel]) -> Vec<String> {
     let lower = name.to_lowercase();
-    // Names whose maker is known, where the maker was not asked for want of a key.
+    // Names of known vendors that were not queried because there is no key.
     for (starts, engine) in [
         ("gpt-", "openai"),
         ("chatgpt", "openai"),

@@ -1,4 +1,4 @@
-//! Which engine is chosen, as far as that can be said without asking anybody.
+//! Tests of which engine is chosen, as far as no server is needed.
 
 use super::*;
 use crate::config::{self, ConfigSources, Overrides, Paths};
@@ -52,7 +52,7 @@ fn only_openai_itself_is_known_to_need_a_key() {
     assert!(fault.message.contains("set OPENAI_API_KEY"), "{fault}");
 }
 
-/// A llama.cpp on a port of its own; it answers every question with its list of models.
+/// A llama.cpp on a port of its own; it answers every request with its list of models.
 fn llama() -> u16 {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -90,7 +90,7 @@ async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_rememb
     let again = fresh().resolve_unspecified().await.unwrap();
     assert_eq!((again.engine.name(), again.model.as_str()), (name.as_str(), "small"));
     assert!(again.reason.ends_with("as agreed"), "{}", again.reason);
-    // No folder can be made where a file is.
+    // A folder can't be created where a file is.
     std::fs::write(state.path().join("file"), "").unwrap();
     let forgetful = EngineResolver { accepted: AcceptedServers::at(state.path().join("file/servers.json")), ..fresh() };
     let [("not_remembered", text)] = &forgetful.switch_to(name).await.unwrap().warnings[..] else {

@@ -1,4 +1,4 @@
-//! From flags and settings to a server: where it listens, who may ask, and where it says no.
+//! From flags and settings to a server: its address, access rules and limits.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use crate::serve::factory::Factory;
 use crate::serve::{Limits, Settings, Tokens};
 use crate::text::address::listens_locally;
 
-/// A server that only needs its port.
+/// A server that is ready to listen.
 pub struct ServerPlan {
     pub factory: Arc<dyn Factory>,
     pub settings: Settings,
     pub host: String,
     pub port: u16,
-    /// What is wrong with the recording that is played.
+    /// Damage in the recording that is played.
     pub warnings: Vec<String>,
 }
 
 impl Runtime {
-    /// Makes a server of this house, or says why it may not be one.
+    /// Prepares a server, or returns why that isn't possible.
     pub async fn plan_server(mut self, args: &cli::ServeArgs) -> anyhow::Result<ServerPlan> {
-        // A wrong rule is told now, not to the first client.
+        // An invalid rule is reported now, not to the first client.
         let mode = self.approval_policy()?.mode;
         let config = self.config().server.clone();
         let host = args.host.clone().unwrap_or_else(|| config.host.clone());
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let loopback = listens_locally(&host);
         let tokens = resolve_tokens(args, &config).await?;
-        // Who may only watch sees what commands print.
+        // Clients with the read token see what commands print.
         self.hidden_variables.extend([&args.token_env, &args.read_token_env].into_iter().flatten().cloned());
         [&tokens.full, &tokens.read].into_iter().flatten().for_each(net::register_secret);
         if !loopback && tokens.full.is_none() {
@@ -70,7 +70,7 @@ impl Runtime {
     }
 }
 
-/// Gets the tokens, which may come from a command that takes its time.
+/// Resolves the tokens, which may come from a slow command.
 async fn resolve_tokens(args: &cli::ServeArgs, config: &ServerConfig) -> anyhow::Result<Tokens> {
     let (named, read_named) = (args.token_env.clone(), args.read_token_env.clone());
     let (token, read_token) = (config.token.clone(), config.read_token.clone());
@@ -86,6 +86,6 @@ fn resolve_token(flag: &str, named: Option<&str>, configured: &str) -> anyhow::R
     let env = environment::variable;
     let Some(name) = named else { return Ok(secret::resolve_secret(configured, &env)?) };
     let token = secret::resolve_secret(&format!("env:{name}"), &env)?;
-    // To serve without the token that was asked for would be worse than not to serve.
+    // Running without the requested token would be worse than not running.
     Ok(Some(token.ok_or_else(|| UsageError(format!("the variable {name} of {flag} is not set or empty")))?))
 }
