@@ -1,9 +1,9 @@
-//! `attach` as a script sees it, against servers that answer as they are told and keep what they were asked.
+//! `attach` from the view of a script, against scripted servers that keep the requests they get.
 //!
-//! For a run against the real thing: `pip install "openjarvis[server]==1.0.2"`, start any server that speaks Ollama's
+//! To run it against a real server: `pip install "openjarvis[server]==1.0.2"`, start any server that speaks Ollama's
 //! protocol as its model (`OLLAMA_HOST` names it), `jarvis serve --host 127.0.0.1 --port 18790 --engine ollama`, then
-//! `jarvis-tui attach http://127.0.0.1:18790 --request openjarvis-bridge -m MODEL -p "what is 6*7" --explain`. For version
-//! 1.0.4 see `attach_openjarvis.rs`.
+//! `jarvis-tui attach http://127.0.0.1:18790 --request openjarvis-bridge -m MODEL -p "what is 6*7" --explain`. For
+//! version 1.0.4 see `attach_openjarvis.rs`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(crate) async fn attach(home: &TempDir, args: &[&str]) -> CommandOutput {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("JARVIS_TUI_HOME", home.path())
         .env("THE_TOKEN", "s3cret-token")
-        // Nobody listens there: what is on this machine must not be asked by way of it.
+        // Nothing listens on that port: local servers must not be reached through a proxy.
         .env("http_proxy", "http://127.0.0.1:9")
         .env("HTTP_PROXY", "http://127.0.0.1:9")
         .env("ALL_PROXY", "http://127.0.0.1:9")

@@ -1,11 +1,10 @@
-//! `attach` and an OpenJarvis server newer than 1.0.2, whose chat says nothing of tools: its feed of events and its
-//! traces do.
+//! `attach` and an OpenJarvis server newer than 1.0.2, whose chat doesn't report tools: its event feed and its traces
+//! do.
 //!
-//! The last test runs against the real thing where `JARVIS_TUI_OPENJARVIS` names a command that starts it. To set it
-//! up: `pip install "openjarvis[server]==1.0.4"` into a virtual environment `VENV`, then
-//! `JARVIS_TUI_OPENJARVIS='VENV/bin/jarvis serve --engine ollama --model mock' cargo test --test it openjarvis`. The
-//! test adds `--host` and `--port`, gives it a home of its own (a second server under the same home is refused), and
-//! is the model behind it (`OLLAMA_HOST`).
+//! The last test runs against a real server if `JARVIS_TUI_OPENJARVIS` is a command that starts one. To set it up: `pip
+//! install "openjarvis[server]==1.0.4"` into a virtual environment `VENV`, then `JARVIS_TUI_OPENJARVIS='VENV/bin/jarvis
+//! serve --engine ollama --model mock' cargo test --test it openjarvis`. The test adds `--host` and `--port`, sets a
+//! home folder (a second server under the same home is rejected), and acts as its model (`OLLAMA_HOST`).
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -31,7 +30,7 @@ fn event(kind: &str, data: &Value) -> ServerAct {
     message(&value!({"type": kind, "timestamp": 101.5, "data": data}).to_string())
 }
 
-/// One call of the calculator, as the feed tells it.
+/// One calculator call in the form of the feed.
 fn called(expression: &str, result: &str, seconds: f64) -> Vec<ServerAct> {
     let args = value!({ "expression": expression });
     let call = value!({"id": "call_0", "name": "calculator", "arguments": args.to_string()});
@@ -141,7 +140,7 @@ async fn no_feed_is_opened_where_it_is_not_needed() {
     for given_as_is in [true, false] {
         let server = server(listened(Vec::new()), &[], answer()).await;
         let url = if given_as_is { url_of(&server) } else { server.url() };
-        // With tools of ours the server's agent stays at rest.
+        // With our tools, the server's agent is not used.
         let more: &[&str] = if given_as_is { &["-m", "m"] } else { &["--local-tools"] };
         let ran = attach(&home(), &with(&url, more)).await;
         assert_eq!(ran.code, 0, "{}", ran.err);
@@ -149,7 +148,7 @@ async fn no_feed_is_opened_where_it_is_not_needed() {
     }
 }
 
-/// A model that asks for the calculator once a question, then answers.
+/// A model that requests the calculator once per question, then answers.
 async fn model() -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

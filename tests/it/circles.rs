@@ -1,4 +1,4 @@
-//! No two modules use each other, directly or around others. A parent and what lies in it are one thing here.
+//! No two modules depend on each other, directly or through others. A parent and its children count as one here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::tidy::{SourceFile, assert_none, sources};
 
 type Module = Vec<String>;
 
-/// Circles that are still there. Nothing is added here.
+/// Remaining cycles. Nothing may be added.
 const KNOWN: &[(&str, &str)] = &[
     ("net::perform", "net::watchdog"),
     ("net::watchdog", "net::perform"),
@@ -32,7 +32,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("ui::text_layout::laid_out", "ui::image"),
 ];
 
-/// Where a file of `src` stands among the modules; none for the roots.
+/// Returns the module path of a file of `src`; `None` for the crate roots.
 fn module_of(file: &SourceFile) -> Option<Module> {
     let path = file.path.to_string_lossy().replace('\\', "/");
     let path = path.strip_suffix(".rs")?;
@@ -60,7 +60,7 @@ fn paths_of(tree: &str) -> Vec<String> {
     parts.iter().filter(|part| !part.is_empty()).flat_map(|part| paths_of(&format!("{before}{part}"))).collect()
 }
 
-/// Returns the paths that a file names, in `use` lines and in its code, made absolute.
+/// Returns the absolute paths that a file refers to, in `use` lines and in its code.
 fn named_by(module: &Module, file: &SourceFile) -> Vec<Module> {
     let text: Vec<&str> = file.lines.iter().map(|(_, line)| line.split("//").next().unwrap_or_default()).collect();
     let text = text.join("\n");
@@ -97,7 +97,7 @@ fn absolute(module: &Module, path: &str) -> Module {
     at
 }
 
-/// Which module uses which others, parents and children left out.
+/// Maps each module to the modules it uses, without parents and children.
 fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
     let files = sources();
     let modules: BTreeMap<Module, &SourceFile> =
@@ -117,7 +117,7 @@ fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
     uses
 }
 
-/// Returns everything that can be reached from a module, itself only if there is a way back.
+/// Returns everything reachable from a module, itself only if there is a way back.
 fn reached(from: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> BTreeSet<Module> {
     let mut seen = BTreeSet::new();
     let mut open: Vec<&Module> = uses[from].iter().collect();

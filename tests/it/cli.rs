@@ -1,4 +1,4 @@
-//! The program as a script sees it: standard output, standard error, exit codes, files.
+//! The program from the view of a script: standard output, standard error, exit codes, files.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A home and a working folder of its own, no keys, no network.
+/// A separate home and working folder, without keys or network.
 struct CliSandbox {
     home: TempDir,
     work: TempDir,
@@ -25,7 +25,7 @@ impl CliSandbox {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("JARVIS_TUI_HOME", self.home.path())
-            // Nothing here may depend on what happens to run on this machine.
+            // No test may depend on what happens to run on this machine.
             .env("JARVIS_TUI_MODEL", "offline")
             .current_dir(self.work.path())
             .args(args)
@@ -378,13 +378,13 @@ fn what_is_too_long_for_the_log_is_whole_in_a_file_of_its_owner_beside_it() {
         .filter(|line| line["event"]["type"] == "tool_output")
         .map(|line| line["event"]["text"].as_str().unwrap().len())
         .sum();
-    // And a line that says there is more.
+    // Plus a line that says there is more.
     assert!(((1 << 20)..(1 << 20) + 100).contains(&logged), "{logged}");
     assert_eq!(place.run(&["sessions", "rm", &id_of(&place.only_log())]).code, 0);
     assert!(!whole[0].exists(), "it goes with its session");
 }
 
-/// What a command finds in its own environment and in its parent's.
+/// Searches a command's own environment and its parent's.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_command_finds_no_key_in_the_environment() {

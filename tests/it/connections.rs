@@ -1,4 +1,4 @@
-//! The program against servers and proxies that are the wrong ones: what goes out, how often, and what is said.
+//! The program against wrong servers and proxies: which requests are sent, how often, and what is reported.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 const KEY: &str = "sk-never-in-clear-text";
 
-/// Serves every connection in a thread of its own and tells what each said first.
+/// Serves every connection in a thread of its own and sends the first bytes of each.
 fn listen(answer: impl Fn(TcpStream, &Sender<Vec<u8>>) + Send + Sync + 'static) -> (SocketAddr, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -41,13 +41,13 @@ fn head(stream: &mut impl Read) -> Vec<u8> {
     head
 }
 
-/// A whole HTTP answer.
+/// Returns a complete HTTP response.
 fn http(status: &str, kind: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }
 
-/// Answers like a model's server: a list to GET, an answer to POST.
+/// Responds like a model's server: a list to GET, an answer to POST.
 fn answer(stream: &mut (impl Read + Write), told: &Sender<Vec<u8>>) {
     let head = head(stream);
     let asks = head.starts_with(b"POST");
@@ -66,7 +66,7 @@ fn certificate(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs").join(name)
 }
 
-/// Serves HTTPS with what plain `openssl req -x509` made.
+/// Serves HTTPS with a certificate from plain `openssl req -x509`.
 fn https() -> (SocketAddr, Receiver<Vec<u8>>) {
     let chain = vec![CertificateDer::from_pem_file(certificate("authority.pem")).unwrap()];
     let key = PrivateKeyDer::from_pem_file(certificate("authority.key")).unwrap();
@@ -111,7 +111,7 @@ fn run(variables: &[(&str, &str)]) -> ConnectionOutput {
     ran
 }
 
-/// Runs into a failure and returns what is said of it.
+/// Runs into a failure and returns the error message.
 fn fails(variables: &[(&str, &str)], words: &[&str]) -> String {
     let ran = run(variables);
     assert_ne!(ran.code, 0, "{}", ran.err);
@@ -140,7 +140,7 @@ fn a_bare_public_host_is_asked_over_tls_and_the_key_is_never_seen_on_the_way() {
     for pair in seen.chunks(2) {
         let head = String::from_utf8_lossy(&pair[0]);
         assert!(head.starts_with("CONNECT gateway.example.com:443 HTTP/1.1\r\n"), "{head}");
-        // A look around that is given up says nothing more.
+        // An aborted probe sends nothing more.
         if let Some(hello) = pair.get(1).filter(|hello| !hello.is_empty()) {
             hellos += 1;
             assert_eq!((hello[0], hello[1], hello[5]), (0x16, 0x03, 0x01), "a TLS record with a ClientHello");
@@ -209,7 +209,7 @@ fn a_proxy_that_is_in_the_way_is_named_with_its_variable_at_once() {
         let told = fails(&[base, ("HTTPS_PROXY", &proxy)], &words);
         assert!(told.contains(&format!("the proxy {proxy}")), "{told}");
     }
-    // Nobody listens on a port that was just given back.
+    // Nothing listens on a port that was just released.
     let down = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     fails(&[base, ("HTTPS_PROXY", &down)], &["can't be reached", "unset HTTPS_PROXY"]);
     fails(&[base, ("ALL_PROXY", "socks5://127.0.0.1:9")], &["is of a kind that is not supported", "unset ALL_PROXY"]);

@@ -1,4 +1,4 @@
-//! Damaged logs, on every way of opening one: what can't be read is told.
+//! Damaged logs, in every way of opening one: what can't be read is reported.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::attach::home;
 use crate::headless::{OFFLINE, command, run};
 
-/// The lines of a session of two turns, the header first.
+/// Returns the lines of a session of two turns, the header first.
 fn session(folder: &str) -> Vec<String> {
     let mut lines = vec![format!(r#"{{"format":1,"session":"s","started_at":1000,"folder":"{folder}"}}"#)];
     let mut push = |event: String| {
@@ -32,7 +32,7 @@ fn joined(lines: &[String]) -> Vec<u8> {
     (lines.join("\n") + "\n").into_bytes()
 }
 
-/// Each kind of damage: its name, the bytes, and the code and words that tell it.
+/// Each kind of damage: its name, the bytes, and the code and words of its notice.
 fn kinds(folder: &str) -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
     let sound = session(folder);
     let with = |change: &dyn Fn(&mut Vec<String>)| {
@@ -111,7 +111,7 @@ async fn damage_is_told_wherever_a_log_is_read_and_changes_no_exit_code() {
         ];
         for way in ways {
             let ran = run(&home, way, &[OFFLINE]).await;
-            // A turn that is cut off has not ended well, whatever the log is like.
+            // A turn that was cut off counts as incomplete, whatever the log is like.
             let expected = if name == "torn" && !matches!(way[0], "frame" | "sessions") { 5 } else { 0 };
             assert_eq!(ran.code, expected, "{name} {way:?}: {}", ran.err);
             let told = if way[0] == "sessions" { &ran.out } else { &ran.err };
@@ -134,7 +134,7 @@ async fn damage_is_told_when_a_session_goes_on_and_once_more_the_next_time() {
             let ran = run(&home, &args, &[OFFLINE]).await;
             assert_eq!(ran.code, 0, "{name} {way:?}: {}", ran.err);
             let (code, words) = match (name, way) {
-                // It was ended meanwhile, and is a line like any other.
+                // The torn line was terminated in the meantime, and is a line like any other.
                 ("torn", ["-r", _]) => ("unreadable_lines", "can't be read"),
                 ("torn", _) => (code, "torn line"),
                 _ => (code, words),
@@ -174,7 +174,7 @@ async fn the_list_marks_what_is_damaged() {
     for (name, bytes, ..) in kinds(&folder) {
         saved(&home, name, &bytes);
     }
-    // What was said in it can't be read.
+    // Its turns can't be read.
     saved(&home, "header-only", format!("{}\n\0\0\0\n", session(&folder)[0]).as_bytes());
     let ran = run(&home, &["sessions", "list"], &[OFFLINE]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);

@@ -1,5 +1,5 @@
-//! Every dialect against its recorded streams: cut into frames, recognised, decoded, and folded to what a person
-//! should see.
+//! Every dialect against its recorded streams: cut into frames, detected, decoded, and folded to what a person should
+//! see.
 //!
 //! To add a case: put `NAME.sse` (or `NAME.ndjson`, or `NAME.body` for one JSON value in place of a stream) and `NAME.json` into `tests/golden/<dialect>/`, where `<dialect>`
 //! is the name of a row in `dialect::DIALECTS` (the folder `chat` is `openai-chat`). The JSON holds
@@ -7,8 +7,8 @@
 //! of which every key is compared: see [`ShownTurn::compare`]. A key that it does not know fails the test. Cases
 //! written by hand may use `events` as well: the exact events, compared as JSON.
 //!
-//! Each case must give the same events however it is cut, survive damage, obey the grammar, be recognised as the
-//! dialect of its folder, and say the same when that dialect is given by name.
+//! Each case must give the same events however it is cut, survive damage, obey the grammar, be detected as the dialect
+//! of its folder, and give the same result if that dialect is named explicitly.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -89,7 +89,7 @@ impl GoldenCase {
         let (mut frames, mut out) =
             (FrameSplitter::for_content_type(self.framing, &self.context.content_type), Vec::new());
         for chunk in chunks {
-            // Damage may be refused; what came before it counts.
+            // Damage may be an error; what came before it counts.
             if frames.push(chunk, &mut out).is_err() {
                 return (out, frames);
             }
@@ -108,7 +108,7 @@ fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
     events
 }
 
-/// Finds what we asked, in any body.
+/// Finds the prompt in any request body.
 fn prompt(body: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
     let parts = |message: &Value| text(&message["content"]).or_else(|| text(&message["parts"][0]["text"]));
@@ -118,7 +118,7 @@ fn prompt(body: &Value) -> Option<String> {
         .or_else(|| parts(&body["message"]))
 }
 
-/// A run as the session publishes it: opened, in a turn, sealed.
+/// Returns the events as a session publishes them: opened, in a turn, sealed.
 pub(super) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
     let mut run = vec![
         AgentEvent::SessionOpened {
@@ -139,7 +139,7 @@ pub(super) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
     run.extend_from_slice(before);
     let mut sealer = Sealer::new();
     for event in &run {
-        // Breaches are told by `grammar::check`.
+        // `grammar::check` reports violations.
         let _ = sealer.observe(event);
     }
     let AgentEvent::TurnFinished { turn, outcome: end } = last else { panic!("the last event is {last:?}") };
@@ -243,7 +243,7 @@ impl ShownTurn {
         self.annotations.iter().rev().find(|(known, _)| known == kind).map(|(_, data)| data)
     }
 
-    /// Compares one key of `expect`; what is in the frames and not in events is compared with the frames.
+    /// Compares one key of `expect`; data that is in the frames but not in events is compared with the frames.
     fn compare(&self, key: &str, wanted: &Value, case: &GoldenCase) {
         let at = format!("{}: {key}", case.name);
         match key {
@@ -256,7 +256,7 @@ impl ShownTurn {
                 };
                 assert_eq!(outcome, wanted, "{at}\n{self:#?}");
             }
-            // The text of a failed turn may hold the words of its error: then `partial_text` is the answer.
+            // The text of a failed turn may contain its error message: then `partial_text` is the answer.
             "text" if case.expect.get("partial_text").is_some() => {}
             "text" | "partial_text" => assert_eq!(self.texts().join("\n\n"), wanted.as_str().unwrap(), "{at}"),
             "messages" => {
@@ -265,7 +265,7 @@ impl ShownTurn {
             }
             "reasoning" => assert_eq!(self.reasoning, wanted.as_str().unwrap_or_default(), "{at}"),
             "tool_calls" => {
-                // Some recordings list calls that nobody ran apart.
+                // Some recordings list calls that nobody ran separately.
                 let ran = |call: &&ShownCall| {
                     case.expect.get("requested_tool_calls").is_none() || call.outcome != Some(CallOutcome::Requested)
                 };
@@ -332,7 +332,7 @@ impl ShownTurn {
                 let events = serde_json::to_value(case.whole()).unwrap();
                 assert_eq!(events, *wanted, "{at}");
             }
-            // Facts about the recording that no client shows, or that another key says already.
+            // Details of the recording that no client shows, or that another key covers.
             "ended"
             | "model"
             | "chunk_id"
@@ -394,7 +394,7 @@ fn squeezed(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Arguments are compared as JSON where they are JSON; a time may be rounded to its millisecond.
+/// Arguments are compared as JSON if they are JSON; a time may be rounded to its millisecond.
 fn compare_calls(calls: &[&ShownCall], wanted: &[Value], at: &str) {
     assert_eq!(calls.len(), wanted.len(), "{at}: {calls:#?}");
     for (call, wanted) in calls.iter().zip(wanted) {
@@ -486,7 +486,7 @@ fn a_dialect_that_is_named_decodes_as_one_that_is_recognised() {
 #[test]
 fn every_recording_cut_at_any_byte_is_the_same() {
     for case in cases() {
-        // A decoder sees only frames: the same frames are the same events.
+        // A decoder sees only frames, so the same frames give the same events.
         let whole = case.frames([&case.stream[..]]).0;
         for size in [1, 2, 3, 7] {
             assert_eq!(case.frames(case.stream.chunks(size)).0, whole, "{} in pieces of {size}", case.name);
@@ -501,7 +501,7 @@ fn every_recording_cut_at_any_byte_is_the_same() {
     }
 }
 
-/// What is told of chat completions must not depend on whether they might be OpenJarvis's.
+/// The events of chat completions must not depend on whether they might be OpenJarvis's.
 #[test]
 fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/chat");

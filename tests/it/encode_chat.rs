@@ -1,19 +1,19 @@
-//! Facts said as chat completions and as the agent bridge, and read back by our own decoders.
+//! Events encoded as chat completions and for the agent bridge, and decoded again by our own decoders.
 //!
-//! What comes back is what was said, minus what these dialects can't say:
+//! The decoded events are the original ones, minus what these dialects can't express:
 //!
 //! | lost | in chat completions | on the bridge |
 //! | --- | --- | --- |
-//! | which message of a turn said what | a blank line stands between | the same |
-//! | reasoning | kept | not told |
-//! | calls that are run here | not told | told, without the pieces of their arguments and with no output on the way |
+//! | which message of a turn has which text | separated by a blank line | the same |
+//! | reasoning | kept | omitted |
+//! | calls that are run here | omitted | kept, without argument deltas and live output |
 //! | calls of the client | kept; arguments left empty become `{}` | there are none |
-//! | how a call ended | the client knows | well or not |
-//! | the order of calls side by side | kept | that of their starts; the results have the other |
-//! | why an answer ended | stop, length, calls, filter | always stop |
-//! | what a failure was | its kind, as far as HTTP has words | too long, or not |
+//! | outcomes of calls | known to the client | success or not |
+//! | the order of parallel calls | kept | that of their starts; the results have the other |
+//! | finish reason of an answer | stop, length, calls, filter | always stop |
+//! | kind of a fault | as far as HTTP can express it | too long, or not |
 //! | usage of each request | the sum | the sum |
-//! | notices, annotations, approvals, sub-agents | not told | not told |
+//! | notices, annotations, approvals, sub-agents | omitted | omitted |
 //!
 //! `UPDATE_GOLDEN=1` rewrites the expected bytes in `tests/golden/encoded`; look at the difference before you commit it.
 
@@ -90,7 +90,7 @@ fn encode(encoder: &mut dyn Encode, facts: &[Envelope]) -> Vec<u8> {
     bytes
 }
 
-/// Facts of a decoder, as a session would number them.
+/// Numbers a decoder's events as a session would.
 fn numbered(events: Vec<AgentEvent>) -> Vec<Envelope> {
     let prompt = AgentEvent::UserMessage { message: "u".into(), text: PROMPT.into() };
     let events = std::iter::once(prompt).chain(events);
@@ -99,7 +99,7 @@ fn numbered(events: Vec<AgentEvent>) -> Vec<Envelope> {
 
 const PROMPT: &str = "what was asked";
 
-/// The recordings of a folder, as the facts they are.
+/// Returns the recordings of a folder as events.
 fn recorded(folder: &str, decoder: impl Fn(&Path) -> Box<dyn Decode>) -> Vec<(String, Vec<Envelope>)> {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(golden().join(folder)).unwrap().map(|file| file.unwrap().path()).collect();
@@ -113,7 +113,7 @@ fn recorded(folder: &str, decoder: impl Fn(&Path) -> Box<dyn Decode>) -> Vec<(St
     paths.iter().map(facts).collect()
 }
 
-/// The turns of the demonstration.
+/// The turns of the demo session.
 fn demo() -> Vec<(String, Vec<Envelope>)> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl")).unwrap();
     let facts: Vec<Envelope> = text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -130,13 +130,13 @@ fn demo() -> Vec<(String, Vec<Envelope>)> {
     turns
 }
 
-/// What a person would see of a turn, as far as both dialects can say it.
+/// What a person would see of a turn, as far as both dialects can express it.
 #[derive(Debug, Default, PartialEq)]
 struct ShownChat {
     text: String,
     refusal: String,
     reasoning: String,
-    /// Name, arguments, and of a call that was run how well and with what output.
+    /// Name and arguments; for calls that ran, also success and output.
     calls: Vec<ShownChatCall>,
     stop: Option<FinishReason>,
     usage: Option<Usage>,
@@ -162,7 +162,7 @@ impl ShownChat {
                 messages.iter().position(|(id, _)| id == message.as_str()).unwrap()
             };
             match event {
-                // Another voice.
+                // A sub-agent's message.
                 AgentEvent::MessageStarted { message, parent: Some(_), .. } => hidden.push(message.clone()),
                 AgentEvent::TextDelta { message, .. }
                 | AgentEvent::ReasoningDelta { message, .. }
@@ -191,7 +191,7 @@ impl ShownChat {
                     args: if args.trim().is_empty() { "{}".into() } else { args.clone() },
                     result: None,
                 }),
-                // Nobody ran it, or nobody knows.
+                // Nobody ran it, or its outcome is unknown.
                 AgentEvent::ToolCallFinished { outcome: CallOutcome::Requested | CallOutcome::Unknown, .. } => {}
                 AgentEvent::ToolCallFinished { call, outcome, output, duration: took } => {
                     let known = shown.calls.iter_mut().rfind(|known| known.id == call.as_str());
@@ -223,9 +223,9 @@ impl ShownChat {
         shown
     }
 
-    /// What is left of it when it was said as chat completions.
+    /// What chat completions preserve.
     fn in_chunks(mut self) -> Self {
-        // Nobody says of a call of the client how it went.
+        // The outcome of a client's call is not sent.
         for call in &mut self.calls {
             call.result = None;
         }
@@ -240,7 +240,7 @@ impl ShownChat {
                     _ if !self.calls.is_empty() => FinishReason::ToolCalls,
                     _ => FinishReason::End,
                 });
-                // Our decoder opens a message with its first word.
+                // Our decoder starts a message with its first text.
                 if self.stop == Some(FinishReason::End)
                     && [&self.text, &self.reasoning].into_iter().all(String::is_empty)
                 {
@@ -248,7 +248,7 @@ impl ShownChat {
                 }
             }
             _ if filtered => self.stop = Some(FinishReason::Refused),
-            // A call that was not complete is none to its client.
+            // An incomplete call is not reported to its client.
             _ => {
                 self.stop = None;
                 self.calls.clear();
@@ -258,19 +258,19 @@ impl ShownChat {
         self
     }
 
-    /// What is left of it when it was told over the bridge.
+    /// What the bridge preserves.
     fn on_the_bridge(mut self) -> Self {
         self.text = [&self.text, &self.refusal].into_iter().map(String::as_str).collect();
         self.refusal.clear();
         self.reasoning.clear();
         self.stop = None;
-        // What nobody ran is not told.
+        // Calls that nobody ran are omitted.
         self.calls.retain(|call| call.result.is_some());
         for call in &mut self.calls {
             call.id.clear();
             call.args = serde_json::from_str::<Value>(&call.args).map_or(call.args.clone(), |args| args.to_string());
         }
-        // Calls side by side come in the order in which they began.
+        // Parallel calls come in the order in which they began.
         self.calls.sort_by(|a, b| (&a.name, &a.args).cmp(&(&b.name, &b.args)));
         if self.end != Some(TurnOutcome::Completed) {
             self.usage = None;
@@ -279,7 +279,8 @@ impl ShownChat {
     }
 }
 
-/// Compares how a turn ended: the words of an error come back with ours around them, and its kind as near as possible.
+/// Compares how a turn ended: the decoded error message contains the original one, and its kind is the nearest
+/// possible.
 fn same_end(name: &str, said: &mut ShownChat, heard: &mut ShownChat) {
     match (said.end.take(), heard.end.take()) {
         (Some(TurnOutcome::Failed(said)), Some(TurnOutcome::Failed(heard))) => {
@@ -312,7 +313,7 @@ fn chat_completions_say_what_our_decoder_understands() {
         }
         same_end(&name, &mut said, &mut heard);
         assert_eq!(said, heard, "{name}:\n{}", String::from_utf8_lossy(&bytes));
-        // Once more: nothing is lost the second time.
+        // Encodes and decodes again: nothing is lost the second time.
         let again = numbered(decode(&mut ChatDecoder::new(), &cut(&bytes, &[])));
         let twice = encode(&mut chunks(), &again);
         let (mut once, mut more) = (
@@ -359,7 +360,7 @@ fn the_bridge_says_what_our_decoder_understands() {
         if said.usage.is_none() {
             heard.usage = None;
         }
-        // Where nobody said how long a call took, the bridge has measured it.
+        // If the duration of a call is unknown, the bridge has measured it.
         for (said, heard) in said.calls.iter().zip(&mut heard.calls) {
             if let (Some((_, _, None)), Some((_, _, took))) = (&said.result, &mut heard.result) {
                 *took = None;
@@ -368,7 +369,7 @@ fn the_bridge_says_what_our_decoder_understands() {
         let failed = said.end != Some(TurnOutcome::Completed);
         same_end(&name, &mut said, &mut heard);
         if failed {
-            // The prose is the last of the text, and no results came.
+            // The text comes last, and no results came.
             assert!(heard.text.starts_with(&said.text), "{name}: {}", heard.text);
             continue;
         }
@@ -377,7 +378,7 @@ fn the_bridge_says_what_our_decoder_understands() {
     assert!(seen > 20, "{seen}");
 }
 
-/// The order and the fields of a bridge stream, without the values.
+/// Returns the order and the fields of a bridge stream, without the values.
 fn structure(frames: &[SseFrame]) -> Vec<String> {
     let shape = |frame: &SseFrame| {
         let Ok(json) = serde_json::from_str::<Value>(&frame.data) else { return frame.data.clone() };
@@ -407,8 +408,8 @@ fn structure(frames: &[SseFrame]) -> Vec<String> {
     shapes
 }
 
-/// The recorded streams of the original, told again by our encoder from facts, have the same frames with the same
-/// fields in the same order. Text is where it differs: ours comes while the model says it, theirs after all else.
+/// The recorded streams of the original, encoded again from their events, have the same frames with the same fields in
+/// the same order. Text is the exception: ours comes while the model writes it, theirs after everything else.
 #[test]
 fn our_bridge_has_the_frames_of_the_original() {
     for (name, calls) in [("bridge102_calc", true), ("bridge102_engine_500", false)] {
@@ -424,7 +425,7 @@ fn our_bridge_has_the_frames_of_the_original() {
         assert_eq!(theirs.iter().any(is_text), ours.iter().any(is_text), "{name}");
         theirs.retain(|shape| !is_text(shape));
         ours.retain(|shape| !is_text(shape));
-        // The fields of an empty list are not known.
+        // The fields of items in an empty list are unknown.
         for shapes in [&mut theirs, &mut ours] {
             shapes.dedup();
         }
@@ -432,7 +433,7 @@ fn our_bridge_has_the_frames_of_the_original() {
     }
 }
 
-/// A turn as a session tells it: a round with a call and one with text, or an engine that fails at once.
+/// A turn as a session publishes it: a round with a call and one with text, or an engine that fails at once.
 fn turn(prompt: &str, calls: bool) -> Vec<Envelope> {
     let event = |json: Value| serde_json::from_value::<AgentEvent>(json).unwrap();
     let mut events = vec![
@@ -494,7 +495,7 @@ fn a_stream_is_the_same_however_it_is_cut() {
     }
 }
 
-/// The frames of a prefix are a prefix of the frames: so a stream is resumed, and what was sent is never taken back.
+/// The frames of a prefix are a prefix of the frames: so a stream can be resumed, and sent frames are never revoked.
 #[test]
 fn what_was_said_does_not_depend_on_what_comes() {
     for (name, facts) in demo() {
@@ -519,7 +520,7 @@ fn what_was_said_does_not_depend_on_what_comes() {
     }
 }
 
-/// Blanks at the start of an answer, and between messages, are nobody's.
+/// White space at the start of an answer, and between messages, doesn't count.
 fn bare(text: &str) -> String {
     text.split_whitespace().collect()
 }
@@ -531,7 +532,7 @@ proptest! {
     fn any_legal_turn_is_understood(acts in acts(), end in ends()) {
         let mut facts = made(acts, end.as_ref());
         prop_assume!(!says_all_again(&facts));
-        // An end that is taken back looks like another call over the bridge.
+        // On the bridge, a call that ends twice looks like another call.
         let mut over = HashSet::new();
         facts.retain(|fact| !matches!(fact, AgentEvent::ToolCallFinished { call, .. } if !over.insert(call.clone())));
         let facts = numbered(facts);
@@ -558,7 +559,7 @@ proptest! {
             };
             let ours = |id: &str| facts.iter().any(|fact| matches!(&fact.event,
                 AgentEvent::ToolCallStarted { call, executed_by: ExecutedBy::Client, .. } if call.as_str() == id));
-            // A call that never came to its end may have been begun.
+            // A call that never became complete may have been started.
             let whole = |id: &str| said.calls.iter().any(|call| call.id == id);
             prop_assert_eq!(calls(&heard, &whole), calls(&said, &ours), "{}", String::from_utf8_lossy(&bytes));
         }
@@ -572,7 +573,7 @@ proptest! {
         prop_assert_eq!(heard.end == Some(TurnOutcome::Completed), completed);
         if completed {
             let results = |shown: &ShownChat| {
-                // Of a call that never was whole there may be a result all the same.
+                // A call that was never complete may still have a result.
                 let whole =
                     |call: &&ShownChatCall| said.calls.iter().any(|known| known.name == call.name && known.result.is_some());
                 let calls = shown.calls.iter().filter(whole);

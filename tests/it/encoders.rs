@@ -1,4 +1,4 @@
-//! What an encoder says, its decoder understands: over the demo session, the recordings, and any legal turn at all.
+//! Every encoder's output is understood by its decoder: for the demo session, the recordings, and any legal turn.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -19,7 +19,7 @@ use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// An encoder, and what its dialect can't say.
+/// An encoder, and what its dialect can't express.
 struct EncoderCase {
     name: &'static str,
     decoder: &'static str,
@@ -27,7 +27,7 @@ struct EncoderCase {
     encode: fn() -> Box<dyn Encode>,
     client_tools: bool,
     reasoning: bool,
-    /// The words of a refusal are told apart from others.
+    /// Refusals are distinguished from other text.
     refusals: bool,
 }
 
@@ -192,7 +192,7 @@ impl SeenTurn {
                     known.output = output.text;
                     known.took = took.map(|took| took.0).or(known.took);
                 }
-                // Of one request the latest word counts.
+                // For one request the latest report counts.
                 AgentEvent::UsageReported { scope, usage } => {
                     requests.retain(|(known, _)| *known != scope);
                     requests.push((scope, usage));
@@ -214,11 +214,11 @@ impl SeenTurn {
         seen
     }
 
-    /// Leaves out what the dialect can't say.
+    /// Drops what the dialect can't express.
     fn told_in(mut self, spoken: &EncoderCase) -> Self {
         let one = |texts: Vec<String>| if texts.is_empty() { texts } else { vec![texts.concat()] };
-        // Messages are told apart by the calls between them; an empty line keeps the others apart. An answer does not
-        // begin with blanks.
+        // Messages are separated by the calls between them, others by an empty line. An answer does not begin with
+        // white space.
         let glued = |text: String| text.split_whitespace().collect();
         self.texts = one(self.texts).into_iter().map(glued).filter(|text: &String| !text.is_empty()).collect();
         self.refusal = self.refusal.split_whitespace().collect();
@@ -229,20 +229,20 @@ impl SeenTurn {
         if !spoken.refusals {
             self.refusal.clear();
         }
-        // Nobody can tell of a call without a name.
+        // A call without a name can't be encoded.
         self.calls.retain(|call| !call.name.is_empty());
-        // Those that got their name late are told late.
+        // Calls that got their name late come late.
         self.calls.sort_by(|a, b| a.name.cmp(&b.name));
         if spoken.client_tools {
             for call in &mut self.calls {
                 *call = SeenCall { name: call.name.clone(), args: call.args.clone(), ..SeenCall::default() };
             }
         }
-        // How a message ended is told of the last one, and only of a good end; it may have been an empty one.
+        // Only the last message's finish reason is encoded, and only a normal one; that message may be empty.
         self.stop = None;
         self.retries = self.retries.min(3);
         if let Some(TurnOutcome::Failed(fault)) = &mut self.end {
-            // The decoder says whose words they are, and cuts and trims them.
+            // The decoder adds the source of the message, and cuts and trims it.
             fault.message.clear();
             fault.retry_after = None;
         }
@@ -339,7 +339,7 @@ fn it_does_not_matter_where_the_bytes_are_cut() {
 
 #[test]
 fn who_comes_back_misses_nothing() {
-    // Poe numbers its frames; what has no number says nothing that the answer needs.
+    // Poe numbers its frames; frames without a number contain nothing that the answer needs.
     let turn = &demo()[2];
     let spoken = &ENCODERS[0];
     let all = frames(&mut *(spoken.encode)(), turn);
@@ -371,12 +371,12 @@ fn recordings_are_said_again() {
             seen += 1;
             let recorded = decode(spoken, [&fs::read(&path).unwrap()[..]]);
             let facts = published(&recorded)[2..].to_vec();
-            // Only a format whose end replaces all before it can take words back.
+            // Only a format whose end replaces everything before it can revoke text.
             let takes_back = |fact: &AgentEvent| matches!(fact, AgentEvent::MessageFinished { full_text: Some(full), .. } if full.is_empty());
             if folder == "poe" && facts.iter().any(takes_back) {
                 continue;
             }
-            // Wishes of the model are the client's tools.
+            // The model's requested calls are for the client's tools.
             let wishes = facts
                 .iter()
                 .any(|fact| matches!(fact, AgentEvent::ToolCallStarted { executed_by: ExecutedBy::Client, .. }));
@@ -469,7 +469,7 @@ fn what_is_too_long_to_repeat_is_said_to_be() {
 
 // ---------------------------------------------------------------------------------------------- any legal turn
 
-/// One step of a made-up turn; what can't stand where it comes is left out.
+/// One step of a generated turn; steps that would be illegal are skipped.
 #[derive(Clone, Debug)]
 pub(crate) enum EventAct {
     Message { sub: bool },
@@ -516,8 +516,8 @@ pub(crate) fn ends() -> impl Strategy<Value = Option<TurnOutcome>> {
     ]
 }
 
-/// Makes a legal turn of it.
-/// Whether a piece of text says all again that was said before it: nothing tells that from a server that repeats itself.
+/// Returns whether a piece of text repeats all text before it: that can't be distinguished from a server that repeats
+/// itself.
 pub(crate) fn says_all_again(facts: &[AgentEvent]) -> bool {
     let mut said = String::new();
     facts.iter().any(|fact| {
@@ -660,7 +660,7 @@ proptest! {
             if end.is_none() {
                 said.end = Some(TurnOutcome::Interrupted);
             }
-            // A call that never came to its arguments was never told where the client runs it, or told without them.
+            // A call whose arguments never came is omitted if the client runs it, or sent without them.
             if end.is_none() || end != Some(TurnOutcome::Completed) {
                 said.calls.clear();
                 heard.calls.clear();

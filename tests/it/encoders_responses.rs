@@ -1,7 +1,7 @@
-//! The encoders of both Responses dialects: what they write is in order, and our decoders read back from it what was
-//! said, minus what the dialects can't say.
+//! The encoders of both Responses dialects: their output is well-formed, and our decoders get the original events back
+//! from it, minus what the dialects can't express.
 //!
-//! Facts come from every golden stream, from the recorded demo, and from chance.
+//! The events come from every golden stream, from the recorded demo, and from random turns.
 
 use std::path::Path;
 
@@ -65,7 +65,7 @@ struct GistCall {
     output: String,
 }
 
-/// What is left of a turn when ids and the order of its parts are forgotten.
+/// What is left of a turn without ids and the order of its parts.
 #[derive(Debug, Default, PartialEq)]
 struct Gist {
     texts: Vec<String>,
@@ -73,7 +73,7 @@ struct Gist {
     calls: Vec<GistCall>,
     end: String,
     length: bool,
-    /// It ended with a refusal that nobody put into words.
+    /// It ended with a refusal without text.
     is_declined: bool,
     usage: Usage,
 }
@@ -103,12 +103,12 @@ fn gist(facts: &[AgentEvent]) -> Gist {
                 if !matches!(stop, FinishReason::End | FinishReason::ToolCalls) {
                     cut_messages.push(message.clone());
                 }
-                // How a sub-agent's message ended says nothing of the answer.
+                // The finish reason of a sub-agent's message is not the answer's.
                 let Some((_, told)) = texts.iter_mut().find(|(id, _)| id == message) else { continue };
                 gist.length = *stop == FinishReason::Length;
                 gist.is_declined = *stop == FinishReason::Refused && !is_explained;
-                // Neither format can take a whole text back, as where it turned out to be reasoning: an empty text in a
-                // closing frame is one that the server left out.
+                // Neither format can revoke a whole text, for example if it turned out to be reasoning: an empty text
+                // in a closing frame means that the server left it out.
                 if let Some(full) = full.as_ref().filter(|full| !full.is_empty()) {
                     told.clone_from(full);
                 }
@@ -152,7 +152,7 @@ fn gist(facts: &[AgentEvent]) -> Gist {
     gist
 }
 
-/// As [`gist`], of what was read back, where a call that was cut is not ready and an answer that was declined failed.
+/// Like [`gist`], for decoded events, where a call that was cut is not ready and a declined answer has failed.
 fn heard(events: &[AgentEvent]) -> Gist {
     let mut gist = gist(events);
     gist.calls.iter_mut().for_each(|call| call.is_cut = false);
@@ -160,21 +160,21 @@ fn heard(events: &[AgentEvent]) -> Gist {
     gist
 }
 
-/// What the official dialect can say of it.
+/// What the official dialect can express.
 fn as_official(mut gist: Gist, client_tools: bool) -> Gist {
     for call in &mut gist.calls {
         let is_theirs = client_tools && call.ran_by == ExecutedBy::Client;
         let is_cut = std::mem::take(&mut call.is_cut);
         if is_theirs {
             call.output.clear();
-            // One that was cut off is none that the client may run.
+            // A call that was cut off can't be run by the client.
             call.is_ready &= !is_cut;
-            // Where the turn was cut, the decoder's sealer guesses.
+            // If the turn was cut, the decoder's sealer guesses.
             call.outcome = (gist.end == "Completed" && call.is_ready).then_some(CallOutcome::Requested);
             continue;
         }
         call.ran_by = ExecutedBy::Server;
-        // The format says an empty text as none at all.
+        // In this format an empty text is the same as none.
         let or = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text.to_owned() };
         (call.outcome, call.output) = match call.outcome.unwrap() {
             CallOutcome::Ok => (Some(CallOutcome::Ok), call.output.clone()),
@@ -201,7 +201,7 @@ fn as_official(mut gist: Gist, client_tools: bool) -> Gist {
     gist
 }
 
-/// Every rule of the event list.
+/// Checks every rule of the event list.
 fn orderly(frames: &[SseFrame]) {
     let events: Vec<Value> = frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect();
     let dump = || frames.iter().map(|frame| frame.data.as_str()).collect::<Vec<_>>().join("\n");
@@ -294,7 +294,7 @@ fn item_event(items: &mut Vec<OutputItem>, event: &Value, kind: &str) {
             let whole = event[if name == "refusal.done" { "refusal" } else { "text" }].as_str().unwrap();
             let (text, done) = &mut item.parts[part.unwrap()];
             assert!(!*done);
-            // The whole corrects the pieces.
+            // The whole text corrects the pieces.
             whole.clone_into(text);
         }
         "content_part.done" | "reasoning_summary_part.done" => {
@@ -324,12 +324,12 @@ fn check_official(name: &str, facts: &[AgentEvent]) {
         assert_eq!(frames, official(facts, client_tools), "the same facts give the same frames");
         let mut expected = as_official(gist(facts), client_tools);
         let mut read = heard(&decode(ResponsesDecoder::new(), &frames));
-        // A server's own call ends the item that it is called in.
+        // A server's own call ends the item that contains it.
         if expected.calls.iter().any(|call| call.ran_by == ExecutedBy::Server) {
             expected.texts = vec![expected.texts.concat()];
             read.texts = vec![read.texts.concat()];
         }
-        // Nothing is said after a call that the client runs; recordings of agents go on, and that is one message.
+        // No text follows a call that the client runs; recordings of agents continue, and that is one message.
         for gist in [&mut expected, &mut read].into_iter().filter(|_| client_tools) {
             gist.texts = vec![gist.texts.join("\n\n")];
             let guessed = gist.end != "Completed";
@@ -346,7 +346,7 @@ fn check_official(name: &str, facts: &[AgentEvent]) {
     }
 }
 
-/// What enclava's dialect can say of it.
+/// What enclava's dialect can express.
 fn as_flat(mut gist: Gist) -> Gist {
     let is_completed = gist.end == "Completed";
     for call in &mut gist.calls {
@@ -403,7 +403,7 @@ fn check_flat(name: &str, facts: &[AgentEvent]) {
     let mut read = heard(&decode(EnclavaDecoder::new(), &frames));
     read.end = read.end.split(' ').next().unwrap().into();
     read.texts = vec![read.texts.concat()];
-    // A reason is shown as it stands on the wire, where all JSON is ASCII.
+    // A reason is shown as encoded on the wire, where all JSON is ASCII.
     for call in read.calls.iter_mut().filter(|call| call.outcome == Some(CallOutcome::Failed)) {
         call.output = serde_json::from_str::<Value>(&call.output).unwrap().to_string();
     }
@@ -469,7 +469,7 @@ fn bytes_may_be_cut_anywhere() {
     }
 }
 
-/// Makes a legal turn of a list of numbers.
+/// Builds a legal turn from a list of numbers.
 struct Dice<'a> {
     rolls: std::slice::Iter<'a, u16>,
     facts: Vec<AgentEvent>,
@@ -477,7 +477,7 @@ struct Dice<'a> {
     /// Calls, whether they are ready, and how often they ended.
     calls: Vec<(CallId, ExecutedBy, bool, u8, String)>,
     made: usize,
-    /// Messages that may be open at once.
+    /// Limit of messages open at once.
     most_open: usize,
 }
 
@@ -628,7 +628,7 @@ proptest! {
         prop_assert_eq!(flat(&facts).len(), flat(&facts).len());
         let facts = Dice::turn(&rolls, 1);
         check_flat("by chance", &facts);
-        // Facts that stop anywhere: the encoder owes an end all the same.
+        // For events that stop anywhere, the encoder must still write an end.
         for cut in (0..facts.len()).step_by(1 + rolls.len() / 7) {
             orderly(&official(&facts[..cut], false));
             let last = flat(&facts[..cut]).pop().unwrap();

@@ -1,4 +1,4 @@
-//! Recorded and hand-made streams, decoded: each golden has its events beside it, and gives the same events however the
+//! Decodes recorded and hand-made streams: each golden has its events beside it, and gives the same events however the
 //! network cuts it. `UPDATE_GOLDEN=1` rewrites the expected events; look at the difference before you commit it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -51,7 +51,7 @@ impl EngineCase {
         events
     }
 
-    /// Decodes what can be cut into frames; a damaged stream may be refused.
+    /// Decodes whatever can be cut into frames; a damaged stream may be an error.
     fn try_decode(&self) -> Vec<AgentEvent> {
         let (mut frames, mut decoder) = (FrameSplitter::new(self.framing), (self.decoder)());
         let (mut cut, mut events) = (Vec::new(), Vec::new());
@@ -95,7 +95,7 @@ fn every_golden_ends_its_turn_once_and_closes_what_it_opens() {
             assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { .. })), "{shown}");
             let opened = count(|event| matches!(event, AgentEvent::MessageStarted { .. }));
             assert_eq!(opened, count(|event| matches!(event, AgentEvent::MessageFinished { .. })), "{shown}");
-            // Two only where what was said first turned out to be reasoning.
+            // Two only if text at the start turned out to be reasoning.
             let is_late = case.path.file_stem().is_some_and(|name| name.to_string_lossy().contains("end_tag"));
             assert!(opened <= 1 + usize::from(is_late), "{shown}");
         }

@@ -1,5 +1,5 @@
-//! The legal order of events, held against whole sessions: what the embedded engine does, what a replay tells, what is
-//! left of a log that was cut anywhere.
+//! The legal order of events, checked on whole sessions: from the embedded engine, from a replay, and from a log that
+//! was cut anywhere.
 
 use std::path::{Path, PathBuf};
 
@@ -57,7 +57,7 @@ impl GrammarSandbox {
     }
 }
 
-/// Says all prompts one after another and returns every event.
+/// Sends all prompts one after another and returns every event.
 async fn session(house: &mut Runtime, start: &StartMode, prompts: &[&str]) -> Vec<AgentEvent> {
     let live = house.open(start).unwrap();
     let mut facts = live.hub.subscribe(Seq(0));
@@ -129,7 +129,7 @@ async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
     let whole = std::fs::read_to_string(&log).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
     for cut in 2..=lines.len() {
-        // And a piece of the next, as a crash would leave it.
+        // Plus part of the next line, as a crash would leave it.
         let torn = lines.get(cut).map_or("", |line| &line[..line.len() / 2]);
         std::fs::write(&log, format!("{}\n{torn}", lines[..cut].join("\n"))).unwrap();
         assert_eq!(grammar::check(&replayed(&place, &log).await), [], "replay, cut after {cut}");
@@ -157,7 +157,7 @@ async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
     }
 }
 
-/// Sessions as the embedded engine has them, to be damaged.
+/// Sessions of the embedded engine, to be damaged.
 fn recorded() -> Vec<AgentEvent> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -173,7 +173,7 @@ fn every_prefix_of_the_demo_is_made_whole_by_its_seal() {
         let mut sealer = Sealer::new();
         for (cut, event) in whole.iter().enumerate() {
             sealer.observe(event).unwrap();
-            // Checking every prefix from its start would be quadratic: a second one goes on from where this one stands.
+            // Checking every prefix from its start would be quadratic: a clone continues from here.
             let mut after = sealer.clone();
             for closing in sealer.seal(end.clone()) {
                 after.observe(&closing).unwrap_or_else(|breach| panic!("{breach}, cut after {cut}"));
@@ -191,7 +191,7 @@ proptest! {
         static WHOLE: std::sync::LazyLock<Vec<AgentEvent>> = std::sync::LazyLock::new(recorded);
         let mut sealer = Sealer::new();
         for pick in picks {
-            // Breaches are told, never fatal.
+            // Violations are returned, never fatal.
             let _ = sealer.observe(pick.get(&WHOLE));
         }
         for closing in sealer.seal(TurnOutcome::Interrupted) {

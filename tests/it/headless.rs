@@ -1,5 +1,5 @@
-//! What scripts rely on: exit codes, the word of an answer that is not whole, output that can't be written, and what a
-//! terminal gets of names and JSON from outside.
+//! What scripts rely on: exit codes, the explanation of an incomplete answer, output that can't be written, and how
+//! names and JSON from outside reach a terminal.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -41,7 +41,7 @@ pub(crate) async fn run(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> 
 
 pub(crate) const OFFLINE: (&str, &str) = ("JARVIS_TUI_MODEL", "offline");
 
-/// A chat with a server of its own that gives these answers in turn.
+/// A chat with its own server, which gives these responses in turn.
 async fn chat(answers: Vec<Vec<ServerAct>>, more: &[&str]) -> (CommandOutput, ScriptedServer, TempDir) {
     let server = ScriptedServer::routed(vec![("/v1/chat/completions", answers)]).await;
     let base = format!("{}/v1", server.url());
@@ -172,7 +172,7 @@ data: {"type":"message_stop"}"#,
     assert_eq!(object["usage"]["reasoning_tokens"], 0);
 }
 
-/// The table of the README, one run a row but 130, which [`an_interrupt_is_told_by_its_own_code`] has.
+/// The table of the README, one run per row except 130, which [`an_interrupt_is_told_by_its_own_code`] covers.
 #[tokio::test]
 async fn each_exit_code_is_given_for_what_the_table_says() {
     let offline = [OFFLINE];
@@ -253,7 +253,7 @@ async fn a_key_that_is_not_set_is_named_when_the_server_wants_one() {
     }
 }
 
-/// What runs in the session that is watched is somebody else's.
+/// The running turn of a watched session is another client's.
 #[cfg(unix)]
 #[tokio::test]
 async fn an_interrupted_watch_leaves_at_once_and_cancels_nothing() {
@@ -393,7 +393,7 @@ mod terminal {
 
     use super::home;
 
-    /// What a terminal is sent, standard error too.
+    /// Returns what a terminal receives, standard error included.
     fn shown(home: &Path, args: &[&std::ffi::OsStr]) -> String {
         let pair = native_pty_system().openpty(PtySize::default()).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_jarvis-tui"));
@@ -406,7 +406,7 @@ mod terminal {
         let mut child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut bytes = Vec::new();
-        // The end of a pty is an error on Linux.
+        // On Linux, the end of a pty is an error.
         let _ = pair.master.try_clone_reader().unwrap().read_to_end(&mut bytes);
         child.wait().unwrap();
         String::from_utf8(bytes).unwrap()

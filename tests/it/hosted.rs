@@ -1,4 +1,4 @@
-//! `jarvis-tui serve` as a process of its own, and what its logs say.
+//! `jarvis-tui serve` as a separate process, and the contents of its logs.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,20 +10,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-/// A server on a port of its own. Ends when dropped.
+/// A server on a port of its own. Stopped when dropped.
 pub(crate) struct HostedServer {
     pub(crate) url: String,
     child: Child,
 }
 
-/// Returns the program with nothing of this machine around it.
+/// Returns the program, isolated from this machine.
 pub(crate) fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"));
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("JARVIS_TUI_HOME", home)
-        // Nobody listens there: what is on this machine must not be asked by way of it.
+        // Nothing listens on that port: local servers must not be reached through a proxy.
         .env("http_proxy", "http://127.0.0.1:9")
         .env("HTTP_PROXY", "http://127.0.0.1:9")
         .env("ALL_PROXY", "http://127.0.0.1:9")
@@ -53,18 +53,18 @@ impl HostedServer {
         Self { url, child }
     }
 
-    /// Ends it as a machine that fails does.
+    /// Kills it, as a crash would.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 }
 
-/// A client that knows no proxy.
+/// A client without a proxy.
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Returns the logs of answers, the newest last.
+/// Returns the logs of one-shot sessions, the newest last.
 pub(crate) fn logs(home: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![home.join("sessions")];
@@ -82,13 +82,13 @@ pub(crate) fn logs(home: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the facts in a log.
+/// Returns the events in a log.
 pub(crate) fn read_events(log: &Path) -> Vec<AgentEvent> {
     let text = std::fs::read_to_string(log).unwrap();
     text.lines().skip(1).filter_map(|line| serde_json::from_str::<Envelope>(line).ok()).map(|fact| fact.event).collect()
 }
 
-/// Stands between a client and a server and passes on what the server says in pieces of these sizes, over and over.
+/// A proxy between a client and a server that forwards the server's bytes in pieces of these sizes, over and over.
 pub(crate) struct RechunkingProxy {
     pub(crate) url: String,
     _tasks: JoinSet<()>,
@@ -128,7 +128,7 @@ async fn pass(client: TcpStream, to: String, sizes: &'static [usize]) {
                 if to_client.write_all(piece).await.is_err() {
                     return;
                 }
-                // Lets the other side read it alone.
+                // Lets the receiver read the piece on its own.
                 tokio::task::yield_now().await;
                 rest = more;
             }
@@ -138,8 +138,8 @@ async fn pass(client: TcpStream, to: String, sizes: &'static [usize]) {
     tokio::join!(there, back);
 }
 
-/// Stands between a client and a server and hangs up after so many frames of each answer. Tells the client to come back
-/// soon, whatever the server says.
+/// A proxy between a client and a server that disconnects after so many frames of each response. Tells the client to
+/// reconnect soon, whatever the server says.
 pub(crate) struct CuttingProxy {
     pub(crate) url: String,
     _tasks: JoinSet<()>,
@@ -173,7 +173,7 @@ async fn cut(client: TcpStream, to: String, frames: usize) {
         while let Ok(got @ 1..) = from_server.read(&mut buffer).await {
             told.push_str(std::str::from_utf8(&buffer[..got]).expect("this answer is ASCII"));
             told = told.replace("retry: 3000", "retry: 0010");
-            // The first empty line is the end of the head, where lines end otherwise.
+            // Lines of the head end in CRLF, so only ends of frames match.
             let ends: Vec<usize> = told.match_indices("\n\n").map(|(at, _)| at + 2).collect();
             let until = if ends.len() >= frames { ends[frames - 1] } else { told.len() };
             if to_client.write_all(&told.as_bytes()[sent..until]).await.is_err() || ends.len() >= frames {

@@ -1,4 +1,4 @@
-//! `attach` against servers that behave badly: each checks what it is asked, and none may hang, flood or crash us.
+//! `attach` against servers that behave badly: each checks its requests, and none may hang, flood or crash the program.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn attach(args: &[&str]) -> (Value, String) {
     (serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out} {err}")), err.into_owned())
 }
 
-/// Watches the server, which must have been asked for a stream every time, and nothing else.
+/// Watches the server, which must get requests for a stream and nothing else.
 async fn watch(server: &ScriptedServer) -> (Value, Vec<String>) {
     let url = format!("{}/stream", server.url());
     let (object, _) = attach(&[&url]).await;
@@ -49,7 +49,7 @@ async fn watch(server: &ScriptedServer) -> (Value, Vec<String>) {
     (object, asked)
 }
 
-/// Asks the server, which must have been asked exactly once.
+/// Sends a prompt to the server, which must get exactly one request.
 async fn ask(server: &ScriptedServer, more: &[&str]) -> Value {
     let url = format!("{}/v1/chat/completions", server.url());
     let (object, _) = attach(&[&[url.as_str(), "-m", "m", "-p", "hello"], more].concat()).await;
@@ -89,7 +89,7 @@ async fn a_line_of_64_mb_is_refused_with_its_limit_and_read_no_further() {
     let (object, _) = attach(&[&url]).await;
     assert!(error(&object).contains("8 MiB") && error(&object).contains("ask for less"), "{object}");
     assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("failed")), "{object}");
-    // What the kernel holds on the way is sent, too.
+    // Data buffered by the kernel counts as sent, too.
     let sent = server.join_next().await.unwrap().unwrap();
     assert!(sent < 32, "{sent} MiB were taken");
 }
@@ -137,7 +137,7 @@ async fn a_busy_stream_is_opened_again_when_it_says() {
     let fine = vec![stream(), chunk(HI), chunk(STOP), end()];
     let (object, asked) = watch(&ScriptedServer::start(vec![busy("0"), fine]).await).await;
     assert_eq!((&object["text"], asked.len()), (&value!("hi"), 2), "{object}");
-    // Nobody who asked sits that out: it is told, with the time.
+    // Without a person, a long wait is reported with its length instead.
     let object = ask(&ScriptedServer::start(vec![busy("3600")]).await, &[]).await;
     assert_eq!(object["outcome"], "failed", "{object}");
     assert!(error(&object).contains("429") && error(&object).contains("60 min"), "{object}");
@@ -159,7 +159,7 @@ async fn a_reset_and_a_cut_in_mid_frame_keep_the_text() {
         let object = ask(&server, &[]).await;
         assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("interrupted")), "{object}");
     }
-    // A reset may overtake what was sent before it.
+    // A reset may overtake data that was sent before it.
     let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Reset]]).await;
     let object = ask(&server, &[]).await;
     assert!([value!("interrupted"), value!("failed")].contains(&object["outcome"]), "{object}");

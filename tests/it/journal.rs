@@ -10,7 +10,7 @@ fn golden() -> Reader {
     Reader::open(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/journal/v1.jsonl"))).unwrap()
 }
 
-/// If this fails, logs that people have are no longer read as they were.
+/// If this fails, existing logs are no longer read correctly.
 #[test]
 fn the_first_format_is_still_read() {
     let reader = golden();

@@ -1,4 +1,4 @@
-//! The one integration binary: linking is the expensive part.
+//! The only integration test binary: linking is the expensive part.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, reason = "a test that is skipped says why")]

@@ -1,11 +1,11 @@
-//! Markdown as it streams: cut anywhere it gives the same blocks, and no visible character is lost at any width.
+//! Streamed Markdown: cut anywhere it gives the same blocks, and no visible character is lost at any width.
 
 use jarvis_tui::text::width::{Grapheme, graphemes, str_width};
 use jarvis_tui::ui::markdown::{BlockKind, Definitions, MarkdownBlock, RenderContext, Splitter, lay_block, options};
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
-/// Every construct of CommonMark and GFM, and how they meet.
+/// Every construct of CommonMark and GFM, and their combinations.
 const SAMPLES: &[&str] = &[
     "",
     "plain",
@@ -58,14 +58,14 @@ const SAMPLES: &[&str] = &[
     "a\n\n\n- b\n\n\n  c\n\n\n\nd\n",
 ];
 
-/// Definitions may change what came before, legally; these only have to agree once the text is finished.
+/// Link definitions may legally change earlier text; these only have to agree once the text is finished.
 const WITH_DEFINITIONS: &[&str] = &[
     "[a][ref] and [ref] ![i][ref]\n\n[ref]: http://example.com 'title'\n\nafter [ref]\n",
     "para\n\n[foo]: /url\n\"title\ncontinued\n\nmore\"\n\nend\n",
     "[only]: /definitions\n[two]: /x\n",
 ];
 
-/// Cases of every construct, alone and inside others, parted by `%%%`. Written for this program.
+/// Cases of every construct, alone and nested, separated by `%%%`. Written for this program.
 const CORPUS: &[(&str, &str)] = &[
     ("answers", include_str!("../golden/markdown/answers.md")),
     ("code", include_str!("../golden/markdown/code.md")),
@@ -88,8 +88,8 @@ fn corpus() -> impl Iterator<Item = (&'static str, &'static str)> {
     CORPUS.iter().flat_map(|(name, text)| text.split("\n%%%\n").map(move |case| (*name, case)))
 }
 
-/// Whether streamed blocks and the open one are what one look at the whole gives. Definitions of links may change what
-/// came before them, legally; the transcript splits once more when a message ends.
+/// Returns whether the streamed blocks and the open one equal the blocks of the whole text. Link definitions may
+/// legally change earlier text; the transcript splits once more when a message ends.
 pub(crate) fn same(text: &str, streamed: &Splitter, whole: &Splitter, how: &str) {
     let stable = streamed.stable();
     assert!(whole.stable().starts_with(stable), "{text:?} {how}\n{stable:?}\n{:?}", whole.stable());
@@ -128,7 +128,7 @@ fn the_blocks_of_the_corpus_are_the_parsers_own() {
 #[test]
 fn the_corpus_is_on_the_screen_at_every_width() {
     let widths = [1, 2, 20, 40, 80, 140];
-    // TeX's own brackets are read as such, where the parser sees letters.
+    // TeX brackets are parsed as such, where the Markdown parser sees plain characters.
     let texts = corpus().filter(|(name, text)| *name != "math" || !text.contains(['(', '[']));
     let all: Vec<String> =
         texts.flat_map(|(name, text)| widths.map(|width| missing(name, text, width))).flatten().collect();
@@ -148,11 +148,11 @@ pub(crate) fn boundaries(text: &str) -> Vec<usize> {
     text.char_indices().map(|(at, _)| at).chain([text.len()]).collect()
 }
 
-/// What the parser itself says where blocks at the top begin, items of lists included.
+/// Returns where the parser itself begins top-level blocks, list items included.
 fn oracle(text: &str) -> Vec<usize> {
     let mut starts = Vec::new();
     let mut depth = 0;
-    // Blocks of tags that follow each other are one.
+    // Consecutive HTML blocks are one.
     let mut in_tags = false;
     let mut in_list = false;
     for (event, range) in Parser::new_ext(text, options()).into_offset_iter() {
@@ -206,7 +206,7 @@ fn rows(text: &str, width: u16) -> Vec<String> {
         .collect()
 }
 
-/// The characters that a reader has to see: all text and code, without white space.
+/// Returns the characters that a reader has to see: all text and code, without white space.
 fn visible(text: &str) -> String {
     let mut seen = String::new();
     let mut html = String::new();
@@ -229,7 +229,7 @@ fn visible(text: &str) -> String {
     seen
 }
 
-/// Text between tags; a comment is text as well.
+/// Returns the text between tags; a comment is text as well.
 fn untagged(html: &str) -> String {
     let mut out = String::new();
     let mut rest = html;
@@ -245,7 +245,7 @@ fn untagged(html: &str) -> String {
     out + rest
 }
 
-/// Returns whether `needle` is in `hay` with other characters in between, as wrapping and bars put them there.
+/// Returns whether `needle` is in `hay` with other characters in between, such as those from wrapping and bars.
 pub(crate) fn is_within(needle: &str, hay: &str) -> bool {
     let mut hay = hay.chars();
     needle.chars().all(|wanted| hay.any(|c| c == wanted))
@@ -276,20 +276,20 @@ fn cut_at_every_place_the_blocks_are_the_same() {
     }
 }
 
-/// Says what is missing: every character that a reader has to see is on some row, in order but for tables, and no row is
-/// too wide.
+/// Returns what is missing: every character that a reader has to see is on some row, in order except in tables, and no
+/// row is too wide.
 fn missing(name: &str, text: &str, width: u16) -> Option<String> {
     let rows = rows(text, width);
-    // Small digits and letters stand for themselves.
+    // Superscript digits and letters stand for themselves.
     let hay: String = rows.iter().flat_map(|row| row.chars()).map(|c| if c == '²' { '2' } else { c }).collect();
     let hay = hay.replace('ᵢ', "i");
     if let Some(row) = rows.iter().find(|row| str_width(row) > usize::from(width) || row.contains(char::is_control)) {
         return Some(format!("{name} {text:?} at {width}: the row {row:?}"));
     }
-    // What is wider than the screen has no room on it.
+    // Characters wider than the screen are not shown.
     let fits = |cell: &Grapheme<'_>| cell.width <= usize::from(width);
     let wanted: String = graphemes(&visible(text)).filter(fits).map(|cell| cell.text).collect();
-    // Cells of a wrapped table stand side by side, and the parser tells notes where they stand.
+    // Cells of a wrapped table are side by side, and the parser reports footnotes where they are defined.
     let ordered = !["tables", "footnotes"].contains(&name) && !text.contains("-|") && !text.contains("| -");
     let found = if ordered { is_within(&wanted, &hay) } else { wanted.chars().all(|c| hay.contains(c)) };
     (!found).then(|| format!("{name} {text:?} at {width}\n  wanted {wanted:?}\n  found  {hay:?}"))

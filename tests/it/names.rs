@@ -1,4 +1,4 @@
-//! A name says what it is, and where it stands it can be found.
+//! Names are specific and easy to find.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::tidy::{assert_none, sources};
 
-/// Words that say how much of something, but not of what.
+/// Words for an amount that don't say of what.
 const VAGUE: &[&str] = &["MOST", "LONGEST", "LARGEST", "DEEPEST", "LEAST", "FEW", "MANY", "PATIENCE", "EVERY", "SOON"];
-/// What one word names well enough: it is the field's own.
+/// Names that are clear on their own: established terms.
 const KNOWN: &[&str] = &["BOLD", "ESC", "ITALIC", "SIGTERM", "STRIKE", "UNDERLINE"];
-/// Types of constants that need a noun: a number alone says nothing.
+/// Types of constants that need a noun: a number alone means nothing.
 const COUNTS: &[&str] = &["usize", "u8", "u16", "u32", "u64", "u128", "i32", "i64", "f32", "f64", "Duration", "Millis"];
 
 fn rust_files(folder: &Path, out: &mut Vec<PathBuf>) {
@@ -24,7 +24,7 @@ fn rust_files(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns the type that a line defines. What a trait implementation names `type` is no new name.
+/// Returns the type that a line defines. The `type` of a trait implementation doesn't count.
 fn defined_type(line: &str) -> Option<&str> {
     let code = line.trim_start();
     let code = match code.strip_prefix("pub") {

@@ -1,10 +1,10 @@
-//! Clients that others wrote, asked to judge our server: scripts under `tests/oracle`, which print one line a check and
-//! end at the first that fails.
+//! Third-party clients as judges of our server: scripts under `tests/oracle`, which print one line per check and stop
+//! at the first failure.
 
 use std::path::Path;
 use std::process::Stdio;
 
-/// Runs a script with the official `openai` package. Where that is missing, says so and returns.
+/// Runs a script with the official `openai` package. If that is missing, prints a message and returns.
 pub(crate) async fn openai(script: &str, args: &[&str]) {
     let python = std::env::var("JARVIS_TUI_PYTHON").unwrap_or_else(|_| "python3".into());
     let there = std::process::Command::new(&python).args(["-c", "import openai"]).stderr(Stdio::null()).status();

@@ -1,4 +1,4 @@
-//! A transcript as it is read: one session with everything in it, at six widths.
+//! A readable transcript: one session with every kind of item, at six widths.
 
 use jarvis_tui::event::{
     AgentEvent, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, Millis, Role, Seq, TextKind,
@@ -184,8 +184,8 @@ const RIGHT_TO_LEFT: &str = "שלום עולם, זוהי שורה ארוכה ע�
     - مرحبا بالعالم، هذا سطر طويل\n- פריט\n\n> ציטוט בעברית שנמשך ונמשך\n\n\
     | שם | name | מספר |\n|---|:---:|--:|\n| שָׁלוֹם | hello | ١٢٣ |\n| مَرْحَبًا | 漢字 | 45 |\n";
 
-/// Which order letters are shown in is the terminal's to decide: rows hold them as they were written, nothing is put
-/// between them, and what stands around them stays in its column.
+/// The order in which letters are displayed is up to the terminal: rows keep them as written, nothing is inserted
+/// between them, and their surroundings stay in the same column.
 #[test]
 fn right_to_left_text_keeps_its_order_and_its_cells_at_any_width() {
     let letters = |text: &str| -> String { text.chars().filter(|c| ('\u{590}'..'\u{780}').contains(c)).collect() };

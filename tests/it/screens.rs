@@ -1,4 +1,4 @@
-//! What people see: whole screens at three sizes, drawn from a store that was fed facts.
+//! Snapshots of whole screens at three sizes, drawn from a store fed with events.
 
 use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{ImageChoice, ThemeChoice, UiConfig};
@@ -22,7 +22,7 @@ use ratatui::layout::Rect;
 const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (140, 50)];
 const LIVE: Capabilities = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
 
-/// A session under construction: facts in, store and view out.
+/// A session under construction: events in, store and view out.
 struct Scene {
     store: Store,
     ui: Ui,
@@ -168,7 +168,7 @@ fn text(buf: &Buffer) -> String {
     out
 }
 
-/// Marks what is styled: one letter a colour, upper case where bold, `#` where reversed.
+/// Marks styled cells: one letter per color, upper case if bold, `#` if reversed.
 fn styles(buf: &Buffer) -> String {
     use ratatui::style::{Color, Modifier};
     let letter = |x, y| {
@@ -203,7 +203,7 @@ fn settings() -> insta::Settings {
     settings
 }
 
-/// The scroll bar stands on estimates of what is out of sight.
+/// Removes the scroll bar, which is based on estimates of what is out of sight.
 fn barless(buf: &Buffer) -> Buffer {
     let mut buf = buf.clone();
     for cell in buf.content.iter_mut().filter(|cell| cell.symbol() == "┃") {
@@ -355,7 +355,7 @@ fn waiting() -> Scene {
     scene
 }
 
-/// One that was read and is about to be answered for the rest of the session.
+/// An approval that was read and is about to be granted for the rest of the session.
 fn approval_selected() -> Scene {
     let mut scene = approval();
     scene.act(Action::ApprovalShown);
@@ -505,7 +505,7 @@ fn a_frame_opened() -> Scene {
     scene
 }
 
-/// What servers tell beside their words.
+/// Annotations from servers.
 fn annotated() -> Scene {
     let mut scene = empty();
     let note = |on: AnnotationTarget, kind: &str, data: &str| {
@@ -664,7 +664,7 @@ fn what_is_allowed_is_listed() {
     check("permissions", permitted);
 }
 
-/// At most half of the screen, whatever an ask holds, and its answers are on it.
+/// An approval takes at most half of the screen, whatever it contains, and its choices are visible.
 #[test]
 fn an_ask_leaves_half_of_the_screen() {
     for (width, height) in [(40, 12), (80, 24), (140, 50)] {

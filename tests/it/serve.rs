@@ -1,4 +1,4 @@
-//! The server as its clients see it: numbered events that survive a restart, wishes, and all the ways to say no.
+//! The server from the view of its clients: numbered events that survive a restart, commands, and all kinds of errors.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl JarvisServer {
     }
 
     async fn with(home: &Path, args: &cli::ServeArgs, change: impl FnOnce(&mut Settings)) -> Self {
-        // Nobody watches the embedded engine think.
+        // The embedded engine's pauses are skipped.
         let serving = house(home, Frontend::Headless).plan_server(args).await.unwrap();
         let ServerPlan { factory, mut settings, .. } = serving;
         change(&mut settings);
@@ -54,7 +54,7 @@ impl JarvisServer {
         Self { url, client, stop, tasks }
     }
 
-    /// Ends it as a signal does, and waits.
+    /// Stops it as a signal does, and waits.
     async fn stop(mut self) {
         drop(self.stop);
         self.tasks.join_next().await.unwrap().unwrap();
@@ -95,7 +95,7 @@ impl JarvisServer {
     }
 }
 
-/// Reads a stream of events, a frame at a time.
+/// Reads an SSE stream, a frame at a time.
 struct EventReader {
     response: Response,
     rest: String,
@@ -181,7 +181,7 @@ async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
     }
     server.stop().await;
     assert_eq!(events.next_event().await, None, "the stream ends with the server");
-    // As if it were the next day.
+    // As after a restart.
     let server = JarvisServer::start(home.path()).await;
     for have in 0..=whole.len() {
         let mut events = if have % 2 == 0 {
@@ -194,7 +194,7 @@ async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
         let again = &more[..whole.len() - have];
         assert_eq!(again, &whole[have..], "after {have}");
     }
-    // And it is a session still.
+    // The session is still usable.
     let mut events = server.events(&id, whole.len() as u64 + 1).await;
     assert_eq!(events.next_event().await.unwrap().event, "session_opened");
     server.prompt(&id, "and 6*8?").await;
@@ -299,7 +299,7 @@ async fn what_a_client_may_not_do_is_refused_with_the_reason() {
     }
     let seek = "{\"type\":\"seek\",\"to\":\"start\"}";
     assert_eq!(make("full", &commands, seek.into()).send().await.unwrap().status(), 409);
-    // It is watched, so it can't be put aside for another.
+    // It has a reader, so it can't be released for another.
     let events = commands.replace("commands", "events");
     let _watched = ask("read", &events).send().await.unwrap();
     let more = make("full", "/v1/sessions", String::new()).send().await.unwrap();
@@ -335,7 +335,7 @@ async fn no_client_gets_a_freer_mode_than_the_servers() {
     }
 }
 
-/// Half a request: the rest never comes.
+/// Sends half a request: the rest never comes.
 async fn half(server: &JarvisServer, head: &str) -> tokio::net::TcpStream {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -358,7 +358,7 @@ async fn half_sent_requests_keep_nobody_out() {
     for head in heads {
         halves.push(half(&server, head).await);
     }
-    // Who waits for less than a moment may only be slow; whoever asks then is told to come again.
+    // A client that has waited only briefly may just be slow; a new one gets an error and can retry.
     let answered = async {
         loop {
             let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
@@ -378,7 +378,7 @@ async fn one_client_too_many_is_told_so() {
         JarvisServer::with(home.path(), &cli::ServeArgs::default(), |settings| settings.limits.max_clients = 1).await;
     let id = server.open().await;
     let _watching = server.events(&id, 1).await;
-    // The first connection may be taken again once it is idle, so this one must be another.
+    // The first connection is idle and may be reused, so this one must be another.
     let other = Client::builder().no_proxy().build().unwrap();
     let refused = other.get(format!("{}/health", server.url)).send().await.unwrap();
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "5"));
@@ -395,7 +395,7 @@ async fn an_idle_session_makes_room_and_is_opened_again_when_asked_for() {
     let said = events.until("turn_finished").await.len() as u64;
     drop(events);
     let second = loop {
-        // That nobody watches any more is noticed by the server when the connection is gone.
+        // The server notices that the last reader is gone once the connection is closed.
         let opened = server.post("/v1/sessions", &json!({})).await;
         if opened.status() == 201 {
             break serde_json::from_str::<Value>(&opened.text().await.unwrap()).unwrap()["id"].clone();
@@ -458,7 +458,7 @@ async fn a_recording_is_played_to_whoever_watches() {
     let mut events = server.events(&id, 1).await;
     assert_eq!(events.until("turn_finished").await, whole);
     assert_eq!(server.post("/v1/sessions", &json!({})).await.status(), 409);
-    // It can be moved, and everyone goes along.
+    // Any client can seek, and all others follow.
     assert_eq!(server.send_command(&id, &json!({ "type": "seek", "to": "start" })).await.0, 202);
     events.until("reset").await;
     assert_eq!(server.send_command(&id, &json!({ "type": "seek", "to": "end" })).await.0, 202);
@@ -536,7 +536,7 @@ async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
     let mut two = AttachedScreen::attach(&mut house, &server.url).await;
     two.until(is_asked).await;
     two.send_command(Command::Decide { call: call.clone(), decision: Decision::Session }).await;
-    // The question leaves the other screen.
+    // The approval disappears from the other screen.
     one.until(|event| matches!(event, AgentEvent::ApprovalResolved { call: known, .. } if *known == call)).await;
     let granted = |screen: &AttachedScreen, count: usize| {
         let mut weather = screen.live.status.clone();

@@ -1,7 +1,7 @@
-//! Chat completions as clients see them: raw, with our own client in both dialects, and with the official one.
+//! Chat completions from the view of clients: raw, with our own client in both dialects, and with the official one.
 //!
-//! The server is the real one on a port of its own; its sessions are real, fed by an agent that answers by what it is
-//! asked. Where nobody waits for another program, time stands still while anybody works: keep-alives cost none.
+//! The server is the real one on a port of its own; its sessions are real, with an agent that acts by the prompt.
+//! Unless another program takes part, time is paused while there is work: keep-alives take no time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -34,14 +34,14 @@ use tokio::time::Instant;
 use crate::oracle;
 use crate::support::{ScriptedServer, ServerAct as Sent, head};
 
-/// What the agent does for a question, one thing after the other.
+/// What the agent does for a prompt, in order.
 enum AgentAct {
     Say(Value),
     Quiet(Duration),
     End(TurnOutcome),
 }
 
-/// Answers by what it is asked; keeps that.
+/// Acts by the prompt, and keeps the requests.
 #[derive(Default)]
 struct ScriptedFactory {
     asked: Mutex<Vec<OneShotRequest>>,
@@ -265,7 +265,7 @@ impl Factory for ScriptedFactory {
 struct ChatServer {
     address: SocketAddr,
     factory: Arc<ScriptedFactory>,
-    /// Ends the server.
+    /// Stops the server.
     stop: Arc<Notify>,
     _task: JoinSet<()>,
 }
@@ -282,7 +282,7 @@ async fn serve(settings: Settings) -> ChatServer {
     ChatServer { address, factory, stop, _task: task }
 }
 
-/// An answer as it came: the pieces of the body are the server's writes.
+/// A response as it came: the pieces of the body are the server's writes.
 struct RawResponse {
     status: u16,
     head: String,
@@ -306,7 +306,7 @@ impl RawResponse {
         out
     }
 
-    /// Names of the frames; of chunks the first word of what they hold.
+    /// Returns the names of the frames; for chunks, the first word of their content.
     fn names(&self) -> Vec<String> {
         let name = |frame: SseFrame| {
             let Ok(json) = serde_json::from_str::<Value>(&frame.data) else { return frame.data };
@@ -429,7 +429,7 @@ async fn an_answer_in_one_piece_is_paced_and_one_that_goes_on_is_not() {
     let answer = served.stream("in one piece, and more").await;
     assert_eq!(text(&answer), (format!("{whole}\n\nMore."), 15));
     assert!(answer.took < Duration::from_millis(13 * 12), "{:?}", answer.took);
-    // A server that goes down does not take its time.
+    // A server that shuts down no longer paces its frames.
     let stopping = async {
         tokio::time::sleep(Duration::from_millis(600)).await;
         served.stop.notify_one();
@@ -525,11 +525,11 @@ async fn odd_requests_get_clear_answers() {
     let nobody =
         odd(r#"{"model":"x","messages":[{"role":"wizard","content":null},{"content":"no such model"}]}"#).await;
     assert_eq!(refused(&nobody), (404, "invalid_request_error".to_owned(), Some("model".to_owned())));
-    // Said in the other shape too, where that was asked for.
+    // Errors have the other format too, on request.
     let bridge = served.post(path, "x-jarvis-events: agent\r\n", "{}").await;
     assert_eq!(bridge.json()["detail"], "messages is missing");
     assert_eq!(bridge.json()["error"]["param"], "messages");
-    // What nobody knows is nobody's business.
+    // Unknown fields are ignored.
     let fine = odd(
         r#"{"model":null,"stream":null,"n":1,"stop":["x"],"metadata":{"a":1},"tools":null,"max_tokens":null,
             "stream_options":null,"messages":[{"role":"tool-ish","name":"x","content":[]},{"role":"user","content":"hello"}]}"#,
@@ -570,7 +570,7 @@ async fn a_client_that_leaves_takes_nothing_with_it_but_its_own_turn() {
     assert!(first.starts_with(b"HTTP/1.1 200"));
     drop(socket);
     assert_eq!(served.stream("hello").await.names(), ["role", "text", "stop", "[DONE]"]);
-    // Its turn is cancelled once nobody has read it for a while, and its session ends.
+    // Its turn is cancelled once it has had no reader for a while, and its session ends.
     let began = Instant::now();
     loop {
         let ended = served.factory.tasks.lock().unwrap().try_join_next().is_some();
@@ -583,7 +583,7 @@ async fn a_client_that_leaves_takes_nothing_with_it_but_its_own_turn() {
     }
 }
 
-/// Runs our own program against a served port and returns its JSON.
+/// Runs our own program against a port and returns its JSON.
 async fn attach(served: &ChatServer, path: &str, args: &[&str]) -> Value {
     let home = tempfile::tempdir().unwrap();
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
@@ -639,7 +639,7 @@ async fn our_own_client_reads_both_dialects() {
 
 #[tokio::test(start_paused = true)]
 async fn the_official_client_finds_nothing_odd() {
-    // With the clock that stands still a quiet stream has its keep-alives at once; the client gets those bytes.
+    // On paused time a quiet stream gets its keep-alives at once; the client gets those bytes.
     let quiet = serve(Settings::default()).await.stream("be quiet for a while").await.body();
     assert!(quiet.contains(": keep-alive\n"));
     tokio::time::resume();

@@ -1,5 +1,5 @@
-//! Our client against our server, in every dialect that both speak: what the client shows is what the server's own log
-//! says, however the bytes are cut on their way.
+//! Our client against our server, in every dialect that both speak: the client shows what the server's own log
+//! contains, however the bytes are cut in transit.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,19 +13,19 @@ use tokio::process::Command;
 use crate::hosted::{HostedServer, RechunkingProxy, client, logs, program, read_events};
 use crate::support::{ScriptedServer, ServerAct, chunk, end, json as answer, stream};
 
-/// How the server is asked, and what comes through.
+/// A way to request an answer, and what it preserves.
 struct DialectRoute {
     name: &'static str,
     path: &'static str,
     request: Option<&'static str>,
-    /// As the client names what it heard; on our own stream, what the server heard.
+    /// The dialect that the client reports; on our own stream, the one the server decoded.
     dialect: &'static str,
     /// Flags of the server.
     flags: &'static [&'static str],
     header: Option<&'static str>,
     calls: bool,
     usage: bool,
-    /// The client has the server keep the session.
+    /// The client makes the server keep the session.
     keeps: bool,
 }
 
@@ -112,7 +112,7 @@ fn round(texts: &[&str], calls: &[(&str, &str)], reason: &str) -> Vec<ServerAct>
     acts
 }
 
-/// A turn with everything: words around two calls, one of which fails, and letters of all lengths.
+/// A turn with everything: text around two calls, one of which fails, and characters of all lengths.
 fn rich() -> Vec<Vec<ServerAct>> {
     let calls = [("calculator", r#"{"expression":"6*7"}"#), ("calculator", r#"{"expression":"6*"}"#)];
     vec![
@@ -126,7 +126,7 @@ fn rich() -> Vec<Vec<ServerAct>> {
 #[derive(Debug, PartialEq)]
 struct SeenAnswer {
     outcome: String,
-    /// Of all messages, without blanks.
+    /// Of all messages, without white space.
     text: String,
     calls: Vec<(String, Value, String, String)>,
     usage: Option<(u64, u64)>,
@@ -136,7 +136,7 @@ fn squeezed(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// Time goes on between two ways, and some wrap what went wrong.
+/// Times differ between two runs, and some formats wrap errors.
 fn output_of(tool: &str, output: &str) -> String {
     let wrapped = serde_json::from_str::<Value>(output).ok();
     let error = wrapped.as_ref().and_then(|output| output.get("error")?.as_str());
@@ -176,9 +176,9 @@ fn logged(events: &[AgentEvent], way: &DialectRoute) -> SeenAnswer {
         }
     }
     seen.text = squeezed(&seen.text);
-    // Some servers guess what a turn cost that failed.
+    // Some servers estimate the usage of a failed turn.
     seen.usage = seen.usage.filter(|_| seen.outcome == "completed");
-    // Calls of one round run beside each other, and some dialects tell them as they begin.
+    // Calls of one round run in parallel, and some dialects report them as they begin.
     seen.calls.sort_by_key(|call| format!("{call:?}"));
     seen
 }
@@ -227,7 +227,7 @@ async fn attach(url: &str, way: &DialectRoute) -> Value {
         .unwrap_or_else(|error| panic!("{}: {error}: {}", way.name, String::from_utf8_lossy(&ran.stderr)))
 }
 
-/// Returns where a way begins; a session of its own where it wants one.
+/// Returns the URL for a route; creates a session if it needs one.
 async fn place(server: &HostedServer, way: &DialectRoute) -> String {
     if way.path != "/v1/sessions/" {
         return way.path.to_owned();
@@ -237,9 +237,9 @@ async fn place(server: &HostedServer, way: &DialectRoute) -> String {
     format!("/v1/sessions/{}", opened["id"].as_str().unwrap())
 }
 
-/// Asks in this way, and compares what comes with the log of the session that answered.
+/// Sends the prompt by this route, and compares the result with the log of the session that answered.
 ///
-/// What nothing is kept of is compared with another way's log.
+/// If no log is kept, the result is compared with another route's log.
 async fn same(
     way: &DialectRoute,
     server: &HostedServer,
@@ -251,7 +251,7 @@ async fn same(
     let place = place(server, way).await;
     let through = RechunkingProxy::before(&server.url, sizes).await;
     let object = attach(&format!("{}{place}", through.url), way).await;
-    // The last line is written before anyone is told.
+    // The last line is written before it is published.
     match logs(home).into_iter().find(|log| !before.contains(log)) {
         Some(log) => *told = read_events(&log),
         None => assert!(!way.keeps, "{}: no session answered: {object}", way.name),

@@ -1,4 +1,4 @@
-//! Both Responses surfaces as clients see them: the real server over a model that answers by what it is asked.
+//! Both Responses surfaces from the view of clients: the real server with a model that acts by the prompt.
 
 use std::convert::Infallible;
 use std::process::Stdio;
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use super::oracle;
 
-/// What a request's last message makes the model say, in chunks of chat completions.
+/// Returns the model's response to a request's last message, as chunks of chat completions.
 fn reply(request: &Value) -> Vec<Value> {
     let messages = request["messages"].as_array().unwrap();
     let content = |message: &Value| message["content"].as_str().unwrap_or_default().to_owned();
@@ -103,7 +103,7 @@ async fn model(body: Bytes) -> Answer<Body> {
         reply(&request).into_iter().map(|chunk| format!("data: {chunk}\n\n")).chain(["data: [DONE]\n\n".to_owned()]);
     let said = stream::iter(chunks.collect::<Vec<_>>()).map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
     *response.body_mut() = match last.as_str() {
-        // Says a word and then nothing for ever.
+        // Sends some text and then nothing, forever.
         "wait" => Body::from_stream(said.take(1).chain(stream::pending())),
         _ => Body::from_stream(said),
     };
@@ -114,7 +114,7 @@ async fn model(body: Bytes) -> Answer<Body> {
 struct ResponsesBench {
     home: tempfile::TempDir,
     model: String,
-    /// Ends the model with it.
+    /// The model's tasks, which end with this.
     _tasks: JoinSet<()>,
     client: Client,
 }
@@ -241,7 +241,7 @@ async fn what_runs_is_watched_cancelled_and_gone_on_from() {
     let (_, begun) = world.post(&responses, &json!({"input": "wait", "background": true})).await;
     assert_eq!(begun["status"], "in_progress");
     let path = format!("{responses}/{}", begun["id"].as_str().unwrap());
-    // Somebody watches from the start, and hears of the end.
+    // A reader follows from the start, and sees the end.
     let response = world.client.get(format!("{path}?stream=true")).send().await.unwrap();
     let mut watched = Box::pin(response.bytes_stream());
     let mut seen = String::new();
@@ -260,7 +260,7 @@ async fn what_runs_is_watched_cancelled_and_gone_on_from() {
     assert_eq!(data(last)["response"], cancelled);
     let (_, on) = world.post(&responses, &json!({"input": "all of it", "previous_response_id": begun["id"]})).await;
     assert!(texts(&on)[0].starts_with("user: wait | assistant: Hello, "), "{on}");
-    // Its answer may be removed while it runs.
+    // Its response may be deleted while it runs.
     let (_, begun) = world.post(&responses, &json!({"input": "wait", "background": true})).await;
     let path = format!("{responses}/{}", begun["id"].as_str().unwrap());
     let (status, deleted) = world.ask(Method::DELETE, &path, &Value::Null).await;
@@ -320,7 +320,7 @@ async fn enclava_has_its_rounds_outputs_and_closing_frame() {
     assert!(failed.starts_with("{\"error\":") && failed.contains("no such file"), "{failed}");
     let done = data(frames.last().unwrap());
     assert_eq!((&done["output"], &done["output_text"]), (&json!(items), &json!("I see 42.")));
-    // Stored although it was streamed, and gone on from.
+    // Stored although it was streamed, and continued.
     let id = done["id"].as_str().unwrap();
     let (_, stored) = world.get(&format!("{responses}/{id}")).await;
     assert_eq!((&stored["output"], &stored["usage"]["total_tokens"]), (&done["output"], &json!(20)));

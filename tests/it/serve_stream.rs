@@ -1,4 +1,4 @@
-//! `/v1/stream` of a real server, with a model that answers as it is told.
+//! `/v1/stream` of a real server, with a scripted model.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ fn script(acts: impl IntoIterator<Item = ServerAct>, reason: &str) -> Vec<Server
     [stream()].into_iter().chain(acts).chain(ends(reason)).collect()
 }
 
-/// A model that speaks, uses our calculator, and speaks again.
+/// A model that writes text, uses our calculator, and writes text again.
 fn rounds() -> Vec<Vec<ServerAct>> {
     vec![
         script([says("Let me "), says("see."), calls("calculator", r#"{"expression":"6*7"}"#)], "tool_calls"),
@@ -57,7 +57,7 @@ fn place(response: &reqwest::Response) -> String {
     response.headers()["content-location"].to_str().unwrap().to_owned()
 }
 
-/// The id, the name and the data of each frame.
+/// Returns the id, name and data of each frame.
 fn frames(body: &str) -> Vec<(Option<u64>, String, Value)> {
     let frame = |text: &str| {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);

@@ -1,4 +1,4 @@
-//! How a client wants its answer, on its way through a real server to the model.
+//! Sampling parameters of a client, on their way through a real server to the model.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn says(text: &str) -> Vec<ServerAct> {
     vec![stream(), data(&json!({"content": text}), &json!("stop")), chunk("data: [DONE]\n\n"), end()]
 }
 
-/// One reply with so many calls of our calculator.
+/// A response with so many calls of our calculator.
 fn calculates(times: usize) -> Vec<ServerAct> {
     let call = |n: usize| {
         let args = json!({"expression": format!("{n}+1")}).to_string();
@@ -33,7 +33,7 @@ async fn post(server: &HostedServer, path: &str, body: &Value) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// What the model was asked.
+/// Returns the requests that the model got.
 fn asked(model: &ScriptedServer) -> Vec<Value> {
     let body = |request: &String| serde_json::from_str(request.split_once("\r\n\r\n")?.1).ok();
     model.asked().iter().filter_map(body).collect()

@@ -1,8 +1,9 @@
-//! The specifications' own examples, asked to judge our Markdown: what they say a reader sees is on the screen.
+//! The examples of the CommonMark and GFM specifications as tests of our Markdown: the text of their HTML is on the
+//! screen.
 //!
-//! The texts are not part of this repository, their licence is another one. `JARVIS_TUI_SPEC` names files of examples
-//! as CommonMark and GFM write them (`spec.txt`, `extensions.txt`), several as in `PATH`; without it the tests say so
-//! and pass. Streaming is judged by these texts as well: cut anywhere, they end as they stand.
+//! The specifications are not part of this repository because of their license. `JARVIS_TUI_SPEC` names files of
+//! examples in the format of CommonMark and GFM (`spec.txt`, `extensions.txt`), several as in `PATH`; without it the
+//! tests print a message and pass. Streaming is tested with these examples as well: cut anywhere, they end the same.
 
 use jarvis_tui::text::width::{Grapheme, graphemes, str_width};
 use jarvis_tui::ui::markdown::{BlockKind, Definitions, MarkdownBlock, RenderContext, Splitter, lay_block};
@@ -18,7 +19,7 @@ struct Example {
     html: String,
 }
 
-/// What we do on purpose in another way, and how to know it.
+/// A deliberate deviation, and how to recognize it.
 type KnownDeviation = (&'static str, fn(&Example) -> bool);
 
 const ELSEWHERE: KnownDeviation =
@@ -27,7 +28,7 @@ const NESTED: KnownDeviation = ("an image in an image says what it is and where 
 const WRITTEN: KnownDeviation =
     ("what shows nothing is shown as it is written", |it| it.markdown.contains("> [foo]: /url\n"));
 
-/// Returns whether a link or an image stands in an image.
+/// Returns whether a link or an image is inside an image.
 fn nests(markdown: &str) -> bool {
     markdown
         .split_once("![")
@@ -35,7 +36,7 @@ fn nests(markdown: &str) -> bool {
         .is_some_and(|(name, _)| name.contains('['))
 }
 
-/// Returns the examples of all files named, or none where no file is.
+/// Returns the examples of all named files; empty if none is named.
 fn examples() -> Vec<Example> {
     let Some(paths) = std::env::var_os("JARVIS_TUI_SPEC") else {
         println!("skipped: JARVIS_TUI_SPEC names no file of examples");
@@ -52,7 +53,7 @@ fn examples() -> Vec<Example> {
         .collect()
 }
 
-/// An example stands between fences of 32 marks, its HTML behind a line that is a dot; an arrow stands for a tab.
+/// An example is between fences of 32 characters, its HTML after a line with a dot; an arrow stands for a tab.
 fn parse(name: &str, text: &str) -> Vec<Example> {
     let fence = "`".repeat(32);
     let mut found = Vec::new();
@@ -81,11 +82,11 @@ fn parse(name: &str, text: &str) -> Vec<Example> {
 #[derive(Debug, PartialEq)]
 enum SpecNode {
     Text(String),
-    /// An address that may be said, in brackets.
+    /// An address that may be shown, in brackets.
     Target(String),
-    /// What may stand there besides: a number, a tag as it is written.
+    /// Text that may be shown in addition: a number, a literal tag.
     Aside(String),
-    /// The first word of what is above code.
+    /// The first word of the info string above code.
     Label(String),
 }
 
@@ -133,7 +134,7 @@ fn seen(html: &str) -> Vec<SpecNode> {
     seen
 }
 
-/// Characters without white space, and entities as what they stand for.
+/// Returns the characters without white space, entities decoded.
 fn plain(html: &str) -> String {
     let decoded = html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
     decoded.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect()
@@ -148,7 +149,7 @@ fn text(seen: &[SpecNode]) -> String {
     seen.iter().map(|seen| if let SpecNode::Text(text) = seen { text } else { "" }).collect()
 }
 
-/// A bracket between quotes ends no tag.
+/// A bracket between quotes doesn't end a tag.
 fn tag_end(tag: &str) -> Option<usize> {
     let mut quote = None;
     for (at, c) in tag.char_indices() {
@@ -180,7 +181,7 @@ fn rows<'a>(
     rows
 }
 
-/// Says what is missing on a screen of that width.
+/// Returns what is missing on a screen of that width.
 fn missing(example: &Example, width: u16) -> Option<String> {
     let Example { place, markdown, html } = example;
     let rows = rows(markdown, Splitter::split(markdown).stable(), Some(&Definitions::parse(markdown)), width);
@@ -190,12 +191,12 @@ fn missing(example: &Example, width: u16) -> Option<String> {
     let fits = |cell: &Grapheme<'_>| cell.width <= usize::from(width);
     let wanted: String = graphemes(&text(&seen(html))).filter(fits).map(|cell| cell.text).collect();
     let shown = rows.concat();
-    // Cells of a table stand side by side, each wrapped on its own.
+    // Cells of a table are side by side, each wrapped on its own.
     let found = if html.contains("<table") { holds(&shown, &wanted) } else { is_within(&wanted, &shown) };
     (!found).then(|| format!("{place} at {width}: {markdown:?}\n  wanted {wanted:?}\n  found  {rows:?}"))
 }
 
-/// Returns whether each character is there as often as it is wanted, in any order.
+/// Returns whether each character occurs as often as wanted, in any order.
 fn holds(shown: &str, wanted: &str) -> bool {
     let mut left: Vec<char> = shown.chars().collect();
     wanted.chars().all(|c| left.iter().position(|&other| other == c).map(|at| left.swap_remove(at)).is_some())
@@ -204,7 +205,7 @@ fn holds(shown: &str, wanted: &str) -> bool {
 /// Bars, bullets, boxes and rules.
 const DRAWN: &str = "•◦▪│┊▎─┼☑☐";
 
-/// Says what is on a wide screen that the example has nowhere.
+/// Returns what is on a wide screen but not in the example.
 fn besides(Example { place, markdown, html }: &Example) -> Option<String> {
     let rows = rows(markdown, Splitter::split(markdown).stable(), Some(&Definitions::parse(markdown)), 10_000);
     let bare = |text: &str| -> String { plain(text).replace(|c| DRAWN.contains(c), "") };
@@ -212,7 +213,7 @@ fn besides(Example { place, markdown, html }: &Example) -> Option<String> {
     let mut rest = shown.as_str();
     let seen = seen(html);
     if text(&seen).is_empty() {
-        // What shows nothing is shown as it is written.
+        // What renders to nothing is shown as source.
         return None;
     }
     for seen in &seen {
@@ -238,7 +239,7 @@ fn besides(Example { place, markdown, html }: &Example) -> Option<String> {
     (!rest.is_empty()).then(|| format!("{place}: {markdown:?}\n  more   {rest:?}\n  found  {rows:?}"))
 }
 
-/// An address with its percent signs resolved.
+/// Decodes percent escapes.
 fn decoded(url: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = url.as_bytes();
@@ -251,7 +252,7 @@ fn decoded(url: &str) -> String {
     plain(&String::from_utf8_lossy(&bytes))
 }
 
-/// Checks all examples but those that we show in our own way, and says how many agree.
+/// Checks all examples except known deviations, and prints how many agree.
 fn judge(ours: &[KnownDeviation], check: impl Fn(&Example) -> Option<String>) {
     let examples = examples();
     let asked: Vec<&Example> = examples.iter().filter(|example| !ours.iter().any(|(_, is)| is(example))).collect();
@@ -294,7 +295,7 @@ fn the_specifications_stream_as_they_stand_however_they_are_cut() {
             let how = format!("{place}, cut at {cuts:?}");
             let mut streamed = stream(markdown, cuts);
             let tail = streamed.tail(markdown);
-            // A definition changes what came before it; a message that has ended is split once more.
+            // A definition changes earlier text; a finished message is split once more.
             if markdown.contains("]:") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! What holds for the store whatever is fed to it.
+//! Properties of the store that hold for any input.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ fn kinds(store: &Store) -> Vec<ItemKind> {
     store.transcript.items().iter().map(|item| item.kind.clone()).collect()
 }
 
-/// Any event, legal in its place or not, about a few messages and calls.
+/// Any event, legal at its position or not, about a few messages and calls.
 fn event() -> impl Strategy<Value = AgentEvent> {
     let message = || (0..3_u8).prop_map(|n| format!("m{n}"));
     let call = || (0..3_u8).prop_map(|n| format!("c{n}"));
@@ -118,7 +118,7 @@ proptest! {
             prop_assert!(items.windows(2).all(|pair| pair[0].id < pair[1].id));
             for (index, item) in items.iter().enumerate() {
                 prop_assert_eq!(store.transcript.index_of(item.id), Some(index));
-                // A change of what an item says is told by its revision, and a revision never runs backwards.
+                // A change of an item's content changes its revision, and revisions never go back.
                 if let Some((rev, kind)) = revs.insert(item.id, (item.rev, item.kind.clone())) {
                     prop_assert!(item.rev >= rev);
                     prop_assert!(item.kind == kind || item.rev > rev);

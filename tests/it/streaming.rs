@@ -1,4 +1,4 @@
-//! An answer while it streams in: what has been read stays where and how it is.
+//! A streaming answer: text that was shown keeps its place and style.
 
 use ratatui::buffer::{Buffer, Cell};
 
@@ -16,12 +16,12 @@ fn text(row: &CellRow) -> String {
     row.iter().map(Cell::symbol).collect::<String>().trim_end().to_owned()
 }
 
-/// Returns the last row with anything on it.
+/// Returns the last row that isn't blank.
 fn last(rows: &[CellRow]) -> usize {
     rows.iter().rposition(|row| !text(row).is_empty()).unwrap_or(0)
 }
 
-/// Streams the text in pieces of so many characters and looks at every frame.
+/// Streams the text in pieces of `step` characters and checks every frame.
 fn watch(width: u16, height: u16, step: usize) {
     let mut session = ReadingSession::new();
     let chars: Vec<char> = STREAMED.chars().collect();
@@ -37,7 +37,7 @@ fn watch(width: u16, height: u16, step: usize) {
             assert!(now[y] == before[y], "row {y} of {end} at {width} got other colours after {piece:?}");
         }
         let (was, is) = (text(&before[end]), text(&now[end]));
-        // A word that does not fit goes to the next row; a table takes the place of the row that announced it.
+        // A word that does not fit moves to the next row; a table takes the place of the row that announced it.
         let same = is.starts_with(&was) || was.starts_with(&is) || was.trim_start().starts_with("… table");
         assert!(same, "row {end} at {width} after {piece:?}:\n{was}\n{is}");
         worst = worst.max(end.saturating_sub(last(&now)));

@@ -1,4 +1,4 @@
-//! A server that answers as it is told, connection by connection, and keeps what it was asked.
+//! A scripted server that responds connection by connection and keeps the requests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -11,22 +11,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-/// One thing the server does on a connection.
+/// One action of the server on a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum ServerAct {
     /// Sends these bytes at once.
     Send(Vec<u8>),
-    /// Consents to a WebSocket.
+    /// Accepts a WebSocket.
     Consent,
     /// Waits until [`ScriptedServer::go`] is called.
     Hold,
-    /// Sends nothing more and waits for the client to hang up.
+    /// Sends nothing more and waits for the client to disconnect.
     Hang,
-    /// Breaks the connection off as a crash would.
+    /// Resets the connection as a crash would.
     Reset,
 }
 
-/// Sends a response head that lets the body end with the connection.
+/// Sends a response head without a length: the body ends with the connection.
 pub(crate) fn head(status: &str, headers: &str) -> ServerAct {
     ServerAct::Send(format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}\r\n").into_bytes())
 }
@@ -39,7 +39,7 @@ pub(crate) fn json(status: &str, body: &str) -> ServerAct {
     ServerAct::Send(format!("{head}\r\n\r\n{body}").into_bytes())
 }
 
-/// Sends the head of an event stream in HTTP chunks, whose cut is noticed.
+/// Sends the head of an event stream with HTTP chunks, so that truncation is detected.
 pub(crate) fn stream() -> ServerAct {
     head("200 OK", "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n")
 }
@@ -91,8 +91,8 @@ impl ScriptedServer {
         Self { address, shared, _tasks: tasks }
     }
 
-    /// Answers by the request's path in place of the connection's number; 404 to others. A path with several scripts
-    /// gives them in turn, the last one for ever.
+    /// Chooses the script by the request's path instead of the connection's number; 404 for others. A path with several
+    /// scripts uses them in turn, the last one forever.
     pub(crate) async fn routed(routes: Vec<(&'static str, Vec<Vec<ServerAct>>)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -135,12 +135,12 @@ impl ScriptedServer {
         self.shared.asked.lock().unwrap().clone()
     }
 
-    /// Lets one [`ServerAct::Hold`] pass.
+    /// Lets one [`ServerAct::Hold`] continue.
     pub(crate) fn go(&self) {
         self.shared.go.notify_one();
     }
 
-    /// Waits until a client hung up on an [`ServerAct::Hang`].
+    /// Waits until a client has disconnected on a [`ServerAct::Hang`].
     pub(crate) async fn hung_up(&self) {
         tokio::time::timeout(Duration::from_secs(10), self.shared.hung_up.notified()).await.expect("nobody hung up");
     }

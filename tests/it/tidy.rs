@@ -1,9 +1,9 @@
-//! The layering is a test: who may import whom, which words may stand where.
+//! Tests of the layering: which module may use which, and which words may occur where.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Module → what it may `use crate::` of. The floors of the house, from `src/lib.rs`.
+/// Module → what it may `use crate::` of. The layers of `src/lib.rs`.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("text", &[]),
@@ -30,14 +30,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cli", &["event", "config"]),
 ];
 
-/// Words that mean IO, a clock or chance.
+/// Words that mean IO, a clock or randomness.
 const IMPURE: &[&str] =
     &["tokio", "reqwest", "axum", "std::fs", "std::env", "std::process", "Instant::now", "SystemTime::now", "rand::"];
 
-/// Files outside the pure floors that promise to be pure all the same. Their module doc begins with `PURE.`.
+/// Files outside the pure layers that are pure all the same. Their module doc begins with `PURE.`.
 const PURE_DIRS: &[&str] = &["event", "text", "dialect", "store", "ui"];
 
-/// Names of colours: only the theme may say them.
+/// Names of colors: only the theme may use them.
 const COLORS: &[&str] = &[
     "Color::Red",
     "Color::Green",

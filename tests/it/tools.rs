@@ -55,7 +55,7 @@ fn tool(name: &str) -> Arc<dyn Tool> {
     all().into_iter().find(|tool| tool.spec().name == name).unwrap()
 }
 
-/// Waits until something becomes true; the test fails by its own time limit when it never does.
+/// Waits until a condition becomes true; the test's own time limit fails it otherwise.
 async fn until(mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
@@ -66,7 +66,7 @@ async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 fn runs(pid: &str) -> bool {
-    // A zombie has ended; whether somebody reaps it is the machine's business.
+    // A zombie has ended; reaping it is up to the system.
     fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim().starts_with('Z'))
 }
@@ -296,7 +296,7 @@ async fn output_is_live() {
     assert_eq!(done, ToolResult::ok("first\nsecond\n"));
 }
 
-/// Starts a command with a grandchild that ignores the friendly signal, and returns both process ids.
+/// Starts a command with a grandchild that ignores SIGTERM, and returns both process ids.
 async fn stubborn(folder: &Path) -> (String, String) {
     let (child, grandchild) = (folder.join("child"), folder.join("grandchild"));
     until(|| grandchild.exists() && fs::read_to_string(&grandchild).is_ok_and(|pid| pid.ends_with('\n'))).await;
@@ -349,7 +349,7 @@ async fn what_is_left_in_the_background_is_stopped() {
 #[tokio::test]
 async fn a_command_that_prints_without_end_is_stopped() {
     let bench = ToolBench::new();
-    // Nobody reads the live output: its channel fills up, and cancelling works all the same.
+    // Nobody reads the live output: its channel fills up, and cancelling still works.
     let cancel = async {
         until(|| !bench.live.is_empty()).await;
         bench.ctx.cancel.cancel();
@@ -423,7 +423,7 @@ async fn asks_say_everything_and_their_patterns_match() {
     }
 }
 
-/// A web server for one test: answers each path from a table, remembers what it was asked.
+/// A web server for one test: responds to each path from a table, and keeps the requests.
 struct HttpStub {
     address: String,
     asked: std::sync::mpsc::Receiver<String>,
@@ -518,7 +518,7 @@ async fn every_redirect_is_checked() {
 async fn a_large_page_is_cut_and_a_silent_one_is_cancelled() {
     let server = HttpStub::new(|path| match path {
         "/large" => page("200 OK", "content-type: text/plain\r\n", &"x".repeat(8 << 20)),
-        // Promises more than it sends, and the connection ends.
+        // Sends less than announced, and the connection ends.
         _ => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec(),
     });
     let bench = ToolBench::new();
@@ -543,7 +543,7 @@ async fn a_name_that_leads_inside_has_to_be_asked_for() {
     let server = HttpStub::new(|_| page("200 OK", "content-type: text/plain\r\n", "inside"));
     let port = server.address.rsplit(':').next().unwrap();
     let bench = ToolBench::new();
-    // `localhost` is seen to be local, so the person knew.
+    // `localhost` is visibly local, so the person knew.
     let done = bench.run("fetch", json!({"url": format!("http://localhost:{port}/")})).await;
     assert_eq!(done.outcome, CallOutcome::Ok, "{}", done.text);
     let ask = bench.ask("fetch", json!({"url": "http://wiki.example.com/", "private": true})).await.unwrap();

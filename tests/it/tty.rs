@@ -105,13 +105,13 @@ impl Tty {
         self.wait_for(&format!("the end of {text}"), |screen| !screen.contains(text));
     }
 
-    /// Writes to the program, as keys.
+    /// Sends keys to the program.
     fn keys(&mut self, keys: &str) {
         self.input.write_all(keys.as_bytes()).unwrap();
         self.input.flush().unwrap();
     }
 
-    /// Types a text, sees it in the composer and sends it.
+    /// Types a text, waits for it in the composer and sends it.
     fn send(&mut self, text: &str) {
         self.keys(text);
         let typed = format!("{PROMPT} {text}");
@@ -120,13 +120,13 @@ impl Tty {
         self.wait_for("an empty composer", |screen| composer(screen).is_some_and(|line| !line.contains(text)));
     }
 
-    /// Waits for an ask and allows the call.
+    /// Waits for an approval and allows the call.
     fn allow(&mut self) {
         self.answer("y");
     }
 
-    /// Waits for an ask, selects an answer by its letter and gives it. Enter counts only once nobody has typed for a
-    /// while.
+    /// Waits for an approval, selects a choice by its letter and confirms it. Enter counts only after a pause in
+    /// typing.
     fn answer(&mut self, letter: &str) {
         self.shows("y once");
         self.keys(letter);
@@ -141,7 +141,7 @@ impl Tty {
         }
     }
 
-    /// Takes what comes within this time.
+    /// Collects output for this long.
     fn quiet(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while let Ok(bytes) = self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -158,7 +158,7 @@ impl Tty {
         kill(self.id(), signal).unwrap();
     }
 
-    /// Waits for the end; returns the exit code and everything that was written.
+    /// Waits for the exit; returns the exit code and everything that was written.
     fn ends(mut self) -> TtyExit {
         let deadline = Instant::now() + SCREEN_TIMEOUT;
         loop {
@@ -176,7 +176,7 @@ impl Tty {
     }
 }
 
-/// What a program left behind.
+/// The result of a program.
 struct TtyExit {
     code: u32,
     raw: Vec<u8>,
@@ -190,7 +190,7 @@ impl TtyExit {
     }
 }
 
-/// Returns the last line that begins with the prompt.
+/// Returns the last line that begins with the composer's prompt.
 fn composer(screen: &str) -> Option<&str> {
     screen.lines().rev().find(|line| line.trim_start().starts_with(PROMPT))
 }
@@ -225,7 +225,7 @@ fn a_prompt_of_the_last_run_comes_back_with_up() {
     let ended = tty.ends();
     assert_eq!(ended.code, 0);
     let mut tty = Tty::start_in(ended.home, &["-m", "offline"]);
-    // The file is read behind the first frame, so the key may come too early once or twice.
+    // The file is read after the first frame, so the key may come too early once or twice.
     let deadline = Instant::now() + SCREEN_TIMEOUT;
     while composer(&tty.text()).is_none_or(|line| !line.contains("6*7")) {
         assert!(Instant::now() < deadline, "{}", tty.text());
@@ -338,7 +338,7 @@ fn a_paste_without_an_end_gives_the_keys_back() {
     for way_out in ["", "\x1b", "\x03"] {
         let mut tty = Tty::offline();
         tty.keys("\x1b[200~lost");
-        // Alone, as a person presses it.
+        // A key of its own, as a person presses it.
         tty.quiet(Duration::from_millis(50));
         tty.keys(way_out);
         tty.shows(&format!("{PROMPT} lost"));
@@ -393,7 +393,7 @@ fn stopping_gives_the_terminal_back_and_going_on_takes_it() {
     tty.signal(Signal::SIGTSTP);
     tty.lacks("draft");
     assert!(!tty.screen.screen().alternate_screen());
-    // Going on before it has stopped would be lost.
+    // A SIGCONT before it has stopped would be lost.
     let stopped = waitpid(tty.id(), Some(WaitPidFlag::WUNTRACED)).unwrap();
     assert_eq!(stopped, WaitStatus::Stopped(tty.id(), Signal::SIGSTOP));
     tty.signal(Signal::SIGCONT);

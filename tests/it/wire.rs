@@ -1,5 +1,5 @@
-//! Real sockets on loopback, with a server that plays its streams badly. Time limits are tested beside `perform`, on
-//! paused time; nothing here waits for a clock to pass.
+//! Real sockets on loopback, with a server that misbehaves in its streams. Time limits are tested beside `perform`, on
+//! paused time; nothing here waits for real time to pass.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,5 +1,5 @@
-//! The cost model of drawing, counted instead of timed: a frame touches the rows on screen, a token the open block,
-//! whatever the length of the transcript. And forgetting what was laid out changes no pixel.
+//! The cost of drawing, counted instead of timed: a frame touches the rows on screen, a token the open block, whatever
+//! the length of the transcript. And discarding the layout cache changes no cell.
 
 use jarvis_tui::app::screen::Screen;
 use jarvis_tui::event::{
@@ -25,7 +25,7 @@ struct WorkSession {
 }
 
 impl WorkSession {
-    /// A session of that many items: prompts, calls, answers and ends.
+    /// A session with `items` items: prompts, calls, answers and ends.
     fn new(items: usize) -> Self {
         let mut session = Self { store: Store::new(StoreOptions::default()), seq: Seq(0) };
         let mut turn = 0;
@@ -102,7 +102,7 @@ fn frame(session: &WorkSession, view: &mut TranscriptView, width: u16, height: u
     buf
 }
 
-/// Draws once and returns the work of it.
+/// Draws once and returns the counters.
 fn work(session: &WorkSession, view: &mut TranscriptView, width: u16) -> LayoutCounters {
     let before = view.counters();
     frame(session, view, width, 60);
@@ -141,7 +141,7 @@ fn a_tick_lays_out_nothing() {
     }
 }
 
-/// The work of: first frame, warm frame, a token, a token that ends a line, a resize, a page up, a token out of sight.
+/// Counters of: first frame, warm frame, a token, a token that ends a line, a resize, a page up, a token out of sight.
 fn script(items: usize) -> Vec<LayoutCounters> {
     let mut session = WorkSession::new(items);
     let message = session.open(ANSWER);
@@ -204,7 +204,7 @@ fn a_token_costs_the_same_in_a_long_message() {
     }
 }
 
-/// Blocks that nothing ends, and what many of them are.
+/// Blocks that nothing ends, to be repeated many times.
 const ENDLESS: [&str; 20] = [
     "[",
     "![",
@@ -236,9 +236,9 @@ fn a_token_into_a_block_without_an_end_lays_out_a_piece_of_it() {
             let message = session.open(&unit.repeat(size / unit.len()));
             let mut view = TranscriptView::new();
             let first = work(&session, &mut view, 100);
-            // What shows nothing is passed over in pieces of 4 kB.
+            // Text that renders to nothing is skipped in pieces of 4 kB.
             assert!(first.blocks_laid_out <= 80 + size as u64 / 4000, "{unit:?} of {size} bytes: {first:?}");
-            // Till a piece more was cut off, and it is seen what a token costs.
+            // Until one more piece was cut off, so that the cost of a token is known.
             let mut most = LayoutCounters::default();
             for _ in 0..3 {
                 session.say(&message, &unit.repeat(5000 / unit.len()));
@@ -296,7 +296,8 @@ fn an_answer_that_defines_no_links_is_not_read_once_more_when_it_ends() {
     }
 }
 
-/// Streams an answer of many screens, a word a frame; returns bytes per word and the frames in which rows were moved.
+/// Streams an answer of many screens, one word per frame; returns bytes per word and the frames in which rows were
+/// moved.
 fn streamed(columns: u16, rows: u16) -> (u64, u64) {
     let mut session = WorkSession::new(20);
     let message = session.open("");
@@ -347,9 +348,9 @@ fn a_row_of_a_table_costs_the_same_however_many_came_before() {
         most.blocks_laid_out = most.blocks_laid_out.max(row.blocks_laid_out);
         most.bytes_split = most.bytes_split.max(row.bytes_split);
     }
-    // Half a row is not shown, but for the first of a part, which is a part without rows.
+    // Half a row is not shown, except at the start of a part, which is a part without rows.
     assert!(halves < 3000 / 50, "{halves}");
-    // A part that is full is laid out, and the one that begins.
+    // A full part is laid out, and the one that begins.
     assert!(most.blocks_laid_out <= 3 && most.bytes_split <= 20_000, "{most:?}");
 }
 
@@ -365,7 +366,7 @@ fn rows_that_lack_most_of_their_cells_lay_out_a_bounded_number_of_them_a_frame()
             session.say(&message, &ROW.repeat(100));
             let work = work(&session, &mut view, 100);
             let cells = work.bytes_laid_out as usize / ROW.len() * columns;
-            // Of two parts at most, and of the head.
+            // At most two parts, and the header.
             assert!(cells <= 40_000, "{columns} columns, frame {frame}: {cells} cells");
             assert!(work.bytes_split <= 10_000, "{columns} columns, frame {frame}: {work:?}");
         }
@@ -409,7 +410,7 @@ fn arguments_are_read_once_however_much_a_call_prints() {
         read += work.bytes_split;
         assert!(work.blocks_laid_out <= 3, "{work:?}");
     }
-    // What the other calls on the screen were given is little.
+    // Output of the other calls on the screen is small.
     assert!((length..length + 1000).contains(&read), "{read} of {length}");
 }
 
@@ -495,7 +496,7 @@ proptest! {
     }
 }
 
-/// All cells but the scroll bar's, which stands on estimates.
+/// Returns all cells except the scroll bar's, which is based on estimates.
 fn text(buf: &Buffer, width: u16) -> Vec<String> {
     let last = if width >= 24 { width - 1 } else { width };
     (0..buf.area.height).map(|y| (0..last).map(|x| buf[(x, y)].symbol()).collect()).collect()
