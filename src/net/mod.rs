@@ -15,12 +15,16 @@ pub mod probe;
 pub mod reconnect;
 mod redact;
 pub mod request;
+pub mod retry;
 pub mod sse;
 pub mod sse_lines;
+pub mod timeouts;
 pub mod traffic;
 mod watchdog;
 pub mod ws;
 
 pub use http::HttpClient;
-pub use perform::{RequestEvent, RequestPolicy, perform, perform_with_side_channel};
+pub use perform::{perform, perform_with_side_channel};
 pub use redact::register_secret;
+pub use timeouts::RequestPolicy;
+pub use watchdog::RequestEvent;

@@ -5,8 +5,6 @@
 //! `TurnFinished`. Dropping the future drops the connection.
 
 mod finish;
-pub(super) mod idle_timers;
-mod request_policy;
 mod side_channel;
 
 use std::time::Duration;
@@ -17,30 +15,23 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-pub use self::request_policy::RequestPolicy;
 use self::side_channel::SideChannelReader;
-use super::backoff;
 use super::batch_reader::{BatchReader, ReadBatch};
 use super::failure::RequestFailure;
 use super::http::{HttpClient, HttpResponse};
 use super::redact::Redactor;
 use super::request::{HttpRequest, SideChannel};
+use super::retry::RetryCounter;
 use super::sse::FrameSplitter;
 use super::sse_lines::FramingError;
-use super::watchdog::{WaitOutcome, Watchdog};
+use super::timeouts::RequestPolicy;
+use super::watchdog::{RequestEvent, WaitOutcome, Watchdog};
 use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, LinkState, Millis};
+use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, Millis};
 
 /// How long extras are waited for once the answer is complete.
 const TRAILING_DATA_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What is told while a call runs.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RequestEvent {
-    Event(AgentEvent),
-    Link(LinkState),
-}
 
 /// Makes the call and tells what comes of it, in the end exactly one `TurnFinished`. Ends early if nobody listens.
 pub async fn perform(
@@ -95,7 +86,7 @@ impl Dial for HttpDial<'_> {
 
 async fn run(mut dial: impl Dial, mut line: RequestDriver<'_>) {
     let (patience, out) = (line.watchdog.policy, line.watchdog.out);
-    let mut failed = 0;
+    let mut retries = RetryCounter::new(&line.request.url, patience.epoch);
     let mut loading = None;
     loop {
         match loading {
@@ -121,23 +112,12 @@ async fn run(mut dial: impl Dial, mut line: RequestDriver<'_>) {
             }
         }
         loading = None;
-        failed += 1;
-        let may_send = failure.is_retryable && (patience.may_resend || failure.is_unsent);
-        let pause = if may_send && failed <= patience.max_retries {
-            backoff::retry_delay(
-                failed,
-                failure.fault.retry_after,
-                line.watchdog.jitter_seed(&line.request.url, failed),
-            )
-        } else {
-            None
+        let Some(pause) = retries.next_request_delay(&failure, patience) else {
+            return line.fail(failure.fault).await;
         };
-        let Some(pause) = pause else { return line.fail(failure.fault).await };
-        line.announce_retry(&failure.fault, failed, pause).await;
-        tokio::select! {
-            biased;
-            () = out.closed() => return,
-            () = tokio::time::sleep(pause) => {}
+        line.announce_retry(&failure.fault, retries.failed(), pause).await;
+        if !line.watchdog.pause(pause).await {
+            return;
         }
     }
 }

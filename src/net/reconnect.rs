@@ -21,12 +21,13 @@ use super::backoff;
 use super::batch_reader::{BatchReader, ReadBatch};
 use super::failure::RequestFailure;
 use super::http::{HttpClient, HttpResponse};
-use super::perform::{RequestEvent, RequestPolicy};
 use super::redact::Redactor;
 use super::request::{Framing, HttpHeaderValue, HttpRequest};
+use super::retry::RetryCounter;
 use super::sse::FrameSplitter;
 use super::sse_lines::FramingError;
-use super::watchdog::{WaitOutcome, Watchdog};
+use super::timeouts::RequestPolicy;
+use super::watchdog::{RequestEvent, WaitOutcome, Watchdog};
 use crate::dialect::detect::is_trailing;
 use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, SseFrame};
@@ -81,7 +82,7 @@ async fn run(
     out: &mpsc::Sender<RequestEvent>,
 ) {
     let mut watcher = StreamWatcher::new(call, decoders, patience, out);
-    let mut failed = 0;
+    let mut retries = RetryCounter::new(&call.url, patience.epoch);
     let mut was_live = false;
     loop {
         watcher.watchdog.start_attempt().await;
@@ -100,7 +101,7 @@ async fn run(
                     ConnectionEnd::ReceiverDropped => return,
                     ConnectionEnd::Dropped { failure, made_progress: moved } => {
                         if moved || opened.elapsed() >= STABLE_CONNECTION_DURATION {
-                            failed = 0;
+                            retries.reset();
                         }
                         failure
                     }
@@ -114,24 +115,19 @@ async fn run(
             WaitOutcome::TimedOut(fault) => RequestFailure { is_retryable: true, ..fault.into() },
             WaitOutcome::ReceiverDropped => return,
         };
-        failed += 1;
-        let asked =
-            failure.fault.retry_after.or(watcher.server_retry_delay.map(|wait| wait.min(MAX_SERVER_RETRY_DELAY)));
+        let asked = watcher.server_retry_delay.map(|wait| wait.min(MAX_SERVER_RETRY_DELAY));
         let most = if watcher.was_closed_in_order {
             patience.max_retries.min(MAX_RETRIES_AFTER_CLOSE)
         } else {
             patience.max_retries
         };
-        let pause = (failure.is_retryable && failed <= most)
-            .then(|| backoff::watch_delay(failed, asked, watcher.watchdog.jitter_seed(&call.url, failed)));
-        let Some(pause) = pause else { return watcher.give_up(failure.fault).await };
-        if !watcher.announce_retry(&failure.fault, failed, pause).await {
+        let Some(pause) = retries.next_watch_delay(&failure, asked, most) else {
+            return watcher.give_up(failure.fault).await;
+        };
+        if !watcher.announce_retry(&failure.fault, retries.failed(), pause).await
+            || !watcher.watchdog.pause(pause).await
+        {
             return;
-        }
-        tokio::select! {
-            biased;
-            () = out.closed() => return,
-            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -3,20 +3,25 @@
 //! Not for what comes over the line. The invariant: what has come counts before the clock, since after a suspend both
 //! are ready.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::perform::idle_timers::IdleTimers;
-use super::perform::{RequestEvent, RequestPolicy};
 use super::redact::Redactor;
 use super::redact::events::EventRedactor;
 use super::request::HttpRequest;
+use super::timeouts::{IdleTimers, RequestPolicy};
 use crate::event::{AgentEvent, Fault, LinkState};
 use crate::text::address::origin;
+
+/// What is told while a request runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestEvent {
+    Event(AgentEvent),
+    Link(LinkState),
+}
 
 /// What a wait came to.
 pub(super) enum WaitOutcome<T> {
@@ -81,6 +86,15 @@ impl<'a> Watchdog<'a> {
         }
     }
 
+    /// Lets time pass. Returns false if nobody listens any more.
+    pub(super) async fn pause(&self, delay: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.out.closed() => false,
+            () = tokio::time::sleep(delay) => true,
+        }
+    }
+
     /// Bytes came, or the answer's head.
     pub(super) async fn note_arrival(&mut self, is_usable: bool) {
         let now = Instant::now();
@@ -108,13 +122,5 @@ impl<'a> Watchdog<'a> {
             // A closed channel is noticed where it matters.
             let _ = self.out.send(RequestEvent::Link(link)).await;
         }
-    }
-    /// A number that differs between clients and tries of a URL.
-    pub(super) fn jitter_seed(&self, url: &str, failed: u32) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        url.hash(&mut hasher);
-        failed.hash(&mut hasher);
-        self.policy.epoch.elapsed().as_nanos().hash(&mut hasher);
-        hasher.finish()
     }
 }

@@ -8,8 +8,6 @@ type Module = Vec<String>;
 
 /// Remaining cycles. Nothing may be added.
 const KNOWN: &[(&str, &str)] = &[
-    ("net::perform", "net::watchdog"),
-    ("net::watchdog", "net::perform"),
     ("store::action", "store::approval"),
     ("store::action", "store::focus"),
     ("store::approval", "store::focus"),

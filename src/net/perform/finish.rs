@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::RequestDriver;
-use super::idle_timers::{finite_timeout, format_timeout};
 use super::side_channel::SideChannelReader;
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, NoticeLevel, TurnOutcome};
 use crate::net::failure::RequestFailure;
+use crate::net::timeouts::{finite_timeout, format_timeout};
 
 /// How soon and how late a server that loads its model is asked again.
 const LOADING_POLL_INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
@@ -51,11 +51,8 @@ impl RequestDriver<'_> {
         // The longer it takes, the less a second counts.
         let pause = (waited / 8).clamp(LOADING_POLL_INTERVALS.0, LOADING_POLL_INTERVALS.1);
         let pause = finite_timeout(most).map_or(pause, |most| pause.min(most.saturating_sub(waited)));
-        tokio::select! {
-            biased;
-            () = self.watchdog.out.closed() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
+        // That nobody listens any more is for the caller to notice.
+        let _ = self.watchdog.pause(pause).await;
         None
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::dialect::chat::ChatDecoder;
-use crate::event::{FinishReason, TurnOutcome};
+use crate::event::{FinishReason, LinkState, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod};
 
 /// One thing a server does.
