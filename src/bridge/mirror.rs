@@ -32,13 +32,13 @@ use crate::event::{
     Capabilities, Envelope, Fault, FaultKind, LinkState, Millis, QueuedPrompt, Seq, SessionId, SessionStatus,
 };
 use crate::journal::Writer;
+use crate::net::HttpClient;
 use crate::net::failure::RequestFailure;
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::retry::RetryCounter;
 use crate::net::sse::FrameSplitter;
-use crate::net::{HttpClient, backoff};
+use crate::net::timeouts::{KEEP_ALIVE_SILENCE_THRESHOLD, SilenceTimer, finite_timeout};
 
-/// Silence that is worth telling; keep-alives come more often.
-const SILENCE_THRESHOLD: Duration = Duration::from_secs(20);
 /// A server that doesn't say when the past was told is taken to have told it after so long a pause.
 const CAUGHT_UP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Tries in a row that bring nothing.
@@ -145,7 +145,7 @@ enum StreamEnd {
 
 impl MirrorFollower {
     async fn run(mut self, mut complaints: mpsc::Receiver<CommandReport>) {
-        let mut failed = 0;
+        let mut retries = RetryCounter::new(&self.mirror.address, Instant::now());
         loop {
             self.set_link(LinkState::Connecting);
             let failure = match self.follow(&mut complaints).await {
@@ -153,16 +153,12 @@ impl MirrorFollower {
                 StreamEnd::NoClients => return self.close(),
                 StreamEnd::Interrupted { failure, made_progress: moved } => {
                     if moved {
-                        failed = 0;
+                        retries.reset();
                     }
                     failure
                 }
             };
-            failed += 1;
-            let noise = self.clock.1.elapsed().subsec_nanos();
-            let pause = (failure.is_retryable && failed <= MAX_FRUITLESS_RETRIES)
-                .then(|| backoff::watch_delay(failed, failure.fault.retry_after, u64::from(noise)));
-            let Some(pause) = pause else {
+            let Some(pause) = retries.next_watch_delay(&failure, None, MAX_FRUITLESS_RETRIES) else {
                 self.set_link(LinkState::Lost(Some(failure.fault)));
                 self.mirror.on_caught_up = None;
                 self.mirror.hub.close();
@@ -173,7 +169,7 @@ impl MirrorFollower {
                 return self.close();
             };
             let at = self.now().plus(pause.into());
-            self.set_link(LinkState::Retrying { attempt: failed, at });
+            self.set_link(LinkState::Retrying { attempt: retries.failed(), at });
             let until = Instant::now() + pause;
             while let Ok(complaint) = tokio::time::timeout_at(until, complaints.recv()).await {
                 match complaint {
@@ -222,9 +218,9 @@ impl MirrorFollower {
         let mut frames = FrameSplitter::for_content_type(Framing::Sse, &answer.content_type);
         let mut batch = Vec::new();
         let mut moved = false;
-        let mut heard = Instant::now();
+        let mut silence = SilenceTimer::new(Instant::now());
         loop {
-            let patience = if self.caught_up { SILENCE_THRESHOLD } else { CAUGHT_UP_TIMEOUT };
+            let wake = self.next_wake(&silence);
             let next = tokio::select! {
                 biased;
                 complaint = complaints.recv() => match complaint {
@@ -240,22 +236,12 @@ impl MirrorFollower {
                     self.retry();
                     continue;
                 }
-                () = tokio::time::sleep_until(heard + patience), if !self.is_silent() => {
-                    if self.caught_up {
-                        let since = self.now().since(heard.elapsed().into());
-                        let limit = (!self.mirror.idle_timeout.is_zero()).then(|| self.mirror.idle_timeout.into());
-                        self.set_link(LinkState::Silent { since: Millis(since.0), limit });
-                    } else {
-                        self.mark_caught_up();
-                    }
-                    continue;
-                }
-                () = tokio::time::sleep_until(heard + self.mirror.idle_timeout), if !self.mirror.idle_timeout.is_zero() => {
-                    let text = format!("{} fell silent", self.mirror.address);
-                    return StreamEnd::Interrupted { failure: RequestFailure::transient(FaultKind::TimedOut, text), made_progress: moved };
-                }
+                () = tokio::time::sleep_until(wake) => match self.check_silence(&silence) {
+                    Some(failure) => return StreamEnd::Interrupted { failure, made_progress: moved },
+                    None => continue,
+                },
             };
-            heard = Instant::now();
+            silence.note_arrival(Instant::now());
             let failure = match next {
                 Some(Ok(bytes)) => match frames.push(&bytes, &mut batch) {
                     Ok(()) => None,
@@ -359,8 +345,27 @@ impl MirrorFollower {
         }
     }
 
-    fn is_silent(&self) -> bool {
-        matches!(self.status.borrow().link, LinkState::Silent { .. })
+    /// Says when the silence is to be looked at again.
+    fn next_wake(&self, silence: &SilenceTimer) -> Instant {
+        let threshold = if self.caught_up { KEEP_ALIVE_SILENCE_THRESHOLD } else { CAUGHT_UP_TIMEOUT };
+        silence.next_wake(Instant::now(), &[threshold], self.mirror.idle_timeout)
+    }
+
+    /// Says what the silence means by now; it is a failure once it has lasted too long.
+    fn check_silence(&mut self, silence: &SilenceTimer) -> Option<RequestFailure> {
+        let (now, limit) = (Instant::now(), self.mirror.idle_timeout);
+        if silence.is_timed_out(now, limit) {
+            let text = format!("{} fell silent", self.mirror.address);
+            return Some(RequestFailure::transient(FaultKind::TimedOut, text));
+        }
+        if !self.caught_up && silence.silent_since(now, CAUGHT_UP_TIMEOUT).is_some() {
+            self.mark_caught_up();
+        }
+        if let Some(since) = silence.silent_since(now, KEEP_ALIVE_SILENCE_THRESHOLD) {
+            let since = self.now().since(now.duration_since(since).into());
+            self.set_link(LinkState::Silent { since, limit: finite_timeout(limit).map(Into::into) });
+        }
+        None
     }
 
     fn now(&self) -> Millis {
