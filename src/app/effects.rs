@@ -20,7 +20,8 @@ use crate::event::Command;
 use crate::store::effect::CopyRequest;
 use crate::store::frames;
 use crate::store::links::LinkTarget;
-use crate::store::msg::{ModelChoice, Report};
+use crate::store::models::ModelChoice;
+use crate::store::msg::Report;
 use crate::text::{clean, one_line};
 
 /// Finds out which models there are.

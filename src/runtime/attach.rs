@@ -28,7 +28,7 @@ use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, Noti
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
 use crate::net::{HttpClient, probe as ask};
-use crate::store::msg::ModelChoice;
+use crate::store::models::ModelChoice;
 use crate::text::address::{has_login, is_cleartext_remote, origin, redact_credentials};
 use target::AttachTarget;
 

@@ -6,7 +6,7 @@
 use crate::event::{ApprovalMode, Millis, SeekTarget};
 
 use super::approval::ApprovalChoice;
-use super::focus::Pane;
+use super::pane::Pane;
 
 /// A wish that changes what is true on screen or is sent to the source. Goes to `Store::update`.
 #[derive(Clone, Debug, PartialEq)]

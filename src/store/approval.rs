@@ -17,7 +17,7 @@ use crate::event::{ApprovalRequest, CallId, Command, Decision, Millis, Pattern};
 
 use super::Store;
 use super::effect::Effect;
-use super::focus::Pane;
+use super::pane::Pane;
 
 /// How long an ask is on the screen, and how long no key was pressed, before it takes an answer.
 pub const ANSWER_GUARD_TIME: Millis = Millis(350);

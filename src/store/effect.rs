@@ -3,7 +3,7 @@
 use crate::event::Command;
 
 #[cfg(feature = "images")]
-use super::images;
+use super::image_source::{ImageInfo, ImageSource};
 use super::links::LinkTarget;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -22,10 +22,10 @@ pub enum Effect {
     SaveFrames(Option<String>),
     /// Find out what kind of picture that is, and how large; answered by `Report::Image`.
     #[cfg(feature = "images")]
-    MeasureImage(images::ImageSource),
+    MeasureImage(ImageSource),
     /// Make of it what can be drawn; answered likewise.
     #[cfg(feature = "images")]
-    DecodeImage(images::ImageSource, images::ImageInfo),
+    DecodeImage(ImageSource, ImageInfo),
     Bell,
     Quit,
 }

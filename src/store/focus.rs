@@ -8,8 +8,8 @@ use crate::event::{CallId, Millis};
 use super::approval::{ApprovalDialog, ApprovalInput};
 use super::item_source::ItemField;
 use super::links::Link;
-use super::msg::ModelChoice;
 use super::outline::Outline;
+use super::pane::Pane;
 use super::search::Search;
 use super::transcript::ItemId;
 
@@ -46,14 +46,6 @@ pub struct TranscriptPlace {
     pub field: ItemField,
     /// Bytes from the start of the item's source.
     pub offset: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Pane {
-    #[default]
-    Composer,
-    Transcript,
-    ToolPanel,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -269,14 +261,4 @@ impl Focus {
         });
         left
     }
-}
-
-/// Returns the models whose name or remark has every word of the query, whatever the case.
-pub fn matching_models<'a>(models: &'a [ModelChoice], query: &str) -> Vec<&'a ModelChoice> {
-    let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
-    let fits = |model: &&ModelChoice| {
-        let text = format!("{} {}", model.name, model.remark).to_lowercase();
-        words.iter().all(|word| text.contains(word))
-    };
-    models.iter().filter(fits).collect()
 }

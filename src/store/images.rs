@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::effect::Effect;
-use super::transcript::ItemId;
+use super::image_source::{ImageInfo, ImageSource};
 
 /// Names known at once: more than fit on a screen, or those on it would be asked for again and again.
 const MAX_KNOWN_IMAGES: usize = 2000;
@@ -30,32 +30,6 @@ pub enum GraphicsMode {
     HalfBlocks,
     /// By kitty's graphics; a byte keeps apart what several programs show in one terminal.
     Kitty(u8),
-}
-
-/// Which picture: the same name in another item may be another file by then.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ImageSource {
-    pub item: ItemId,
-    pub location: ImageLocation,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ImageLocation {
-    /// In the item's text: letters of base64, and their hash.
-    Data { base64_chars: u64, hash: u64 },
-    /// As the text has it. Not checked.
-    File(String),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageInfo {
-    /// Such as PNG.
-    pub format: &'static str,
-    /// In pixels, as it is looked at.
-    pub width: u32,
-    pub height: u32,
-    /// Of the file.
-    pub bytes: u64,
 }
 
 /// What is drawn of a picture.
@@ -198,6 +172,8 @@ impl ImageCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::image_source::ImageLocation;
+    use crate::store::transcript::ItemId;
 
     fn source(item: u64) -> ImageSource {
         ImageSource { item: ItemId(item), location: ImageLocation::File("a.png".into()) }

@@ -11,11 +11,15 @@ pub mod effect;
 pub mod focus;
 pub mod frames;
 #[cfg(feature = "images")]
+pub mod image_source;
+#[cfg(feature = "images")]
 pub mod images;
 pub mod item_source;
 pub mod links;
+pub mod models;
 pub mod msg;
 pub mod outline;
+pub mod pane;
 pub mod permissions;
 pub mod search;
 pub mod session;
@@ -23,20 +27,17 @@ pub mod slash;
 pub mod tool_calls;
 pub mod transcript;
 mod unanswered_prompts;
-mod update_actions;
-mod update_copy;
-mod update_search;
-mod update_submit;
+mod update;
 pub mod usage;
 
-use crate::event::{AgentEvent, Command, Envelope, LinkState, NoticeLevel, Seq, TurnOutcome, UndeliveredCommand};
+use crate::event::{AgentEvent, Command, Envelope, LinkState, NoticeLevel, Seq, TurnOutcome};
 
 use self::agent_status::AgentStatus;
 use self::approval::ApprovalDialog;
 use self::effect::Effect;
 use self::focus::Focus;
 use self::frames::FrameList;
-use self::msg::{Msg, Report};
+use self::msg::Msg;
 use self::session::{Phase, SessionState};
 use self::tool_calls::{CallState, ToolCall, ToolCalls};
 use self::transcript::{ItemKind, Transcript, TranscriptItem};
@@ -143,64 +144,11 @@ impl Store {
 
     pub fn update(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
         let before = fx.len();
-        self.apply(msg, fx);
+        update::apply(self, msg, fx);
         for effect in fx.iter().skip(before) {
             if let Effect::Send(Command::Prompt { text }) = effect {
                 self.unanswered_prompts.on_sent(text);
             }
-        }
-    }
-
-    fn apply(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
-        match msg {
-            Msg::Event(envelope) => self.fold(&envelope, fx),
-            Msg::Reset => self.reset(),
-            Msg::SessionEnded => self.on_session_end(),
-            Msg::Status(weather) => {
-                self.session.advance_clock(weather.now);
-                if let Some(UndeliveredCommand { reason: why, may_have_arrived: unknown, prompt: text, .. }) =
-                    &weather.undelivered
-                    && weather.undelivered != self.session.status.undelivered
-                {
-                    let what = match (unknown, text) {
-                        (true, _) => "it may have arrived, so it is not sent again",
-                        (false, Some(_)) => "not sent, it is in the composer again",
-                        (false, None) => "not done",
-                    };
-                    self.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
-                    if let Some(text) = text {
-                        self.unanswered_prompts.forget(text);
-                        self.composer_restore = Some(text.clone());
-                    }
-                    self.focus.forget_answers();
-                }
-                if let Some(text) = &weather.rewritten
-                    && weather.rewritten != self.session.status.rewritten
-                {
-                    self.toast = Some((NoticeLevel::Warn, text.clone()));
-                }
-                if weather.queue_held {
-                    weather.queue.iter().for_each(|queued| self.unanswered_prompts.on_queued(&queued.text));
-                }
-                self.session.status = weather;
-            }
-            Msg::Action(action) => update_actions::apply(self, action, fx),
-            Msg::Report(Report::Models(models)) => self.session.models = Some(models),
-            Msg::Report(Report::Failed { what, why }) => {
-                self.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
-            }
-            Msg::Report(Report::Frames { rows, dropped_bytes: fallen }) => self.frames.add(rows, fallen),
-            #[cfg(feature = "images")]
-            Msg::RequestImages(sources) => self.images.request(sources, fx),
-            #[cfg(feature = "images")]
-            Msg::Report(Report::GraphicsMode(way)) => self.images.set_mode(way),
-            #[cfg(feature = "images")]
-            Msg::Report(Report::Image(source, told)) => self.images.on_result(source, told, fx),
-            Msg::Report(Report::Info(text)) => self.toast = Some((NoticeLevel::Info, text)),
-            Msg::Tick(now) => self.session.advance_clock(now),
-            Msg::KeyPressed(now) => self.focus.last_key = Some(now),
-            Msg::Work => update_search::work_slice(self),
-            Msg::HistoryProgress(percent) => self.history_progress = Some(percent),
         }
     }
 
@@ -226,7 +174,7 @@ impl Store {
         self.tool_calls.shift_item_ids(by);
         self.usage = usage;
         self.session.adopt_past(session);
-        update_search::on_items_prepended(self);
+        update::search::on_items_prepended(self);
     }
 
     /// Returns whether something on screen moves with the clock, so that ticks are worth sending.

@@ -5,7 +5,10 @@ use crate::event::{Envelope, Millis, SessionStatus};
 use super::action::Action;
 use super::frames::FrameRow;
 #[cfg(feature = "images")]
-use super::images;
+use super::image_source::ImageSource;
+#[cfg(feature = "images")]
+use super::images::{DecodeResult, GraphicsMode};
+use super::models::ModelChoice;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Msg {
@@ -24,7 +27,7 @@ pub enum Msg {
     HistoryProgress(u8),
     /// Pictures that are on the screen and not known.
     #[cfg(feature = "images")]
-    RequestImages(Vec<images::ImageSource>),
+    RequestImages(Vec<ImageSource>),
     /// There is time: a slice of what `Store::wants_work` has to do.
     Work,
     /// The source's clock, sent only while something is animated.
@@ -45,19 +48,12 @@ pub enum Report {
     Info(String),
     /// How pictures are drawn here.
     #[cfg(feature = "images")]
-    GraphicsMode(images::GraphicsMode),
+    GraphicsMode(GraphicsMode),
     #[cfg(feature = "images")]
-    Image(images::ImageSource, images::DecodeResult),
+    Image(ImageSource, DecodeResult),
     /// What came on the streams, and how many bytes of them nobody can look at any more.
     Frames {
         rows: Vec<FrameRow>,
         dropped_bytes: u64,
     },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelChoice {
-    /// Written `engine/model`.
-    pub name: String,
-    pub remark: String,
 }

@@ -8,7 +8,7 @@ use crate::event::{ApprovalMode, Command, DecidedBy, Grant, NoticeLevel, Permiss
 use super::Store;
 use super::effect::Effect;
 use super::focus::Overlay;
-use super::update_actions::{close, open, require};
+use super::update::support::{close, open, require};
 
 /// Returns what a mode does, in one line.
 pub fn mode_description(mode: ApprovalMode) -> &'static str {

@@ -2,7 +2,7 @@
 
 use crate::event::{AgentEvent, ApprovalMode, Capabilities, Millis, SessionStatus, TurnId, who_answers};
 
-use super::msg::ModelChoice;
+use super::models::ModelChoice;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionState {

@@ -1,6 +1,8 @@
 use super::action::Action;
-use super::focus::{Overlay, Pane};
-use super::msg::ModelChoice;
+use super::focus::Overlay;
+use super::models::ModelChoice;
+use super::msg::Report;
+use super::pane::Pane;
 use super::*;
 use crate::event::{
     ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Fault, FaultKind, Millis, QueuedPrompt,

@@ -4,8 +4,8 @@
 
 use crate::store::Store;
 use crate::store::action::{Action, UiAction};
-use crate::store::focus::Pane;
 use crate::store::msg::Msg;
+use crate::store::pane::Pane;
 use crate::store::slash::{self, Submitted};
 use crate::store::transcript::ItemId;
 

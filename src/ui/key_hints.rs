@@ -2,7 +2,8 @@
 
 use crate::config::keys::Keymap;
 use crate::store::Store;
-use crate::store::focus::{Overlay, Pane};
+use crate::store::focus::Overlay;
+use crate::store::pane::Pane;
 
 /// Keys in words, such as `Ctrl+T`; empty where nothing is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]

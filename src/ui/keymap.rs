@@ -7,7 +7,8 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, Mou
 use crate::config::keys::{Chord, Key};
 use crate::store::Store;
 use crate::store::action::Context;
-use crate::store::focus::{Overlay, Pane};
+use crate::store::focus::Overlay;
+use crate::store::pane::Pane;
 
 /// What a terminal can tell us.
 #[derive(Clone, Debug, PartialEq, Eq)]

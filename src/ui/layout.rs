@@ -23,7 +23,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::store::focus::Pane;
+use crate::store::pane::Pane;
 
 /// From this width on, the tool panel stands beside the transcript.
 pub const WIDE_COLUMNS: u16 = 100;

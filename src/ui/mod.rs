@@ -28,8 +28,9 @@ use crate::config::keys::Keymap;
 use crate::store::Store;
 use crate::store::action::Action;
 use crate::store::approval::ApprovalChoice;
-use crate::store::focus::{Overlay, Pane};
+use crate::store::focus::Overlay;
 use crate::store::msg::Msg;
+use crate::store::pane::Pane;
 
 use self::completion::Completion;
 use self::composer::Composer;

@@ -10,9 +10,10 @@ use jarvis_tui::event::{
 };
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::approval::ApprovalChoice;
-use jarvis_tui::store::focus::Pane;
 use jarvis_tui::store::frames::{FrameKind, FrameRow};
-use jarvis_tui::store::msg::{ModelChoice, Msg, Report};
+use jarvis_tui::store::models::ModelChoice;
+use jarvis_tui::store::msg::{Msg, Report};
+use jarvis_tui::store::pane::Pane;
 use jarvis_tui::store::{Store, StoreOptions, Timestamps};
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use jarvis_tui::ui::{self, Ui};

@@ -3,8 +3,9 @@
 use super::ChatController;
 use crate::event::Millis;
 use crate::store::action::{Action, UiAction};
-use crate::store::focus::{Overlay, Pane};
+use crate::store::focus::Overlay;
 use crate::store::msg::Msg;
+use crate::store::pane::Pane;
 
 impl ChatController {
     /// Scrolls what is under the pointer; what lies on top lies under it everywhere.

@@ -18,8 +18,9 @@ use super::ChatController;
 use crate::config::keys::Chord;
 use crate::event::ApprovalMode;
 use crate::store::action::{Action, ActionHandler, UiAction};
-use crate::store::focus::{Overlay, Pane};
+use crate::store::focus::Overlay;
 use crate::store::links;
+use crate::store::pane::Pane;
 
 /// Keys further apart than this belong to two things.
 const MAX_TYPING_GAP: Duration = Duration::from_secs(1);

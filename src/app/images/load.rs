@@ -16,7 +16,8 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use crate::store::images::{GraphicsMode, ImageInfo, ImagePixels};
+use crate::store::image_source::ImageInfo;
+use crate::store::images::{GraphicsMode, ImagePixels};
 use crate::text::data_url::{DataKey, binary_size, find_payload};
 use crate::ui::image::useful_pixels;
 

@@ -22,7 +22,8 @@ use tokio::sync::Semaphore;
 use crate::config::environment::without_keys;
 use crate::config::{ImageChoice, ThemeChoice, UiConfig};
 use crate::store::Store;
-use crate::store::images::{DecodeResult, GraphicsMode, ImageInfo, ImageLocation, ImageSource};
+use crate::store::image_source::{ImageInfo, ImageLocation, ImageSource};
+use crate::store::images::{DecodeResult, GraphicsMode};
 use crate::store::msg::Report;
 use crate::store::transcript::{ItemId, ItemKind};
 

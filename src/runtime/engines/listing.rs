@@ -12,7 +12,7 @@ use crate::engine::openai::OpenAiEngine;
 use crate::engine::openai_responses::ResponsesEngine;
 use crate::event::{Fault, FaultKind};
 use crate::net::probe;
-use crate::store::msg::ModelChoice;
+use crate::store::models::ModelChoice;
 use crate::text::address::{has_host, is_loopback, is_same_server};
 
 /// An engine as `doctor` and `models` show it.

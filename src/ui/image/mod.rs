@@ -15,14 +15,12 @@ use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
 
-use crate::store::images::{
-    GraphicsMode, ImageCache, ImageInfo, ImageLocation, ImagePixels, ImageSource, ImageState, ReadyImage,
-};
+use crate::store::image_source::{ImageInfo, ImageLocation, ImageSource};
+use crate::store::images::{GraphicsMode, ImageCache, ImagePixels, ImageState, ReadyImage};
 use crate::store::transcript::ItemId;
 use crate::text::data_url::{self, binary_size};
 use crate::text::one_line;
-use crate::ui::text_layout::laid_out::StyledText;
-use crate::ui::theme::{PixelPair, Role, placeholder_style, two_pixels};
+use crate::ui::theme::{PixelPair, placeholder_style, two_pixels};
 
 /// Most rows and columns of a picture.
 pub const MAX_IMAGE_ROWS: u16 = 16;
@@ -75,29 +73,22 @@ pub struct ItemImages<'a> {
 }
 
 impl ItemImages<'_> {
-    /// Returns what is to be shown of pictures that stand alone, and completes the flow that names one.
-    pub(in crate::ui) fn image_blocks(
-        &self,
-        targets: &[String],
-        room: usize,
-        name: &mut StyledText,
-    ) -> Vec<ImageBlock> {
+    /// Returns what is to be shown of pictures that stand alone, and what the text that names a single one goes on with.
+    pub(in crate::ui) fn image_blocks(&self, targets: &[String], room: usize) -> (Vec<ImageBlock>, Option<String>) {
+        let (mut shown, mut caption) = (Vec::new(), None);
         if self.images.mode() == GraphicsMode::NameOnly || room < MIN_IMAGE_COLUMNS {
-            return Vec::new();
+            return (shown, caption);
         }
-        let mut shown = Vec::new();
         for place in targets.iter().take(MAX_IMAGES_PER_PARAGRAPH).filter_map(|target| locate(target)) {
             let source = ImageSource { item: self.item, location: place };
             let state = self.images.get(&source);
-            if targets.len() == 1
-                && let Some(told) = state.and_then(|state| describe(state, &source.location))
-            {
-                name.push(&format!(" · {told}"), Role::Dim.into());
+            if targets.len() == 1 {
+                caption = state.and_then(|state| describe(state, &source.location)).map(|told| format!(" · {told}"));
             }
             let grid = state.and_then(|state| self.grid(state, room));
             shown.push(ImageBlock { source, first_row: 0, indent: 0, grid });
         }
-        shown
+        (shown, caption)
     }
 
     fn grid(&self, state: &ImageState, room: usize) -> Option<ImageGrid> {

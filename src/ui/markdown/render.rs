@@ -456,7 +456,12 @@ impl MarkdownWriter<'_> {
         let mut flow = self.inline.take();
         flow.trim_end();
         #[cfg(feature = "images")]
-        let shown = alone.map(|(known, alone)| known.image_blocks(&alone, self.page.room(), &mut flow));
+        let (shown, caption) =
+            alone.map(|(known, alone)| known.image_blocks(&alone, self.page.room())).unwrap_or_default();
+        #[cfg(feature = "images")]
+        if let Some(caption) = caption {
+            flow.push(&caption, Role::Dim.into());
+        }
         if flow.is_empty() {
             return false;
         }
@@ -465,7 +470,7 @@ impl MarkdownWriter<'_> {
         }
         self.page.add_wrapped(&flow);
         #[cfg(feature = "images")]
-        for image in shown.into_iter().flatten() {
+        for image in shown {
             self.page.add_image(image);
         }
         true

@@ -7,7 +7,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
-use crate::store::focus::{Overlay, Pane};
+use crate::store::focus::Overlay;
+use crate::store::pane::Pane;
 use crate::store::slash::COMMANDS;
 use crate::text::width::str_width;
 use crate::text::wrap::wrap;

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
-use crate::store::focus::matching_models;
+use crate::store::models::matching_models;
 use crate::store::session::OpenedSession;
 use crate::text::one_line;
 use crate::text::width::str_width;

@@ -3,13 +3,14 @@
 //! Not for the looking itself (`search.rs`). The invariant: what was unfolded only to show a match is folded again when
 //! the reader goes elsewhere, unless they stay there.
 
-use super::Store;
-use super::focus::{Overlay, Pane};
-use super::item_source::ItemField;
-use super::outline::Outline;
-use super::search::Search;
-use super::transcript::{ItemId, ItemKind};
-use super::update_actions::open as open_overlay;
+use super::support::open as open_overlay;
+use crate::store::Store;
+use crate::store::focus::Overlay;
+use crate::store::item_source::ItemField;
+use crate::store::outline::Outline;
+use crate::store::pane::Pane;
+use crate::store::search::Search;
+use crate::store::transcript::{ItemId, ItemKind};
 
 pub(super) fn open_search(store: &mut Store, from: Option<u64>, query: Option<String>) {
     let given = query.is_some();
@@ -109,13 +110,6 @@ pub(super) fn accept(store: &mut Store) {
     store.open_next_approval();
 }
 
-/// The search is left for where the reader was: what it unfolded is folded again.
-pub(super) fn cancel(store: &mut Store) {
-    if let Some((item, before)) = store.focus.search_mut().and_then(|search| search.unfolded().take()) {
-        store.transcript.fold(item, before);
-    }
-}
-
 /// Asks for the match to be shown, unfolding what hides it.
 fn show_match(store: &mut Store) {
     let whole = &*store;
@@ -153,7 +147,7 @@ fn unfolded_by_search(store: &mut Store) -> Option<(ItemId, Option<bool>)> {
 }
 
 /// Items were put before those that are there: what counts them counts anew.
-pub(super) fn on_items_prepended(store: &mut Store) {
+pub(in crate::store) fn on_items_prepended(store: &mut Store) {
     let Store { focus, transcript, .. } = store;
     if let Some(search) = focus.search_mut() {
         search.restart(transcript);

@@ -4,10 +4,10 @@
 
 use crate::event::NoticeLevel;
 
-use super::Store;
-use super::effect::{CopyRequest, Effect};
-use super::item_source::full_text;
-use super::transcript::{ItemId, ItemKind};
+use crate::store::Store;
+use crate::store::effect::{CopyRequest, Effect};
+use crate::store::item_source::full_text;
+use crate::store::transcript::{ItemId, ItemKind};
 
 /// Copies an answer, counted from the newest.
 pub(super) fn copy_answer(store: &mut Store, nth: usize, fx: &mut Vec<Effect>) {

@@ -1,20 +1,21 @@
 //! What the person asked for, one arm each: a change of state here, or an effect for someone who can.
 
-use crate::event::{ApprovalMode, Capabilities, Command, Millis, NoticeLevel, ReplayStatus};
+use crate::event::{ApprovalMode, Command, Millis, NoticeLevel, ReplayStatus};
 
-use super::Store;
-use super::action::Action;
-use super::approval;
-use super::approval::ANSWER_GUARD_TIME;
-use super::effect::Effect;
-use super::focus::{Overlay, Pane, matching_models};
-use super::frames::FrameList;
-use super::links;
-use super::permissions;
-use super::transcript::{ItemId, ItemKind, TranscriptItem};
-use super::update_copy;
-use super::update_search;
-use super::update_submit;
+use super::support::{close, open, require};
+use super::{copy, search, submit};
+use crate::store::Store;
+use crate::store::action::Action;
+use crate::store::approval;
+use crate::store::approval::ANSWER_GUARD_TIME;
+use crate::store::effect::Effect;
+use crate::store::focus::Overlay;
+use crate::store::frames::FrameList;
+use crate::store::links;
+use crate::store::models::matching_models;
+use crate::store::pane::Pane;
+use crate::store::permissions;
+use crate::store::transcript::{ItemId, ItemKind, TranscriptItem};
 
 /// Rows that a page of an overlay scrolls.
 const PAGE_ROWS: usize = 10;
@@ -28,7 +29,11 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         store.toast = None;
     }
     match action {
-        Action::Submit(text) => update_submit::submit(store, text, fx),
+        Action::Submit(text) => {
+            if let Some(action) = submit::submit(store, text, fx) {
+                apply(store, action, fx);
+            }
+        }
         Action::Cancel => {
             if !store.session.phase.is_idle() {
                 store.session.cancelling = true;
@@ -42,7 +47,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 fx.push(Effect::Send(Command::DequeuePrompt { id: newest.id }));
             }
         }
-        Action::Retry => update_submit::retry(store, fx),
+        Action::Retry => submit::retry(store, fx),
         Action::SendQueued => fx.push(Effect::Send(Command::SendQueued)),
         Action::Choose(choice) => approval::select(store, choice),
         Action::ApprovalTyped { c, choice } => approval::type_char(store, c, choice),
@@ -68,12 +73,12 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::OpenHelp => open(store, Overlay::Help { scroll: 0 }),
-        Action::OpenSearch { from, query } => update_search::open_search(store, from, query),
-        Action::CopyAnswer(nth) => update_copy::copy_answer(store, nth, fx),
-        Action::CopyItem(id) => update_copy::copy_item(store, id, fx),
+        Action::OpenSearch { from, query } => search::open_search(store, from, query),
+        Action::CopyAnswer(nth) => copy::copy_answer(store, nth, fx),
+        Action::CopyItem(id) => copy::copy_item(store, id, fx),
         Action::CopyCode(text) => {
             store.focus.overlays.retain(|overlay| *overlay != Overlay::CodePicker);
-            update_copy::copy_text(store, "the code", text, fx);
+            copy::copy_text(store, "the code", text, fx);
             store.open_next_approval();
         }
         Action::OpenRaw { item } => {
@@ -88,11 +93,11 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayStart => scroll(store, ScrollStep::Back(usize::MAX)),
         Action::OverlayEnd => scroll(store, ScrollStep::Forward(usize::MAX)),
         Action::OpenCodePicker => open(store, Overlay::CodePicker),
-        Action::OpenOutline { from } => update_search::open_outline(store, from),
-        Action::SearchOlder => update_search::older(store),
-        Action::SearchNewer => update_search::newer(store),
-        Action::SearchRegex => update_search::toggle_regex(store),
-        Action::SearchAccept => update_search::accept(store),
+        Action::OpenOutline { from } => search::open_outline(store, from),
+        Action::SearchOlder => search::older(store),
+        Action::SearchNewer => search::newer(store),
+        Action::SearchRegex => search::toggle_regex(store),
+        Action::SearchAccept => search::accept(store),
         Action::OpenFrames => {
             if !store.focus.shows_frames() {
                 store.frames = FrameList::default();
@@ -160,13 +165,13 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 choose_link(store, c, fx);
             } else if let Some(Overlay::Raw { item, .. }) = store.focus.top() {
                 if c == 'y' {
-                    update_copy::copy_item(store, item.0, fx);
+                    copy::copy_item(store, item.0, fx);
                 }
             } else if let Some(Overlay::Modes { .. }) = store.focus.top() {
                 permissions::select_mode_by_letter(store, c);
             } else {
                 store.focus.type_char(c);
-                update_search::on_query_changed(store);
+                search::on_query_changed(store);
             }
         }
         Action::OverlayBackspace => {
@@ -177,12 +182,12 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 permissions::revoke_selected(store, fx);
             } else {
                 store.focus.backspace();
-                update_search::on_query_changed(store);
+                search::on_query_changed(store);
             }
         }
         Action::OverlayClear => {
             store.focus.clear_input();
-            update_search::on_query_changed(store);
+            search::on_query_changed(store);
         }
         Action::OverlayUp => scroll(store, ScrollStep::Back(1)),
         Action::OverlayDown => scroll(store, ScrollStep::Forward(1)),
@@ -212,8 +217,8 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
         Some(Overlay::Help { .. } | Overlay::CodePicker | Overlay::Raw { .. } | Overlay::Permissions { .. }) => {
             close(store, fx);
         }
-        Some(Overlay::Search(_)) => update_search::accept(store),
-        Some(Overlay::Outline(_)) => update_search::jump_to_entry(store),
+        Some(Overlay::Search(_)) => search::accept(store),
+        Some(Overlay::Outline(_)) => search::jump_to_entry(store),
         Some(Overlay::Frames) => store.frames.toggle_opened(),
         Some(Overlay::Models { query, selected }) => {
             let models = store.session.models.as_deref().unwrap_or_default();
@@ -223,27 +228,6 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
             close(store, fx);
             apply(store, Action::SetModel(model), fx);
         }
-    }
-}
-
-/// Leaves what is on top.
-pub(super) fn close(store: &mut Store, fx: &mut Vec<Effect>) {
-    match store.focus.top() {
-        Some(Overlay::Approval(_)) => return approval::close(store, fx),
-        Some(Overlay::Search(_)) => update_search::cancel(store),
-        Some(Overlay::Frames) if store.frames.opened_scroll.is_some() => return store.frames.toggle_opened(),
-        Some(Overlay::Frames) => store.frames = FrameList::default(),
-        _ => {}
-    }
-    store.focus.overlays.pop();
-    store.open_next_approval();
-}
-
-/// Opens an overlay unless its like is on top already.
-pub(super) fn open(store: &mut Store, overlay: Overlay) {
-    let same = |top: &Overlay| std::mem::discriminant(top) == std::mem::discriminant(&overlay);
-    if !store.focus.top().is_some_and(same) {
-        store.focus.overlays.push(overlay);
     }
 }
 
@@ -277,7 +261,7 @@ fn choose_link(store: &mut Store, letter: char, fx: &mut Vec<Effect>) {
     match copied.and_then(|nth| links.get(nth)).map(|link| link.target.as_str().to_owned()) {
         Some(target) => {
             close(store, fx);
-            update_copy::copy_text(store, "the target", target, fx);
+            copy::copy_text(store, "the target", target, fx);
         }
         None => store.toast = Some((NoticeLevel::Info, CHOOSE_LINK_HINT.into())),
     }
@@ -388,13 +372,4 @@ fn send_replay_command(store: &mut Store, fx: &mut Vec<Effect>, command: impl Fn
         _ => {}
     }
     fx.push(Effect::Send(command));
-}
-
-/// Returns whether the source can do it; says why not otherwise.
-pub(super) fn require(store: &mut Store, what: impl FnOnce(Capabilities) -> bool, why_not: &str) -> bool {
-    let able = what(store.session.capabilities());
-    if !able {
-        store.toast = Some((NoticeLevel::Warn, why_not.into()));
-    }
-    able
 }

@@ -1,0 +1,67 @@
+//! What each message does to the store.
+
+mod actions;
+mod copy;
+pub(super) mod search;
+mod submit;
+pub(super) mod support;
+
+use crate::event::{NoticeLevel, SessionStatus, UndeliveredCommand};
+
+use super::Store;
+use super::effect::Effect;
+use super::msg::{Msg, Report};
+
+pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
+    match msg {
+        Msg::Event(envelope) => store.fold(&envelope, fx),
+        Msg::Reset => store.reset(),
+        Msg::SessionEnded => store.on_session_end(),
+        Msg::Status(status) => apply_status(store, status),
+        Msg::Action(action) => actions::apply(store, action, fx),
+        Msg::Report(Report::Models(models)) => store.session.models = Some(models),
+        Msg::Report(Report::Failed { what, why }) => {
+            store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
+        }
+        Msg::Report(Report::Frames { rows, dropped_bytes: fallen }) => store.frames.add(rows, fallen),
+        #[cfg(feature = "images")]
+        Msg::RequestImages(sources) => store.images.request(sources, fx),
+        #[cfg(feature = "images")]
+        Msg::Report(Report::GraphicsMode(way)) => store.images.set_mode(way),
+        #[cfg(feature = "images")]
+        Msg::Report(Report::Image(source, told)) => store.images.on_result(source, told, fx),
+        Msg::Report(Report::Info(text)) => store.toast = Some((NoticeLevel::Info, text)),
+        Msg::Tick(now) => store.session.advance_clock(now),
+        Msg::KeyPressed(now) => store.focus.last_key = Some(now),
+        Msg::Work => search::work_slice(store),
+        Msg::HistoryProgress(percent) => store.history_progress = Some(percent),
+    }
+}
+
+fn apply_status(store: &mut Store, status: SessionStatus) {
+    store.session.advance_clock(status.now);
+    if let Some(UndeliveredCommand { reason: why, may_have_arrived: unknown, prompt: text, .. }) = &status.undelivered
+        && status.undelivered != store.session.status.undelivered
+    {
+        let what = match (unknown, text) {
+            (true, _) => "it may have arrived, so it is not sent again",
+            (false, Some(_)) => "not sent, it is in the composer again",
+            (false, None) => "not done",
+        };
+        store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
+        if let Some(text) = text {
+            store.unanswered_prompts.forget(text);
+            store.composer_restore = Some(text.clone());
+        }
+        store.focus.forget_answers();
+    }
+    if let Some(text) = &status.rewritten
+        && status.rewritten != store.session.status.rewritten
+    {
+        store.toast = Some((NoticeLevel::Warn, text.clone()));
+    }
+    if status.queue_held {
+        status.queue.iter().for_each(|queued| store.unanswered_prompts.on_queued(&queued.text));
+    }
+    store.session.status = status;
+}
