@@ -7,10 +7,11 @@
 //!    │ output                  ↓ 3 new
 //! ```
 //!
-//! Here is where it is being read, and how that place moves; drawing is in `drawing.rs`, how an item looks in
-//! `panes::item`. Costs, which `tests/it/work.rs` holds: a frame O(rows on screen), a token the open block
-//! of its item, a resize what is visible and one addition per item. The invariant: all that is remembered here could be
-//! forgotten without changing a pixel, but for the anchor and the selection.
+//! Here is where it is being read, and how that place moves. `drawing.rs` draws the rows, then search marks and the
+//! letters of code blocks are put on them; how an item looks is in `panes::item`. Costs, which `tests/it/work.rs` holds:
+//! a frame O(rows on screen), a token the open block of its item, a resize what is visible and one addition per item.
+//! The invariant: all that is remembered here could be forgotten without changing a pixel, but for the anchor and the
+//! selection.
 
 mod code_letters;
 mod drawing;
@@ -18,13 +19,16 @@ mod item_parts;
 mod layout_cache;
 mod search_marks;
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
 use crate::store::Store;
-use crate::store::focus;
+use crate::store::focus::{self, Overlay};
 use crate::store::transcript::{ItemId, TranscriptItem};
 use crate::ui::text_layout::anchor::{self, Anchor, BlockPlace, RowSource as _};
 use crate::ui::text_layout::{LayoutCounters, ScreenLinks};
+use crate::ui::theme::Theme;
 
-pub use drawing::draw;
 pub(super) use item_parts::{ItemPart, PartKind, RowLimit, quick_hash};
 use layout_cache::{LayoutCache, TranscriptWalk};
 
@@ -349,6 +353,24 @@ impl TranscriptView {
             then.checked_sub(1).and_then(|last| items.get(last)).is_some_and(|item| item.rev != rev)
         })
     }
+}
+
+/// Draws the transcript into an area that is empty so far.
+pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bool, area: Rect, buf: &mut Buffer) {
+    let area = area.intersection(buf.area);
+    if area.is_empty() {
+        return;
+    }
+    let Some(frame) = drawing::draw_rows(store, view, *theme, focused, area, buf) else { return };
+    for strip in &frame.strips {
+        search_marks::draw(store, strip, &mut view.cache, *theme, buf);
+    }
+    if matches!(store.focus.top(), Some(Overlay::CodePicker)) {
+        code_letters::draw(store, &view.cache, &frame.strips, &mut view.code_letters, *theme, buf);
+    } else {
+        view.code_letters.clear();
+    }
+    drawing::draw_edges(store, view, &frame, *theme, area, buf);
 }
 
 /// Moves the first row as little as needed to have an item on screen; of a long one its beginning.

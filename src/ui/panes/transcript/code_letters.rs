@@ -4,7 +4,6 @@
 //! on the screen, and only while letters are shown.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 
 use super::drawing::Strip;
 use super::item_parts::{ItemPart, PartKind};
@@ -45,14 +44,14 @@ struct VisibleBlock {
 pub(super) fn draw(
     store: &Store,
     memo: &LayoutCache,
-    strips: &[(Strip, Rect)],
+    strips: &[Strip],
     letters: &mut Vec<LetteredBlock>,
     theme: Theme,
     buf: &mut Buffer,
 ) {
     let items = store.transcript.items();
     let mut seen: Vec<VisibleBlock> = Vec::new();
-    for (strip, area) in strips {
+    for strip in strips {
         let Some(item) = items.get(strip.index) else { continue };
         for (start, row) in starts(memo, item, strip) {
             if seen.iter().all(|seen| (seen.item, seen.start) != (item.id, start)) {
@@ -61,8 +60,13 @@ pub(super) fn draw(
                     continue;
                 }
                 let text = strip.laid.row_text(shown.saturating_sub(strip.rows_above));
-                let after = area.x.saturating_add(str_width(text) as u16 + 1);
-                seen.push(VisibleBlock { item: item.id, start, row: area.y + (shown - strip.part_row) as u16, after });
+                let after = strip.area.x.saturating_add(str_width(text) as u16 + 1);
+                seen.push(VisibleBlock {
+                    item: item.id,
+                    start,
+                    row: strip.area.y + (shown - strip.part_row) as u16,
+                    after,
+                });
             }
         }
     }

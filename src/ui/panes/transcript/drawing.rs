@@ -1,6 +1,6 @@
-//! One frame of the transcript: from the first row down till the screen is full, then what is drawn over the rows.
+//! The rows of one frame of the transcript, from the first down till the screen is full, and what stands at its edges.
 //!
-//! Not for where the first row is. The invariant: rows that are not on the screen are not touched.
+//! Not for where the first row is, nor for what is marked on the rows. The invariant: rows that are not on the screen are not touched.
 
 use std::rc::Rc;
 
@@ -8,9 +8,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::layout_cache::{LayoutCache, LayoutKey, TranscriptWalk};
-use super::{Jump, TranscriptView, code_letters, search_marks};
+use super::{Jump, TranscriptView};
 use crate::store::Store;
-use crate::store::focus::Overlay;
 use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::text::width::str_width;
 use crate::ui::panes::item;
@@ -29,20 +28,81 @@ pub(super) struct Strip {
     pub(super) rows_above: u32,
     pub(super) laid: Rc<LaidOut>,
     pub(super) block: u32,
-    is_head: bool,
+    /// Where its rows are on the screen, without the item's indent.
+    pub(super) area: Rect,
 }
 
-/// Draws the transcript into an area that is empty so far.
-pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bool, area: Rect, buf: &mut Buffer) {
-    let area = area.intersection(buf.area);
-    if area.is_empty() {
-        return;
+/// The rows of a frame.
+pub(super) struct Frame {
+    pub(super) strips: Vec<Strip>,
+    first_row: (BlockPlace, u32),
+    has_margins: bool,
+}
+
+/// Finds the rows that are on the screen and draws them; none where there is nothing to draw.
+pub(super) fn draw_rows(
+    store: &Store,
+    view: &mut TranscriptView,
+    theme: Theme,
+    focused: bool,
+    area: Rect,
+    buf: &mut Buffer,
+) -> Option<Frame> {
+    let has_margins = area.width >= MIN_MARGIN_COLUMNS;
+    let (left, right) = if has_margins { (1, 2) } else { (0, 0) };
+    let text_area = Rect { x: area.x + left, width: area.width - left - right, ..area };
+    sync(store, view, text_area);
+    let items = store.transcript.items();
+    let top = view.resolve(store, u32::from(area.height));
+    view.top = top;
+    view.count_new(items);
+    view.links.clear();
+    #[cfg(feature = "images")]
+    view.images.clear();
+    let Some(first_row) = top else {
+        view.selectable.clear();
+        return None;
+    };
+    let strips = collect(store, &mut view.cache, first_row, text_area);
+    note_selectable(view, items, &strips);
+    for strip in &strips {
+        let from = strip.part_row.saturating_sub(strip.rows_above);
+        strip.laid.note_links(
+            from..(strip.part_row + u32::from(strip.rows)).saturating_sub(strip.rows_above),
+            &mut view.links,
+        );
+        #[cfg(feature = "images")]
+        strip.laid.images().iter().for_each(|shown| view.images.collect(shown, &store.images));
     }
-    let margins = area.width >= MIN_MARGIN_COLUMNS;
-    let (left, right) = if margins { (1, 2) } else { (0, 0) };
-    let width = area.width - left - right;
-    view.height = area.height;
-    if !view.cache.sync(store, LayoutKey::new(store, width)) {
+    for strip in &strips {
+        let Some(item) = items.get(strip.index) else { continue };
+        let marked = focused && has_margins && view.selected == Some(item.id);
+        for (y, row) in (strip.area.top()..).zip(strip.part_row..strip.part_row + u32::from(strip.rows)) {
+            if let Some(row) = row.checked_sub(strip.rows_above) {
+                strip.laid.draw_row(row, strip.area.x, y, strip.area.width, theme, buf);
+                if row == 0 && strip.block == 0 {
+                    let line = Rect { y, height: 1, ..text_area };
+                    draw_live(store, item, &strip.laid, line, theme, buf);
+                    if let Some(time) = item::time_label(store, item, view.utc_offset_secs) {
+                        let used = strip.area.x - text_area.x + str_width(strip.laid.row_text(0)) as u16;
+                        let above = y > area.top() && strip.rows_above > 0;
+                        draw_time(&time, used, above, line, theme, buf);
+                    }
+                }
+                if marked {
+                    draw_text("▌", area.left(), y, text_area.x, theme.style(Role::Accent), buf);
+                }
+                view.cache.counters.rows_written += 1;
+            }
+        }
+    }
+    Some(Frame { strips, first_row, has_margins })
+}
+
+/// Takes over what has changed since the last frame: the items, the width, the place that is asked for.
+fn sync(store: &Store, view: &mut TranscriptView, text_area: Rect) {
+    view.height = text_area.height;
+    if !view.cache.sync(store, LayoutKey::new(store, text_area.width)) {
         view.anchor = Anchor::Bottom;
         view.before_search = None;
         view.jump = None;
@@ -62,86 +122,35 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
         view.jump = Some(Jump::Place(wanted));
         view.selected = wanted.item;
     }
-    let items = store.transcript.items();
-    let top = view.resolve(store, u32::from(area.height));
-    view.top = top;
-    view.count_new(items);
-    view.links.clear();
-    #[cfg(feature = "images")]
-    view.images.clear();
-    let Some(top) = top else {
-        view.selectable.clear();
-        return;
-    };
-    let mut strips = collect(store, &mut view.cache, top, area.height);
-    note_selectable(view, items, &strips);
-    for strip in &strips {
-        let from = strip.part_row.saturating_sub(strip.rows_above);
-        strip.laid.note_links(
-            from..(strip.part_row + u32::from(strip.rows)).saturating_sub(strip.rows_above),
-            &mut view.links,
-        );
-        #[cfg(feature = "images")]
-        strip.laid.images().iter().for_each(|shown| view.images.collect(shown, &store.images));
-    }
+}
 
-    let mut y = area.top();
-    let x = area.left() + left;
-    for strip in &strips {
-        let Some(item) = items.get(strip.index) else { continue };
-        let indent = item::indent(&item.kind, width);
-        let marked = focused && margins && view.selected == Some(item.id);
-        let top = y;
-        for step in 0..strip.rows {
-            let row = strip.part_row + u32::from(step);
-            if let Some(row) = row.checked_sub(strip.rows_above) {
-                strip.laid.draw_row(row, x + indent, y, width - indent, *theme, buf);
-                if row == 0 && strip.is_head {
-                    draw_live(store, item, &strip.laid, Rect { x, y, width, height: 1 }, *theme, buf);
-                    if let Some(time) = item::time_label(store, item, view.utc_offset_secs) {
-                        let used = indent + str_width(strip.laid.row_text(0)) as u16;
-                        let above = y > area.top() && strip.rows_above > 0;
-                        draw_time(&time, used, above, Rect { x, y, width, height: 1 }, *theme, buf);
-                    }
-                }
-                if marked {
-                    draw_text("▌", area.left(), y, x, theme.style(Role::Accent), buf);
-                }
-                view.cache.counters.rows_written += 1;
-            }
-            y += 1;
-        }
-        let area = Rect { x: x + indent, y: top, width: width - indent, height: strip.rows };
-        search_marks::draw(store, strip, item, &mut view.cache, area, *theme, buf);
+/// Draws what stands at the edges of the rows: the scroll bar, and that there is more below.
+pub(super) fn draw_edges(
+    store: &Store,
+    view: &mut TranscriptView,
+    frame: &Frame,
+    theme: Theme,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    if frame.has_margins {
+        draw_scroll_bar(store, view, frame.first_row, area, theme, buf);
     }
-    if matches!(store.focus.top(), Some(Overlay::CodePicker)) {
-        let mut y = area.top();
-        let mut placed = Vec::new();
-        for strip in strips.drain(..) {
-            let indent = items.get(strip.index).map_or(0, |item| item::indent(&item.kind, width));
-            let place = Rect { x: x + indent, y, width: width - indent, height: strip.rows };
-            y += strip.rows;
-            placed.push((strip, place));
-        }
-        code_letters::draw(store, &view.cache, &placed, &mut view.code_letters, *theme, buf);
-    } else {
-        view.code_letters.clear();
-    }
-    if margins {
-        draw_scroll_bar(store, view, top, area, *theme, buf);
-    }
-    draw_new_marker(view, items, area, *theme, buf);
+    draw_new_marker(view, store.transcript.items(), area, theme, buf);
 }
 
 /// Walks down from the first row until the screen is full.
-fn collect(store: &Store, memo: &mut LayoutCache, top: (BlockPlace, u32), height: u16) -> Vec<Strip> {
+fn collect(store: &Store, memo: &mut LayoutCache, top: (BlockPlace, u32), area: Rect) -> Vec<Strip> {
     let mut strips = Vec::new();
     let (mut place, mut skip) = top;
-    let mut left = height;
+    let mut left = area.height;
     loop {
         let (laid, lead) = memo.part(store, place);
         let rows = (laid.rows() + lead).saturating_sub(skip).min(u32::from(left)) as u16;
         if rows > 0 {
+            let item = store.transcript.items().get(place.index);
+            let indent = item.map_or(0, |item| item::indent(&item.kind, area.width));
+            let y = area.bottom() - left;
             strips.push(Strip {
                 index: place.index,
                 part_row: skip,
@@ -149,7 +158,7 @@ fn collect(store: &Store, memo: &mut LayoutCache, top: (BlockPlace, u32), height
                 rows_above: lead,
                 laid,
                 block: place.block,
-                is_head: place.block == 0,
+                area: Rect { x: area.x + indent, y, width: area.width - indent, height: rows },
             });
         }
         left -= rows;

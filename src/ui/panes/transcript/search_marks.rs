@@ -14,7 +14,6 @@ use crate::store::Store;
 use crate::store::focus;
 use crate::store::item_source::field_text;
 use crate::store::search::Matcher;
-use crate::store::transcript::TranscriptItem;
 use crate::text::width::str_width;
 use crate::ui::paint::restyle;
 use crate::ui::text_layout::LaidOut;
@@ -99,16 +98,10 @@ pub(super) fn match_at(
 }
 
 /// Marks what the search found on the rows of a strip. Looks at one row more on either side: a match may begin there.
-pub(super) fn draw(
-    store: &Store,
-    strip: &Strip,
-    item: &TranscriptItem,
-    memo: &mut LayoutCache,
-    area: Rect,
-    theme: Theme,
-    buf: &mut Buffer,
-) {
+pub(super) fn draw(store: &Store, strip: &Strip, memo: &mut LayoutCache, theme: Theme, buf: &mut Buffer) {
     let Some(search) = store.focus.search() else { return };
+    let Some(item) = store.transcript.items().get(strip.index) else { return };
+    let area = strip.area;
     let Some(matcher) = search.matcher() else { return };
     let first = strip.part_row.saturating_sub(strip.rows_above);
     let last = (strip.part_row + u32::from(strip.rows)).saturating_sub(strip.rows_above);
