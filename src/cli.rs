@@ -2,6 +2,8 @@
 
 mod attach;
 mod bare_word;
+mod completions;
+mod man_page;
 mod serve;
 mod values;
 
@@ -10,11 +12,14 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::config::{Overrides, ThemeChoice};
 use crate::event::ApprovalMode;
 
 pub use attach::{AttachArgs, Method};
+pub use completions::completions;
+pub use man_page::man_page;
 pub use serve::ServeArgs;
 pub use values::Size;
 use values::{mode_parser, parse_duration_arg, parse_position, parse_speed, parse_timeout, theme_parser};
@@ -174,6 +179,13 @@ pub enum CliCommand {
     /// Show, check and write settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the completion script of a shell.
+    Completions {
+        /// The shell that reads it.
+        shell: Shell,
+    },
+    /// Print the manual page, for `man -l -`.
+    Man,
 }
 
 #[derive(Clone, Debug, PartialEq, Args)]

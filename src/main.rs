@@ -32,6 +32,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(output::print_usage_error(&error)),
     };
+    // These know only the command line, so no settings can be in their way.
+    match cli.command {
+        Some(CliCommand::Completions { shell }) => return print_text(Ok(cli::completions(shell))),
+        Some(CliCommand::Man) => return print_text(cli::man_page()),
+        _ => {}
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -43,6 +49,11 @@ fn main() -> ExitCode {
     // A thread that still waits for standard input must not delay the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+fn print_text(text: std::io::Result<String>) -> ExitCode {
+    let printed = text.map_err(OutputError::from).and_then(|text| output::print(&text));
+    ExitCode::from(printed.map_or_else(|error| error.report(), |()| 0))
 }
 
 async fn run_cli(cli: Cli) -> u8 {
@@ -100,7 +111,7 @@ async fn run_cli(cli: Cli) -> u8 {
             starts.map(|starts| if starts { 0 } else { EXIT_FAILED }).map_err(Into::into)
         }
         // Handled before the settings were read.
-        Some(CliCommand::Config(_)) => Ok(0),
+        Some(CliCommand::Config(_) | CliCommand::Completions { .. } | CliCommand::Man) => Ok(0),
     };
     match done {
         Ok(code) => code,

@@ -10,10 +10,9 @@ use super::Cli;
 use crate::config::suggestion::suggest;
 
 /// Subcommands of other programs. Words that may well begin a conversation are not included.
-const COMMANDS_ELSEWHERE: [&str; 24] = [
+const COMMANDS_ELSEWHERE: [&str; 22] = [
     "auth",
     "completion",
-    "completions",
     "configure",
     "export",
     "init",
@@ -22,7 +21,6 @@ const COMMANDS_ELSEWHERE: [&str; 24] = [
     "login",
     "logout",
     "ls",
-    "man",
     "mcp",
     "plugin",
     "plugins",

@@ -260,6 +260,20 @@ fn doctor_and_models_know_the_embedded_engine() {
 }
 
 #[test]
+fn completions_and_the_manual_page_need_no_settings_that_can_be_read() {
+    let place = CliSandbox::new();
+    fs::write(place.home.path().join("config.toml"), "not toml").unwrap();
+    assert_eq!(place.run(&["doctor"]).code, 3);
+    let script = place.run(&["completions", "bash"]);
+    assert_eq!((script.code, script.err.as_str()), (0, ""));
+    assert!(script.out.contains("complete -F"), "{}", script.out);
+    let page = place.run(&["man"]);
+    assert_eq!((page.code, page.err.as_str()), (0, ""));
+    assert!(page.out.contains(".TH jarvis-tui 1"), "{}", page.out);
+    assert_eq!(place.run(&["completions", "cmd.exe"]).code, 2);
+}
+
+#[test]
 fn a_session_in_which_nothing_was_said_leaves_no_log() {
     let place = CliSandbox::new();
     place.run(&["doctor"]);

@@ -293,6 +293,8 @@ async fn no_command_succeeds_whose_output_cannot_be_written() {
         &["sessions", "show", id],
         &["sessions", "show", id, "--json"],
         &["doctor"],
+        &["completions", "bash"],
+        &["man"],
         &["models"],
         &["models", "--json"],
         &["config", "show"],
