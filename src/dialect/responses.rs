@@ -12,6 +12,8 @@ mod provider_metadata;
 mod tools;
 mod wire;
 
+pub use tools::call_error_text;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;

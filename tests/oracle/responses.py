@@ -88,7 +88,7 @@ events = events_of(client.responses.create(input="use your tools", stream=True))
 calls = [item for item in events[-1].response.output if item.type == "mcp_call"]
 same("our tools", [(c.name, c.status, c.output, c.error) for c in calls][0], ("calculator", "completed", "42", None))
 same("one failed", (calls[1].name, calls[1].status, calls[1].output), ("read_file", "failed", None))
-same("why", "no such file" in calls[1].error, True)
+same("why", (calls[1].error.type, "no such file" in str(calls[1].error.content)), ("mcp_tool_execution_error", True))
 same("after tools", events[-1].response.output_text, "I see 42.")
 
 # The client's tools: calls go out, outputs come back, by id or with everything that was said.

@@ -82,11 +82,7 @@ pub(super) fn parse_result(item: &Json, item_type: &str) -> Option<(CallOutcome,
         return None;
     }
     if let Some(error) = item.get("error").filter(|error| !error.is_null()) {
-        // A string is the tool's own message.
-        let said =
-            || super::super::error::parse_error_object(error).map_or_else(|| error.to_string(), |said| said.message);
-        let said = error.as_str().map_or_else(said, ToOwned::to_owned);
-        return Some((CallOutcome::Failed, said));
+        return Some((CallOutcome::Failed, call_error_text(error)));
     }
     let outcome = match text_at(item, "status") {
         Some("failed") => CallOutcome::Failed,
@@ -125,6 +121,17 @@ pub(super) fn parse_output(item: &Json) -> (CallOutcome, String) {
     let failed = text_at(item, "status") == Some("failed")
         || output.as_array().is_some_and(|parts| parts.iter().any(ended_badly));
     (if failed { CallOutcome::Failed } else { CallOutcome::Ok }, output_text(output))
+}
+
+/// Reads the error of a call: a string is the tool's own message, as is the content of its result; else the message.
+pub fn call_error_text(error: &Json) -> String {
+    if let Some(text) = error.as_str() {
+        return text.to_owned();
+    }
+    if let Some(content) = error.get("content") {
+        return output_text(content);
+    }
+    super::super::error::parse_error_object(error).map_or_else(|| error.to_string(), |said| said.message)
 }
 
 /// Returns a string as it is, a list as the texts of its parts, anything else as JSON.

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::error::ApiError;
 use super::super::fields::{self, Fields, field_path, wrong_type};
 use super::super::request::HistoryBuilder;
+use crate::dialect::responses::call_error_text;
 use crate::event::{AgentEvent, CallOutcome, Json};
 
 /// Limit of items in one request.
@@ -108,9 +109,10 @@ impl ConversationBuilder {
             "function_call_output" => self.add_output(item, at),
             "mcp_call" => {
                 let id = self.add_call(item, fields::get_string(item, "id", at)?.unwrap_or_default(), at)?;
-                let (output, error) = (fields::get_string(item, "output", at)?, fields::get_string(item, "error", at)?);
+                let output = fields::get_string(item, "output", at)?;
+                let error = item.get("error").filter(|error| !error.is_null()).map(call_error_text);
                 let outcome = if error.is_some() { CallOutcome::Failed } else { CallOutcome::Ok };
-                let text = error.or(output).unwrap_or_default().to_owned();
+                let text = error.or(output.map(ToOwned::to_owned)).unwrap_or_default();
                 self.pending_answer.get_or_insert_default().results.push((id, text, outcome));
                 Ok(())
             }

@@ -160,7 +160,10 @@ impl EncodedResponsesCall {
     /// Its finished item. The output of a failed call is the error; that of a stopped call stays output.
     pub(super) fn finished_item(&self, call: &CallId, outcome: CallOutcome, output: &CallOutput) -> Json {
         let text = || Json::from(output.text.as_str());
-        let reason = |otherwise: &str| if output.text.is_empty() { Json::from(otherwise) } else { text() };
+        let reason = |otherwise: &str| {
+            let text = if output.text.is_empty() { otherwise } else { output.text.as_str() };
+            json!({"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]})
+        };
         let (status, result) = match outcome {
             CallOutcome::Ok => ("completed", (text(), Json::Null)),
             CallOutcome::Failed => ("failed", (Json::Null, reason("the tool failed without a word"))),

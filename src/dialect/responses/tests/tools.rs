@@ -64,6 +64,11 @@ fn each_tool_of_the_servers_tells_what_it_did() {
             "Failed no dice",
         ),
         (
+            json!({"type": "mcp_call", "name": "roll", "arguments": "{}", "output": null, "error": {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "no dice"}]}}),
+            "roll {}",
+            "Failed no dice",
+        ),
+        (
             json!({"type": "mcp_list_tools", "server_label": "dice", "tools": [{"name": "roll"}, {"name": "toss"}]}),
             "mcp_list_tools {\"server_label\":\"dice\"}",
             "Ok roll\ntoss",

@@ -63,10 +63,21 @@ fn our_own_tools_come_back_with_their_results() {
     let ran = json!({"type": "mcp_call", "id": "mcp_1", "server_label": "jarvis-tui", "name": "clock", "arguments": "{}",
         "output": "noon", "error": null});
     let failed = json!({"type": "mcp_call", "id": "mcp_2", "name": "clock", "arguments": "{}", "error": "no"});
-    let input = json!([{"role": "user", "content": "when?"}, ran, failed, {"role": "assistant", "content": "noon"},
+    let told_in_content = json!({"type": "mcp_call", "id": "mcp_3", "name": "clock", "arguments": "{}",
+        "error": {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "late"}]}});
+    let input = json!([{"role": "user", "content": "when?"}, ran, failed, told_in_content,
+        {"role": "assistant", "content": "noon"},
         {"role": "user", "content": "thanks"}]);
-    let expected =
-        ["user: when?", "mcp_1 = clock {}", "mcp_2 = clock {}", "mcp_1 Ok noon", "mcp_2 Failed no", "assistant: noon"];
+    let expected = [
+        "user: when?",
+        "mcp_1 = clock {}",
+        "mcp_2 = clock {}",
+        "mcp_3 = clock {}",
+        "mcp_1 Ok noon",
+        "mcp_2 Failed no",
+        "mcp_3 Failed late",
+        "assistant: noon",
+    ];
     assert_eq!(told(&talked(&input).unwrap().history), expected);
 }
 
