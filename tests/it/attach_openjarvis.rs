@@ -1,10 +1,11 @@
 //! `attach` and an OpenJarvis server newer than 1.0.2, whose chat doesn't report tools: its event feed and its traces
 //! do.
 //!
-//! The last test runs against a real server if `JARVIS_TUI_OPENJARVIS` is a command that starts one. To set it up: `pip
-//! install "openjarvis[server]==1.0.4"` into a virtual environment `VENV`, then `JARVIS_TUI_OPENJARVIS='VENV/bin/jarvis
-//! serve --engine ollama --model mock' cargo test --test it openjarvis`. The test adds `--host` and `--port`, sets a
-//! home folder (a second server under the same home is rejected), and acts as its model (`OLLAMA_HOST`).
+//! The last test runs against a real server if `JARVIS_TUI_OPENJARVIS` is a command that starts one, as in `.ci/run`. To
+//! set it up by hand: `pip install "openjarvis[server]==1.0.4"` into a virtual environment `VENV`, then
+//! `JARVIS_TUI_OPENJARVIS='VENV/bin/jarvis serve --engine ollama --model mock' cargo test --test it openjarvis`. The test
+//! adds `--host` and `--port`, sets a home folder (a second server under the same home is rejected), and acts as its
+//! model (`OLLAMA_HOST`).
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::attach::{attach, home, sse, with};
+use crate::oracle;
 use crate::support::{ScriptedServer, ServerAct, json, message};
 
 const ROLE: &str = r#"data: {"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"qwen3","choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":null},"finish_reason":null}]}"#;
@@ -206,7 +208,7 @@ fn stub(request: &str) -> String {
 #[tokio::test]
 async fn the_real_server_shows_its_tools() {
     let Ok(command) = std::env::var("JARVIS_TUI_OPENJARVIS") else {
-        eprintln!("skipped: JARVIS_TUI_OPENJARVIS names no command that starts an OpenJarvis server");
+        oracle::missing("OpenJarvis", "JARVIS_TUI_OPENJARVIS names no command that starts a server");
         return;
     };
     let (model, _model) = model().await;
@@ -239,4 +241,5 @@ async fn the_real_server_shows_its_tools() {
     assert_eq!((calls[0].0, calls[0].1, calls[0].2), ("6*7", "ok", "42.0"), "{object}");
     assert!(calls[0].3.is_u64(), "{object}");
     server.kill().await.unwrap();
+    oracle::judged("OpenJarvis", "a server of theirs shows its tools");
 }

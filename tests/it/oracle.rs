@@ -1,17 +1,47 @@
-//! Third-party clients as judges of our server: scripts under `tests/oracle`, which print one line per check and stop
-//! at the first failure.
+//! Judges: third-party programs and texts that we are tested against. Official clients call our server (scripts under
+//! `tests/oracle`, which print one line per check and stop at the first failure), a third-party server answers us, and
+//! the specifications provide examples.
+//!
+//! A test can't report that it was skipped, so a test whose judge is missing says so on standard error, which the test
+//! harness doesn't capture; with `JUDGES=required` it fails. `.ci/run` installs the judges and reads these lines.
 
+use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
-/// Runs a script with the official `openai` package. If that is missing, prints a message and returns.
+/// Reports what a judge checked.
+pub(crate) fn judged(judge: &str, what: &str) {
+    say(&format!("judged: {judge}: {what}"));
+}
+
+/// Reports that a judge is missing, or fails if all are required.
+pub(crate) fn missing(judge: &str, why: &str) {
+    let line = missing_line(judge, why, std::env::var_os("JUDGES").as_deref());
+    say(&line.unwrap_or_else(|required| panic!("{required}")));
+}
+
+/// Returns the line about a missing judge, as an error if judges are required.
+fn missing_line(judge: &str, why: &str, judges: Option<&OsStr>) -> Result<String, String> {
+    let line = format!("judge missing: {judge}: {why}");
+    if judges == Some(OsStr::new("required")) { Err(format!("{line} (JUDGES=required)")) } else { Ok(line) }
+}
+
+fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Runs a script with the official `openai` package.
 pub(crate) async fn openai(script: &str, args: &[&str]) {
     let python = std::env::var("JARVIS_TUI_PYTHON").unwrap_or_else(|_| "python3".into());
-    let there = std::process::Command::new(&python).args(["-c", "import openai"]).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        println!("skipped: {python} has no openai package; JARVIS_TUI_PYTHON may name another interpreter");
+    let version = std::process::Command::new(&python)
+        .args(["-c", "import openai; print(openai.__version__, end='')"])
+        .stderr(Stdio::null())
+        .output();
+    let Some(version) = version.ok().filter(|version| version.status.success()) else {
+        missing("openai", &format!("{python} can't import it; JARVIS_TUI_PYTHON names another Python"));
         return;
-    }
+    };
     let output = tokio::process::Command::new(&python)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle").join(script))
         .args(args)
@@ -22,5 +52,16 @@ pub(crate) async fn openai(script: &str, args: &[&str]) {
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
-    println!("{out}");
+    let checks = out.lines().filter(|line| line.starts_with("ok ")).count();
+    assert!(checks > 0, "{script} checked nothing");
+    let version = String::from_utf8_lossy(&version.stdout);
+    judged("openai", &format!("version {version}, {script}, {checks} checks"));
+}
+
+#[test]
+fn a_missing_judge_is_a_failure_only_where_judges_are_required() {
+    let line = "judge missing: x: not here".to_owned();
+    assert_eq!(missing_line("x", "not here", None), Ok(line.clone()));
+    assert_eq!(missing_line("x", "not here", Some(OsStr::new(""))), Ok(line.clone()));
+    assert_eq!(missing_line("x", "not here", Some(OsStr::new("required"))), Err(line + " (JUDGES=required)"));
 }
