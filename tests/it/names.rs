@@ -106,3 +106,22 @@ fn what_lib_rs_says_of_where_to_add_things_is_there() {
     }
     assert_none("places that are not there", &found);
 }
+
+#[test]
+fn the_files_that_the_guide_for_contributors_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join(".github/CONTRIBUTING.md")).unwrap();
+    let prose = text.split("```").step_by(2).collect::<String>();
+    let quoted: Vec<&str> = prose.split('`').skip(1).step_by(2).collect();
+    // `x.rs` and capitals stand for names; what has a space is a command.
+    let is_path = |name: &str| {
+        name.contains('/')
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "/._-".contains(c))
+            && !name.starts_with('/')
+    };
+    let paths: Vec<String> =
+        quoted.iter().filter(|name| is_path(name)).map(|name| name.replace("/x.rs", "").replace("/x/", "")).collect();
+    assert!(paths.len() > 40, "{paths:?}");
+    let missing = |path: &&String| !root.join(path.as_str()).exists() && !root.join("src").join(path.as_str()).exists();
+    assert_none("files that are not there", &paths.iter().filter(missing).cloned().collect::<Vec<_>>());
+}
