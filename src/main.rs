@@ -94,20 +94,20 @@ async fn run_cli(cli: Cli) -> u8 {
         Some(CliCommand::Serve(serve)) => run_serve(&serve, loaded, paths, folder).await,
         Some(CliCommand::Replay(replay)) => run_replay(replay, loaded, paths, folder).await,
         Some(CliCommand::Frame(frame)) => {
-            let house = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
-            print_frame(&frame, &house).await
+            let runtime = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
+            print_frame(&frame, &runtime).await
         }
         Some(CliCommand::Sessions(command)) => {
-            let house = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
-            run_sessions(command, house).await
+            let runtime = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
+            run_sessions(command, runtime).await
         }
         Some(CliCommand::Models { json }) => {
-            let house = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
-            commands::list_models(&house, json).await.map(|()| 0).map_err(Into::into)
+            let runtime = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
+            commands::list_models(&runtime, json).await.map(|()| 0).map_err(Into::into)
         }
         Some(CliCommand::Doctor) => {
-            let house = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
-            let starts = commands::doctor(&house, &files).await;
+            let runtime = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
+            let starts = commands::doctor(&runtime, &files).await;
             starts.map(|starts| if starts { 0 } else { EXIT_FAILED }).map_err(Into::into)
         }
         // Handled before the settings were read.
@@ -205,12 +205,12 @@ async fn run_chat(chat: cli::ChatArgs, loaded: LoadedConfig, paths: Paths, folde
             return Ok(EXIT_USAGE);
         };
         let format = format_of(chat.printing.format());
-        let mut house = Runtime::new(loaded, paths, folder, Frontend::Headless, chat.system);
+        let mut runtime = Runtime::new(loaded, paths, folder, Frontend::Headless, chat.system);
         let unsaved = SaveErrors::default();
-        house.on_save_change(unsaved.listener(false));
-        let live = house.open(&start)?;
-        for told in house.take_restore_notices() {
-            print_error(&told);
+        runtime.on_save_change(unsaved.listener(false));
+        let live = runtime.open(&start)?;
+        for notice in runtime.take_restore_notices() {
+            print_error(&notice);
         }
         let run = RunOptions {
             format,
@@ -223,18 +223,18 @@ async fn run_chat(chat: cli::ChatArgs, loaded: LoadedConfig, paths: Paths, folde
             explain: false,
         };
         let code = headless::run(live, run).await;
-        house.close().await;
+        runtime.close().await;
         return Ok(final_exit_code(&unsaved, code?));
     }
-    let mut house = Runtime::new(loaded, paths, folder, Frontend::Tui, chat.system.clone());
+    let mut runtime = Runtime::new(loaded, paths, folder, Frontend::Tui, chat.system.clone());
     // With an unknown model, a screen could only repeat this error for every prompt.
-    if let Err(fault) = house.engine_resolver().check_requested().await {
+    if let Err(fault) = runtime.engine_resolver().check_requested().await {
         print_error(&fault.message);
         return Ok(EXIT_CONFIG);
     }
     let unsaved = SaveErrors::default();
-    house.on_save_change(unsaved.listener(false));
-    let live = house.open(&start)?;
+    runtime.on_save_change(unsaved.listener(false));
+    let live = runtime.open(&start)?;
     let prompt = chat.prompt_text();
     let claim = NameClaim::exclusive(live.session.clone());
     let showing = ScreenOptions {
@@ -244,7 +244,7 @@ async fn run_chat(chat: cli::ChatArgs, loaded: LoadedConfig, paths: Paths, folde
         save_errors: unsaved,
         ..ScreenOptions::default()
     };
-    run_screen(house, live, showing).await
+    run_screen(runtime, live, showing).await
 }
 
 async fn run_attach(
@@ -256,28 +256,29 @@ async fn run_attach(
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let prints = attach.printing.is_headless() || !on_terminal;
     let audience = if prints { Frontend::Headless } else { Frontend::Tui };
-    let mut house = Runtime::new(loaded, paths, folder, audience, None);
+    let mut runtime = Runtime::new(loaded, paths, folder, audience, None);
     let unsaved = SaveErrors::default();
-    house.on_save_change(unsaved.listener(false));
+    runtime.on_save_change(unsaved.listener(false));
     let given = attach.printing.prompt();
-    let prompt = if attach.printing.print.is_some() || (prints && house.is_request_only(attach)? && !attach.read_only) {
+    let prompt = if attach.printing.print.is_some() || (prints && runtime.is_request_only(attach)? && !attach.read_only)
+    {
         piped_prompt(given, attach.printing.print.is_some()).await?
     } else {
         None
     };
-    if prints && prompt.is_none() && house.is_request_only(attach)? && !attach.read_only {
+    if prints && prompt.is_none() && runtime.is_request_only(attach)? && !attach.read_only {
         if attach.explain {
-            output::print(&format!("{}\n", house.explain(attach).await?))?;
+            output::print(&format!("{}\n", runtime.explain(attach).await?))?;
             return Ok(0);
         }
         let text = format!(
             "nothing to ask {}: give a prompt with -p, or watch a stream with --request get",
-            house.target_name(attach)?
+            runtime.target_name(attach)?
         );
         return Err(UsageError(text).into());
     }
     let AttachedSession { handle: live, history_end: past, opened_event: opened, models, remarks, shared } =
-        house.attach(attach, prompt.is_some()).await?;
+        runtime.attach(attach, prompt.is_some()).await?;
     if prints {
         for remark in &remarks {
             print_error(remark);
@@ -295,13 +296,13 @@ async fn run_attach(
             explain: attach.explain,
         };
         let code = headless::run(live, run).await;
-        house.close().await;
+        runtime.close().await;
         return Ok(final_exit_code(&unsaved, code?));
     }
     // The draft is kept for the next client of the same target.
-    let claim = live.capabilities.prompt.then(|| house.claim_draft(&attach.target));
+    let claim = live.capabilities.prompt.then(|| runtime.claim_draft(&attach.target));
     run_screen(
-        house,
+        runtime,
         live,
         ScreenOptions {
             draft_claim: claim,
@@ -318,10 +319,10 @@ async fn run_attach(
 /// Serves on the program's only thread: tokens of the agent reach clients sooner than across two, and slow work (tools,
 /// listings) has threads of its own.
 async fn run_serve(args: &cli::ServeArgs, loaded: LoadedConfig, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
-    let mut house = Runtime::new(loaded, paths, folder, Frontend::Server, args.system.clone());
+    let mut runtime = Runtime::new(loaded, paths, folder, Frontend::Server, args.system.clone());
     let unsaved = SaveErrors::default();
-    house.on_save_change(unsaved.listener(true));
-    let ServerPlan { factory, settings, host, port, warnings } = house.plan_server(args).await?;
+    runtime.on_save_change(unsaved.listener(true));
+    let ServerPlan { factory, settings, host, port, warnings } = runtime.plan_server(args).await?;
     for warning in &warnings {
         print_error(warning);
     }
@@ -353,9 +354,9 @@ async fn run_replay(
     folder: PathBuf,
 ) -> anyhow::Result<u8> {
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let mut house = Runtime::new(loaded, paths, folder, Frontend::Tui, None);
+    let mut runtime = Runtime::new(loaded, paths, folder, Frontend::Tui, None);
     if replay_args.headless || !on_terminal {
-        let live = house.open_whole_log(&replay_args.file)?;
+        let live = runtime.open_whole_log(&replay_args.file)?;
         let format = format_of(replay_args.format());
         let run = RunOptions {
             format,
@@ -375,10 +376,10 @@ async fn run_replay(
         max_idle: replay_args.max_idle.map(Millis::from),
         paused: false,
     };
-    let live = house.open_replay(&replay_args.file, options)?;
+    let live = runtime.open_replay(&replay_args.file, options)?;
     // During playback, this is reported at the end.
-    let remarks = house.find_log_damage(&replay_args.file).into_iter().map(|(_, text)| text).collect();
-    run_screen(house, live, ScreenOptions { remarks, ..ScreenOptions::default() }).await
+    let remarks = runtime.find_log_damage(&replay_args.file).into_iter().map(|(_, text)| text).collect();
+    run_screen(runtime, live, ScreenOptions { remarks, ..ScreenOptions::default() }).await
 }
 
 /// Options of the screen.
@@ -395,7 +396,7 @@ struct ScreenOptions {
 }
 
 /// Shows a session until the person leaves, then shuts down in order.
-async fn run_screen(mut house: Runtime, live: SessionHandle, showing: ScreenOptions) -> anyhow::Result<u8> {
+async fn run_screen(mut runtime: Runtime, live: SessionHandle, showing: ScreenOptions) -> anyhow::Result<u8> {
     let ScreenOptions {
         draft_claim: claim,
         prompt,
@@ -404,26 +405,26 @@ async fn run_screen(mut house: Runtime, live: SessionHandle, showing: ScreenOpti
         remarks,
         save_errors: unsaved,
     } = showing;
-    let weather = live.status.clone();
-    let (keymap, about_keys) = Keymap::new(&house.config().keys);
-    let mut warnings: Vec<String> = house.loaded.warnings.iter().map(ToString::to_string).collect();
+    let status = live.status.clone();
+    let (keymap, about_keys) = Keymap::new(&runtime.config().keys);
+    let mut warnings: Vec<String> = runtime.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
-    let draft = claim.as_ref().and_then(|claim| house.load_draft(claim));
-    warnings.extend(house.take_restore_notices());
+    let draft = claim.as_ref().and_then(|claim| runtime.load_draft(claim));
+    warnings.extend(runtime.take_restore_notices());
     warnings.extend(remarks);
-    let chooser = house.engine_resolver();
+    let chooser = runtime.engine_resolver();
     let mut shell = ChatContext {
         session: live,
-        frames: house.frames(),
-        ui: house.config().ui.clone(),
+        frames: runtime.frames(),
+        ui: runtime.config().ui.clone(),
         keymap,
         warnings,
         prompt,
         draft,
-        state: claim.map(|claim| (house.paths.session_state_dir(), claim)),
-        history: Some(house.paths.history_file()),
+        state: claim.map(|claim| (runtime.paths.session_state_dir(), claim)),
+        history: Some(runtime.paths.history_file()),
         #[cfg(feature = "images")]
-        folder: house.folder.clone(),
+        folder: runtime.folder.clone(),
         list_models: match models {
             Some(models) => Box::new(move || Box::pin(models.clone().model_choices())),
             None => Box::new(move || Box::pin(chooser.clone().model_choices())),
@@ -432,16 +433,16 @@ async fn run_screen(mut house: Runtime, live: SessionHandle, showing: ScreenOpti
     };
     if can_begin {
         shell.new_session = Some(Box::new(|| {
-            let live = house.open(&StartMode::New).map_err(|error| format!("{error:#}"));
+            let live = runtime.open(&StartMode::New).map_err(|error| format!("{error:#}"));
             Box::pin(async { live })
         }));
     }
     let code = app::run(shell).await;
-    house.close().await;
+    runtime.close().await;
     let code = code.context("the terminal")?;
     // A mirror reports on its log itself.
     let unsaved = unsaved.describe().or_else(|| {
-        let why = weather.borrow().save_error.clone()?;
+        let why = status.borrow().save_error.clone()?;
         Some(format!("this session is not saved: {why}"))
     });
     if let Some(why) = &unsaved {
@@ -461,30 +462,30 @@ fn final_exit_code(unsaved: &SaveErrors, code: u8) -> u8 {
     ended
 }
 
-async fn print_frame(frame: &cli::FrameArgs, house: &Runtime) -> anyhow::Result<u8> {
+async fn print_frame(frame: &cli::FrameArgs, runtime: &Runtime) -> anyhow::Result<u8> {
     let kind = match frame.format {
         cli::FrameFormat::Text => headless::screen_dump::ScreenFormat::Text,
         cli::FrameFormat::Ansi => headless::screen_dump::ScreenFormat::Ansi,
         cli::FrameFormat::Svg => headless::screen_dump::ScreenFormat::Svg,
     };
     let size = (frame.size.width, frame.size.height);
-    let path = house.session_path(&frame.file.to_string_lossy())?;
+    let path = runtime.session_path(&frame.file.to_string_lossy())?;
     // The screen shows it only at the end.
-    for (_, text) in house.find_log_damage(&path) {
+    for (_, text) in runtime.find_log_damage(&path) {
         print_error(&text);
     }
-    output::print_raw(&headless::screen_dump::dump_screen(house, &path, frame.seq.map(Seq), size, kind).await?)?;
+    output::print_raw(&headless::screen_dump::dump_screen(runtime, &path, frame.seq.map(Seq), size, kind).await?)?;
     Ok(0)
 }
 
-async fn run_sessions(command: SessionsCommand, house: Runtime) -> anyhow::Result<u8> {
+async fn run_sessions(command: SessionsCommand, runtime: Runtime) -> anyhow::Result<u8> {
     match command {
         SessionsCommand::List { all, json } => {
-            return Ok(if commands::list_sessions(&house, all, json)? { 0 } else { EXIT_FAILED });
+            return Ok(if commands::list_sessions(&runtime, all, json)? { 0 } else { EXIT_FAILED });
         }
         SessionsCommand::Show { id, json } => {
-            let path = house.session_path(&id)?;
-            let live = house.open_whole_log(&path)?;
+            let path = runtime.session_path(&id)?;
+            let live = runtime.open_whole_log(&path)?;
             if json {
                 let run = RunOptions {
                     format: Format::Json,
@@ -505,7 +506,7 @@ async fn run_sessions(command: SessionsCommand, house: Runtime) -> anyhow::Resul
             let mut code = 0;
             for id in ids {
                 // If one can't be removed, the others still are.
-                match house.remove_session(&id) {
+                match runtime.remove_session(&id) {
                     Ok(removed) => output::print(&format!("removed {removed}\n"))?,
                     Err(error) => code = report_error(&error),
                 }

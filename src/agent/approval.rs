@@ -129,11 +129,11 @@ impl ApprovalPolicy {
     /// Returns everything that is allowed or denied whatever the mode, with the number of decisions so far.
     pub fn permissions(&self) -> Permissions {
         let rules = |kind, rules: &[PolicyRule]| -> Vec<PermissionRule> {
-            let told = |rule: &PolicyRule| {
+            let to_permission = |rule: &PolicyRule| {
                 let (pattern, origin) = (rule.pattern.to_string(), rule.origin.clone());
                 PermissionRule { kind, pattern, origin, uses: rule.uses }
             };
-            rules.iter().map(told).collect()
+            rules.iter().map(to_permission).collect()
         };
         let granted = |granted: &PolicyGrant| {
             let PolicyGrant { pattern: Pattern { tool, glob }, by, from_earlier_run: earlier, uses } = granted.clone();

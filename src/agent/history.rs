@@ -166,7 +166,7 @@ impl History {
         self.messages.get_mut(index)
     }
 
-    fn finish_message(&mut self, message: &MessageId, full: Option<&String>, carried: Option<&Json>) {
+    fn finish_message(&mut self, message: &MessageId, full: Option<&String>, kept_metadata: Option<&Json>) {
         if let Some(HistoryMessage::Assistant { text, reasoning, provider_metadata: carry, .. }) =
             self.open_message(message)
         {
@@ -176,7 +176,7 @@ impl History {
             // These strings grew by doubling, and are kept for as long as the session.
             text.shrink_to_fit();
             reasoning.shrink_to_fit();
-            *carry = carried.cloned();
+            *carry = kept_metadata.cloned();
         }
     }
 
@@ -516,7 +516,7 @@ mod tests {
 
     #[test]
     fn another_model_is_not_given_what_the_one_before_wanted_back() {
-        let carried = |history: &History| {
+        let kept_metadata = |history: &History| {
             history.messages().iter().any(|entry| {
                 matches!(entry, HistoryMessage::Assistant { calls, provider_metadata, .. }
                     if provider_metadata.is_some() || calls.iter().any(|call| call.provider_metadata.is_some()))
@@ -527,9 +527,9 @@ mod tests {
             history.observe(&event);
         }
         history.observe(&opened("a", "x"));
-        assert!(carried(&history), "the mode was switched, not the model");
+        assert!(kept_metadata(&history), "the mode was switched, not the model");
         history.observe(&opened("a", "y"));
-        assert!(!carried(&history));
+        assert!(!kept_metadata(&history));
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Agent {
         };
         let overhead = estimate_tokens(&setup.system_prompt) + specs.iter().map(spec_tokens).sum::<u64>();
         // If no engine is available the session still opens and says why; `/model` may fix it.
-        let (choice, trouble) = match choice {
+        let (choice, startup_fault) = match choice {
             Ok(choice) => (choice, None),
             Err(fault) => (EngineChoice::unusable(fault.clone()), Some(fault)),
         };
@@ -131,7 +131,7 @@ impl Agent {
         };
         agent.emit_session_opened().await;
         agent.announce_model().await;
-        if let Some(fault) = trouble {
+        if let Some(fault) = startup_fault {
             let event = AgentEvent::Notice { level: NoticeLevel::Error, code: "no_engine".into(), text: fault.message };
             agent.emit(event).await;
         }
@@ -140,7 +140,7 @@ impl Agent {
             tokio::select! {
                 biased;
                 switched = next_of(&mut agent.switching) => agent.use_model(switched).await,
-                told = next_of(&mut agent.describing) => agent.apply_description(told).await,
+                description = next_of(&mut agent.describing) => agent.apply_description(description).await,
                 offer = model_info::next_suggestion(&mut agent.suggestions) => agent.emit_suggestion(offer).await,
                 found = next_of(&mut agent.server_approvals.request) => agent.show_server_approvals(found, &mut commands).await,
                 command = commands.recv() => match command {
@@ -226,7 +226,7 @@ impl Agent {
     async fn run_turn(&mut self, prompt: Option<&str>, commands: &mut mpsc::Receiver<Command>) {
         let (machine, steps) = TurnMachine::begin(&mut self.ids, prompt, self.setup.limits, self.setup.runs_tools);
         // Capacity 64: live output of several tools; a slow log slows down the tools, but never loses output.
-        let (said, hear_tools) = mpsc::channel(64);
+        let (tool_sender, tool_messages) = mpsc::channel(64);
         let mut running = RunningTurn {
             machine,
             started_at: Instant::now(),
@@ -234,8 +234,8 @@ impl Agent {
             response: None,
             response_events: None,
             tools: JoinSet::new(),
-            tool_sender: said,
-            tool_messages: hear_tools,
+            tool_sender,
+            tool_messages,
             cancel_tools: CancellationToken::new(),
             awaiting_approval: Vec::new(),
             shown_requests: std::collections::HashMap::new(),
@@ -261,14 +261,14 @@ impl Agent {
                     self.use_model(switched).await;
                     self.send_pending_request(&mut running).await;
                 }
-                told = next_of(&mut self.describing) => {
-                    self.apply_description(told).await;
+                description = next_of(&mut self.describing) => {
+                    self.apply_description(description).await;
                     self.send_pending_request(&mut running).await;
                 }
                 found = next_of(&mut self.server_approvals.request) => self.announce_server_approvals(found).await,
                 () = first_expiry(&running.awaiting_approval, self.setup.epoch, self.setup.approvals.epoch_time) => self.expire_approvals(&mut running).await,
                 Some(msg) = running.tool_messages.recv() => self.handle_tool_message(msg, &mut running).await,
-                heard = next_call_event(&mut running.response_events) => self.handle_call_event(heard, &mut running).await,
+                event = next_call_event(&mut running.response_events) => self.handle_call_event(event, &mut running).await,
                 () = next_of(&mut running.response) => running.response = None,
                 Some(ended) = running.tools.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
@@ -340,9 +340,9 @@ impl Agent {
     /// Publishes the permissions if they have changed.
     fn publish_permissions(&self) {
         let now = self.setup.policy.permissions();
-        self.permissions.send_if_modified(|told| {
-            *told != now && {
-                *told = now;
+        self.permissions.send_if_modified(|current| {
+            *current != now && {
+                *current = now;
                 true
             }
         });
@@ -361,10 +361,10 @@ impl Agent {
     /// A grant or another mode may decide approvals that are still pending.
     async fn judge_waiting_calls(&mut self, running: &mut RunningTurn) {
         let waiting = std::mem::take(&mut running.awaiting_approval);
-        for (call, name, ask) in waiting {
-            let decision = match self.setup.policy.judge(&name, ask.risk, &ask.subject) {
+        for (call, name, request) in waiting {
+            let decision = match self.setup.policy.judge(&name, request.risk, &request.subject) {
                 ApprovalVerdict::Ask => {
-                    running.awaiting_approval.push((call, name, ask));
+                    running.awaiting_approval.push((call, name, request));
                     continue;
                 }
                 ApprovalVerdict::Allow => Decision::Once,
@@ -380,9 +380,9 @@ impl Agent {
     /// Denies approvals that nobody decided in time.
     async fn expire_approvals(&mut self, running: &mut RunningTurn) {
         let now = self.setup.approvals.epoch_time.plus(self.setup.epoch.elapsed().into());
-        let late = |ask: &ApprovalRequest| ask.expires_at.is_some_and(|expires| expires <= now);
+        let late = |request: &ApprovalRequest| request.expires_at.is_some_and(|expires| expires <= now);
         let (over, waiting) =
-            std::mem::take(&mut running.awaiting_approval).into_iter().partition(|(_, _, ask)| late(ask));
+            std::mem::take(&mut running.awaiting_approval).into_iter().partition(|(_, _, request)| late(request));
         running.awaiting_approval = waiting;
         for (call, _, _) in over {
             let input = TurnInput::Decided { call, decision: Decision::Deny(None), by: DecidedBy::TimedOut };
@@ -391,8 +391,8 @@ impl Agent {
         }
     }
 
-    async fn handle_call_event(&mut self, heard: Option<RequestEvent>, running: &mut RunningTurn) {
-        let event = match heard {
+    async fn handle_call_event(&mut self, events: Option<RequestEvent>, running: &mut RunningTurn) {
+        let event = match events {
             Some(RequestEvent::Event(event)) => event,
             Some(RequestEvent::Link(state)) => {
                 self.link.send_replace(state);
@@ -500,11 +500,11 @@ impl Agent {
             },
         };
         // Capacity 64: the frames of one read; a larger backlog only means more merging later.
-        let (out, heard) = mpsc::channel(64);
+        let (out, receiver) = mpsc::channel(64);
         let choice = self.engine_choice.clone();
         let http = self.setup.http.clone();
         let epoch = self.setup.epoch;
-        running.response_events = Some(heard);
+        running.response_events = Some(receiver);
         running.response = Some(Box::pin(model_request::send_request(choice, http, request, epoch, out)));
     }
 }
@@ -519,15 +519,15 @@ async fn next_of<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
 
 /// Waits until the first approval expires, or forever.
 async fn first_expiry(waiting: &[(CallId, String, ApprovalRequest)], epoch: Instant, base: Millis) {
-    match waiting.iter().filter_map(|(_, _, ask)| ask.expires_at).min() {
+    match waiting.iter().filter_map(|(_, _, request)| request.expires_at).min() {
         Some(first) => tokio::time::sleep_until(epoch + first.since(base).into()).await,
         None => std::future::pending().await,
     }
 }
 
-async fn next_call_event(heard: &mut Option<mpsc::Receiver<RequestEvent>>) -> Option<RequestEvent> {
-    match heard {
-        Some(heard) => heard.recv().await,
+async fn next_call_event(receiver: &mut Option<mpsc::Receiver<RequestEvent>>) -> Option<RequestEvent> {
+    match receiver {
+        Some(receiver) => receiver.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -113,9 +113,9 @@ pub struct AgentSetup {
 
 impl EngineChoice {
     /// Applies the server's description of the model.
-    pub(super) fn apply_description(&mut self, told: ModelDetails) {
-        self.context_window = told.context_window.or(self.context_window);
-        self.supports_tools &= told.supports_tools != Some(false);
+    pub(super) fn apply_description(&mut self, details: ModelDetails) {
+        self.context_window = details.context_window.or(self.context_window);
+        self.supports_tools &= details.supports_tools != Some(false);
     }
 
     /// Waits for the server's description of the model.

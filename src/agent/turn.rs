@@ -205,7 +205,7 @@ impl TurnMachine {
         }
         match input {
             TurnInput::Model(event) => self.handle_response_event(event, names, &mut steps),
-            TurnInput::Judged { call, judgment: judgement } => self.handle_judgment(&call, judgement, &mut steps),
+            TurnInput::Judged { call, judgment } => self.handle_judgment(&call, judgment, &mut steps),
             TurnInput::Decided { call, decision, by } => self.handle_decision(&call, decision, by, &mut steps),
             TurnInput::Output { call, stream, text } => {
                 if self.slot(&call).is_some_and(|slot| slot.stage == CallStage::Running) {
@@ -368,13 +368,13 @@ impl TurnMachine {
     fn handle_judgment(
         &mut self,
         call: &CallId,
-        judgement: Result<(ApprovalRequest, ApprovalVerdict), String>,
+        judgment: Result<(ApprovalRequest, ApprovalVerdict), String>,
         steps: &mut Vec<TurnEffect>,
     ) {
         if !self.slot(call).is_some_and(|slot| slot.stage == CallStage::Judging) {
             return;
         }
-        match judgement {
+        match judgment {
             Err(text) => self.finish_call(call, CallOutcome::Failed, CallOutput::from_text(text), None, steps),
             Ok((_, ApprovalVerdict::Allow)) => {
                 // If somebody was asked, their decision shows that it runs.
@@ -385,9 +385,9 @@ impl TurnMachine {
             Ok((_, ApprovalVerdict::Deny(reason))) => {
                 self.finish_call(call, CallOutcome::Denied, CallOutput::from_text(reason), None, steps);
             }
-            Ok((ask, ApprovalVerdict::Ask)) => {
+            Ok((request, ApprovalVerdict::Ask)) => {
                 self.set_stage(call, CallStage::AwaitingApproval);
-                steps.push(TurnEffect::Emit(AgentEvent::ApprovalRequested { call: call.clone(), request: ask }));
+                steps.push(TurnEffect::Emit(AgentEvent::ApprovalRequested { call: call.clone(), request }));
             }
         }
     }

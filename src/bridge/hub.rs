@@ -80,25 +80,24 @@ impl Hub {
 
     /// Creates a hub that treats the backlog as published up to `last`.
     pub fn starting_after(last: Seq, backlog: Backlog, ring_bytes: usize) -> Self {
-        let facts = VecDeque::new();
-        let ring =
-            EventRing { backlog, events: facts, bytes: 0, max_bytes: ring_bytes, last, resets: 0, closed: false };
+        let events = VecDeque::new();
+        let ring = EventRing { backlog, events, bytes: 0, max_bytes: ring_bytes, last, resets: 0, closed: false };
         Self { ring: Arc::new(Mutex::new(ring)), notifier: watch::Sender::new(()) }
     }
 
     /// Publishes events to all subscribers. Events come in order; one that isn't newer than the last is dropped.
-    pub fn publish(&self, facts: impl IntoIterator<Item = Arc<LoggedEvent>>) {
+    pub fn publish(&self, events: impl IntoIterator<Item = Arc<LoggedEvent>>) {
         let mut ring = self.lock();
-        for fact in facts {
-            ring.push(fact);
+        for event in events {
+            ring.push(event);
         }
         ring.evict();
         drop(ring);
         self.notify();
     }
 
-    pub fn publish_one(&self, fact: LoggedEvent) {
-        self.publish([Arc::new(fact)]);
+    pub fn publish_one(&self, event: LoggedEvent) {
+        self.publish([Arc::new(event)]);
     }
 
     /// Marks everything in the backlog up to `seq` as published, without loading it into the ring.
@@ -200,27 +199,27 @@ impl Hub {
 }
 
 impl EventRing {
-    fn push(&mut self, fact: Arc<LoggedEvent>) {
-        if fact.envelope.seq <= self.last {
-            tracing::warn!(seq = fact.envelope.seq.0, "a number was published twice");
+    fn push(&mut self, event: Arc<LoggedEvent>) {
+        if event.envelope.seq <= self.last {
+            tracing::warn!(seq = event.envelope.seq.0, "a number was published twice");
             return;
         }
-        self.last = fact.envelope.seq;
-        self.bytes += memory_cost(&fact);
-        self.events.push_back(fact);
+        self.last = event.envelope.seq;
+        self.bytes += memory_cost(&event);
+        self.events.push_back(event);
     }
 
     fn evict(&mut self) {
         let Backlog::Journal(reader) = &self.backlog else { return };
         let saved = reader.last_saved();
         while self.bytes > self.max_bytes
-            && let Some(fact) = self.events.front()
+            && let Some(event) = self.events.front()
         {
-            let only_here = saved.is_some_and(|saved| fact.envelope.seq > saved);
+            let only_here = saved.is_some_and(|saved| event.envelope.seq > saved);
             if only_here && self.bytes <= self.max_bytes.saturating_add(MAX_UNSAVED_BYTES) {
                 return;
             }
-            self.bytes = self.bytes.saturating_sub(memory_cost(fact));
+            self.bytes = self.bytes.saturating_sub(memory_cost(event));
             self.events.pop_front();
         }
     }
@@ -231,8 +230,8 @@ impl EventRing {
     }
 }
 
-fn memory_cost(fact: &LoggedEvent) -> usize {
-    fact.line.len().saturating_mul(2).saturating_add(EVENT_OVERHEAD_BYTES)
+fn memory_cost(event: &LoggedEvent) -> usize {
+    event.line.len().saturating_mul(2).saturating_add(EVENT_OVERHEAD_BYTES)
 }
 
 /// A subscriber's position. It holds only numbers; dropping it unsubscribes.
@@ -296,17 +295,17 @@ impl Subscription {
             if self.seq >= ring.last {
                 return if ring.closed { PullResult::Closed } else { PullResult::Empty };
             }
-            let oldest = ring.events.front().map_or(ring.last.next(), |fact| fact.envelope.seq);
+            let oldest = ring.events.front().map_or(ring.last.next(), |event| event.envelope.seq);
             let backlog = match &ring.backlog {
                 Backlog::Journal(reader) if self.seq.next() < oldest => reader.clone(),
                 Backlog::Journal(_) | Backlog::Memory => {
-                    let start = ring.events.partition_point(|fact| fact.envelope.seq <= self.seq);
+                    let start = ring.events.partition_point(|event| event.envelope.seq <= self.seq);
                     let from = out.len();
                     out.extend(ring.events.iter().skip(start).take(max).cloned().map(HubItem::Event));
                     self.cursor = None;
                     // No event is available: the remaining numbers were announced, but are stored nowhere.
                     self.seq = match out.get(from..).and_then(<[_]>::last) {
-                        Some(HubItem::Event(fact)) => fact.envelope.seq,
+                        Some(HubItem::Event(event)) => event.envelope.seq,
                         Some(HubItem::Reset) | None => ring.last,
                     };
                     if out.len() > from {

@@ -35,7 +35,7 @@ pub enum StreamSource {
         path: PathBuf,
         paced: bool,
         /// Keeps the newest bytes.
-        reel: TrafficRing,
+        ring: TrafficRing,
     },
 }
 
@@ -55,12 +55,12 @@ pub fn start(watched: WatchedStream, tasks: &mut JoinSet<()>) -> SourceHandle {
     let (events, from_stream) = mpsc::channel(256);
     let (commands, to_stream) = mpsc::channel(16);
     let (link, state) = watch::channel(LinkState::Idle);
-    let caps = match &watched.opened {
-        AgentEvent::SessionOpened { capabilities: caps, .. } => *caps,
+    let capabilities = match &watched.opened {
+        AgentEvent::SessionOpened { capabilities, .. } => *capabilities,
         _ => Capabilities::default(),
     };
     tasks.spawn(run(watched, to_stream, events, link));
-    SourceHandle { events: from_stream, link: state, permissions: None, commands, capabilities: caps }
+    SourceHandle { events: from_stream, link: state, permissions: None, commands, capabilities }
 }
 
 async fn run(
@@ -75,21 +75,21 @@ async fn run(
         return;
     }
     // Capacity 64: the frames of one read; a larger backlog only means more merging later.
-    let (out, mut heard) = mpsc::channel(64);
+    let (out, mut received) = mpsc::channel(64);
     let mut bytes = Box::pin(async move {
         match from {
-            StreamSource::Stream { http, call, timeouts: patience } => {
-                reconnect::watch_stream(&http, &call, &*decoders, &patience, &out).await;
+            StreamSource::Stream { http, call, timeouts } => {
+                reconnect::watch_stream(&http, &call, &*decoders, &timeouts, &out).await;
             }
-            StreamSource::File { path, paced, reel } => recording::play(&path, paced, reel, &*decoders, &out).await,
+            StreamSource::File { path, paced, ring } => recording::play(&path, paced, ring, &*decoders, &out).await,
         }
     });
-    let mut told = Vec::new();
-    turns.begin(&mut told);
+    let mut pending = Vec::new();
+    turns.begin(&mut pending);
     let mut flowing = true;
     let mut open = true;
     while open {
-        for event in told.drain(..) {
+        for event in pending.drain(..) {
             if events.send(event).await.is_err() {
                 return;
             }
@@ -101,8 +101,8 @@ async fn run(
                 Some(_) => {}
                 None => return,
             },
-            next = heard.recv() => match next {
-                Some(RequestEvent::Event(event)) => turns.handle_event(event, &mut told),
+            next = received.recv() => match next {
+                Some(RequestEvent::Event(event)) => turns.handle_event(event, &mut pending),
                 Some(RequestEvent::Link(state)) => {
                     link.send_replace(state);
                 }
@@ -111,7 +111,7 @@ async fn run(
             () = &mut bytes, if flowing => flowing = false,
         }
         // The sender is dropped with the future, but events that it sent before are still in the channel.
-        if !flowing && heard.is_empty() {
+        if !flowing && received.is_empty() {
             open = false;
         }
     }
@@ -119,10 +119,10 @@ async fn run(
     drop(bytes);
     if turns.is_open() {
         let end = if was_cancelled { TurnOutcome::Cancelled } else { TurnOutcome::Interrupted };
-        turns.handle_event(AgentEvent::TurnFinished { turn: "t".into(), outcome: end }, &mut told);
+        turns.handle_event(AgentEvent::TurnFinished { turn: "t".into(), outcome: end }, &mut pending);
         link.send_replace(LinkState::Idle);
     }
-    for event in told {
+    for event in pending {
         if events.send(event).await.is_err() {
             return;
         }

@@ -83,20 +83,20 @@ impl ReplayPlayer {
     fn new(reader: Reader, options: ReplayOptions) -> io::Result<(Self, SessionHandle)> {
         let session = reader.header().session.clone();
         let hub = Hub::starting_after(Seq(0), Backlog::Journal(reader.clone()), DEFAULT_RING_BYTES);
-        let (commands, wishes) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-        let (sender, weather) = watch::channel(SessionStatus::default());
+        let (commands, command_receiver) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
+        let (sender, status) = watch::channel(SessionStatus::default());
         let player = Self {
             log: ReplayLog::new(reader)?,
             hub: hub.clone(),
-            commands: wishes,
+            commands: command_receiver,
             status: sender,
             clock: ReplayClock::new_stopped(clamp_speed(options.speed)),
             paused: options.paused,
             max_idle: options.max_idle,
             idle_since: 0.0,
         };
-        let caps = Capabilities { seek: true, ..Capabilities::default() };
-        Ok((player, SessionHandle { session, capabilities: caps, hub, commands, status: weather }))
+        let capabilities = Capabilities { seek: true, ..Capabilities::default() };
+        Ok((player, SessionHandle { session, capabilities, hub, commands, status }))
     }
 
     async fn run(mut self) {
@@ -105,7 +105,7 @@ impl ReplayPlayer {
             // Commands come before due events, so that a flood of events can always be stopped.
             tokio::select! {
                 biased;
-                wish = self.commands.recv() => match wish {
+                command = self.commands.recv() => match command {
                     Some(command) => self.apply(&command),
                     None => break,
                 },
@@ -172,14 +172,14 @@ impl ReplayPlayer {
         while batch.len() < MAX_BATCH_EVENTS
             && let Some(due) = self.next_due_position()
             && self.clock.has_reached(due)
-            && let Some(fact) = self.log.take()
+            && let Some(event) = self.log.take()
         {
-            let at = fact.envelope.at.0 as f64;
+            let at = event.envelope.at.0 as f64;
             if due < at {
                 self.clock.advance(at - due);
             }
             self.idle_since = self.idle_since.max(at);
-            batch.push(fact);
+            batch.push(event);
         }
         self.hub.publish(batch);
         self.update_status();
@@ -194,11 +194,11 @@ impl ReplayPlayer {
         } else if events < 0 {
             self.seek_to_seq(Seq(self.hub.last_seq().0.saturating_sub(events.unsigned_abs())));
         } else {
-            let facts: Vec<_> = std::iter::from_fn(|| self.log.take()).take(count).collect();
-            if let Some(last) = facts.last() {
+            let batch: Vec<_> = std::iter::from_fn(|| self.log.take()).take(count).collect();
+            if let Some(last) = batch.last() {
                 self.set_clock(last.envelope.at);
             }
-            self.hub.publish(facts);
+            self.hub.publish(batch);
         }
     }
 
@@ -232,7 +232,7 @@ impl ReplayPlayer {
         let Some(mark) = self.log.turns().get(index - 1).copied() else { return self.seek(SeekTarget::End) };
         self.publish_up_to(mark.seq);
         self.set_clock(mark.at);
-        if matches!(self.log.peek(), Some(fact) if matches!(fact.envelope.event, AgentEvent::UserMessage { .. })) {
+        if matches!(self.log.peek(), Some(event) if matches!(event.envelope.event, AgentEvent::UserMessage { .. })) {
             self.hub.publish(self.log.take());
         }
         self.update_status();
@@ -275,15 +275,15 @@ impl ReplayPlayer {
         if ended && self.clock.now() >= self.log.length().0 as f64 {
             self.clock.set(self.log.length().0 as f64);
         }
-        let standing = self.paused || ended;
-        if standing {
+        let resume_point = self.paused || ended;
+        if resume_point {
             self.clock.stop();
         } else {
             self.clock.run();
         }
         let position = self.position();
         let replay = ReplayStatus {
-            paused: standing,
+            paused: resume_point,
             speed: self.clock.speed(),
             position,
             length: self.log.length(),

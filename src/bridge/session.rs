@@ -102,13 +102,13 @@ pub struct SessionSetup {
 /// Starts the session. Its task ends when every [`SessionHandle`] is dropped or the source ends.
 pub fn start(setup: SessionSetup, feed: SourceHandle, tasks: &mut JoinSet<()>) -> SessionHandle {
     // Capacity 64: commands come from people; a full queue means the session is stuck.
-    let (commands, wishes) = mpsc::channel(64);
+    let (commands, command_receiver) = mpsc::channel(64);
     let first = SessionStatus {
         save_error: setup.save_error.clone(),
         now: setup.resume_point.base,
         ..SessionStatus::default()
     };
-    let (weather, watch) = watch::channel(first);
+    let (status, watch) = watch::channel(first);
     let live = SessionHandle {
         session: setup.session.clone(),
         capabilities: feed.capabilities,
@@ -116,20 +116,20 @@ pub fn start(setup: SessionSetup, feed: SourceHandle, tasks: &mut JoinSet<()>) -
         commands,
         status: watch,
     };
-    tasks.spawn(run(setup, feed, wishes, weather));
+    tasks.spawn(run(setup, feed, command_receiver, status));
     live
 }
 
 async fn run(
     setup: SessionSetup,
     mut feed: SourceHandle,
-    mut wishes: mpsc::Receiver<Command>,
-    weather: watch::Sender<SessionStatus>,
+    mut command_receiver: mpsc::Receiver<Command>,
+    status: watch::Sender<SessionStatus>,
 ) {
     let PriorSession { sealer, notices } = setup.prior.await;
-    let mut told = setup.notices;
-    told.extend(notices);
-    let mut spine = SessionActor {
+    let mut pending_notices = setup.notices;
+    pending_notices.extend(notices);
+    let mut actor = SessionActor {
         session: setup.session,
         save_listener: setup.save_listener,
         state_store: setup.state_store,
@@ -148,28 +148,28 @@ async fn run(
         has_turns: setup.resume_point.last_seq > Seq(0),
         queue: PromptQueue::restore_held(setup.queued_prompts),
         outbox: VecDeque::new(),
-        notices: told,
+        notices: pending_notices,
         is_turn_running: false,
-        status: weather,
+        status,
     };
     let mut to_source = Some(feed.commands);
     let mut wishes_open = true;
     let mut link_open = true;
     let mut batch = Vec::with_capacity(64);
     // The turn ended with its last logged event; the time between the runs doesn't count.
-    let left_open = spine.sealer.seal(TurnOutcome::Interrupted);
-    spine.publish_at(left_open, setup.resume_point.at);
-    spine.publish_queue();
-    if let Some(why) = spine.save_error.clone() {
-        spine.notify_save_listener(SaveEvent::Failed(&why));
+    let left_open = actor.sealer.seal(TurnOutcome::Interrupted);
+    actor.publish_at(left_open, setup.resume_point.at);
+    actor.publish_queue();
+    if let Some(why) = actor.save_error.clone() {
+        actor.notify_save_listener(SaveEvent::Failed(&why));
     }
     loop {
         // Commands come before events, so that a flood can't delay a cancel.
         tokio::select! {
             biased;
-            wish = wishes.recv(), if wishes_open && spine.outbox.len() < MAX_OUTBOX_COMMANDS => {
-                if let Some(wish) = wish {
-                    spine.handle_command(wish, to_source.as_ref());
+            command = command_receiver.recv(), if wishes_open && actor.outbox.len() < MAX_OUTBOX_COMMANDS => {
+                if let Some(command) = command {
+                    actor.handle_command(command, to_source.as_ref());
                 } else {
                     wishes_open = false;
                     to_source = None;
@@ -177,17 +177,17 @@ async fn run(
             }
             // Never awaited alone: a source that is busy sending events takes no commands, and each would wait for the
             // other.
-            () = wait_for_capacity(to_source.as_ref()), if !spine.outbox.is_empty() => spine.flush_outbox(to_source.as_ref()),
+            () = wait_for_capacity(to_source.as_ref()), if !actor.outbox.is_empty() => actor.flush_outbox(to_source.as_ref()),
             // The disk may have space again; nothing else would notice while the session is idle.
-            () = tokio::time::sleep(SAVE_RETRY_INTERVAL), if spine.save_error.is_some() => spine.retry(),
+            () = tokio::time::sleep(SAVE_RETRY_INTERVAL), if actor.save_error.is_some() => actor.retry(),
             changed = feed.link.changed(), if link_open => match changed {
                 Ok(()) => {
                     let state = feed.link.borrow_and_update().clone();
-                    spine.publish_link(state);
+                    actor.publish_link(state);
                 }
                 Err(_) => link_open = false,
             },
-            Some(permissions) = permissions_changed(&mut feed.permissions) => spine.publish_permissions(permissions),
+            Some(permissions) = permissions_changed(&mut feed.permissions) => actor.publish_permissions(permissions),
             taken = feed.events.recv_many(&mut batch, MAX_BATCH_EVENTS) => {
                 if taken == 0 {
                     break;
@@ -196,20 +196,20 @@ async fn run(
                 let mut events: Vec<AgentEvent> = std::mem::take(&mut batch);
                 // Sent after `SessionOpened`: a log begins with that.
                 if let Some(AgentEvent::SessionOpened { .. }) = events.first() {
-                    events.splice(1..1, std::mem::take(&mut spine.notices));
-                    spine.is_opened = true;
+                    events.splice(1..1, std::mem::take(&mut actor.notices));
+                    actor.is_opened = true;
                 }
-                spine.publish(events);
+                actor.publish(events);
                 if ended {
-                    spine.turn_ended(to_source.as_ref());
+                    actor.turn_ended(to_source.as_ref());
                 }
             }
         }
     }
-    let rest = spine.sealer.seal(TurnOutcome::Interrupted);
-    spine.publish(rest);
-    spine.finish_log();
-    spine.hub.close();
+    let rest = actor.sealer.seal(TurnOutcome::Interrupted);
+    actor.publish(rest);
+    actor.finish_log();
+    actor.hub.close();
 }
 
 struct SessionActor {
@@ -248,8 +248,8 @@ impl SessionActor {
         self.base.plus(self.epoch.elapsed().into())
     }
 
-    fn handle_command(&mut self, wish: Command, source: Option<&mpsc::Sender<Command>>) {
-        match wish {
+    fn handle_command(&mut self, command: Command, source: Option<&mpsc::Sender<Command>>) {
+        match command {
             Command::Prompt { text } if self.is_turn_running || self.queue.blocks_new_prompts() => {
                 match self.queue.push(text) {
                     Ok(()) => self.publish_queue(),
@@ -296,20 +296,20 @@ impl SessionActor {
         }
     }
 
-    fn forward(&mut self, source: Option<&mpsc::Sender<Command>>, wish: Command) {
+    fn forward(&mut self, source: Option<&mpsc::Sender<Command>>, command: Command) {
         let Some(source) = source else { return };
         if !self.outbox.is_empty() {
-            self.outbox.push_back(wish);
-        } else if let Err(mpsc::error::TrySendError::Full(wish)) = source.try_send(wish) {
-            self.outbox.push_back(wish);
+            self.outbox.push_back(command);
+        } else if let Err(mpsc::error::TrySendError::Full(command)) = source.try_send(command) {
+            self.outbox.push_back(command);
         }
     }
 
     fn flush_outbox(&mut self, source: Option<&mpsc::Sender<Command>>) {
-        while let Some(wish) = self.outbox.pop_front() {
-            match source.map(|source| source.try_send(wish)) {
+        while let Some(command) = self.outbox.pop_front() {
+            match source.map(|source| source.try_send(command)) {
                 Some(Ok(())) => {}
-                Some(Err(mpsc::error::TrySendError::Full(wish))) => return self.outbox.push_front(wish),
+                Some(Err(mpsc::error::TrySendError::Full(command))) => return self.outbox.push_front(command),
                 // The source is gone: its event channel closes next, and that ends the session.
                 Some(Err(mpsc::error::TrySendError::Closed(_))) | None => self.outbox.clear(),
             }
@@ -356,8 +356,8 @@ impl SessionActor {
     }
 
     fn push_numbered(&mut self, event: AgentEvent, at: Millis, out: &mut Vec<Arc<LoggedEvent>>) {
-        if let Err(breach) = self.sealer.observe(&event) {
-            tracing::warn!("event out of order: {breach}");
+        if let Err(violation) = self.sealer.observe(&event) {
+            tracing::warn!("event out of order: {violation}");
         }
         let envelope = Envelope { seq: self.next_seq, at, event };
         match serde_json::to_vec(&envelope) {
@@ -373,9 +373,9 @@ impl SessionActor {
         self.save_queue();
         let now = self.now();
         let (queue, held) = (self.queue.waiting(), self.queue.is_held());
-        self.status.send_if_modified(|weather| {
-            let changed = weather.queue != queue || weather.queue_held != held;
-            (weather.queue, weather.queue_held, weather.now) = (queue, held, now);
+        self.status.send_if_modified(|status| {
+            let changed = status.queue != queue || status.queue_held != held;
+            (status.queue, status.queue_held, status.now) = (queue, held, now);
             changed
         });
     }
@@ -383,9 +383,9 @@ impl SessionActor {
     fn publish_permissions(&mut self, permissions: Permissions) {
         self.save_grants(&permissions.grants);
         let now = self.now();
-        self.status.send_modify(|weather| {
-            weather.permissions = Some(permissions);
-            weather.now = now;
+        self.status.send_modify(|status| {
+            status.permissions = Some(permissions);
+            status.now = now;
         });
     }
 
@@ -430,9 +430,9 @@ impl SessionActor {
             same @ (LinkState::Idle | LinkState::Connecting | LinkState::Live | LinkState::Lost(_)) => same,
         };
         let now = self.now();
-        self.status.send_modify(|weather| {
-            weather.link = link;
-            weather.now = now;
+        self.status.send_modify(|status| {
+            status.link = link;
+            status.now = now;
         });
     }
 }

@@ -23,7 +23,7 @@ const MAX_BATCH_BYTES: usize = 512 * 1024;
 
 /// A reader of the frames. Clones read independently.
 pub struct TrafficReader {
-    reel: TrafficRing,
+    ring: TrafficRing,
     changes: watch::Receiver<()>,
     next_entry: u64,
     responses: HashMap<u64, ResponseFramer>,
@@ -73,21 +73,21 @@ struct ResponseFramer {
 
 impl Clone for TrafficReader {
     fn clone(&self) -> Self {
-        Self::new(self.reel.clone())
+        Self::new(self.ring.clone())
     }
 }
 
 impl TrafficReader {
-    pub fn new(reel: TrafficRing) -> Self {
-        let news = reel.subscribe();
-        Self { reel, changes: news, next_entry: 0, responses: HashMap::new() }
+    pub fn new(ring: TrafficRing) -> Self {
+        let news = ring.subscribe();
+        Self { ring, changes: news, next_entry: 0, responses: HashMap::new() }
     }
 
     /// Waits for traffic and returns it; the first calls return what was recorded before, batch by batch. Cancel-safe.
     pub async fn next_batch(&mut self) -> TrafficBatch {
         loop {
             self.changes.mark_unchanged();
-            let taken = self.reel.read_from(self.next_entry, MAX_BATCH_BYTES);
+            let taken = self.ring.read_from(self.next_entry, MAX_BATCH_BYTES);
             if !taken.entries.is_empty() {
                 self.next_entry = taken.next;
                 let mut cuts = Vec::new();
@@ -104,7 +104,7 @@ impl TrafficReader {
 
     /// Writes the recorded traffic into a new recording file.
     pub async fn save(self, path: &Path) -> io::Result<()> {
-        let lines = self.reel.recording_lines();
+        let lines = self.ring.recording_lines();
         if lines.is_empty() {
             return Err(io::Error::other("nothing was heard yet"));
         }
@@ -122,9 +122,9 @@ impl TrafficReader {
                 kind: TrafficItemKind::ResponseStarted { request: asked, status, content_type },
             });
         }
-        let reel = &self.reel;
+        let ring = &self.ring;
         let answer =
-            self.responses.entry(number).or_insert_with(|| ResponseFramer::resynced(reel.response_head(number), at));
+            self.responses.entry(number).or_insert_with(|| ResponseFramer::resynced(ring.response_head(number), at));
         let since = at.since(answer.started_at);
         let mut batch = Vec::new();
         let end = match &line {
@@ -135,7 +135,7 @@ impl TrafficReader {
             piece => answer.push(&piece.bytes().unwrap_or_default(), &mut batch),
         };
         for mut frame in batch {
-            reel.redact(number, &mut frame.data);
+            ring.redact(number, &mut frame.data);
             out.push(TrafficItem {
                 at,
                 since_response: since,
@@ -242,13 +242,13 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_become_frames_with_the_time_of_their_last_byte() {
-        let reel = TrafficRing::default();
-        let mut frames = TrafficReader::new(reel.clone());
-        let answer = reel.begin_response();
-        reel.push(answer, head("text/event-stream"));
-        reel.push(answer, piece(10, "data: a\n\ndata: "));
-        reel.push(answer, piece(30, "b\n\n"));
-        reel.push(answer, RecordLine::End { at: Millis(40), end: "eof".into() });
+        let ring = TrafficRing::default();
+        let mut frames = TrafficReader::new(ring.clone());
+        let answer = ring.begin_response();
+        ring.push(answer, head("text/event-stream"));
+        ring.push(answer, piece(10, "data: a\n\ndata: "));
+        ring.push(answer, piece(30, "b\n\n"));
+        ring.push(answer, RecordLine::End { at: Millis(40), end: "eof".into() });
         let look = frames.next_batch().await;
         let began = TrafficItemKind::ResponseStarted {
             request: "GET http://h/x".into(),
@@ -264,11 +264,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_feed_of_messages_has_a_frame_a_message() {
-        let reel = TrafficRing::default();
-        let answer = reel.begin_response();
-        reel.push(answer, head(WEBSOCKET_CONTENT_TYPE));
-        reel.push(answer, piece(10, "{\"type\":\"tool_call_start\",\"data\":{}}\nno json\n"));
-        let cuts = TrafficReader::new(reel).next_batch().await.items;
+        let ring = TrafficRing::default();
+        let answer = ring.begin_response();
+        ring.push(answer, head(WEBSOCKET_CONTENT_TYPE));
+        ring.push(answer, piece(10, "{\"type\":\"tool_call_start\",\"data\":{}}\nno json\n"));
+        let cuts = TrafficReader::new(ring).next_batch().await.items;
         let names = |cut: &TrafficItem| match &cut.kind {
             TrafficItemKind::Frame { name, frame } => Some((name.clone(), frame.data.clone())),
             _ => None,
@@ -282,8 +282,8 @@ mod tests {
 
     #[tokio::test]
     async fn two_streams_at_once_are_not_mixed_up() {
-        let reel = TrafficRing::default();
-        let (one, two) = (reel.begin_response(), reel.begin_response());
+        let ring = TrafficRing::default();
+        let (one, two) = (ring.begin_response(), ring.begin_response());
         for (answer, line) in [
             (one, head("text/event-stream")),
             (two, head("text/event-stream")),
@@ -291,22 +291,22 @@ mod tests {
             (two, piece(11, "data: x\n\n")),
             (one, piece(12, "b\n\n")),
         ] {
-            reel.push(answer, line);
+            ring.push(answer, line);
         }
-        let look = TrafficReader::new(reel).next_batch().await;
+        let look = TrafficReader::new(ring).next_batch().await;
         assert_eq!(look.items[2..], [frame(11, "x"), frame(12, "ab")]);
     }
 
     #[tokio::test]
     async fn a_stream_whose_start_fell_out_is_joined_at_a_whole_frame() {
-        let reel = TrafficRing::default();
-        reel.set_capacity(ATTACHED_RING_BYTES);
-        let answer = reel.begin_response();
-        reel.push(answer, head("text/event-stream"));
-        reel.push(answer, piece(6, &"x".repeat(3_000_000)));
-        reel.push(answer, piece(7, &format!("{}\n\ndata: a\n\n", "x".repeat(2_000_000))));
-        reel.push(answer, piece(8, "data: b\n\n"));
-        let mut frames = TrafficReader::new(reel);
+        let ring = TrafficRing::default();
+        ring.set_capacity(ATTACHED_RING_BYTES);
+        let answer = ring.begin_response();
+        ring.push(answer, head("text/event-stream"));
+        ring.push(answer, piece(6, &"x".repeat(3_000_000)));
+        ring.push(answer, piece(7, &format!("{}\n\ndata: a\n\n", "x".repeat(2_000_000))));
+        ring.push(answer, piece(8, "data: b\n\n"));
+        let mut frames = TrafficReader::new(ring);
         let mut cuts = frames.next_batch().await.items;
         cuts.extend(frames.next_batch().await.items);
         assert_eq!(cuts, [frame(7, "a"), frame(8, "b")]);
@@ -314,14 +314,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_kept_is_saved_as_a_recording() {
-        let reel = TrafficRing::default();
+        let ring = TrafficRing::default();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("saved.jsonl");
-        assert!(TrafficReader::new(reel.clone()).save(&path).await.is_err(), "there is nothing to save");
-        reel.push(1, head("text/event-stream"));
-        reel.push(1, piece(10, "data: a\n\n"));
-        TrafficReader::new(reel.clone()).save(&path).await.unwrap();
+        assert!(TrafficReader::new(ring.clone()).save(&path).await.is_err(), "there is nothing to save");
+        ring.push(1, head("text/event-stream"));
+        ring.push(1, piece(10, "data: a\n\n"));
+        TrafficReader::new(ring.clone()).save(&path).await.unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
-        assert!(TrafficReader::new(reel).save(&path).await.is_err(), "no file is written over");
+        assert!(TrafficReader::new(ring).save(&path).await.is_err(), "no file is written over");
     }
 }

@@ -36,8 +36,8 @@ impl Config {
     /// Returns dollars per million tokens, input and output, at list price.
     pub fn price(&self, model: &str) -> Option<(f64, f64)> {
         find_by_prefix(&self.prices, model).copied().or_else(|| {
-            let facts = find_by_prefix(&MODELS, model)?;
-            Some((facts.input?, facts.output?))
+            let record = find_by_prefix(&MODELS, model)?;
+            Some((record.input?, record.output?))
         })
     }
 
@@ -71,7 +71,7 @@ fn find_by_prefix<'a, T>(table: &'a BTreeMap<String, T>, model: &str) -> Option<
             let rest = model.strip_prefix(&name.to_ascii_lowercase());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':', '@']))
         };
-        table.iter().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| name.len()).map(|(_, facts)| facts)
+        table.iter().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| name.len()).map(|(_, record)| record)
     };
     longest(&model).or_else(|| longest(bare))
 }
@@ -84,8 +84,8 @@ mod tests {
     fn the_table_reads_and_prices_come_in_pairs() {
         let table: BTreeMap<String, ModelRecord> = toml::from_str(include_str!("../../assets/models.toml")).unwrap();
         assert!(table.len() > 20);
-        for (name, facts) in table {
-            assert_eq!(facts.input.is_some(), facts.output.is_some(), "{name}");
+        for (name, record) in table {
+            assert_eq!(record.input.is_some(), record.output.is_some(), "{name}");
             assert_eq!(name, name.to_ascii_lowercase());
         }
     }

@@ -113,8 +113,8 @@ mod tests {
         for (index, line) in lines.iter().enumerate() {
             let (setting, comment) = (line.trim_start_matches('#'), index.checked_sub(1).map_or("", |at| lines[at]));
             let is_setting = setting.contains(" = ") && !line.starts_with("# ");
-            let told = comment.starts_with("# ") || line.contains(" # ") || comment.contains(" = ");
-            assert!(!is_setting || told, "{line}");
+            let is_documented = comment.starts_with("# ") || line.contains(" # ") || comment.contains(" = ");
+            assert!(!is_setting || is_documented, "{line}");
         }
     }
 

@@ -28,16 +28,16 @@ pub struct Violation {
 /// Returns every event that isn't legal at its position, and what is still open at the end.
 pub fn check(events: &[AgentEvent]) -> Vec<Violation> {
     let mut sealer = Sealer::new();
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for (index, event) in events.iter().enumerate() {
         if let Err(text) = sealer.observe(event) {
-            breaches.push(Violation { index, message: text });
+            violations.push(Violation { index, message: text });
         }
     }
     if let Some(turn) = &sealer.open_turn {
-        breaches.push(Violation { index: events.len(), message: format!("turn {turn} is open at the end") });
+        violations.push(Violation { index: events.len(), message: format!("turn {turn} is open at the end") });
     }
-    breaches
+    violations
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -405,7 +405,7 @@ mod tests {
             },
             AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
         ];
-        let texts: Vec<String> = check(&events).into_iter().map(|breach| breach.message).collect();
+        let texts: Vec<String> = check(&events).into_iter().map(|violation| violation.message).collect();
         assert_eq!(texts, ["message m9 is not open", "call c9 was not started", "turn t1 is open at the end"]);
     }
 }

@@ -14,13 +14,13 @@ use crate::text::clean::one_line;
 use super::output::{OutputError, print, print_error, print_json};
 
 /// `sessions list`. Returns whether every log could be read.
-pub fn list_sessions(house: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
-    let listing = house.list_sessions(all)?;
-    for trouble in &listing.unreadable {
-        print_error(&trouble.to_string());
+pub fn list_sessions(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
+    let listing = runtime.list_sessions(all)?;
+    for error in &listing.unreadable {
+        print_error(&error.to_string());
     }
     let is_whole = listing.unreadable.is_empty();
-    let damage = house.find_damage(&listing);
+    let damage = runtime.find_damage(&listing);
     if as_json {
         let rows: Vec<_> = listing
             .sessions
@@ -74,8 +74,8 @@ pub fn list_sessions(house: &Runtime, all: bool, as_json: bool) -> anyhow::Resul
 }
 
 /// `models`
-pub async fn list_models(house: &Runtime, as_json: bool) -> Result<(), OutputError> {
-    let listed = house.engine_resolver().list_all().await;
+pub async fn list_models(runtime: &Runtime, as_json: bool) -> Result<(), OutputError> {
+    let listed = runtime.engine_resolver().list_all().await;
     for fault in listed.iter().filter_map(|engine| engine.models.as_ref().err()) {
         print_error(&one_line(&fault.message, 300));
     }
@@ -107,8 +107,8 @@ pub async fn list_models(house: &Runtime, as_json: bool) -> Result<(), OutputErr
 }
 
 /// `doctor`. Returns whether a chat can start here.
-pub async fn doctor(house: &Runtime, files: &ConfigFiles) -> Result<bool, OutputError> {
-    let listed = house.engine_resolver().list_all().await;
+pub async fn doctor(runtime: &Runtime, files: &ConfigFiles) -> Result<bool, OutputError> {
+    let listed = runtime.engine_resolver().list_all().await;
     let mut text = format!("jarvis-tui {}\n\n", env!("CARGO_PKG_VERSION"));
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<10} {value}");
@@ -122,9 +122,9 @@ pub async fn doctor(house: &Runtime, files: &ConfigFiles) -> Result<bool, Output
         let trust = if project.trusted { "trusted" } else { "not trusted: only looks and model count" };
         row("project", &format!("{} ({trust})", project.file.display()));
     }
-    row("sessions", &house.paths.sessions_dir().display().to_string());
-    row("log", &house.paths.log_file().display().to_string());
-    row("folder", &house.folder.display().to_string());
+    row("sessions", &runtime.paths.sessions_dir().display().to_string());
+    row("log", &runtime.paths.log_file().display().to_string());
+    row("folder", &runtime.folder.display().to_string());
     for line in key_exposure(&config::environment::taken_names(), config::environment::is_process_protected()) {
         row(line.0, &line.1);
     }
@@ -132,12 +132,12 @@ pub async fn doctor(house: &Runtime, files: &ConfigFiles) -> Result<bool, Output
     for engine in &listed {
         describe_engine(&mut text, engine);
     }
-    for (name, config) in &house.config().engines {
+    for (name, config) in &runtime.config().engines {
         if !listed.iter().any(|listed| listed.engine == *name) {
             let _ = writeln!(text, "  · {name:<9} {}", setup_hint(config.kind));
         }
     }
-    let choice = house.engine_resolver().interactive().resolve().await;
+    let choice = runtime.engine_resolver().interactive().resolve().await;
     let starts = choice.is_ok();
     match choice {
         Ok(choice) => {
@@ -209,8 +209,8 @@ fn describe_engine(text: &mut String, engine: &EngineListing) {
             );
         }
         Err(fault) => {
-            let said = fault.message.strip_prefix(&format!("{}: ", engine.engine)).unwrap_or(&fault.message);
-            let _ = writeln!(text, "  ✗ {:<9} {}", engine.engine, one_line(said, 200));
+            let message = fault.message.strip_prefix(&format!("{}: ", engine.engine)).unwrap_or(&fault.message);
+            let _ = writeln!(text, "  ✗ {:<9} {}", engine.engine, one_line(message, 200));
         }
     }
 }

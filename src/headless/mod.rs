@@ -77,11 +77,11 @@ pub struct RunOptions {
 /// Fails if the output can't be written.
 pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError> {
     let mut printer = Printer::new(run.format, run.explain);
-    let mut tally = RunSummary::new(live.session.as_str(), run.source);
+    let mut summary = RunSummary::new(live.session.as_str(), run.source);
     if let Some(opened) = &run.opened_event {
-        tally.observe(opened);
+        summary.observe(opened);
     }
-    let mut weather = live.status.clone();
+    let mut status = live.status.clone();
     let mut subscription = live.hub.subscribe(run.after);
     let watching = run.prompt.is_none();
     let mut there = live.status.clone();
@@ -112,7 +112,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
             Stop::Send(command) => _ = live.commands.send(command).await,
             Stop::Leave => {
                 printer.print_notice("· the prompt was taken back");
-                tally.left();
+                summary.left();
                 break;
             }
             Stop::Wait => {}
@@ -127,7 +127,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
                 printer.print_notice("✗ interrupted");
                 if watching && (live.capabilities.prompt || !live.capabilities.cancel) {
                     // The running turn is another client's and continues.
-                    tally.set_cancelled();
+                    summary.set_cancelled();
                     break;
                 }
                 leave_at = Some(Instant::now() + TAKEN_BACK);
@@ -138,13 +138,13 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
                 let limit = units::format_duration(run.timeout.unwrap_or_default());
                 let fault = Fault::new(FaultKind::LimitReached, format!("not done after {limit} (--timeout)"));
                 printer.print_notice(&format!("✗ {}", fault.message));
-                tally.set_failed(fault);
+                summary.set_failed(fault);
                 leave_at = Some(Instant::now() + TAKEN_BACK);
                 continue;
             }
             () = sleep_until_deadline(leave_at), if asked.is_behind_others() || asked.is_taken_back() => {
                 printer.print_notice("! it is not known whether the prompt was taken back: it may still be answered there");
-                tally.left();
+                summary.left();
                 break;
             }
             changed = there.changed(), if asked_to_stop && there_open => {
@@ -157,41 +157,41 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
                 continue;
             }
             open = subscription.next_batch(512, &mut batch) => open,
-            why = wait_for_undelivered(&mut weather), if !asked.began() => {
+            why = wait_for_undelivered(&mut status), if !asked.began() => {
                 printer.print_notice(&format!("✗ the prompt did not arrive: {why}"));
-                tally.set_failed(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
+                summary.set_failed(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
                 break;
             }
         };
         for delivery in batch.drain(..) {
-            let HubItem::Event(fact) = delivery else { continue };
-            asked.observe(&fact.envelope.event);
+            let HubItem::Event(event) = delivery else { continue };
+            asked.observe(&event.envelope.event);
             let began = asked.began();
-            saved.observe(&fact.envelope, run.source);
-            let limit = tally.outcome().cloned();
+            saved.observe(&event.envelope, run.source);
+            let limit = summary.outcome().cloned();
             if asked.is_behind_others() {
-                match fact.envelope.event {
-                    AgentEvent::TurnStarted { .. } => started = Some(Arc::clone(&fact)),
-                    AgentEvent::SessionOpened { .. } | AgentEvent::Notice { .. } => tally.observe(&fact.envelope),
+                match event.envelope.event {
+                    AgentEvent::TurnStarted { .. } => started = Some(Arc::clone(&event)),
+                    AgentEvent::SessionOpened { .. } | AgentEvent::Notice { .. } => summary.observe(&event.envelope),
                     _ => {}
                 }
             } else {
                 if let Some(started) = started.take() {
-                    tally.observe(&started.envelope);
+                    summary.observe(&started.envelope);
                 }
-                tally.observe(&fact.envelope);
+                summary.observe(&event.envelope);
             }
             if let Some(TurnOutcome::Failed(fault)) = limit
                 && fault.kind == FaultKind::LimitReached
                 && asked_to_stop
             {
-                tally.set_failed(fault);
+                summary.set_failed(fault);
             }
-            printer.print_event(&fact.envelope, began)?;
+            printer.print_event(&event.envelope, began)?;
             if run.format == Format::StreamJson {
-                held.push(Arc::clone(&fact));
+                held.push(Arc::clone(&event));
             }
-            if let Some(remark) = tally.remark().filter(|_| began) {
+            if let Some(remark) = summary.remark().filter(|_| began) {
                 printer.print_notice(&format!("! {remark}"));
             }
             // Later prompts of other clients are not part of this run.
@@ -204,9 +204,9 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
             break;
         }
         if !open {
-            if let Some(fault) = connection_fault(&live, &tally) {
+            if let Some(fault) = connection_fault(&live, &summary) {
                 printer.print_notice(&format!("✗ {fault}"));
-                tally.set_failed(fault);
+                summary.set_failed(fault);
             }
             break;
         }
@@ -218,15 +218,15 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
         if is_news {
             printer.print_notice(&format!("! {text}"));
         }
-        tally.add_notice("not_saved", &text);
+        summary.add_notice("not_saved", &text);
     }
-    printer.finish(&tally)?;
-    Ok(saved.exit_code(tally.exit_code()))
+    printer.finish(&summary)?;
+    Ok(saved.exit_code(summary.exit_code()))
 }
 
 /// Returns why a remote session is no longer followed, unless the outcome of its last turn explains that.
-fn connection_fault(live: &SessionHandle, tally: &RunSummary) -> Option<Fault> {
-    match (&live.status.borrow().link, tally.outcome()) {
+fn connection_fault(live: &SessionHandle, summary: &RunSummary) -> Option<Fault> {
+    match (&live.status.borrow().link, summary.outcome()) {
         (_, Some(TurnOutcome::Failed(_) | TurnOutcome::Interrupted)) => None,
         (LinkState::Lost(fault), _) => fault.clone(),
         _ => None,
@@ -299,9 +299,9 @@ impl SaveMonitor {
 }
 
 /// Waits until a command to the session of another program is lost.
-async fn wait_for_undelivered(weather: &mut watch::Receiver<SessionStatus>) -> String {
-    let why = match weather.wait_for(|weather| weather.undelivered.is_some()).await {
-        Ok(weather) => weather.undelivered.as_ref().map(|undelivered| undelivered.reason.clone()),
+async fn wait_for_undelivered(status: &mut watch::Receiver<SessionStatus>) -> String {
+    let why = match status.wait_for(|status| status.undelivered.is_some()).await {
+        Ok(status) => status.undelivered.as_ref().map(|undelivered| undelivered.reason.clone()),
         Err(_) => None,
     };
     match why {
@@ -393,12 +393,12 @@ impl Printer {
 
     /// Prints the lines that are in the log.
     fn print_saved_lines(&mut self, held: &mut PendingLines, saved: Option<Seq>) -> Result<(), OutputError> {
-        while let Some(fact) = held.pop_saved(saved) {
+        while let Some(event) = held.pop_saved(saved) {
             if self.to_terminal {
-                output::print_json(&String::from_utf8_lossy(&fact.line))?;
+                output::print_json(&String::from_utf8_lossy(&event.line))?;
             } else {
                 let mut out = std::io::stdout().lock();
-                out.write_all(&fact.line)?;
+                out.write_all(&event.line)?;
                 out.write_all(b"\n")?;
                 out.flush()?;
             }
@@ -493,9 +493,9 @@ impl Printer {
         print_progress(line);
     }
 
-    fn finish(&mut self, tally: &RunSummary) -> Result<(), OutputError> {
+    fn finish(&mut self, summary: &RunSummary) -> Result<(), OutputError> {
         match self.format {
-            Format::Json => output::print_json(&tally.to_json().to_string()),
+            Format::Json => output::print_json(&summary.to_json().to_string()),
             Format::Text if self.is_line_open => output::print("\n"),
             Format::Text | Format::StreamJson => Ok(()),
         }

@@ -11,8 +11,8 @@ use crate::event::Seq;
 pub(super) struct PendingLines(VecDeque<Arc<LoggedEvent>>);
 
 impl PendingLines {
-    pub(super) fn push(&mut self, fact: Arc<LoggedEvent>) {
-        self.0.push_back(fact);
+    pub(super) fn push(&mut self, event: Arc<LoggedEvent>) {
+        self.0.push_back(event);
     }
 
     /// Removes the next line that may be printed. `saved` is the last number in the log; if no log is kept, nothing
@@ -49,7 +49,7 @@ mod tests {
     }
 
     fn printed(held: &mut PendingLines, saved: Option<u64>) -> Vec<u64> {
-        std::iter::from_fn(|| held.pop_saved(saved.map(Seq))).map(|fact| fact.envelope.seq.0).collect()
+        std::iter::from_fn(|| held.pop_saved(saved.map(Seq))).map(|event| event.envelope.seq.0).collect()
     }
 
     #[test]

@@ -29,14 +29,14 @@ pub enum ScreenFormat {
 
 /// Returns one screen of the log at `path` as it was after event `seq`, or at its end.
 pub async fn dump_screen(
-    house: &Runtime,
+    runtime: &Runtime,
     path: &Path,
     seq: Option<Seq>,
     (width, height): (u16, u16),
     kind: ScreenFormat,
 ) -> anyhow::Result<String> {
-    let config = house.config();
-    let live = house.open_whole_log(path)?;
+    let config = runtime.config();
+    let live = runtime.open_whole_log(path)?;
     let store = fold_until(&live, seq, config).await;
     let theme = Theme::new(match config.ui.theme {
         ThemeChoice::Light => ThemeKind::Light,
@@ -63,15 +63,15 @@ async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> 
     };
     let mut store = Store::new(options);
     let mut effects = Vec::new();
-    let mut facts = live.hub.subscribe(Seq(0));
+    let mut subscription = live.hub.subscribe(Seq(0));
     let mut batch = Vec::new();
-    while facts.next_batch(512, &mut batch).await || !batch.is_empty() {
+    while subscription.next_batch(512, &mut batch).await || !batch.is_empty() {
         for delivery in batch.drain(..) {
-            let HubItem::Event(fact) = delivery else { continue };
-            if seq.is_some_and(|last| fact.envelope.seq > last) {
+            let HubItem::Event(event) = delivery else { continue };
+            if seq.is_some_and(|last| event.envelope.seq > last) {
                 return store;
             }
-            store.update(Msg::Event(fact.envelope.clone()), &mut effects);
+            store.update(Msg::Event(event.envelope.clone()), &mut effects);
         }
     }
     store

@@ -20,10 +20,10 @@ const MAX_OUTPUT_LINES: usize = 8;
 ///
 /// Fails if the output can't be written.
 pub async fn print_session(live: SessionHandle) -> Result<(), OutputError> {
-    let mut facts = live.hub.subscribe(Seq(0));
+    let mut subscription = live.hub.subscribe(Seq(0));
     let mut page = SessionPrinter::default();
-    while let Some(HubItem::Event(fact)) = facts.next().await {
-        page.event(&fact.envelope.event);
+    while let Some(HubItem::Event(event)) = subscription.next().await {
+        page.event(&event.envelope.event);
         if page.out.len() > FLUSH_BYTES {
             output::print(&std::mem::take(&mut page.out))?;
         }

@@ -22,8 +22,8 @@ pub async fn piped_prompt(given: Option<&str>, print: bool) -> anyhow::Result<Op
         return Ok(given.map(str::to_owned));
     }
     // An unused pipe must not block a prompt that is complete without it.
-    let patience = given.is_some().then_some(Duration::from_secs(3));
-    let piped = read_stdin(patience, print).await?;
+    let timeout = given.is_some().then_some(Duration::from_secs(3));
+    let piped = read_stdin(timeout, print).await?;
     let piped = piped.trim_end().to_owned();
     Ok(match (given, piped.is_empty()) {
         (Some(given), true) => Some(given.to_owned()),
@@ -49,7 +49,7 @@ fn stdin_has_data() -> bool {
     }
 }
 
-async fn read_stdin(patience: Option<Duration>, print: bool) -> anyhow::Result<String> {
+async fn read_stdin(timeout: Option<Duration>, print: bool) -> anyhow::Result<String> {
     let (first, began) = tokio::sync::oneshot::channel();
     let reading = tokio::task::spawn_blocking(move || {
         let mut bytes = vec![0; 1];
@@ -63,8 +63,8 @@ async fn read_stdin(patience: Option<Duration>, print: bool) -> anyhow::Result<S
         stdin.read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     });
-    if let Some(patience) = patience
-        && tokio::time::timeout(patience, began).await.is_err()
+    if let Some(timeout) = timeout
+        && tokio::time::timeout(timeout, began).await.is_err()
     {
         if print {
             print_error("nothing came on standard input for 3 s, going on without it");

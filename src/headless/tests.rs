@@ -9,21 +9,21 @@ use crate::event::{Capabilities, MessageId, Millis, QueuedPrompt};
 struct There {
     hub: Hub,
     commands: mpsc::Receiver<Command>,
-    weather: watch::Sender<SessionStatus>,
+    status: watch::Sender<SessionStatus>,
     last: Seq,
 }
 
 impl There {
     fn new() -> (Self, SessionHandle) {
         let hub = Hub::new(Backlog::Memory, DEFAULT_RING_BYTES);
-        let (commands, wishes) = mpsc::channel(64);
-        let (weather, watch) = watch::channel(SessionStatus::default());
-        let caps = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
-        let live = SessionHandle { session: "s".into(), capabilities: caps, hub: hub.clone(), commands, status: watch };
-        (Self { hub, commands: wishes, weather, last: Seq(0) }, live)
+        let (commands, command_receiver) = mpsc::channel(64);
+        let (status, watch) = watch::channel(SessionStatus::default());
+        let capabilities = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
+        let live = SessionHandle { session: "s".into(), capabilities, hub: hub.clone(), commands, status: watch };
+        (Self { hub, commands: command_receiver, status, last: Seq(0) }, live)
     }
 
-    fn fact(&mut self, event: AgentEvent) {
+    fn publish(&mut self, event: AgentEvent) {
         self.last = self.last.next();
         let envelope = Envelope { seq: self.last, at: Millis(self.last.0), event };
         let line = Bytes::from(serde_json::to_vec(&envelope).unwrap());
@@ -31,17 +31,17 @@ impl There {
     }
 
     fn turn(&mut self, prompt: &str) {
-        self.fact(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        self.fact(AgentEvent::UserMessage { message: "u".into(), text: prompt.into() });
+        self.publish(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        self.publish(AgentEvent::UserMessage { message: "u".into(), text: prompt.into() });
     }
 
     fn end(&mut self, end: TurnOutcome) {
-        self.fact(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        self.publish(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 
     fn queue(&self, texts: &[&str]) {
         let queue = (1..).zip(texts).map(|(id, text)| QueuedPrompt { id, text: (*text).to_owned() }).collect();
-        self.weather.send_modify(|weather| weather.queue = queue);
+        self.status.send_modify(|status| status.queue = queue);
     }
 }
 
@@ -110,7 +110,7 @@ async fn the_end_of_somebody_elses_turn_is_not_the_end_of_ours() {
         there.end(TurnOutcome::Failed(fault));
         there.turn("ours");
         let message: MessageId = "m".into();
-        there.fact(AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None });
+        there.publish(AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None });
         there.end(TurnOutcome::Completed);
         there.turn("theirs again");
     };

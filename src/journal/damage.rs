@@ -33,12 +33,13 @@ impl Damage {
     /// Returns the notices to show, each with a stable code: `torn_line`, `unreadable_lines`, `wrong_numbers`,
     /// `unknown_events`, `no_header`.
     pub fn notices(&self) -> Vec<(&'static str, String)> {
-        let mut told = Vec::new();
+        let mut notices = Vec::new();
         if let Some(bytes) = self.torn {
-            told.push(("torn_line", format!("the log ends in an unfinished line of {bytes} bytes, which is left out")));
+            notices
+                .push(("torn_line", format!("the log ends in an unfinished line of {bytes} bytes, which is left out")));
         }
         if self.unreadable > 0 {
-            told.push(("unreadable_lines", format!("{} of the log can't be read", lines(self.unreadable))));
+            notices.push(("unreadable_lines", format!("{} of the log can't be read", lines(self.unreadable))));
         }
         let mut wrong = Vec::new();
         if self.renumbered > 0 {
@@ -61,20 +62,20 @@ impl Damage {
             wrong.push(format!("{} {fit} not fit what stands before", events(self.misplaced)));
         }
         if !wrong.is_empty() {
-            told.push(("wrong_numbers", format!("the log is damaged: {}", wrong.join("; "))));
+            notices.push(("wrong_numbers", format!("the log is damaged: {}", wrong.join("; "))));
         }
         if self.unknown > 0 {
             let text = format!(
                 "{} of the log can't be understood: damaged, or of a newer version of this program",
                 events(self.unknown)
             );
-            told.push(("unknown_events", text));
+            notices.push(("unknown_events", text));
         }
         if self.headerless {
             let text = "the log has no header; what it is of and when it began is taken from its events";
-            told.push(("no_header", text.to_owned()));
+            notices.push(("no_header", text.to_owned()));
         }
-        told
+        notices
     }
 }
 
@@ -117,10 +118,10 @@ mod tests {
     fn what_was_lost_is_told_once() {
         let torn_apart = Damage { unreadable: 2, missing: 1, ..Damage::default() };
         assert_eq!(torn_apart.notices(), [("unreadable_lines", "2 lines of the log can't be read".to_owned())]);
-        let told = Damage { missing: 3, renumbered: 1, repeated: 2, ..Damage::default() }.notices();
-        assert_eq!(told.len(), 1);
+        let notices = Damage { missing: 3, renumbered: 1, repeated: 2, ..Damage::default() }.notices();
+        assert_eq!(notices.len(), 1);
         assert_eq!(
-            told[0].1,
+            notices[0].1,
             "the log is damaged: 1 line had a wrong number or time and was read by place; 2 lines were left out, the \
              number was there before; 3 events are missing"
         );

@@ -112,7 +112,7 @@ pub fn scan_damage(sessions: &[SessionSummary]) -> Vec<Option<Damage>> {
 pub fn scan_log_damage(path: &Path) -> Damage {
     let unreadable = || Damage { unreadable: 1, ..Damage::default() };
     let Ok(reader) = Reader::open(path) else { return unreadable() };
-    let mut damage = reader.build_index().map_or_else(|_| unreadable(), |survey| survey.damage);
+    let mut damage = reader.build_index().map_or_else(|_| unreadable(), |index| index.damage);
     let in_use = || File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
     if damage.torn.is_some() && in_use() {
         damage.torn = None;

@@ -162,7 +162,7 @@ fn is_of(user: u32, file: &File, path: &Path) -> io::Result<bool> {
     let folder = path.parent().map(fs::metadata).transpose()?;
     let link = fs::symlink_metadata(path)?;
     let file = file.metadata()?;
-    let is_closed = |facts: &Metadata| facts.uid() == user && facts.mode() & 0o022 == 0;
+    let is_closed = |metadata: &Metadata| metadata.uid() == user && metadata.mode() & 0o022 == 0;
     Ok(file.is_file() && !link.is_symlink() && is_closed(&file) && folder.as_ref().is_none_or(is_closed))
 }
 
@@ -200,8 +200,8 @@ mod tests {
             let state = state(dir.path());
             state.save(StatePart::Draft, &"x").unwrap();
             fs::write(state.path(StatePart::Draft), bytes).unwrap();
-            let told = state.load::<String>(StatePart::Draft).unwrap_err().to_string();
-            assert!(told.contains("set aside as") && told.contains("s1.draft.unreadable"), "{told}");
+            let error = state.load::<String>(StatePart::Draft).unwrap_err().to_string();
+            assert!(error.contains("set aside as") && error.contains("s1.draft.unreadable"), "{error}");
             assert_eq!(state.load::<String>(StatePart::Draft).unwrap(), None);
             assert_eq!(fs::read(state.path(StatePart::Draft).with_extension("unreadable")).unwrap(), bytes);
         }
@@ -236,8 +236,8 @@ mod tests {
         fs::remove_file(one.path(StatePart::Grants)).unwrap();
         let pipe = std::process::Command::new("mkfifo").arg(one.path(StatePart::Grants)).status();
         if pipe.is_ok_and(|made| made.success()) {
-            let told = one.load::<Vec<String>>(StatePart::Grants);
-            assert!(matches!(told, Err(StateError::Foreign { .. })), "nobody writes into it, so nobody waits for it");
+            let error = one.load::<Vec<String>>(StatePart::Grants);
+            assert!(matches!(error, Err(StateError::Foreign { .. })), "nobody writes into it, so nobody waits for it");
         }
     }
 }

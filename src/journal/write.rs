@@ -86,7 +86,7 @@ impl Writer {
     fn with_reader(file: File, path: PathBuf, reader: Reader, last: Seq) -> Self {
         let saved = Arc::new(AtomicU64::new(last.0));
         let reader = reader.with_last_saved(Arc::clone(&saved));
-        let counts_names = file.metadata().is_ok_and(|facts| facts.nlink() > 0);
+        let counts_names = file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
         let queue = WriteQueue::new(file, Arc::clone(&saved));
         Self { queue, last_saved: saved, path, reader, counts_links: counts_names, rewrites: 0, rewrite_error: None }
     }

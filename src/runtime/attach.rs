@@ -27,7 +27,7 @@ use crate::engine::remote::{RemoteEngine, RemoteTarget, RequestKind, is_newer_th
 use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, NoticeLevel, Seq};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
-use crate::net::{HttpClient, probe as ask};
+use crate::net::{HttpClient, probe as net_probe};
 use crate::store::models::ModelChoice;
 use crate::text::address::{has_login, is_cleartext_remote, origin, redact_credentials};
 use target::AttachTarget;
@@ -84,20 +84,21 @@ impl RemoteModels {
 impl Runtime {
     /// Returns whether the target can only be sent prompts, never just watched.
     pub fn is_request_only(&self, typed: &cli::AttachArgs) -> Result<bool, UsageError> {
-        let aim = AttachTarget::resolve(typed, self.config())?;
-        let style = aim.request_kind.or_else(|| RequestKind::from_url(&aim.url));
-        Ok(aim.file.is_none() && style.map_or_else(|| probe::is_origin(&aim.url), |style| style != RequestKind::Get))
+        let target = AttachTarget::resolve(typed, self.config())?;
+        let style = target.request_kind.or_else(|| RequestKind::from_url(&target.url));
+        Ok(target.file.is_none()
+            && style.map_or_else(|| probe::is_origin(&target.url), |style| style != RequestKind::Get))
     }
 
     /// Attaches. `prompted` says that there is a prompt; without one, a stream that can be watched is watched.
     pub async fn attach(&mut self, typed: &cli::AttachArgs, prompted: bool) -> anyhow::Result<AttachedSession> {
-        let aim = AttachTarget::resolve(typed, self.config())?;
-        if let Some(name) = aim.dialect.as_deref().filter(|name| DIALECTS.iter().all(|known| known.name != *name)) {
+        let target = AttachTarget::resolve(typed, self.config())?;
+        if let Some(name) = target.dialect.as_deref().filter(|name| DIALECTS.iter().all(|known| known.name != *name)) {
             let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
             return Err(UsageError(format!("no dialect is called {name:?}; there are {}", known.join(", "))).into());
         }
-        if prompted && (aim.file.is_some() || aim.request_kind == Some(RequestKind::Get)) {
-            return Err(UsageError(format!("{} is only watched: it takes no prompt", aim.name)).into());
+        if prompted && (target.file.is_some() || target.request_kind == Some(RequestKind::Get)) {
+            return Err(UsageError(format!("{} is only watched: it takes no prompt", target.name)).into());
         }
         self.traffic.set_capacity(ATTACHED_RING_BYTES);
         let http = match &typed.record {
@@ -109,7 +110,7 @@ impl Runtime {
             None => self.http.clone(),
         }
         .for_attached_remote();
-        if aim.file.is_some() && (typed.from_seq.is_some() || typed.session.is_some()) {
+        if target.file.is_some() && (typed.from_seq.is_some() || typed.session.is_some()) {
             let text = "a file is played from its beginning, and it is one session: leave out --from-seq and --session";
             return Err(UsageError(text.to_owned()).into());
         }
@@ -118,12 +119,12 @@ impl Runtime {
                 "--from-seq is for output without a screen (-p, --json): a screen shows a session from its beginning";
             return Err(UsageError(text.to_owned()).into());
         }
-        if let Some(path) = &aim.file {
-            return self.play_file(path.clone(), &aim, typed);
+        if let Some(path) = &target.file {
+            return self.play_file(path.clone(), &target, typed);
         }
-        let headers = resolve_headers(&aim, typed.token_env.as_deref()).await?;
-        let exposed = cleartext_warning(&aim, &headers);
-        let mut attached = self.attach_url(http, aim, headers, typed, prompted).await?;
+        let headers = resolve_headers(&target, typed.token_env.as_deref()).await?;
+        let exposed = cleartext_warning(&target, &headers);
+        let mut attached = self.attach_url(http, target, headers, typed, prompted).await?;
         attached.remarks.extend(exposed);
         Ok(attached)
     }
@@ -193,31 +194,37 @@ impl Runtime {
     /// Determines the request format and the address.
     async fn discover_target(
         &self,
-        aim: &AttachTarget,
+        target: &AttachTarget,
         headers: &[(String, HttpHeaderValue)],
         prompted: bool,
     ) -> anyhow::Result<(RequestKind, String, Option<ProbedServer>)> {
-        let origin = probe::is_origin(&aim.url);
-        if let Some(style) = aim.request_kind {
+        let origin = probe::is_origin(&target.url);
+        if let Some(style) = target.request_kind {
             let url = if origin {
-                format!("{}{}", aim.url.trim_end_matches('/'), target::default_path(style))
+                format!("{}{}", target.url.trim_end_matches('/'), target::default_path(style))
             } else {
-                aim.url.clone()
+                target.url.clone()
             };
             return Ok((style, url, None));
         }
         if !origin {
             let fallback = if prompted { RequestKind::Chat } else { RequestKind::Get };
-            return Ok((RequestKind::from_url(&aim.url).unwrap_or(fallback), aim.url.clone(), None));
+            return Ok((RequestKind::from_url(&target.url).unwrap_or(fallback), target.url.clone(), None));
         }
-        let answers =
-            ask::join_json(&self.http.for_attached_remote(), &probe::probe_requests(&aim.url, headers), PROBE_TIMEOUT)
-                .await;
-        let mut found = probe::identify(&aim.url, &answers)?;
+        let answers = net_probe::join_json(
+            &self.http.for_attached_remote(),
+            &probe::probe_requests(&target.url, headers),
+            PROBE_TIMEOUT,
+        )
+        .await;
+        let mut found = probe::identify(&target.url, &answers)?;
         if found.has_agent {
-            let paths =
-                ask::join_json(&self.http.for_attached_remote(), &[openapi_request(&aim.url, headers)], PROBE_TIMEOUT)
-                    .await;
+            let paths = net_probe::join_json(
+                &self.http.for_attached_remote(),
+                &[openapi_request(&target.url, headers)],
+                PROBE_TIMEOUT,
+            )
+            .await;
             found.has_agent = matches!(paths.first(), Some(Ok(paths)) if is_newer_than_1_0_2(paths));
             if found.has_agent {
                 found.description = "OpenJarvis, newer than 1.0.2,".into();
@@ -227,7 +234,7 @@ impl Runtime {
         }
         match &found.access {
             RemoteAccess::Request { kind: style, url } => Ok((*style, url.clone(), Some(found))),
-            RemoteAccess::Mirror { .. } => Ok((RequestKind::Get, aim.url.clone(), Some(found))),
+            RemoteAccess::Mirror { .. } => Ok((RequestKind::Get, target.url.clone(), Some(found))),
         }
     }
 
@@ -279,9 +286,9 @@ impl Runtime {
         };
         // An invalid setting is reported before a log is created.
         let policy = self.approval_policy()?;
-        let mut begun = self.create_log();
-        begun.notices.extend(notices);
-        let live = self.start_session(policy, begun, |setup| {
+        let mut prepared = self.create_log();
+        prepared.notices.extend(notices);
+        let live = self.start_session(policy, prepared, |setup| {
             setup.engine_choice = choice;
             setup.switch_model = switch;
             setup.http = http;
@@ -307,7 +314,7 @@ impl Runtime {
         http: HttpClient,
         address: String,
         headers: Vec<(String, HttpHeaderValue)>,
-        aim: &AttachTarget,
+        target: &AttachTarget,
         typed: &cli::AttachArgs,
         why: &str,
     ) -> anyhow::Result<AttachedSession> {
@@ -341,7 +348,7 @@ impl Runtime {
             trouble: self.save_listener.clone(),
             after,
             read_only,
-            idle_timeout: aim.idle_timeout,
+            idle_timeout: target.idle_timeout,
             on_caught_up: Some(tell),
         };
         let live = mirror::start(mirror, &mut self.tasks);
@@ -353,11 +360,11 @@ impl Runtime {
         }
         let mut opened = None;
         let past = live.hub.last_seq();
-        let mut facts = live.hub.subscribe(after);
+        let mut subscription = live.hub.subscribe(after);
         for _ in after.0..past.0 {
-            let Some(HubItem::Event(fact)) = facts.next().await else { break };
-            if matches!(fact.envelope.event, AgentEvent::SessionOpened { .. }) {
-                opened = Some(fact.envelope.clone());
+            let Some(HubItem::Event(event)) = subscription.next().await else { break };
+            if matches!(event.envelope.event, AgentEvent::SessionOpened { .. }) {
+                opened = Some(event.envelope.clone());
             }
         }
         let models =
@@ -366,7 +373,7 @@ impl Runtime {
             let id = address.rsplit('/').next().unwrap_or_default();
             format!(
                 "{} is another jarvis-tui ({why}); the events of its session {id} are followed as they are",
-                aim.name
+                target.name
             )
         });
         Ok(AttachedSession {
@@ -381,15 +388,15 @@ impl Runtime {
 }
 
 /// Warns about secrets on an unencrypted connection.
-fn cleartext_warning(aim: &AttachTarget, headers: &[(String, HttpHeaderValue)]) -> Option<String> {
+fn cleartext_warning(target: &AttachTarget, headers: &[(String, HttpHeaderValue)]) -> Option<String> {
     let secret = headers.iter().any(|(_, value)| matches!(value, HttpHeaderValue::Secret(_)));
-    let what = match (secret, has_login(&aim.url)) {
-        _ if !is_cleartext_remote(&aim.url) => return None,
+    let what = match (secret, has_login(&target.url)) {
+        _ if !is_cleartext_remote(&target.url) => return None,
         (true, _) => "the token or headers and the whole conversation go",
         (false, true) => "the login and the whole conversation go",
         (false, false) => return None,
     };
-    Some(format!("{what} to {} unencrypted; if that server supports HTTPS, attach to https://", origin(&aim.url)))
+    Some(format!("{what} to {} unencrypted; if that server supports HTTPS, attach to https://", origin(&target.url)))
 }
 
 /// Creates a session on another `jarvis-tui` and returns its id.
@@ -441,17 +448,17 @@ fn first_model(models: Vec<ModelInfo>) -> String {
 }
 
 async fn list_models(http: &HttpClient, target: &RemoteTarget) -> Vec<ModelInfo> {
-    let Some(survey) = probe::model_list_query(target) else { return Vec::new() };
-    let answers = ask::join_json(http, &survey.requests, PROBE_TIMEOUT).await;
-    survey.parse_answers(&answers).unwrap_or_default()
+    let Some(query) = probe::model_list_query(target) else { return Vec::new() };
+    let answers = net_probe::join_json(http, &query.requests, PROBE_TIMEOUT).await;
+    query.parse_answers(&answers).unwrap_or_default()
 }
 
 /// Resolves token and headers, which may come from a slow command.
 async fn resolve_headers(
-    aim: &AttachTarget,
+    target: &AttachTarget,
     token_env: Option<&str>,
 ) -> anyhow::Result<Vec<(String, HttpHeaderValue)>> {
-    let wanted = aim.clone();
+    let wanted = target.clone();
     let token_env = token_env.map(str::to_owned);
     let got = tokio::task::spawn_blocking(move || -> anyhow::Result<Vec<(String, HttpHeaderValue)>> {
         let env = environment::variable;

@@ -192,13 +192,13 @@ impl EngineResolver {
         model: String,
         why: String,
     ) -> Result<EngineChoice, Fault> {
-        let told = match config.kind {
+        let details = match config.kind {
             EngineKind::Ollama => self.describe_ollama(config, &model).await,
             EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => {
                 ModelDetails::default()
             }
         };
-        self.build_choice(name, config, model, why, told).await
+        self.build_choice(name, config, model, why, details).await
     }
 
     /// Picks the default model: from the environment, the service's default, or the first one available.
@@ -268,22 +268,22 @@ impl EngineResolver {
             let (http, questions, model) = (http.clone(), questions.clone(), model.clone());
             Box::pin(async move {
                 let list = probe::join_json(&http, &[questions.list_request], DESCRIBE_MODEL_TIMEOUT).await;
-                let (told, more) = match list.first() {
+                let (details, more) = match list.first() {
                     Some(Ok(list)) => ModelDetails::from_list(&model, list),
                     // A server without such a list may have the information elsewhere; one that is loading or slow will
                     // have it later.
                     Some(Err(fault)) if fault.kind == FaultKind::BadRequest => (ModelDetails::default(), true),
                     Some(Err(_)) | None => return None,
                 };
-                let told = if more {
+                let details = if more {
                     let answers = probe::join_json(&http, &questions.detail_requests, DESCRIBE_MODEL_TIMEOUT).await;
                     let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
-                    told.with_answers(&model, &answers)
+                    details.with_answers(&model, &answers)
                 } else {
-                    told
+                    details
                 };
                 // Settings win.
-                Some(ModelDetails { context_window: told.context_window.filter(|_| own.is_none()), ..told })
+                Some(ModelDetails { context_window: details.context_window.filter(|_| own.is_none()), ..details })
             })
         }))
     }
@@ -311,13 +311,13 @@ impl EngineResolver {
         config: &EngineConfig,
         model: String,
         why: String,
-        told: ModelDetails,
+        details: ModelDetails,
     ) -> Result<EngineChoice, Fault> {
         let url = config.resolved_base_url(&env_variable).unwrap_or_default();
         // Ollama's window is the one that is requested, whatever the model supports.
         let window = match config.kind {
-            EngineKind::Ollama => told.context_window,
-            _ => self.config().window(&model).or(told.context_window),
+            EngineKind::Ollama => details.context_window,
+            _ => self.config().window(&model).or(details.context_window),
         };
         let engine: Arc<dyn Engine> = match config.kind {
             EngineKind::Offline => Arc::new(OfflineEngine { pace: self.offline_pace }),
@@ -349,7 +349,7 @@ impl EngineResolver {
         // The vendors' own services report nothing that isn't known here.
         let is_known = has_host(&url, "api.openai.com");
         Ok(EngineChoice {
-            supports_tools: told.supports_tools != Some(false),
+            supports_tools: details.supports_tools != Some(false),
             warnings: self
                 .cleartext_warning(name, config, &url)
                 .await

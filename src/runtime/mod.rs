@@ -91,7 +91,7 @@ impl Runtime {
         audience: Frontend,
         system: Option<String>,
     ) -> Self {
-        let reel = TrafficRing::default();
+        let ring = TrafficRing::default();
         environment::taken_values().iter().chain(&loaded.config.literal_keys()).for_each(net::register_secret);
         Self {
             hidden_variables: loaded.config.key_variables(&environment::variable),
@@ -100,8 +100,8 @@ impl Runtime {
             folder,
             frontend: audience,
             system_prompt: system,
-            http: HttpClient::new(Duration::from_secs(10)).with_tap(TrafficTap::to_ring(reel.clone())),
-            traffic: reel,
+            http: HttpClient::new(Duration::from_secs(10)).with_tap(TrafficTap::to_ring(ring.clone())),
+            traffic: ring,
             tasks: JoinSet::new(),
             opened_sessions: Vec::new(),
             restore_notices: Vec::new(),
@@ -135,7 +135,7 @@ impl Runtime {
     /// Opens a session and starts everything it needs. Returns before searching for an engine.
     pub fn open(&mut self, start: &StartMode) -> anyhow::Result<SessionHandle> {
         let policy = self.approval_policy()?;
-        let begun = match start {
+        let prepared = match start {
             StartMode::New => self.create_log(),
             StartMode::Continue | StartMode::Resume(_) => {
                 let path = self.resolve_log(start)?;
@@ -143,14 +143,14 @@ impl Runtime {
                 self.reopen_log(&path, &folder)?
             }
         };
-        Ok(self.start_session(policy, begun, |_| {}))
+        Ok(self.start_session(policy, prepared, |_| {}))
     }
 
     /// Starts the agent of a session whose log is ready. `change` is applied last to its setup.
     fn start_session(
         &mut self,
         mut policy: ApprovalPolicy,
-        begun: PreparedSession,
+        prepared: PreparedSession,
         change: impl FnOnce(&mut AgentSetup),
     ) -> SessionHandle {
         let epoch = Instant::now();
@@ -159,14 +159,14 @@ impl Runtime {
             hub,
             writer,
             save_error: not_saved,
-            resume_point: standing,
+            resume_point,
             past,
             sealed,
             notices,
             started_at: wall,
             queued_prompts: waiting,
             grants,
-        } = begun;
+        } = prepared;
         let granted = grants.iter().map(Grant::pattern).collect();
         policy.restore_grants(grants);
         let is_kept = writer.as_ref().is_some_and(|writer| writer.header().kind != journal::ONE_SHOT_KIND);
@@ -179,7 +179,7 @@ impl Runtime {
             }) as OverflowPath
         });
         let mut setup = self.agent_setup(policy, epoch, wall, overflow, past);
-        setup.approvals.epoch_time = standing.base;
+        setup.approvals.epoch_time = resume_point.base;
         change(&mut setup);
         let feed = local::start(setup, &mut self.tasks);
         let setup = session::SessionSetup {
@@ -187,7 +187,7 @@ impl Runtime {
             hub,
             writer,
             save_error: not_saved,
-            resume_point: standing,
+            resume_point,
             state_store: state,
             queued_prompts: waiting,
             saved_grants: granted,
@@ -281,7 +281,7 @@ impl Runtime {
         let reader = writer.reader();
         let wall = wall_clock();
         let elapsed = Millis(wall.saturating_sub(header.started_at));
-        let standing = ResumePoint { last_seq: end.last_seq, at: end.at, base: end.at.max(elapsed) };
+        let resume_point = ResumePoint { last_seq: end.last_seq, at: end.at, base: end.at.max(elapsed) };
         let mut notices = Vec::new();
         if let Some(bytes) = end.torn {
             let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");
@@ -309,7 +309,7 @@ impl Runtime {
             hub: Hub::starting_after(end.last_seq, Backlog::Journal(reader), DEFAULT_RING_BYTES),
             writer: Some(writer),
             save_error: None,
-            resume_point: standing,
+            resume_point,
             past,
             sealed,
             notices,
@@ -320,8 +320,8 @@ impl Runtime {
     }
 
     /// Sets the listener for changes in how sessions' logs are saved.
-    pub fn on_save_change(&mut self, trouble: session::SaveListener) {
-        self.save_listener = Some(trouble);
+    pub fn on_save_change(&mut self, listener: session::SaveListener) {
+        self.save_listener = Some(listener);
     }
 
     fn approval_policy(&self) -> anyhow::Result<ApprovalPolicy> {
@@ -341,14 +341,14 @@ impl Runtime {
         past: oneshot::Receiver<(History, IdAllocator)>,
     ) -> AgentSetup {
         let config = self.config();
-        let chooser = self.engine_resolver();
+        let resolver = self.engine_resolver();
         let switch: SwitchModel = {
-            let chooser = chooser.clone();
-            Arc::new(move |name| Box::pin(chooser.clone().switch_to(name)))
+            let resolver = resolver.clone();
+            Arc::new(move |name| Box::pin(resolver.clone().switch_to(name)))
         };
-        let offers = (self.frontend == Frontend::Tui).then(|| chooser.clone().server_offers());
+        let offers = (self.frontend == Frontend::Tui).then(|| resolver.clone().server_offers());
         AgentSetup {
-            engine_choice: Box::pin(chooser.resolve()),
+            engine_choice: Box::pin(resolver.resolve()),
             switch_model: switch,
             suggestions: offers,
             history_and_ids: Box::pin(async move { past.await.unwrap_or_default() }),
@@ -408,11 +408,11 @@ struct PreparedSession {
 /// `was_torn`: the log ended in a torn line, which was reported and has been terminated since.
 fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, PriorSession) {
     let (mut history, mut names) = (History::new(), IdAllocator::default());
-    let told = reader.for_each_event(|envelope| {
+    let result = reader.for_each_event(|envelope| {
         history.observe(&envelope.event);
         names.observe(&envelope.event);
     });
-    let past = match told {
+    let past = match result {
         Ok((mut damage, sealer)) => {
             damage.unreadable = damage.unreadable.saturating_sub(u64::from(was_torn));
             let notices = damage.notices().into_iter().map(|(code, text)| notice(NoticeLevel::Warn, code, text));

@@ -52,13 +52,13 @@ struct Recording {
 
 impl SessionFactory {
     /// Creates the factory. Approvals wait for a decision for `approval_timeout`.
-    pub fn new(house: Runtime, patience: Duration) -> Self {
+    pub fn new(runtime: Runtime, approval_timeout: Duration) -> Self {
         Self {
-            runtime: Mutex::new(Some(house)),
+            runtime: Mutex::new(Some(runtime)),
             cached_choices: Mutex::default(),
             cached_models: Mutex::default(),
             recording: None,
-            approval_timeout: patience,
+            approval_timeout,
         }
     }
 
@@ -71,11 +71,11 @@ impl SessionFactory {
     }
 
     fn with_runtime<T>(&self, what: impl FnOnce(&mut Runtime) -> T) -> Result<T, ApiError> {
-        let mut house = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let house = house.as_mut().ok_or_else(server_closing)?;
+        let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        let runtime = runtime.as_mut().ok_or_else(server_closing)?;
         // A server runs for a long time, so finished tasks are removed.
-        while house.tasks.try_join_next().is_some() {}
-        Ok(what(house))
+        while runtime.tasks.try_join_next().is_some() {}
+        Ok(what(runtime))
     }
 
     async fn resolve_choice(&self, wanted: Option<&str>) -> Result<EngineChoice, ApiError> {
@@ -94,8 +94,8 @@ impl SessionFactory {
         {
             return Ok(choice);
         }
-        let chooser = self.with_runtime(|house| house.engine_resolver())?;
-        let choice = if name.is_empty() { chooser.resolve().await } else { chooser.resolve_for_client(name).await }?;
+        let resolver = self.with_runtime(|runtime| runtime.engine_resolver())?;
+        let choice = if name.is_empty() { resolver.resolve().await } else { resolver.resolve_for_client(name).await }?;
         let choice = choice.with_description().await;
         let mut found = self.cached_choices.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() >= MAX_CACHED_CHOICES {
@@ -112,14 +112,14 @@ impl SessionFactory {
     /// Starts a session whose approvals are decided by its clients.
     fn start_shared(
         &self,
-        house: &mut Runtime,
+        runtime: &mut Runtime,
         policy: ApprovalPolicy,
-        begun: PreparedSession,
+        prepared: PreparedSession,
         choice: EngineChoice,
         folder: PathBuf,
     ) -> SessionHandle {
-        let system = house.system_prompt_for(&folder);
-        house.start_session(policy, begun, |setup| {
+        let system = runtime.system_prompt_for(&folder);
+        runtime.start_session(policy, prepared, |setup| {
             setup.engine_choice = Box::pin(async { Ok(choice) });
             setup.approvals = self.approval_settings(setup.approvals.epoch_time);
             setup.is_unattended = false;
@@ -129,14 +129,15 @@ impl SessionFactory {
 
     fn open_recording(&self, recording: &Recording, options: replay::ReplayOptions) -> Result<SessionHandle, ApiError> {
         let reader = recording.reader.clone();
-        self.with_runtime(|house| replay::start(reader, options, &mut house.tasks))?
+        self.with_runtime(|runtime| replay::start(reader, options, &mut runtime.tasks))?
             .map_err(|error| ApiError::internal(format!("the recording can't be read: {error}")))
     }
 
     /// Responds with a turn of the recording: the one at the position of the client's conversation.
-    fn replay_turn(&self, recording: &Recording, ask: &OneShotRequest) -> Result<OneShotSession, ApiError> {
-        let said = ask.history.iter().filter(|fact| matches!(fact, AgentEvent::UserMessage { .. })).count();
-        let Some((turn, at)) = recording.turns.get(said).or(recording.turns.last()).cloned() else {
+    fn replay_turn(&self, recording: &Recording, request: &OneShotRequest) -> Result<OneShotSession, ApiError> {
+        let user_messages =
+            request.history.iter().filter(|event| matches!(event, AgentEvent::UserMessage { .. })).count();
+        let Some((turn, at)) = recording.turns.get(user_messages).or(recording.turns.last()).cloned() else {
             return Err(ApiError::new(503, "empty_recording", "nothing was said in the recording that is played here"));
         };
         let options = replay::ReplayOptions { speed: recording.speed, from: at, ..replay::ReplayOptions::default() };
@@ -155,7 +156,7 @@ impl SessionFactory {
     }
 
     fn sessions_dir(&self) -> Result<PathBuf, ApiError> {
-        self.with_runtime(|house| house.paths.sessions_dir())
+        self.with_runtime(|runtime| runtime.paths.sessions_dir())
     }
 
     /// Returns the log of a session by its full name: prefixes can't be guessed.
@@ -166,41 +167,42 @@ impl SessionFactory {
 }
 
 impl Factory for SessionFactory {
-    fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
+    fn open_one_shot<'a>(&'a self, request: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
         Box::pin(async move {
             if let Some(recording) = &self.recording {
-                return self.replay_turn(recording, ask);
+                return self.replay_turn(recording, request);
             }
-            let choice = self.resolve_choice(ask.model.as_deref()).await?;
-            if ask.sampling.tool_choice_required && !choice.engine.supports_required_tools() {
+            let choice = self.resolve_choice(request.model.as_deref()).await?;
+            if request.sampling.tool_choice_required && !choice.engine.supports_required_tools() {
                 let name = choice.engine.name();
                 let text = format!("{name} can't be told that a tool must be called; leave tool_choice out");
                 return Err(ApiError::new(400, "unsupported_parameter", text).with_param("tool_choice"));
             }
-            self.with_runtime(|house| {
-                let policy = house.approval_policy().map_err(internal_error)?;
-                let mut begun = house.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
+            self.with_runtime(|runtime| {
+                let policy = runtime.approval_policy().map_err(internal_error)?;
+                let mut prepared =
+                    runtime.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
                 // A one-shot session always has a turn.
-                house.opened_sessions.pop();
-                let past = write_history(&mut begun, &ask.history);
-                let most = house.config().limits.max_rounds;
-                let live = house.start_session(policy, begun, |setup| {
+                runtime.opened_sessions.pop();
+                let past = write_history(&mut prepared, &request.history);
+                let most = runtime.config().limits.max_rounds;
+                let live = runtime.start_session(policy, prepared, |setup| {
                     setup.engine_choice = Box::pin(async { Ok(choice) });
                     setup.history_and_ids = Box::pin(async { past });
                     setup.approvals = self.approval_settings(setup.approvals.epoch_time);
                     setup.is_unattended = true;
-                    setup.sampling = ask.sampling;
-                    setup.resources = ask.resources.clone().map(Arc::new);
+                    setup.sampling = request.sampling;
+                    setup.resources = request.resources.clone().map(Arc::new);
                     // The final answer needs a request of its own.
-                    let rounds = ask.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
-                    setup.limits = TurnLimits { max_rounds: rounds, max_calls: ask.max_calls };
-                    if let Some(specs) = &ask.client_tools {
+                    let rounds = request.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
+                    setup.limits = TurnLimits { max_rounds: rounds, max_calls: request.max_calls };
+                    if let Some(specs) = &request.client_tools {
                         setup.client_tools = Some(specs.clone());
                         setup.tools.clear();
                         setup.runs_tools = false;
                         setup.system_prompt.clear();
                     }
-                    if let Some(system) = &ask.system_prompt {
+                    if let Some(system) = &request.system_prompt {
                         setup.system_prompt.clone_from(system);
                     }
                 });
@@ -213,15 +215,15 @@ impl Factory for SessionFactory {
         Box::pin(async move {
             self.check_not_replaying()?;
             let choice = self.resolve_choice(opening.model.as_deref()).await?;
-            self.with_runtime(|house| {
+            self.with_runtime(|runtime| {
                 let folder = match &opening.folder {
-                    Some(folder) => house.allowed_folder(Path::new(folder))?,
-                    None => house.folder.clone(),
+                    Some(folder) => runtime.allowed_folder(Path::new(folder))?,
+                    None => runtime.folder.clone(),
                 };
-                let mut policy = house.approval_policy().map_err(internal_error)?;
+                let mut policy = runtime.approval_policy().map_err(internal_error)?;
                 policy.mode = opening.mode.unwrap_or(policy.mode);
-                let begun = house.create_log_with(|header| header.folder = folder.display().to_string());
-                Ok(self.start_shared(house, policy, begun, choice, folder))
+                let prepared = runtime.create_log_with(|header| header.folder = folder.display().to_string());
+                Ok(self.start_shared(runtime, policy, prepared, choice, folder))
             })?
         })
     }
@@ -231,7 +233,7 @@ impl Factory for SessionFactory {
             self.check_not_replaying()?;
             let path = self.find_log(id)?;
             let choice = self.resolve_choice(None).await?;
-            self.with_runtime(|house| {
+            self.with_runtime(|runtime| {
                 let header = Reader::open(&path).map_err(|error| log_error(&error))?.header().clone();
                 let only_read = |why: &str| Err(ApiError::new(409, "only_read", format!("session {id} {why}")));
                 if header.kind == journal::ONE_SHOT_KIND {
@@ -241,16 +243,17 @@ impl Factory for SessionFactory {
                     return only_read("is a copy of one elsewhere; it can only be read");
                 }
                 // The folder may no longer exist or be allowed.
-                let folder = house.allowed_folder(Path::new(&header.folder)).unwrap_or_else(|_| house.folder.clone());
-                let policy = house.approval_policy().map_err(internal_error)?;
-                let mut begun = house.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
+                let folder =
+                    runtime.allowed_folder(Path::new(&header.folder)).unwrap_or_else(|_| runtime.folder.clone());
+                let policy = runtime.approval_policy().map_err(internal_error)?;
+                let mut prepared = runtime.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
                     Some(error) => log_error(error),
                     None => internal_error(error),
                 })?;
-                let told =
-                    house.take_restore_notices().into_iter().map(|text| notice(NoticeLevel::Info, "restored", text));
-                begun.notices.extend(told);
-                Ok(self.start_shared(house, policy, begun, choice, folder))
+                let notices =
+                    runtime.take_restore_notices().into_iter().map(|text| notice(NoticeLevel::Info, "restored", text));
+                prepared.notices.extend(notices);
+                Ok(self.start_shared(runtime, policy, prepared, choice, folder))
             })?
         })
     }
@@ -276,7 +279,7 @@ impl Factory for SessionFactory {
             let removed = tokio::task::spawn_blocking(move || journal::remove(&dir, id.as_str())).await;
             let removed = removed.map_err(|error| ApiError::internal(error.to_string()))?;
             let removed = removed.map_err(anyhow::Error::from);
-            let state = self.with_runtime(|house| house.paths.session_state_dir())?;
+            let state = self.with_runtime(|runtime| runtime.paths.session_state_dir())?;
             removed
                 .and_then(|summary| Ok(StateStore::new(&state, &summary.id).remove()?))
                 .map_err(|error| ApiError::internal(format!("the session can't be removed: {error:#}")))
@@ -287,7 +290,7 @@ impl Factory for SessionFactory {
         if self.recording.is_some() {
             return None;
         }
-        self.with_runtime(|house| house.paths.data.join("shelf")).ok()
+        self.with_runtime(|runtime| runtime.paths.data.join("shelf")).ok()
     }
 
     fn initial_session(&self) -> Option<SessionHandle> {
@@ -338,13 +341,13 @@ impl Factory for SessionFactory {
             {
                 return models;
             }
-            let Ok(chooser) = self.with_runtime(|house| house.engine_resolver()) else { return Vec::new() };
+            let Ok(resolver) = self.with_runtime(|runtime| runtime.engine_resolver()) else { return Vec::new() };
             let mut models = Vec::new();
             if let Ok(usual) = self.resolve_choice(None).await {
                 let engine = usual.engine.name().to_owned();
                 models.push(Model { id: format!("{engine}/{}", usual.model), engine, remark: usual.reason });
             }
-            for choice in EngineResolver::model_choices(chooser).await {
+            for choice in EngineResolver::model_choices(resolver).await {
                 let engine = choice.name.split('/').next().unwrap_or_default().to_owned();
                 if models.iter().all(|known| known.id != choice.name) {
                     models.push(Model { id: choice.name, engine, remark: choice.remark });
@@ -361,9 +364,9 @@ impl Factory for SessionFactory {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let house = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(house) = house {
-                house.close().await;
+            let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(runtime) = runtime {
+                runtime.close().await;
             }
         })
     }
@@ -394,13 +397,13 @@ impl EngineResolver {
 }
 
 /// Writes the history into the session's log and returns it in the agent's form.
-fn write_history(begun: &mut PreparedSession, past: &[AgentEvent]) -> (History, IdAllocator) {
+fn write_history(prepared: &mut PreparedSession, past: &[AgentEvent]) -> (History, IdAllocator) {
     let (mut history, mut names) = (History::new(), IdAllocator::default());
-    for fact in past {
-        history.observe(fact);
-        names.observe(fact);
+    for event in past {
+        history.observe(event);
+        names.observe(event);
     }
-    begun.notices.extend_from_slice(past);
+    prepared.notices.extend_from_slice(past);
     (history, names)
 }
 

@@ -19,8 +19,8 @@ impl Runtime {
         let state = self.paths.session_state_dir();
         let wanted = |session: &journal::SessionSummary| {
             // The turns may be what can't be read.
-            let said = || session.title.is_some() || has_draft(&state, &session.id) || is_damaged(session);
-            session.kind != journal::ONE_SHOT_KIND && said()
+            let has_content = || session.title.is_some() || has_draft(&state, &session.id) || is_damaged(session);
+            session.kind != journal::ONE_SHOT_KIND && has_content()
         };
         listing.sessions.retain(|session| wanted(session) && (all || session.folder == folder));
         Ok(listing)

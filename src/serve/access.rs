@@ -48,10 +48,10 @@ impl FromRequest<ServerState> for BodyBytes {
     async fn from_request(request: Request, state: &ServerState) -> Result<Self, Self::Rejection> {
         let shape = error_format_for(request.uri().path());
         let most = state.settings().limits.max_body_bytes;
-        let seat = request.extensions().get::<Arc<ConnectionSlot>>().cloned();
-        let read = read_body(request.into_body(), most, seat.as_deref()).await;
-        if let Some(seat) = seat {
-            seat.set_answering();
+        let slot = request.extensions().get::<Arc<ConnectionSlot>>().cloned();
+        let read = read_body(request.into_body(), most, slot.as_deref()).await;
+        if let Some(slot) = slot {
+            slot.set_answering();
         }
         read.map(Self).map_err(|refused| {
             let mut response = refused.to_response(shape);
@@ -63,13 +63,13 @@ impl FromRequest<ServerState> for BodyBytes {
 }
 
 /// Reads a whole body, as long as it keeps coming.
-async fn read_body(body: Body, most: usize, seat: Option<&ConnectionSlot>) -> Result<Bytes, ApiError> {
+async fn read_body(body: Body, most: usize, slot: Option<&ConnectionSlot>) -> Result<Bytes, ApiError> {
     let begun = Instant::now();
     let mut pieces = body.into_data_stream();
     let mut read = Vec::new();
     loop {
-        if let Some(seat) = seat {
-            seat.set_reading_body(read.len() as u64);
+        if let Some(slot) = slot {
+            slot.set_reading_body(read.len() as u64);
         }
         let owed = SLOW_BODY_GRACE_DURATION + Duration::from_secs(read.len() as u64 / MIN_BODY_BYTES_PER_SECOND);
         let until = (Instant::now() + BODY_CHUNK_TIMEOUT).min(begun + owed);

@@ -59,15 +59,15 @@ async fn try_complete(
     body: &[u8],
 ) -> Result<Response<Body>, ApiError> {
     let compat = state.settings().openjarvis_compat;
-    let whose = |has_tools: bool| if asked || (compat && has_tools) { ToolOwner::Server } else { ToolOwner::Client };
-    let mut wanted = request::parse(body, whose)?;
-    let named = whose(wanted.has_tools) == ToolOwner::Server;
+    let owner = |has_tools: bool| if asked || (compat && has_tools) { ToolOwner::Server } else { ToolOwner::Client };
+    let mut wanted = request::parse(body, owner)?;
+    let named = owner(wanted.has_tools) == ToolOwner::Server;
     wanted.one_shot.keep_running = oneshot::should_keep_running(headers);
     let model = wanted.one_shot.model.clone().unwrap_or_default();
     let framing = if wanted.stream { Framing::Sse } else { Framing::Buffered };
-    let ChatRequest { one_shot: ask, include_usage, message_count: messages, prompt_tokens: tokens, .. } = wanted;
-    let wants = ChatEncoderOptions { include_usage, client_tools: ask.client_tools.is_some() };
-    oneshot::run(state, ask, framing, |session| -> Box<dyn Encode> {
+    let ChatRequest { one_shot: request, include_usage, message_count: messages, prompt_tokens: tokens, .. } = wanted;
+    let wants = ChatEncoderOptions { include_usage, client_tools: request.client_tools.is_some() };
+    oneshot::run(state, request, framing, |session| -> Box<dyn Encode> {
         let head = ChunkHead { id: completion_id(session), created: 0, model };
         if named {
             Box::new(OpenJarvisEncoder::new(head, tokens, messages))
@@ -81,8 +81,8 @@ async fn try_complete(
 /// Returns whether the client requested named events.
 fn asks_for_events(headers: &HeaderMap, query: Option<&str>) -> bool {
     let header = headers.get(EVENTS_HEADER).and_then(|value| value.to_str().ok());
-    let said = query.unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("events="));
-    header.into_iter().chain(said).any(|value| value.trim().eq_ignore_ascii_case(AGENT_EVENTS))
+    let requested = query.unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("events="));
+    header.into_iter().chain(requested).any(|value| value.trim().eq_ignore_ascii_case(AGENT_EVENTS))
 }
 
 /// Creates the id of a response: `chatcmpl-` and 12 hexadecimal digits derived from the session (FNV-1a, 64 bits).

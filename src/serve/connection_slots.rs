@@ -81,22 +81,22 @@ impl ConnectionSlots {
         let mut taken = lock(&self.table);
         if taken.slots.len() >= self.max_slots {
             let number = slot_to_evict(&taken.slots, now)?;
-            if let Some(seat) = taken.slots.remove(&number) {
-                seat.evicted.cancel();
+            if let Some(slot) = taken.slots.remove(&number) {
+                slot.evicted.cancel();
             }
         }
         let number = taken.next_id;
         taken.next_id += 1;
         let state = Mutex::new(SlotState::ReadingHead { since: now, first: true });
-        let seat = Arc::new(ConnectionSlot { peer, state, evicted: CancellationToken::new() });
-        taken.slots.insert(number, Arc::clone(&seat));
-        Some(SlotGuard { id: number, slot: seat, table: Arc::clone(&self.table) })
+        let slot = Arc::new(ConnectionSlot { peer, state, evicted: CancellationToken::new() });
+        taken.slots.insert(number, Arc::clone(&slot));
+        Some(SlotGuard { id: number, slot, table: Arc::clone(&self.table) })
     }
 }
 
 /// Returns the slot to evict: the one waiting longest, of the peer with the most evictable slots.
-fn slot_to_evict(seats: &HashMap<u64, Arc<ConnectionSlot>>, now: Instant) -> Option<u64> {
-    let idle = || seats.iter().filter_map(|(number, seat)| Some((seat.idle_since(now)?, seat.peer, *number)));
+fn slot_to_evict(slots: &HashMap<u64, Arc<ConnectionSlot>>, now: Instant) -> Option<u64> {
+    let idle = || slots.iter().filter_map(|(number, slot)| Some((slot.idle_since(now)?, slot.peer, *number)));
     let mut held: HashMap<IpAddr, usize> = HashMap::new();
     for (_, peer, _) in idle() {
         *held.entry(peer).or_default() += 1;
@@ -109,11 +109,11 @@ impl ConnectionSlot {
     fn idle_since(&self, now: Instant) -> Option<Instant> {
         match *lock(&self.state) {
             SlotState::ReadingHead { since, .. } => (now.duration_since(since) >= HEAD_GRACE_DURATION).then_some(since),
-            SlotState::ReadingBody { since, last_chunk: heard, read } => {
+            SlotState::ReadingBody { since, last_chunk: last, read } => {
                 let took = now.duration_since(since);
                 let is_slow = took >= BODY_GRACE_DURATION
                     && u128::from(read) * 1000 < u128::from(MIN_BODY_BYTES_PER_SECOND) * took.as_millis();
-                (is_slow || took >= UPLOAD_GRACE_DURATION || now.duration_since(heard) >= BODY_GRACE_DURATION)
+                (is_slow || took >= UPLOAD_GRACE_DURATION || now.duration_since(last) >= BODY_GRACE_DURATION)
                     .then_some(since)
             }
             SlotState::Answering => None,
@@ -149,9 +149,9 @@ impl Drop for SlotGuard {
 pub(super) struct AnswerGuard(Arc<ConnectionSlot>);
 
 impl AnswerGuard {
-    pub(super) fn start(seat: Arc<ConnectionSlot>) -> Self {
-        seat.set_answering();
-        Self(seat)
+    pub(super) fn start(slot: Arc<ConnectionSlot>) -> Self {
+        slot.set_answering();
+        Self(slot)
     }
 
     /// Returns a body that holds this guard.
@@ -205,64 +205,64 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_keeps_the_server_waiting_makes_room_and_who_is_answered_does_not() {
-        let seats = ConnectionSlots::new(2);
-        let (silent, busy) = (seats.acquire(ONE).unwrap(), seats.acquire(ONE).unwrap());
+        let slots = ConnectionSlots::new(2);
+        let (silent, busy) = (slots.acquire(ONE).unwrap(), slots.acquire(ONE).unwrap());
         let answered = AnswerGuard::start(Arc::clone(&busy.slot));
-        assert!(seats.acquire(ONE).is_none(), "it may only be slow to begin");
+        assert!(slots.acquire(ONE).is_none(), "it may only be slow to begin");
         tokio::time::advance(HEAD_GRACE_DURATION).await;
-        let next = seats.acquire(OTHER).unwrap();
+        let next = slots.acquire(OTHER).unwrap();
         assert!(silent.slot.evicted.is_cancelled() && !busy.slot.evicted.is_cancelled());
         let _next = AnswerGuard::start(Arc::clone(&next.slot));
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert!(seats.acquire(OTHER).is_none(), "both are being answered");
+        assert!(slots.acquire(OTHER).is_none(), "both are being answered");
         drop(answered);
         tokio::time::advance(HEAD_GRACE_DURATION).await;
-        assert!(seats.acquire(OTHER).is_some() && busy.slot.evicted.is_cancelled());
+        assert!(slots.acquire(OTHER).is_some() && busy.slot.evicted.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_holds_most_silent_places_loses_one_first() {
-        let seats = ConnectionSlots::new(3);
-        let alone = seats.acquire(OTHER).unwrap();
+        let slots = ConnectionSlots::new(3);
+        let alone = slots.acquire(OTHER).unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
-        let many = [seats.acquire(ONE).unwrap(), seats.acquire(ONE).unwrap()];
+        let many = [slots.acquire(ONE).unwrap(), slots.acquire(ONE).unwrap()];
         tokio::time::advance(Duration::from_secs(1)).await;
-        let _next = seats.acquire(ONE).unwrap();
+        let _next = slots.acquire(ONE).unwrap();
         assert!(!alone.slot.evicted.is_cancelled(), "longest, but one only");
         assert_eq!(many.iter().filter(|held| held.slot.evicted.is_cancelled()).count(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_goes_on_keeps_its_place_for_a_while() {
-        let seats = ConnectionSlots::new(1);
-        let upload = seats.acquire(ONE).unwrap();
+        let slots = ConnectionSlots::new(1);
+        let upload = slots.acquire(ONE).unwrap();
         for tenths in 0..100 {
             upload.slot.set_reading_body((tenths + 1) * MIN_BODY_BYTES_PER_SECOND);
             tokio::time::advance(Duration::from_millis(100)).await;
-            assert!(seats.acquire(OTHER).is_none());
+            assert!(slots.acquire(OTHER).is_none());
         }
         tokio::time::advance(UPLOAD_GRACE_DURATION).await;
         upload.slot.set_reading_body(MIN_BODY_BYTES_PER_SECOND * 1000);
-        assert!(seats.acquire(OTHER).is_some() && upload.slot.evicted.is_cancelled());
+        assert!(slots.acquire(OTHER).is_some() && upload.slot.evicted.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_byte_now_and_then_keeps_no_place() {
-        let seats = ConnectionSlots::new(1);
-        let drip = seats.acquire(ONE).unwrap();
+        let slots = ConnectionSlots::new(1);
+        let drip = slots.acquire(ONE).unwrap();
         for bytes in 0..6 {
             drip.slot.set_reading_body(bytes);
             tokio::time::advance(Duration::from_millis(100)).await;
         }
-        assert!(seats.acquire(OTHER).is_some() && drip.slot.evicted.is_cancelled());
+        assert!(slots.acquire(OTHER).is_some() && drip.slot.evicted.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_place_is_free_again_when_its_connection_is_gone() {
-        let seats = ConnectionSlots::new(1);
-        let held = seats.acquire(ONE).unwrap();
+        let slots = ConnectionSlots::new(1);
+        let held = slots.acquire(ONE).unwrap();
         assert!(held.slot.has_no_request());
         drop(held);
-        assert!(seats.acquire(OTHER).is_some());
+        assert!(slots.acquire(OTHER).is_some());
     }
 }

@@ -72,22 +72,22 @@ async fn try_create(
     let rounds = fields::get_positive(fields, "max_tool_calls")?.unwrap_or(DEFAULT_MAX_ROUNDS);
     let (previous, conversation) = (text("previous_response_id")?, text("conversation")?);
     let store = fields::get_bool(fields, "store")?.unwrap_or(true);
-    let mut talk = ConversationBuilder::default();
+    let mut builder = ConversationBuilder::default();
     if let Some(instructions) = text("instructions")? {
-        talk.add_system(instructions);
+        builder.add_system(instructions);
     }
     if let Some(conversation) = conversation {
-        conversations::replay_into(state, conversation, &mut talk).await?;
+        conversations::replay_into(state, conversation, &mut builder).await?;
     }
     // As in enclava, an unknown response is no context.
     if let Some(previous) = previous
         && let Some(kept) = StoredResponse::find(state, previous).await?
     {
-        talk.replay(kept.all_events(), model.is_some() && model == kept.record.model.as_deref());
+        builder.replay(kept.all_events(), model.is_some() && model == kept.record.model.as_deref());
     }
-    let own = talk.flush_and_count();
-    talk.add_input(input, "input")?;
-    let talked = talk.build("input")?;
+    let own = builder.flush_and_count();
+    builder.add_input(input, "input")?;
+    let talked = builder.build("input")?;
     let mut echo = Map::new();
     echo.insert("conversation".into(), conversation.map_or(Json::Null, |id| json!({ "id": id })));
     echo.insert("previous_response_id".into(), json!(previous));
@@ -103,7 +103,7 @@ async fn try_create(
     };
     let mut past = talked.history;
     record.insert_into(&mut past, own);
-    let ask = OneShotRequest {
+    let request = OneShotRequest {
         history: past,
         prompt: talked.prompt,
         system_prompt: talked.system_prompt,
@@ -117,7 +117,7 @@ async fn try_create(
         keep_running: oneshot::should_keep_running(headers),
     };
     let framing = if streamed { Framing::Sse } else { Framing::Buffered };
-    oneshot::run(state, ask, framing, |session| {
+    oneshot::run(state, request, framing, |session| {
         if let Some(conversation) = conversation.filter(|_| store) {
             let (conversation, response) = (conversation.to_owned(), stored_response::response_id(session));
             state.spawn(conversations::add_response(state.clone(), conversation, response));

@@ -14,7 +14,7 @@ use crate::event::{ApprovalMode, SessionId, ToolSpec, TurnId};
 pub trait Factory: Send + Sync {
     /// Opens a session for a single prompt: its log begins with the opening event and the history. The prompt is not
     /// sent yet.
-    fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>>;
+    fn open_one_shot<'a>(&'a self, request: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>>;
 
     /// Opens a session that clients share.
     fn open(&self, opening: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>>;

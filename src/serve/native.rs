@@ -55,22 +55,23 @@ async fn create_session(Shared(state): Shared<ServerState>, BodyBytes(body): Bod
         })?
     };
     let opening = OpenRequest { folder: wanted.folder, model: wanted.model, mode: wanted.mode };
-    let room = state.open_shared(opening).await.map_err(error_response)?;
-    Ok(json_response(201, &json!({ "id": room.id() })))
+    let session = state.open_shared(opening).await.map_err(error_response)?;
+    Ok(json_response(201, &json!({ "id": session.id() })))
 }
 
 async fn list_sessions(Shared(state): Shared<ServerState>) -> NativeResult {
     let saved = state.factory().list().await.map_err(error_response)?;
-    let shared: Vec<_> = state.running_sessions().into_iter().filter(|room| room.kind == SessionKind::Shared).collect();
+    let shared: Vec<_> =
+        state.running_sessions().into_iter().filter(|session| session.kind == SessionKind::Shared).collect();
     // A session without a turn would only clutter the list of running ones.
     let mut sessions: Vec<Value> = Vec::new();
-    for room in shared.iter().filter(|room| saved.iter().all(|saved| saved.id != *room.id())) {
-        sessions.push(session_json(room, None));
+    for session in shared.iter().filter(|session| saved.iter().all(|saved| saved.id != *session.id())) {
+        sessions.push(session_json(session, None));
     }
     for saved in &saved {
-        let running = shared.iter().find(|room| *room.id() == saved.id);
+        let running = shared.iter().find(|session| *session.id() == saved.id);
         match running {
-            Some(room) => sessions.push(session_json(room, Some(saved))),
+            Some(session) => sessions.push(session_json(session, Some(saved))),
             None if saved.title.is_some() => sessions.push(saved_session_json(saved)),
             None => {}
         }
@@ -85,8 +86,8 @@ async fn show_session(
 ) -> NativeResult {
     let id = SessionId::from(id.as_str());
     let may = if access == Access::Full { "full" } else { "read" };
-    if let Some(room) = state.find_running(&id) {
-        let mut about = running_session_json(&room);
+    if let Some(session) = state.find_running(&id) {
+        let mut about = running_session_json(&session);
         if let Some(fields) = about.as_object_mut() {
             fields.insert("access".into(), may.into());
         }
@@ -109,8 +110,8 @@ fn saved_session_json(saved: &SavedSession) -> Value {
     })
 }
 
-fn session_json(room: &RunningSession, saved: Option<&SavedSession>) -> Value {
-    let mut row = running_session_json(room);
+fn session_json(session: &RunningSession, saved: Option<&SavedSession>) -> Value {
+    let mut row = running_session_json(session);
     if let (Some(fields), Some(saved)) = (row.as_object_mut(), saved) {
         fields.insert("title".into(), saved.title.as_deref().into());
         fields.insert("started_at".into(), saved.started_at.into());
@@ -120,14 +121,14 @@ fn session_json(room: &RunningSession, saved: Option<&SavedSession>) -> Value {
 }
 
 /// The state of a running session as JSON.
-fn running_session_json(room: &RunningSession) -> Value {
-    let now = room.snapshot();
-    let weather = room.handle.status.borrow().clone();
-    let asks: Vec<Value> =
-        now.pending_approvals.iter().map(|(call, ask)| json!({ "call": call, "ask": ask })).collect();
+fn running_session_json(session: &RunningSession) -> Value {
+    let now = session.snapshot();
+    let status = session.handle.status.borrow().clone();
+    let requests: Vec<Value> =
+        now.pending_approvals.iter().map(|(call, request)| json!({ "call": call, "ask": request })).collect();
     let opened = now.info.as_ref();
     json!({
-        "id": room.id(),
+        "id": session.id(),
         "running": true,
         "engine": opened.map(|opened| opened.engine.as_str()),
         "model": opened.map(|opened| opened.model.as_str()),
@@ -135,11 +136,11 @@ fn running_session_json(room: &RunningSession) -> Value {
         "folder": opened.map(|opened| opened.folder.as_str()),
         "busy": now.turn.is_some(),
         "turn": now.turn,
-        "asks": asks,
-        "last": room.handle.hub.last_seq(),
-        "caps": room.handle.capabilities,
-        "readers": *room.readers().borrow(),
-        "weather": weather,
+        "asks": requests,
+        "last": session.handle.hub.last_seq(),
+        "caps": session.handle.capabilities,
+        "readers": *session.readers().borrow(),
+        "weather": status,
     })
 }
 

@@ -50,29 +50,29 @@ pub(super) enum Framing {
 /// Sends the prompt and responds. `encoder` gets the session's id, with which the client can come back.
 pub(super) async fn run(
     state: &ServerState,
-    ask: OneShotRequest,
+    request: OneShotRequest,
     framing: Framing,
     encoder: impl FnOnce(&SessionId) -> Box<dyn Encode>,
 ) -> Result<Response<Body>, ApiError> {
-    if let Some(prompt) = &ask.prompt {
+    if let Some(prompt) = &request.prompt {
         state.check_prompt(prompt)?;
     }
-    let (room, played) = state.open_one_shot(&ask).await?;
-    let reading = Some(room.add_reader());
-    let facts = room.handle.hub.subscribe(Seq(0));
+    let (running, played) = state.open_one_shot(&request).await?;
+    let reading = Some(running.add_reader());
+    let subscription = running.handle.hub.subscribe(Seq(0));
     if !played {
-        let wish = ask.prompt.map_or(Command::Continue, |text| Command::Prompt { text });
-        if room.handle.commands.try_send(wish).is_err() {
-            state.release(room.id());
+        let command = request.prompt.map_or(Command::Continue, |text| Command::Prompt { text });
+        if running.handle.commands.try_send(command).is_err() {
+            state.release(running.id());
             return Err(ApiError::internal("the session ended before it was asked anything"));
         }
     }
-    let (session, turn) = (room.id().clone(), answering_turn(&room));
-    state.spawn(supervise_turn(state.clone(), room, ask.keep_running));
+    let (session, turn) = (running.id().clone(), answering_turn(&running));
+    state.spawn(supervise_turn(state.clone(), running, request.keep_running));
     let encoder = encoder(&session);
     let stop = state.shutdown().clone();
     let answer = TurnStream {
-        events: facts,
+        events: subscription,
         turn,
         batch: Vec::new(),
         encoder,
@@ -92,11 +92,11 @@ pub(super) async fn replay(
     skip: usize,
     encoder: impl FnOnce(&SessionId) -> Box<dyn Encode>,
 ) -> Result<Response<Body>, ApiError> {
-    let (facts, turn, reading) = subscribe_to(state, session).await?;
+    let (subscription, turn, reading) = subscribe_to(state, session).await?;
     let encoder = encoder(session);
     let stop = state.shutdown().clone();
     let answer = TurnStream {
-        events: facts,
+        events: subscription,
         turn,
         batch: Vec::new(),
         encoder,
@@ -111,8 +111,8 @@ pub(super) async fn replay(
 /// Cancels the turn of a one-shot session; returns false if it is already over.
 pub(super) async fn cancel(state: &ServerState, session: &SessionId) -> Result<bool, ApiError> {
     match state.find_running(session) {
-        Some(room) if matches!(room.kind, SessionKind::OneShot { .. }) => {
-            let _ = room.handle.commands.send(Command::Cancel).await;
+        Some(running) if matches!(running.kind, SessionKind::OneShot { .. }) => {
+            let _ = running.handle.commands.send(Command::Cancel).await;
             Ok(true)
         }
         _ => state.read_saved(session).await.map(|_| false),
@@ -121,11 +121,11 @@ pub(super) async fn cancel(state: &ServerState, session: &SessionId) -> Result<b
 
 /// Returns all events of a session so far, its history included.
 pub(super) async fn session_events(state: &ServerState, session: &SessionId) -> Result<Vec<Envelope>, ApiError> {
-    let (mut facts, _, _) = subscribe_to(state, session).await?;
+    let (mut subscription, _, _) = subscribe_to(state, session).await?;
     let (mut all, mut got) = (Vec::new(), Vec::new());
-    while facts.try_next_batch(MAX_BATCH_EVENTS, &mut got) {
+    while subscription.try_next_batch(MAX_BATCH_EVENTS, &mut got) {
         all.extend(got.drain(..).filter_map(|delivery| match delivery {
-            HubItem::Event(fact) => Some(fact.envelope.clone()),
+            HubItem::Event(event) => Some(event.envelope.clone()),
             HubItem::Reset => None,
         }));
     }
@@ -141,15 +141,15 @@ async fn subscribe_to(
     state: &ServerState,
     session: &SessionId,
 ) -> Result<(Subscription, Option<TurnId>, Option<ReaderGuard>), ApiError> {
-    if let Some(room) = state.find_running(session) {
-        return Ok((room.handle.hub.subscribe(Seq(0)), answering_turn(&room), Some(room.add_reader())));
+    if let Some(running) = state.find_running(session) {
+        return Ok((running.handle.hub.subscribe(Seq(0)), answering_turn(&running), Some(running.add_reader())));
     }
     let live = state.read_saved(session).await?;
     Ok((live.hub.subscribe(Seq(0)), None, None))
 }
 
-fn answering_turn(room: &RunningSession) -> Option<TurnId> {
-    match &room.kind {
+fn answering_turn(session: &RunningSession) -> Option<TurnId> {
+    match &session.kind {
         SessionKind::OneShot { turn } => turn.clone(),
         SessionKind::Shared => None,
     }
@@ -226,9 +226,9 @@ impl TurnStream {
         }
         let mut got = std::mem::take(&mut self.batch).into_iter();
         while let Some(delivery) = got.next() {
-            let HubItem::Event(fact) = delivery else { continue };
+            let HubItem::Event(event) = delivery else { continue };
             let before = frames.len();
-            self.encode_event(&fact.envelope, frames);
+            self.encode_event(&event.envelope, frames);
             if let Some(pause) = self.encoder.pacing_delay().filter(|_| self.stage == StreamStage::InTurn) {
                 self.batch = got.collect();
                 return Some((before, pause));
@@ -243,8 +243,8 @@ impl TurnStream {
             self.events.try_next_batch(MAX_BATCH_EVENTS, &mut self.batch);
         }
         let goes_on = |delivery: &HubItem| match delivery {
-            HubItem::Event(fact) => !matches!(
-                fact.envelope.event,
+            HubItem::Event(event) => !matches!(
+                event.envelope.event,
                 AgentEvent::MessageFinished { .. }
                     | AgentEvent::UsageReported { .. }
                     | AgentEvent::Annotation { .. }
@@ -256,20 +256,22 @@ impl TurnStream {
         self.batch.iter().any(goes_on)
     }
 
-    fn encode_event(&mut self, told: &Envelope, frames: &mut Vec<SseFrame>) {
-        match (&told.event, self.stage) {
-            (AgentEvent::SessionOpened { .. }, StreamStage::WaitingForTurn) => self.encoder.encode_event(told, frames),
+    fn encode_event(&mut self, envelope: &Envelope, frames: &mut Vec<SseFrame>) {
+        match (&envelope.event, self.stage) {
+            (AgentEvent::SessionOpened { .. }, StreamStage::WaitingForTurn) => {
+                self.encoder.encode_event(envelope, frames);
+            }
             (AgentEvent::TurnStarted { turn, .. }, StreamStage::WaitingForTurn)
                 if is_answering_turn(self.turn.as_ref(), turn) =>
             {
                 self.stage = StreamStage::InTurn;
-                self.encoder.encode_event(told, frames);
+                self.encoder.encode_event(envelope, frames);
             }
             (AgentEvent::TurnFinished { .. }, StreamStage::InTurn) => {
-                self.encoder.encode_event(told, frames);
+                self.encoder.encode_event(envelope, frames);
                 self.finish(frames);
             }
-            (_, StreamStage::InTurn) => self.encoder.encode_event(told, frames),
+            (_, StreamStage::InTurn) => self.encoder.encode_event(envelope, frames),
             (_, StreamStage::NotStarted | StreamStage::WaitingForTurn | StreamStage::Finished) => {}
         }
     }
@@ -408,16 +410,16 @@ fn is_answering_turn(wanted: Option<&TurnId>, turn: &TurnId) -> bool {
 }
 
 /// Follows a turn to its end, cancels it when it has no readers any more, and then releases its session.
-async fn supervise_turn(state: ServerState, room: Arc<RunningSession>, stays: bool) {
-    let mut readers = room.readers();
-    let mut facts = room.handle.hub.subscribe(Seq(0));
-    let turn = answering_turn(&room);
+async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, stays: bool) {
+    let mut readers = session.readers();
+    let mut subscription = session.handle.hub.subscribe(Seq(0));
+    let turn = answering_turn(&session);
     let mut left = stays;
     let ended = async {
         let mut begun = false;
-        while let Some(delivery) = facts.next().await {
-            let HubItem::Event(fact) = delivery else { continue };
-            match &fact.envelope.event {
+        while let Some(delivery) = subscription.next().await {
+            let HubItem::Event(event) = delivery else { continue };
+            match &event.envelope.event {
                 AgentEvent::TurnStarted { turn: this, .. } => begun |= is_answering_turn(turn.as_ref(), this),
                 AgentEvent::TurnFinished { .. } if begun => return,
                 _ => {}
@@ -432,13 +434,13 @@ async fn supervise_turn(state: ServerState, room: Arc<RunningSession>, stays: bo
             () = state.force_stop().cancelled() => break,
             () = wait_until_abandoned(&mut readers), if !left => {
                 left = true;
-                if room.handle.capabilities.seek || room.handle.commands.send(Command::Cancel).await.is_err() {
+                if session.handle.capabilities.seek || session.handle.commands.send(Command::Cancel).await.is_err() {
                     break;
                 }
             }
         }
     }
-    state.release(room.id());
+    state.release(session.id());
 }
 
 /// Waits until there have been no readers for a while.

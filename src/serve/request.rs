@@ -109,10 +109,10 @@ impl HistoryBuilder {
 
     /// Copies the events of a session: its history and its turns. Calls that didn't run wait for their results again,
     /// until a new turn begins. `carries` keeps provider metadata, which only the same model can use.
-    pub fn replay<'a>(&mut self, facts: impl IntoIterator<Item = &'a AgentEvent>, carries: bool) {
+    pub fn replay<'a>(&mut self, events: impl IntoIterator<Item = &'a AgentEvent>, carries: bool) {
         let mut taken = ReplayedTurn::default();
-        for fact in facts {
-            self.replay_event(fact, &mut taken, carries);
+        for event in events {
+            self.replay_event(event, &mut taken, carries);
         }
         self.close_replayed_turn(&mut taken);
     }
@@ -133,9 +133,9 @@ impl HistoryBuilder {
         self.events
     }
 
-    fn replay_event(&mut self, fact: &AgentEvent, taken: &mut ReplayedTurn, carries: bool) {
-        let carried = |carry: &Option<Json>| carry.clone().filter(|_| carries);
-        match fact {
+    fn replay_event(&mut self, event: &AgentEvent, taken: &mut ReplayedTurn, carries: bool) {
+        let kept_metadata = |carry: &Option<Json>| carry.clone().filter(|_| carries);
+        match event {
             AgentEvent::TurnStarted { .. } => {
                 self.close_replayed_turn(taken);
                 self.end_turn();
@@ -155,26 +155,26 @@ impl HistoryBuilder {
             }
             AgentEvent::TextDelta { message, text, kind } => {
                 let Some(message) = taken.find_open_message(message) else { return };
-                if let Some(AgentEvent::TextDelta { message: last, text: told, kind: of }) = self.events.last_mut()
+                if let Some(AgentEvent::TextDelta { message: last, text: history, kind: of }) = self.events.last_mut()
                     && (&*last, &*of) == (&message, kind)
                 {
-                    return told.push_str(text);
+                    return history.push_str(text);
                 }
                 self.events.push(AgentEvent::TextDelta { message, text: text.clone(), kind: *kind });
             }
             AgentEvent::ReasoningDelta { message, text } => {
                 let Some(message) = taken.find_open_message(message) else { return };
-                if let Some(AgentEvent::ReasoningDelta { message: last, text: told }) = self.events.last_mut()
+                if let Some(AgentEvent::ReasoningDelta { message: last, text: history }) = self.events.last_mut()
                     && *last == message
                 {
-                    return told.push_str(text);
+                    return history.push_str(text);
                 }
                 self.events.push(AgentEvent::ReasoningDelta { message, text: text.clone() });
             }
             AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: carry } => {
                 let Some(message) = taken.find_open_message(message) else { return };
                 taken.open_messages.retain(|open| *open != message);
-                let (full, carry) = (full.clone(), carried(carry));
+                let (full, carry) = (full.clone(), kept_metadata(carry));
                 self.events.push(AgentEvent::MessageFinished {
                     message,
                     finish_reason: *stop,
@@ -191,7 +191,7 @@ impl HistoryBuilder {
             AgentEvent::ToolCallReady { call, name, args, provider_metadata: carry }
                 if taken.running_calls.contains(call) =>
             {
-                let (call, name, args, carry) = (call.clone(), name.clone(), args.clone(), carried(carry));
+                let (call, name, args, carry) = (call.clone(), name.clone(), args.clone(), kept_metadata(carry));
                 self.events.push(AgentEvent::ToolCallReady { call, name, args, provider_metadata: carry });
             }
             AgentEvent::ToolCallFinished { call, outcome, output, duration: took }
@@ -279,50 +279,50 @@ mod tests {
 
     #[test]
     fn what_was_said_before_is_grammatical_even_with_calls_nobody_answered() {
-        let mut told = HistoryBuilder::new();
-        told.add_user_message("add");
+        let mut history = HistoryBuilder::new();
+        history.add_user_message("add");
         let calls = ["a", "b"].map(|id| (id.to_owned(), "sum".to_owned(), "{}".to_owned()));
-        told.add_assistant_message("let me see", calls);
-        assert!(told.add_tool_result("b", "2", CallOutcome::Ok));
-        assert!(!told.add_tool_result("b", "again", CallOutcome::Ok), "a call has one result");
-        told.add_assistant_message("done", []);
-        told.add_user_message("thanks");
-        let facts = told.into_events();
+        history.add_assistant_message("let me see", calls);
+        assert!(history.add_tool_result("b", "2", CallOutcome::Ok));
+        assert!(!history.add_tool_result("b", "again", CallOutcome::Ok), "a call has one result");
+        history.add_assistant_message("done", []);
+        history.add_user_message("thanks");
+        let events = history.into_events();
         let mut sealer = Sealer::new();
         let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
         let _ = sealer.observe(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
-        for fact in &facts {
-            assert_eq!(sealer.observe(fact), Ok(()), "{fact:?}");
+        for event in &events {
+            assert_eq!(sealer.observe(event), Ok(()), "{event:?}");
         }
         assert!(sealer.seal(TurnOutcome::Interrupted).is_empty());
-        let turns = facts.iter().filter(|fact| matches!(fact, AgentEvent::TurnFinished { .. })).count();
+        let turns = events.iter().filter(|event| matches!(event, AgentEvent::TurnFinished { .. })).count();
         assert_eq!(turns, 2);
     }
     #[test]
     fn a_session_taken_over_waits_for_the_results_that_it_lacked() {
-        let mut told = HistoryBuilder::new();
-        told.add_user_message("add");
+        let mut history = HistoryBuilder::new();
+        history.add_user_message("add");
         let calls = ["a", "b"].map(|id| (id.to_owned(), "sum".to_owned(), "{}".to_owned()));
-        told.add_assistant_message("let me see", calls);
-        assert!(told.add_tool_result("a", "1", CallOutcome::Ok));
-        let before = told.into_events();
+        history.add_assistant_message("let me see", calls);
+        assert!(history.add_tool_result("a", "1", CallOutcome::Ok));
+        let before = history.into_events();
         // The same again, cut in the middle of a message.
-        let cut = before.iter().position(|fact| matches!(fact, AgentEvent::TextDelta { .. })).unwrap();
-        let mut told = HistoryBuilder::new();
-        told.replay(&before[..=cut], false);
-        told.replay(&before, false);
-        assert!(told.is_call_open("b") && !told.is_call_open("a"));
-        assert!(told.add_tool_result("b", "2", CallOutcome::Ok));
-        let facts = told.into_events();
+        let cut = before.iter().position(|event| matches!(event, AgentEvent::TextDelta { .. })).unwrap();
+        let mut history = HistoryBuilder::new();
+        history.replay(&before[..=cut], false);
+        history.replay(&before, false);
+        assert!(history.is_call_open("b") && !history.is_call_open("a"));
+        assert!(history.add_tool_result("b", "2", CallOutcome::Ok));
+        let events = history.into_events();
         let mut sealer = Sealer::new();
         let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
         let _ = sealer.observe(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
-        for fact in &facts {
-            assert_eq!(sealer.observe(fact), Ok(()), "{fact:?}");
+        for event in &events {
+            assert_eq!(sealer.observe(event), Ok(()), "{event:?}");
         }
         let ended = |id: &str, of: CallOutcome| {
-            let is = |fact: &&AgentEvent| matches!(fact, AgentEvent::ToolCallFinished { call, outcome, .. } if call.as_str() == id && *outcome == of);
-            facts.iter().filter(is).count()
+            let is = |event: &&AgentEvent| matches!(event, AgentEvent::ToolCallFinished { call, outcome, .. } if call.as_str() == id && *outcome == of);
+            events.iter().filter(is).count()
         };
         assert_eq!(
             (ended("a", CallOutcome::Ok), ended("b", CallOutcome::Ok), ended("b", CallOutcome::Requested)),

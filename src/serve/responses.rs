@@ -55,9 +55,9 @@ async fn create(Shared(state): Shared<ServerState>, headers: HeaderMap, BodyByte
 
 async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> ResponsesResult {
     let wanted = request::parse(body)?;
-    let mut talk = ConversationBuilder::default();
+    let mut builder = ConversationBuilder::default();
     if let Some(instructions) = &wanted.instructions {
-        talk.add_system(instructions);
+        builder.add_system(instructions);
     }
     if let Some(previous) = &wanted.previous_response {
         let kept = StoredResponse::find(state, previous).await?.ok_or_else(|| previous_not_found(previous))?;
@@ -67,14 +67,14 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         }
         // Provider metadata can be read only by the model that produced it.
         let carries = wanted.model.is_some() && wanted.model == kept.record.model;
-        talk.replay(kept.all_events(), carries);
+        builder.replay(kept.all_events(), carries);
     }
     if let Some(conversation) = &wanted.conversation {
-        conversations::replay_into(state, conversation, &mut talk).await?;
+        conversations::replay_into(state, conversation, &mut builder).await?;
     }
-    let own = talk.flush_and_count();
-    talk.add_input(&wanted.input, "input")?;
-    let talked = talk.build("input")?;
+    let own = builder.flush_and_count();
+    builder.add_input(&wanted.input, "input")?;
+    let talked = builder.build("input")?;
     let record = RequestRecord {
         surface: "openai".into(),
         echo: wanted.echo,
@@ -86,7 +86,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
     };
     let mut past = talked.history;
     record.insert_into(&mut past, own);
-    let ask = OneShotRequest {
+    let request = OneShotRequest {
         history: past,
         prompt: talked.prompt,
         system_prompt: talked.system_prompt,
@@ -99,7 +99,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         keep_running: wanted.background || oneshot::should_keep_running(headers),
     };
     let framing = if wanted.stream || wanted.background { Framing::Sse } else { Framing::Buffered };
-    let response = oneshot::run(state, ask, framing, |session| {
+    let response = oneshot::run(state, request, framing, |session| {
         if let Some(conversation) = wanted.conversation.filter(|_| record.store) {
             let response = stored_response::response_id(session);
             state.spawn(conversations::add_response(state.clone(), conversation, response));
@@ -223,8 +223,8 @@ impl Encode for StoredEncoder {
         self.0.start(out);
     }
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
-        self.0.encode_event(told, out);
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
+        self.0.encode_event(envelope, out);
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {

@@ -46,7 +46,7 @@ const STREAM_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Output = ()>) {
     let app = routes(state.clone());
     let full = Router::new().fallback(too_many_clients);
-    let seats = ConnectionSlots::new(state.settings().limits.max_clients);
+    let slots = ConnectionSlots::new(state.settings().limits.max_clients);
     let refused = ConnectionSlots::new(MAX_REFUSED_CONNECTIONS);
     let mut connections = JoinSet::new();
     let closing = CancellationToken::new();
@@ -59,7 +59,7 @@ pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Ou
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
-                    let (held, app) = if let Some(held) = seats.acquire(peer.ip()) {
+                    let (held, app) = if let Some(held) = slots.acquire(peer.ip()) {
                         (held, app.clone())
                     } else if let Some(held) = refused.acquire(peer.ip()) {
                         (held, full.clone())
@@ -86,27 +86,27 @@ pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Ou
 }
 
 async fn close_sessions(state: &ServerState) {
-    let rooms = state.running_sessions();
+    let sessions = state.running_sessions();
     let begun = Instant::now();
-    if !wait_until_idle(&rooms, begun + TURN_FINISH_TIMEOUT).await {
+    if !wait_until_idle(&sessions, begun + TURN_FINISH_TIMEOUT).await {
         for after in [TURN_CANCEL_TIMEOUT, TURN_CANCEL_TIMEOUT] {
-            for room in rooms.iter().filter(|room| room.is_busy()) {
+            for session in sessions.iter().filter(|session| session.is_busy()) {
                 // A second cancel does not wait for tools that are still stopping.
-                let _ = room.handle.commands.try_send(Command::Cancel);
+                let _ = session.handle.commands.try_send(Command::Cancel);
             }
-            if wait_until_idle(&rooms, Instant::now() + after).await {
+            if wait_until_idle(&sessions, Instant::now() + after).await {
                 break;
             }
         }
     }
-    drop(rooms);
+    drop(sessions);
     state.close().await;
 }
 
 async fn serve_connection(socket: TcpStream, held: SlotGuard, app: Router, closing: CancellationToken) {
     let _ = socket.set_nodelay(true);
-    let seat = Arc::clone(&held.slot);
-    let service = ConnectionService { app: TowerToHyperService::new(app), slot: Arc::clone(&seat) };
+    let slot = Arc::clone(&held.slot);
+    let service = ConnectionService { app: TowerToHyperService::new(app), slot: Arc::clone(&slot) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(NEXT_HEAD_TIMEOUT)
@@ -116,9 +116,9 @@ async fn serve_connection(socket: TcpStream, held: SlotGuard, app: Router, closi
     let ended = tokio::select! {
         biased;
         // Even if a request is arriving: the slot belongs to another client.
-        () = seat.evicted.cancelled() => return,
+        () = slot.evicted.cancelled() => return,
         ended = connection.as_mut() => ended,
-        () = first_head_timeout(&seat) => return,
+        () = first_head_timeout(&slot) => return,
         () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -130,9 +130,9 @@ async fn serve_connection(socket: TcpStream, held: SlotGuard, app: Router, closi
 }
 
 /// Waits for the time limit of the first head; forever once that has come.
-async fn first_head_timeout(seat: &ConnectionSlot) {
+async fn first_head_timeout(slot: &ConnectionSlot) {
     sleep(FIRST_HEAD_TIMEOUT).await;
-    if !seat.has_no_request() {
+    if !slot.has_no_request() {
         std::future::pending::<()>().await;
     }
 }

@@ -83,9 +83,9 @@ impl Drop for ReaderGuard {
 impl RunningSession {
     /// Wraps a session; events up to `from` are not folded.
     pub(super) fn new(live: SessionHandle, kind: SessionKind, from: Seq) -> Self {
-        let facts = live.hub.subscribe(from);
+        let subscription = live.hub.subscribe(from);
         let fold = SessionFold {
-            events: facts,
+            events: subscription,
             snapshot: SessionSnapshot::default(),
             claimed_decisions: HashMap::new(),
             resolved_decisions: VecDeque::new(),
@@ -179,7 +179,7 @@ impl SessionFold {
         while self.events.try_next_batch(MAX_BATCH_EVENTS, &mut got) {
             for delivery in got.drain(..) {
                 match delivery {
-                    HubItem::Event(fact) => self.apply(&fact.envelope.event),
+                    HubItem::Event(event) => self.apply(&event.envelope.event),
                     HubItem::Reset => {
                         (self.snapshot, self.claimed_decisions) = (SessionSnapshot::default(), HashMap::new());
                     }
@@ -200,8 +200,8 @@ impl SessionFold {
                 self.snapshot.pending_approvals.clear();
                 self.claimed_decisions.clear();
             }
-            AgentEvent::ApprovalRequested { call, request: ask } => {
-                self.snapshot.pending_approvals.push((call.clone(), ask.clone()));
+            AgentEvent::ApprovalRequested { call, request } => {
+                self.snapshot.pending_approvals.push((call.clone(), request.clone()));
             }
             AgentEvent::ApprovalResolved { call, decision, by } => {
                 self.snapshot.pending_approvals.retain(|(waiting, _)| waiting != call);

@@ -100,24 +100,26 @@ struct OpeningSlot<'a>(&'a ServerState);
 
 impl Drop for OpeningSlot<'_> {
     fn drop(&mut self) {
-        let mut rooms = self.0.lock_sessions();
-        rooms.opening_count = rooms.opening_count.saturating_sub(1);
+        let mut sessions = self.0.lock_sessions();
+        sessions.opening_count = sessions.opening_count.saturating_sub(1);
     }
 }
 
 impl ServerState {
     pub fn new(factory: Arc<dyn Factory>, settings: Settings) -> Self {
-        let mut rooms = SessionTable::default();
+        let mut sessions = SessionTable::default();
         if let Some(live) = factory.initial_session() {
             let from = Seq(0);
-            rooms.initial_session = Some(live.session.clone());
-            rooms.first_visit_pending = true;
-            rooms.running.insert(live.session.clone(), Arc::new(RunningSession::new(live, SessionKind::Shared, from)));
+            sessions.initial_session = Some(live.session.clone());
+            sessions.first_visit_pending = true;
+            sessions
+                .running
+                .insert(live.session.clone(), Arc::new(RunningSession::new(live, SessionKind::Shared, from)));
         }
         let shared = StateInner {
             factory,
             settings,
-            sessions: Mutex::new(rooms),
+            sessions: Mutex::new(sessions),
             reopen_lock: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -179,27 +181,27 @@ impl ServerState {
     /// Opens a session for a single prompt.
     pub(super) async fn open_one_shot(
         &self,
-        ask: &super::request::OneShotRequest,
+        request: &super::request::OneShotRequest,
     ) -> Result<(Arc<RunningSession>, bool), ApiError> {
         let _place = self.reserve_slot()?;
-        let OneShotSession { handle: live, turn, is_replayed: played } = self.factory().open_one_shot(ask).await?;
+        let OneShotSession { handle: live, turn, is_replayed: played } = self.factory().open_one_shot(request).await?;
         Ok((self.register(live, SessionKind::OneShot { turn }, Seq(0)), played))
     }
 
     /// Returns a session if it is running.
     pub(super) fn find_running(&self, id: &SessionId) -> Option<Arc<RunningSession>> {
-        let room = self.lock_sessions().running.get(id).cloned();
-        room.filter(|room| !room.handle.hub.is_closed())
+        let session = self.lock_sessions().running.get(id).cloned();
+        session.filter(|session| !session.handle.hub.is_closed())
     }
 
     /// Returns a session; a saved one is reopened.
     pub(super) async fn get_or_reopen(&self, id: &SessionId) -> Result<Arc<RunningSession>, ApiError> {
-        if let Some(room) = self.find_running(id) {
-            return Ok(room);
+        if let Some(session) = self.find_running(id) {
+            return Ok(session);
         }
         let _one_at_a_time = self.inner.reopen_lock.lock().await;
-        if let Some(room) = self.find_running(id) {
-            return Ok(room);
+        if let Some(session) = self.find_running(id) {
+            return Ok(session);
         }
         let closing = self.lock_sessions().closing.remove(id);
         if let Some(hub) = closing {
@@ -213,11 +215,11 @@ impl ServerState {
 
     /// Waits until a session has ended, if it is running.
     pub(super) async fn wait_until_ended(&self, id: &SessionId) {
-        let running = self.lock_sessions().running.get(id).map(|room| room.handle.hub.clone());
+        let running = self.lock_sessions().running.get(id).map(|session| session.handle.hub.clone());
         let hub = running.or_else(|| self.lock_sessions().closing.get(id).cloned());
         if let Some(hub) = hub {
-            let mut facts = hub.subscribe(hub.last_seq());
-            while facts.next().await.is_some() {}
+            let mut subscription = hub.subscribe(hub.last_seq());
+            while subscription.next().await.is_some() {}
         }
     }
 
@@ -228,8 +230,8 @@ impl ServerState {
 
     /// Returns whether this is the first client of the session that existed from the start.
     pub(super) fn take_first_visit(&self, id: &SessionId) -> bool {
-        let mut rooms = self.lock_sessions();
-        rooms.initial_session.as_ref() == Some(id) && std::mem::take(&mut rooms.first_visit_pending)
+        let mut sessions = self.lock_sessions();
+        sessions.initial_session.as_ref() == Some(id) && std::mem::take(&mut sessions.first_visit_pending)
     }
 
     /// Returns the running sessions.
@@ -239,10 +241,10 @@ impl ServerState {
 
     /// Releases a session: it ends once its last holder is gone.
     pub(super) fn release(&self, id: &SessionId) {
-        let mut rooms = self.lock_sessions();
-        rooms.closing.retain(|_, hub| !hub.is_closed());
-        if let Some(room) = rooms.running.remove(id) {
-            rooms.closing.insert(id.clone(), room.handle.hub.clone());
+        let mut sessions = self.lock_sessions();
+        sessions.closing.retain(|_, hub| !hub.is_closed());
+        if let Some(session) = sessions.running.remove(id) {
+            sessions.closing.insert(id.clone(), session.handle.hub.clone());
         }
     }
 
@@ -256,9 +258,9 @@ impl ServerState {
     }
 
     fn register(&self, live: SessionHandle, kind: SessionKind, from: Seq) -> Arc<RunningSession> {
-        let room = Arc::new(RunningSession::new(live, kind, from));
-        self.lock_sessions().running.insert(room.id().clone(), Arc::clone(&room));
-        room
+        let session = Arc::new(RunningSession::new(live, kind, from));
+        self.lock_sessions().running.insert(session.id().clone(), Arc::clone(&session));
+        session
     }
 
     /// Reserves a place for one more session. If needed, an idle session without readers is released; it is reopened on
@@ -267,16 +269,17 @@ impl ServerState {
         if self.shutdown().is_cancelled() {
             return Err(ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is going down") });
         }
-        let ended: Vec<_> = self.running_sessions().into_iter().filter(|room| room.handle.hub.is_closed()).collect();
-        for room in ended {
-            self.release(room.id());
+        let ended: Vec<_> =
+            self.running_sessions().into_iter().filter(|session| session.handle.hub.is_closed()).collect();
+        for session in ended {
+            self.release(session.id());
         }
         let most = self.settings().limits.max_sessions;
         let (count, given) = {
-            let mut rooms = self.lock_sessions();
+            let mut sessions = self.lock_sessions();
             // Counted first, so that concurrent requests see it.
-            rooms.opening_count += 1;
-            (rooms.running.len() + rooms.opening_count, rooms.initial_session.clone())
+            sessions.opening_count += 1;
+            (sessions.running.len() + sessions.opening_count, sessions.initial_session.clone())
         };
         let place = OpeningSlot(self);
         if count <= most {
@@ -285,12 +288,12 @@ impl ServerState {
         let idle = self
             .running_sessions()
             .into_iter()
-            .filter(|room| room.kind == SessionKind::Shared && Some(room.id()) != given.as_ref());
-        let longest = idle.filter_map(|room| Some((room.idle_since()?, room))).min_by_key(|(since, _)| *since);
-        let Some((_, room)) = longest else {
+            .filter(|session| session.kind == SessionKind::Shared && Some(session.id()) != given.as_ref());
+        let longest = idle.filter_map(|session| Some((session.idle_since()?, session))).min_by_key(|(since, _)| *since);
+        let Some((_, session)) = longest else {
             return Err(ApiError::too_many(format!("{most} sessions are running, and no more may"), 5));
         };
-        self.release(room.id());
+        self.release(session.id());
         Ok(place)
     }
 
@@ -302,16 +305,16 @@ impl ServerState {
 
 /// Waits until a session has written its last line.
 async fn wait_until_closed(hub: &Hub) {
-    let mut facts = hub.subscribe(hub.last_seq());
-    let _ = timeout(LOG_CLOSE_TIMEOUT, async { while facts.next().await.is_some() {} }).await;
+    let mut subscription = hub.subscribe(hub.last_seq());
+    let _ = timeout(LOG_CLOSE_TIMEOUT, async { while subscription.next().await.is_some() {} }).await;
 }
 
 /// Waits until no turn runs, at most until `until`; returns false if one still does.
-pub(super) async fn wait_until_idle(rooms: &[Arc<RunningSession>], until: Instant) -> bool {
+pub(super) async fn wait_until_idle(sessions: &[Arc<RunningSession>], until: Instant) -> bool {
     let ended = async {
-        for room in rooms {
-            let mut facts = room.handle.hub.subscribe(room.handle.hub.last_seq());
-            while room.is_busy() && facts.next().await.is_some() {}
+        for session in sessions {
+            let mut subscription = session.handle.hub.subscribe(session.handle.hub.last_seq());
+            while session.is_busy() && subscription.next().await.is_some() {}
         }
     };
     tokio::time::timeout_at(until, ended).await.is_ok()

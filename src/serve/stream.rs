@@ -66,15 +66,15 @@ async fn try_create(
     body: &[u8],
 ) -> Result<Response<Body>, ApiError> {
     let how = StreamFormat::read(query)?;
-    let StreamRequest { one_shot: mut ask, is_streamed: streams, thread } = request::parse(body)?;
-    ask.keep_running = oneshot::should_keep_running(headers);
-    if let Some(thread) = thread.as_deref().filter(|_| ask.history.is_empty()) {
-        ask.history = load_history(state, threads, thread).await?;
+    let StreamRequest { one_shot: mut request, is_streamed: streams, thread } = request::parse(body)?;
+    request.keep_running = oneshot::should_keep_running(headers);
+    if let Some(thread) = thread.as_deref().filter(|_| request.history.is_empty()) {
+        request.history = load_history(state, threads, thread).await?;
     }
-    let client_tools = ask.client_tools.is_some();
+    let client_tools = request.client_tools.is_some();
     let framing = if streams { how.framing() } else { Framing::Buffered };
     let mut named = None;
-    let mut response = oneshot::run(state, ask, framing, |session| {
+    let mut response = oneshot::run(state, request, framing, |session| {
         named = Some(session.clone());
         threads.add(session, thread.as_deref(), client_tools);
         how.encoder(session, client_tools)
@@ -95,7 +95,7 @@ async fn load_history(state: &ServerState, threads: &ThreadIndex, thread: &str) 
         return Err(ApiError::new(409, "busy", text).with_param("session_id"));
     }
     match oneshot::session_events(state, &session).await {
-        Ok(facts) => Ok(history::history_of(&facts)),
+        Ok(events) => Ok(history::history_of(&events)),
         Err(refused) if refused.status == 404 => Ok(Vec::new()),
         // A recording has its own history.
         Err(refused) if refused.status == 409 => Ok(Vec::new()),
@@ -135,10 +135,10 @@ async fn try_retrieve(
     let known = threads.has_client_tools(session).filter(|_| running);
     let mut client_tools = known.unwrap_or_default();
     if known.is_none() {
-        let facts = oneshot::session_events(state, session).await?;
-        client_tools = history::has_client_calls(&facts);
+        let events = oneshot::session_events(state, session).await?;
+        client_tools = history::has_client_calls(&events);
         if let Some(last) = last.filter(|_| !running) {
-            match resume::resume_outcome(&mut *how.encoder(session, client_tools), &facts, last) {
+            match resume::resume_outcome(&mut *how.encoder(session, client_tools), &events, last) {
                 ResumeOutcome::More => {}
                 ResumeOutcome::UpToDate => {
                     let mut response = Response::new(Body::empty());

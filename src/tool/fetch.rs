@@ -136,7 +136,7 @@ fn check_url(url: &Url) -> Result<AddressClass, String> {
     }
 }
 
-async fn fetch_following_redirects(mut target: FetchTarget, judge: &SubjectCheck) -> Result<ToolResult, String> {
+async fn fetch_following_redirects(mut target: FetchTarget, check: &SubjectCheck) -> Result<ToolResult, String> {
     let first = target.url.clone();
     for _ in 0..=MAX_REDIRECTS {
         let response = send_request(&target.url, target.allows_private)
@@ -145,26 +145,26 @@ async fn fetch_following_redirects(mut target: FetchTarget, judge: &SubjectCheck
         let Some(next) = redirect_url(&response, &target.url)? else {
             return read_page(target.url, response).await;
         };
-        target = next_target(&target, next, judge)?;
+        target = next_target(&target, next, check)?;
     }
     Err(format!("{first} redirects more than {MAX_REDIRECTS} times"))
 }
 
 /// Checks the target of a redirect like a requested URL, or returns the URL to request approval for.
-fn next_target(from: &FetchTarget, next: Url, judge: &SubjectCheck) -> Result<FetchTarget, String> {
+fn next_target(from: &FetchTarget, next: Url, check: &SubjectCheck) -> Result<FetchTarget, String> {
     let reach = check_url(&next).map_err(|error| format!("{} redirects: {error}", from.url))?;
     // The flag was given for one origin, and a public page doesn't choose private addresses.
     let is_same = next.origin() == from.url.origin() || is_upgrade(&from.url, &next);
     let to = FetchTarget { allows_private: from.allows_private && (is_same || reach.is_local()), url: next };
-    let ask =
+    let message =
         format!("{} redirects to {}, which was not asked for; fetch that address to ask for it", from.url, to.url);
     if reach.is_local() && !from.allows_private {
-        return Err(ask);
+        return Err(message);
     }
-    match judge(&to.subject()) {
+    match check(&to.subject()) {
         SubjectPermission::Allowed => Ok(to),
         SubjectPermission::AllowedNearby if is_same => Ok(to),
-        SubjectPermission::AllowedNearby | SubjectPermission::NeedsApproval => Err(ask),
+        SubjectPermission::AllowedNearby | SubjectPermission::NeedsApproval => Err(message),
         SubjectPermission::Denied(why) => Err(format!("{} redirects to {}: {why}", from.url, to.url)),
     }
 }
@@ -281,9 +281,9 @@ async fn read_page(url: Url, mut response: Response) -> Result<ToolResult, Strin
     let mut whole = true;
     // The limit applies after decompression.
     while let Some(chunk) = response.chunk().await.map_err(|error| format!("{url}: {}", root_cause(&error)))? {
-        let room = MAX_BODY_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() > room {
+        let remaining = MAX_BODY_BYTES - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(remaining)]);
+        if chunk.len() > remaining {
             whole = false;
             break;
         }
@@ -377,10 +377,10 @@ mod tests {
             _ if subject.contains("denied") => SubjectPermission::Denied("denied by the rule `x`".into()),
             _ => SubjectPermission::NeedsApproval,
         };
-        let judge: SubjectCheck = std::sync::Arc::new(rule);
+        let check: SubjectCheck = std::sync::Arc::new(rule);
         let led = |from: &str, is_private: bool, to: &str| {
             let from = parse_target(&json!({"url": from, "private": is_private})).unwrap();
-            next_target(&from, Url::parse(to).unwrap(), &judge).map(|to| (to.url.to_string(), to.allows_private))
+            next_target(&from, Url::parse(to).unwrap(), &check).map(|to| (to.url.to_string(), to.allows_private))
         };
         let (allowed, denied) = ("https://allowed.example/a", "https://allowed.example/denied");
         assert_eq!(led(allowed, false, "https://allowed.example/b"), Ok(("https://allowed.example/b".into(), false)));
@@ -401,9 +401,9 @@ mod tests {
 
     #[test]
     fn a_call_that_somebody_allowed_stays_where_they_saw_it_go() {
-        let judge: SubjectCheck = std::sync::Arc::new(|_| SubjectPermission::AllowedNearby);
+        let check: SubjectCheck = std::sync::Arc::new(|_| SubjectPermission::AllowedNearby);
         let led = |from: &str, to: &str| {
-            next_target(&parse_target(&json!({ "url": from })).unwrap(), Url::parse(to).unwrap(), &judge).is_ok()
+            next_target(&parse_target(&json!({ "url": from })).unwrap(), Url::parse(to).unwrap(), &check).is_ok()
         };
         assert!(led("https://a.example/docs", "https://a.example/docs/"));
         assert!(led("http://a.example/docs", "https://a.example/docs"));
@@ -412,7 +412,7 @@ mod tests {
         }
         assert!(!led("https://a.example/docs", "http://a.example/docs"), "nothing goes back to plain text");
         let seen = parse_target(&json!({"url": "http://wiki.example/", "private": true})).unwrap();
-        let upgraded = next_target(&seen, Url::parse("https://wiki.example/").unwrap(), &judge).unwrap();
+        let upgraded = next_target(&seen, Url::parse("https://wiki.example/").unwrap(), &check).unwrap();
         assert!(upgraded.allows_private, "the same host over TLS is no other place");
     }
 

@@ -12,9 +12,9 @@ pub fn truncate_middle(text: &str, limit: usize) -> (String, bool) {
         return (text.to_owned(), false);
     }
     // The line that says what is missing has to fit as well.
-    let room = limit.saturating_sub(64);
-    let head = &text[..line_floor(text, room * 3 / 5)];
-    let tail = &text[line_ceil(text, text.len() - room * 2 / 5).max(head.len())..];
+    let remaining = limit.saturating_sub(64);
+    let head = &text[..line_floor(text, remaining * 3 / 5)];
+    let tail = &text[line_ceil(text, text.len() - remaining * 2 / 5).max(head.len())..];
     let missing = &text[head.len()..text.len() - tail.len()];
     let mut kept = String::with_capacity(limit + 64);
     kept.push_str(head);
@@ -59,8 +59,8 @@ const MAX_TAIL_BYTES: usize = 4 << 20;
 impl BoundedOutput {
     /// Adds a piece; returns how many of its bytes went to the head, which takes everything until it is full.
     pub(super) fn push(&mut self, piece: &str) -> usize {
-        let room = if self.tail.is_empty() { MAX_HEAD_BYTES - self.head.len().min(MAX_HEAD_BYTES) } else { 0 };
-        let split = piece.floor_char_boundary(room);
+        let remaining = if self.tail.is_empty() { MAX_HEAD_BYTES - self.head.len().min(MAX_HEAD_BYTES) } else { 0 };
+        let split = piece.floor_char_boundary(remaining);
         let (head, tail) = piece.split_at(split);
         self.head.push_str(head);
         if !tail.is_empty() {

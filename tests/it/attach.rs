@@ -335,10 +335,10 @@ async fn what_cant_be_meant_is_a_usage_error() {
 async fn another_jarvis_tui_is_mirrored_event_by_event() {
     let log = golden("journal/v1.jsonl");
     let is_fact = |line: &&str| serde_json::from_str::<Value>(line).is_ok_and(|json| json.get("seq").is_some());
-    let facts: Vec<&str> = log.lines().filter(is_fact).collect();
+    let input: Vec<&str> = log.lines().filter(is_fact).collect();
     let mut past = String::new();
-    for fact in &facts {
-        let _ = write!(past, "data: {fact}\n\n");
+    for event in &input {
+        let _ = write!(past, "data: {event}\n\n");
     }
     past.push_str("event: caught-up\ndata: {}\n\n");
     let events = vec![head("200 OK", "content-type: text/event-stream\r\n"), ServerAct::Send(past.into_bytes())];
@@ -351,10 +351,11 @@ async fn another_jarvis_tui_is_mirrored_event_by_event() {
     .await;
     let home = home();
     let ran = attach(&home, &[&server.url(), "--read-only", "--json"]).await;
-    assert_eq!(ran.out.lines().count(), facts.len(), "{}", ran.err);
-    for (told, fact) in ran.out.lines().zip(&facts) {
-        let (told, fact): (Value, Value) = (serde_json::from_str(told).unwrap(), serde_json::from_str(fact).unwrap());
-        assert_eq!((&told["seq"], &told["at"]), (&fact["seq"], &fact["at"]));
+    assert_eq!(ran.out.lines().count(), input.len(), "{}", ran.err);
+    for (printed, event) in ran.out.lines().zip(&input) {
+        let (printed, event): (Value, Value) =
+            (serde_json::from_str(printed).unwrap(), serde_json::from_str(event).unwrap());
+        assert_eq!((&printed["seq"], &printed["at"]), (&event["seq"], &event["at"]));
     }
     let saved = std::fs::read_dir(home.path().join("sessions")).unwrap().next().unwrap().unwrap().path();
     let header: Value = serde_json::from_str(std::fs::read_to_string(saved).unwrap().lines().next().unwrap()).unwrap();

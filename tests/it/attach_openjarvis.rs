@@ -131,8 +131,8 @@ async fn a_feed_that_cannot_be_had_is_said_once_and_fails_nothing() {
         let object = attach(&home(), &with(&server.url(), &[])).await.json();
         assert_eq!((object["outcome"].as_str(), object["text"].as_str()), (Some("completed"), Some("It is 42.")));
         assert_eq!(calls(&object), [("6*7", "ok", "42.0", &value!(4))], "{object}");
-        let told = object["notices"].as_array().unwrap().iter().filter(|notice| notice["code"] == "feed");
-        assert_eq!(told.count(), 1, "{object}");
+        let feed_notices = object["notices"].as_array().unwrap().iter().filter(|notice| notice["code"] == "feed");
+        assert_eq!(feed_notices.count(), 1, "{object}");
     }
 }
 

@@ -419,7 +419,7 @@ fn a_command_finds_no_key_in_the_environment() {
     for (name, key) in keys {
         assert!(!log.contains(key), "{name}");
     }
-    let told = CliOutput::of(place.command(&["doctor"]).envs(keys).output().unwrap()).out;
-    assert!(told.contains("OPENAI_API_KEY") && told.contains("your own shell exports"), "{told}");
-    assert!(keys.iter().all(|(_, key)| !told.contains(key)), "{told}");
+    let text = CliOutput::of(place.command(&["doctor"]).envs(keys).output().unwrap()).out;
+    assert!(text.contains("OPENAI_API_KEY") && text.contains("your own shell exports"), "{text}");
+    assert!(keys.iter().all(|(_, key)| !text.contains(key)), "{text}");
 }

@@ -48,10 +48,10 @@ fn http(status: &str, kind: &str, body: &str) -> String {
 }
 
 /// Responds like a model's server: a list to GET, an answer to POST.
-fn answer(stream: &mut (impl Read + Write), told: &Sender<Vec<u8>>) {
+fn answer(stream: &mut (impl Read + Write), received: &Sender<Vec<u8>>) {
     let head = head(stream);
     let asks = head.starts_with(b"POST");
-    let _ = told.send(head);
+    let _ = received.send(head);
     let reply = if asks {
         let delta = r#"data: {"choices":[{"delta":{"content":"over the line"},"finish_reason":"stop"}]}"#;
         http("200 OK", "text/event-stream", &format!("{delta}\n\ndata: [DONE]\n\n"))
@@ -78,10 +78,10 @@ fn https() -> (SocketAddr, Receiver<Vec<u8>>) {
         .with_single_cert(chain, key)
         .unwrap();
     let config = Arc::new(config);
-    listen(move |stream, told| {
+    listen(move |stream, received| {
         let connection = rustls::ServerConnection::new(config.clone()).unwrap();
         let mut stream = rustls::StreamOwned::new(connection, stream);
-        answer(&mut stream, told);
+        answer(&mut stream, received);
         stream.conn.send_close_notify();
         let _ = stream.flush();
     })
@@ -124,13 +124,13 @@ fn fails(variables: &[(&str, &str)], words: &[&str]) -> String {
 
 #[test]
 fn a_bare_public_host_is_asked_over_tls_and_the_key_is_never_seen_on_the_way() {
-    let (proxy, seen) = listen(|mut stream, told| {
-        let _ = told.send(head(&mut stream));
+    let (proxy, seen) = listen(|mut stream, received| {
+        let _ = received.send(head(&mut stream));
         stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
         let mut first = vec![0; 4096];
         let read = stream.read(&mut first).unwrap_or(0);
         first.truncate(read);
-        let _ = told.send(first);
+        let _ = received.send(first);
     });
     let proxy = format!("http://{proxy}");
     let ran = run(&[("OPENAI_BASE_URL", "gateway.example.com/v1"), ("HTTPS_PROXY", &proxy), ("HTTP_PROXY", &proxy)]);
@@ -152,7 +152,7 @@ fn a_bare_public_host_is_asked_over_tls_and_the_key_is_never_seen_on_the_way() {
 
 #[test]
 fn a_key_that_goes_out_in_clear_text_by_an_address_written_so_is_told_once() {
-    let (proxy, seen) = listen(|mut stream, told| answer(&mut stream, told));
+    let (proxy, seen) = listen(|mut stream, received| answer(&mut stream, received));
     let proxy = format!("http://{proxy}");
     let ran = run(&[("OPENAI_BASE_URL", "http://gateway.example.com/v1"), ("HTTP_PROXY", &proxy)]);
     assert_eq!((ran.code, ran.out.trim()), (0, "over the line"), "{}", ran.err);
@@ -174,16 +174,16 @@ fn a_server_with_the_certificate_that_was_named_is_trusted_and_another_is_not() 
     let words = ["the certificate of https://localhost", "SSL_CERT_FILE"];
     fails(&[("OPENAI_BASE_URL", &base), ("SSL_CERT_FILE", other.to_str().unwrap())], &words);
     assert_eq!(seen.try_iter().filter(|head| !head.is_empty()).count(), 0, "nothing was sent");
-    let told = fails(
+    let received = fails(
         &[("OPENAI_BASE_URL", &base), ("SSL_CERT_FILE", "/nowhere/ca.pem")],
         &["SSL_CERT_FILE names /nowhere/ca.pem, which can't be read", "unset SSL_CERT_FILE"],
     );
-    assert!(!told.contains("rustls"), "{told}");
+    assert!(!received.contains("rustls"), "{received}");
 }
 
 #[test]
 fn the_wrong_scheme_is_told_with_the_right_one_at_once() {
-    let (plain, _) = listen(|mut stream, told| answer(&mut stream, told));
+    let (plain, _) = listen(|mut stream, received| answer(&mut stream, received));
     let asked = format!("https://{plain}/v1");
     let right = format!("write http://{plain}");
     fails(&[("OPENAI_BASE_URL", &asked)], &["speaks plain HTTP", &right, "base_url"]);
@@ -201,13 +201,13 @@ fn a_proxy_that_is_in_the_way_is_named_with_its_variable_at_once() {
         ("407 Proxy Authentication Required", ["wants another login", "NAME:PASSWORD@ in front of 127.0.0.1"]),
         ("403 Forbidden", ["refused to connect to gateway.example.com:443", "NO_PROXY"]),
     ] {
-        let (proxy, _) = listen(move |mut stream, told| {
-            let _ = told.send(head(&mut stream));
+        let (proxy, _) = listen(move |mut stream, received| {
+            let _ = received.send(head(&mut stream));
             let _ = stream.write_all(http(status, "text/plain", "no").as_bytes());
         });
         let proxy = format!("http://{proxy}");
-        let told = fails(&[base, ("HTTPS_PROXY", &proxy)], &words);
-        assert!(told.contains(&format!("the proxy {proxy}")), "{told}");
+        let received = fails(&[base, ("HTTPS_PROXY", &proxy)], &words);
+        assert!(received.contains(&format!("the proxy {proxy}")), "{received}");
     }
     // Nothing listens on a port that was just released.
     let down = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
@@ -218,10 +218,10 @@ fn a_proxy_that_is_in_the_way_is_named_with_its_variable_at_once() {
 #[test]
 fn a_server_that_loads_its_model_is_waited_for_and_then_answers() {
     static LOADS: AtomicU32 = AtomicU32::new(0);
-    let (server, seen) = listen(|mut stream, told| {
+    let (server, seen) = listen(|mut stream, received| {
         let head = head(&mut stream);
         let asks = head.starts_with(b"POST");
-        let _ = told.send(head);
+        let _ = received.send(head);
         let reply = if asks && LOADS.fetch_add(1, Ordering::SeqCst) > 1 {
             let delta = r#"data: {"choices":[{"delta":{"content":"loaded"},"finish_reason":"stop"}]}"#;
             http("200 OK", "text/event-stream", &format!("{delta}\n\ndata: [DONE]\n\n"))

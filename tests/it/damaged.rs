@@ -114,8 +114,8 @@ async fn damage_is_told_wherever_a_log_is_read_and_changes_no_exit_code() {
             // A turn that was cut off counts as incomplete, whatever the log is like.
             let expected = if name == "torn" && !matches!(way[0], "frame" | "sessions") { 5 } else { 0 };
             assert_eq!(ran.code, expected, "{name} {way:?}: {}", ran.err);
-            let told = if way[0] == "sessions" { &ran.out } else { &ran.err };
-            assert!(told.contains(words), "{name} {way:?}: {} {}", ran.out, ran.err);
+            let text = if way[0] == "sessions" { &ran.out } else { &ran.err };
+            assert!(text.contains(words), "{name} {way:?}: {} {}", ran.out, ran.err);
             if way.iter().any(|part| part.contains("json") && !part.contains('/')) {
                 assert!(ran.out.contains(code), "{name} {way:?}: {}", ran.out);
             }
@@ -203,9 +203,9 @@ async fn a_server_that_plays_a_damaged_recording_says_so_at_once() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let told = tokio::time::timeout(std::time::Duration::from_secs(30), lines.next_line()).await.unwrap();
-        let told = told.unwrap().unwrap_or_default();
-        assert!(told.contains(words), "{name}: {told}");
+        let text = tokio::time::timeout(std::time::Duration::from_secs(30), lines.next_line()).await.unwrap();
+        let text = text.unwrap().unwrap_or_default();
+        assert!(text.contains(words), "{name}: {text}");
         assert!(Path::new(&path).exists());
     }
 }

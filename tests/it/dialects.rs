@@ -281,9 +281,9 @@ impl ShownTurn {
             "errors" => {
                 for error in list(wanted) {
                     let words = error["error"].as_str().unwrap();
-                    let told = self.notices.iter().any(|(_, text)| squeezed(text).contains(&squeezed(words)));
+                    let is_reported = self.notices.iter().any(|(_, text)| squeezed(text).contains(&squeezed(words)));
                     let fatal = matches!(&self.end, Some(TurnOutcome::Failed(fault)) if squeezed(&fault.message).contains(&squeezed(words)));
-                    assert!(told || fatal, "{at}: {words} is not among {:?}", self.notices);
+                    assert!(is_reported || fatal, "{at}: {words} is not among {:?}", self.notices);
                 }
             }
             "finish_reason" => {
@@ -358,7 +358,7 @@ impl ShownTurn {
             return assert_eq!(self.usage, None, "{at}");
         }
         let usage = self.usage.unwrap_or_else(|| panic!("{at}: none was told"));
-        let told = json!({
+        let actual = json!({
             "prompt_tokens": usage.input_tokens,
             "completion_tokens": usage.output_tokens,
             "total_tokens": usage.total(),
@@ -368,7 +368,7 @@ impl ShownTurn {
             "reasoning_tokens": usage.reasoning_tokens,
         });
         for (key, wanted) in wanted.as_object().unwrap() {
-            assert_eq!(told[key], *wanted, "{at}.{key}");
+            assert_eq!(actual[key], *wanted, "{at}.{key}");
         }
     }
 
@@ -461,9 +461,9 @@ fn every_recording_is_recognised_and_the_reason_is_told_once() {
         let mut detector = case.detector();
         let events = decode(&mut detector, &case.frames([&case.stream[..]]).0);
         assert_eq!(detector.name(), case.dialect, "{}: {:?}", case.name, events.first());
-        let told = events.iter().filter(|event| is_dialect_notice(event)).count();
+        let notice_count = events.iter().filter(|event| is_dialect_notice(event)).count();
         let fails_at_once = events.len() == 1;
-        assert!(told == 1 || fails_at_once, "{}: {told} reasons", case.name);
+        assert!(notice_count == 1 || fails_at_once, "{}: {notice_count} reasons", case.name);
     }
 }
 
@@ -515,7 +515,7 @@ fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
         frames.finish(&mut cut);
         let mut detector = Detector::new(DecodeContext::default());
         let mut events = decode(&mut detector, &cut);
-        let told = events.iter().filter(|event| is_dialect_notice(event)).count();
+        let notice_count = events.iter().filter(|event| is_dialect_notice(event)).count();
         events.retain(|event| !is_dialect_notice(event));
         if detector.name() == "plain" {
             // An error or nothing at all came in place of an answer.
@@ -525,7 +525,7 @@ fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
             continue;
         }
         seen += 1;
-        assert_eq!((detector.name(), told), ("openai-chat", 1), "{}", path.display());
+        assert_eq!((detector.name(), notice_count), ("openai-chat", 1), "{}", path.display());
         let mut chat =
             (DIALECTS.iter().find(|row| row.name == "openai-chat").unwrap().decode)(&DecodeContext::default());
         assert_eq!(events, decode(&mut *chat, &cut), "{}", path.display());

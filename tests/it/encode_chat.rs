@@ -76,11 +76,11 @@ fn cut(bytes: &[u8], pieces: &[usize]) -> Vec<SseFrame> {
     out
 }
 
-fn encode(encoder: &mut dyn Encode, facts: &[Envelope]) -> Vec<u8> {
+fn encode(encoder: &mut dyn Encode, events: &[Envelope]) -> Vec<u8> {
     let mut frames = Vec::new();
     encoder.start(&mut frames);
-    for fact in facts {
-        encoder.encode_event(fact, &mut frames);
+    for event in events {
+        encoder.encode_event(event, &mut frames);
     }
     encoder.finish(&mut frames);
     let mut bytes = Vec::new();
@@ -105,25 +105,25 @@ fn recorded(folder: &str, decoder: impl Fn(&Path) -> Box<dyn Decode>) -> Vec<(St
         fs::read_dir(golden().join(folder)).unwrap().map(|file| file.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ext| ext == "sse"));
     paths.sort();
-    let facts = |path: &PathBuf| {
+    let events = |path: &PathBuf| {
         let name = format!("{folder}/{}", path.file_stem().unwrap().to_str().unwrap());
         let frames = cut(&fs::read(path).unwrap(), &[]);
         (name, numbered(decode(&mut *decoder(path), &frames)))
     };
-    paths.iter().map(facts).collect()
+    paths.iter().map(events).collect()
 }
 
 /// The turns of the demo session.
 fn demo() -> Vec<(String, Vec<Envelope>)> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl")).unwrap();
-    let facts: Vec<Envelope> = text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Envelope> = text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut turns: Vec<(String, Vec<Envelope>)> = Vec::new();
-    for fact in facts {
-        if matches!(fact.event, AgentEvent::TurnStarted { .. }) {
+    for event in events {
+        if matches!(event.event, AgentEvent::TurnStarted { .. }) {
             turns.push((format!("demo/{}", turns.len() + 1), Vec::new()));
         }
         if let Some((_, turn)) = turns.last_mut() {
-            turn.push(fact);
+            turn.push(event);
         }
     }
     assert_eq!(turns.len(), 7);
@@ -281,16 +281,16 @@ impl ShownChat {
 
 /// Compares how a turn ended: the decoded error message contains the original one, and its kind is the nearest
 /// possible.
-fn same_end(name: &str, said: &mut ShownChat, heard: &mut ShownChat) {
-    match (said.end.take(), heard.end.take()) {
-        (Some(TurnOutcome::Failed(said)), Some(TurnOutcome::Failed(heard))) => {
-            let words = said.message.split_whitespace().take(12).collect::<Vec<_>>().join(" ");
-            let filter = heard.kind == FaultKind::Refused;
-            let too_long = heard.kind == FaultKind::ContextTooLong;
-            assert!(filter || too_long || heard.message.contains(&words), "{name}: {said:?} became {heard:?}");
+fn same_end(name: &str, expected: &mut ShownChat, decoded: &mut ShownChat) {
+    match (expected.end.take(), decoded.end.take()) {
+        (Some(TurnOutcome::Failed(expected)), Some(TurnOutcome::Failed(decoded))) => {
+            let words = expected.message.split_whitespace().take(12).collect::<Vec<_>>().join(" ");
+            let filter = decoded.kind == FaultKind::Refused;
+            let too_long = decoded.kind == FaultKind::ContextTooLong;
+            assert!(filter || too_long || decoded.message.contains(&words), "{name}: {expected:?} became {decoded:?}");
         }
         (Some(TurnOutcome::Cancelled | TurnOutcome::Interrupted), Some(TurnOutcome::Failed(_))) => {}
-        (said, heard) => assert_eq!(said, heard, "{name}"),
+        (expected, decoded) => assert_eq!(expected, decoded, "{name}"),
     }
 }
 
@@ -298,26 +298,26 @@ fn same_end(name: &str, said: &mut ShownChat, heard: &mut ShownChat) {
 fn chat_completions_say_what_our_decoder_understands() {
     let chat = |_: &Path| -> Box<dyn Decode> { Box::new(ChatDecoder::new()) };
     let mut seen = 0;
-    for (name, facts) in recorded("chat", chat).into_iter().chain(demo()) {
+    for (name, events) in recorded("chat", chat).into_iter().chain(demo()) {
         seen += 1;
-        let bytes = encode(&mut chunks(), &facts);
-        let heard = decode(&mut ChatDecoder::new(), &cut(&bytes, &[]));
-        let mut said = ShownChat::of(facts.iter().map(|fact| &fact.event)).in_chunks();
-        let mut heard = ShownChat::of(&heard);
-        if said.usage.is_none() {
-            heard.usage = None;
+        let bytes = encode(&mut chunks(), &events);
+        let decoded = decode(&mut ChatDecoder::new(), &cut(&bytes, &[]));
+        let mut expected = ShownChat::of(events.iter().map(|event| &event.event)).in_chunks();
+        let mut decoded = ShownChat::of(&decoded);
+        if expected.usage.is_none() {
+            decoded.usage = None;
         }
-        if heard.stop == Some(FinishReason::Failed) {
-            heard.stop = None;
-            heard.calls.clear();
+        if decoded.stop == Some(FinishReason::Failed) {
+            decoded.stop = None;
+            decoded.calls.clear();
         }
-        same_end(&name, &mut said, &mut heard);
-        assert_eq!(said, heard, "{name}:\n{}", String::from_utf8_lossy(&bytes));
+        same_end(&name, &mut expected, &mut decoded);
+        assert_eq!(expected, decoded, "{name}:\n{}", String::from_utf8_lossy(&bytes));
         // Encodes and decodes again: nothing is lost the second time.
         let again = numbered(decode(&mut ChatDecoder::new(), &cut(&bytes, &[])));
         let twice = encode(&mut chunks(), &again);
         let (mut once, mut more) = (
-            ShownChat::of(again.iter().map(|fact| &fact.event)),
+            ShownChat::of(again.iter().map(|event| &event.event)),
             ShownChat::of(&decode(&mut ChatDecoder::new(), &cut(&twice, &[]))),
         );
         same_end(&name, &mut once, &mut more);
@@ -345,35 +345,35 @@ fn the_bridge_says_what_our_decoder_understands() {
         }))
     };
     let mut seen = 0;
-    for (name, facts) in recorded("openjarvis", decoder).into_iter().chain(demo()) {
+    for (name, events) in recorded("openjarvis", decoder).into_iter().chain(demo()) {
         seen += 1;
-        let prompt = facts.iter().find_map(|fact| match &fact.event {
+        let prompt = events.iter().find_map(|logged| match &logged.event {
             AgentEvent::UserMessage { text, .. } => Some(text.clone()),
             _ => None,
         });
-        let bytes = encode(&mut bridge(), &facts);
-        let heard = decode(&mut OpenJarvisDecoder::new(&context(&prompt.unwrap())), &cut(&bytes, &[]));
+        let bytes = encode(&mut bridge(), &events);
+        let decoded = decode(&mut OpenJarvisDecoder::new(&context(&prompt.unwrap())), &cut(&bytes, &[]));
         let foreign = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "foreign_calls");
-        assert!(!heard.iter().any(foreign), "{name}: nothing in it is another client's: {heard:?}");
-        let mut said = ShownChat::of(facts.iter().map(|fact| &fact.event)).on_the_bridge();
-        let mut heard = ShownChat::of(&heard).on_the_bridge();
-        if said.usage.is_none() {
-            heard.usage = None;
+        assert!(!decoded.iter().any(foreign), "{name}: nothing in it is another client's: {decoded:?}");
+        let mut expected = ShownChat::of(events.iter().map(|logged| &logged.event)).on_the_bridge();
+        let mut decoded = ShownChat::of(&decoded).on_the_bridge();
+        if expected.usage.is_none() {
+            decoded.usage = None;
         }
         // If the duration of a call is unknown, the bridge has measured it.
-        for (said, heard) in said.calls.iter().zip(&mut heard.calls) {
-            if let (Some((_, _, None)), Some((_, _, took))) = (&said.result, &mut heard.result) {
+        for (expected, decoded) in expected.calls.iter().zip(&mut decoded.calls) {
+            if let (Some((_, _, None)), Some((_, _, took))) = (&expected.result, &mut decoded.result) {
                 *took = None;
             }
         }
-        let failed = said.end != Some(TurnOutcome::Completed);
-        same_end(&name, &mut said, &mut heard);
+        let failed = expected.end != Some(TurnOutcome::Completed);
+        same_end(&name, &mut expected, &mut decoded);
         if failed {
             // The text comes last, and no results came.
-            assert!(heard.text.starts_with(&said.text), "{name}: {}", heard.text);
+            assert!(decoded.text.starts_with(&expected.text), "{name}: {}", decoded.text);
             continue;
         }
-        assert_eq!(said, heard, "{name}:\n{}", String::from_utf8_lossy(&bytes));
+        assert_eq!(expected, decoded, "{name}:\n{}", String::from_utf8_lossy(&bytes));
     }
     assert!(seen > 20, "{seen}");
 }
@@ -418,8 +418,8 @@ fn our_bridge_has_the_frames_of_the_original() {
             .iter()
             .find(|frame| frame.event == "agent_turn_start")
             .map(|frame| serde_json::from_str::<Value>(&frame.data).unwrap()["input"].as_str().unwrap().to_owned());
-        let facts = turn(&prompt.unwrap(), calls);
-        let ours = cut(&encode(&mut bridge(), &facts), &[]);
+        let events = turn(&prompt.unwrap(), calls);
+        let ours = cut(&encode(&mut bridge(), &events), &[]);
         let (mut theirs, mut ours) = (structure(&theirs), structure(&ours));
         let is_text = |shape: &String| shape.contains("text null");
         assert_eq!(theirs.iter().any(is_text), ours.iter().any(is_text), "{name}");
@@ -467,10 +467,10 @@ fn turn(prompt: &str, calls: bool) -> Vec<Envelope> {
 
 #[test]
 fn the_bytes_are_what_they_were() {
-    for (name, facts) in demo().into_iter().chain([("turn/calls".into(), turn("12*34+5?", true))]) {
+    for (name, events) in demo().into_iter().chain([("turn/calls".into(), turn("12*34+5?", true))]) {
         let mut encoders: [(&str, Box<dyn Encode>); 2] = [("chat", Box::new(chunks())), ("bridge", Box::new(bridge()))];
         for (dialect, encoder) in &mut encoders {
-            let bytes = encode(&mut **encoder, &facts);
+            let bytes = encode(&mut **encoder, &events);
             let path = golden().join("encoded").join(format!("{dialect}_{}.sse", name.replace('/', "_")));
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -484,9 +484,9 @@ fn the_bytes_are_what_they_were() {
 
 #[test]
 fn a_stream_is_the_same_however_it_is_cut() {
-    let facts = turn("12*34+5?", true);
+    let events = turn("12*34+5?", true);
     for mut encoder in [Box::new(chunks()) as Box<dyn Encode>, Box::new(bridge())] {
-        let bytes = encode(&mut *encoder, &facts);
+        let bytes = encode(&mut *encoder, &events);
         let whole = cut(&bytes, &[]);
         for at in 0..=bytes.len() {
             assert_eq!(cut(&bytes, &[at]), whole, "cut at {at}");
@@ -498,21 +498,21 @@ fn a_stream_is_the_same_however_it_is_cut() {
 /// The frames of a prefix are a prefix of the frames: so a stream can be resumed, and sent frames are never revoked.
 #[test]
 fn what_was_said_does_not_depend_on_what_comes() {
-    for (name, facts) in demo() {
+    for (name, events) in demo() {
         for make in [|| Box::new(chunks()) as Box<dyn Encode>, || Box::new(bridge()) as Box<dyn Encode>] {
             let mut whole = Vec::new();
             let mut encoder = make();
             encoder.start(&mut whole);
             let mut sizes = Vec::new();
-            for fact in &facts {
-                encoder.encode_event(fact, &mut whole);
+            for event in &events {
+                encoder.encode_event(event, &mut whole);
                 sizes.push(whole.len());
             }
             for (n, size) in sizes.iter().enumerate().step_by(7) {
                 let (mut encoder, mut out) = (make(), Vec::new());
                 encoder.start(&mut out);
-                for fact in &facts[..=n] {
-                    encoder.encode_event(fact, &mut out);
+                for event in &events[..=n] {
+                    encoder.encode_event(event, &mut out);
                 }
                 assert_eq!(out, whole[..*size], "{name} up to {n}");
             }
@@ -530,26 +530,26 @@ proptest! {
 
     #[test]
     fn any_legal_turn_is_understood(acts in acts(), end in ends()) {
-        let mut facts = made(acts, end.as_ref());
-        prop_assume!(!says_all_again(&facts));
+        let mut input = made(acts, end.as_ref());
+        prop_assume!(!says_all_again(&input));
         // On the bridge, a call that ends twice looks like another call.
         let mut over = HashSet::new();
-        facts.retain(|fact| !matches!(fact, AgentEvent::ToolCallFinished { call, .. } if !over.insert(call.clone())));
-        let facts = numbered(facts);
-        let said = ShownChat::of(facts.iter().map(|fact| &fact.event));
+        input.retain(|event| !matches!(event, AgentEvent::ToolCallFinished { call, .. } if !over.insert(call.clone())));
+        let input = numbered(input);
+        let expected = ShownChat::of(input.iter().map(|event| &event.event));
         let completed = end == Some(TurnOutcome::Completed);
 
-        let bytes = encode(&mut chunks(), &facts);
+        let bytes = encode(&mut chunks(), &input);
         let frames = cut(&bytes, &[]);
         prop_assert!(frames.iter().all(|frame| frame.event.is_empty() && frame.id.is_none()));
         prop_assert_eq!(frames.iter().filter(|frame| frame.data == "[DONE]").count(), 1);
         let events = decode(&mut ChatDecoder::new(), &frames);
         prop_assert_eq!(check(&published(&events)), vec![]);
-        let heard = ShownChat::of(&events);
-        prop_assert_eq!(bare(&heard.text), bare(&said.text));
-        prop_assert_eq!(bare(&heard.refusal), bare(&said.refusal));
-        prop_assert_eq!(bare(&heard.reasoning), bare(&said.reasoning));
-        prop_assert_eq!(heard.end == Some(TurnOutcome::Completed), completed);
+        let decoded = ShownChat::of(&events);
+        prop_assert_eq!(bare(&decoded.text), bare(&expected.text));
+        prop_assert_eq!(bare(&decoded.refusal), bare(&expected.refusal));
+        prop_assert_eq!(bare(&decoded.reasoning), bare(&expected.reasoning));
+        prop_assert_eq!(decoded.end == Some(TurnOutcome::Completed), completed);
         if completed {
             let calls = |shown: &ShownChat, ours: &dyn Fn(&str) -> bool| -> Vec<(String, String)> {
                 let calls = shown.calls.iter().filter(|call| ours(&call.id));
@@ -557,32 +557,32 @@ proptest! {
                 calls.sort();
                 calls
             };
-            let ours = |id: &str| facts.iter().any(|fact| matches!(&fact.event,
+            let ours = |id: &str| input.iter().any(|event| matches!(&event.event,
                 AgentEvent::ToolCallStarted { call, executed_by: ExecutedBy::Client, .. } if call.as_str() == id));
             // A call that never became complete may have been started.
-            let whole = |id: &str| said.calls.iter().any(|call| call.id == id);
-            prop_assert_eq!(calls(&heard, &whole), calls(&said, &ours), "{}", String::from_utf8_lossy(&bytes));
+            let whole = |id: &str| expected.calls.iter().any(|call| call.id == id);
+            prop_assert_eq!(calls(&decoded, &whole), calls(&expected, &ours), "{}", String::from_utf8_lossy(&bytes));
         }
 
-        let bytes = encode(&mut bridge(), &facts);
+        let bytes = encode(&mut bridge(), &input);
         let path = "/v1/chat/completions".to_owned();
         let context = DecodeContext { prompt: Some(PROMPT.into()), path, ..DecodeContext::default() };
         let events = decode(&mut OpenJarvisDecoder::new(&context), &cut(&bytes, &[]));
         prop_assert_eq!(check(&published(&events)), vec![]);
-        let heard = ShownChat::of(&events);
-        prop_assert_eq!(heard.end == Some(TurnOutcome::Completed), completed);
+        let decoded = ShownChat::of(&events);
+        prop_assert_eq!(decoded.end == Some(TurnOutcome::Completed), completed);
         if completed {
             let results = |shown: &ShownChat| {
                 // A call that was never complete may still have a result.
                 let whole =
-                    |call: &&ShownChatCall| said.calls.iter().any(|known| known.name == call.name && known.result.is_some());
+                    |call: &&ShownChatCall| expected.calls.iter().any(|known| known.name == call.name && known.result.is_some());
                 let calls = shown.calls.iter().filter(whole);
                 let ran = calls.filter_map(|call| Some((call.name.clone(), call.result.clone()?)));
                 let mut ran: Vec<_> = ran.map(|(name, (well, output, _))| (name, well, output)).collect();
                 ran.sort();
                 ran
             };
-            prop_assert_eq!(results(&heard), results(&said), "{}", String::from_utf8_lossy(&bytes));
+            prop_assert_eq!(results(&decoded), results(&expected), "{}", String::from_utf8_lossy(&bytes));
         }
     }
 }

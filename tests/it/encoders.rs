@@ -79,11 +79,11 @@ const ENCODERS: &[EncoderCase] = &[
     },
 ];
 
-fn frames(encoder: &mut dyn Encode, facts: &[AgentEvent]) -> Vec<SseFrame> {
+fn frames(encoder: &mut dyn Encode, events: &[AgentEvent]) -> Vec<SseFrame> {
     let mut out = Vec::new();
     encoder.start(&mut out);
     encoder.encode_event(&Envelope { seq: Seq(0), at: Millis(0), event: opened() }, &mut out);
-    for (index, event) in facts.iter().enumerate() {
+    for (index, event) in events.iter().enumerate() {
         let seq = Seq(index as u64 + 1);
         encoder.encode_event(&Envelope { seq, at: Millis(seq.0 * 10), event: event.clone() }, &mut out);
     }
@@ -250,9 +250,9 @@ impl SeenTurn {
     }
 }
 
-fn assert_told(spoken: &EncoderCase, facts: &[AgentEvent], events: &[AgentEvent], at: &str) {
-    let (said, understood) = (SeenTurn::of(facts).told_in(spoken), SeenTurn::of(events).told_in(spoken));
-    assert_eq!(said, understood, "{at} in {}\n{facts:#?}", spoken.name);
+fn assert_told(spoken: &EncoderCase, input: &[AgentEvent], events: &[AgentEvent], at: &str) {
+    let (expected, understood) = (SeenTurn::of(input).told_in(spoken), SeenTurn::of(events).told_in(spoken));
+    assert_eq!(expected, understood, "{at} in {}\n{input:#?}", spoken.name);
 }
 
 pub(crate) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
@@ -349,12 +349,12 @@ fn who_comes_back_misses_nothing() {
     ));
     for cut in 0..all.len() {
         let mut decoder = (DIALECTS.iter().find(|d| d.name == "poe").unwrap().decode)(&DecodeContext::default());
-        let mut heard: Vec<SseFrame> = all[..cut].to_vec();
-        let last = heard.iter().rev().find_map(|frame| frame.id.clone());
+        let mut decoded: Vec<SseFrame> = all[..cut].to_vec();
+        let last = decoded.iter().rev().find_map(|frame| frame.id.clone());
         let again = frames(&mut *(spoken.encode)(), turn);
         let from = last.map_or(0, |last| again.iter().position(|frame| frame.id.as_ref() == Some(&last)).unwrap() + 1);
-        heard.extend_from_slice(&again[from..]);
-        assert_eq!(SeenTurn::of(&understood(&mut *decoder, &heard)), whole, "cut at {cut}");
+        decoded.extend_from_slice(&again[from..]);
+        assert_eq!(SeenTurn::of(&understood(&mut *decoder, &decoded)), whole, "cut at {cut}");
     }
 }
 
@@ -370,19 +370,19 @@ fn recordings_are_said_again() {
             }
             seen += 1;
             let recorded = decode(spoken, [&fs::read(&path).unwrap()[..]]);
-            let facts = published(&recorded)[2..].to_vec();
+            let events = published(&recorded)[2..].to_vec();
             // Only a format whose end replaces everything before it can revoke text.
-            let takes_back = |fact: &AgentEvent| matches!(fact, AgentEvent::MessageFinished { full_text: Some(full), .. } if full.is_empty());
-            if folder == "poe" && facts.iter().any(takes_back) {
+            let takes_back = |event: &AgentEvent| matches!(event, AgentEvent::MessageFinished { full_text: Some(full), .. } if full.is_empty());
+            if folder == "poe" && events.iter().any(takes_back) {
                 continue;
             }
             // The model's requested calls are for the client's tools.
-            let wishes = facts
+            let calls = events
                 .iter()
-                .any(|fact| matches!(fact, AgentEvent::ToolCallStarted { executed_by: ExecutedBy::Client, .. }));
-            let spoken = if wishes { &ENCODERS[if folder == "poe" { 2 } else { 4 }] } else { spoken };
-            let wire = bytes(&frames(&mut *(spoken.encode)(), &facts), spoken.framing);
-            assert_told(spoken, &facts, &decode(spoken, [&wire[..]]), &path.display().to_string());
+                .any(|event| matches!(event, AgentEvent::ToolCallStarted { executed_by: ExecutedBy::Client, .. }));
+            let spoken = if calls { &ENCODERS[if folder == "poe" { 2 } else { 4 }] } else { spoken };
+            let wire = bytes(&frames(&mut *(spoken.encode)(), &events), spoken.framing);
+            assert_told(spoken, &events, &decode(spoken, [&wire[..]]), &path.display().to_string());
         }
     }
     assert!(seen > 10, "the recordings were found");
@@ -416,9 +416,9 @@ fn engine_retries_are_recoverable_errors_and_the_end_is_one_that_is_not() {
     let retry =
         |n: u32| AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text: format!("no luck {n}") };
     let fault = Fault::new(FaultKind::RateLimited, "the model is busy");
-    let mut facts: Vec<AgentEvent> = (1..=5).map(retry).collect();
-    facts.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
-    let all = frames(&mut *(ENCODERS[0].encode)(), &facts);
+    let mut events: Vec<AgentEvent> = (1..=5).map(retry).collect();
+    events.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
+    let all = frames(&mut *(ENCODERS[0].encode)(), &events);
     let errors: Vec<Value> = all
         .iter()
         .filter(|frame| frame.event == "error")
@@ -433,7 +433,7 @@ fn engine_retries_are_recoverable_errors_and_the_end_is_one_that_is_not() {
     assert!(all.iter().all(|frame| frame.event != "error" || frame.id.is_none()));
     let (status, body) = {
         let mut encoder = (ENCODERS[0].encode)();
-        let _ = frames(&mut *encoder, &facts);
+        let _ = frames(&mut *encoder, &events);
         encoder.full_response()
     };
     assert_eq!((status, body["error"].as_str()), (502, Some("the model is busy")));
@@ -442,28 +442,28 @@ fn engine_retries_are_recoverable_errors_and_the_end_is_one_that_is_not() {
 #[test]
 fn what_is_too_long_to_repeat_is_said_to_be() {
     let message = MessageId::from("m1");
-    let mut facts = vec![AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None }];
+    let mut events = vec![AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None }];
     let piece = "ä".repeat(10_000);
     for _ in 0..200 {
         let (message, text) = (message.clone(), piece.clone());
-        facts.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+        events.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
     }
-    facts.push(AgentEvent::MessageFinished {
+    events.push(AgentEvent::MessageFinished {
         message,
         finish_reason: FinishReason::End,
         full_text: None,
         provider_metadata: None,
     });
-    facts.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+    events.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
     for spoken in ENCODERS {
-        let all = frames(&mut *(spoken.encode)(), &facts);
+        let all = frames(&mut *(spoken.encode)(), &events);
         if spoken.name != "poe without its end" {
             let last: Value = serde_json::from_str(&all.last().unwrap().data).unwrap();
             assert_eq!(last["truncated"], true, "{}", spoken.name);
             assert!(all.last().unwrap().data.len() < 2 << 20);
         }
         let wire = bytes(&all, spoken.framing);
-        assert_told(spoken, &facts, &decode(spoken, [&wire[..]]), "a long answer");
+        assert_told(spoken, &events, &decode(spoken, [&wire[..]]), "a long answer");
     }
 }
 
@@ -518,37 +518,37 @@ pub(crate) fn ends() -> impl Strategy<Value = Option<TurnOutcome>> {
 
 /// Returns whether a piece of text repeats all text before it: that can't be distinguished from a server that repeats
 /// itself.
-pub(crate) fn says_all_again(facts: &[AgentEvent]) -> bool {
-    let mut said = String::new();
-    facts.iter().any(|fact| {
-        let AgentEvent::TextDelta { text, .. } = fact else { return false };
-        let again = !said.trim().is_empty() && text.trim_start().starts_with(said.trim());
-        said.push_str(text);
+pub(crate) fn says_all_again(events: &[AgentEvent]) -> bool {
+    let mut so_far = String::new();
+    events.iter().any(|event| {
+        let AgentEvent::TextDelta { text, .. } = event else { return false };
+        let again = !so_far.trim().is_empty() && text.trim_start().starts_with(so_far.trim());
+        so_far.push_str(text);
         again
     })
 }
 
 pub(crate) fn turn(acts: Vec<EventAct>, end: Option<&TurnOutcome>) -> Vec<AgentEvent> {
-    let mut facts = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
+    let mut events = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
     let mut sealer = Sealer::new();
-    for fact in &facts {
-        sealer.observe(fact).unwrap();
+    for event in &events {
+        sealer.observe(event).unwrap();
     }
     let mut made = EventMaker::default();
     for act in acts {
-        for fact in made.make_events(act) {
-            if sealer.clone().observe(&fact).is_ok() {
-                made.took(&fact);
-                sealer.observe(&fact).unwrap();
-                facts.push(fact);
+        for event in made.make_events(act) {
+            if sealer.clone().observe(&event).is_ok() {
+                made.took(&event);
+                sealer.observe(&event).unwrap();
+                events.push(event);
             }
         }
     }
     if let Some(end) = end {
-        facts.extend(sealer.seal(end.clone()));
-        assert_eq!(check(&facts), []);
+        events.extend(sealer.seal(end.clone()));
+        assert_eq!(check(&events), []);
     }
-    facts.split_off(2)
+    events.split_off(2)
 }
 
 #[derive(Default)]
@@ -625,14 +625,14 @@ impl EventMaker {
         vec![one]
     }
 
-    fn took(&mut self, fact: &AgentEvent) {
-        match fact {
+    fn took(&mut self, event: &AgentEvent) {
+        match event {
             AgentEvent::MessageStarted { message, parent, .. } => {
                 self.open = Some((message.clone(), parent.is_some(), String::new()));
             }
             AgentEvent::TextDelta { text, .. } => {
-                if let Some((_, _, said)) = &mut self.open {
-                    said.push_str(text);
+                if let Some((_, _, so_far)) = &mut self.open {
+                    so_far.push_str(text);
                 }
             }
             AgentEvent::MessageFinished { .. } => self.open = None,
@@ -650,22 +650,22 @@ proptest! {
 
     #[test]
     fn any_legal_turn_is_understood(acts in acts(), end in ends()) {
-        let facts = turn(acts, end.as_ref());
-        prop_assume!(!says_all_again(&facts));
+        let input = turn(acts, end.as_ref());
+        prop_assume!(!says_all_again(&input));
         for spoken in ENCODERS {
-            let wire = bytes(&frames(&mut *(spoken.encode)(), &facts), spoken.framing);
+            let wire = bytes(&frames(&mut *(spoken.encode)(), &input), spoken.framing);
             let events = decode(spoken, [&wire[..]]);
             prop_assert_eq!(check(&published(&events)), vec![], "{}: {:#?}", spoken.name, &events);
-            let (mut said, mut heard) = (SeenTurn::of(&facts).told_in(spoken), SeenTurn::of(&events).told_in(spoken));
+            let (mut expected, mut decoded) = (SeenTurn::of(&input).told_in(spoken), SeenTurn::of(&events).told_in(spoken));
             if end.is_none() {
-                said.end = Some(TurnOutcome::Interrupted);
+                expected.end = Some(TurnOutcome::Interrupted);
             }
             // A call whose arguments never came is omitted if the client runs it, or sent without them.
             if end.is_none() || end != Some(TurnOutcome::Completed) {
-                said.calls.clear();
-                heard.calls.clear();
+                expected.calls.clear();
+                decoded.calls.clear();
             }
-            prop_assert_eq!(said, heard, "{}\n{:#?}\n{}", spoken.name, &facts, String::from_utf8_lossy(&wire));
+            prop_assert_eq!(expected, decoded, "{}\n{:#?}\n{}", spoken.name, &input, String::from_utf8_lossy(&wire));
         }
     }
 }

@@ -25,10 +25,10 @@ fn heading(client_tools: bool) -> ResponseHead {
     ResponseHead { id, model, client_tools, prompt_tokens: 7, ..ResponseHead::default() }
 }
 
-fn encode(encoder: &mut dyn Encode, facts: &[AgentEvent]) -> Vec<SseFrame> {
+fn encode(encoder: &mut dyn Encode, events: &[AgentEvent]) -> Vec<SseFrame> {
     let mut frames = Vec::new();
     encoder.start(&mut frames);
-    for (at, event) in facts.iter().enumerate() {
+    for (at, event) in events.iter().enumerate() {
         let (seq, at) = (Seq(at as u64 + 1), Millis(at as u64 * 10));
         encoder.encode_event(&Envelope { seq, at, event: event.clone() }, &mut frames);
     }
@@ -36,12 +36,12 @@ fn encode(encoder: &mut dyn Encode, facts: &[AgentEvent]) -> Vec<SseFrame> {
     frames
 }
 
-fn official(facts: &[AgentEvent], client_tools: bool) -> Vec<SseFrame> {
-    encode(&mut responses::encode::ResponsesEncoder::new(heading(client_tools)), facts)
+fn official(events: &[AgentEvent], client_tools: bool) -> Vec<SseFrame> {
+    encode(&mut responses::encode::ResponsesEncoder::new(heading(client_tools)), events)
 }
 
-fn flat(facts: &[AgentEvent]) -> Vec<SseFrame> {
-    encode(&mut enclava::encode::EnclavaEncoder::new(heading(false), Some(5)), facts)
+fn flat(events: &[AgentEvent]) -> Vec<SseFrame> {
+    encode(&mut enclava::encode::EnclavaEncoder::new(heading(false), Some(5)), events)
 }
 
 fn decode(mut decoder: impl Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
@@ -78,22 +78,22 @@ struct Gist {
     usage: Usage,
 }
 
-fn gist(facts: &[AgentEvent]) -> Gist {
+fn gist(events: &[AgentEvent]) -> Gist {
     let mut gist = Gist::default();
     let mut texts: Vec<(MessageId, String)> = Vec::new();
     let mut calls: Vec<(CallId, GistCall)> = Vec::new();
     let mut cut_messages: Vec<MessageId> = Vec::new();
     let mut homes: Vec<MessageId> = Vec::new();
     let mut is_explained = false;
-    for fact in facts {
-        match fact {
+    for event in events {
+        match event {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
                 texts.push((message.clone(), String::new()));
             }
             AgentEvent::TextDelta { message, text, kind } => {
-                if let Some((_, told)) = texts.iter_mut().find(|(id, _)| id == message) {
+                if let Some((_, known_text)) = texts.iter_mut().find(|(id, _)| id == message) {
                     is_explained |= *kind == TextKind::Refusal && !text.is_empty();
-                    told.push_str(text);
+                    known_text.push_str(text);
                 }
             }
             AgentEvent::ReasoningDelta { message, text } if texts.iter().any(|(id, _)| id == message) => {
@@ -104,13 +104,13 @@ fn gist(facts: &[AgentEvent]) -> Gist {
                     cut_messages.push(message.clone());
                 }
                 // The finish reason of a sub-agent's message is not the answer's.
-                let Some((_, told)) = texts.iter_mut().find(|(id, _)| id == message) else { continue };
+                let Some((_, known_text)) = texts.iter_mut().find(|(id, _)| id == message) else { continue };
                 gist.length = *stop == FinishReason::Length;
                 gist.is_declined = *stop == FinishReason::Refused && !is_explained;
                 // Neither format can revoke a whole text, for example if it turned out to be reasoning: an empty text
                 // in a closing frame means that the server left it out.
                 if let Some(full) = full.as_ref().filter(|full| !full.is_empty()) {
-                    told.clone_from(full);
+                    known_text.clone_from(full);
                 }
             }
             AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
@@ -153,7 +153,7 @@ fn gist(facts: &[AgentEvent]) -> Gist {
 }
 
 /// Like [`gist`], for decoded events, where a call that was cut is not ready and a declined answer has failed.
-fn heard(events: &[AgentEvent]) -> Gist {
+fn decoded_gist(events: &[AgentEvent]) -> Gist {
     let mut gist = gist(events);
     gist.calls.iter_mut().for_each(|call| call.is_cut = false);
     gist.is_declined = false;
@@ -265,8 +265,8 @@ fn item_event(items: &mut Vec<OutputItem>, event: &Value, kind: &str) {
         let parts = event["item"]["content"].as_array().or(event["item"]["summary"].as_array());
         if let Some(parts) = parts {
             let text = |part: &Value| part["text"].as_str().or(part["refusal"].as_str()).unwrap().to_owned();
-            let told: Vec<String> = item.parts.iter().map(|(text, _)| text.clone()).collect();
-            assert_eq!(parts.iter().map(text).collect::<Vec<_>>(), told);
+            let texts: Vec<String> = item.parts.iter().map(|(text, _)| text.clone()).collect();
+            assert_eq!(parts.iter().map(text).collect::<Vec<_>>(), texts);
         }
         if let Some(args) = event["item"]["arguments"].as_str() {
             let whole = item.args_done.as_deref();
@@ -317,13 +317,13 @@ fn item_event(items: &mut Vec<OutputItem>, event: &Value, kind: &str) {
     }
 }
 
-fn check_official(name: &str, facts: &[AgentEvent]) {
+fn check_official(name: &str, events: &[AgentEvent]) {
     for client_tools in [false, true] {
-        let frames = official(facts, client_tools);
+        let frames = official(events, client_tools);
         orderly(&frames);
-        assert_eq!(frames, official(facts, client_tools), "the same facts give the same frames");
-        let mut expected = as_official(gist(facts), client_tools);
-        let mut read = heard(&decode(ResponsesDecoder::new(), &frames));
+        assert_eq!(frames, official(events, client_tools), "the same events give the same frames");
+        let mut expected = as_official(gist(events), client_tools);
+        let mut read = decoded_gist(&decode(ResponsesDecoder::new(), &frames));
         // A server's own call ends the item that contains it.
         if expected.calls.iter().any(|call| call.ran_by == ExecutedBy::Server) {
             expected.texts = vec![expected.texts.concat()];
@@ -336,7 +336,7 @@ fn check_official(name: &str, facts: &[AgentEvent]) {
             let ours = gist.calls.iter_mut().filter(|call| call.ran_by == ExecutedBy::Client);
             ours.filter(|call| guessed || !call.is_ready).for_each(|call| call.outcome = None);
         }
-        if gist(facts).usage == Usage::default() {
+        if gist(events).usage == Usage::default() {
             read.usage = Usage::default();
         }
         if expected.end == "failed" {
@@ -386,9 +386,9 @@ fn as_flat(mut gist: Gist) -> Gist {
     gist
 }
 
-fn check_flat(name: &str, facts: &[AgentEvent]) {
-    let frames = flat(facts);
-    assert_eq!(frames, flat(facts), "the same facts give the same frames");
+fn check_flat(name: &str, events: &[AgentEvent]) {
+    let frames = flat(events);
+    assert_eq!(frames, flat(events), "the same events give the same frames");
     assert!(frames.iter().all(|frame| frame.data.is_ascii() && frame.id.is_none() && frame.retry.is_none()));
     assert_eq!(frames[0].event, "response.created");
     let names = [
@@ -400,7 +400,7 @@ fn check_flat(name: &str, facts: &[AgentEvent]) {
         "response.failed",
     ];
     assert!(frames.iter().all(|frame| names.contains(&frame.event.as_str())));
-    let mut read = heard(&decode(EnclavaDecoder::new(), &frames));
+    let mut read = decoded_gist(&decode(EnclavaDecoder::new(), &frames));
     read.end = read.end.split(' ').next().unwrap().into();
     read.texts = vec![read.texts.concat()];
     // A reason is shown as encoded on the wire, where all JSON is ASCII.
@@ -409,7 +409,7 @@ fn check_flat(name: &str, facts: &[AgentEvent]) {
     }
     assert_eq!(
         read,
-        as_flat(gist(facts)),
+        as_flat(gist(events)),
         "{name}\n{}",
         frames.iter().map(|f| f.data.clone()).collect::<Vec<_>>().join("\n")
     );
@@ -434,9 +434,9 @@ fn demo() -> Vec<Vec<AgentEvent>> {
 #[test]
 fn every_golden_stream_is_said_again_and_read_back() {
     for case in cases() {
-        let facts = published(&case.whole());
-        check_official(&case.name, &facts);
-        check_flat(&case.name, &facts);
+        let events = published(&case.whole());
+        check_official(&case.name, &events);
+        check_flat(&case.name, &events);
     }
 }
 
@@ -444,17 +444,17 @@ fn every_golden_stream_is_said_again_and_read_back() {
 fn the_recorded_demo_is_said_and_read_back() {
     let turns = demo();
     assert!(turns.len() > 3);
-    for facts in turns {
-        check_official("demo", &facts);
-        check_flat("demo", &facts);
+    for events in turns {
+        check_official("demo", &events);
+        check_flat("demo", &events);
     }
 }
 
 #[test]
 fn bytes_may_be_cut_anywhere() {
-    let calls = |facts: &[AgentEvent]| facts.iter().any(|fact| matches!(fact, AgentEvent::ToolCallReady { .. }));
-    let facts = demo().into_iter().filter(|facts| calls(facts)).min_by_key(Vec::len).unwrap();
-    for frames in [official(&facts, false), flat(&facts)] {
+    let calls = |events: &[AgentEvent]| events.iter().any(|event| matches!(event, AgentEvent::ToolCallReady { .. }));
+    let events = demo().into_iter().filter(|events| calls(events)).min_by_key(Vec::len).unwrap();
+    for frames in [official(&events, false), flat(&events)] {
         let mut bytes = Vec::new();
         for frame in &frames {
             frame.write_sse(&mut bytes);
@@ -472,7 +472,7 @@ fn bytes_may_be_cut_anywhere() {
 /// Builds a legal turn from a list of numbers.
 struct Dice<'a> {
     rolls: std::slice::Iter<'a, u16>,
-    facts: Vec<AgentEvent>,
+    events: Vec<AgentEvent>,
     open: Vec<(MessageId, String)>,
     /// Calls, whether they are ready, and how often they ended.
     calls: Vec<(CallId, ExecutedBy, bool, u8, String)>,
@@ -497,9 +497,9 @@ impl Dice<'_> {
     }
 
     fn turn(rolls: &[u16], most_open: usize) -> Vec<AgentEvent> {
-        let facts = published(&[AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }]);
-        let facts = facts[..2].to_vec();
-        let mut dice = Dice { rolls: rolls.iter(), facts, open: Vec::new(), calls: Vec::new(), made: 0, most_open };
+        let events = published(&[AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }]);
+        let events = events[..2].to_vec();
+        let mut dice = Dice { rolls: rolls.iter(), events, open: Vec::new(), calls: Vec::new(), made: 0, most_open };
         while dice.rolls.len() > 3 {
             dice.step();
         }
@@ -510,14 +510,14 @@ impl Dice<'_> {
             4 => TurnOutcome::Failed(Fault::new(FaultKind::Refused, "no")),
             _ => TurnOutcome::Failed(Fault::new(FaultKind::RateLimited, "slowly, please")),
         };
-        let mut facts = dice.facts;
+        let mut events = dice.events;
         let mut sealer = Sealer::new();
-        for fact in &facts {
-            sealer.observe(fact).unwrap();
+        for event in &events {
+            sealer.observe(event).unwrap();
         }
-        facts.extend(sealer.seal(end));
-        assert_eq!(grammar::check(&facts), []);
-        facts
+        events.extend(sealer.seal(end));
+        assert_eq!(grammar::check(&events), []);
+        events
     }
 
     fn step(&mut self) {
@@ -529,14 +529,14 @@ impl Dice<'_> {
                 self.open.push((message.clone(), String::new()));
                 let is_ours = self.roll(8) > 0;
                 let parent = (!is_ours).then(|| CallId::from("elsewhere"));
-                self.facts.push(AgentEvent::MessageStarted { message, role: Role::Assistant, parent });
+                self.events.push(AgentEvent::MessageStarted { message, role: Role::Assistant, parent });
             }
-            1..=3 => self.in_message(|message, told| {
-                told.push_str(&word);
+            1..=3 => self.in_message(|message, text| {
+                text.push_str(&word);
                 AgentEvent::TextDelta { message, text: word, kind: TextKind::Text }
             }),
-            4 => self.in_message(|message, told| {
-                told.push_str(&word);
+            4 => self.in_message(|message, text| {
+                text.push_str(&word);
                 AgentEvent::TextDelta { message, text: word, kind: TextKind::Refusal }
             }),
             5 => self.in_message(|message, _| AgentEvent::ReasoningDelta { message, text: word }),
@@ -548,7 +548,13 @@ impl Dice<'_> {
                 let Some((message, _)) = self.open.get(at) else { return };
                 let message = message.clone();
                 self.calls.push((call.clone(), ran_by, false, 0, String::new()));
-                self.facts.push(AgentEvent::ToolCallStarted { call, message, name, parent: None, executed_by: ran_by });
+                self.events.push(AgentEvent::ToolCallStarted {
+                    call,
+                    message,
+                    name,
+                    parent: None,
+                    executed_by: ran_by,
+                });
             }
             7 => {
                 let (at, other) = (self.roll(self.calls.len()), self.roll(4) == 0);
@@ -557,7 +563,7 @@ impl Dice<'_> {
                     *ready = true;
                     let args = if other { "{\"other\":1}".to_owned() } else { format!("{args}{word}") };
                     let (call, name) = (call.clone(), "clock".to_owned());
-                    self.facts.push(AgentEvent::ToolCallReady { call, name, args, provider_metadata: None });
+                    self.events.push(AgentEvent::ToolCallReady { call, name, args, provider_metadata: None });
                 }
             }
             8 => {
@@ -565,7 +571,7 @@ impl Dice<'_> {
                 let Some((call, _, ready, ended, args)) = self.calls.get_mut(at) else { return };
                 if !*ready && *ended == 0 {
                     args.push_str(&word);
-                    self.facts.push(AgentEvent::ToolArgsDelta { call: call.clone(), json: word });
+                    self.events.push(AgentEvent::ToolArgsDelta { call: call.clone(), json: word });
                 }
             }
             9 => {
@@ -575,15 +581,15 @@ impl Dice<'_> {
                     // A call that nobody ran stays so.
                     *ended += if outcome == CallOutcome::Requested { 2 } else { 1 };
                     let (call, output) = (call.clone(), CallOutput::from_text(word));
-                    self.facts.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
+                    self.events.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
                 }
             }
             10 if !self.open.is_empty() => {
                 let at = self.roll(self.open.len());
-                let (message, told) = self.open.remove(at);
-                let full = (self.roll(3) == 0).then(|| format!("{told}{word}"));
+                let (message, text) = self.open.remove(at);
+                let full = (self.roll(3) == 0).then(|| format!("{text}{word}"));
                 let stop = [FinishReason::End, FinishReason::ToolCalls, FinishReason::Length][self.roll(3)];
-                self.facts.push(AgentEvent::MessageFinished {
+                self.events.push(AgentEvent::MessageFinished {
                     message,
                     finish_reason: stop,
                     full_text: full,
@@ -595,7 +601,7 @@ impl Dice<'_> {
                 let scope = UsageScope::Request(u32::try_from(self.made).unwrap());
                 let on = AnnotationTarget::Turn("t".into());
                 let call = self.calls.iter().find(|(_, _, ready, ended, _)| *ready && *ended == 0);
-                self.facts.push(match (self.made % 4, call) {
+                self.events.push(match (self.made % 4, call) {
                     (0, _) => AgentEvent::UsageReported { scope, usage },
                     (1, _) => AgentEvent::Notice { level: NoticeLevel::Info, code: "x".into(), text: word },
                     (2, Some((call, ..))) => {
@@ -609,9 +615,9 @@ impl Dice<'_> {
 
     fn in_message(&mut self, event: impl FnOnce(MessageId, &mut String) -> AgentEvent) {
         let at = self.roll(self.open.len());
-        if let Some((message, told)) = self.open.get_mut(at) {
-            let event = event(message.clone(), told);
-            self.facts.push(event);
+        if let Some((message, text)) = self.open.get_mut(at) {
+            let event = event(message.clone(), text);
+            self.events.push(event);
         }
     }
 }
@@ -621,17 +627,17 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_events_are_in_order(rolls in proptest::collection::vec(any::<u16>(), 0..160)) {
-        let facts = Dice::turn(&rolls, 2);
+        let events = Dice::turn(&rolls, 2);
         for client_tools in [false, true] {
-            orderly(&official(&facts, client_tools));
+            orderly(&official(&events, client_tools));
         }
-        prop_assert_eq!(flat(&facts).len(), flat(&facts).len());
-        let facts = Dice::turn(&rolls, 1);
-        check_flat("by chance", &facts);
+        prop_assert_eq!(flat(&events).len(), flat(&events).len());
+        let events = Dice::turn(&rolls, 1);
+        check_flat("by chance", &events);
         // For events that stop anywhere, the encoder must still write an end.
-        for cut in (0..facts.len()).step_by(1 + rolls.len() / 7) {
-            orderly(&official(&facts[..cut], false));
-            let last = flat(&facts[..cut]).pop().unwrap();
+        for cut in (0..events.len()).step_by(1 + rolls.len() / 7) {
+            orderly(&official(&events[..cut], false));
+            let last = flat(&events[..cut]).pop().unwrap();
             prop_assert_eq!(last.event, "response.failed");
         }
     }

@@ -41,7 +41,7 @@ impl GrammarSandbox {
         place
     }
 
-    fn house(&self, mode: ApprovalMode) -> Runtime {
+    fn runtime(&self, mode: ApprovalMode) -> Runtime {
         let home = self.home.path().to_owned();
         let paths = Paths { config: home.clone(), data: home.clone(), state: home };
         let flags = Overrides { model: Some("offline".into()), mode: Some(mode), ..Overrides::default() };
@@ -58,9 +58,9 @@ impl GrammarSandbox {
 }
 
 /// Sends all prompts one after another and returns every event.
-async fn session(house: &mut Runtime, start: &StartMode, prompts: &[&str]) -> Vec<AgentEvent> {
-    let live = house.open(start).unwrap();
-    let mut facts = live.hub.subscribe(Seq(0));
+async fn session(runtime: &mut Runtime, start: &StartMode, prompts: &[&str]) -> Vec<AgentEvent> {
+    let live = runtime.open(start).unwrap();
+    let mut input = live.hub.subscribe(Seq(0));
     for prompt in prompts {
         live.commands.send(Command::Prompt { text: (*prompt).to_owned() }).await.unwrap();
     }
@@ -68,42 +68,42 @@ async fn session(house: &mut Runtime, start: &StartMode, prompts: &[&str]) -> Ve
     let mut begun = 0;
     let mut open = 0_u32;
     while begun < prompts.len() || open > 0 {
-        let Some(HubItem::Event(fact)) = facts.next().await else { panic!("the session ended") };
-        match &fact.envelope.event {
+        let Some(HubItem::Event(event)) = input.next().await else { panic!("the session ended") };
+        match &event.envelope.event {
             AgentEvent::TurnStarted { .. } => {
-                begun += usize::from(fact.envelope.seq > live.hub.last_seq() || start == &StartMode::New);
+                begun += usize::from(event.envelope.seq > live.hub.last_seq() || start == &StartMode::New);
                 open = 1;
             }
             AgentEvent::TurnFinished { .. } => open = 0,
             _ => {}
         }
-        events.push(fact.envelope.event.clone());
+        events.push(event.envelope.event.clone());
     }
     events
 }
 
 async fn all(live: SessionHandle) -> Vec<AgentEvent> {
-    let mut facts = live.hub.subscribe(Seq(0));
+    let mut input = live.hub.subscribe(Seq(0));
     let mut events = Vec::new();
-    while let Some(delivery) = facts.next().await {
-        if let HubItem::Event(fact) = delivery {
-            events.push(fact.envelope.event.clone());
+    while let Some(delivery) = input.next().await {
+        if let HubItem::Event(event) = delivery {
+            events.push(event.envelope.event.clone());
         }
     }
     events
 }
 
 async fn replayed(place: &GrammarSandbox, log: &Path) -> Vec<AgentEvent> {
-    all(place.house(ApprovalMode::Ask).open_whole_log(log).unwrap()).await
+    all(place.runtime(ApprovalMode::Ask).open_whole_log(log).unwrap()).await
 }
 
 #[tokio::test]
 async fn every_offline_run_and_its_replay_keep_the_order() {
     for mode in ApprovalMode::ALL {
         let place = GrammarSandbox::new();
-        let mut house = place.house(mode);
-        let events = session(&mut house, &StartMode::New, PROMPTS).await;
-        house.close().await;
+        let mut runtime = place.runtime(mode);
+        let events = session(&mut runtime, &StartMode::New, PROMPTS).await;
+        runtime.close().await;
         assert_eq!(grammar::check(&events), [], "{mode:?}");
         assert_eq!(
             events.iter().filter(|event| matches!(event, AgentEvent::TurnFinished { .. })).count(),
@@ -122,9 +122,9 @@ async fn the_recorded_demo_keeps_the_order() {
 #[tokio::test]
 async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
     let place = GrammarSandbox::new();
-    let mut house = place.house(ApprovalMode::Full);
-    session(&mut house, &StartMode::New, &["run `echo hi`", "what is 6*7"]).await;
-    house.close().await;
+    let mut runtime = place.runtime(ApprovalMode::Full);
+    session(&mut runtime, &StartMode::New, &["run `echo hi`", "what is 6*7"]).await;
+    runtime.close().await;
     let log = place.log();
     let whole = std::fs::read_to_string(&log).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
@@ -133,14 +133,14 @@ async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
         let torn = lines.get(cut).map_or("", |line| &line[..line.len() / 2]);
         std::fs::write(&log, format!("{}\n{torn}", lines[..cut].join("\n"))).unwrap();
         assert_eq!(grammar::check(&replayed(&place, &log).await), [], "replay, cut after {cut}");
-        let mut house = place.house(ApprovalMode::Full);
-        let live = house.open(&StartMode::Resume(None)).unwrap();
+        let mut runtime = place.runtime(ApprovalMode::Full);
+        let live = runtime.open(&StartMode::Resume(None)).unwrap();
         live.commands.send(Command::Prompt { text: "what is 2+3".into() }).await.unwrap();
-        let mut facts = live.hub.subscribe(Seq(0));
+        let mut input = live.hub.subscribe(Seq(0));
         let (mut events, mut mine) = (Vec::new(), false);
-        while let Some(HubItem::Event(fact)) = facts.next().await {
-            let event = fact.envelope.event.clone();
-            assert_eq!(fact.envelope.seq, Seq(events.len() as u64 + 1), "cut after {cut}");
+        while let Some(HubItem::Event(logged)) = input.next().await {
+            let event = logged.envelope.event.clone();
+            assert_eq!(logged.envelope.seq, Seq(events.len() as u64 + 1), "cut after {cut}");
             mine |= matches!(&event, AgentEvent::UserMessage { text, .. } if text == "what is 2+3");
             let over = mine && matches!(event, AgentEvent::TurnFinished { .. });
             events.push(event);
@@ -148,8 +148,8 @@ async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
                 break;
             }
         }
-        drop((live, facts));
-        house.close().await;
+        drop((live, input));
+        runtime.close().await;
         assert_eq!(grammar::check(&events), [], "resumed, cut after {cut}");
         let answer =
             events.iter().any(|event| matches!(event, AgentEvent::TextDelta { text, .. } if text.contains('5')));
@@ -176,7 +176,7 @@ fn every_prefix_of_the_demo_is_made_whole_by_its_seal() {
             // Checking every prefix from its start would be quadratic: a clone continues from here.
             let mut after = sealer.clone();
             for closing in sealer.seal(end.clone()) {
-                after.observe(&closing).unwrap_or_else(|breach| panic!("{breach}, cut after {cut}"));
+                after.observe(&closing).unwrap_or_else(|violation| panic!("{violation}, cut after {cut}"));
             }
             assert_eq!(after.open_turn(), None, "cut after {cut}");
         }

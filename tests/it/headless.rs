@@ -101,8 +101,8 @@ async fn a_call_cut_by_the_output_limit_is_not_run_and_told_to_the_model() {
     let object = ran.json();
     assert_eq!(ran.code, 0, "what the model made of it is the answer: {}", ran.err);
     assert_eq!((&object["text"], &object["stop"]), (&value!("All done."), &value!("end")));
-    let told = object["tool_calls"][0]["output"].as_str().unwrap();
-    assert!(told.contains("output limit") && told.contains("less"), "{told}");
+    let output = object["tool_calls"][0]["output"].as_str().unwrap();
+    assert!(output.contains("output limit") && output.contains("less"), "{output}");
     assert_eq!(object["notices"][0]["message"], "a call was cut off: the model reached its output limit");
     assert!(ran.err.contains("! a call was cut off"), "{}", ran.err);
     assert!(!home.path().join("out.txt").exists(), "nothing was written");
@@ -362,8 +362,11 @@ async fn an_address_is_repeated_without_what_lets_somebody_in() {
         &[&with_path, "-p", "hi", "--explain"],
     ] {
         let ran = attach(&home(), args).await;
-        let said = format!("{}{}", ran.out, ran.err);
-        assert!(!said.contains("k3y") && (!said.contains("s3cret") || args[0].starts_with("ftp")), "{args:?}: {said}");
+        let output = format!("{}{}", ran.out, ran.err);
+        assert!(
+            !output.contains("k3y") && (!output.contains("s3cret") || args[0].starts_with("ftp")),
+            "{args:?}: {output}"
+        );
     }
 }
 
@@ -482,12 +485,12 @@ mod terminal {
         ] {
             let args: Vec<&std::ffi::OsStr> =
                 args.iter().map(|arg| std::ffi::OsStr::from_bytes(arg.as_bytes())).collect();
-            let said = shown(home.path(), &args);
-            assert!(!said.trim().is_empty(), "{args:?} says something");
-            assert_eq!(obeyed(&said), None, "{args:?}: {said:?}");
+            let output = shown(home.path(), &args);
+            assert!(!output.trim().is_empty(), "{args:?} says something");
+            assert_eq!(obeyed(&output), None, "{args:?}: {output:?}");
         }
-        let said = shown(home.path(), &["replay".as_ref(), good.as_ref(), "--headless".as_ref(), "--json".as_ref()]);
-        assert!(said.contains(r"x\u009b2J\u202ey\u001b[31mz"), "JSON keeps what it means: {said:?}");
+        let output = shown(home.path(), &["replay".as_ref(), good.as_ref(), "--headless".as_ref(), "--json".as_ref()]);
+        assert!(output.contains(r"x\u009b2J\u202ey\u001b[31mz"), "JSON keeps what it means: {output:?}");
     }
 }
 
@@ -500,8 +503,8 @@ async fn a_server_whose_log_was_removed_says_so_and_ends_with_its_own_code() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-    let url = said.next_line().await.unwrap().unwrap().replace("listening on ", "");
+    let mut shown_text = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = shown_text.next_line().await.unwrap().unwrap().replace("listening on ", "");
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let opened = client.post(format!("{url}/v1/sessions")).body("{}").send().await.unwrap().text().await.unwrap();
     let id = serde_json::from_str::<Value>(&opened).unwrap()["id"].as_str().unwrap().to_owned();
@@ -509,9 +512,9 @@ async fn a_server_whose_log_was_removed_says_so_and_ends_with_its_own_code() {
     let prompt = value!({ "type": "prompt", "text": "what is 6*7" }).to_string();
     client.post(commands).body(prompt).send().await.unwrap();
     let mut events = client.get(format!("{url}/v1/sessions/{id}/events")).send().await.unwrap();
-    let mut told = String::new();
-    while !told.contains("turn_finished") {
-        told.push_str(&String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap()));
+    let mut output = String::new();
+    while !output.contains("turn_finished") {
+        output.push_str(&String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap()));
     }
     let log = home.path().join("sessions").join(format!("{id}.jsonl"));
     std::fs::remove_file(&log).unwrap();

@@ -85,7 +85,11 @@ pub(crate) fn logs(home: &Path) -> Vec<PathBuf> {
 /// Returns the events in a log.
 pub(crate) fn read_events(log: &Path) -> Vec<AgentEvent> {
     let text = std::fs::read_to_string(log).unwrap();
-    text.lines().skip(1).filter_map(|line| serde_json::from_str::<Envelope>(line).ok()).map(|fact| fact.event).collect()
+    text.lines()
+        .skip(1)
+        .filter_map(|line| serde_json::from_str::<Envelope>(line).ok())
+        .map(|event| event.event)
+        .collect()
 }
 
 /// A proxy between a client and a server that forwards the server's bytes in pieces of these sizes, over and over.
@@ -169,14 +173,14 @@ async fn cut(client: TcpStream, to: String, frames: usize) {
         let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
     };
     let back = async {
-        let (mut buffer, mut told, mut sent) = (vec![0; 64 * 1024], String::new(), 0);
+        let (mut buffer, mut text, mut sent) = (vec![0; 64 * 1024], String::new(), 0);
         while let Ok(got @ 1..) = from_server.read(&mut buffer).await {
-            told.push_str(std::str::from_utf8(&buffer[..got]).expect("this answer is ASCII"));
-            told = told.replace("retry: 3000", "retry: 0010");
+            text.push_str(std::str::from_utf8(&buffer[..got]).expect("this answer is ASCII"));
+            text = text.replace("retry: 3000", "retry: 0010");
             // Lines of the head end in CRLF, so only ends of frames match.
-            let ends: Vec<usize> = told.match_indices("\n\n").map(|(at, _)| at + 2).collect();
-            let until = if ends.len() >= frames { ends[frames - 1] } else { told.len() };
-            if to_client.write_all(&told.as_bytes()[sent..until]).await.is_err() || ends.len() >= frames {
+            let ends: Vec<usize> = text.match_indices("\n\n").map(|(at, _)| at + 2).collect();
+            let until = if ends.len() >= frames { ends[frames - 1] } else { text.len() };
+            if to_client.write_all(&text.as_bytes()[sent..until]).await.is_err() || ends.len() >= frames {
                 return;
             }
             sent = until;

@@ -50,7 +50,7 @@ async fn watch(server: &ScriptedServer) -> (Value, Vec<String>) {
 }
 
 /// Sends a prompt to the server, which must get exactly one request.
-async fn ask(server: &ScriptedServer, more: &[&str]) -> Value {
+async fn send_prompt(server: &ScriptedServer, more: &[&str]) -> Value {
     let url = format!("{}/v1/chat/completions", server.url());
     let (object, _) = attach(&[&[url.as_str(), "-m", "m", "-p", "hello"], more].concat()).await;
     let asked = server.asked();
@@ -138,7 +138,7 @@ async fn a_busy_stream_is_opened_again_when_it_says() {
     let (object, asked) = watch(&ScriptedServer::start(vec![busy("0"), fine]).await).await;
     assert_eq!((&object["text"], asked.len()), (&value!("hi"), 2), "{object}");
     // Without a person, a long wait is reported with its length instead.
-    let object = ask(&ScriptedServer::start(vec![busy("3600")]).await, &[]).await;
+    let object = send_prompt(&ScriptedServer::start(vec![busy("3600")]).await, &[]).await;
     assert_eq!(object["outcome"], "failed", "{object}");
     assert!(error(&object).contains("429") && error(&object).contains("60 min"), "{object}");
 }
@@ -146,7 +146,7 @@ async fn a_busy_stream_is_opened_again_when_it_says() {
 #[tokio::test]
 async fn a_stall_is_cut_only_by_the_limit_that_was_set() {
     let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Hang]]).await;
-    let object = ask(&server, &["--idle-timeout", "1s"]).await;
+    let object = send_prompt(&server, &["--idle-timeout", "1s"]).await;
     assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("failed")), "{object}");
     assert!(error(&object).contains("silent") && error(&object).contains("1 s"), "{object}");
     server.hung_up().await;
@@ -156,12 +156,12 @@ async fn a_stall_is_cut_only_by_the_limit_that_was_set() {
 async fn a_reset_and_a_cut_in_mid_frame_keep_the_text() {
     for cut in ["", "data: {\"choices\":[{\"delta\":{\"content\":\"lo", "data: {\"choices\":[{\"delta\":{}}]}\n"] {
         let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), chunk(cut)]]).await;
-        let object = ask(&server, &[]).await;
+        let object = send_prompt(&server, &[]).await;
         assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("interrupted")), "{object}");
     }
     // A reset may overtake data that was sent before it.
     let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Reset]]).await;
-    let object = ask(&server, &[]).await;
+    let object = send_prompt(&server, &[]).await;
     assert!([value!("interrupted"), value!("failed")].contains(&object["outcome"]), "{object}");
     assert!([value!("hi"), value!("")].contains(&object["text"]), "{object}");
 }

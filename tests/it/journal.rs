@@ -40,11 +40,12 @@ fn a_record_glued_to_half_a_line_is_kept_and_the_half_is_told() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/journal/glued_line.jsonl"));
     let reader = Reader::open(path).unwrap();
     let page = reader.read_all().unwrap();
-    let said = |event: &AgentEvent| matches!(event, AgentEvent::TextDelta { message, .. } if message.as_str() == "m4");
-    assert!(page.entries.iter().any(|entry| said(&entry.envelope.event)), "the answer to question 1");
-    let survey = reader.build_index().unwrap();
-    assert_eq!(survey.damage, journal::Damage { unreadable: 1, ..journal::Damage::default() });
-    assert_eq!(survey.damage.notices()[0].0, "unreadable_lines");
+    let is_text =
+        |event: &AgentEvent| matches!(event, AgentEvent::TextDelta { message, .. } if message.as_str() == "m4");
+    assert!(page.entries.iter().any(|entry| is_text(&entry.envelope.event)), "the answer to question 1");
+    let index = reader.build_index().unwrap();
+    assert_eq!(index.damage, journal::Damage { unreadable: 1, ..journal::Damage::default() });
+    assert_eq!(index.damage.notices()[0].0, "unreadable_lines");
 }
 
 #[test]

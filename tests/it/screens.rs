@@ -32,7 +32,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(caps: Capabilities) -> Self {
+    fn new(capabilities: Capabilities) -> Self {
         let config = UiConfig {
             theme: ThemeChoice::Dark,
             max_fps: 60,
@@ -53,7 +53,7 @@ impl Scene {
             mode: ApprovalMode::Ask,
             folder: "/home/ada/engine".into(),
             version: "0.1.0".into(),
-            capabilities: caps,
+            capabilities,
             context_window: Some(32_768),
             price: Some((0.0, 0.0)),
         });
@@ -289,7 +289,7 @@ fn approval() -> Scene {
     scene.message("m1");
     scene.after(400).text("m1", "The carry comes too late; this edit moves it.");
     scene.call("c1", "m1", "edit_file", r#"{"path":"src/difference.rs"}"#);
-    let ask = ApprovalRequest {
+    let request = ApprovalRequest {
         tool: "edit_file".into(),
         risk: Risk::Write,
         subject: "src/difference.rs".into(),
@@ -298,7 +298,7 @@ fn approval() -> Scene {
         pattern: Some("edit_file(src/*)".into()),
         expires_at: None,
     };
-    scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request: ask });
+    scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);
     scene
 }
@@ -309,7 +309,7 @@ fn hostile_approval() -> Scene {
     scene.message("m1");
     let command = "ls\u{1b}[8m; rm -rf ~\u{1b}[0m \u{202e}txt.exe";
     scene.call("c1", "m1", "shell", "{}");
-    let ask = ApprovalRequest {
+    let request = ApprovalRequest {
         tool: "shell".into(),
         risk: Risk::Execute,
         subject: command.into(),
@@ -318,7 +318,7 @@ fn hostile_approval() -> Scene {
         pattern: Some("shell(ls*)".into()),
         expires_at: None,
     };
-    scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request: ask });
+    scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);
     scene.act(Action::Choose(ApprovalChoice::DenyWithReason));
     scene.act(Action::ApprovalShown);
@@ -342,7 +342,7 @@ fn waiting() -> Scene {
     scene.ui.composer.set_text("wait, first tell me");
     scene.act(Action::ComposerChanged { empty: false });
     scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
-    let ask = ApprovalRequest {
+    let request = ApprovalRequest {
         tool: "fetch".into(),
         risk: Risk::Network,
         subject: "https://example.org/carry".into(),
@@ -351,7 +351,7 @@ fn waiting() -> Scene {
         pattern: None,
         expires_at: None,
     };
-    scene.event(AgentEvent::ApprovalRequested { call: "c2".into(), request: ask });
+    scene.event(AgentEvent::ApprovalRequested { call: "c2".into(), request });
     scene.tick(900);
     scene
 }
@@ -679,7 +679,7 @@ fn an_ask_leaves_half_of_the_screen() {
             }
             let shown = text(&buf);
             let words: Vec<&str> = shown.split_whitespace().collect();
-            if scene.store.focus.approval().is_some_and(|ask| ask.selected == Some(ApprovalChoice::Session)) {
+            if scene.store.focus.approval().is_some_and(|request| request.selected == Some(ApprovalChoice::Session)) {
                 let scope = "this session: every change to a file, unasked";
                 assert!(words.join(" ").contains(scope), "{width}x{height} doesn't say all of it:\n{shown}");
             }
@@ -704,7 +704,7 @@ fn an_ask_waits_behind_a_full_composer() {
 fn asks_that_wait_are_counted_once_on_a_screen() {
     let mut scene = approval();
     scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
-    let ask = ApprovalRequest {
+    let request = ApprovalRequest {
         tool: "fetch".into(),
         risk: Risk::Network,
         subject: "https://example.org/carry".into(),
@@ -713,7 +713,7 @@ fn asks_that_wait_are_counted_once_on_a_screen() {
         pattern: None,
         expires_at: None,
     };
-    scene.event(AgentEvent::ApprovalRequested { call: "c2".into(), request: ask });
+    scene.event(AgentEvent::ApprovalRequested { call: "c2".into(), request });
     for size in [(140, 50), (80, 24)] {
         let screen = text(&scene.draw(size).0);
         assert!(screen.contains("1 more"), "{screen}");

@@ -24,7 +24,7 @@ struct JarvisServer {
     tasks: JoinSet<()>,
 }
 
-fn house(home: &Path, audience: Frontend) -> Runtime {
+fn new_runtime(home: &Path, audience: Frontend) -> Runtime {
     let folder = home.join("work");
     std::fs::create_dir_all(&folder).unwrap();
     let env = |name: &str| (name == "JARVIS_TUI_HOME").then(|| home.display().to_string());
@@ -42,7 +42,7 @@ impl JarvisServer {
 
     async fn with(home: &Path, args: &cli::ServeArgs, change: impl FnOnce(&mut Settings)) -> Self {
         // The embedded engine's pauses are skipped.
-        let serving = house(home, Frontend::Headless).plan_server(args).await.unwrap();
+        let serving = new_runtime(home, Frontend::Headless).plan_server(args).await.unwrap();
         let ServerPlan { factory, mut settings, .. } = serving;
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,8 +79,8 @@ impl JarvisServer {
         opened["id"].as_str().unwrap().to_owned()
     }
 
-    async fn send_command(&self, id: &str, wish: &Value) -> (u16, Value) {
-        let answer = self.post(&format!("/v1/sessions/{id}/commands"), wish).await;
+    async fn send_command(&self, id: &str, command: &Value) -> (u16, Value) {
+        let answer = self.post(&format!("/v1/sessions/{id}/commands"), command).await;
         let status = answer.status().as_u16();
         (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
     }
@@ -153,15 +153,15 @@ impl EventReader {
 
     /// Reads up to an event of this name and returns all numbered ones, with that one last if it is numbered.
     async fn until(&mut self, name: &str) -> Vec<EventFrame> {
-        let mut facts = Vec::new();
+        let mut events = Vec::new();
         while let Some(frame) = self.next().await {
             let there = frame.event == name;
-            facts.extend(Some(frame).filter(|frame| frame.id.is_some()));
+            events.extend(Some(frame).filter(|frame| frame.id.is_some()));
             if there {
-                return facts;
+                return events;
             }
         }
-        panic!("the stream ended without {name} after {facts:?}")
+        panic!("the stream ended without {name} after {events:?}")
     }
 }
 
@@ -222,9 +222,9 @@ async fn of_two_who_decide_the_first_counts_and_the_other_is_told() {
     let mut events = server.events(&id, 1).await;
     server.prompt(&id, "run `echo one`").await;
     let asked = events.until("approval_requested").await;
-    let ask = asked.last().unwrap().event_json();
-    assert!(ask["ask"]["expires"].as_u64().unwrap() > 500_000, "nobody may wait for ever: {ask}");
-    let call = ask["call"].clone();
+    let request = asked.last().unwrap().event_json();
+    assert!(request["ask"]["expires"].as_u64().unwrap() > 500_000, "nobody may wait for ever: {request}");
+    let call = request["call"].clone();
     assert_eq!(server.json(&format!("/v1/sessions/{id}")).await["asks"][0]["call"], call);
     let decide = |decision: &str| json!({ "type": "decide", "call": call, "decision": decision });
     let (once, deny) = (decide("once"), decide("deny"));
@@ -269,7 +269,7 @@ async fn what_a_client_may_not_do_is_refused_with_the_reason() {
         settings.limits.max_sessions = 1;
     })
     .await;
-    let ask = |token: &'static str, path: &str| {
+    let approval_request = |token: &'static str, path: &str| {
         server.client.get(format!("{}{path}", server.url)).header("authorization", format!("Bearer {token}"))
     };
     let make = |token: &'static str, path: &str, body: String| {
@@ -279,10 +279,13 @@ async fn what_a_client_may_not_do_is_refused_with_the_reason() {
     assert_eq!(server.get("/health").await.status(), 200, "a watchdog has no token");
     let refused = server.get("/v1/sessions").await;
     assert_eq!((refused.status().as_u16(), refused.headers()["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
-    assert_eq!(ask("wrong", "/v1/info").send().await.unwrap().status(), 401);
-    assert_eq!(ask("read", "/v1/info").send().await.unwrap().status(), 200);
-    assert_eq!(ask("full", "/v1/info").header("host", "evil.example").send().await.unwrap().status(), 403);
-    assert_eq!(ask("full", "/v1/info").header("origin", "http://evil.example").send().await.unwrap().status(), 403);
+    assert_eq!(approval_request("wrong", "/v1/info").send().await.unwrap().status(), 401);
+    assert_eq!(approval_request("read", "/v1/info").send().await.unwrap().status(), 200);
+    assert_eq!(approval_request("full", "/v1/info").header("host", "evil.example").send().await.unwrap().status(), 403);
+    assert_eq!(
+        approval_request("full", "/v1/info").header("origin", "http://evil.example").send().await.unwrap().status(),
+        403
+    );
     assert_eq!(make("read", "/v1/sessions", String::new()).send().await.unwrap().status(), 403);
     assert_eq!(make("full", "/v1/sessions", "x".repeat(4_096)).send().await.unwrap().status(), 413);
     assert_eq!(make("full", "/v1/sessions", "{\"nix\":1}".into()).send().await.unwrap().status(), 400);
@@ -301,11 +304,11 @@ async fn what_a_client_may_not_do_is_refused_with_the_reason() {
     assert_eq!(make("full", &commands, seek.into()).send().await.unwrap().status(), 409);
     // It has a reader, so it can't be released for another.
     let events = commands.replace("commands", "events");
-    let _watched = ask("read", &events).send().await.unwrap();
+    let _watched = approval_request("read", &events).send().await.unwrap();
     let more = make("full", "/v1/sessions", String::new()).send().await.unwrap();
     assert_eq!((more.status().as_u16(), more.headers().contains_key("retry-after")), (429, true));
-    assert_eq!(ask("full", "/v1/sessions/nix").send().await.unwrap().status(), 404);
-    assert_eq!(ask("full", "/nix").send().await.unwrap().status(), 404);
+    assert_eq!(approval_request("full", "/v1/sessions/nix").send().await.unwrap().status(), 404);
+    assert_eq!(approval_request("full", "/nix").send().await.unwrap().status(), 404);
     assert_eq!(make("full", "/v1/info", String::new()).send().await.unwrap().status(), 405);
 }
 
@@ -326,10 +329,10 @@ async fn no_client_gets_a_freer_mode_than_the_servers() {
         for mode in refused {
             let opened = server.post("/v1/sessions", &json!({ "mode": mode })).await;
             assert_eq!(opened.status(), 403, "{mode}");
-            let (status, told) = server.send_command(&id, &json!({"type": "set_mode", "mode": mode})).await;
-            let message = told["error"]["message"].as_str().unwrap();
-            let told = format!("at most the mode {} (its --approval-mode)", most.name());
-            assert!(status == 403 && message.contains(&told), "{message}");
+            let (status, text) = server.send_command(&id, &json!({"type": "set_mode", "mode": mode})).await;
+            let message = text["error"]["message"].as_str().unwrap();
+            let text = format!("at most the mode {} (its --approval-mode)", most.name());
+            assert!(status == 403 && message.contains(&text), "{message}");
         }
         server.stop().await;
     }
@@ -392,7 +395,7 @@ async fn an_idle_session_makes_room_and_is_opened_again_when_asked_for() {
     let first = server.open().await;
     let mut events = server.events(&first, 1).await;
     server.prompt(&first, "what is 6*7?").await;
-    let said = events.until("turn_finished").await.len() as u64;
+    let event_count = events.until("turn_finished").await.len() as u64;
     drop(events);
     let second = loop {
         // The server notices that the last reader is gone once the connection is closed.
@@ -403,7 +406,7 @@ async fn an_idle_session_makes_room_and_is_opened_again_when_asked_for() {
         tokio::task::yield_now().await;
     };
     assert_ne!(second, first.as_str());
-    let mut again = server.events(&first, said + 1).await;
+    let mut again = server.events(&first, event_count + 1).await;
     assert_eq!(again.next_event().await.unwrap().event, "session_opened");
 }
 
@@ -417,8 +420,8 @@ async fn a_server_that_is_told_to_stop_seals_what_runs_and_ends_every_stream() {
     events.until("approval_requested").await;
     let begun = Instant::now();
     let end = async {
-        let facts = events.until("turn_finished").await;
-        assert_eq!(facts.last().unwrap().event_json()["end"], "cancelled");
+        let input = events.until("turn_finished").await;
+        assert_eq!(input.last().unwrap().event_json()["end"], "cancelled");
         assert_eq!(events.next_event().await, None);
     };
     tokio::join!(server.stop(), end);
@@ -467,15 +470,15 @@ async fn a_recording_is_played_to_whoever_watches() {
 
 struct AttachedScreen {
     live: SessionHandle,
-    facts: jarvis_tui::bridge::hub::Subscription,
+    events: jarvis_tui::bridge::hub::Subscription,
 }
 
 impl AttachedScreen {
-    async fn attach(house: &mut Runtime, url: &str) -> Self {
+    async fn attach(runtime: &mut Runtime, url: &str) -> Self {
         let typed = cli::AttachArgs { target: url.to_owned(), ..cli::AttachArgs::default() };
-        let AttachedSession { handle: live, .. } = house.attach(&typed, false).await.unwrap();
-        let facts = live.hub.subscribe(Seq(0));
-        Self { live, facts }
+        let AttachedSession { handle: live, .. } = runtime.attach(&typed, false).await.unwrap();
+        let events = live.hub.subscribe(Seq(0));
+        Self { live, events }
     }
 
     async fn send_command(&self, command: Command) {
@@ -484,8 +487,8 @@ impl AttachedScreen {
 
     async fn until(&mut self, wanted: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
         loop {
-            match self.facts.next().await.expect("the session goes on") {
-                HubItem::Event(fact) if wanted(&fact.envelope.event) => return fact.envelope.event.clone(),
+            match self.events.next().await.expect("the session goes on") {
+                HubItem::Event(event) if wanted(&event.envelope.event) => return event.envelope.event.clone(),
                 _ => {}
             }
         }
@@ -496,15 +499,15 @@ impl AttachedScreen {
 async fn an_attached_screen_does_what_a_local_one_does() {
     let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = JarvisServer::start(home.path()).await;
-    let mut house = house(away.path(), Frontend::Tui);
+    let mut runtime = new_runtime(away.path(), Frontend::Tui);
     // There is no session yet, so one is opened.
-    let mut screen = AttachedScreen::attach(&mut house, &server.url).await;
+    let mut screen = AttachedScreen::attach(&mut runtime, &server.url).await;
     screen.send_command(Command::Prompt { text: "run `echo one`".into() }).await;
     let asked = screen.until(|event| matches!(event, AgentEvent::ApprovalRequested { .. })).await;
     let AgentEvent::ApprovalRequested { call, .. } = asked else { panic!("{asked:?}") };
     screen.send_command(Command::Prompt { text: "what is 6*7?".into() }).await;
-    let mut weather = screen.live.status.clone();
-    let queued = weather.wait_for(|weather| !weather.queue.is_empty()).await.unwrap().queue.clone();
+    let mut status = screen.live.status.clone();
+    let queued = status.wait_for(|status| !status.queue.is_empty()).await.unwrap().queue.clone();
     assert_eq!(queued[0].text, "what is 6*7?");
     screen.send_command(Command::Decide { call, decision: Decision::Once }).await;
     let resolved = screen.until(|event| matches!(event, AgentEvent::ApprovalResolved { .. })).await;
@@ -513,14 +516,14 @@ async fn an_attached_screen_does_what_a_local_one_does() {
         screen.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
     }
     // Another joins and sees the same.
-    let mut other = AttachedScreen::attach(&mut house, &server.url).await;
+    let mut other = AttachedScreen::attach(&mut runtime, &server.url).await;
     for _ in 0..2 {
         other.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
     }
     other.send_command(Command::SetMode { mode: ApprovalMode::Plan }).await;
     screen.until(|event| matches!(event, AgentEvent::SessionOpened { mode, .. } if mode.name() == "plan")).await;
     drop((screen, other));
-    house.close().await;
+    runtime.close().await;
     server.stop().await;
 }
 
@@ -528,23 +531,23 @@ async fn an_attached_screen_does_what_a_local_one_does() {
 async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
     let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = JarvisServer::start(home.path()).await;
-    let mut house = house(away.path(), Frontend::Tui);
-    let mut one = AttachedScreen::attach(&mut house, &server.url).await;
+    let mut runtime = new_runtime(away.path(), Frontend::Tui);
+    let mut one = AttachedScreen::attach(&mut runtime, &server.url).await;
     one.send_command(Command::Prompt { text: "run `echo one`".into() }).await;
     let is_asked = |event: &AgentEvent| matches!(event, AgentEvent::ApprovalRequested { .. });
     let AgentEvent::ApprovalRequested { call, .. } = one.until(is_asked).await else { panic!("no ask") };
-    let mut two = AttachedScreen::attach(&mut house, &server.url).await;
+    let mut two = AttachedScreen::attach(&mut runtime, &server.url).await;
     two.until(is_asked).await;
     two.send_command(Command::Decide { call: call.clone(), decision: Decision::Session }).await;
     // The approval disappears from the other screen.
     one.until(|event| matches!(event, AgentEvent::ApprovalResolved { call: known, .. } if *known == call)).await;
     let granted = |screen: &AttachedScreen, count: usize| {
-        let mut weather = screen.live.status.clone();
+        let mut status = screen.live.status.clone();
         async move {
-            let has = |weather: &jarvis_tui::event::SessionStatus| {
-                weather.permissions.as_ref().is_some_and(|permissions| permissions.grants.len() == count)
+            let has = |status: &jarvis_tui::event::SessionStatus| {
+                status.permissions.as_ref().is_some_and(|permissions| permissions.grants.len() == count)
             };
-            weather.wait_for(has).await.unwrap().permissions.clone().unwrap()
+            status.wait_for(has).await.unwrap().permissions.clone().unwrap()
         }
     };
     let seen = granted(&one, 1).await;
@@ -553,7 +556,7 @@ async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
     granted(&one, 0).await;
     granted(&two, 0).await;
     drop((one, two));
-    house.close().await;
+    runtime.close().await;
     server.stop().await;
 }
 
@@ -561,12 +564,12 @@ async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
 async fn an_address_of_other_machines_is_not_served_without_a_token() {
     let home = tempfile::tempdir().unwrap();
     let args = cli::ServeArgs { host: Some("0.0.0.0".to_owned()), ..cli::ServeArgs::default() };
-    let refused = house(home.path(), Frontend::Headless).plan_server(&args).await;
+    let refused = new_runtime(home.path(), Frontend::Headless).plan_server(&args).await;
     let text = refused.err().expect("it is refused").to_string();
     assert!(text.contains("--token-env"), "{text}");
     let args = cli::ServeArgs { token_env: Some("NOT_SET_ANYWHERE".to_owned()), ..cli::ServeArgs::default() };
     assert!(
-        house(home.path(), Frontend::Headless).plan_server(&args).await.is_err(),
+        new_runtime(home.path(), Frontend::Headless).plan_server(&args).await.is_err(),
         "a token that is missing is no token"
     );
 }

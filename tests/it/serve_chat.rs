@@ -51,15 +51,15 @@ struct ScriptedFactory {
 
 fn message(n: u32, deltas: Vec<Value>, stop: &str, tokens: (u32, u32)) -> Vec<AgentAct> {
     let id = format!("m{n}");
-    let mut said = vec![json!({"type": "message_started", "message": id, "role": "assistant"})];
-    said.extend(deltas.into_iter().map(|mut delta| {
+    let mut events = vec![json!({"type": "message_started", "message": id, "role": "assistant"})];
+    events.extend(deltas.into_iter().map(|mut delta| {
         delta["message"] = json!(id);
         delta
     }));
-    said.push(json!({"type": "message_finished", "message": id, "stop": stop}));
+    events.push(json!({"type": "message_finished", "message": id, "stop": stop}));
     let usage = json!({"input_tokens": tokens.0, "output_tokens": tokens.1});
-    said.push(json!({"type": "usage_reported", "scope": {"request": n}, "usage": usage}));
-    said.into_iter().map(AgentAct::Say).collect()
+    events.push(json!({"type": "usage_reported", "scope": {"request": n}, "usage": usage}));
+    events.into_iter().map(AgentAct::Say).collect()
 }
 
 fn text(text: &str) -> Value {
@@ -67,15 +67,15 @@ fn text(text: &str) -> Value {
 }
 
 fn call(id: &str, name: &str, pieces: &[&str]) -> Vec<Value> {
-    let mut said = vec![json!({"type": "tool_call_started", "call": id, "name": name})];
-    said.extend(pieces.iter().map(|piece| json!({"type": "tool_args_delta", "call": id, "json": piece})));
-    said.push(json!({"type": "tool_call_ready", "call": id, "name": name, "args": pieces.concat()}));
-    said
+    let mut events = vec![json!({"type": "tool_call_started", "call": id, "name": name})];
+    events.extend(pieces.iter().map(|piece| json!({"type": "tool_args_delta", "call": id, "json": piece})));
+    events.push(json!({"type": "tool_call_ready", "call": id, "name": name, "args": pieces.concat()}));
+    events
 }
 
-fn answer(ask: &OneShotRequest) -> Vec<AgentAct> {
+fn answer(request: &OneShotRequest) -> Vec<AgentAct> {
     let whole = "this whole answer came in one piece after  a long time of thinking";
-    let prompt = ask.prompt.clone().unwrap_or_default();
+    let prompt = request.prompt.clone().unwrap_or_default();
     let failed = |kind: FaultKind| AgentAct::End(TurnOutcome::Failed(Fault::new(kind, "it broke (for the test)")));
     let done = || AgentAct::End(TurnOutcome::Completed);
     let with_quiet = |quiet: u64| {
@@ -83,7 +83,7 @@ fn answer(ask: &OneShotRequest) -> Vec<AgentAct> {
         acts.insert(2, AgentAct::Quiet(Duration::from_secs(quiet)));
         acts
     };
-    let mut acts = match (&ask.client_tools, prompt.as_str()) {
+    let mut acts = match (&request.client_tools, prompt.as_str()) {
         (_, "hello") => message(1, vec![text("Hello"), text(", you.")], "end", (7, 3)),
         (_, "think") => {
             let thought = json!({"type": "reasoning_delta", "text": "Let me see."});
@@ -130,18 +130,18 @@ fn answer(ask: &OneShotRequest) -> Vec<AgentAct> {
             message(1, call("call_1", &tools[0].name, &["{\"city\"", ":\"Oslo\"}"]), "tool_calls", (9, 5))
         }
         (Some(_), "") => {
-            let result = ask.history.iter().rev().find_map(|fact| match fact {
+            let result = request.history.iter().rev().find_map(|event| match event {
                 AgentEvent::ToolCallFinished { output, .. } => Some(output.text.clone()),
                 _ => None,
             });
             message(1, vec![text(&format!("It says {}.", result.unwrap_or_default()))], "end", (9, 5))
         }
         _ => {
-            let said = ask.history.iter().filter_map(|fact| match fact {
+            let events = request.history.iter().filter_map(|event| match event {
                 AgentEvent::UserMessage { text, .. } | AgentEvent::TextDelta { text, .. } => Some(text.clone()),
                 _ => None,
             });
-            let all: Vec<String> = ask.system_prompt.clone().into_iter().chain(said).chain([prompt]).collect();
+            let all: Vec<String> = request.system_prompt.clone().into_iter().chain(events).chain([prompt]).collect();
             message(1, vec![text(&all.join(" | "))], "end", (7, 3))
         }
     };
@@ -149,14 +149,14 @@ fn answer(ask: &OneShotRequest) -> Vec<AgentAct> {
     acts
 }
 
-async fn agent(ask: OneShotRequest, events: mpsc::Sender<AgentEvent>, mut commands: mpsc::Receiver<Command>) {
+async fn agent(request: OneShotRequest, events: mpsc::Sender<AgentEvent>, mut commands: mpsc::Receiver<Command>) {
     let opened = json!({
         "type": "session_opened", "wall": 1_795_204_274_400_u64, "engine": "scripted", "model": "m", "mode": ApprovalMode::Ask, "folder": "/",
         "version": "0", "caps": Capabilities::default(),
     });
     events.send(serde_json::from_value(opened).unwrap()).await.unwrap();
-    for fact in ask.history.clone() {
-        events.send(fact).await.unwrap();
+    for logged in request.history.clone() {
+        events.send(logged).await.unwrap();
     }
     let mut turn = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
     match commands.recv().await {
@@ -167,7 +167,7 @@ async fn agent(ask: OneShotRequest, events: mpsc::Sender<AgentEvent>, mut comman
     for event in turn {
         events.send(event).await.unwrap();
     }
-    for act in answer(&ask) {
+    for act in answer(&request) {
         match act {
             AgentAct::Say(event) => {
                 let event = serde_json::from_value(event.clone()).unwrap_or_else(|error| panic!("{error}: {event}"));
@@ -191,10 +191,10 @@ async fn agent(ask: OneShotRequest, events: mpsc::Sender<AgentEvent>, mut comman
 }
 
 impl Factory for ScriptedFactory {
-    fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
+    fn open_one_shot<'a>(&'a self, request: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
         Box::pin(async move {
-            self.asked.lock().unwrap().push(ask.clone());
-            if ask.prompt.as_deref() == Some("no such model") {
+            self.asked.lock().unwrap().push(request.clone());
+            if request.prompt.as_deref() == Some("no such model") {
                 return Err(ApiError::new(404, "model_not_found", "there is no such model").with_param("model"));
             }
             let (events, from_source) = mpsc::channel(256);
@@ -223,7 +223,7 @@ impl Factory for ScriptedFactory {
             };
             let mut tasks = self.tasks.lock().unwrap();
             let live = session::start(setup, feed, &mut tasks);
-            tasks.spawn(agent(ask.clone(), events, to_source));
+            tasks.spawn(agent(request.clone(), events, to_source));
             Ok(OneShotSession { handle: live, turn: None, is_replayed: false })
         })
     }
@@ -548,12 +548,17 @@ async fn what_the_client_asks_reaches_the_agent() {
     });
     let answer = served.post("/v1/chat/completions", "x-jarvis-stay: 1\r\n", &body.to_string()).await.json();
     assert_eq!(answer["model"], "openai/gpt");
-    let ask = served.asked();
+    let request = served.asked();
     assert_eq!(
-        (ask.model.as_deref(), ask.sampling.max_output_tokens, ask.system_prompt.as_deref(), ask.keep_running),
+        (
+            request.model.as_deref(),
+            request.sampling.max_output_tokens,
+            request.system_prompt.as_deref(),
+            request.keep_running
+        ),
         (Some("openai/gpt"), Some(9), Some("be brief"), true)
     );
-    let names: Vec<String> = ask.client_tools.unwrap().into_iter().map(|spec| spec.name).collect();
+    let names: Vec<String> = request.client_tools.unwrap().into_iter().map(|spec| spec.name).collect();
     assert_eq!(names, ["two"]);
 }
 

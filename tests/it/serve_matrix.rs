@@ -186,7 +186,7 @@ fn logged(events: &[AgentEvent], way: &DialectRoute) -> SeenAnswer {
 fn shown(object: &Value, way: &DialectRoute) -> SeenAnswer {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let said: String = list(&object["messages"]).iter().map(|message| text(&message["text"])).collect();
+    let texts: String = list(&object["messages"]).iter().map(|message| text(&message["text"])).collect();
     let call = |call: &Value| {
         (
             text(&call["name"]),
@@ -201,7 +201,7 @@ fn shown(object: &Value, way: &DialectRoute) -> SeenAnswer {
     calls.sort_by_key(|call| format!("{call:?}"));
     SeenAnswer {
         outcome: text(&object["outcome"]),
-        text: squeezed(&said),
+        text: squeezed(&texts),
         calls,
         usage: tokens.filter(|(input, output)| way.usage && input + output > 0 && object["outcome"] == "completed"),
     }
@@ -245,7 +245,7 @@ async fn same(
     server: &HostedServer,
     home: &Path,
     sizes: &'static [usize],
-    told: &mut Vec<AgentEvent>,
+    text: &mut Vec<AgentEvent>,
 ) -> SeenAnswer {
     let before = logs(home);
     let place = place(server, way).await;
@@ -253,10 +253,10 @@ async fn same(
     let object = attach(&format!("{}{place}", through.url), way).await;
     // The last line is written before it is published.
     match logs(home).into_iter().find(|log| !before.contains(log)) {
-        Some(log) => *told = read_events(&log),
+        Some(log) => *text = read_events(&log),
         None => assert!(!way.keeps, "{}: no session answered: {object}", way.name),
     }
-    let (log, shown) = (logged(told, way), shown(&object, way));
+    let (log, shown) = (logged(text, way), shown(&object, way));
     assert_eq!(shown, log, "{}: {object}", way.name);
     assert_eq!(object["dialect"], way.dialect, "{}", way.name);
     shown
@@ -267,12 +267,12 @@ const BYTES: &[usize] = &[1];
 const ODD_SIZES: &[usize] = &[1, 7, 3, 31, 2, 127, 5, 13, 1, 61];
 
 async fn every_route(sizes: &'static [usize], scripts: fn() -> Vec<Vec<ServerAct>>) -> Vec<SeenAnswer> {
-    let (mut all, mut told) = (Vec::new(), Vec::new());
+    let (mut all, mut text) = (Vec::new(), Vec::new());
     for way in ROUTES {
         let home = home();
         let model = ScriptedServer::routed(vec![("/v1/chat/completions", scripts())]).await;
         let server = HostedServer::start(home.path(), Some(&model.url()), way.flags).await;
-        all.push(same(way, &server, home.path(), sizes, &mut told).await);
+        all.push(same(way, &server, home.path(), sizes, &mut text).await);
     }
     all
 }

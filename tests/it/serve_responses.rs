@@ -39,8 +39,8 @@ fn reply(request: &Value) -> Vec<Value> {
     let results =
         messages.iter().rev().take_while(|message| message["role"] == "tool").map(content).collect::<Vec<_>>();
     let asked = messages.iter().rev().find(|message| message["role"] == "user").map(content).unwrap_or_default();
-    let told = asked.rsplit("\n\n").next().unwrap_or_default();
-    match (last["role"].as_str().unwrap(), told) {
+    let texts = asked.rsplit("\n\n").next().unwrap_or_default();
+    match (last["role"].as_str().unwrap(), texts) {
         ("tool", "use your tools") => say(
             vec![text("I see "), text(&format!("{}.", results.iter().min_by_key(|result| result.len()).unwrap()))],
             "stop",
@@ -101,11 +101,11 @@ async fn model(body: Bytes) -> Answer<Body> {
     response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
     let chunks =
         reply(&request).into_iter().map(|chunk| format!("data: {chunk}\n\n")).chain(["data: [DONE]\n\n".to_owned()]);
-    let said = stream::iter(chunks.collect::<Vec<_>>()).map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
+    let chunks_stream = stream::iter(chunks.collect::<Vec<_>>()).map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
     *response.body_mut() = match last.as_str() {
         // Sends some text and then nothing, forever.
-        "wait" => Body::from_stream(said.take(1).chain(stream::pending())),
-        _ => Body::from_stream(said),
+        "wait" => Body::from_stream(chunks_stream.take(1).chain(stream::pending())),
+        _ => Body::from_stream(chunks_stream),
     };
     response
 }
@@ -157,8 +157,8 @@ impl ResponsesBench {
         let loaded =
             config::load(&ConfigSources { paths: &paths, folder: &folder, file: None, env: &env, flags: &flags })
                 .unwrap();
-        let house = Runtime::new(loaded, paths, folder.canonicalize().unwrap(), Frontend::Headless, None);
-        let ServerPlan { factory, settings, .. } = house.plan_server(&cli::ServeArgs::default()).await.unwrap();
+        let runtime = Runtime::new(loaded, paths, folder.canonicalize().unwrap(), Frontend::Headless, None);
+        let ServerPlan { factory, settings, .. } = runtime.plan_server(&cli::ServeArgs::default()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -295,7 +295,7 @@ async fn enclava_has_its_rounds_outputs_and_closing_frame() {
         frames.iter().map(|frame| frame.lines().next().unwrap().trim_start_matches("event: ")).collect();
     assert_eq!((names[0], *names.last().unwrap()), ("response.created", "response.completed"));
     let items: Vec<Value> = frames.iter().map(|frame| data(frame)["item"].clone()).filter(Value::is_object).collect();
-    let told: Vec<String> = items
+    let text: Vec<String> = items
         .iter()
         .map(|item| {
             format!(
@@ -313,9 +313,9 @@ async fn enclava_has_its_rounds_outputs_and_closing_frame() {
         "function_call_output b failed",
         "message  completed",
     ];
-    let mut sorted = told.clone();
+    let mut sorted = text.clone();
     sorted[2..4].sort();
-    assert_eq!(sorted, expected, "{told:?}");
+    assert_eq!(sorted, expected, "{text:?}");
     let failed = items.iter().find(|item| item["status"] == "failed").unwrap()["output"].as_str().unwrap();
     assert!(failed.starts_with("{\"error\":") && failed.contains("no such file"), "{failed}");
     let done = data(frames.last().unwrap());
@@ -369,8 +369,8 @@ async fn enclavas_conversations_outlive_the_server() {
     let more = json!({"items": [{"type": "message", "role": "assistant", "content": "And?"}]});
     assert_eq!(world.post(&format!("{api}/conversations/{id}/items"), &more).await.0, 200);
     let (_, on) = world.post(&format!("{api}/responses"), &json!({"input": "all of it", "conversation": id})).await;
-    let said = "user: I am Bob | user: my name is Ada | assistant: Noted. | assistant: And? | user: all of it";
-    assert_eq!((&on["output_text"], &on["conversation"]["id"]), (&json!(said), &json!(id)));
+    let chunks_stream = "user: I am Bob | user: my name is Ada | assistant: Noted. | assistant: And? | user: all of it";
+    assert_eq!((&on["output_text"], &on["conversation"]["id"]), (&json!(chunks_stream), &json!(id)));
     let (_, shown) = world.get(&format!("{api}/conversations/{id}")).await;
     assert_eq!((shown["items"].as_array().unwrap().len(), &shown["metadata"]), (6, &json!({"a": "b"})));
     let (_, listed) = world.get(&format!("{api}/conversations?limit=1")).await;
@@ -426,15 +426,15 @@ async fn our_own_client_reads_both() {
             .await
             .unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let told: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
-        assert_eq!((&told["dialect"], &told["text"]), (&json!(dialect), &json!("I see 42.")), "{told}");
-        let calls: Vec<(&str, &str)> = told["tool_calls"]
+        let text: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+        assert_eq!((&text["dialect"], &text["text"]), (&json!(dialect), &json!("I see 42.")), "{text}");
+        let calls: Vec<(&str, &str)> = text["tool_calls"]
             .as_array()
             .unwrap()
             .iter()
             .map(|call| (call["name"].as_str().unwrap(), call["status"].as_str().unwrap()))
             .collect();
-        assert_eq!(calls, [("calculator", "ok"), ("read_file", "failed")], "{told}");
+        assert_eq!(calls, [("calculator", "ok"), ("read_file", "failed")], "{text}");
     }
     served.stop().await;
 }

@@ -84,20 +84,20 @@ async fn an_answer_is_a_poe_stream_and_can_be_had_again_behind_any_frame_even_af
     let place = place(&response);
     assert_eq!(place, format!("/v1/stream/{}", response.headers()["x-jarvis-session"].to_str().unwrap()));
     let whole = response.text().await.unwrap();
-    let told = frames(&whole);
-    assert_eq!(told[0].2["type"], "init");
-    let ids: Vec<u64> = told.iter().filter_map(|(id, ..)| *id).collect();
+    let texts = frames(&whole);
+    assert_eq!(texts[0].2["type"], "init");
+    let ids: Vec<u64> = texts.iter().filter_map(|(id, ..)| *id).collect();
     assert_eq!(ids, (0..ids.len() as u64).collect::<Vec<_>>());
     let text: String =
-        told.iter().filter_map(|(.., data)| data.pointer("/choices/0/delta/content")?.as_str()).collect();
+        texts.iter().filter_map(|(.., data)| data.pointer("/choices/0/delta/content")?.as_str()).collect();
     assert_eq!(text, "Let me see.\n\nIt is 42 wörld 🌤.");
     let states: Vec<&str> =
-        told.iter().filter(|(_, name, _)| name == "tool_call").map(|f| f.2["status"].as_str().unwrap()).collect();
+        texts.iter().filter(|(_, name, _)| name == "tool_call").map(|f| f.2["status"].as_str().unwrap()).collect();
     assert_eq!(states, ["started", "running", "completed"]);
-    let last = &told.last().unwrap();
+    let last = &texts.last().unwrap();
     assert_eq!((last.1.as_str(), last.2["content"].as_str()), ("complete", Some(text.as_str())));
     assert_eq!(last.2["tool_calls"][0]["function"]["name"], "calculator");
-    let usage = told.iter().find_map(|(.., data)| data.get("usage")).unwrap();
+    let usage = texts.iter().find_map(|(.., data)| data.get("usage")).unwrap();
     assert_eq!((usage["prompt_tokens"].as_u64(), usage["completion_tokens"].as_u64()), (Some(22), Some(14)));
 
     let mut server = server;
@@ -129,11 +129,11 @@ async fn who_was_cut_off_hears_the_rest_as_it_comes() {
     let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let mut response = post(&server, "", &json!({"message": "count"})).await;
     let place = place(&response);
-    let mut heard = String::new();
-    while !heard.contains("one ") {
-        heard.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
+    let mut received = String::new();
+    while !received.contains("one ") {
+        received.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
     }
-    let last = frames(&heard).iter().filter_map(|(id, ..)| *id).next_back().unwrap();
+    let last = frames(&received).iter().filter_map(|(id, ..)| *id).next_back().unwrap();
     drop(response);
     let again = get(&server, &place, Some(last));
     model.go();
@@ -144,7 +144,7 @@ async fn who_was_cut_off_hears_the_rest_as_it_comes() {
     }
     model.go();
     rest.push_str(&again.text().await.unwrap());
-    let whole = format!("{heard}{rest}");
+    let whole = format!("{received}{rest}");
     let ids: Vec<u64> = frames(&whole).iter().filter_map(|(id, ..)| *id).collect();
     assert_eq!(ids, (0..ids.len() as u64).collect::<Vec<_>>());
     assert_eq!(frames(&whole).last().unwrap().2["content"], "one two three");
@@ -197,15 +197,15 @@ async fn the_client_s_own_tools_are_fragments_for_the_client() {
     let response = post(&server, "", &json!({"messages": [user], "tools": tools})).await;
     let place = place(&response);
     let whole = response.text().await.unwrap();
-    let told = frames(&whole);
-    assert!(told.iter().all(|(_, name, _)| name != "tool_call"), "{whole}");
+    let text = frames(&whole);
+    assert!(text.iter().all(|(_, name, _)| name != "tool_call"), "{whole}");
     let fragment =
         |data: &Value| data.pointer("/choices/0/delta/tool_calls/0/function/arguments")?.as_str().map(str::to_owned);
-    let args: String = told.iter().filter_map(|(.., data)| fragment(data)).collect();
+    let args: String = text.iter().filter_map(|(.., data)| fragment(data)).collect();
     assert_eq!(args, r#"{"q":1}"#);
-    let reason = told.iter().rev().find_map(|(.., data)| data.pointer("/choices/0/finish_reason")?.as_str());
+    let reason = text.iter().rev().find_map(|(.., data)| data.pointer("/choices/0/finish_reason")?.as_str());
     assert_eq!(reason, Some("tool_calls"));
-    assert_eq!(told.last().unwrap().2["tool_calls"][0]["id"], "c1");
+    assert_eq!(text.last().unwrap().2["tool_calls"][0]["id"], "c1");
     assert_eq!(get(&server, &place, None).await.text().await.unwrap(), whole);
     server.kill().await;
     let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
@@ -213,9 +213,9 @@ async fn the_client_s_own_tools_are_fragments_for_the_client() {
 
     let call = json!({"id": "c1", "type": "function", "function": {"name": "lookup", "arguments": "{\"q\":1}"}});
     let result = json!({"role": "tool", "tool_call_id": "c1", "content": "a thing"});
-    let said = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+    let assistant = json!({"role": "assistant", "content": null, "tool_calls": [call]});
     let body =
-        post(&server, "", &json!({"messages": [user, said, result], "tools": tools})).await.text().await.unwrap();
+        post(&server, "", &json!({"messages": [user, assistant, result], "tools": tools})).await.text().await.unwrap();
     assert_eq!(frames(&body).last().unwrap().2["content"], "found");
     assert!(model.asked().last().unwrap().contains("a thing"));
 }
@@ -230,22 +230,22 @@ async fn a_conversation_goes_on_by_its_name_or_by_that_of_an_earlier_stream() {
     let first = post(&server, "", &json!({"prompt": "what is 6*7?", "session_id": "mine"})).await;
     let id = first.headers()["x-jarvis-session"].to_str().unwrap().to_owned();
     first.text().await.unwrap();
-    let said = |request: &str| -> Vec<String> {
+    let roles = |request: &str| -> Vec<String> {
         let body: Value = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
         let messages = body["messages"].as_array().unwrap();
         messages.iter().map(|message| message["role"].as_str().unwrap().to_owned()).collect()
     };
     post(&server, "", &json!({"prompt": "sure?", "session_id": "mine"})).await.text().await.unwrap();
     let asked = model.asked();
-    assert_eq!(said(asked.last().unwrap()), ["system", "user", "assistant", "tool", "assistant", "user"]);
+    assert_eq!(roles(asked.last().unwrap()), ["system", "user", "assistant", "tool", "assistant", "user"]);
     post(&server, "", &json!({"prompt": "really?", "session_id": "mine"})).await.text().await.unwrap();
-    assert_eq!(said(model.asked().last().unwrap()).len(), 8);
+    assert_eq!(roles(model.asked().last().unwrap()).len(), 8);
     server.kill().await;
     let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     post(&server, "", &json!({"prompt": "and?", "session_id": id})).await.text().await.unwrap();
-    assert_eq!(said(model.asked().last().unwrap()).len(), 6, "its log remembers");
+    assert_eq!(roles(model.asked().last().unwrap()).len(), 6, "its log remembers");
     post(&server, "", &json!({"prompt": "new", "session_id": "another"})).await.text().await.unwrap();
-    assert_eq!(said(model.asked().last().unwrap()), ["system", "user"]);
+    assert_eq!(roles(model.asked().last().unwrap()), ["system", "user"]);
 }
 
 #[tokio::test]
@@ -260,20 +260,20 @@ async fn a_model_that_is_asked_again_is_a_recoverable_error_and_one_that_refuses
     .await;
     let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let body = post(&server, "", &json!({"prompt": "hi"})).await.text().await.unwrap();
-    let told = frames(&body);
-    let errors: Vec<_> = told.iter().filter(|(_, name, _)| name == "error").collect();
+    let text = frames(&body);
+    let errors: Vec<_> = text.iter().filter(|(_, name, _)| name == "error").collect();
     assert_eq!(errors.len(), 1, "{body}");
     assert_eq!(
         (errors[0].0, errors[0].2["recoverable"].as_bool(), errors[0].2["attempt"].as_u64()),
         (None, Some(true), Some(1))
     );
-    assert_eq!(told.last().unwrap().2["content"], "up");
+    assert_eq!(text.last().unwrap().2["content"], "up");
     let body = post(&server, "", &json!({"prompt": "hi"})).await.text().await.unwrap();
-    let told = frames(&body);
-    let error = &told.iter().find(|(_, name, _)| name == "error").unwrap().2;
+    let text = frames(&body);
+    let error = &text.iter().find(|(_, name, _)| name == "error").unwrap().2;
     assert_eq!((error["recoverable"].as_bool(), error["code"].as_str()), (Some(false), Some("bad_request")));
     assert!(error["error"].as_str().unwrap().contains("no such thing"));
-    assert_eq!(told.last().unwrap().1, "complete");
+    assert_eq!(text.last().unwrap().1, "complete");
 }
 
 #[tokio::test]

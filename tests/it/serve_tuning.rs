@@ -82,8 +82,8 @@ async fn no_more_calls_are_run_than_a_response_may_have() {
         .map(|message| message["content"].as_str().unwrap().to_owned())
         .collect();
     outputs.sort();
-    let told = "(denied) not run: 2 calls were allowed for this answer; answer with what is known";
-    assert_eq!(outputs, [told, "1", "2"]);
+    let text = "(denied) not run: 2 calls were allowed for this answer; answer with what is known";
+    assert_eq!(outputs, [text, "1", "2"]);
 }
 
 #[tokio::test]

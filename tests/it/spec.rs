@@ -230,9 +230,9 @@ fn besides(Example { place, markdown, html }: &Example) -> Option<String> {
                     return Some(format!("{place}: {markdown:?}\n  wanted {text:?}\n  found  {rest:?} of {rows:?}"));
                 }
             },
-            SpecNode::Target(url) => rest.strip_prefix('(').map_or(rest, |said| {
-                let is = |at: &usize| said[..*at] == decoded(url) || decoded(&said[..*at]) == decoded(url);
-                said.match_indices(')').map(|(at, _)| at).find(is).map_or(rest, |at| &said[at + 1..])
+            SpecNode::Target(url) => rest.strip_prefix('(').map_or(rest, |target| {
+                let is = |at: &usize| target[..*at] == decoded(url) || decoded(&target[..*at]) == decoded(url);
+                target.match_indices(')').map(|(at, _)| at).find(is).map_or(rest, |at| &target[at + 1..])
             }),
             SpecNode::Label(word) => {
                 let row =

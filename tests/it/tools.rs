@@ -149,10 +149,10 @@ async fn a_written_file_is_whole_keeps_its_mode_and_leaves_nothing_beside_it() {
     use std::os::unix::fs::PermissionsExt;
     let bench = ToolBench::new();
     let args = json!({"path": "new/er/a.sh", "content": "one\ntwo\n"});
-    let ask = bench.ask("write_file", args.clone()).await.unwrap();
-    assert_eq!((ask.subject.as_str(), ask.risk), ("new/er/a.sh", Risk::Write));
-    assert_eq!(ask.pattern.as_deref(), Some("write_file(new/er/*)"));
-    assert!(ask.detail.contains("+one") && ask.detail.contains("+++ b/new/er/a.sh"), "{}", ask.detail);
+    let request = bench.ask("write_file", args.clone()).await.unwrap();
+    assert_eq!((request.subject.as_str(), request.risk), ("new/er/a.sh", Risk::Write));
+    assert_eq!(request.pattern.as_deref(), Some("write_file(new/er/*)"));
+    assert!(request.detail.contains("+one") && request.detail.contains("+++ b/new/er/a.sh"), "{}", request.detail);
     assert!(!bench.path("new").exists(), "asking changes nothing");
 
     assert_eq!(bench.run("write_file", args).await.outcome, CallOutcome::Ok);
@@ -160,8 +160,8 @@ async fn a_written_file_is_whole_keeps_its_mode_and_leaves_nothing_beside_it() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
 
     let args = json!({"path": "new/er/a.sh", "content": "one\n2\n"});
-    let ask = bench.ask("write_file", args.clone()).await.unwrap();
-    assert!(ask.detail.contains("-two\n+2\n"), "{}", ask.detail);
+    let request = bench.ask("write_file", args.clone()).await.unwrap();
+    assert!(request.detail.contains("-two\n+2\n"), "{}", request.detail);
     let done = bench.run("write_file", args).await;
     assert_eq!(done, ToolResult::ok("wrote `new/er/a.sh`: 6 bytes, +1 -1 lines"));
     assert_eq!(fs::read_to_string(&path).unwrap(), "one\n2\n");
@@ -178,8 +178,8 @@ async fn an_edit_shows_its_diff_and_happens_once() {
     let bench = ToolBench::new();
     fs::write(bench.path("a.rs"), "fn a() {}\nfn b() {}\n").unwrap();
     let args = json!({"path": "a.rs", "old": "fn b()", "new": "fn c()"});
-    let ask = bench.ask("edit_file", args.clone()).await.unwrap();
-    assert!(ask.detail.contains("-fn b() {}\n+fn c() {}\n"), "{}", ask.detail);
+    let request = bench.ask("edit_file", args.clone()).await.unwrap();
+    assert!(request.detail.contains("-fn b() {}\n+fn c() {}\n"), "{}", request.detail);
     assert_eq!(bench.run("edit_file", args.clone()).await.outcome, CallOutcome::Ok);
     assert_eq!(fs::read_to_string(bench.path("a.rs")).unwrap(), "fn a() {}\nfn c() {}\n");
     let again = bench.run("edit_file", args).await;
@@ -237,8 +237,8 @@ async fn changing_hooks_counts_as_running_programs() {
     let bench = ToolBench::new();
     fs::create_dir_all(bench.path(".git/hooks")).unwrap();
     for path in [".git/hooks/pre-commit", ".GIT/config", ".jarvis/config.toml"] {
-        let ask = bench.ask("write_file", json!({"path": path, "content": "x"})).await.unwrap();
-        assert_eq!(ask.risk, Risk::Execute, "{path}");
+        let request = bench.ask("write_file", json!({"path": path, "content": "x"})).await.unwrap();
+        assert_eq!(request.risk, Risk::Execute, "{path}");
     }
 }
 
@@ -413,11 +413,14 @@ async fn asks_say_everything_and_their_patterns_match() {
             "the private network",
         ),
     ] {
-        let ask = bench.ask(name, args).await.unwrap();
-        assert_eq!((ask.tool.as_str(), ask.subject.as_str(), ask.pattern.as_deref()), (name, subject, pattern));
-        assert!(ask.detail.contains(detail), "{}", ask.detail);
-        assert_eq!(ask.folder, bench.ctx.folder.display().to_string());
-        if let Some(pattern) = ask.pattern {
+        let request = bench.ask(name, args).await.unwrap();
+        assert_eq!(
+            (request.tool.as_str(), request.subject.as_str(), request.pattern.as_deref()),
+            (name, subject, pattern)
+        );
+        assert!(request.detail.contains(detail), "{}", request.detail);
+        assert_eq!(request.folder, bench.ctx.folder.display().to_string());
+        if let Some(pattern) = request.pattern {
             assert!(Pattern::parse(&pattern).unwrap().allows(name, subject), "{pattern}");
         }
     }
@@ -546,8 +549,8 @@ async fn a_name_that_leads_inside_has_to_be_asked_for() {
     // `localhost` is visibly local, so the person knew.
     let done = bench.run("fetch", json!({"url": format!("http://localhost:{port}/")})).await;
     assert_eq!(done.outcome, CallOutcome::Ok, "{}", done.text);
-    let ask = bench.ask("fetch", json!({"url": "http://wiki.example.com/", "private": true})).await.unwrap();
-    assert!(ask.detail.contains("may lead into the private network"), "{}", ask.detail);
+    let request = bench.ask("fetch", json!({"url": "http://wiki.example.com/", "private": true})).await.unwrap();
+    assert!(request.detail.contains("may lead into the private network"), "{}", request.detail);
 }
 
 #[tokio::test]

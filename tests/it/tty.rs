@@ -416,7 +416,7 @@ fn grants_and_waiting_prompts_outlive_a_kill_and_can_be_taken_back() {
     tty.signal(Signal::SIGKILL);
     let mut tty = Tty::start_in(tty.ends().home, &["-m", "offline", "-c"]);
     tty.wait_for("what was kept", |screen| {
-        ["2 prompts were waiting", "still holds: shell", "1 grant", "2 queued"].iter().all(|told| screen.contains(told))
+        ["2 prompts were waiting", "still holds: shell", "1 grant", "2 queued"].iter().all(|text| screen.contains(text))
     });
     tty.send("/permissions");
     tty.shows("every call, this session");

@@ -42,26 +42,26 @@ async fn run_reply(reply: ReplyPlan) -> WireOutcome {
     let ReplyPlan::Http { request: call, decode } = reply else { panic!("nothing to call") };
     let (sender, mut receiver) = mpsc::channel(4);
     let run = async move {
-        let patience = RequestPolicy { max_retries: 1, ..RequestPolicy::new(Instant::now()) };
-        perform(&HttpClient::default(), &call, decode, &patience, &sender).await;
+        let policy = RequestPolicy { max_retries: 1, ..RequestPolicy::new(Instant::now()) };
+        perform(&HttpClient::default(), &call, decode, &policy, &sender).await;
     };
     let listen = async {
-        let mut told = WireOutcome::default();
-        while let Some(heard) = receiver.recv().await {
-            assert!(told.ends.is_empty(), "something after the end");
-            match heard {
-                RequestEvent::Link(link) => told.links.push(link),
-                RequestEvent::Event(AgentEvent::TextDelta { text, .. }) => told.text.push_str(&text),
-                RequestEvent::Event(AgentEvent::Notice { code, .. }) => told.notices.push(code),
-                RequestEvent::Event(AgentEvent::TurnFinished { outcome: end, .. }) => told.ends.push(end),
+        let mut texts = WireOutcome::default();
+        while let Some(event) = receiver.recv().await {
+            assert!(texts.ends.is_empty(), "something after the end");
+            match event {
+                RequestEvent::Link(link) => texts.links.push(link),
+                RequestEvent::Event(AgentEvent::TextDelta { text, .. }) => texts.text.push_str(&text),
+                RequestEvent::Event(AgentEvent::Notice { code, .. }) => texts.notices.push(code),
+                RequestEvent::Event(AgentEvent::TurnFinished { outcome: end, .. }) => texts.ends.push(end),
                 RequestEvent::Event(_) => {}
             }
         }
-        told
+        texts
     };
-    let (told, ()) = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(listen, run) }).await.unwrap();
-    assert_eq!(told.ends.len(), 1);
-    told
+    let (texts, ()) = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(listen, run) }).await.unwrap();
+    assert_eq!(texts.ends.len(), 1);
+    texts
 }
 
 fn prompt() -> ModelRequest {
@@ -72,7 +72,7 @@ fn prompt() -> ModelRequest {
     }
 }
 
-async fn ask(server: &ScriptedServer) -> WireOutcome {
+async fn send_request(server: &ScriptedServer) -> WireOutcome {
     run_reply(OpenAiEngine::new("openai".into(), &server.url(), Some("sk-very-secret".into())).plan_reply(&prompt()))
         .await
 }
@@ -85,15 +85,15 @@ async fn an_answer_in_odd_chunks_is_whole() {
     script.extend(text.as_bytes().chunks(3).map(chunk));
     script.push(end());
     let server = ScriptedServer::start(vec![script]).await;
-    let told = ask(&server).await;
-    assert_eq!((told.text.as_str(), &told.ends[..]), ("hi ⏳!", &[TurnOutcome::Completed][..]));
-    assert_eq!(told.links, [LinkState::Connecting, LinkState::Live, LinkState::Idle]);
+    let texts = send_request(&server).await;
+    assert_eq!((texts.text.as_str(), &texts.ends[..]), ("hi ⏳!", &[TurnOutcome::Completed][..]));
+    assert_eq!(texts.links, [LinkState::Connecting, LinkState::Live, LinkState::Idle]);
 }
 
 #[tokio::test]
 async fn the_request_is_what_servers_expect() {
     let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
-    ask(&server).await;
+    send_request(&server).await;
     let asked = server.asked();
     let (head, body) = asked[0].split_once("\r\n\r\n").unwrap();
     let mut lines: Vec<String> = head.lines().map(str::to_lowercase).collect();
@@ -130,8 +130,8 @@ async fn tokens_are_told_as_they_come() {
     };
     let listen = async {
         let mut seen = 0;
-        while let Some(heard) = receiver.recv().await {
-            if matches!(heard, RequestEvent::Event(AgentEvent::TextDelta { .. })) {
+        while let Some(event) = receiver.recv().await {
+            if matches!(event, RequestEvent::Event(AgentEvent::TextDelta { .. })) {
                 seen += 1;
                 server.go();
             }
@@ -144,9 +144,9 @@ async fn tokens_are_told_as_they_come() {
 #[tokio::test]
 async fn a_cut_in_mid_frame_keeps_the_text_and_is_not_a_success() {
     let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), chunk("data: {\"choi")]]).await;
-    let told = ask(&server).await;
+    let text = send_request(&server).await;
     assert_eq!(
-        (told.text.as_str(), &told.ends[..], &told.notices[..]),
+        (text.text.as_str(), &text.ends[..], &text.notices[..]),
         ("hi", &[TurnOutcome::Interrupted][..], &["cut".to_owned()][..])
     );
     assert_eq!(server.asked().len(), 1);
@@ -160,10 +160,10 @@ async fn a_body_that_ends_with_its_connection_needs_its_end_mark() {
         vec![close(), ServerAct::Send([HI, DONE].concat().into())],
     ])
     .await;
-    let told = ask(&server).await;
-    assert_eq!((&told.ends[..], &told.notices[..]), (&[TurnOutcome::Interrupted][..], &["cut".to_owned()][..]));
-    let told = ask(&server).await;
-    assert_eq!((&told.ends[..], &told.notices[..]), (&[TurnOutcome::Completed][..], &[][..]));
+    let text = send_request(&server).await;
+    assert_eq!((&text.ends[..], &text.notices[..]), (&[TurnOutcome::Interrupted][..], &["cut".to_owned()][..]));
+    let text = send_request(&server).await;
+    assert_eq!((&text.ends[..], &text.notices[..]), (&[TurnOutcome::Completed][..], &[][..]));
 }
 
 #[tokio::test]
@@ -172,9 +172,9 @@ async fn a_busy_server_is_asked_again_when_it_says() {
         b"HTTP/1.1 429 Too Many Requests\r\nretry-after-ms: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".into(),
     );
     let server = ScriptedServer::start(vec![vec![busy], vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
-    let told = ask(&server).await;
-    assert_eq!((told.text.as_str(), told.notices), ("hi", vec!["retry".to_owned()]));
-    assert!(told.links.iter().any(|link| matches!(link, LinkState::Retrying { attempt: 2, .. })));
+    let text = send_request(&server).await;
+    assert_eq!((text.text.as_str(), text.notices), ("hi", vec!["retry".to_owned()]));
+    assert!(text.links.iter().any(|link| matches!(link, LinkState::Retrying { attempt: 2, .. })));
     assert_eq!(server.asked().len(), 2);
 }
 
@@ -182,8 +182,8 @@ async fn a_busy_server_is_asked_again_when_it_says() {
 async fn a_refusal_is_told_without_the_key_and_not_repeated() {
     let body = "{\"error\":{\"message\":\"Incorrect API key provided: sk-very-secret.\",\"code\":\"invalid_api_key\"}}";
     let server = ScriptedServer::start(vec![vec![json("401 Unauthorized", body)]]).await;
-    let told = ask(&server).await;
-    let fault = told.fault();
+    let text = send_request(&server).await;
+    let fault = text.fault();
     assert_eq!(fault.kind, FaultKind::Auth);
     let place = server.url();
     let message = format!(
@@ -194,29 +194,29 @@ async fn a_refusal_is_told_without_the_key_and_not_repeated() {
 
 #[tokio::test]
 async fn a_key_that_comes_back_in_the_stream_is_blanked_out_everywhere() {
-    let said = "data: {\"choices\":[{\"delta\":{\"content\":\"got Bearer sk-very-secret\"}}]}\n\n";
+    let leaked = "data: {\"choices\":[{\"delta\":{\"content\":\"got Bearer sk-very-secret\"}}]}\n\n";
     let error = "data: {\"error\":{\"message\":\"boom sk-very-secret\",\"code\":500}}\n\n";
-    let server = ScriptedServer::start(vec![vec![stream(), chunk(said), chunk(error), end()]]).await;
-    let told = ask(&server).await;
-    assert_eq!(told.text, "got •••");
-    assert!(told.fault().message.ends_with("boom •••"), "{:?}", told.fault());
+    let server = ScriptedServer::start(vec![vec![stream(), chunk(leaked), chunk(error), end()]]).await;
+    let text = send_request(&server).await;
+    assert_eq!(text.text, "got •••");
+    assert!(text.fault().message.ends_with("boom •••"), "{:?}", text.fault());
 }
 
 #[tokio::test]
 async fn a_key_cut_off_at_the_end_of_what_is_read_leaves_no_half() {
     let body = format!("{}sk-very-secret and more", " ".repeat(4096 - 8));
     let server = ScriptedServer::start(vec![vec![json("401 Unauthorized", &body)]]).await;
-    let told = ask(&server).await;
-    assert!(!told.fault().message.contains("sk-v"), "{:?}", told.fault());
+    let text = send_request(&server).await;
+    assert!(!text.fault().message.contains("sk-v"), "{:?}", text.fault());
 }
 
 #[tokio::test]
 async fn a_conversation_that_is_too_long_is_called_that() {
     let body = "{\"error\":{\"message\":\"the request exceeds the available context size\",\"code\":400}}";
     let server = ScriptedServer::start(vec![vec![json("400 Bad Request", body)]]).await;
-    let told = ask(&server).await;
-    assert_eq!(told.fault().kind, FaultKind::ContextTooLong);
-    assert!(told.fault().message.starts_with("the conversation is too long for the model: "), "{:?}", told.fault());
+    let text = send_request(&server).await;
+    assert_eq!(text.fault().kind, FaultKind::ContextTooLong);
+    assert!(text.fault().message.starts_with("the conversation is too long for the model: "), "{:?}", text.fault());
 }
 
 #[tokio::test]
@@ -228,13 +228,13 @@ async fn an_error_page_of_megabytes_is_read_for_its_start_only() {
         ServerAct::Hang,
     ]])
     .await;
-    let told = ask(&server).await;
+    let text = send_request(&server).await;
     let message = format!(
         "{}/v1/chat/completions answered 404 not found: Oops; the server has nothing there: check the base URL, or the kind of engine \
          (openai, openai-responses, anthropic, ollama)",
         server.url()
     );
-    assert_eq!(told.fault().message, message);
+    assert_eq!(text.fault().message, message);
 }
 
 #[tokio::test]
@@ -245,12 +245,12 @@ async fn a_web_page_and_a_redirect_are_named() {
         "location: https://other.example/v1/chat/completions?k=1\r\ncontent-length: 0\r\n",
     )];
     let server = ScriptedServer::start(vec![page, moved]).await;
-    let told = ask(&server).await;
-    assert_eq!(told.fault().kind, FaultKind::Protocol);
-    assert!(told.fault().message.ends_with("answered with a web page instead of a stream; check the URL"));
-    let told = ask(&server).await;
+    let text = send_request(&server).await;
+    assert_eq!(text.fault().kind, FaultKind::Protocol);
+    assert!(text.fault().message.ends_with("answered with a web page instead of a stream; check the URL"));
+    let text = send_request(&server).await;
     assert!(
-        told.fault()
+        text.fault()
             .message
             .ends_with("redirects to https://other.example/v1/chat/completions; use that address as base URL")
     );
@@ -262,9 +262,9 @@ async fn an_endless_line_is_cut() {
     script.extend((0..9).map(|_| chunk(vec![b'x'; 1024 * 1024])));
     script.push(ServerAct::Hang);
     let server = ScriptedServer::start(vec![script]).await;
-    let told = ask(&server).await;
-    assert_eq!((told.text.as_str(), told.fault().kind), ("hi", FaultKind::Protocol));
-    assert!(told.fault().message.contains("more than 8 MiB"), "{}", told.fault());
+    let text = send_request(&server).await;
+    assert_eq!((text.text.as_str(), text.fault().kind), ("hi", FaultKind::Protocol));
+    assert!(text.fault().message.contains("more than 8 MiB"), "{}", text.fault());
 }
 
 #[tokio::test]
@@ -273,10 +273,10 @@ async fn nobody_there_is_told_at_once() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    let told =
+    let text =
         run_reply(OpenAiEngine::new("openai".into(), &format!("http://{gone}"), None).plan_reply(&prompt())).await;
-    assert_eq!((told.fault().kind, told.notices.len()), (FaultKind::Network, 0));
-    assert!(told.fault().message.starts_with(&format!("nothing answers at http://{gone}: ")), "{}", told.fault());
+    assert_eq!((text.fault().kind, text.notices.len()), (FaultKind::Network, 0));
+    assert!(text.fault().message.starts_with(&format!("nothing answers at http://{gone}: ")), "{}", text.fault());
 }
 
 #[tokio::test]
@@ -289,11 +289,11 @@ async fn a_dropped_call_drops_the_connection() {
     };
     let (sender, mut receiver) = mpsc::channel(4);
     {
-        let (http, patience) = (HttpClient::default(), RequestPolicy::new(Instant::now()));
-        let run = perform(&http, &request, decode, &patience, &sender);
+        let (http, policy) = (HttpClient::default(), RequestPolicy::new(Instant::now()));
+        let run = perform(&http, &request, decode, &policy, &sender);
         let first_token = async {
-            while let Some(heard) = receiver.recv().await {
-                if matches!(heard, RequestEvent::Event(AgentEvent::TextDelta { .. })) {
+            while let Some(event) = receiver.recv().await {
+                if matches!(event, RequestEvent::Event(AgentEvent::TextDelta { .. })) {
                     return;
                 }
             }
@@ -317,11 +317,11 @@ async fn ollama_speaks_lines() {
     ])
     .await;
     let engine = OllamaEngine::new("ollama".into(), &server.address.to_string());
-    let told = run_reply(engine.plan_reply(&prompt())).await;
-    assert_eq!((told.text.as_str(), &told.ends[..]), ("hi", &[TurnOutcome::Completed][..]));
-    let told = run_reply(engine.plan_reply(&prompt())).await;
+    let text = run_reply(engine.plan_reply(&prompt())).await;
+    assert_eq!((text.text.as_str(), &text.ends[..]), ("hi", &[TurnOutcome::Completed][..]));
+    let text = run_reply(engine.plan_reply(&prompt())).await;
     assert!(
-        told.fault().message.ends_with("model 'm' not found; choose another model, or install this one on the server")
+        text.fault().message.ends_with("model 'm' not found; choose another model, or install this one on the server")
     );
 }
 
@@ -355,9 +355,9 @@ async fn local_servers_are_found_side_by_side() {
 async fn models_are_listed() {
     let tags = json("200 OK", "{\"models\":[{\"name\":\"a\"},{\"name\":\"b\"}]}");
     let server = ScriptedServer::start(vec![vec![tags]]).await;
-    let survey = OllamaEngine::new("ollama".into(), &server.address.to_string()).model_list_query().unwrap();
-    let answers = probe::join_json(&HttpClient::default(), &survey.requests, Duration::from_secs(5)).await;
-    let ids: Vec<_> = survey.parse_answers(&answers).unwrap().into_iter().map(|model| model.id).collect();
+    let query = OllamaEngine::new("ollama".into(), &server.address.to_string()).model_list_query().unwrap();
+    let answers = probe::join_json(&HttpClient::default(), &query.requests, Duration::from_secs(5)).await;
+    let ids: Vec<_> = query.parse_answers(&answers).unwrap().into_iter().map(|model| model.id).collect();
     assert_eq!(ids, ["a", "b"]);
 }
 
@@ -384,7 +384,7 @@ async fn a_huge_answer_is_read_in_linear_time() {
     script.extend(frame.as_bytes().chunks(1000).map(chunk));
     script.extend([chunk(DONE), end()]);
     let server = ScriptedServer::start(vec![script]).await;
-    assert_eq!(ask(&server).await.text.len(), 4 * 1024 * 1024);
+    assert_eq!(send_request(&server).await.text.len(), 4 * 1024 * 1024);
 }
 
 #[tokio::test]
@@ -396,6 +396,6 @@ async fn a_bad_url_is_a_fault() {
         body: None,
         framing: Framing::Sse,
     };
-    let told = run_reply(ReplyPlan::Http { request: call, decode: Box::new(ChatDecoder::new()) }).await;
-    assert_eq!(told.fault().kind, FaultKind::BadRequest);
+    let text = run_reply(ReplyPlan::Http { request: call, decode: Box::new(ChatDecoder::new()) }).await;
+    assert_eq!(text.fault().kind, FaultKind::BadRequest);
 }

@@ -81,8 +81,8 @@ fn wrong_patterns_are_all_reported() {
 
 #[test]
 fn what_decides_is_counted_and_a_grant_can_be_taken_back() {
-    let told = |kind, pattern: &str| format!("{kind:?} {pattern}");
-    let mut policy = policy(ApprovalMode::Ask, &["shell(ls*)"], &["shell(rm *)"]).with_origins(told);
+    let origin = |kind, pattern: &str| format!("{kind:?} {pattern}");
+    let mut policy = policy(ApprovalMode::Ask, &["shell(ls*)"], &["shell(rm *)"]).with_origins(origin);
     policy.grant("shell", &Decision::Session, DecidedBy::Person).unwrap();
     policy.grant("fetch", &Decision::Pattern("fetch(https://docs.rs/*)".into()), DecidedBy::Remote).unwrap();
     for command in ["ls", "ls -l", "rm x", "make"] {

@@ -41,13 +41,13 @@ impl Agent {
         }
     }
 
-    pub(super) async fn apply_description(&mut self, told: Option<ModelDetails>) {
+    pub(super) async fn apply_description(&mut self, description: Option<ModelDetails>) {
         self.describing = None;
         // A server that is loading or slow is queried again after the next turn.
-        let Some(told) = told else { return };
+        let Some(description) = description else { return };
         self.engine_choice.describe = None;
         let (window, took_tools) = (self.engine_choice.context_window, self.engine_choice.supports_tools);
-        self.engine_choice.apply_description(told);
+        self.engine_choice.apply_description(description);
         if self.engine_choice.context_window != window {
             self.emit_session_opened().await;
         }

@@ -36,7 +36,7 @@ pub(super) async fn send_request(
     let beside = choice.engine.side_channel(&request);
     match choice.engine.plan_reply(&request) {
         ReplyPlan::Http { request: call, decode } => {
-            let patience = RequestPolicy {
+            let policy = RequestPolicy {
                 first_byte_timeout: choice.first_byte_timeout,
                 idle_timeout: choice.idle_timeout,
                 no_output_timeout: choice.no_output_timeout,
@@ -44,7 +44,7 @@ pub(super) async fn send_request(
                 may_resend: choice.may_resend,
                 epoch,
             };
-            perform_with_side_channel(&http, &call, beside.as_ref(), decode, &patience, &out).await;
+            perform_with_side_channel(&http, &call, beside.as_ref(), decode, &policy, &out).await;
         }
         ReplyPlan::Scripted(beats) => play_script(beats, out).await,
     }

@@ -40,14 +40,14 @@ impl Agent {
         if self.setup.is_unattended {
             return;
         }
-        let Some(desk) = self.engine_choice.engine.server_approvals() else { return };
+        let Some(server_approvals) = self.engine_choice.engine.server_approvals() else { return };
         let http = self.setup.http.clone();
         self.server_approvals.request = Some(Box::pin(async move {
             if !first {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
-            match http.request_json(&desk.list_request(), REQUEST_TIMEOUT).await {
-                Ok(answer) => desk.parse_list(&answer),
+            match http.request_json(&server_approvals.list_request(), REQUEST_TIMEOUT).await {
+                Ok(answer) => server_approvals.parse_list(&answer),
                 // The server may be away for a while; one that does not support approvals won't later.
                 Err(fault) => fault.is_transient().then(Vec::new),
             }
@@ -61,12 +61,14 @@ impl Agent {
         commands: &mut mpsc::Receiver<Command>,
     ) {
         self.server_approvals.request = None;
-        let (Some(found), Some(desk)) = (found, self.engine_choice.engine.server_approvals()) else { return };
+        let (Some(found), Some(server_approvals)) = (found, self.engine_choice.engine.server_approvals()) else {
+            return;
+        };
         for wanted in found {
             if self.server_approvals.shown_ids.len() < MAX_REMEMBERED_APPROVALS
                 && self.server_approvals.shown_ids.insert(wanted.id.clone())
             {
-                self.run_server_approval(&*desk, &wanted, commands).await;
+                self.run_server_approval(&*server_approvals, &wanted, commands).await;
             }
         }
         self.poll_server_approvals(false);
@@ -97,7 +99,7 @@ impl Agent {
 
     async fn run_server_approval(
         &mut self,
-        desk: &dyn ServerApprovals,
+        server_approvals: &dyn ServerApprovals,
         wanted: &ServerApproval,
         commands: &mut mpsc::Receiver<Command>,
     ) {
@@ -119,7 +121,12 @@ impl Agent {
             (CallOutcome::Cancelled, String::new(), TurnOutcome::Cancelled)
         } else {
             let allows = decision.allows();
-            match self.setup.http.send_expecting_success(&desk.decide_request(wanted, allows), REQUEST_TIMEOUT).await {
+            match self
+                .setup
+                .http
+                .send_expecting_success(&server_approvals.decide_request(wanted, allows), REQUEST_TIMEOUT)
+                .await
+            {
                 Ok(()) if allows => {
                     (CallOutcome::Ok, "approved; the server goes on with it".to_owned(), TurnOutcome::Completed)
                 }
@@ -157,7 +164,7 @@ impl Agent {
         let (name, args) = (wanted.tool.clone(), wanted.args.clone());
         self.send_unrecorded(AgentEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: None })
             .await;
-        let ask = ApprovalRequest {
+        let request = ApprovalRequest {
             tool: wanted.tool.clone(),
             risk: wanted.risk,
             subject: wanted.subject.clone(),
@@ -166,7 +173,7 @@ impl Agent {
             pattern: None,
             expires_at: None,
         };
-        self.send_unrecorded(AgentEvent::ApprovalRequested { call: call.clone(), request: ask }).await;
+        self.send_unrecorded(AgentEvent::ApprovalRequested { call: call.clone(), request }).await;
     }
 
     /// Sends an event that is not part of the conversation.

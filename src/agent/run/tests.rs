@@ -139,7 +139,7 @@ impl Tool for ScriptedTool {
     ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
         assert!(!matches!(self.does, ToolBehavior::PanicWhenAsked), "asked");
         let detail = self.shows.lock().unwrap().clone();
-        let ask = ApprovalRequest {
+        let request = ApprovalRequest {
             tool: self.name.into(),
             risk: Risk::Write,
             subject: "file".into(),
@@ -148,7 +148,7 @@ impl Tool for ScriptedTool {
             pattern: None,
             expires_at: None,
         };
-        Box::pin(async { Ok(ask) })
+        Box::pin(async { Ok(request) })
     }
 
     fn run<'a>(&'a self, _: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
@@ -242,12 +242,12 @@ impl AgentRig {
             wall_ms: 0,
         };
         change(&mut setup);
-        let (commands, wishes) = mpsc::channel(16);
+        let (commands, command_receiver) = mpsc::channel(16);
         let (sender, events) = mpsc::channel(4096);
         let (link, _) = watch::channel(LinkState::Idle);
         let (allowed, permissions) = watch::channel(Permissions::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(Agent::run(setup, wishes, sender, link, allowed));
+        tasks.spawn(Agent::run(setup, command_receiver, sender, link, allowed));
         Self { commands, events, seen: Vec::new(), permissions, shows, ran, folder, _tasks: tasks }
     }
 
@@ -366,9 +366,9 @@ async fn a_grant_that_was_taken_back_asks_again_from_the_next_call_on() {
     bench.until(is_approval_request).await;
     bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern("write(*)".into()) }).await;
     assert_eq!(bench.end().await, TurnOutcome::Completed);
-    let told = bench.permissions.borrow_and_update().grants.clone();
+    let grants = bench.permissions.borrow_and_update().grants.clone();
     assert_eq!(
-        told,
+        grants,
         [Grant {
             tool: "write".into(),
             glob: None,
@@ -394,8 +394,9 @@ async fn a_wrong_pattern_leaves_the_ask_open() {
     bench.until(is_approval_request).await;
     for wrong in ["write(", "shell"] {
         bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern(wrong.into()) }).await;
-        let told = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "pattern");
-        bench.until(told).await;
+        let is_pattern_notice =
+            |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "pattern");
+        bench.until(is_pattern_notice).await;
     }
     bench.send(Command::Decide { call: "c0".into(), decision: Decision::Once }).await;
     assert_eq!(bench.end().await, TurnOutcome::Completed);
@@ -412,10 +413,10 @@ async fn the_reason_of_a_denial_reaches_the_model() {
     bench.send(Command::Decide { call: "c0".into(), decision }).await;
     bench.end().await;
     let asked = engine.requests.lock().unwrap();
-    let told = asked[1].history.iter().any(
+    let is_denied_with_reason = asked[1].history.iter().any(
         |past| matches!(past, HistoryMessage::Tool { output, outcome: CallOutcome::Denied, .. } if output.contains("use the other file")),
     );
-    assert!(told, "{asked:?}");
+    assert!(is_denied_with_reason, "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -497,11 +498,11 @@ async fn another_model_answers_from_the_next_request_on_with_the_whole_past() {
     assert_eq!((first.requests.lock().unwrap().len(), asked.len()), (2, 1));
     let users = asked[0].history.iter().filter(|past| matches!(past, HistoryMessage::User { .. })).count();
     assert_eq!(users, 2);
-    let carried = asked[0].history.iter().any(|past| {
+    let kept_metadata = asked[0].history.iter().any(|past| {
         matches!(past, HistoryMessage::Assistant { provider_metadata, calls, .. }
             if provider_metadata.is_some() || calls.iter().any(|HistoryCall { provider_metadata, .. }| provider_metadata.is_some()))
     });
-    assert!(!carried, "what the first wanted back is not the second's: {:?}", asked[0].history);
+    assert!(!kept_metadata, "what the first wanted back is not the second's: {:?}", asked[0].history);
 }
 
 #[tokio::test(start_paused = true)]
@@ -529,7 +530,7 @@ async fn a_model_that_is_not_there_leaves_the_one_before() {
 
 #[tokio::test]
 async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
-    let (url, mut heard, _server) = server_approvals::tests::server().await;
+    let (url, mut requests, _server) = server_approvals::tests::server().await;
     let engine = engine("e", vec![says("hi")]);
     *engine.desk.lock().unwrap() = Some(url);
     let mut bench = AgentRig::simple(&engine, &[], ApprovalMode::Ask);
@@ -552,7 +553,7 @@ async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
         "the model never hears of it"
     );
     let mut posts = Vec::new();
-    while let Ok(request) = heard.try_recv() {
+    while let Ok(request) = requests.try_recv() {
         posts.extend(request.starts_with("POST").then_some(request));
     }
     assert_eq!(posts, ["POST /a1/true", "POST /a2/false"]);
@@ -670,8 +671,9 @@ async fn the_first_prompt_waits_for_what_the_server_tells_of_its_model() {
         _ => None,
     });
     assert_eq!(windows.collect::<Vec<_>>(), [None, Some(2048)]);
-    let told = bench.seen.iter().filter(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "no_tools"));
-    assert_eq!(told.count(), 1, "{:?}", bench.seen);
+    let notices =
+        bench.seen.iter().filter(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "no_tools"));
+    assert_eq!(notices.count(), 1, "{:?}", bench.seen);
     assert!(first.requests.lock().unwrap().iter().all(|request| request.tools.is_empty()));
 }
 
@@ -706,9 +708,9 @@ async fn a_server_that_could_not_tell_yet_is_asked_again_after_the_turn() {
     let count = asked.clone();
     described.describe = Some(Arc::new(move || {
         *count.lock().unwrap() += 1;
-        let told =
+        let details =
             (*count.lock().unwrap() > 1).then_some(ModelDetails { context_window: Some(2048), supports_tools: None });
-        Box::pin(async move { told })
+        Box::pin(async move { details })
     }));
     let give = |setup: &mut AgentSetup| setup.engine_choice = Box::pin(async { Ok(described) });
     let mut bench = AgentRig::of(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
@@ -716,8 +718,8 @@ async fn a_server_that_could_not_tell_yet_is_asked_again_after_the_turn() {
         bench.prompt(prompt).await;
         bench.end().await;
     }
-    let told = |event: &&AgentEvent| matches!(event, AgentEvent::SessionOpened { context_window: Some(2048), .. });
-    assert_eq!((bench.seen.iter().filter(told).count(), *asked.lock().unwrap()), (1, 2));
+    let details = |event: &&AgentEvent| matches!(event, AgentEvent::SessionOpened { context_window: Some(2048), .. });
+    assert_eq!((bench.seen.iter().filter(details).count(), *asked.lock().unwrap()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]

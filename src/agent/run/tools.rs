@@ -38,11 +38,11 @@ impl Agent {
     ) -> (ToolContext, BoxFuture<'static, ()>) {
         // Capacity 16: pieces of a few kB; a tool that prints faster than the log can be written waits.
         let (live, mut pieces) = mpsc::channel::<(OutputStream, String)>(16);
-        let said = running.tool_sender.clone();
+        let tool_sender = running.tool_sender.clone();
         let name = call.clone();
         let forward = Box::pin(async move {
             while let Some((stream, text)) = pieces.recv().await {
-                if said.send(ToolMessage::Output { call: name.clone(), stream, text }).await.is_err() {
+                if tool_sender.send(ToolMessage::Output { call: name.clone(), stream, text }).await.is_err() {
                     return;
                 }
             }
@@ -76,19 +76,19 @@ impl Agent {
     }
 
     pub(super) fn describe_call(&self, call: CallId, name: String, args: Json, running: &mut RunningTurn) {
-        let said = running.tool_sender.clone();
+        let tool_sender = running.tool_sender.clone();
         let Some(tool) = self.tool(&name) else {
             let known: Vec<&str> = self.specs.iter().map(|spec| spec.name.as_str()).collect();
-            let ask = Err(format!("unknown tool: {name}; there are {}", known.join(", ")));
+            let request = Err(format!("unknown tool: {name}; there are {}", known.join(", ")));
             running.tools.spawn(async move {
-                let _ = said.send(ToolMessage::Described { call, name, request: ask }).await;
+                let _ = tool_sender.send(ToolMessage::Described { call, name, request }).await;
             });
             return;
         };
         let (ctx, _) = self.tool_context(&call, &name, tool.spec().risk, running);
         running.tools.spawn(async move {
-            let ask = catch_panic(async { tool.approval_request(&args, &ctx).await }).await.unwrap_or_else(Err);
-            let _ = said.send(ToolMessage::Described { call, name, request: ask }).await;
+            let request = catch_panic(async { tool.approval_request(&args, &ctx).await }).await.unwrap_or_else(Err);
+            let _ = tool_sender.send(ToolMessage::Described { call, name, request }).await;
         });
     }
 
@@ -96,7 +96,7 @@ impl Agent {
         let Some(tool) = self.tool(name) else { return };
         let spec = tool.spec();
         let (ctx, forward) = self.tool_context(&call, name, spec.risk, running);
-        let said = running.tool_sender.clone();
+        let tool_sender = running.tool_sender.clone();
         let shown = running.shown_requests.remove(&call);
         let limit = if spec.risk == Risk::Execute { self.setup.shell_timeout } else { self.setup.tool_timeout };
         let hands = matches!(spec.risk, Risk::Write | Risk::Execute).then(|| self.side_effect_lock.clone());
@@ -123,31 +123,29 @@ impl Agent {
                 (done, Millis::from(begun.elapsed()))
             };
             let ((done, took), ()) = tokio::join!(work, forward);
-            let _ = said.send(ToolMessage::Done { call, result: done, duration: took }).await;
+            let _ = tool_sender.send(ToolMessage::Done { call, result: done, duration: took }).await;
         });
     }
 
     pub(super) async fn handle_tool_message(&mut self, msg: ToolMessage, running: &mut RunningTurn) {
         let input = match msg {
-            ToolMessage::Described { call, name, request: ask } => {
+            ToolMessage::Described { call, name, request } => {
                 let expires = self
                     .setup
                     .approvals
                     .timeout
                     .map(|limit| self.setup.approvals.epoch_time.plus((self.setup.epoch.elapsed() + limit).into()));
-                let judgement = ask.map(|mut ask| {
-                    ask.expires_at = expires;
-                    let verdict = self.setup.policy.judge(&name, ask.risk, &ask.subject);
-                    (ask, verdict)
+                let judgment = request.map(|mut request| {
+                    request.expires_at = expires;
+                    let verdict = self.setup.policy.judge(&name, request.risk, &request.subject);
+                    (request, verdict)
                 });
                 self.publish_permissions();
-                if let Ok((ask, ApprovalVerdict::Ask)) = &judgement {
-                    running.shown_requests.insert(call.clone(), ask.clone());
-                    running.awaiting_approval.push((call.clone(), name, ask.clone()));
+                if let Ok((request, ApprovalVerdict::Ask)) = &judgment {
+                    running.shown_requests.insert(call.clone(), request.clone());
+                    running.awaiting_approval.push((call.clone(), name, request.clone()));
                 }
-                let steps = running
-                    .machine
-                    .handle(TurnInput::Judged { call: call.clone(), judgment: judgement }, &mut self.ids);
+                let steps = running.machine.handle(TurnInput::Judged { call: call.clone(), judgment }, &mut self.ids);
                 self.apply_effects(steps, running).await;
                 if !self.setup.is_unattended
                     || !running.awaiting_approval.iter().any(|(waiting, _, _)| *waiting == call)
@@ -194,9 +192,9 @@ impl Agent {
         }
         if !running.logged_bytes.contains_key(call) {
             let mut rest = &done.text[..];
-            let mut room = MAX_LOGGED_OUTPUT_BYTES;
-            while !rest.is_empty() && room > 0 {
-                let end = floor_boundary(rest, MAX_OUTPUT_EVENT_BYTES.min(room));
+            let mut remaining = MAX_LOGGED_OUTPUT_BYTES;
+            while !rest.is_empty() && remaining > 0 {
+                let end = floor_boundary(rest, MAX_OUTPUT_EVENT_BYTES.min(remaining));
                 let (piece, after) = rest.split_at(end);
                 let input =
                     TurnInput::Output { call: call.clone(), stream: OutputStream::Stdout, text: piece.to_owned() };
@@ -205,7 +203,7 @@ impl Agent {
                         self.emit(event).await;
                     }
                 }
-                room -= piece.len();
+                remaining -= piece.len();
                 rest = after;
             }
         }
@@ -303,9 +301,9 @@ fn floor_boundary(text: &str, at: usize) -> usize {
     if floor == 0 { text.chars().next().map_or(0, char::len_utf8) } else { floor }
 }
 
-fn truncate_bytes(mut text: String, room: usize) -> String {
-    if text.len() > room {
-        text.truncate(floor_boundary(&text, room));
+fn truncate_bytes(mut text: String, remaining: usize) -> String {
+    if text.len() > remaining {
+        text.truncate(floor_boundary(&text, remaining));
     }
     text
 }

@@ -320,11 +320,11 @@ fn a_fault_ends_the_turn_as_it_is() {
 
 #[test]
 fn a_silent_model_is_noticed_once() {
-    let told = AgentEvent::Notice { level: NoticeLevel::Warn, code: "empty_answer".into(), text: "nothing".into() };
-    for told in [None, Some(told)] {
+    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "empty_answer".into(), text: "nothing".into() };
+    for notice in [None, Some(notice)] {
         let mut bench = TurnRig::begin();
-        if let Some(told) = told {
-            bench.model(told);
+        if let Some(notice) = notice {
+            bench.model(notice);
         }
         bench.finish_response(TurnOutcome::Completed);
         bench.check();
@@ -432,8 +432,11 @@ fn a_call_that_the_output_limit_cut_off_is_not_run_and_the_model_is_told_why() {
         let mut bench = TurnRig::begin();
         respond_with_finish_reason(&mut bench, FinishReason::Length, &[("a", r#"{"text":"half a sen"#, is_ready)]);
         assert_eq!(bench.outcomes(), [("a".to_owned(), CallOutcome::Failed)]);
-        let told = &outputs(&bench)[0];
-        assert!(told.contains("output limit") && told.contains("19 characters") && told.contains("less"), "{told}");
+        let output = &outputs(&bench)[0];
+        assert!(
+            output.contains("output limit") && output.contains("19 characters") && output.contains("less"),
+            "{output}"
+        );
         assert!(
             bench.events.iter().any(|event| matches!(event, AgentEvent::ToolCallReady { .. })),
             "it is in the past"

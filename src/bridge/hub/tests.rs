@@ -24,9 +24,9 @@ impl HubLog {
         Self { file }
     }
 
-    fn append(&mut self, facts: &[Arc<LoggedEvent>]) {
-        for fact in facts {
-            self.file.write_all(&fact.line).unwrap();
+    fn append(&mut self, events: &[Arc<LoggedEvent>]) {
+        for event in events {
+            self.file.write_all(&event.line).unwrap();
             self.file.write_all(b"\n").unwrap();
         }
     }
@@ -40,7 +40,7 @@ fn seqs(deliveries: &[HubItem]) -> Vec<u64> {
     deliveries
         .iter()
         .map(|delivery| match delivery {
-            HubItem::Event(fact) => fact.envelope.seq.0,
+            HubItem::Event(event) => event.envelope.seq.0,
             HubItem::Reset => 0,
         })
         .collect()
@@ -57,22 +57,22 @@ fn who_falls_behind_the_ring_reads_on_in_the_log() {
     let mut log = HubLog::new();
     let hub = Hub::new(log.backlog(), 2_000);
     let mut slow = hub.subscribe(Seq(0));
-    let facts: Vec<_> = (1..=500).map(|seq| event(seq, 10)).collect();
-    log.append(&facts);
-    hub.publish(facts.clone());
+    let events: Vec<_> = (1..=500).map(|seq| event(seq, 10)).collect();
+    log.append(&events);
+    hub.publish(events.clone());
     assert!(hub.lock().events.len() < 10, "the ring stays small");
     let mut out = Vec::new();
     while slow.try_next_batch(64, &mut out) {}
-    assert_eq!(out, facts.into_iter().map(HubItem::Event).collect::<Vec<_>>());
+    assert_eq!(out, events.into_iter().map(HubItem::Event).collect::<Vec<_>>());
 }
 
 #[test]
 fn nobody_gets_what_was_written_but_not_published() {
     let mut log = HubLog::new();
     let hub = Hub::new(log.backlog(), 0);
-    let facts: Vec<_> = (1..=10).map(|seq| event(seq, 10)).collect();
-    log.append(&facts);
-    hub.publish(facts[..4].to_vec());
+    let events: Vec<_> = (1..=10).map(|seq| event(seq, 10)).collect();
+    log.append(&events);
+    hub.publish(events[..4].to_vec());
     assert_eq!(drain(&mut hub.subscribe(Seq(0))), [1, 2, 3, 4]);
 }
 
@@ -116,15 +116,15 @@ fn a_hole_in_the_log_is_stepped_over() {
 #[test]
 fn a_reset_begins_anew_for_everyone() {
     let mut log = HubLog::new();
-    let facts: Vec<_> = (1..=9).map(|seq| event(seq, 1)).collect();
-    log.append(&facts);
+    let events: Vec<_> = (1..=9).map(|seq| event(seq, 1)).collect();
+    log.append(&events);
     let hub = Hub::starting_after(Seq(0), log.backlog(), DEFAULT_RING_BYTES);
     let (mut early, mut late) = (hub.subscribe(Seq(0)), hub.subscribe(Seq(5)));
     hub.advance(Seq(6));
     assert_eq!(drain(&mut early), [1, 2, 3, 4, 5, 6]);
     hub.reset();
     hub.advance(Seq(2));
-    hub.publish([facts[2].clone()]);
+    hub.publish([events[2].clone()]);
     assert_eq!(drain(&mut early), [0, 1, 2, 3]);
     assert_eq!(drain(&mut late), [0, 1, 2, 3]);
 }
@@ -207,9 +207,9 @@ fn contiguous(steps: &[HubStep], ring_bytes: usize, in_memory: bool) {
     for step in steps {
         match step {
             HubStep::Write(count) => {
-                let facts: Vec<_> =
+                let events: Vec<_> =
                     (written + 1..=written + u64::from(*count)).map(|seq| event(seq, (seq % 50) as usize)).collect();
-                log.append(&facts);
+                log.append(&events);
                 written += u64::from(*count);
             }
             HubStep::Publish(count) => {

@@ -28,7 +28,7 @@ const MAX_PAUSE: Duration = Duration::from_hours(1);
 pub(super) async fn play(
     path: &Path,
     paced: bool,
-    reel: TrafficRing,
+    ring: TrafficRing,
     decoders: DecoderFactory<'_>,
     out: &mpsc::Sender<RequestEvent>,
 ) {
@@ -40,7 +40,7 @@ pub(super) async fn play(
         events: Vec::new(),
         start,
         paced,
-        reel,
+        ring,
         response_number: 0,
         has_frames: false,
     };
@@ -113,7 +113,7 @@ struct RecordingPlayer<'a> {
     start: Instant,
     paced: bool,
     /// Records the bytes as if they came over a network.
-    reel: TrafficRing,
+    ring: TrafficRing,
     /// The number of the response in the traffic ring.
     response_number: u64,
     /// Whether a frame of the response has arrived.
@@ -123,7 +123,7 @@ struct RecordingPlayer<'a> {
 impl RecordingPlayer<'_> {
     /// Begins a stream that was saved without timing.
     fn begin_plain_stream(&mut self, path: &Path) {
-        self.response_number = self.reel.begin_response();
+        self.response_number = self.ring.begin_response();
         let line = RecordLine::Response {
             kind: RECORDING_KIND.to_owned(),
             format: RECORDING_FORMAT,
@@ -133,13 +133,13 @@ impl RecordingPlayer<'_> {
             status: 200,
             content_type: String::new(),
         };
-        self.reel.push(self.response_number, line);
+        self.ring.push(self.response_number, line);
     }
 
     /// Feeds bytes of a stream that was saved without timing.
     async fn feed_plain(&mut self, bytes: &[u8]) -> bool {
         if !bytes.is_empty() {
-            self.reel.push(self.response_number, RecordLine::from_bytes(self.start.elapsed().into(), bytes.to_vec()));
+            self.ring.push(self.response_number, RecordLine::from_bytes(self.start.elapsed().into(), bytes.to_vec()));
         }
         self.feed_bytes(bytes).await
     }
@@ -170,9 +170,9 @@ impl RecordingPlayer<'_> {
                 }
             }
             if matches!(line, RecordLine::Response { .. }) {
-                self.response_number = self.reel.begin_response();
+                self.response_number = self.ring.begin_response();
             }
-            self.reel.push(self.response_number, line.clone());
+            self.ring.push(self.response_number, line.clone());
             let went_on = match &line {
                 RecordLine::Response { content_type, .. } => {
                     self.finish_response().await;

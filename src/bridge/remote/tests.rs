@@ -25,7 +25,7 @@ async fn played(contents: &[u8], paced: bool) -> Vec<AgentEvent> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(contents).unwrap();
     let mut tasks = JoinSet::new();
-    let from = StreamSource::File { path: file.path().to_owned(), paced, reel: TrafficRing::default() };
+    let from = StreamSource::File { path: file.path().to_owned(), paced, ring: TrafficRing::default() };
     let watched = WatchedStream {
         source: from,
         decoder_factory: Arc::new(|| Box::new(ChatDecoder::new())),
@@ -118,7 +118,7 @@ async fn a_file_without_a_byte_says_that_it_is_empty() {
 #[tokio::test]
 async fn a_file_that_is_not_there_fails_with_its_name() {
     let mut tasks = JoinSet::new();
-    let from = StreamSource::File { path: "/nowhere/at all".into(), paced: false, reel: TrafficRing::default() };
+    let from = StreamSource::File { path: "/nowhere/at all".into(), paced: false, ring: TrafficRing::default() };
     let watched = WatchedStream {
         source: from,
         decoder_factory: Arc::new(|| Box::new(ChatDecoder::new())),

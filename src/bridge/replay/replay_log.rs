@@ -33,10 +33,10 @@ pub(super) struct ReplayLog {
 impl ReplayLog {
     /// Scans the log once, parsing only what is needed.
     pub(super) fn new(reader: Reader) -> io::Result<Self> {
-        let survey = reader.build_index()?;
-        let added = build_closing_events(&reader, &survey)?;
+        let index = reader.build_index()?;
+        let closing_events = build_closing_events(&reader, &index)?;
         let cursor = reader.start_cursor();
-        Ok(Self { reader, index: survey, closing_events: added, cursor, read_ahead: VecDeque::new(), position: Seq(0) })
+        Ok(Self { reader, index, closing_events, cursor, read_ahead: VecDeque::new(), position: Seq(0) })
     }
 
     pub(super) fn peek(&mut self) -> Option<&Arc<LoggedEvent>> {
@@ -48,9 +48,9 @@ impl ReplayLog {
 
     pub(super) fn take(&mut self) -> Option<Arc<LoggedEvent>> {
         self.peek()?;
-        let fact = self.read_ahead.pop_front()?;
-        self.position = fact.envelope.seq;
-        Some(fact)
+        let event = self.read_ahead.pop_front()?;
+        self.position = event.envelope.seq;
+        Some(event)
     }
 
     /// Returns whether a run of the program begins here: it opens the session, after closing what a cut left open.
@@ -60,8 +60,8 @@ impl ReplayLog {
         }
         let Some(first) = self.read_ahead.front() else { return false };
         let until = first.envelope.at.plus(MAX_RUN_START_DURATION);
-        let mut near = self.read_ahead.iter().take(MAX_RUN_START_EVENTS).take_while(|fact| fact.envelope.at <= until);
-        near.any(|fact| matches!(fact.envelope.event, AgentEvent::SessionOpened { .. }))
+        let mut near = self.read_ahead.iter().take(MAX_RUN_START_EVENTS).take_while(|event| event.envelope.at <= until);
+        near.any(|event| matches!(event.envelope.event, AgentEvent::SessionOpened { .. }))
     }
 
     /// Moves to behind `last`.
@@ -73,7 +73,7 @@ impl ReplayLog {
 
     /// Returns the closing events up to `last`.
     pub(super) fn closing_events_up_to(&self, last: Seq) -> Vec<Arc<LoggedEvent>> {
-        self.closing_events.iter().filter(|fact| fact.envelope.seq <= last).cloned().collect()
+        self.closing_events.iter().filter(|event| event.envelope.seq <= last).cloned().collect()
     }
 
     /// Returns the last number in the file.
@@ -83,7 +83,7 @@ impl ReplayLog {
 
     /// Returns the last number, closing events included.
     pub(super) fn last_seq(&self) -> Seq {
-        self.closing_events.last().map_or(self.last_recorded(), |fact| fact.envelope.seq)
+        self.closing_events.last().map_or(self.last_recorded(), |event| event.envelope.seq)
     }
 
     pub(super) fn length(&self) -> Millis {
@@ -149,21 +149,21 @@ impl ReplayLog {
         }
         if self.read_ahead.is_empty() {
             let taken = self.position;
-            self.read_ahead.extend(self.closing_events.iter().filter(|fact| fact.envelope.seq > taken).cloned());
+            self.read_ahead.extend(self.closing_events.iter().filter(|event| event.envelope.seq > taken).cloned());
         }
     }
 }
 
 /// Reports what is wrong with a log and closes what it left open.
-fn build_closing_events(reader: &Reader, survey: &LogIndex) -> io::Result<Vec<Arc<LoggedEvent>>> {
+fn build_closing_events(reader: &Reader, index: &LogIndex) -> io::Result<Vec<Arc<LoggedEvent>>> {
     let mut events: Vec<AgentEvent> = Vec::new();
-    events.extend(survey.damage.notices().into_iter().map(|(code, text)| notice(NoticeLevel::Warn, code, text)));
+    events.extend(index.damage.notices().into_iter().map(|(code, text)| notice(NoticeLevel::Warn, code, text)));
     // Everything before the last turn is closed, by itself or by a later run of the program.
-    let before = survey.turns.last().map_or(Seq(0), |mark| Seq(mark.seq.0.saturating_sub(1)));
+    let before = index.turns.last().map_or(Seq(0), |mark| Seq(mark.seq.0.saturating_sub(1)));
     let mut cursor = reader.cursor_after(before)?;
     let mut sealer = Sealer::new();
     loop {
-        let page = reader.read(&mut cursor, ReadLimits { through: survey.end.last_seq, ..ReadLimits::one_page() })?;
+        let page = reader.read(&mut cursor, ReadLimits { through: index.end.last_seq, ..ReadLimits::one_page() })?;
         for entry in &page.entries {
             // Illegal events are a matter for tests; a viewer shows what there is.
             let _ = sealer.observe(&entry.envelope.event);
@@ -173,13 +173,13 @@ fn build_closing_events(reader: &Reader, survey: &LogIndex) -> io::Result<Vec<Ar
         }
     }
     events.extend(sealer.seal(TurnOutcome::Interrupted));
-    let mut seq = survey.end.last_seq;
-    let mut added = Vec::new();
+    let mut seq = index.end.last_seq;
+    let mut closing_events = Vec::new();
     for event in events {
         seq = seq.next();
-        let envelope = Envelope { seq, at: survey.end.at, event };
+        let envelope = Envelope { seq, at: index.end.at, event };
         let line = Bytes::from(serde_json::to_vec(&envelope)?);
-        added.push(Arc::new(LoggedEvent { envelope, line }));
+        closing_events.push(Arc::new(LoggedEvent { envelope, line }));
     }
-    Ok(added)
+    Ok(closing_events)
 }

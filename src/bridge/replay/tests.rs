@@ -72,7 +72,7 @@ impl ReplayRig {
         while self.subscription.try_next_batch(512, &mut out) {}
         out.iter()
             .map(|delivery| match delivery {
-                HubItem::Event(fact) => fact.envelope.seq.0,
+                HubItem::Event(event) => event.envelope.seq.0,
                 HubItem::Reset => 0,
             })
             .collect()
@@ -81,10 +81,10 @@ impl ReplayRig {
     /// Returns when events arrive, in milliseconds from the start, until `last`.
     async fn schedule(&mut self, last: u64) -> Vec<(u64, u64)> {
         let mut times = Vec::new();
-        while let Some(HubItem::Event(fact)) = self.subscription.next().await {
+        while let Some(HubItem::Event(event)) = self.subscription.next().await {
             let passed = u64::try_from(self.start.elapsed().as_millis()).unwrap();
-            times.push((fact.envelope.seq.0, passed));
-            if fact.envelope.seq.0 == last {
+            times.push((event.envelope.seq.0, passed));
+            if event.envelope.seq.0 == last {
                 break;
             }
         }
@@ -260,8 +260,8 @@ async fn at_its_end_a_replay_stays_open_and_plays_again() {
     assert_eq!(viewer.received_seqs(), (1..=12).collect::<Vec<_>>());
     assert!(viewer.state().paused);
     viewer.pass(10_000).await;
-    let weather = viewer.live.status.borrow().clone();
-    assert_eq!((weather.now, weather.link), (Millis(66_000), LinkState::Idle));
+    let status = viewer.live.status.borrow().clone();
+    assert_eq!((status.now, status.link), (Millis(66_000), LinkState::Idle));
     viewer.send(Command::Seek { to: SeekTarget::By(-1_500) }).await;
     assert!(!viewer.state().paused, "going back plays on");
     viewer.pass(2_000).await;
@@ -287,11 +287,11 @@ async fn a_cut_log_is_sealed_for_its_viewer_and_not_on_disk() {
     let mut subscription = live.hub.subscribe(Seq(0));
     let mut events = Vec::new();
     let mut last = 0;
-    while let Some(HubItem::Event(fact)) = subscription.next().await {
-        assert_eq!(fact.envelope.seq.0, last + 1);
-        assert_eq!(serde_json::to_vec(&fact.envelope).unwrap(), fact.line);
+    while let Some(HubItem::Event(event)) = subscription.next().await {
+        assert_eq!(event.envelope.seq.0, last + 1);
+        assert_eq!(serde_json::to_vec(&event.envelope).unwrap(), event.line);
         last += 1;
-        events.push(fact.envelope.event.clone());
+        events.push(event.envelope.event.clone());
     }
     assert_eq!(grammar::check(&events), []);
     assert!(matches!(&events[10], AgentEvent::Notice { code, .. } if code == "torn_line"));

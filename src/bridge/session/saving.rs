@@ -25,30 +25,30 @@ pub type SaveListener = Arc<dyn Fn(&SessionId, SaveEvent<'_>) + Send + Sync>;
 impl SessionActor {
     pub(super) fn append_to_log(&mut self, published: &[Arc<LoggedEvent>]) {
         let Some(writer) = &mut self.writer else { return };
-        let lines: Vec<Bytes> = published.iter().map(|fact| fact.line.clone()).collect();
-        let trouble = match writer.append(&lines) {
+        let lines: Vec<Bytes> = published.iter().map(|event| event.line.clone()).collect();
+        let save_error = match writer.append(&lines) {
             Ok(()) => writer.save_error(),
             Err(error) => writer.save_error().or_else(|| Some(error.to_string())),
         };
-        self.set_save_error(trouble);
+        self.set_save_error(save_error);
     }
 
     pub(super) fn sync(&mut self) {
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.sync()
         {
-            let trouble = Some(error.to_string());
-            self.set_save_error(trouble);
+            let save_error = Some(error.to_string());
+            self.set_save_error(save_error);
         }
     }
 
     pub(super) fn retry(&mut self) {
         if let Some(writer) = &mut self.writer {
-            let trouble = match writer.retry().and_then(|()| writer.sync()) {
+            let save_error = match writer.retry().and_then(|()| writer.sync()) {
                 Ok(()) => writer.save_error(),
                 Err(error) => writer.save_error().or_else(|| Some(error.to_string())),
             };
-            self.set_save_error(trouble);
+            self.set_save_error(save_error);
         }
         self.report_rewrite();
     }
@@ -72,24 +72,24 @@ impl SessionActor {
         }
     }
 
-    fn set_save_error(&mut self, trouble: Option<String>) {
-        if trouble != self.save_error {
-            if let Some(why) = &trouble {
+    fn set_save_error(&mut self, error: Option<String>) {
+        if error != self.save_error {
+            if let Some(why) = &error {
                 tracing::error!("the log can't be written: {why}");
             }
-            self.notify_save_listener(trouble.as_deref().map_or(SaveEvent::Recovered, SaveEvent::Failed));
-            self.save_error.clone_from(&trouble);
+            self.notify_save_listener(error.as_deref().map_or(SaveEvent::Recovered, SaveEvent::Failed));
+            self.save_error.clone_from(&error);
             let now = self.now();
-            self.status.send_modify(|weather| {
-                weather.save_error = trouble;
-                weather.now = now;
+            self.status.send_modify(|status| {
+                status.save_error = error;
+                status.now = now;
             });
         }
     }
 
     pub(super) fn notify_save_listener(&self, what: SaveEvent<'_>) {
-        if let Some(trouble) = &self.save_listener {
-            trouble(&self.session, what);
+        if let Some(error) = &self.save_listener {
+            error(&self.session, what);
         }
     }
 }

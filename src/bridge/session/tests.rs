@@ -90,10 +90,10 @@ async fn everything(bench: SessionRig) -> Vec<AgentEvent> {
     tasks.join_all().await;
     while subscription.next_batch(64, &mut batch).await {}
     for delivery in batch {
-        let HubItem::Event(fact) = delivery else { continue };
-        assert_eq!(fact.line, serde_json::to_vec(&fact.envelope).unwrap(), "one serialisation for all");
-        assert_eq!(fact.envelope.seq.0, out.len() as u64 + 1, "no holes");
-        out.push(fact.envelope.event.clone());
+        let HubItem::Event(event) = delivery else { continue };
+        assert_eq!(event.line, serde_json::to_vec(&event.envelope).unwrap(), "one serialisation for all");
+        assert_eq!(event.envelope.seq.0, out.len() as u64 + 1, "no holes");
+        out.push(event.envelope.event.clone());
     }
     out
 }
@@ -118,10 +118,10 @@ async fn a_prompt_sent_while_busy_waits_and_can_be_taken_back() {
         bench.live.commands.send(prompt(text)).await.unwrap();
     }
     assert_eq!(bench.commands.recv().await, Some(prompt("one")));
-    bench.live.status.wait_for(|weather| weather.queue.len() == 2).await.unwrap();
+    bench.live.status.wait_for(|status| status.queue.len() == 2).await.unwrap();
     let id = bench.live.status.borrow().queue[0].id;
     bench.live.commands.send(Command::DequeuePrompt { id }).await.unwrap();
-    bench.live.status.wait_for(|weather| weather.queue.len() == 1).await.unwrap();
+    bench.live.status.wait_for(|status| status.queue.len() == 1).await.unwrap();
     bench.events.send(opened()).await.unwrap();
     bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
     bench.events.send(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed }).await.unwrap();
@@ -135,8 +135,8 @@ async fn times_never_run_backwards_and_follow_the_clock() {
     tokio::time::advance(Duration::from_millis(1500)).await;
     bench.events.send(delta("x")).await.unwrap();
     let mut subscription = bench.live.hub.subscribe(Seq(1));
-    let Some(HubItem::Event(fact)) = subscription.next().await else { unreachable!("a fact follows") };
-    assert!(fact.envelope.at >= Millis(1500), "{:?}", fact.envelope.at);
+    let Some(HubItem::Event(event)) = subscription.next().await else { unreachable!("a fact follows") };
+    assert!(event.envelope.at >= Millis(1500), "{:?}", event.envelope.at);
 }
 
 #[test]
@@ -174,20 +174,20 @@ async fn a_flood_of_wishes_and_a_flood_of_events_do_not_wait_for_each_other() {
 async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
     let bench = rig();
     bench.events.send(opened()).await.unwrap();
-    let mut facts = bench.live.hub.subscribe(Seq(0));
+    let mut subscription = bench.live.hub.subscribe(Seq(0));
     for number in 0..=queue::MAX_QUEUED_PROMPTS + 5 {
         bench.live.commands.send(Command::Prompt { text: format!("prompt {number}") }).await.unwrap();
     }
-    let mut told = Vec::new();
-    while told.len() < 5 {
-        let Some(HubItem::Event(fact)) = facts.next().await else { panic!("the session ended") };
-        if let AgentEvent::Notice { code, text, .. } = &fact.envelope.event {
+    let mut notices = Vec::new();
+    while notices.len() < 5 {
+        let Some(HubItem::Event(event)) = subscription.next().await else { panic!("the session ended") };
+        if let AgentEvent::Notice { code, text, .. } = &event.envelope.event {
             assert_eq!(code, "queue_full");
-            told.push(text.clone());
+            notices.push(text.clone());
         }
     }
     assert_eq!(bench.live.status.borrow().queue.len(), queue::MAX_QUEUED_PROMPTS);
-    assert!(told[4].ends_with(&format!("prompt {}", queue::MAX_QUEUED_PROMPTS + 5)), "{told:?}");
+    assert!(notices[4].ends_with(&format!("prompt {}", queue::MAX_QUEUED_PROMPTS + 5)), "{notices:?}");
 }
 
 /// Waits until the status matches.
@@ -208,7 +208,7 @@ async fn prompts_are_kept_until_the_log_has_them() {
     for text in ["one", "two", "three"] {
         bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
     }
-    until(&mut bench, |weather| weather.queue.len() == 2).await;
+    until(&mut bench, |status| status.queue.len() == 2).await;
     assert_eq!(kept(), ["one", "two", "three"], "the first is on its way, and nowhere else");
     for event in [
         opened(),
@@ -218,11 +218,11 @@ async fn prompts_are_kept_until_the_log_has_them() {
         bench.events.send(event).await.unwrap();
     }
     bench.events.send(finished()).await.unwrap();
-    until(&mut bench, |weather| weather.queue.len() == 1).await;
+    until(&mut bench, |status| status.queue.len() == 1).await;
     assert_eq!(kept(), ["two", "three"]);
     let id = bench.live.status.borrow().queue[0].id;
     bench.live.commands.send(Command::DequeuePrompt { id }).await.unwrap();
-    until(&mut bench, |weather| weather.queue.is_empty()).await;
+    until(&mut bench, |status| status.queue.is_empty()).await;
     assert_eq!(kept(), ["two"]);
     drop((bench.live, bench.events));
     bench.tasks.join_all().await;
@@ -235,11 +235,11 @@ async fn the_queue_of_an_earlier_run_waits_for_a_word_or_the_next_turn() {
     let prompt = |text: &str| Command::Prompt { text: text.into() };
     // Either the person continues.
     let mut bench = rig_with(|setup| setup.queued_prompts = waiting());
-    until(&mut bench, |weather| weather.queue_held && weather.queue.len() == 2).await;
+    until(&mut bench, |status| status.queue_held && status.queue.len() == 2).await;
     assert!(bench.commands.try_recv().is_err(), "nothing is sent by itself");
     bench.live.commands.send(Command::SendQueued).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("old")));
-    until(&mut bench, |weather| !weather.queue_held && weather.queue.len() == 1).await;
+    until(&mut bench, |status| !status.queue_held && status.queue.len() == 1).await;
     // Or sends another prompt, which goes first.
     let mut bench = rig_with(|setup| setup.queued_prompts = waiting());
     bench.live.commands.send(prompt("new")).await.unwrap();
@@ -256,23 +256,27 @@ async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
     let sessions = dir.path().join("sessions");
     let writer = Writer::create(&sessions, &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
     let path = writer.path().to_owned();
-    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let hears = Arc::clone(&heard);
+    let notices = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = Arc::clone(&notices);
     let bench = rig_with(|setup| {
         setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
         setup.writer = Some(writer);
-        setup.save_listener =
-            Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| hears.lock().unwrap().push(format!("{what:?}"))));
+        setup.save_listener = Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| {
+            listener.lock().unwrap().push(format!("{what:?}"));
+        }));
     });
-    let mut facts = bench.live.hub.subscribe(Seq(0));
+    let mut subscription = bench.live.hub.subscribe(Seq(0));
     bench.events.send(opened()).await.unwrap();
-    facts.next().await.unwrap();
+    subscription.next().await.unwrap();
     std::fs::remove_dir_all(&sessions).unwrap();
     bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
-    facts.next().await.unwrap();
-    let Some(HubItem::Event(fact)) = facts.next().await else { panic!("nothing was told") };
-    assert!(matches!(&fact.envelope.event, AgentEvent::Notice { code, .. } if code == LOG_REWRITTEN_CODE), "{fact:?}");
-    assert!(heard.lock().unwrap()[0].starts_with("Rewritten(\"the log was removed"), "{heard:?}");
+    subscription.next().await.unwrap();
+    let Some(HubItem::Event(event)) = subscription.next().await else { panic!("nothing was told") };
+    assert!(
+        matches!(&event.envelope.event, AgentEvent::Notice { code, .. } if code == LOG_REWRITTEN_CODE),
+        "{event:?}"
+    );
+    assert!(notices.lock().unwrap()[0].starts_with("Rewritten(\"the log was removed"), "{notices:?}");
     let saved = crate::journal::Reader::open(&path).unwrap().read_all().unwrap();
     assert_eq!(saved.entries.len(), 3);
 }
@@ -282,33 +286,34 @@ async fn notices_of_a_log_removed_while_idle(events: Vec<AgentEvent>) -> (Vec<St
     let dir = tempfile::tempdir().unwrap();
     let writer = Writer::create(dir.path(), &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
     let path = writer.path().to_owned();
-    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let hears = Arc::clone(&heard);
+    let notices = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = Arc::clone(&notices);
     let bench = rig_with(|setup| {
         setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
         setup.writer = Some(writer);
-        setup.save_listener =
-            Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| hears.lock().unwrap().push(format!("{what:?}"))));
+        setup.save_listener = Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| {
+            listener.lock().unwrap().push(format!("{what:?}"));
+        }));
     });
-    let mut facts = bench.live.hub.subscribe(Seq(0));
+    let mut subscription = bench.live.hub.subscribe(Seq(0));
     for event in events {
         bench.events.send(event).await.unwrap();
-        facts.next().await.unwrap();
+        subscription.next().await.unwrap();
     }
     std::fs::remove_file(&path).unwrap();
     everything(bench).await;
-    let heard = heard.lock().unwrap().clone();
-    (heard, path.exists())
+    let notices = notices.lock().unwrap().clone();
+    (notices, path.exists())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_was_removed_while_nothing_happened_is_told_at_the_end_and_is_there_again() {
     let turn = vec![opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, finished()];
-    let (heard, is_there) = notices_of_a_log_removed_while_idle(turn).await;
-    assert_eq!((heard.len(), is_there), (1, true), "{heard:?}");
-    assert!(heard[0].starts_with("Rewritten(\"the log was removed"), "{heard:?}");
-    let (heard, is_there) = notices_of_a_log_removed_while_idle(vec![opened()]).await;
-    assert_eq!((heard, is_there), (vec![], false), "nothing was said in it");
+    let (notices, is_there) = notices_of_a_log_removed_while_idle(turn).await;
+    assert_eq!((notices.len(), is_there), (1, true), "{notices:?}");
+    assert!(notices[0].starts_with("Rewritten(\"the log was removed"), "{notices:?}");
+    let (notices, is_there) = notices_of_a_log_removed_while_idle(vec![opened()]).await;
+    assert_eq!((notices, is_there), (vec![], false), "nothing was said in it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,7 +326,8 @@ async fn what_the_next_run_will_lack_is_said_once() {
     for text in ["one", "two", "three"] {
         bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
     }
-    let said = |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "not_kept");
+    let is_not_kept_notice =
+        |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "not_kept");
     let events = everything(bench).await;
-    assert_eq!(events.iter().filter(said).count(), 1, "{events:#?}");
+    assert_eq!(events.iter().filter(is_not_kept_notice).count(), 1, "{events:#?}");
 }

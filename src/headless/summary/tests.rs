@@ -2,11 +2,11 @@ use super::*;
 use crate::event::{CallOutput, ExecutedBy, Seq};
 
 fn run(events: Vec<AgentEvent>) -> RunSummary {
-    let mut tally = RunSummary::new("s", "agent");
+    let mut summary = RunSummary::new("s", "agent");
     for (index, event) in events.into_iter().enumerate() {
-        tally.observe(&Envelope { seq: Seq(index as u64 + 1), at: Millis(index as u64 * 10), event });
+        summary.observe(&Envelope { seq: Seq(index as u64 + 1), at: Millis(index as u64 * 10), event });
     }
-    tally
+    summary
 }
 
 fn ended(end: TurnOutcome) -> RunSummary {
@@ -93,13 +93,13 @@ fn the_dialect_is_what_was_told_before_what_a_name_suggests() {
         context_window: None,
         price: None,
     };
-    let told = AgentEvent::Annotation {
+    let annotation = AgentEvent::Annotation {
         on: AnnotationTarget::Turn("t1".into()),
         kind: "dialect".into(),
         data: json!({ "name": "ollama" }),
     };
     assert_eq!(run(vec![opened("work")]).to_json()["dialect"], "openai-chat");
-    assert_eq!(run(vec![opened("work"), told]).to_json()["dialect"], "ollama");
+    assert_eq!(run(vec![opened("work"), annotation]).to_json()["dialect"], "ollama");
     assert_eq!(run(vec![opened("offline")]).to_json()["dialect"], "native");
     assert_eq!(run(vec![opened("anthropic")]).to_json()["dialect"], "anthropic");
 }
@@ -130,7 +130,7 @@ fn stopped(parts: &[AgentEvent], stop: FinishReason) -> RunSummary {
     run(events)
 }
 
-fn said(kind: TextKind) -> AgentEvent {
+fn text_delta(kind: TextKind) -> AgentEvent {
     AgentEvent::TextDelta { message: "m1".into(), text: "Partial answ".into(), kind }
 }
 
@@ -145,28 +145,29 @@ fn an_answer_that_was_cut_off_is_not_taken_for_a_whole_one() {
         executed_by: ExecutedBy::Client,
     };
     for (parts, words) in [
-        (vec![said(TextKind::Text)], "cut off"),
+        (vec![text_delta(TextKind::Text)], "cut off"),
         (vec![thought], "while thinking"),
-        (vec![said(TextKind::Text), call], "a call was cut off"),
+        (vec![text_delta(TextKind::Text), call], "a call was cut off"),
         (vec![], "no answer"),
     ] {
-        let tally = stopped(&parts, FinishReason::Length);
-        let object = tally.to_json();
+        let summary = stopped(&parts, FinishReason::Length);
+        let object = summary.to_json();
         assert_eq!((&object["outcome"], &object["stop"]), (&json!("completed"), &json!("length")), "{object}");
         assert_eq!(object["notices"][0]["code"], "output_limit");
         assert!(object["notices"][0]["message"].as_str().unwrap().contains(words), "{object}");
-        assert_eq!(tally.exit_code(), 6);
+        assert_eq!(summary.exit_code(), 6);
     }
 }
 
 #[test]
 fn an_answer_that_was_declined_says_so_once() {
-    let tally = stopped(&[said(TextKind::Refusal)], FinishReason::Refused);
-    assert_eq!(tally.to_json()["stop"], "refused");
-    assert_eq!(tally.to_json()["notices"][0]["message"], "the model declined to answer this");
-    assert_eq!(tally.exit_code(), 1);
-    let told = AgentEvent::Notice { level: NoticeLevel::Warn, code: "refused".into(), text: "for its reasons".into() };
-    let notices = stopped(&[told], FinishReason::Refused).to_json()["notices"].clone();
+    let summary = stopped(&[text_delta(TextKind::Refusal)], FinishReason::Refused);
+    assert_eq!(summary.to_json()["stop"], "refused");
+    assert_eq!(summary.to_json()["notices"][0]["message"], "the model declined to answer this");
+    assert_eq!(summary.exit_code(), 1);
+    let annotation =
+        AgentEvent::Notice { level: NoticeLevel::Warn, code: "refused".into(), text: "for its reasons".into() };
+    let notices = stopped(&[annotation], FinishReason::Refused).to_json()["notices"].clone();
     assert_eq!(notices, json!([{ "code": "refused", "message": "for its reasons", "count": 1 }]));
 }
 
@@ -188,9 +189,9 @@ fn how_the_last_message_of_the_answer_stopped_counts_and_the_one_before_is_remem
     events.extend(message("m2", None, FinishReason::End));
     events.extend(message("m3", Some("c1".into()), FinishReason::Length));
     events.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
-    let tally = run(events);
-    assert_eq!((tally.exit_code(), &tally.to_json()["stop"]), (0, &json!("end")));
-    assert_eq!(tally.to_json()["notices"][0]["count"], 2);
+    let summary = run(events);
+    assert_eq!((summary.exit_code(), &summary.to_json()["stop"]), (0, &json!("end")));
+    assert_eq!(summary.to_json()["notices"][0]["count"], 2);
 }
 
 #[test]
@@ -206,14 +207,16 @@ fn the_usage_says_what_was_cached_and_thought() {
 
 #[test]
 fn a_refusal_begins_a_paragraph_of_its_own() {
-    let tally =
-        stopped(&[said(TextKind::Text), said(TextKind::Refusal), said(TextKind::Refusal)], FinishReason::Refused);
-    assert_eq!(tally.to_json()["text"], "Partial answ\n\nPartial answPartial answ");
+    let summary = stopped(
+        &[text_delta(TextKind::Text), text_delta(TextKind::Refusal), text_delta(TextKind::Refusal)],
+        FinishReason::Refused,
+    );
+    assert_eq!(summary.to_json()["text"], "Partial answ\n\nPartial answPartial answ");
 }
 
 #[test]
 fn an_answer_without_an_end_says_why() {
-    let why = |tally: RunSummary| tally.to_json()["error"].clone();
+    let why = |summary: RunSummary| summary.to_json()["error"].clone();
     let broke = json!({ "kind": "interrupted", "message": "the answer broke off before its end" });
     assert_eq!(why(ended(TurnOutcome::Interrupted)), broke);
     assert_eq!(why(run(Vec::new())), broke);

@@ -101,8 +101,8 @@ fn what_was_renumbered_is_told_and_found_under_its_number() {
     lines[10] = lines[10].replacen("\"seq\":10,", "\"seq\":90,", 1);
     let file = saved(&bytes(&lines));
     let reader = Reader::open(file.path()).unwrap();
-    let survey = reader.build_index().unwrap();
-    assert_eq!((survey.end.last_seq, survey.damage.renumbered), (Seq(19), 1));
+    let index = reader.build_index().unwrap();
+    assert_eq!((index.end.last_seq, index.damage.renumbered), (Seq(19), 1));
     for seq in 0..19 {
         let page =
             reader.read(&mut reader.cursor_after(Seq(seq)).unwrap(), crate::journal::ReadLimits::unlimited()).unwrap();
@@ -232,9 +232,9 @@ fn a_line_that_hides_thousands_of_beginnings_is_given_up() {
 
 /// Returns whether the damage was reported, or the log is unchanged except for the text of one line, which can't be
 /// checked.
-fn is_honest(page: &LogPage, survey: Damage, whole: &LogPage) -> bool {
+fn is_honest(page: &LogPage, index: Damage, whole: &LogPage) -> bool {
     let other = page.entries.iter().zip(&whole.entries).filter(|(now, was)| now.envelope != was.envelope).count();
-    !survey.is_none() || (page.entries.len() == whole.entries.len() && other <= 1)
+    !index.is_none() || (page.entries.len() == whole.entries.len() && other <= 1)
 }
 
 proptest! {
@@ -252,8 +252,8 @@ proptest! {
         // A foreign format is rejected with an error.
         if let Ok(reader) = Reader::open(file.path()) {
             let page = reader.read_all().unwrap();
-            let survey = reader.build_index().unwrap();
-            prop_assert!(is_honest(&page, survey.damage, &whole), "{:?}", String::from_utf8_lossy(&damaged));
+            let index = reader.build_index().unwrap();
+            prop_assert!(is_honest(&page, index.damage, &whole), "{:?}", String::from_utf8_lossy(&damaged));
             prop_assert!(page.entries.len() + 2 >= whole.entries.len());
             let prompts = prompts_after_a_new_turn(&damaged);
             prop_assert!(prompts.ends_with(&["third".into(), "fourth".into()]), "{prompts:?}");

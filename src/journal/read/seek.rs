@@ -194,19 +194,19 @@ impl Reader {
 
     /// Scans the whole log and finds all damage.
     pub fn build_index(&self) -> io::Result<LogIndex> {
-        let mut survey = LogIndex {
+        let mut index = LogIndex {
             end: LogEnd { ends_with_newline: self.ends_with_newline()?, ..LogEnd::default() },
             ..LogIndex::default()
         };
-        (survey.damage, _) = self.for_each_event(|Envelope { seq, at, event }| {
+        (index.damage, _) = self.for_each_event(|Envelope { seq, at, event }| {
             if matches!(event, AgentEvent::TurnStarted { .. }) {
-                survey.turns.push(TurnMark { seq: *seq, at: *at });
+                index.turns.push(TurnMark { seq: *seq, at: *at });
             }
-            survey.events += 1;
-            (survey.end.last_seq, survey.end.at) = (*seq, *at);
+            index.events += 1;
+            (index.end.last_seq, index.end.at) = (*seq, *at);
         })?;
-        survey.end.torn = survey.damage.torn;
-        Ok(survey)
+        index.end.torn = index.damage.torn;
+        Ok(index)
     }
 
     /// Calls `tell` with every event; returns the damage, and what is open at the end.
@@ -215,8 +215,8 @@ impl Reader {
         let mut sealer = Sealer::new();
         let mut misplaced = 0;
         while let Some(LogEntry { envelope, .. }) = walk.next(Seq(u64::MAX))? {
-            if let Err(breach) = sealer.observe(&envelope.event) {
-                tracing::debug!("in the log: {breach}");
+            if let Err(violation) = sealer.observe(&envelope.event) {
+                tracing::debug!("in the log: {violation}");
                 misplaced += 1;
             }
             tell(&envelope);

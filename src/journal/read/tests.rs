@@ -101,8 +101,8 @@ fn what_is_no_envelope_is_counted_and_skipped() {
     let (_file, reader) = log(&text);
     let page = reader.read_all().unwrap();
     assert_eq!((seqs(&page), page.damage), (vec![1, 2, 3], Damage { unreadable: 2, repeated: 1, ..Damage::default() }));
-    let survey = reader.build_index().unwrap();
-    assert_eq!((survey.events, survey.end.last_seq), (3, Seq(3)));
+    let index = reader.build_index().unwrap();
+    assert_eq!((index.events, index.end.last_seq), (3, Seq(3)));
 }
 
 #[test]
@@ -136,11 +136,11 @@ fn the_word_in_a_text_begins_no_turn() {
 #[test]
 fn a_survey_tells_turns_and_length() {
     let (_file, reader) = log(&long(1_050, 30));
-    let survey = reader.build_index().unwrap();
-    let turns: Vec<_> = survey.turns.iter().map(|mark| mark.seq.0).collect();
+    let index = reader.build_index().unwrap();
+    let turns: Vec<_> = index.turns.iter().map(|mark| mark.seq.0).collect();
     assert_eq!(turns, (1..=10).map(|n| n * 100).collect::<Vec<_>>());
-    assert_eq!(survey.end, reader.find_end().unwrap());
-    assert_eq!(survey.end, LogEnd { last_seq: Seq(1_050), at: Millis(10_500), torn: None, ends_with_newline: true });
+    assert_eq!(index.end, reader.find_end().unwrap());
+    assert_eq!(index.end, LogEnd { last_seq: Seq(1_050), at: Millis(10_500), torn: None, ends_with_newline: true });
 }
 
 #[test]

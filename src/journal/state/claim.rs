@@ -42,7 +42,7 @@ impl NameClaim {
         for nth in 1..=MAX_NAMES_PER_PLACE {
             let name = if nth == 1 { place.clone() } else { SessionId::new(format!("{place} #{nth}")) };
             let path = StateStore::new(dir, &name).path(StatePart::Draft);
-            match fs::metadata(path).and_then(|facts| facts.modified()) {
+            match fs::metadata(path).and_then(|metadata| metadata.modified()) {
                 Ok(changed) => drafts.push((changed, name)),
                 Err(_) => rest.push(name),
             }

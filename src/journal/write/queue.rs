@@ -127,16 +127,16 @@ mod tests {
     #[derive(Debug, Default)]
     struct Disk {
         bytes: Vec<u8>,
-        room: usize,
+        space: usize,
     }
 
     impl Write for Disk {
         fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-            let count = buffer.len().min(self.room);
+            let count = buffer.len().min(self.space);
             if count == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            self.room -= count;
+            self.space -= count;
             self.bytes.extend_from_slice(&buffer[..count]);
             Ok(count)
         }
@@ -154,21 +154,21 @@ mod tests {
         seqs.into_iter().map(|seq| String::from_utf8(line(seq).to_vec()).unwrap() + "\n").collect()
     }
 
-    fn queue(room: usize) -> (WriteQueue<Disk>, Arc<AtomicU64>) {
+    fn queue(space: usize) -> (WriteQueue<Disk>, Arc<AtomicU64>) {
         let saved = Arc::new(AtomicU64::new(0));
-        (WriteQueue::new(Disk { room, ..Disk::default() }, Arc::clone(&saved)), saved)
+        (WriteQueue::new(Disk { space, ..Disk::default() }, Arc::clone(&saved)), saved)
     }
 
     #[test]
     fn a_full_disk_delays_and_loses_nothing_wherever_it_stops() {
         let whole = text(1..=6);
-        for room in 0..whole.len() {
-            let (mut queue, saved) = queue(room);
+        for space in 0..whole.len() {
+            let (mut queue, saved) = queue(space);
             let failed = (1..=6).filter(|seq| queue.append(&[line(*seq)]).is_err()).count();
             assert!(failed > 0 && queue.save_error().is_some());
-            let lines = (room / line(1).len().saturating_add(1)) as u64;
-            assert_eq!(saved.load(Ordering::Relaxed), lines, "room for {room}");
-            queue.sink.room = usize::MAX;
+            let lines = (space / line(1).len().saturating_add(1)) as u64;
+            assert_eq!(saved.load(Ordering::Relaxed), lines, "room for {space}");
+            queue.sink.space = usize::MAX;
             queue.append(&[line(7), line(8)]).unwrap();
             assert_eq!(String::from_utf8_lossy(&queue.sink.bytes), text(1..=8));
             assert_eq!((queue.save_error(), saved.load(Ordering::Relaxed)), (None, 8));
@@ -180,7 +180,7 @@ mod tests {
         let (mut queue, _) = queue(5);
         assert!(queue.append(&[line(1)]).is_err());
         assert!(queue.append(&[]).is_err());
-        queue.sink.room = 1_000;
+        queue.sink.space = 1_000;
         queue.append(&[]).unwrap();
         assert_eq!(String::from_utf8_lossy(&queue.sink.bytes), text([1]));
     }
@@ -193,7 +193,7 @@ mod tests {
             assert!(queue.append(&[line(seq)]).is_err());
             assert!(queue.waiting.len() <= 140);
         }
-        queue.sink.room = usize::MAX;
+        queue.sink.space = usize::MAX;
         queue.append(&[line(51)]).unwrap();
         let kept = String::from_utf8(queue.sink.bytes.clone()).unwrap();
         assert!(kept.starts_with(&text(1..=3)) && kept.ends_with(&text([51])), "{kept}");

@@ -22,25 +22,25 @@ impl Runtime {
     ///
     /// Fails if nothing answers, or nothing known.
     pub async fn explain(&self, typed: &cli::AttachArgs) -> anyhow::Result<String> {
-        let aim = AttachTarget::resolve(typed, self.config())?;
-        let headers = resolve_headers(&aim, typed.token_env.as_deref()).await?;
-        let (style, url, found) = self.discover_target(&aim, &headers, true).await?;
+        let target = AttachTarget::resolve(typed, self.config())?;
+        let headers = resolve_headers(&target, typed.token_env.as_deref()).await?;
+        let (style, url, found) = self.discover_target(&target, &headers, true).await?;
         let place = redact_credentials(&url).into_owned();
         let Some(found) = found else {
-            let why = match (&aim.request_kind, &typed.request, &typed.method) {
+            let why = match (&target.request_kind, &typed.request, &typed.method) {
                 (Some(_), Some(_), _) => "--request says so",
                 (Some(_), None, Some(_)) => "--method says so",
                 (Some(_), None, None) => "the settings say so",
                 (None, ..) => "its path says so",
             };
-            return Ok(format!("{} at {place}: asked by {} ({why})", aim.name, style.name()));
+            return Ok(format!("{} at {place}: asked by {} ({why})", target.name, style.name()));
         };
         Ok(match &found.access {
             RemoteAccess::Request { .. } => {
                 format!(
                     "{} at {} ({}); asked by {} at {place}",
                     found.description,
-                    aim.name,
+                    target.name,
                     found.evidence,
                     style.name()
                 )
@@ -51,7 +51,7 @@ impl Runtime {
                     1 => "1 session, which is joined".to_owned(),
                     many => format!("{many} sessions, of which the newest is joined"),
                 };
-                format!("{} at {} ({}); {sessions}", found.description, aim.name, found.evidence)
+                format!("{} at {} ({}); {sessions}", found.description, target.name, found.evidence)
             }
         })
     }

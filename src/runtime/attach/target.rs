@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    fn aim(line: &[&str], config: &Config) -> Result<AttachTarget, UsageError> {
+    fn target(line: &[&str], config: &Config) -> Result<AttachTarget, UsageError> {
         let cli = Cli::parse_args(["jarvis-tui", "attach"].iter().chain(line)).unwrap();
         let Some(cli::CliCommand::Attach(typed)) = cli.command else { panic!("{line:?}") };
         AttachTarget::resolve(&typed, config)
@@ -166,27 +166,27 @@ mod tests {
             ("agents.example.org/a", "https://agents.example.org/a", "agents.example.org"),
             ("office", "https://host.example:8000", "office"),
         ] {
-            let aim = aim(&[typed], &config).unwrap();
-            assert_eq!((aim.url.as_str(), aim.name.as_str()), (url, name));
+            let target = target(&[typed], &config).unwrap();
+            assert_eq!((target.url.as_str(), target.name.as_str()), (url, name));
         }
-        let named = aim(&["office"], &config).unwrap();
+        let named = target(&["office"], &config).unwrap();
         assert_eq!((named.request_kind, named.idle_timeout), (Some(RequestKind::AgUi), Duration::from_secs(9)));
-        let flagged = aim(&["office", "--request", "chat", "-m", "x", "--idle-timeout", "2s"], &config).unwrap();
+        let flagged = target(&["office", "--request", "chat", "-m", "x", "--idle-timeout", "2s"], &config).unwrap();
         assert_eq!((flagged.request_kind, flagged.model.as_deref()), (Some(RequestKind::Chat), Some("x")));
         assert_eq!(flagged.idle_timeout, Duration::from_secs(2));
         let here = file!();
-        assert!(aim(&[here], &config).is_ok_and(|aim| aim.file.is_some()) || !Path::new(here).is_file());
-        let wrong = aim(&["offce"], &config).err().unwrap();
+        assert!(target(&[here], &config).is_ok_and(|target| target.file.is_some()) || !Path::new(here).is_file());
+        let wrong = target(&["offce"], &config).err().unwrap();
         assert!(wrong.0.contains("office"), "{wrong}");
     }
 
     #[test]
     fn a_method_says_whether_it_is_watched() {
         let config = Config::default();
-        assert_eq!(aim(&["http://h/x", "--method", "get"], &config).unwrap().request_kind, Some(RequestKind::Get));
-        assert_eq!(aim(&["http://h/x", "--method", "post"], &config).unwrap().request_kind, Some(RequestKind::Chat));
-        assert_eq!(aim(&["http://h/v1/messages", "--method", "post"], &config).unwrap().request_kind, None);
-        assert!(aim(&["http://h/x", "--method", "get", "--request", "chat"], &config).is_err());
+        assert_eq!(target(&["http://h/x", "--method", "get"], &config).unwrap().request_kind, Some(RequestKind::Get));
+        assert_eq!(target(&["http://h/x", "--method", "post"], &config).unwrap().request_kind, Some(RequestKind::Chat));
+        assert_eq!(target(&["http://h/v1/messages", "--method", "post"], &config).unwrap().request_kind, None);
+        assert!(target(&["http://h/x", "--method", "get", "--request", "chat"], &config).is_err());
     }
 
     #[test]

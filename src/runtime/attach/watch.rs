@@ -39,7 +39,7 @@ impl Runtime {
             framing: Framing::Any,
         };
         let epoch = Instant::now();
-        let patience = RequestPolicy {
+        let timeouts = RequestPolicy {
             first_byte_timeout: aim.idle_timeout,
             idle_timeout: aim.idle_timeout,
             no_output_timeout: Duration::ZERO,
@@ -47,7 +47,7 @@ impl Runtime {
             may_resend: true,
             epoch,
         };
-        let from = remote::StreamSource::Stream { http, call, timeouts: patience };
+        let from = remote::StreamSource::Stream { http, call, timeouts };
         self.start_watching(
             from,
             aim,
@@ -62,17 +62,17 @@ impl Runtime {
     pub(super) fn play_file(
         &mut self,
         path: PathBuf,
-        aim: &AttachTarget,
+        target: &AttachTarget,
         typed: &cli::AttachArgs,
     ) -> anyhow::Result<AttachedSession> {
-        if aim.dialect.is_none()
+        if target.dialect.is_none()
             && let Ok(log) = Reader::open(&path)
         {
             return self.play_log(log, &path);
         }
         let paced = self.frontend == Frontend::Tui;
-        let from = remote::StreamSource::File { path, paced, reel: self.traffic.clone() };
-        Ok(self.start_watching(from, aim, String::new(), typed.explain, Vec::new(), Instant::now()))
+        let from = remote::StreamSource::File { path, paced, ring: self.traffic.clone() };
+        Ok(self.start_watching(from, target, String::new(), typed.explain, Vec::new(), Instant::now()))
     }
 
     fn play_log(&mut self, log: Reader, path: &Path) -> anyhow::Result<AttachedSession> {
@@ -83,7 +83,7 @@ impl Runtime {
             replay::start_finished(log)?
         };
         let models = RemoteModels { http: self.http.clone(), target: None, listed: Vec::new(), jarvis_server: None };
-        let told = || {
+        let remarks = || {
             let played = format!("{} is a session's log; it is played as `jarvis-tui replay` plays it", path.display());
             let damage = self.find_log_damage(path).into_iter().map(|(_, text)| text);
             damage.chain(std::iter::once(played)).collect::<Vec<_>>().join("; ")
@@ -93,7 +93,7 @@ impl Runtime {
             history_end: Seq(0),
             opened_event: None,
             models,
-            remarks: on_screen.then(told).into_iter().collect(),
+            remarks: on_screen.then(remarks).into_iter().collect(),
             shared: false,
         })
     }
@@ -101,36 +101,37 @@ impl Runtime {
     fn start_watching(
         &mut self,
         from: remote::StreamSource,
-        aim: &AttachTarget,
+        target: &AttachTarget,
         path: String,
         explain: bool,
         notices: Vec<AgentEvent>,
         epoch: Instant,
     ) -> AttachedSession {
-        let mut begun = self.create_log();
-        begun.notices.extend(notices);
+        let mut prepared = self.create_log();
+        prepared.notices.extend(notices);
         let PreparedSession {
             session,
             hub,
             writer,
             save_error: not_saved,
-            resume_point: standing,
+            resume_point,
             past: _,
             sealed,
             notices,
             started_at: _,
             queued_prompts: _,
             grants: _,
-        } = begun;
-        let told = Arc::new(AtomicBool::new(false));
-        let dialect = aim.dialect.clone();
+        } = prepared;
+        let announced = Arc::new(AtomicBool::new(false));
+        let dialect = target.dialect.clone();
         let decoders: remote::SharedDecoderFactory = Arc::new(move || {
             let context = DecodeContext { prompt: None, path: path.clone(), content_type: String::new() };
-            Box::new(AnnouncingDetector::new(dialect.as_deref(), context, told.clone(), explain)) as Box<dyn Decode>
+            Box::new(AnnouncingDetector::new(dialect.as_deref(), context, announced.clone(), explain))
+                as Box<dyn Decode>
         });
         let opened = AgentEvent::SessionOpened {
             wall_ms: wall_clock(),
-            engine: aim.name.clone(),
+            engine: target.name.clone(),
             model: String::new(),
             engine_reason: "watched".to_owned(),
             mode: ApprovalMode::default(),
@@ -150,7 +151,7 @@ impl Runtime {
             hub,
             writer,
             save_error: not_saved,
-            resume_point: standing,
+            resume_point,
             state_store: None,
             queued_prompts: Vec::new(),
             saved_grants: Vec::new(),

@@ -31,7 +31,7 @@ pub struct EngineListing {
 impl EngineResolver {
     pub(super) async fn list_models(&self, name: &str, config: &EngineConfig) -> Result<Vec<ModelInfo>, Fault> {
         let url = config.resolved_base_url(&env_variable).unwrap_or_default();
-        let survey = match config.kind {
+        let query = match config.kind {
             EngineKind::Offline => {
                 return Ok(vec![ModelInfo {
                     id: offline::MODEL_NAME.to_owned(),
@@ -54,9 +54,9 @@ impl EngineResolver {
                 OllamaEngine::new(name.to_owned(), &url).with_key(self.api_key(config).await?).model_list_query()
             }
         };
-        let Some(survey) = survey else { return Ok(Vec::new()) };
-        let answers = probe::join_json(&self.http, &survey.requests, LIST_MODELS_TIMEOUT).await;
-        survey.parse_answers(&answers).map_err(|fault| Fault { message: format!("{name}: {}", fault.message), ..fault })
+        let Some(query) = query else { return Ok(Vec::new()) };
+        let answers = probe::join_json(&self.http, &query.requests, LIST_MODELS_TIMEOUT).await;
+        query.parse_answers(&answers).map_err(|fault| Fault { message: format!("{name}: {}", fault.message), ..fault })
     }
 
     /// Queries every configured engine and every discovered server for its models, in parallel.

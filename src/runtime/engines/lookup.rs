@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_wrong_name_is_told_with_those_that_may_have_been_meant() {
         let engines = ["anthropic", "offline", "ollama", "openai"];
-        let told = |name| unknown_model_fault(name, &engines, &models()).message;
+        let message = |name| unknown_model_fault(name, &engines, &models()).message;
         for (name, meant) in [
             ("gpt-4o", "did you mean openai/gpt-4o?"),
             ("claude-sonnet-4-5", "did you mean anthropic/claude-sonnet-4-5?"),
@@ -163,7 +163,7 @@ mod tests {
             ("tinny", "did you mean openai/tiny?"),
             ("entirely-else", "write ENGINE/MODEL with one of anthropic, offline, ollama, openai. "),
         ] {
-            assert!(told(name).contains(meant), "{name}: {}", told(name));
+            assert!(message(name).contains(meant), "{name}: {}", message(name));
         }
     }
 }

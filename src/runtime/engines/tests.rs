@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{self, ConfigSources, Overrides, Paths};
 use crate::engine::discover::ModelInfo;
 
-fn chooser(text: &str, flags: &Overrides) -> EngineResolver {
+fn resolver(text: &str, flags: &Overrides) -> EngineResolver {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("settings.toml");
     std::fs::write(&file, text).unwrap();
@@ -29,7 +29,7 @@ fn a_flag_counts_before_the_settings_these_before_the_environment_and_that_befor
     let settings = "model = \"ollama/qwen3\"";
     let none = Overrides::default();
     let check = |settings: &str, flags: &Overrides, env: Env<'_>, expected: Option<(&str, &str)>| {
-        let wanted = match chooser(settings, flags).requested(env) {
+        let wanted = match resolver(settings, flags).requested(env) {
             RequestedEngine::Named { engine, why, .. } => Some((engine, why)),
             RequestedEngine::Unspecified => None,
         };
@@ -76,11 +76,11 @@ async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_rememb
     let fresh = || EngineResolver {
         accepted: AcceptedServers::at(state.path().join("servers.json")),
         is_unattended: false,
-        ..chooser("", &Overrides::default())
+        ..resolver("", &Overrides::default())
     };
     assert_eq!(fresh().resolve_unspecified().await.unwrap().engine.name(), "offline", "nobody said yes");
     let flag = Overrides { model: Some(name.clone()), ..Overrides::default() };
-    let flagged = EngineResolver { accepted: fresh().accepted, ..chooser("", &flag) };
+    let flagged = EngineResolver { accepted: fresh().accepted, ..resolver("", &flag) };
     assert_eq!(flagged.resolve().await.unwrap().model, "small");
     assert_eq!(fresh().resolve_unspecified().await.unwrap().engine.name(), "offline", "a flag counts for its run");
     let chosen = fresh().switch_to(name.clone()).await.unwrap();
@@ -103,16 +103,16 @@ async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_rememb
 async fn a_projects_settings_choose_no_server_that_was_merely_found() {
     let state = tempfile::tempdir().unwrap();
     let name = format!("llamacpp-{}", llama());
-    let chooser = EngineResolver {
+    let resolver = EngineResolver {
         accepted: AcceptedServers::at(state.path().join("servers.json")),
-        ..chooser("", &Overrides::default())
+        ..resolver("", &Overrides::default())
     };
-    let refused = chooser.check_allowed(&name, RequestedBy::Project).await.unwrap_err();
+    let refused = resolver.check_allowed(&name, RequestedBy::Project).await.unwrap_err();
     assert!(refused.message.contains("have not agreed to yet"), "{refused}");
-    assert_eq!(chooser.check_allowed(&name, RequestedBy::Person).await, Ok(()));
-    assert_eq!(chooser.check_allowed("openai", RequestedBy::Project).await, Ok(()));
-    chooser.clone().switch_to(name.clone()).await.unwrap();
-    assert_eq!(chooser.check_allowed(&name, RequestedBy::Project).await, Ok(()));
+    assert_eq!(resolver.check_allowed(&name, RequestedBy::Person).await, Ok(()));
+    assert_eq!(resolver.check_allowed("openai", RequestedBy::Project).await, Ok(()));
+    resolver.clone().switch_to(name.clone()).await.unwrap();
+    assert_eq!(resolver.check_allowed(&name, RequestedBy::Project).await, Ok(()));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn what_is_offered_says_what_it_is_and_how_to_use_it() {
         ),
         (found(ServerKind::Ollama, Readiness::Ready, &[]), "ollama pull"),
     ] {
-        let told = local_servers::offer_text(&found);
-        assert!(told.contains(words), "{told}");
+        let text = local_servers::offer_text(&found);
+        assert!(text.contains(words), "{text}");
     }
 }

@@ -95,17 +95,17 @@ fn parse_messages(fields: &Fields) -> Result<ChatRequest, ApiError> {
         Some(_) => return Err(wrong_type("messages", "an array of at least one message")),
         None => return Err(missing_field("messages")),
     };
-    let mut talk = MessagesParser::default();
+    let mut builder = MessagesParser::default();
     for (n, message) in list.iter().enumerate() {
         let at = format!("messages[{n}]");
         match message {
-            Json::Object(message) => talk.add_message(message, &at)?,
+            Json::Object(message) => builder.add_message(message, &at)?,
             _ => return Err(wrong_type(&at, "an object")),
         }
     }
     let count = list.len() as u64;
-    let MessagesParser { history: told, mut system, mut prompt, prompt_tokens: tokens, .. } = talk;
-    let past = told.into_events();
+    let MessagesParser { history, mut system, mut prompt, prompt_tokens: tokens, .. } = builder;
+    let past = history.into_events();
     if past.is_empty() && prompt.is_none() {
         // If there are only instructions, they are the prompt.
         prompt = system.pop();
@@ -113,30 +113,30 @@ fn parse_messages(fields: &Fields) -> Result<ChatRequest, ApiError> {
     // The model always gets a system prompt: ours if the client sends none.
     let messages = count.saturating_sub(system.len() as u64) + 1;
     let system = (!system.is_empty()).then(|| system.join("\n\n"));
-    let ask = OneShotRequest { history: past, prompt, system_prompt: system, ..OneShotRequest::default() };
-    Ok(ChatRequest { one_shot: ask, message_count: messages, prompt_tokens: tokens, ..ChatRequest::default() })
+    let request = OneShotRequest { history: past, prompt, system_prompt: system, ..OneShotRequest::default() };
+    Ok(ChatRequest { one_shot: request, message_count: messages, prompt_tokens: tokens, ..ChatRequest::default() })
 }
 
 impl MessagesParser {
     fn add_message(&mut self, message: &Fields, at: &str) -> Result<(), ApiError> {
         let role = get_string(message, "role", at)?.unwrap_or_default();
-        let words = content_text(message, at)?;
-        self.prompt_tokens += (words.chars().count() as u64 / 4).max(1);
+        let text = content_text(message, at)?;
+        self.prompt_tokens += (text.chars().count() as u64 / 4).max(1);
         match role {
             // Instructions apply from the start, wherever they occur.
-            "system" | "developer" => self.system.extend(Some(words).filter(|words| !words.trim().is_empty())),
+            "system" | "developer" => self.system.extend(Some(text).filter(|text| !text.trim().is_empty())),
             "assistant" => {
                 self.commit_prompt();
                 let calls = self.parse_calls(message, at)?;
-                self.history.add_assistant_message(&words, calls);
+                self.history.add_assistant_message(&text, calls);
             }
             "tool" | "function" => {
                 self.commit_prompt();
-                self.add_tool_result(message, words, at)?;
+                self.add_tool_result(message, text, at)?;
             }
             _ => {
                 self.commit_prompt();
-                self.prompt = Some(words);
+                self.prompt = Some(text);
             }
         }
         Ok(())
@@ -200,14 +200,14 @@ impl MessagesParser {
         Ok((ours, name, args))
     }
 
-    fn add_tool_result(&mut self, message: &Fields, words: String, at: &str) -> Result<(), ApiError> {
+    fn add_tool_result(&mut self, message: &Fields, text: String, at: &str) -> Result<(), ApiError> {
         let given = get_string(message, "tool_call_id", at)?;
         let id = match given {
             Some(id) => self.call_ids.get(id).cloned(),
             // A result without an id belongs to the call that has waited longest.
             None => self.history.oldest_open_call().map(|call| call.as_str().to_owned()),
         };
-        if id.is_some_and(|id| self.history.add_tool_result(&id, words, CallOutcome::Ok)) {
+        if id.is_some_and(|id| self.history.add_tool_result(&id, text, CallOutcome::Ok)) {
             return Ok(());
         }
         let call = given.map_or_else(String::new, |id| format!(" {id:?}"));
@@ -228,7 +228,7 @@ fn content_text(message: &Fields, at: &str) -> Result<String, ApiError> {
     for (n, part) in parts.iter().enumerate() {
         let at = format!("{at}.content[{n}]");
         match part {
-            Json::String(words) => whole.push_str(words),
+            Json::String(content) => whole.push_str(content),
             Json::Object(part) => whole.push_str(part_text(part, &at)?),
             _ => return Err(wrong_type(&at, "an object")),
         }
@@ -248,8 +248,8 @@ fn part_text<'p>(part: &'p Fields, at: &str) -> Result<&'p str, ApiError> {
                 "file" | "input_file" => "files are".to_owned(),
                 other => format!("parts of type {other:?} are"),
             };
-            let words = format!("{at}: {what} not taken here; send text");
-            return Err(ApiError::new(400, "unsupported_content", words).with_param(at));
+            let text = format!("{at}: {what} not taken here; send text");
+            return Err(ApiError::new(400, "unsupported_content", text).with_param(at));
         }
     };
     fields::get_required_string(part, name, at)

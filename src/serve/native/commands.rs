@@ -23,62 +23,62 @@ pub(super) async fn post_command(
     Path(id): Path<String>,
     BodyBytes(body): BodyBytes,
 ) -> NativeResult {
-    let wish: Command = serde_json::from_slice(&body).map_err(|error| {
+    let command: Command = serde_json::from_slice(&body).map_err(|error| {
         error_response(ApiError::bad_request(format!(
             "a command is {{\"type\": \"prompt\", \"text\": …}} or another: {error}"
         )))
     })?;
-    let room = state.get_or_reopen(&SessionId::from(id.as_str())).await.map_err(error_response)?;
-    check(&state, &room, &wish).map_err(error_response)?;
-    room.touch();
-    if let Command::Decide { call, decision } = wish {
-        return decide(&room, call, decision).await.map_err(error_response);
+    let session = state.get_or_reopen(&SessionId::from(id.as_str())).await.map_err(error_response)?;
+    check(&state, &session, &command).map_err(error_response)?;
+    session.touch();
+    if let Command::Decide { call, decision } = command {
+        return decide(&session, call, decision).await.map_err(error_response);
     }
-    let seen = room.handle.hub.last_seq();
-    let waits = matches!(wish, Command::Prompt { .. }) && room.is_busy();
-    send(&room, wish).map_err(error_response)?;
+    let seen = session.handle.hub.last_seq();
+    let waits = matches!(command, Command::Prompt { .. }) && session.is_busy();
+    send(&session, command).map_err(error_response)?;
     Ok(json_response(202, &json!({ "accepted": true, "after": seen, "queued": waits })))
 }
 
 /// Rejects invalid commands before they are forwarded.
-fn check(state: &ServerState, room: &RunningSession, wish: &Command) -> Result<(), ApiError> {
-    let caps = room.handle.capabilities;
+fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Result<(), ApiError> {
+    let capabilities = session.handle.capabilities;
     let able = |able: bool, why: &str| if able { Ok(()) } else { Err(ApiError::new(409, "not_here", why)) };
-    match wish {
+    match command {
         Command::Prompt { text } => {
-            able(caps.prompt, "this session takes no prompts")?;
+            able(capabilities.prompt, "this session takes no prompts")?;
             if text.trim().is_empty() {
                 return Err(ApiError::bad_request("the prompt is empty").with_param("text"));
             }
             state.check_prompt(text)
         }
         Command::SetModel { model } => {
-            able(caps.prompt, "the model can't be changed here")?;
+            able(capabilities.prompt, "the model can't be changed here")?;
             if model.trim().is_empty() || model.len() > MAX_MODEL_NAME_BYTES {
                 return Err(ApiError::bad_request("a model is written engine/model").with_param("model"));
             }
             Ok(())
         }
-        Command::RevokeGrant { .. } => able(caps.decide, "nothing is allowed or taken back here"),
+        Command::RevokeGrant { .. } => able(capabilities.decide, "nothing is allowed or taken back here"),
         Command::SetMode { mode } => {
-            able(caps.prompt, "the mode can't be changed here")?;
+            able(capabilities.prompt, "the mode can't be changed here")?;
             state.check_mode(*mode)
         }
         Command::WarmUp | Command::Continue | Command::SendQueued | Command::DequeuePrompt { .. } => {
-            able(caps.prompt, "this session takes no prompts")
+            able(capabilities.prompt, "this session takes no prompts")
         }
-        Command::Decide { .. } => able(caps.decide, "nothing can be decided here"),
-        Command::Cancel => able(caps.cancel, "nothing can be cancelled here"),
+        Command::Decide { .. } => able(capabilities.decide, "nothing can be decided here"),
+        Command::Cancel => able(capabilities.cancel, "nothing can be cancelled here"),
         Command::Seek { .. }
         | Command::SetSpeed { .. }
         | Command::SetPaused { .. }
         | Command::Step { .. }
-        | Command::CapIdle { .. } => able(caps.seek, "only a recording can be moved"),
+        | Command::CapIdle { .. } => able(capabilities.seek, "only a recording can be moved"),
     }
 }
 
 async fn decide(
-    room: &RunningSession,
+    session: &RunningSession,
     call: CallId,
     decision: Decision,
 ) -> Result<super::Response<super::Body>, ApiError> {
@@ -88,29 +88,29 @@ async fn decide(
         return Err(ApiError::too_large("a pattern or reason is one line").with_param("decision"));
     }
     if let Decision::Pattern(text) = &decision
-        && let Some((_, ask)) = room.snapshot().pending_approvals.iter().find(|(waiting, _)| *waiting == call)
-        && let Err(wrong) = Pattern::parse_for(&ask.tool, text)
+        && let Some((_, request)) = session.snapshot().pending_approvals.iter().find(|(waiting, _)| *waiting == call)
+        && let Err(wrong) = Pattern::parse_for(&request.tool, text)
     {
         return Err(ApiError::bad_request(wrong).with_param("decision"));
     }
-    let mut facts = room.handle.hub.subscribe(room.handle.hub.last_seq());
-    match room.claim_decision(&call, &decision) {
+    let mut subscription = session.handle.hub.subscribe(session.handle.hub.last_seq());
+    match session.claim_decision(&call, &decision) {
         DecisionClaim::First => {}
         DecisionClaim::Late(winner, by) => return Ok(already_decided(&winner, by)),
         DecisionClaim::Unknown => return Err(ApiError::not_found(format!("nothing waits to be decided about {call}"))),
     }
-    let wish = Command::Decide { call: call.clone(), decision: decision.clone() };
-    if room.handle.commands.try_send(wish).is_err() {
-        room.release_decision(&call);
+    let command = Command::Decide { call: call.clone(), decision: decision.clone() };
+    if session.handle.commands.try_send(command).is_err() {
+        session.release_decision(&call);
         return Err(session_stuck());
     }
     // It counts once it is an event: the turn may have been cancelled, or the approval expired, an instant before.
     let known = timeout(DECISION_TIMEOUT, async {
         loop {
-            if let Some(known) = room.resolution(&call) {
+            if let Some(known) = session.resolution(&call) {
                 return Some(known);
             }
-            facts.next().await?;
+            subscription.next().await?;
         }
     });
     match known.await {
@@ -129,8 +129,8 @@ fn already_decided(decision: &Decision, by: Option<DecidedBy>) -> super::Respons
     json_response(409, &json!({ "error": { "code": "decided", "message": text }, "decision": decision, "by": by }))
 }
 
-fn send(room: &RunningSession, wish: Command) -> Result<(), ApiError> {
-    room.handle.commands.try_send(wish).map_err(|_| session_stuck())
+fn send(session: &RunningSession, command: Command) -> Result<(), ApiError> {
+    session.handle.commands.try_send(command).map_err(|_| session_stuck())
 }
 
 fn session_stuck() -> ApiError {

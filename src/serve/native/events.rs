@@ -55,10 +55,10 @@ pub(super) async fn stream_events(
     }
     // A client with a greater number than exists has events of something else.
     let beyond = after > last;
-    let facts = live.hub.subscribe(if beyond { Seq(0) } else { after });
+    let subscription = live.hub.subscribe(if beyond { Seq(0) } else { after });
     let watching = SessionStream {
         batch: Vec::new(),
-        events: facts,
+        events: subscription,
         hub: live.hub.clone(),
         status: live.status.clone(),
         is_status_open: true,
@@ -86,7 +86,7 @@ async fn find_session(
         return Ok((state.read_saved(id).await?, None));
     }
     match state.get_or_reopen(id).await {
-        Ok(room) => Ok((room.handle.clone(), Some(room.add_reader()))),
+        Ok(session) => Ok((session.handle.clone(), Some(session.add_reader()))),
         Err(refused) if refused.code == "only_read" => Ok((state.read_saved(id).await?, None)),
         Err(refused) => Err(refused),
     }
@@ -150,9 +150,9 @@ impl BodySource for SessionStream {
         loop {
             for delivery in std::mem::take(&mut self.batch) {
                 match delivery {
-                    HubItem::Event(fact) => {
-                        write_event(&fact, out);
-                        self.check_caught_up(fact.envelope.seq, out);
+                    HubItem::Event(event) => {
+                        write_event(&event, out);
+                        self.check_caught_up(event.envelope.seq, out);
                     }
                     HubItem::Reset => {
                         self.write_control("reset", "{}", out);
@@ -188,8 +188,8 @@ impl SessionStream {
 
     fn write_status(&mut self, out: &mut Vec<u8>) {
         self.status_changed = false;
-        let weather = self.status.borrow_and_update().clone();
-        if let Ok(text) = serde_json::to_string(&weather) {
+        let status = self.status.borrow_and_update().clone();
+        if let Ok(text) = serde_json::to_string(&status) {
             self.write_control("weather", &text, out);
         }
     }
@@ -202,11 +202,11 @@ impl SessionStream {
 }
 
 /// JSON has no raw newlines, so a log line is one line of data.
-fn write_event(fact: &LoggedEvent, out: &mut Vec<u8>) {
-    let kind = fact.envelope.event.kind();
+fn write_event(event: &LoggedEvent, out: &mut Vec<u8>) {
+    let kind = event.envelope.event.kind();
     let named = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let kind = if named { kind } else { "unknown" };
-    let _ = write!(out, "event: {kind}\nid: {}\ndata: ", fact.envelope.seq.0);
-    out.extend_from_slice(&fact.line);
+    let _ = write!(out, "event: {kind}\nid: {}\ndata: ", event.envelope.seq.0);
+    out.extend_from_slice(&event.line);
     out.extend_from_slice(b"\n\n");
 }

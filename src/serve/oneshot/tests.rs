@@ -34,9 +34,9 @@ impl TestFactory {
     fn start(&self, notices: Vec<AgentEvent>) -> SessionHandle {
         let mut sources = self.sources.lock().unwrap();
         let (events, from_source) = mpsc::channel(256);
-        let (commands, wishes) = mpsc::channel(16);
+        let (commands, command_receiver) = mpsc::channel(16);
         let (link, watch) = watch::channel(LinkState::Idle);
-        let caps = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
+        let capabilities = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
         let setup = SessionSetup {
             session: SessionId::new(format!("s{}", sources.len() + 1)),
             hub: Hub::new(Backlog::Memory, DEFAULT_RING_BYTES),
@@ -51,9 +51,9 @@ impl TestFactory {
             notices,
             epoch: Instant::now(),
         };
-        let feed = SourceHandle { events: from_source, link: watch, permissions: None, commands, capabilities: caps };
+        let feed = SourceHandle { events: from_source, link: watch, permissions: None, commands, capabilities };
         let live = session::start(setup, feed, &mut self.tasks.lock().unwrap());
-        sources.push(TestSource { events, commands: wishes, _link: link });
+        sources.push(TestSource { events, commands: command_receiver, _link: link });
         self.ended.lock().unwrap().push(SessionHandle { commands: mpsc::channel(1).0, ..live.clone() });
         live
     }
@@ -64,9 +64,9 @@ impl TestFactory {
 }
 
 impl Factory for TestFactory {
-    fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
+    fn open_one_shot<'a>(&'a self, request: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
         Box::pin(async {
-            Ok(OneShotSession { handle: self.start(ask.history.clone()), turn: None, is_replayed: false })
+            Ok(OneShotSession { handle: self.start(request.history.clone()), turn: None, is_replayed: false })
         })
     }
 
@@ -107,7 +107,7 @@ impl Factory for TestFactory {
 /// Encodes each text as a numbered frame.
 #[derive(Default)]
 struct TextFrames {
-    said: u64,
+    frame_count: u64,
     text: String,
 }
 
@@ -117,8 +117,8 @@ impl TextFrames {
     }
 
     fn say(&mut self, text: &str, out: &mut Vec<SseFrame>) {
-        out.push(SseFrame { id: Some(self.said.to_string()), ..SseFrame::data(text) });
-        self.said += 1;
+        out.push(SseFrame { id: Some(self.frame_count.to_string()), ..SseFrame::data(text) });
+        self.frame_count += 1;
     }
 }
 
@@ -127,8 +127,8 @@ impl Encode for TextFrames {
         self.say("start", out);
     }
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
-        match &told.event {
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
+        match &envelope.event {
             AgentEvent::SessionOpened { model, .. } => self.say(model, out),
             AgentEvent::TextDelta { text, .. } => {
                 self.text.push_str(text);
@@ -193,20 +193,20 @@ impl TestSource {
 }
 
 struct OneShotServer {
-    house: Arc<TestFactory>,
+    factory: Arc<TestFactory>,
     state: ServerState,
 }
 
 impl OneShotServer {
     fn new() -> Self {
-        let house = Arc::new(TestFactory::default());
-        let state = ServerState::new(house.clone(), Settings::default());
-        Self { house, state }
+        let factory = Arc::new(TestFactory::default());
+        let state = ServerState::new(factory.clone(), Settings::default());
+        Self { factory, state }
     }
 
-    async fn ask(&self, ask: OneShotRequest) -> (Response<Body>, TestSource) {
-        let response = run(&self.state, ask, Framing::Sse, TextFrames::boxed).await.unwrap();
-        (response, self.house.source())
+    async fn ask(&self, request: OneShotRequest) -> (Response<Body>, TestSource) {
+        let response = run(&self.state, request, Framing::Sse, TextFrames::boxed).await.unwrap();
+        (response, self.factory.source())
     }
 
     async fn again(&self, skip: usize) -> String {
@@ -215,7 +215,7 @@ impl OneShotServer {
     }
 }
 
-fn ask() -> OneShotRequest {
+fn request() -> OneShotRequest {
     OneShotRequest { prompt: Some("hi".into()), ..OneShotRequest::default() }
 }
 
@@ -236,10 +236,10 @@ fn frames(stream: &str) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_streamed_and_can_be_had_again_from_every_frame() {
     let served = OneShotServer::new();
-    let mut told = HistoryBuilder::new();
-    told.add_user_message("before");
-    told.add_assistant_message("not this", []);
-    let (response, mut source) = served.ask(OneShotRequest { history: told.into_events(), ..ask() }).await;
+    let mut history = HistoryBuilder::new();
+    history.add_user_message("before");
+    history.add_assistant_message("not this", []);
+    let (response, mut source) = served.ask(OneShotRequest { history: history.into_events(), ..request() }).await;
     assert_eq!(response.headers()["x-jarvis-session"], "s1");
     assert_eq!(response.headers()["x-accel-buffering"], "no");
     source.begin().await;
@@ -269,7 +269,7 @@ async fn a_turn_without_a_prompt_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_nobody_reads_is_cancelled_after_half_a_minute() {
     let served = OneShotServer::new();
-    let (response, mut source) = served.ask(ask()).await;
+    let (response, mut source) = served.ask(request()).await;
     source.begin().await;
     source.commands.recv().await;
     drop(response);
@@ -296,7 +296,7 @@ async fn a_turn_that_nobody_reads_is_cancelled_after_half_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_was_asked_to_stay_goes_on_unread() {
     let served = OneShotServer::new();
-    let (response, mut source) = served.ask(OneShotRequest { keep_running: true, ..ask() }).await;
+    let (response, mut source) = served.ask(OneShotRequest { keep_running: true, ..request() }).await;
     source.begin().await;
     source.commands.recv().await;
     drop(response);
@@ -311,9 +311,9 @@ async fn a_turn_that_was_asked_to_stay_goes_on_unread() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_waits_for_the_whole_and_goes_away_counts_as_one_that_left() {
     let served = OneShotServer::new();
-    let mut waiting = Box::pin(run(&served.state, ask(), Framing::Buffered, TextFrames::boxed));
+    let mut waiting = Box::pin(run(&served.state, request(), Framing::Buffered, TextFrames::boxed));
     assert!(futures_util::poll!(&mut waiting).is_pending());
-    let mut source = served.house.source();
+    let mut source = served.factory.source();
     source.begin().await;
     assert!(futures_util::poll!(&mut waiting).is_pending());
     source.commands.recv().await;
@@ -324,10 +324,10 @@ async fn a_client_that_waits_for_the_whole_and_goes_away_counts_as_one_that_left
 #[tokio::test(start_paused = true)]
 async fn the_whole_answer_comes_with_the_status_of_the_encoder() {
     let served = OneShotServer::new();
-    let answer = async { run(&served.state, ask(), Framing::Buffered, TextFrames::boxed).await.unwrap() };
+    let answer = async { run(&served.state, request(), Framing::Buffered, TextFrames::boxed).await.unwrap() };
     let source = async {
         tokio::task::yield_now().await;
-        let source = served.house.source();
+        let source = served.factory.source();
         source.begin().await;
         source.send([text("a"), text("b")]).await;
         source.end(TurnOutcome::Completed).await;
@@ -339,12 +339,12 @@ async fn the_whole_answer_comes_with_the_status_of_the_encoder() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_without_its_turn_still_gives_the_end_of_the_stream() {
     let served = OneShotServer::new();
-    let (response, source) = served.ask(ask()).await;
+    let (response, source) = served.ask(request()).await;
     source.begin().await;
     drop(source);
     // The session seals what its source left open.
     assert_eq!(frames(&all(response).await), ["0 start", "1 m", "2 Interrupted", "3 done"]);
-    let (response, source) = served.ask(ask()).await;
+    let (response, source) = served.ask(request()).await;
     drop(source);
     assert_eq!(frames(&all(response).await), ["0 start", "1 done"]);
 }
@@ -352,7 +352,7 @@ async fn a_session_that_ends_without_its_turn_still_gives_the_end_of_the_stream(
 #[tokio::test(start_paused = true)]
 async fn a_quiet_stream_gives_signs_of_life_and_a_busy_one_is_paced() {
     let served = OneShotServer::new();
-    let (response, source) = served.ask(ask()).await;
+    let (response, source) = served.ask(request()).await;
     let mut body = response.into_body().into_data_stream();
     let begun = Instant::now();
     let mut next = async || String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();

@@ -52,12 +52,12 @@ pub(in crate::serve) struct BuiltConversation {
 
 impl ConversationBuilder {
     /// Copies the events of an earlier response.
-    pub(in crate::serve) fn replay<'a>(&mut self, facts: impl IntoIterator<Item = &'a AgentEvent>, carries: bool) {
+    pub(in crate::serve) fn replay<'a>(&mut self, events: impl IntoIterator<Item = &'a AgentEvent>, carries: bool) {
         self.commit_prompt();
         self.flush_answer();
-        let facts: Vec<&AgentEvent> = facts.into_iter().collect();
-        for fact in &facts {
-            match fact {
+        let events: Vec<&AgentEvent> = events.into_iter().collect();
+        for event in &events {
+            match event {
                 AgentEvent::ToolCallStarted { call, .. } => {
                     self.used_ids.insert(call.as_str().to_owned());
                     self.call_ids.insert(call.as_str().to_owned(), call.as_str().to_owned());
@@ -66,7 +66,7 @@ impl ConversationBuilder {
                 _ => {}
             }
         }
-        self.history.replay(facts, carries);
+        self.history.replay(events, carries);
     }
 
     /// Returns the number of events so far: later ones belong to this request.
@@ -151,8 +151,8 @@ impl ConversationBuilder {
     /// Returns the conversation; an error if it contains no prompt.
     pub(in crate::serve) fn build(mut self, at: &str) -> Result<BuiltConversation, ApiError> {
         self.flush_answer();
-        let Self { history: told, system, prompt, prompt_tokens: tokens, .. } = self;
-        let past = told.into_events();
+        let Self { history, system, prompt, prompt_tokens: tokens, .. } = self;
+        let past = history.into_events();
         if past.is_empty() && prompt.is_none() {
             return Err(ApiError::bad_request(format!("{at} holds no message")).with_param(at));
         }

@@ -84,26 +84,26 @@ pub(in crate::serve) fn openai_routes() -> Router<ServerState> {
 pub(in crate::serve) async fn replay_into(
     state: &ServerState,
     id: &str,
-    talk: &mut ConversationBuilder,
+    builder: &mut ConversationBuilder,
 ) -> Result<(), ApiError> {
     let conversation = load_conversation(state, id).await?;
     for (n, line) in conversation.lines.iter().enumerate() {
         match line {
             ConversationLine::Item(item) if !conversation.is_removed(item_id(item)) => {
-                talk.add_item(item, &format!("conversation.items[{n}]"))?;
+                builder.add_item(item, &format!("conversation.items[{n}]"))?;
             }
             ConversationLine::Response(response) => {
                 let Some(turn) = load_turn(state, response).await? else { continue };
                 let is_whole = turn.items.iter().all(|item| !conversation.is_removed(item_id(item)));
                 if is_whole {
-                    let facts: Vec<&AgentEvent> = turn.stored.own_events().collect();
-                    talk.replay(facts, false);
+                    let events: Vec<&AgentEvent> = turn.stored.own_events().collect();
+                    builder.replay(events, false);
                     continue;
                 }
                 let left = turn.items.iter().filter(|item| !conversation.is_removed(item_id(item)));
                 for item in left {
                     // Items that depend on a removed one are removed as well.
-                    let _ = talk.add_item(item, "conversation.items");
+                    let _ = builder.add_item(item, "conversation.items");
                 }
             }
             _ => {}
@@ -143,9 +143,9 @@ pub(in crate::serve) async fn append_items(
     id: &str,
     fields: &Fields,
 ) -> Result<Vec<Json>, ApiError> {
-    let mut talk = ConversationBuilder::default();
-    replay_into(state, id, &mut talk).await?;
-    let items = read_items(talk, fields)?;
+    let mut builder = ConversationBuilder::default();
+    replay_into(state, id, &mut builder).await?;
+    let items = read_items(builder, fields)?;
     if items.is_empty() {
         return Err(wrong_type("items", "an array of at least one item"));
     }
@@ -222,10 +222,10 @@ pub(in crate::serve) async fn remove(state: &ServerState, id: &str) -> Result<()
 }
 
 /// Parses items to be stored; the builder checks whether they fit the existing ones.
-fn read_items(mut talk: ConversationBuilder, fields: &Fields) -> Result<Vec<Json>, ApiError> {
+fn read_items(mut builder: ConversationBuilder, fields: &Fields) -> Result<Vec<Json>, ApiError> {
     let mut items = Vec::new();
     for (n, item) in fields::get_array(fields, "items", "")?.iter().enumerate() {
-        talk.add_item(item, &format!("items[{n}]"))?;
+        builder.add_item(item, &format!("items[{n}]"))?;
         items.push(to_stored_item(item));
     }
     Ok(items)

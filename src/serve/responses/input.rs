@@ -8,15 +8,15 @@ use super::super::request::is_history_turn;
 use crate::event::{AgentEvent, CallId, CallOutcome, Json};
 
 /// Returns a request's own events as items: everything up to its answer. Ids begin with `key`.
-pub(in crate::serve) fn request_items<'a>(facts: impl Iterator<Item = &'a AgentEvent>, key: &str) -> Vec<Json> {
+pub(in crate::serve) fn request_items<'a>(events: impl Iterator<Item = &'a AgentEvent>, key: &str) -> Vec<Json> {
     let mut items: Vec<Json> = Vec::new();
     let mut text = String::new();
     // Name and arguments of the calls of a message.
     let mut calls: Vec<(CallId, String, String)> = Vec::new();
     let mut answers = false;
-    for fact in facts {
+    for event in events {
         let id = |prefix: &str| format!("{prefix}_{key}_in{}", items.len());
-        match fact {
+        match event {
             AgentEvent::TurnStarted { turn, .. } => answers = !is_history_turn(turn),
             AgentEvent::UserMessage { text, .. } => {
                 let content = json!([{"type": "input_text", "text": text}]);
@@ -36,14 +36,14 @@ pub(in crate::serve) fn request_items<'a>(facts: impl Iterator<Item = &'a AgentE
             _ => {}
         }
         // A call comes after the text of its message.
-        if let AgentEvent::MessageFinished { .. } = fact {
+        if let AgentEvent::MessageFinished { .. } = event {
             for (call, name, args) in calls.drain(..) {
                 let id = format!("fc_{key}_in{}", items.len());
                 items.push(json!({"id": id, "type": "function_call", "status": "completed",
                     "call_id": call.as_str(), "name": name, "arguments": args}));
             }
         }
-        if let AgentEvent::ToolCallFinished { call, outcome, output, .. } = fact
+        if let AgentEvent::ToolCallFinished { call, outcome, output, .. } = event
             && *outcome != CallOutcome::Requested
         {
             let id = format!("fco_{key}_in{}", items.len());

@@ -46,16 +46,16 @@ impl RequestRecord {
     /// Inserts it into the history, where the request's own events begin.
     pub(in crate::serve) fn insert_into(&self, past: &mut Vec<AgentEvent>, at: usize) {
         let data = serde_json::to_value(self).unwrap_or_default();
-        let fact = AgentEvent::Annotation {
+        let event = AgentEvent::Annotation {
             on: AnnotationTarget::Turn(REQUEST_ANNOTATION.into()),
             kind: REQUEST_ANNOTATION.into(),
             data,
         };
-        past.insert(at.min(past.len()), fact);
+        past.insert(at.min(past.len()), event);
     }
 
-    fn from_event(fact: &AgentEvent) -> Option<Self> {
-        match fact {
+    fn from_event(event: &AgentEvent) -> Option<Self> {
+        match event {
             AgentEvent::Annotation { kind, data, .. } if kind == REQUEST_ANNOTATION => {
                 serde_json::from_value(data.clone()).ok()
             }
@@ -98,34 +98,37 @@ impl StoredResponse {
     /// Finds a response that may be retrieved; `None` if it doesn't exist.
     pub(in crate::serve) async fn find(state: &ServerState, id: &str) -> Result<Option<Self>, ApiError> {
         let Some(session) = session_of_response(id) else { return Ok(None) };
-        let facts = match oneshot::session_events(state, &session).await {
-            Ok(facts) => facts,
+        let events = match oneshot::session_events(state, &session).await {
+            Ok(events) => events,
             Err(refused) if refused.status == 404 => return Ok(None),
             Err(refused) => return Err(refused),
         };
-        let record =
-            facts.iter().enumerate().rev().find_map(|(at, told)| Some((at, RequestRecord::from_event(&told.event)?)));
+        let record = events
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(at, envelope)| Some((at, RequestRecord::from_event(&envelope.event)?)));
         Ok(record.filter(|(_, record)| record.store).map(|(at, record)| Self {
             session,
             record,
-            events: facts,
+            events,
             own_start: at + 1,
         }))
     }
 
     /// Returns all events, the history included.
     pub(in crate::serve) fn all_events(&self) -> impl Iterator<Item = &AgentEvent> {
-        self.events.iter().map(|told| &told.event)
+        self.events.iter().map(|envelope| &envelope.event)
     }
 
     /// Returns the events of this request and its answer.
     pub(in crate::serve) fn own_events(&self) -> impl Iterator<Item = &AgentEvent> {
-        self.events.iter().skip(self.own_start).map(|told| &told.event)
+        self.events.iter().skip(self.own_start).map(|envelope| &envelope.event)
     }
 
     pub(in crate::serve) fn is_finished(&self) -> bool {
         let is_end =
-            |fact: &AgentEvent| matches!(fact, AgentEvent::TurnFinished { turn, .. } if !is_history_turn(turn));
+            |event: &AgentEvent| matches!(event, AgentEvent::TurnFinished { turn, .. } if !is_history_turn(turn));
         self.own_events().any(is_end)
     }
 
@@ -133,10 +136,10 @@ impl StoredResponse {
     fn feed(&self, encoder: &mut dyn Encode) {
         let (mut frames, mut begun) = (Vec::new(), false);
         encoder.start(&mut frames);
-        for told in &self.events {
-            begun |= matches!(&told.event, AgentEvent::TurnStarted { turn, .. } if !is_history_turn(turn));
-            if begun || matches!(told.event, AgentEvent::SessionOpened { .. }) {
-                encoder.encode_event(told, &mut frames);
+        for envelope in &self.events {
+            begun |= matches!(&envelope.event, AgentEvent::TurnStarted { turn, .. } if !is_history_turn(turn));
+            if begun || matches!(envelope.event, AgentEvent::SessionOpened { .. }) {
+                encoder.encode_event(envelope, &mut frames);
             }
             frames.clear();
         }

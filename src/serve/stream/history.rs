@@ -6,22 +6,22 @@ use super::super::request::HistoryBuilder;
 use crate::event::{AgentEvent, CallId, CallOutcome, Envelope, MessageId, Role};
 
 /// Returns whether the stream had calls that the client runs.
-pub(super) fn has_client_calls(facts: &[Envelope]) -> bool {
-    facts.iter().any(
-        |fact| matches!(&fact.event, AgentEvent::ToolCallFinished { outcome, .. } if *outcome == CallOutcome::Requested),
+pub(super) fn has_client_calls(events: &[Envelope]) -> bool {
+    events.iter().any(
+        |event| matches!(&event.event, AgentEvent::ToolCallFinished { outcome, .. } if *outcome == CallOutcome::Requested),
     )
 }
 
 /// Returns the conversation as history: text, calls and their outputs.
-pub(super) fn history_of(facts: &[Envelope]) -> Vec<AgentEvent> {
-    let mut told = HistoryBuilder::new();
+pub(super) fn history_of(events: &[Envelope]) -> Vec<AgentEvent> {
+    let mut history = HistoryBuilder::new();
     let mut messages: HashMap<MessageId, LoggedMessage> = HashMap::new();
     let mut owners: HashMap<CallId, MessageId> = HashMap::new();
     // Calls may finish before the message that made them.
     let mut early: HashMap<CallId, (String, CallOutcome)> = HashMap::new();
-    for fact in facts {
-        match &fact.event {
-            AgentEvent::UserMessage { text, .. } => told.add_user_message(text.as_str()),
+    for event in events {
+        match &event.event {
+            AgentEvent::UserMessage { text, .. } => history.add_user_message(text.as_str()),
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
                 messages.insert(message.clone(), LoggedMessage::default());
             }
@@ -39,7 +39,7 @@ pub(super) fn history_of(facts: &[Envelope]) -> Vec<AgentEvent> {
                 }
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } => {
-                let is_known = told.add_tool_result(call.as_str(), output.text.as_str(), *outcome);
+                let is_known = history.add_tool_result(call.as_str(), output.text.as_str(), *outcome);
                 if !is_known {
                     early.insert(call.clone(), (output.text.clone(), *outcome));
                 }
@@ -51,17 +51,17 @@ pub(super) fn history_of(facts: &[Envelope]) -> Vec<AgentEvent> {
                     continue;
                 }
                 let ids: Vec<String> = message.calls.iter().map(|(id, ..)| id.clone()).collect();
-                told.add_assistant_message(text, message.calls);
+                history.add_assistant_message(text, message.calls);
                 for id in ids {
                     if let Some((output, outcome)) = early.remove(&CallId::from(id.as_str())) {
-                        told.add_tool_result(&id, output, outcome);
+                        history.add_tool_result(&id, output, outcome);
                     }
                 }
             }
             _ => {}
         }
     }
-    told.into_events()
+    history.into_events()
 }
 
 #[derive(Default)]
@@ -78,20 +78,20 @@ mod tests {
 
     #[test]
     fn what_was_told_can_be_told_again() {
-        let mut told = HistoryBuilder::new();
-        told.add_user_message("add");
-        told.add_assistant_message("let me see", [("a".to_owned(), "sum".to_owned(), "{\"x\":1}".to_owned())]);
-        assert!(told.add_tool_result("a", "2", CallOutcome::Ok));
-        told.add_assistant_message("it is 2", []);
-        told.add_user_message("thanks");
-        told.add_assistant_message("any time", []);
-        let facts = told.into_events();
-        let log: Vec<Envelope> = facts
+        let mut history = HistoryBuilder::new();
+        history.add_user_message("add");
+        history.add_assistant_message("let me see", [("a".to_owned(), "sum".to_owned(), "{\"x\":1}".to_owned())]);
+        assert!(history.add_tool_result("a", "2", CallOutcome::Ok));
+        history.add_assistant_message("it is 2", []);
+        history.add_user_message("thanks");
+        history.add_assistant_message("any time", []);
+        let events = history.into_events();
+        let log: Vec<Envelope> = events
             .iter()
             .enumerate()
             .map(|(n, event)| Envelope { seq: Seq(n as u64 + 1), at: Millis(0), event: event.clone() })
             .collect();
-        assert_eq!(history_of(&log), facts);
+        assert_eq!(history_of(&log), events);
         assert!(!has_client_calls(&log));
     }
 }

@@ -38,7 +38,7 @@ impl StreamFormat {
                         ApiError::bad_request("a stream comes as format=poe or format=warp").with_param("format")
                     );
                 }
-                Some(("aggregate", said)) => how.sends_aggregate = !matches!(said, "0" | "false"),
+                Some(("aggregate", value)) => how.sends_aggregate = !matches!(value, "0" | "false"),
                 _ => {}
             }
         }
@@ -74,8 +74,8 @@ pub(super) fn parse(body: &[u8]) -> Result<StreamRequest, ApiError> {
 
 /// Returns the messages of a request with a single one, which is a string or a message object.
 fn take_message(fields: &mut Map<String, Json>) -> Result<Json, ApiError> {
-    let said = ["prompt", "message"].into_iter().find_map(|key| Some((key, fields.remove(key)?)));
-    match said {
+    let field = ["prompt", "message"].into_iter().find_map(|key| Some((key, fields.remove(key)?)));
+    match field {
         Some((_, Json::String(text))) => Ok(json!([{"role": "user", "content": text}])),
         Some((_, message @ Json::Object(_))) => Ok(json!([message])),
         Some((key, _)) => Err(ApiError::bad_request(format!("{key} must be a text")).with_param(key)),

@@ -39,9 +39,9 @@ impl Encode for ResumedEncoder {
         self.drop_known(from, out);
     }
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         let from = out.len();
-        self.encoder.encode_event(told, out);
+        self.encoder.encode_event(envelope, out);
         self.drop_known(from, out);
     }
 
@@ -61,7 +61,7 @@ impl Encode for ResumedEncoder {
 }
 
 /// Returns what follows the frame `last` in a finished stream.
-pub(super) fn resume_outcome(encoder: &mut dyn Encode, facts: &[Envelope], last: u64) -> ResumeOutcome {
+pub(super) fn resume_outcome(encoder: &mut dyn Encode, events: &[Envelope], last: u64) -> ResumeOutcome {
     let (mut frames, mut inside, mut seen, mut more) = (Vec::new(), false, false, false);
     let mut look = |frames: &mut Vec<SseFrame>| {
         for frame in frames.drain(..) {
@@ -70,18 +70,18 @@ pub(super) fn resume_outcome(encoder: &mut dyn Encode, facts: &[Envelope], last:
         }
     };
     encoder.start(&mut frames);
-    for told in facts {
-        match &told.event {
-            AgentEvent::SessionOpened { .. } if !inside => encoder.encode_event(told, &mut frames),
+    for envelope in events {
+        match &envelope.event {
+            AgentEvent::SessionOpened { .. } if !inside => encoder.encode_event(envelope, &mut frames),
             AgentEvent::TurnStarted { turn, .. } if !inside && !is_history_turn(turn) => {
                 inside = true;
-                encoder.encode_event(told, &mut frames);
+                encoder.encode_event(envelope, &mut frames);
             }
-            _ if inside => encoder.encode_event(told, &mut frames),
+            _ if inside => encoder.encode_event(envelope, &mut frames),
             _ => {}
         }
         look(&mut frames);
-        if inside && matches!(told.event, AgentEvent::TurnFinished { .. }) {
+        if inside && matches!(envelope.event, AgentEvent::TurnFinished { .. }) {
             break;
         }
     }

@@ -17,8 +17,8 @@ fn asked(body: &Json) -> ChatRequest {
 
 /// Summarizes the conversation of a request.
 fn past(wanted: &ChatRequest) -> Vec<String> {
-    let short = |fact: &AgentEvent| {
-        Some(match fact {
+    let short = |event: &AgentEvent| {
+        Some(match event {
             AgentEvent::UserMessage { text, .. } => format!("user {text}"),
             AgentEvent::TextDelta { text, .. } => format!("says {text}"),
             AgentEvent::ToolCallReady { call, name, args, .. } => format!("calls {call} {name} {args}"),
@@ -57,18 +57,24 @@ fn a_conversation_becomes_facts_and_a_prompt() {
         past(&wanted),
         ["user add", "calls a add {\"a\":1}", "calls b add {\"a\":1}", "ok b 2", "ok a 1", "says done", "over"]
     );
-    let ChatRequest { one_shot: ask, stream, include_usage, has_tools, message_count: messages, prompt_tokens: tokens } =
-        wanted;
-    assert_eq!(ask.prompt.as_deref(), Some("well?"));
-    assert_eq!(ask.system_prompt.as_deref(), Some("be brief\n\nand kind"));
-    assert_eq!((ask.model.as_deref(), ask.client_tools), (Some("openai/m"), None));
+    let ChatRequest {
+        one_shot: request,
+        stream,
+        include_usage,
+        has_tools,
+        message_count: messages,
+        prompt_tokens: tokens,
+    } = wanted;
+    assert_eq!(request.prompt.as_deref(), Some("well?"));
+    assert_eq!(request.system_prompt.as_deref(), Some("be brief\n\nand kind"));
+    assert_eq!((request.model.as_deref(), request.client_tools), (Some("openai/m"), None));
     let tuning = SamplingParams {
         max_output_tokens: Some(u32::MAX),
         temperature: Some(0.5),
         top_p: Some(1.0),
         tool_choice_required: false,
     };
-    assert_eq!(ask.sampling, tuning);
+    assert_eq!(request.sampling, tuning);
     assert!(stream && include_usage && !has_tools);
     assert_eq!((messages, tokens), (7, 2 + 2 + 1 + (1 + 1 + 1) + 1 + 1 + 1 + 1));
 }

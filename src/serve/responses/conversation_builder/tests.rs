@@ -4,14 +4,14 @@ use super::*;
 use crate::event::grammar;
 
 fn talked(input: &Json) -> Result<BuiltConversation, ApiError> {
-    let mut talk = ConversationBuilder::default();
-    talk.add_input(input, "input")?;
-    talk.build("input")
+    let mut builder = ConversationBuilder::default();
+    builder.add_input(input, "input")?;
+    builder.build("input")
 }
 
 /// Summarizes events, one line each, for comparison.
-fn told(facts: &[AgentEvent]) -> Vec<String> {
-    let line = |fact: &AgentEvent| match fact {
+fn summaries(events: &[AgentEvent]) -> Vec<String> {
+    let line = |event: &AgentEvent| match event {
         AgentEvent::UserMessage { text, .. } => Some(format!("user: {text}")),
         AgentEvent::TextDelta { text, .. } => Some(format!("assistant: {text}")),
         AgentEvent::ToolCallReady { call, name, args, .. } => Some(format!("{call} = {name} {args}")),
@@ -20,7 +20,7 @@ fn told(facts: &[AgentEvent]) -> Vec<String> {
         }
         _ => None,
     };
-    facts.iter().filter_map(line).collect()
+    events.iter().filter_map(line).collect()
 }
 
 fn call(id: &str) -> Json {
@@ -48,14 +48,14 @@ fn items_are_what_was_said_before_and_the_prompt() {
     assert_eq!(talked.system_prompt.as_deref(), Some("be brief"));
     assert_eq!(talked.prompt.as_deref(), Some("and\n\nnow?"));
     let expected = ["user: add", "assistant: so", "a = sum {}", "b = sum {}", "b Ok 2", "a Ok 1", "assistant: 3"];
-    assert_eq!(told(&talked.history), expected);
+    assert_eq!(summaries(&talked.history), expected);
 }
 
 #[test]
 fn results_come_last_where_the_model_goes_on() {
     let talked = talked(&json!([{"role": "user", "content": "add"}, call("a"), output("a", "1")])).unwrap();
     assert_eq!(talked.prompt, None);
-    assert_eq!(told(&talked.history), ["user: add", "a = sum {}", "a Ok 1"]);
+    assert_eq!(summaries(&talked.history), ["user: add", "a = sum {}", "a Ok 1"]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn our_own_tools_come_back_with_their_results() {
         "mcp_3 Failed late",
         "assistant: noon",
     ];
-    assert_eq!(told(&talked(&input).unwrap().history), expected);
+    assert_eq!(summaries(&talked(&input).unwrap().history), expected);
 }
 
 #[test]
@@ -86,14 +86,14 @@ fn an_answer_taken_over_gets_the_results_of_its_calls() {
     let mut before = ConversationBuilder::default();
     before.add_input(&json!([{"role": "user", "content": "add"}, call("a")]), "input").unwrap();
     let before = before.build("input").unwrap().history;
-    let mut talk = ConversationBuilder::default();
-    talk.replay(&before, false);
-    let mark = talk.flush_and_count();
+    let mut builder = ConversationBuilder::default();
+    builder.replay(&before, false);
+    let mark = builder.flush_and_count();
     // Some clients send the call again although they reference the response that made it.
-    talk.add_input(&json!([call("a"), output("a", "1")]), "input").unwrap();
-    let talked = talk.build("input").unwrap();
-    assert_eq!(told(&talked.history), ["user: add", "a = sum {}", "a Ok 1"]);
-    assert_eq!(told(&talked.history[mark..]), ["a Ok 1"]);
+    builder.add_input(&json!([call("a"), output("a", "1")]), "input").unwrap();
+    let talked = builder.build("input").unwrap();
+    assert_eq!(summaries(&talked.history), ["user: add", "a = sum {}", "a Ok 1"]);
+    assert_eq!(summaries(&talked.history[mark..]), ["a Ok 1"]);
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn what_can_not_be_taken_is_refused_by_name() {
 fn whatever_repeats_or_lacks_its_place_is_grammatical() {
     let input = json!([call("a"), call("a"), output("a", "1"), {"role": "assistant", "content": "x"}, call(""), {"role": "user", "content": ""},
         {"role": "user", "content": "go"}, call("a"), {"role": "user", "content": "on"}]);
-    let mut facts =
+    let mut events =
         vec![AgentEvent::Notice { level: crate::event::NoticeLevel::Info, code: "x".into(), text: String::new() }];
-    facts.extend(talked(&input).unwrap().history);
-    let breaches = grammar::check(&facts);
-    assert!(breaches.len() == 1 && breaches[0].message.contains("open the session"), "{breaches:?}");
+    events.extend(talked(&input).unwrap().history);
+    let violations = grammar::check(&events);
+    assert!(violations.len() == 1 && violations[0].message.contains("open the session"), "{violations:?}");
 }
