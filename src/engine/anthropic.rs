@@ -1,8 +1,8 @@
-//! Anthropic Messages at any base URL: Anthropic itself, and the servers and gateways that speak its language.
+//! Anthropic Messages at any base URL: Anthropic itself, and servers and gateways with the same API.
 //!
-//! Results of one round of calls are one message of the person, in the order of the calls; neighbours of one role
-//! become one message. What the decoder marked as wanted back goes back verbatim. A call is only sent together with
-//! its result, and a call of the server's own tools only with the server's own blocks.
+//! The results of one round of calls are one user message, in the order of the calls; adjacent messages of one role are
+//! merged. Provider metadata goes back verbatim. A call is only sent together with its result, and a call of the
+//! server's own tools only with the server's own blocks.
 
 mod messages;
 
@@ -19,35 +19,35 @@ use crate::text::address::{base_and_query, has_host};
 
 const API_VERSION: &str = "2023-06-01";
 const MESSAGES_PATH: &str = "/messages";
-/// Models of a server that are listed.
+/// Models listed of one server.
 const MAX_MODELS: usize = 2000;
 
-/// What lets us in.
+/// Credentials for the server.
 #[derive(Clone, Debug)]
 pub enum AnthropicAuth {
     None,
     /// Sent as `x-api-key`.
     ApiKey(SecretString),
-    /// Sent as a bearer token, as gateways want it.
+    /// Sent as a bearer token, for gateways.
     BearerToken(SecretString),
 }
 
-/// Speaks Messages with one server.
+/// Client of one server's Messages API.
 #[derive(Clone, Debug)]
 pub struct AnthropicEngine {
     name: String,
     messages_url: String,
     models_url: String,
     auth: AnthropicAuth,
-    /// What would hold a key, for a server that wants one.
+    /// Name of the variable or setting that would hold a key, for a server that wants one.
     missing_key_setting: Option<String>,
-    /// Only the service itself is known to take marks for its cache.
+    /// Only Anthropic itself is known to accept `cache_control`.
     supports_cache_control: bool,
 }
 
 impl AnthropicEngine {
-    /// Takes a base URL in any of the forms people use: with or without `/v1`, a slash at the end or `/v1/messages`.
-    /// A query is kept.
+    /// Takes a base URL in any of the forms people use: with or without `/v1`, a trailing slash or `/v1/messages`. A
+    /// query is kept.
     pub fn new(name: String, base_url: &str, pass: AnthropicAuth) -> Self {
         let (base, query) = base_and_query(base_url, MESSAGES_PATH);
         let base = base.strip_suffix("/v1").unwrap_or(&base);
@@ -72,13 +72,13 @@ impl AnthropicEngine {
         }
     }
 
-    /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
+    /// Sets the name of the variable or setting that would hold a key, for the message where a server refuses.
     #[must_use]
     pub fn with_missing_key_setting(self, setting: String) -> Self {
         Self { missing_key_setting: Some(setting), ..self }
     }
 
-    /// Returns the URL that prompts go to.
+    /// Returns the URL for prompts.
     pub fn url(&self) -> &str {
         &self.messages_url
     }
@@ -162,7 +162,7 @@ impl Engine for AnthropicEngine {
     }
 }
 
-/// Reads the list of models. None if it is something else.
+/// Parses the list of models. None if it is something else.
 fn models(answer: &Json) -> Option<Vec<ModelInfo>> {
     let mut models = Vec::new();
     for entry in answer.get("data")?.as_array()?.iter().take(MAX_MODELS) {
@@ -174,8 +174,8 @@ fn models(answer: &Json) -> Option<Vec<ModelInfo>> {
     Some(models)
 }
 
-/// Returns the output limit to ask for where nobody set one: it must be sent, and beyond what a model can give the
-/// request is refused.
+/// Returns the output limit to send where none is set: the field is required, and a limit beyond the model's is
+/// rejected.
 fn default_max_tokens(model: &str) -> u32 {
     let model = model.to_ascii_lowercase();
     let model = model.rsplit(['/', '.']).find(|part| part.starts_with("claude-")).unwrap_or_default();

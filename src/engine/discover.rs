@@ -1,7 +1,7 @@
-//! PURE. Which servers may run on this machine, what to ask them, and what their answers mean.
+//! PURE. Which servers may run on this machine, the requests that identify them, and the meaning of the responses.
 //!
-//! `net::probe` asks. An answer must have the shape of the server it is taken for; whatever else listens on these
-//! ports is not one. Everything from a server is only data here.
+//! `net::probe` sends the requests. A response must have the shape of the server it is taken for; whatever else listens
+//! on these ports is not one. Everything from a server is only data here.
 
 use super::model_details::context_window_in;
 use crate::event::{Fault, FaultKind, Json};
@@ -9,9 +9,9 @@ use crate::net::failure::is_loading;
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::host_and_port;
 
-/// What Ollama is asked for where nobody said more, in tokens.
+/// Context window requested from Ollama where nothing else sets one, in tokens.
 const DEFAULT_CONTEXT_WINDOW_TOKENS: u64 = 16_384;
-/// Models of one server that are listed.
+/// Models listed of one server.
 const MAX_MODELS: usize = 2000;
 
 /// A kind of local server.
@@ -21,14 +21,14 @@ pub enum ServerKind {
     LlamaCpp,
     LmStudio,
     Vllm,
-    /// Speaks chat completions and doesn't say what it is.
+    /// Speaks chat completions without identifying itself.
     Compatible,
 }
 
 impl ServerKind {
     pub const ALL: [Self; 5] = [Self::Ollama, Self::LlamaCpp, Self::LmStudio, Self::Vllm, Self::Compatible];
 
-    /// Returns its name for people.
+    /// Returns the name shown to people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ollama => "Ollama",
@@ -39,7 +39,7 @@ impl ServerKind {
         }
     }
 
-    /// Returns the engine name that a server of this kind goes by.
+    /// Returns the engine name of servers of this kind.
     pub fn engine_name(self) -> &'static str {
         match self {
             Self::Ollama => "ollama",
@@ -51,14 +51,14 @@ impl ServerKind {
     }
 }
 
-/// A place where a server may be.
+/// An address where a server may listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCandidate {
     pub kind: ServerKind,
     pub base_url: String,
 }
 
-/// A server that answered like one.
+/// A server that was identified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveredServer {
     pub kind: ServerKind,
@@ -67,27 +67,27 @@ pub struct DiscoveredServer {
     pub readiness: Readiness,
 }
 
-/// Whether a server answers already.
+/// Whether a server can answer yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     Ready,
-    /// It is loading its model and will.
+    /// It is loading its model.
     Loading,
-    /// It answers nobody without a key, not even what it is.
+    /// It answers nothing without a key, not even what it is.
     NeedsKey,
 }
 
-/// A model that can be chosen.
+/// A model that can be selected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelInfo {
     pub id: String,
-    /// Size, family, "running": whatever the server tells, in one line.
+    /// Size, family, "running": whatever the server reports, on one line.
     pub remark: String,
-    /// Its context window in tokens, where the server tells.
+    /// Its context window in tokens, where the server reports it.
     pub context_window: Option<u64>,
 }
 
-/// What to ask an engine's server for its models, and how to read the answers, which stand in the calls' order.
+/// The requests for an engine's models; the responses are parsed in the same order.
 #[derive(Clone, Debug)]
 pub struct ModelListQuery {
     pub requests: Vec<HttpRequest>,
@@ -95,7 +95,7 @@ pub struct ModelListQuery {
 }
 
 impl ModelListQuery {
-    /// Reads the answers. Only the first call must have been answered.
+    /// Parses the responses. Only the first request must have succeeded.
     pub fn parse_answers(&self, answers: &[Result<Json, Fault>]) -> Result<Vec<ModelInfo>, Fault> {
         if let Some(Err(fault)) = answers.first() {
             return Err(fault.clone());
@@ -109,8 +109,8 @@ impl ModelListQuery {
     }
 }
 
-/// Returns the usual places on this machine, the likeliest first: those of the servers that are known by name, and the
-/// next ports and other habits of servers that speak chat completions.
+/// Returns the usual addresses on this machine, the likeliest first: the default ports of known servers, and common
+/// ports of servers with chat completions.
 pub fn candidates() -> Vec<ServerCandidate> {
     [
         (ServerKind::Ollama, 11434),
@@ -128,7 +128,7 @@ pub fn candidates() -> Vec<ServerCandidate> {
     .collect()
 }
 
-/// Says that no server of this kind answers, where a kind or a kind and its port is named; nothing of other names.
+/// Returns the fault for a server name (a kind, or a kind and its port) that does not answer; none for other names.
 pub fn not_found_fault(name: &str) -> Option<Fault> {
     let usual = || candidates().into_iter().filter(|candidate| candidate.kind.engine_name() == name).collect();
     let places: Vec<ServerCandidate> = candidate_named(name).map_or_else(usual, |candidate| vec![candidate]);
@@ -143,14 +143,14 @@ pub fn not_found_fault(name: &str) -> Option<Fault> {
     Some(Fault::new(FaultKind::Network, text))
 }
 
-/// Returns the server that a name such as `llamacpp-8090` means: a kind, and a port of this machine.
+/// Returns the candidate for a name such as `llamacpp-8090`: a kind, and a port of this machine.
 pub fn candidate_named(name: &str) -> Option<ServerCandidate> {
     let (kind, port) = name.rsplit_once('-')?;
     let kind = ServerKind::ALL.into_iter().find(|known| known.engine_name() == kind)?;
     Some(ServerCandidate::new(kind, port.parse().ok().filter(|port| *port > 0)?))
 }
 
-/// Returns the engine names that servers go by: the kind's, and with its port for every further one of a kind.
+/// Returns the engine names of servers: the kind's, and with its port for every further one of a kind.
 pub fn engine_names(found: &[DiscoveredServer]) -> Vec<String> {
     let name = |(at, server): (usize, &DiscoveredServer)| {
         let kind = server.kind.engine_name();
@@ -164,15 +164,15 @@ pub fn engine_names(found: &[DiscoveredServer]) -> Vec<String> {
 }
 
 impl ServerCandidate {
-    /// Says what to ask.
+    /// Returns the request that identifies the server.
     pub fn request(&self) -> HttpRequest {
         let path = if self.kind == ServerKind::Ollama { "/api/tags" } else { "/v1/models" };
         let url = format!("{}{path}", self.base_url);
         HttpRequest { method: HttpMethod::Get, url, headers: Vec::new(), body: None, framing: Framing::Ndjson }
     }
 
-    /// Reads the answer. The server's own word for what it is outranks its port. A server that says only that it is
-    /// loading, or that it wants a key, is one all the same.
+    /// Identifies a server by its response. What it says of itself outranks its port. A server that only says that it
+    /// is loading, or that it wants a key, counts too.
     pub fn parse_answer(&self, answer: &Result<Json, Fault>) -> Option<DiscoveredServer> {
         let (kind, models, readiness) = match answer {
             Ok(answer) if self.kind == ServerKind::Ollama => {
@@ -195,7 +195,7 @@ impl ServerCandidate {
 }
 
 impl DiscoveredServer {
-    /// Returns whether it has a model, or will.
+    /// Returns whether it has a model, or is loading one.
     pub fn can_answer(&self) -> bool {
         match self.readiness {
             Readiness::Ready => !self.models.is_empty(),
@@ -209,7 +209,7 @@ impl DiscoveredServer {
         host_and_port(&self.base_url)
     }
 
-    /// Returns the engine name that is its own whatever else there is.
+    /// Returns the engine name with the port, which is unique.
     pub fn full_engine_name(&self) -> String {
         let kind = self.kind.engine_name();
         let usual = candidates().into_iter().find(|usual| usual.kind == self.kind);
@@ -225,7 +225,7 @@ impl DiscoveredServer {
     }
 }
 
-/// Reads the answers of all candidates, in their order.
+/// Identifies the servers by the responses of all candidates, in their order.
 pub fn discovered_servers(candidates: &[ServerCandidate], answers: &[Result<Json, Fault>]) -> Vec<DiscoveredServer> {
     candidates.iter().zip(answers).filter_map(|(candidate, answer)| candidate.parse_answer(answer)).collect()
 }
@@ -241,7 +241,7 @@ fn kind_by_owner(answer: &Json, guess: ServerKind) -> ServerKind {
     }
 }
 
-/// Reads OpenAI's list of models, with the windows that some servers add. None if it is something else.
+/// Parses OpenAI's list of models, with the context windows that some servers add. None if it is something else.
 pub fn openai_models(answer: &Json) -> Option<Vec<ModelInfo>> {
     // Some servers send the bare list.
     let list = answer.as_array().or_else(|| answer.get("data")?.as_array())?;
@@ -257,7 +257,7 @@ pub fn openai_models(answer: &Json) -> Option<Vec<ModelInfo>> {
     Some(models)
 }
 
-/// Reads Ollama's installed models, and which of them run. None if it is something else.
+/// Parses Ollama's installed models, and which of them are running. None if it is something else.
 pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInfo>> {
     let running = running.and_then(|answer| answer.get("models")?.as_array());
     let mut models = Vec::new();
@@ -282,11 +282,12 @@ pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInf
     Some(models)
 }
 
-/// Says how large a window to ask Ollama for, out of its description of the model and what runs at the moment.
+/// Returns the context window to request from Ollama, in tokens, given its description of the model and the running
+/// models.
 ///
-/// What the model file asks for counts. Otherwise it is a window that tools and a conversation fit into and a common
-/// machine can hold: memory grows with it, and the quarter of a million tokens that models are made for would not
-/// load. A model that runs with more keeps that, since another size loads it anew.
+/// A window set in the model file counts. Otherwise it is one that fits tools and a conversation and that a common
+/// machine can hold: memory grows with it, and the 256k tokens that models are made for would not load. A model that
+/// runs with more keeps that, since another size reloads it.
 pub fn ollama_context_window(model: &str, show: Option<&Json>, running: Option<&Json>) -> u64 {
     let parameters = show.and_then(|show| show.get("parameters")?.as_str()).unwrap_or_default();
     let asked = parameters.lines().find_map(|line| line.trim().strip_prefix("num_ctx")?.trim().parse().ok());
@@ -305,7 +306,7 @@ pub fn ollama_context_window(model: &str, show: Option<&Json>, running: Option<&
     most.filter(|most| *most > 0).map_or(usual, |most| most.min(usual))
 }
 
-/// Says whether a model can be given tools, where its description lists what it can do.
+/// Returns whether a model supports tools, where its description lists its capabilities.
 pub fn ollama_supports_tools(show: Option<&Json>) -> Option<bool> {
     let list = show?.get("capabilities")?.as_array()?;
     Some(list.iter().any(|capability| capability.as_str() == Some("tools")))

@@ -1,7 +1,7 @@
-//! Engines: whatever answers a conversation. One file each; the house chooses among them.
+//! Engines: whatever answers a conversation. One file each; [`crate::runtime`] selects among them.
 //!
-//! An engine describes a call and names the decoder of its answer; it opens no socket and keeps no conversation.
-//! The embedded engine has nothing to call and scripts its answer instead; the agent treats both alike.
+//! An engine describes a request and names the decoder of the response; it opens no connection and keeps no
+//! conversation. The embedded engine sends no request and scripts its answer instead; the agent treats both alike.
 
 pub mod anthropic;
 pub mod discover;
@@ -22,10 +22,10 @@ pub trait Engine: Send + Sync {
     /// The engine's name as written in `engine/model`.
     fn name(&self) -> &str;
 
-    /// Says how to get the next message of the assistant.
+    /// Returns how to get the next message of the assistant.
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan;
 
-    /// Returns the wire format it speaks, by the name that JSON output uses; none where only the answer tells.
+    /// Returns the dialect of its responses, by its name in JSON output; none where only a response shows it.
     fn dialect(&self) -> Option<&'static str> {
         None
     }
@@ -35,38 +35,38 @@ pub trait Engine: Send + Sync {
         false
     }
 
-    /// Says what must be asked before the next reply can be had, one call at a time until there is none.
+    /// Returns the next request that must precede the next message; none once there are no more.
     fn preflight(&self, _request: &ModelRequest) -> Option<HttpRequest> {
         None
     }
 
-    /// Takes the answer to what [`Engine::preflight`] wanted. Returns what the person should know of it.
+    /// Takes the response to a request of [`Engine::preflight`]. Returns a message for the person, if any.
     fn handle_preflight(&self, _request: &ModelRequest, _answer: Result<Json, Fault>) -> Option<String> {
         None
     }
 
-    /// Says what tells of the answer besides its stream, where there is such a thing.
+    /// Returns the requests that complete an answer beyond its stream, where there are any.
     fn side_channel(&self, _request: &ModelRequest) -> Option<SideChannel> {
         None
     }
 
-    /// Returns where its server keeps what a person should decide outside of any turn.
+    /// Returns access to the approvals that its server has pending outside of any turn.
     fn server_approvals(&self) -> Option<Box<dyn server_approvals::ServerApprovals>> {
         None
     }
 
-    /// Says how to learn more of a model than its name, where that isn't known already.
+    /// Returns the requests for the details of a model, where those aren't known already.
     fn model_details_query(&self) -> Option<model_details::ModelDetailsQuery> {
         None
     }
 
-    /// Says how to list the models, where there is a server to ask.
+    /// Returns the requests for the list of models, where there is a server.
     fn model_list_query(&self) -> Option<discover::ModelListQuery> {
         None
     }
 }
 
-/// What the model is asked: always the whole conversation, since engines keep nothing.
+/// A request to the model: always the whole conversation, since engines keep none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelRequest {
     pub model: String,
@@ -84,7 +84,7 @@ pub enum HistoryMessage {
     Tool { call: CallId, name: String, output: String, outcome: CallOutcome },
 }
 
-/// A call the assistant asked for. Its result is a later [`HistoryMessage::Tool`].
+/// A call that the assistant made. Its result is a later [`HistoryMessage::Tool`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryCall {
     pub call: CallId,
@@ -96,16 +96,15 @@ pub struct HistoryCall {
 
 /// How to get an answer.
 pub enum ReplyPlan {
-    /// Make this call and decode what comes.
+    /// Send this request and decode the response.
     Http { request: HttpRequest, decode: Box<dyn Decode> },
-    /// Nothing to call: these events, each after its pause. Same events as a decoder's, `TurnFinished` included.
+    /// No request: these events, each after its delay. The same events as a decoder's, `TurnFinished` included.
     Scripted(Vec<ScriptedEvent>),
 }
 
-/// One event of a scripted answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptedEvent {
-    /// Pause before it.
+    /// Delay before it.
     pub delay: Millis,
     pub event: AgentEvent,
 }

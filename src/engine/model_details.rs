@@ -1,10 +1,10 @@
-//! PURE. What servers tell of a model beside its name: how much fits into it, and whether it can be given tools. Every
-//! server tells it elsewhere; whatever is not understood is not known.
+//! PURE. Details of a model beyond its name: its context window, and whether it supports tools. Every server reports
+//! them in another place; what can't be parsed is unknown.
 
 use crate::event::Json;
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 
-/// What a server tells of a model, as far as it does.
+/// Details of a model, as far as the server reports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ModelDetails {
     /// The context window in tokens.
@@ -12,33 +12,33 @@ pub struct ModelDetails {
     pub supports_tools: Option<bool>,
 }
 
-/// What to ask a server to learn more of a model.
+/// The requests for the details of a model.
 #[derive(Clone, Debug)]
 pub struct ModelDetailsQuery {
-    /// Its list of models, which says most.
+    /// The server's list of models, which has most details.
     pub list_request: HttpRequest,
-    /// What is asked besides where the list doesn't say all; see [`ModelDetails::with_answers`].
+    /// Further requests where the list is not enough; see [`ModelDetails::with_answers`].
     pub detail_requests: Vec<HttpRequest>,
 }
 
-/// llama.cpp's own.
+/// llama.cpp's settings.
 const LLAMACPP_PROPS_PATH: &str = "/props";
 /// LM Studio's own list, old and new.
 const LM_STUDIO_V0_PATH: &str = "/api/v0/models";
 const LM_STUDIO_V1_PATH: &str = "/api/v1/models";
-/// text-generation-inference.
+/// text-generation-inference's settings.
 const TGI_INFO_PATH: &str = "/info";
-/// LiteLLM.
+/// LiteLLM's list.
 const LITELLM_INFO_PATH: &str = "/model/info";
-/// Ollama behind its OpenAI surface: what runs.
+/// Ollama behind its OpenAI API: the running models.
 const OLLAMA_RUNNING_PATH: &str = "/api/ps";
-/// SGLang; newer versions tell the window in the list.
+/// SGLang's settings; newer versions have the window in the list.
 const SGLANG_INFO_PATH: &str = "/get_server_info";
-/// What SGLang leaves of its window for an answer and its marks where it tells only the longest input.
+/// Tokens that SGLang reserves in its window for an answer and its marks where it only reports the longest input.
 const SGLANG_RESERVED_TOKENS: u64 = 6;
 
 impl ModelDetailsQuery {
-    /// Says what to ask at a base URL that ends in the version (`/v1`) or in nothing of the kind.
+    /// Returns the requests for a list URL whose base ends in the version (`/v1`) or has none.
     pub(super) fn for_list_url(list: String, headers: &[(String, HttpHeaderValue)]) -> Self {
         let get = |url: String| HttpRequest {
             method: HttpMethod::Get,
@@ -65,7 +65,7 @@ impl ModelDetailsQuery {
 }
 
 impl ModelDetails {
-    /// Reads the list of models. The second value says whether asking more may tell more.
+    /// Parses the list of models. The second value says whether further requests may add details.
     pub fn from_list(model: &str, list: &Json) -> (Self, bool) {
         let entries = list.as_array().or_else(|| list.get("data")?.as_array());
         let Some(entry) =
@@ -82,7 +82,7 @@ impl ModelDetails {
         (description, description.context_window.is_none() || owner == "llamacpp")
     }
 
-    /// Adds what the answers to [`ModelDetailsQuery::detail_requests`] tell, in their order.
+    /// Adds the details in the responses to [`ModelDetailsQuery::detail_requests`], in their order.
     #[must_use]
     pub fn with_answers(self, model: &str, answers: &[Option<&Json>]) -> Self {
         let answer = |at: usize| answers.get(at).copied().flatten();
@@ -126,15 +126,15 @@ impl ModelDetails {
             newer.and_then(|(entry, _)| entry.pointer("/capabilities/trained_for_tool_use")?.as_bool()),
         ];
         Self {
-            // What a server runs with outranks what its list says a model could do.
+            // The settings of a running server outrank what its list says a model supports.
             context_window: windows.into_iter().flatten().find(|tokens| *tokens > 0).or(self.context_window),
             supports_tools: tools.into_iter().flatten().next().or(self.supports_tools),
         }
     }
 }
 
-/// Finds a model in LM Studio's newer list, by its key or by the name that it was loaded under, and the window that it was
-/// loaded with.
+/// Finds a model in LM Studio's newer list, by its key or by the name it was loaded under, and the window it was loaded
+/// with.
 fn lm_studio_model<'a>(models: &'a [Json], name: &str) -> Option<(&'a Json, Option<u64>)> {
     let loaded = |entry: &'a Json| entry.get("loaded_instances").and_then(Json::as_array).map(Vec::as_slice);
     let window = |instance: &Json| instance.pointer("/config/context_length").and_then(Json::as_u64);
@@ -145,14 +145,14 @@ fn lm_studio_model<'a>(models: &'a [Json], name: &str) -> Option<(&'a Json, Opti
     })
 }
 
-/// Reads SGLang's settings and what it made of them.
+/// Parses SGLang's settings and the limits it derived from them.
 fn sglang_context_window(info: &Json) -> Option<u64> {
     let told = |key: &str| info.get(key).and_then(Json::as_u64).filter(|tokens| *tokens > 0);
     told("context_length").or_else(|| Some(told("max_req_input_len")?.saturating_add(SGLANG_RESERVED_TOKENS)))
 }
 
-/// Returns the window that an entry of a list of models tells. Of a model that is loaded the real one counts, not what it
-/// could have.
+/// Returns the context window in an entry of a list of models, in tokens. For a loaded model the actual window counts,
+/// not the maximum.
 pub(super) fn context_window_in(entry: &Json) -> Option<u64> {
     let places = [
         "/meta/n_ctx",

@@ -1,4 +1,4 @@
-//! Ollama's own `/api/chat`, which tells more than its OpenAI surface: reasoning apart from text, and timings.
+//! Ollama's own `/api/chat`, which has more than its OpenAI API: reasoning apart from text, and timings.
 
 use bytes::Bytes;
 use secrecy::SecretString;
@@ -12,7 +12,7 @@ use crate::event::Json;
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address;
 
-/// Speaks with one Ollama server.
+/// Client of one Ollama server.
 #[derive(Clone, Debug)]
 pub struct OllamaEngine {
     name: String,
@@ -22,34 +22,34 @@ pub struct OllamaEngine {
 }
 
 impl OllamaEngine {
-    /// Takes a host as `OLLAMA_HOST` is written: scheme and port may be missing, and the address that a server listens
+    /// Takes a host in the form of `OLLAMA_HOST`: scheme and port may be missing, and the address that a server listens
     /// on (`0.0.0.0`) means this machine.
     pub fn new(name: String, host: &str) -> Self {
         Self { name, base_url: address::ollama_base_url(host), key: None, context_window: None }
     }
 
-    /// Sends this key with every request, as Ollama's own service and gateways in front of one want it.
+    /// Sends this key with every request, as Ollama's own service and gateways in front of one require.
     #[must_use]
     pub fn with_key(mut self, key: Option<SecretString>) -> Self {
         self.key = key;
         self
     }
 
-    /// Asks for a context window of this many tokens in place of the server's default, which is small and silently
-    /// forgets the beginning of a longer conversation.
+    /// Requests a context window of this many tokens instead of the server's default, which is small and silently drops
+    /// the start of a longer conversation.
     #[must_use]
     pub fn with_context_window(mut self, window: Option<u64>) -> Self {
         self.context_window = window;
         self
     }
 
-    /// Returns the server's address, without a slash at the end.
+    /// Returns the server's address, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.base_url
     }
 
-    /// Says how to learn what a model was made for and what runs; [`discover::ollama_context_window`] reads the
-    /// answers.
+    /// Returns the requests for the model's maximum and for the running models; [`discover::ollama_context_window`]
+    /// parses the responses.
     pub fn show_requests(&self, model: &str) -> [HttpRequest; 2] {
         let body = Some(Bytes::from(json!({"model": model}).to_string()));
         [HttpRequest { method: HttpMethod::Post, body, ..self.get("/api/show") }, self.get("/api/ps")]
@@ -101,7 +101,7 @@ impl Engine for OllamaEngine {
         ReplyPlan::Http { request: call, decode: Box::new(Decoder::new()) }
     }
 
-    /// Asks for the installed models, and which of them run.
+    /// Requests the installed models, and which of them are running.
     fn model_list_query(&self) -> Option<ModelListQuery> {
         Some(ModelListQuery {
             requests: vec![self.get("/api/tags"), self.get("/api/ps")],
@@ -118,7 +118,7 @@ fn message(past: &HistoryMessage) -> Json {
         HistoryMessage::User { text } => json!({"role": "user", "content": text}),
         HistoryMessage::Assistant { text, reasoning, calls, provider_metadata: _ } => {
             let mut message = json!({"role": "assistant", "content": text});
-            // Reasoning is only of use where the model goes on with it, that is in a tool loop.
+            // Reasoning is only useful where the model continues it, that is in a tool loop.
             if !calls.is_empty() {
                 if !reasoning.is_empty() {
                     message["thinking"] = reasoning.as_str().into();

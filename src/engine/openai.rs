@@ -1,6 +1,6 @@
 //! OpenAI chat completions at any base URL: OpenAI itself, vLLM, llama.cpp, LM Studio, SGLang, OpenRouter, Groq, ….
 //!
-//! Only fields that every such server takes are sent. What a decoder marked as wanted back goes back verbatim.
+//! Only fields that every such server accepts are sent. Provider metadata goes back verbatim.
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
@@ -15,24 +15,24 @@ use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::{base_and_query, has_host};
 
 const CHAT_COMPLETIONS_PATH: &str = "/chat/completions";
-/// What this dialect's decoder keeps for the way back. Other dialects' are of no use here.
+/// The provider metadata of this dialect's decoder. That of other dialects is of no use here.
 const PROVIDER_METADATA_KEYS: &[&str] = &["reasoning_content", "reasoning_details", "extra_content"];
 
-/// Speaks chat completions with one server.
+/// Client of one server's chat completions.
 #[derive(Clone, Debug)]
 pub struct OpenAiEngine {
     name: String,
     chat_url: String,
     models_url: String,
     key: Option<SecretString>,
-    /// What would hold a key, for a server that wants one.
+    /// Name of the variable or setting that would hold a key, for a server that wants one.
     missing_key_setting: Option<String>,
-    /// OpenAI's own models refuse the old name of the output limit, other servers the new one.
+    /// OpenAI's own models reject the old name of the output limit, other servers the new one.
     max_tokens_field: &'static str,
 }
 
 impl OpenAiEngine {
-    /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a slash at the end or
+    /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a trailing slash or
     /// `/chat/completions`. A query is kept.
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
         let (base, query) = base_and_query(base_url, CHAT_COMPLETIONS_PATH);
@@ -48,14 +48,14 @@ impl OpenAiEngine {
         }
     }
 
-    /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
+    /// Sets the name of the variable or setting that would hold a key, for the message where a server refuses.
     #[must_use]
     pub fn with_missing_key_setting(self, setting: String) -> Self {
         let unset = self.key.is_none().then_some(setting);
         Self { missing_key_setting: unset, ..self }
     }
 
-    /// Returns the URL that prompts go to.
+    /// Returns the URL for prompts.
     pub fn url(&self) -> &str {
         &self.chat_url
     }
@@ -122,7 +122,7 @@ impl Engine for OpenAiEngine {
     }
 }
 
-/// Says how the answer is wanted. `limit` is what the most tokens are called there.
+/// Adds the sampling parameters. `limit` is the server's name for the output limit.
 pub(super) fn add_sampling_params(fields: &mut Map<String, Json>, request: &ModelRequest, limit: &str) {
     let SamplingParams { max_output_tokens: max_output, temperature, top_p, tool_choice_required: must_call } =
         request.sampling;
@@ -134,7 +134,6 @@ pub(super) fn add_sampling_params(fields: &mut Map<String, Json>, request: &Mode
     }
 }
 
-/// Describes a tool in the form that both families of servers take.
 /// Returns the header that carries a key, if there is one.
 pub(super) fn bearer_header(key: Option<&SecretString>) -> Vec<(String, HttpHeaderValue)> {
     let value = |key: &SecretString| HttpHeaderValue::Secret(format!("Bearer {}", key.expose_secret().trim()).into());
@@ -146,7 +145,7 @@ pub(super) fn tool(tool: &ToolSpec) -> Json {
     json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
 }
 
-/// Returns what the model is told a call gave. The formats have no mark for failure, so words must do.
+/// Returns the result of a call for the model. The formats have no field for failure, so the text must say it.
 pub(super) fn tool_result_text(output: &str, outcome: CallOutcome) -> String {
     match outcome {
         CallOutcome::Ok => output.to_owned(),
@@ -158,8 +157,8 @@ pub(super) fn tool_result_text(output: &str, outcome: CallOutcome) -> String {
     }
 }
 
-/// Returns arguments as a JSON object. Servers parse them to fill their templates and fail on anything else, also in
-/// messages long past.
+/// Returns arguments as a JSON object. Servers parse them for their templates and fail on anything else, even in old
+/// messages.
 pub(super) fn args_object(call: &HistoryCall) -> Json {
     match serde_json::from_str(&call.args) {
         Ok(Json::Object(object)) => Json::Object(object),
@@ -191,7 +190,7 @@ fn message(past: &HistoryMessage) -> Json {
     }
 }
 
-/// Returns arguments as the text of a JSON object, as the model wrote it where it wrote one.
+/// Returns arguments as the text of a JSON object, unchanged where the model wrote one.
 pub(super) fn args_text(past: &HistoryCall) -> String {
     let is_object =
         serde_json::from_str::<&serde_json::value::RawValue>(&past.args).is_ok_and(|raw| raw.get().starts_with('{'));
@@ -206,7 +205,7 @@ fn call(past: &HistoryCall) -> Json {
     )
 }
 
-/// Adds the fields that the decoder kept for the way back.
+/// Adds the fields that the decoder kept to be sent back.
 fn merge_provider_metadata(mut object: Json, carry: Option<&Json>) -> Json {
     if let (Some(fields), Some(carry)) = (object.as_object_mut(), carry.and_then(Json::as_object)) {
         for (key, value) in carry.iter().filter(|(key, _)| PROVIDER_METADATA_KEYS.contains(&key.as_str())) {

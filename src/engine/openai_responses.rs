@@ -1,8 +1,8 @@
 //! OpenAI Responses at any base URL: OpenAI itself, vLLM, LM Studio, Ollama, OpenRouter, ….
 //!
-//! Nothing is stored at the server: the whole conversation is sent each time, and reasoning comes encrypted and goes
-//! back as it came, so that a model does not lose its thread between two calls. What goes back has no ids, for the
-//! server would look them up and find nothing.
+//! Nothing is stored at the server: the whole conversation is sent each time, and encrypted reasoning goes back
+//! unchanged, so that a model keeps its reasoning between two requests. What goes back has no ids, since the server
+//! would look them up and find nothing.
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,19 +19,19 @@ use crate::text::address::base_and_query;
 
 const RESPONSES_PATH: &str = "/responses";
 
-/// Speaks Responses with one server.
+/// Client of one server's Responses API.
 #[derive(Clone, Debug)]
 pub struct ResponsesEngine {
     name: String,
     responses_url: String,
     models_url: String,
     key: Option<SecretString>,
-    /// What would hold a key, for a server that wants one.
+    /// Name of the variable or setting that would hold a key, for a server that wants one.
     missing_key_setting: Option<String>,
 }
 
 impl ResponsesEngine {
-    /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a slash at the end or
+    /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a trailing slash or
     /// `/responses`. A query is kept.
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
         let (base, query) = base_and_query(base_url, RESPONSES_PATH);
@@ -40,14 +40,14 @@ impl ResponsesEngine {
         Self { name, responses_url: responses, models_url: models, key, missing_key_setting: None }
     }
 
-    /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
+    /// Sets the name of the variable or setting that would hold a key, for the message where a server refuses.
     #[must_use]
     pub fn with_missing_key_setting(self, setting: String) -> Self {
         let unset = self.key.is_none().then_some(setting);
         Self { missing_key_setting: unset, ..self }
     }
 
-    /// Returns the URL that prompts go to.
+    /// Returns the URL for prompts.
     pub fn url(&self) -> &str {
         &self.responses_url
     }
@@ -115,14 +115,14 @@ fn body(request: &ModelRequest) -> Json {
     body
 }
 
-/// OpenAI refuses to encrypt the reasoning of models that have none. Other servers ignore the wish.
+/// OpenAI rejects requests for encrypted reasoning from models that have none. Other servers ignore them.
 fn can_reason(model: &str) -> bool {
     let model = bare_model_name(model);
     let model = model.strip_prefix("ft:").unwrap_or(&model);
     !["gpt-3", "gpt-4", "chatgpt-"].into_iter().any(|old| model.starts_with(old)) && !model.contains("-chat")
 }
 
-/// Describes a tool. Unless told otherwise, the server demands schemas of a form that few tools have.
+/// Describes a tool. By default the server requires strict schemas, which few tools have.
 fn tool(tool: &ToolSpec) -> Json {
     let ToolSpec { name, description, parameters, risk: _ } = tool;
     json!({"type": "function", "name": name, "description": description, "parameters": parameters, "strict": false})
@@ -149,12 +149,12 @@ fn input(request: &ModelRequest) -> Vec<Json> {
     items
 }
 
-/// Returns what the decoder kept of a message for the model that said it. Another cannot read it.
+/// Returns the items that the decoder kept, for the model that wrote them. Another model can't read them.
 fn restored_items<'a>(carry: Option<&'a Json>, model: &str) -> &'a [Json] {
     let Some(carry) = carry.and_then(|carry| carry.get("responses")) else { return &[] };
     let theirs = carry.get("model").and_then(Json::as_str).map(bare_model_name);
     let ours = bare_model_name(model);
-    // The wire's names have dates that those asked for need not have.
+    // The names in responses have dates that the requested ones need not have.
     let is_dated = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|rest| rest.starts_with("20"));
     if theirs.is_some_and(|theirs| !theirs.strip_prefix(&ours).is_some_and(is_dated)) {
         return &[];
@@ -162,13 +162,13 @@ fn restored_items<'a>(carry: Option<&'a Json>, model: &str) -> &'a [Json] {
     carry.get("items").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The model's name in lower case, without its maker's.
+/// The model's name in lower case, without its vendor's.
 fn bare_model_name(model: &str) -> String {
     model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase()
 }
 
-/// Tells what the assistant said: in the order it came where that is known. Reasoning stands before what it led to, and
-/// is left out where that is gone.
+/// Adds the items of an assistant message: in their original order where that is known. Reasoning precedes the items it
+/// led to, and is left out where those are gone.
 fn push_assistant(text: &str, calls: &[HistoryCall], carried: &[Json], items: &mut Vec<Json>) {
     let mut text = Some(text).filter(|text| !text.is_empty());
     let mut left: Vec<&HistoryCall> = calls.iter().collect();
@@ -185,7 +185,7 @@ fn push_assistant(text: &str, calls: &[HistoryCall], carried: &[Json], items: &m
                 reasoning.push(entry);
                 continue;
             }
-            // A conversation that the server made shorter stands for itself.
+            // The server's compaction of a conversation stands for itself.
             _ => Some(entry.clone()),
         };
         match item {

@@ -1,8 +1,8 @@
-//! A remote agent as an engine: each turn is one POST to a URL that is used as it is, answered in whatever dialect
-//! the stream turns out to be.
+//! A remote agent as an engine: each turn is one POST to a URL that is used unchanged, answered in whatever dialect the
+//! stream turns out to be.
 //!
-//! Bodies that an engine knows how to write are written by that engine; only its address and its credentials are
-//! ours. Not for streams that are just watched, which belong to `bridge`.
+//! Bodies in the format of another engine are written by that engine; only the address and the credentials are ours.
+//! Not for streams that are only watched, which belong to `bridge`.
 
 mod announcing_detector;
 mod body;
@@ -33,12 +33,12 @@ pub use announcing_detector::AnnouncingDetector;
 use enclava::{ConversationDecoder, ServerConversation};
 pub use openjarvis::{is_newer_than_1_0_2, openapi_request};
 
-/// How a turn is asked for.
+/// The protocol of a turn's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequestKind {
-    /// OpenAI chat completions, the whole conversation in each.
+    /// OpenAI chat completions, with the whole conversation in each request.
     Chat,
-    /// The same with a tool that does nothing: OpenJarvis up to 1.0.2 then tells what its agent does.
+    /// The same with a tool that does nothing: OpenJarvis up to 1.0.2 then streams the events of its agent.
     OpenJarvisBridge,
     /// A managed agent of OpenJarvis, which keeps the conversation itself.
     OpenJarvisManaged,
@@ -46,9 +46,9 @@ pub enum RequestKind {
     OpenJarvisResearch,
     /// OpenAI Responses.
     Responses,
-    /// enclava's Responses: the stream is asked for in the query, the conversation is one text.
+    /// enclava's Responses: the query requests the stream, the conversation is one text.
     Enclava,
-    /// A host of the Poe proxy: a prompt, and the messages that led to it.
+    /// A host of the Poe proxy: a prompt, and the messages before it.
     Poe,
     Anthropic,
     Ollama,
@@ -57,7 +57,7 @@ pub enum RequestKind {
     A2a,
     /// A2A 1.0, likewise.
     A2aV1,
-    /// Nothing is asked: the stream is watched.
+    /// No prompt is sent: the stream is watched.
     Get,
 }
 
@@ -101,7 +101,7 @@ impl RequestKind {
         Self::ALL.into_iter().find(|style| style.name() == name)
     }
 
-    /// Returns the style that a path is known for.
+    /// Returns the kind that a path is known for.
     pub fn from_url(url: &str) -> Option<Self> {
         let (path, query) = path_and_query(url);
         let path = path.trim_end_matches('/');
@@ -129,39 +129,39 @@ impl RequestKind {
         )
     }
 
-    /// Returns whether the answer may ask for tools to be run here.
+    /// Returns whether the answer may call tools on this side.
     pub fn supports_tools(self) -> bool {
         matches!(self, Self::Chat | Self::Responses | Self::Anthropic | Self::Ollama | Self::AgUi)
     }
 }
 
-/// What is known of a remote.
+/// A remote agent's address and protocol.
 #[derive(Clone, Debug)]
 pub struct RemoteTarget {
     /// Shown where engines are named.
     pub name: String,
     pub url: String,
     pub request_kind: RequestKind,
-    /// Credentials and whatever else the person wants sent.
+    /// Credentials and other headers that the person set.
     pub headers: Vec<(String, HttpHeaderValue)>,
     /// The dialect, where the person named one.
     pub dialect: Option<String>,
-    /// Names this conversation where a protocol wants that: unique and opaque.
+    /// Identifies this conversation where a protocol needs that: unique and opaque.
     pub thread_id: String,
-    /// Says in every turn, not only in the first, what the stream was taken for.
+    /// Explains the detected dialect in every turn, not only in the first.
     pub explains_every_turn: bool,
-    /// An OpenJarvis whose chat says nothing of tools: its feed of events and its traces do.
+    /// An OpenJarvis whose chat has no tool events: its feed and its traces have them.
     pub has_event_feed: bool,
 }
 
-/// A remote agent that is asked by POST.
+/// A remote agent that takes prompts by POST.
 pub struct RemoteEngine {
     target: RemoteTarget,
     /// Writes the bodies of its protocol.
     body_writer: Option<Box<dyn Engine>>,
-    /// Whether the person was told what the stream was taken for.
+    /// The detected dialect has been explained.
     has_explained: Arc<AtomicBool>,
-    /// Whether it was said that the feed can't be had.
+    /// The unavailable feed has been reported.
     has_reported_feed: Arc<AtomicBool>,
     conversation: Arc<Mutex<ServerConversation>>,
 }
@@ -187,7 +187,7 @@ impl RemoteEngine {
         }
     }
 
-    /// Returns the decoder of an answer to this prompt, whatever dialect it will be.
+    /// Returns the decoder of an answer to this prompt, whatever its dialect.
     pub fn decoder(&self, prompt: Option<String>) -> AnnouncingDetector {
         let context =
             DecodeContext { prompt, path: path_and_query(&self.target.url).0.to_owned(), content_type: String::new() };
@@ -199,7 +199,7 @@ impl RemoteEngine {
         )
     }
 
-    /// Returns the body as its protocol wants it, and headers that belong to it.
+    /// Returns the body in its protocol, and headers that belong to it.
     fn body(&self, request: &ModelRequest) -> Option<(Bytes, Vec<(String, HttpHeaderValue)>)> {
         if let Some(writer) = &self.body_writer {
             let ReplyPlan::Http { request: call, .. } = writer.plan_reply(request) else { return None };
@@ -286,7 +286,7 @@ impl Engine for RemoteEngine {
     }
 
     fn side_channel(&self, request: &ModelRequest) -> Option<SideChannel> {
-        // With tools of ours, the server's stay at rest and the stream tells all.
+        // With tools of ours, the server's are unused and the stream is complete.
         let feeds =
             self.target.has_event_feed && self.target.request_kind == RequestKind::Chat && request.tools.is_empty();
         let is_its = self.target.dialect.as_deref().is_none_or(|name| name == "openjarvis");
@@ -304,7 +304,7 @@ impl Engine for RemoteEngine {
     }
 }
 
-/// Returns what the person said last.
+/// Returns the newest prompt.
 fn last_prompt(request: &ModelRequest) -> Option<&str> {
     request.history.iter().rev().find_map(|past| match past {
         HistoryMessage::User { text } => Some(text.as_str()),

@@ -1,31 +1,31 @@
-//! What a server wants decided by a person outside of any turn: agents that work there by themselves ask for it.
+//! Approvals that a server has pending outside of any turn: autonomous agents there request them.
 
 use crate::event::{Json, Risk};
 use crate::net::request::HttpRequest;
 
-/// One thing to be decided.
+/// One pending approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerApproval {
-    /// The server's own name for it.
+    /// The server's id for it.
     pub id: String,
     pub tool: String,
     pub risk: Risk,
-    /// What it is about, in one line.
+    /// Its subject, in one line.
     pub subject: String,
-    /// All that is known of it.
+    /// All known details.
     pub detail: String,
     /// JSON text.
     pub args: String,
 }
 
-/// Where a server keeps such things. It describes calls; somebody else makes them.
+/// A server's approvals. Returns requests; the caller sends them.
 pub trait ServerApprovals: Send + Sync {
-    /// Asks for what waits.
+    /// Requests the pending approvals.
     fn list_request(&self) -> HttpRequest;
 
-    /// Reads the answer; none where the server knows nothing of the kind.
+    /// Parses the response; none where the server has no approvals.
     fn parse_list(&self, answer: &Json) -> Option<Vec<ServerApproval>>;
 
-    /// Tells the server.
+    /// Sends the decision.
     fn decide_request(&self, wanted: &ServerApproval, allow: bool) -> HttpRequest;
 }

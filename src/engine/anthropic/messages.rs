@@ -1,4 +1,4 @@
-//! PURE. The conversation in the form that the server accepts.
+//! PURE. The conversation in the shape that the server accepts.
 
 use std::collections::HashSet;
 
@@ -8,13 +8,13 @@ use super::super::openai::{args_object, tool_result_text};
 use super::super::{HistoryCall, HistoryMessage};
 use crate::event::{CallId, CallOutcome, Json};
 
-/// One message that is being put together.
+/// A message under construction.
 struct MessageDraft {
     role: &'static str,
     blocks: Vec<Json>,
 }
 
-/// Tells the conversation. With `caches`, marks its end for the server's cache.
+/// Returns the conversation as messages. With `caches`, marks its end with `cache_control`.
 pub(super) fn messages(past: &[HistoryMessage], caches: bool) -> Vec<Json> {
     let results: HashSet<&CallId> = past
         .iter()
@@ -61,7 +61,7 @@ pub(super) fn messages(past: &[HistoryMessage], caches: bool) -> Vec<Json> {
     drafts.into_iter().map(|MessageDraft { role, blocks }| json!({"role": role, "content": content(blocks)})).collect()
 }
 
-/// Returns text alone as a string: everybody takes that, while some servers' templates fail on a list.
+/// Returns text alone as a string: every server accepts that, while the templates of some fail on a list.
 fn content(mut blocks: Vec<Json>) -> Json {
     let is_plain = |block: &Json| {
         block.as_object().is_some_and(|block| block.len() == 2 && block.get("type") == Some(&Json::from("text")))
@@ -87,8 +87,8 @@ fn is_server_call(call: &HistoryCall) -> bool {
     call.provider_metadata.as_ref().and_then(|carry| carry.get("server")).and_then(Json::as_bool) == Some(true)
 }
 
-/// Returns the blocks that the decoder kept, with our calls filled in. None if they are another dialect's, or no
-/// longer what the conversation says.
+/// Returns the blocks that the decoder kept, with the client's calls filled in. None if they are another dialect's, or
+/// no longer match the conversation.
 fn restored_blocks(carry: &Json, text: &str, calls: &[&HistoryCall]) -> Option<Vec<Json>> {
     let content = carry.get("content")?.as_array()?;
     let mut rest = text;
@@ -108,7 +108,7 @@ fn restored_blocks(carry: &Json, text: &str, calls: &[&HistoryCall]) -> Option<V
                 let known = |call: &&&HistoryCall| {
                     call.provider_metadata.as_ref().and_then(|carry| carry.get("id")?.as_str()) == id
                 };
-                // One without a result was dropped from the conversation.
+                // A call without a result was dropped from the conversation.
                 if let (Some(call), Some(block)) = (calls.iter().find(known), block.as_object()) {
                     blocks.push(tool_use(call, block.clone()));
                 }
@@ -144,13 +144,13 @@ fn tool_result(call: &CallId, output: &str, outcome: CallOutcome) -> Json {
     block
 }
 
-/// Returns an id of the only form that is accepted; other servers' ids have other characters.
+/// Returns an id in the only accepted form; those of other servers may have other characters.
 fn sanitized_id(call: &CallId) -> String {
     call.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
 }
 
-/// Makes a message acceptable: no call of the server's tools without its result, unless the server was in the middle
-/// of it and this is where it goes on, and no thinking at the end.
+/// Removes blocks that the server would reject: calls of its tools without a result, unless it was in the middle of one
+/// and continues here, and thinking at the end.
 fn repair_blocks(blocks: &mut Vec<Json>, goes_on: bool) {
     let word = |block: &Json, key: &str| block.get(key).and_then(Json::as_str).map(str::to_owned);
     let answered: HashSet<String> = blocks.iter().filter_map(|block| word(block, "tool_use_id")).collect();

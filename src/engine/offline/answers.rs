@@ -1,13 +1,13 @@
-//! PURE. What the engine says without a tool: courtesies, what it can do, the manual, and not knowing.
+//! PURE. Answers without a tool: courtesies, abilities, the manual, and not knowing.
 
 use std::fmt::Write as _;
 
 use super::manual::{self, ManualHits, ManualSection};
 
-/// Lines of a section that are quoted; the second and third section get a paragraph.
+/// Lines quoted of a section; of the second and third section a paragraph is quoted.
 const MAX_SECTION_LINES: usize = 30;
 
-/// What it can do, by tool: nouns and verbs that point at it, what it is called, and an example.
+/// Its abilities, by tool: nouns and verbs that point at one, its description, and an example.
 const ABILITIES: &[(&str, &[&str], &str, &str)] = &[
     (
         "calculator",
@@ -85,11 +85,11 @@ const ABILITIES: &[(&str, &[&str], &str, &str)] = &[
     ),
 ];
 
-/// Everything an answer may depend on besides the prompt.
+/// Everything besides the prompt that an answer may depend on.
 pub(super) struct AnswerContext<'a> {
     /// Names of the tools that may be called.
     pub(super) tools: Vec<&'a str>,
-    /// Prompts before this one: lets answers vary while staying the same for the same conversation.
+    /// Number of earlier prompts: lets answers vary while staying the same for the same conversation.
     pub(super) turn: usize,
 }
 
@@ -103,7 +103,7 @@ impl AnswerContext<'_> {
     }
 }
 
-/// Answers a part of a prompt that no tool was called for, while others were.
+/// Answers a part of a prompt that led to no call, while other parts did.
 pub(super) fn answer_part(part: &str, room: &AnswerContext<'_>) -> String {
     let answer = answer(part, room);
     if answer.starts_with("From the manual") {
@@ -113,7 +113,7 @@ pub(super) fn answer_part(part: &str, room: &AnswerContext<'_>) -> String {
     }
 }
 
-/// Answers a prompt that asks for no tool.
+/// Answers a prompt that led to no call.
 pub(super) fn answer(prompt: &str, room: &AnswerContext<'_>) -> String {
     if let Some(courtesy) = courtesy_answer(prompt, room) {
         return courtesy;
@@ -137,7 +137,7 @@ fn words(prompt: &str) -> Vec<String> {
         .collect()
 }
 
-/// A command typed without `$` is not run, since nobody said so; but it is clear what was meant.
+/// A command typed without `$` is not run, since that was not requested; but the intent is clear.
 fn command_advice(prompt: &str, room: &AnswerContext<'_>) -> Option<String> {
     const PROGRAMS: &[&str] = &[
         "git", "cargo", "rustc", "pwd", "npm", "npx", "node", "python", "python3", "pip", "docker", "echo", "cd", "rm",
@@ -158,7 +158,7 @@ fn command_advice(prompt: &str, room: &AnswerContext<'_>) -> Option<String> {
     })
 }
 
-/// Returns whether this is an order that no rule understood: a page of the manual is no answer to it.
+/// Returns whether this is a command that no rule understood: a page of the manual would not answer it.
 fn is_order(prompt: &str) -> bool {
     const ORDER_VERBS: &[&str] = &[
         "run",
@@ -302,7 +302,7 @@ fn examples(room: &AnswerContext<'_>, count: usize) -> String {
     chosen.join(" or ")
 }
 
-/// Says that a tool which was asked for is not there.
+/// Explains that a requested tool is not available.
 pub(super) fn unavailable(tool: &str) -> String {
     let what = ABILITIES.iter().find(|(name, ..)| *name == tool).map_or("do that", |(_, _, what, _)| what);
     format!("I would {what} with the tool `{tool}`, but it isn't available in this session.\n")
@@ -359,7 +359,7 @@ fn first_paragraph(body: &str) -> String {
 }
 
 fn fallback_answer(prompt: &str, found: &ManualHits, room: &AnswerContext<'_>) -> String {
-    // Different prompts get different words, the same prompt in the same place always the same.
+    // Different prompts get different phrases, the same prompt at the same place always the same.
     let room = &AnswerContext { tools: room.tools.clone(), turn: room.turn + prompt.len() };
     let words = words(prompt);
     let points = |pointers: &[&str]| {

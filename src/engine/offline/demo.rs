@@ -1,23 +1,23 @@
-//! PURE. The demonstrations: a guided one with tools, and a stream of as many words as asked for.
+//! PURE. The demonstrations: a guided one with tools, and a stream of a requested number of words.
 //!
-//! Both exist to try the screen without a model. The words are made by a fixed recurrence: the same every time.
+//! Both exist to try the screen without a model. The words come from a fixed recurrence: the same every time.
 
 use serde_json::json;
 
 use super::intent::PlanStep;
 use super::report::{FinishedCall, report};
 
-/// Most words of a stream, about two megabytes.
+/// Words of a stream, about two megabytes.
 const MAX_STREAM_WORDS: usize = 300_000;
 
-/// What a prompt asks to be shown.
+/// The kind of demonstration that a prompt requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DemoKind {
     Guided,
     Stream(usize),
 }
 
-/// Recognises `demo`, `show me a demo` and `demo stream N`.
+/// Recognizes `demo`, `show me a demo` and `demo stream N`.
 pub(super) fn requested_demo(prompt: &str) -> Option<DemoKind> {
     if prompt.len() > 80 {
         return None;
@@ -45,7 +45,7 @@ pub(super) const THOUGHTS: &str = "The person wants to see what this program can
 pub(super) const AFTERTHOUGHTS: &str = "The results are here. Now a short answer that uses them and has some of every \
     kind of Markdown.";
 
-/// The calls of the guided demonstration. They change nothing and ask for nothing.
+/// The calls of the guided demonstration. They change nothing and need no approval.
 pub(super) fn guided_steps() -> Vec<PlanStep> {
     vec![
         PlanStep { tool: "list_dir", args: json!({}) },
@@ -97,7 +97,7 @@ pub(super) fn guided_answer(ran: &[FinishedCall]) -> String {
     text
 }
 
-/// Returns thoughts and a text of exactly `words` words (what has a letter or a digit in it) in varied Markdown.
+/// Returns reasoning, and a text of exactly `words` words (anything with a letter or a digit) in varied Markdown.
 pub(super) fn stream_texts(words: usize) -> (String, String) {
     let mut writer = FillerWriter { seed: 0x5eed, text: String::new(), words_left: (words / 10).clamp(12, 120) };
     writer.push_sentences(writer.words_left);
@@ -175,7 +175,7 @@ struct FillerWriter {
 
 impl FillerWriter {
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        // A linear congruence; the high bits are the even ones.
+        // A linear congruential generator; its high bits are the evenly distributed ones.
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let at = (self.seed >> 33) as usize % from.len().max(1);
         from.get(at).copied().unwrap_or_default()
@@ -191,7 +191,7 @@ impl FillerWriter {
         sentence
     }
 
-    /// Writes a piece when its words still fit.
+    /// Writes a piece if its words still fit.
     fn push_if_fits(&mut self, piece: &str) -> bool {
         let words = count_words(piece);
         let fits = words <= self.words_left;
@@ -210,7 +210,7 @@ impl FillerWriter {
                 break;
             }
         }
-        // The rest of the words, one by one, so that the number comes out right.
+        // The remaining words, one by one, so that the number is exact.
         while self.words_left > until && self.words_left < 16 {
             let word = self.pick(VERBS);
             self.push_if_fits(&format!("{word} "));
@@ -271,7 +271,7 @@ impl FillerWriter {
     }
 }
 
-/// Counts what has a letter or a digit in it: marks such as `|` and `##` are no words.
+/// Counts words: anything with a letter or a digit; marks such as `|` and `##` don't count.
 fn count_words(text: &str) -> usize {
     text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count()
 }

@@ -1,8 +1,8 @@
 //! PURE. The embedded engine: answers without a model, a server or a network.
 //!
-//! It is not a language model and says so. Plain requests become tool calls by rules, results are reported in
-//! Markdown, and questions about this program are answered from its manual. It goes through the same agent loop as
-//! any model: everything it knows is in the [`ModelRequest`], and the same request always gives the same answer.
+//! It is not a language model and says so. Plain requests become tool calls by rules, results are reported in Markdown,
+//! and questions about this program are answered from its manual. It goes through the same agent loop as any model:
+//! everything it knows is in the [`ModelRequest`], and the same request always gives the same answer.
 
 mod answers;
 mod demo;
@@ -31,7 +31,7 @@ const MAX_CALLS_PER_PROMPT: usize = 16;
 /// The embedded engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OfflineEngine {
-    /// Stretches the pauses between words: 1 is natural, 0 leaves none (tests, output to a pipe).
+    /// Factor for the delays between words: 1 is natural, 0 means none (tests, output to a pipe).
     pub pace: f32,
 }
 
@@ -84,7 +84,7 @@ impl OfflineEngine {
     }
 }
 
-/// Goes on with a plan where it stands: the next round of calls, or the report when there is none.
+/// Continues a plan: the next round of calls, or the report when there is none.
 fn continue_plan(turn: &OfflineTurn<'_>, script: &mut ScriptBuilder) {
     let mut plan = intent::parse(turn.prompt);
     let too_many = plan.steps.len().saturating_sub(MAX_CALLS_PER_PROMPT);
@@ -131,7 +131,8 @@ fn push_calls(script: &mut ScriptBuilder, steps: &[PlanStep]) {
     }
 }
 
-/// Returns a word ahead where the person will be asked, or where it may take a while. Looking needs none.
+/// Returns an introduction where the person will be asked for approval, or where it may take a while. Reading needs
+/// none.
 fn announcement(steps: &[PlanStep]) -> Option<String> {
     let said: Vec<String> = steps
         .iter()
@@ -151,11 +152,11 @@ fn announcement(steps: &[PlanStep]) -> Option<String> {
     Some(format!("I'll {list}."))
 }
 
-/// The last prompt and what came of it so far. Nothing earlier counts.
+/// The last prompt and its results so far. Nothing earlier counts.
 struct OfflineTurn<'a> {
     prompt: &'a str,
     results: Vec<FinishedCall>,
-    /// How often it has called tools for this prompt.
+    /// Rounds of calls for this prompt.
     rounds: usize,
     context: AnswerContext<'a>,
 }
@@ -189,7 +190,7 @@ impl<'a> OfflineTurn<'a> {
     }
 }
 
-/// Estimates what a model would have been sent.
+/// Estimates the tokens that a model would have received.
 fn input_tokens(request: &ModelRequest) -> u64 {
     let past = request.history.iter().map(|past| match past {
         HistoryMessage::User { text } => estimate_tokens(text),

@@ -1,18 +1,18 @@
-//! PURE. What tools returned, told in Markdown.
+//! PURE. Results of tools, reported in Markdown.
 //!
 //! Long output is shortened here: the tool panel has all of it. Output is quoted in code or in a block quote, so that
-//! nothing in it can pass for the engine's own words. An outcome other than ok is said first and with its reason.
+//! nothing in it can pass for the engine's own words. An outcome other than ok comes first and with its reason.
 
 use std::fmt::Write as _;
 
 use super::intent::describe_pattern;
 use crate::event::{CallOutcome, Json};
 
-/// How much of one output is quoted.
+/// Limits for the quote of one output.
 const MAX_QUOTED_LINES: usize = 40;
 const MAX_QUOTED_BYTES: usize = 6000;
 
-/// A call and what came of it.
+/// A call and its result.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FinishedCall {
     pub(super) tool: String,
@@ -27,7 +27,7 @@ impl FinishedCall {
     }
 }
 
-/// Reports calls in the order they were made.
+/// Reports calls in the order in which they were made.
 pub(super) fn report(ran: &[FinishedCall]) -> String {
     match ran {
         [] => String::new(),
@@ -52,7 +52,7 @@ pub(super) fn report(ran: &[FinishedCall]) -> String {
             .enumerate()
             .map(|(at, one)| {
                 let (title, body) = (subject(&one.tool, &one.args), report_one(one));
-                // No need to say it twice.
+                // The title need not appear twice.
                 let body = body.strip_prefix(&format!("{title}:\n\n")).unwrap_or(&body);
                 format!("**{}. {title}**\n\n{}", at + 1, body.trim_end())
             })
@@ -61,7 +61,7 @@ pub(super) fn report(ran: &[FinishedCall]) -> String {
     }
 }
 
-/// Returns what a call is about, in a few words.
+/// Returns the subject of a call, in a few words.
 pub(super) fn subject(tool: &str, args: &Json) -> String {
     let arg = |name: &str| args.get(name).and_then(Json::as_str).unwrap_or_default();
     let path = || if arg("path").is_empty() { "this folder".to_owned() } else { inline_code(arg("path")) };
@@ -263,7 +263,7 @@ fn page(ran: &FinishedCall, output: &str) -> String {
     out
 }
 
-/// Puts a text into a code fence that nothing inside can close, shortened where it is long.
+/// Puts a text into a code fence that its content can't close, shortened where it is long.
 fn fenced(language: &str, text: &str) -> String {
     let (shown, left) = shorten_lines(text.trim_end());
     let longest = shown.split(|c| c != '`').map(str::len).max().unwrap_or(0);
@@ -278,7 +278,7 @@ fn omitted_note(left: usize) -> String {
     }
 }
 
-/// Returns the head of a text and how many lines were left out.
+/// Returns the start of a text and how many lines were left out.
 fn shorten_lines(text: &str) -> (String, usize) {
     let total = text.lines().count();
     let (mut shown, mut lines) = (String::new(), 0);
@@ -328,7 +328,7 @@ fn is_line(text: &str) -> bool {
     !text.is_empty() && !text.contains('\n') && text.len() <= 400
 }
 
-/// Returns a text as inline code: one line, not too long, in ticks that nothing inside can close.
+/// Returns a text as inline code: one line, not too long, in backticks that its content can't close.
 pub(super) fn inline_code(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let short =
@@ -342,12 +342,12 @@ pub(super) fn inline_code(text: &str) -> String {
     format!("{ticks}{space}{short}{space}{ticks}")
 }
 
-/// Returns a text of one line with its Markdown taken out of force.
+/// Returns a text as one line with its Markdown escaped.
 fn escape_markdown(text: &str) -> String {
     escape_chars(text, r"\`*_[]<>#|~")
 }
 
-/// The tools' own sentences hold paths in ticks; those stay.
+/// The tools' own sentences contain paths in backticks; those stay.
 fn escape_markdown_except_code(text: &str) -> String {
     escape_chars(text, r"\*[]<>#|~")
 }

@@ -1,7 +1,7 @@
-//! PURE. Turns an answer into events with pauses between them, the way a model would stream it.
+//! PURE. Turns an answer into events with delays between them, the way a model would stream it.
 //!
 //! The events are those of one decoded answer: a message, its deltas and calls, a usage report, the end of the turn.
-//! What is said is decided elsewhere.
+//! The content is decided elsewhere.
 
 use crate::engine::ScriptedEvent;
 use crate::event::{
@@ -11,13 +11,13 @@ use crate::event::{
 
 /// Before the first word, as if it had to think.
 const FIRST_DELAY_MS: u64 = 250;
-/// Most that all pauses of a kind may take together. Longer texts come in larger pieces.
+/// Total of all delays of a kind. Longer texts come in larger pieces.
 const TEXT_BUDGET_MS: u64 = 4200;
 const REASONING_BUDGET_MS: u64 = 1200;
 const ARGS_BUDGET_MS: u64 = 400;
-/// The same for a demonstration, where pieces stay words and pauses shrink instead.
+/// The same for a demonstration, where pieces stay words and delays shrink instead.
 const DEMO_BUDGET_MS: u64 = 20_000;
-/// In bytes: a word without end must not become one delta.
+/// A word without end must not become one delta.
 const MAX_CHUNK_BYTES: usize = 160;
 
 /// How a text that would take too long is made to fit.
@@ -27,7 +27,7 @@ pub(super) enum PacingMode {
     ShorterPauses,
 }
 
-/// An answer being written.
+/// Builds the events of an answer.
 pub(super) struct ScriptBuilder {
     events: Vec<ScriptedEvent>,
     pace: f32,
@@ -39,7 +39,7 @@ pub(super) struct ScriptBuilder {
 }
 
 impl ScriptBuilder {
-    /// Starts a message. `pace` stretches all pauses: 1 is natural, 0 leaves none.
+    /// Starts a message. `pace` is a factor for all delays: 1 is natural, 0 means none.
     pub(super) fn new(pace: f32) -> Self {
         let pace = if pace.is_finite() { pace.clamp(0.0, 100.0) } else { 0.0 };
         let message = MessageId::from("m1");
@@ -124,13 +124,13 @@ impl ScriptBuilder {
     }
 }
 
-/// Cuts a text into pieces of about a word, each with the pause before it.
+/// Splits a text into pieces of about a word, each with the delay before it in milliseconds.
 fn text_chunks(text: &str, budget: u64, fit: PacingMode) -> Vec<(u64, String)> {
     let words = words_with_delays(text);
     let total: u64 = words.iter().map(|(after, _)| after).sum();
     match fit {
         PacingMode::ShorterPauses => {
-            // Rounded so that the sum comes out right: fractions of a millisecond add up over many words.
+            // Rounded cumulatively so that the sum is exact: fractions of a millisecond add up over many words.
             let budget = DEMO_BUDGET_MS.min(total);
             let (mut natural, mut spent) = (0, 0);
             words
@@ -157,7 +157,7 @@ fn text_chunks(text: &str, budget: u64, fit: PacingMode) -> Vec<(u64, String)> {
     }
 }
 
-/// Returns each word with the white space behind it, and how long it takes to come.
+/// Returns each word with the white space after it, and its delay in milliseconds.
 fn words_with_delays(text: &str) -> Vec<(u64, &str)> {
     let mut words = Vec::new();
     let mut rest = text;

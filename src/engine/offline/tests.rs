@@ -24,7 +24,7 @@ fn user(text: &str) -> HistoryMessage {
     HistoryMessage::User { text: text.into() }
 }
 
-/// An answer taken apart. Checks its order on the way.
+/// A parsed answer. Checks the order of its events.
 #[derive(Debug, Default, PartialEq)]
 struct CollectedAnswer {
     text: String,
@@ -97,7 +97,7 @@ fn reply(request: &ModelRequest, pace: f32) -> CollectedAnswer {
     collect_answer(&beats)
 }
 
-/// Plays a whole turn: `outcome` says what each call gives.
+/// Plays a whole turn: `outcome` gives the result of each call.
 fn play(prompt: &str, outcome: impl Fn(&str, &Json) -> (String, CallOutcome)) -> (String, Vec<Vec<String>>) {
     let mut past = vec![user(prompt)];
     let mut rounds = Vec::new();

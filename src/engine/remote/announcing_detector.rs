@@ -1,4 +1,4 @@
-//! A decoder that finds its dialect by itself and says as a fact what it found: for JSON output, logs and people.
+//! A decoder that detects its dialect and emits it as an event: for JSON output, logs and people.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,19 +9,19 @@ use crate::dialect::detect::Detector;
 use crate::dialect::{Decode, DecodeContext, SseFrame};
 use crate::event::{AgentEvent, AnnotationTarget, Json};
 
-/// Detects, decodes, and tells the dialect, as an annotation in front of the first events.
+/// Detects, decodes, and announces the dialect as an annotation before the first events.
 pub struct AnnouncingDetector {
     inner: Detector,
     is_pinned: bool,
-    /// The dialect that was told; chat completions may turn out to be OpenJarvis's.
+    /// The announced dialect; chat completions may turn out to be OpenJarvis's.
     announced_dialect: &'static str,
-    /// Whether the person was told in an earlier answer.
+    /// Whether an earlier answer explained the dialect.
     has_explained: Arc<AtomicBool>,
     explains_every_turn: bool,
 }
 
 impl AnnouncingDetector {
-    /// Decodes as `dialect` says, where it names a known one, or finds out.
+    /// Decodes `dialect`, where it names a known one, or detects it.
     pub fn new(dialect: Option<&str>, context: DecodeContext, told: Arc<AtomicBool>, explain: bool) -> Self {
         let pinned = dialect.and_then(|name| Detector::with_dialect(name, context.clone()));
         let is_pinned = pinned.is_some();
@@ -29,7 +29,7 @@ impl AnnouncingDetector {
         Self { inner, is_pinned, announced_dialect: "", has_explained: told, explains_every_turn: explain }
     }
 
-    /// Adds the annotation once the dialect is known. The detector's own words for people come once a session.
+    /// Adds the annotation once the dialect is known. The detector's notice for people is shown once per session.
     fn announce(&mut self, from: usize, out: &mut Vec<AgentEvent>) {
         let name = self.inner.name();
         if name.is_empty() || name == self.announced_dialect {

@@ -1,11 +1,11 @@
-//! PURE. The bodies of requests that no engine of ours writes, one function each.
+//! PURE. The bodies of requests that no other engine writes, one function each.
 
 use serde_json::{Value as Json, json};
 
 use super::last_prompt;
 use crate::engine::{HistoryMessage, ModelRequest};
 
-/// Some servers want a text where others allow null.
+/// Some servers need a string where others allow null.
 pub(super) fn replace_null_content(body: &mut Json) {
     let messages = body.get_mut("messages").and_then(Json::as_array_mut);
     for message in messages.into_iter().flatten() {
@@ -15,7 +15,7 @@ pub(super) fn replace_null_content(body: &mut Json) {
     }
 }
 
-/// The contents don't matter; that there is a tool does.
+/// The contents don't matter, only that there is a tool.
 pub(super) fn add_dummy_tool(body: &mut Json) {
     let parameters = json!({"type": "object", "properties": {}});
     let function = json!({"name": "show_events", "description": "Does nothing.", "parameters": parameters});
@@ -33,8 +33,8 @@ pub(super) fn research(request: &ModelRequest) -> Json {
     body
 }
 
-/// Lists of items make its current version fail, so the conversation goes as one text.
-/// Where the server keeps the conversation, only what is new goes along. Nothing is to be stored besides.
+/// The server's current version fails on lists of items, so the conversation goes as one text. Where the server keeps
+/// the conversation, only what is new is sent. Nothing else is to be stored.
 pub(super) fn enclava(request: &ModelRequest, conversation: Option<&str>) -> Json {
     let mut body = json!({"model": request.model, "stream": true, "store": false});
     match conversation {
@@ -50,8 +50,8 @@ pub(super) fn enclava(request: &ModelRequest, conversation: Option<&str>) -> Jso
     body
 }
 
-/// As its tools take it (`bot`, `prompt`) and as its upstream does (`model`, `messages`): a host reads one or the other.
-/// The whole conversation is in either, so no `session_id` is named: a host that knew it would hear everything twice.
+/// In the shape of its tools (`bot`, `prompt`) and of its upstream (`model`, `messages`): a host reads one or the
+/// other. Both have the whole conversation, so no `session_id` is sent: a host that knew it would get everything twice.
 pub(super) fn poe(request: &ModelRequest) -> Json {
     let mut messages = Vec::new();
     if !request.system.is_empty() {
@@ -131,7 +131,7 @@ pub(super) fn a2a_v1(request: &ModelRequest, thread: &str) -> Json {
     })
 }
 
-/// Names the context, and the task that waits for an answer, as the agent did in its last message.
+/// Adds the ids of the context, and of the task that waits for an answer, from the agent's last message.
 fn add_context_ids(message: &mut Json, request: &ModelRequest) {
     let carry = request.history.iter().rev().find_map(|past| match past {
         HistoryMessage::Assistant { provider_metadata: Some(carry), .. } => Some(carry),
@@ -154,7 +154,7 @@ fn with_model(body: &mut Json, request: &ModelRequest) {
     }
 }
 
-/// Writes the conversation as one text, for servers that take nothing else and remember nothing.
+/// Writes the conversation as one text, for servers that take nothing else and keep nothing.
 pub(super) fn flatten_history(request: &ModelRequest) -> String {
     let mut lines = Vec::new();
     for past in &request.history {

@@ -1,8 +1,8 @@
-//! PURE. A conversation that an enclava server keeps, so that the past need not go along as one text.
+//! PURE. A conversation that an enclava server keeps, so that the past need not be sent as one text.
 //!
-//! Its streams are never stored and add nothing to a conversation, so the client appends what was said, prompt and
-//! answer, before the next turn refers to it. The first turn needs none. A server that has no such thing, or lost it,
-//! gets the past as text from then on.
+//! Its streams are never stored and add nothing to a conversation, so the client appends prompt and answer before the
+//! next turn refers to it. The first turn needs none. A server without conversations, or one that lost it, gets the
+//! past as text from then on.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,25 +16,24 @@ use crate::event::{AgentEvent, Fault, Json, NoticeLevel, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
-/// Items that are appended at once.
+/// Items appended in one request.
 const MAX_ITEMS_PER_APPEND: usize = 200;
-/// Where its answers are asked for.
+/// The path of its answers.
 const RESPONSES_PATH: &str = "/responses";
 
-/// How far it is.
+/// State of the conversation on the server.
 #[derive(Debug, Default)]
 pub(super) enum ServerConversation {
-    /// Not begun.
     #[default]
     NotStarted,
-    /// It has this name, and the first so many entries of the past.
+    /// It has this id, and holds this many entries of the past.
     Active { id: String, entries: usize },
-    /// It can't be had.
+    /// The server can't keep it.
     Unavailable,
 }
 
 impl ServerConversation {
-    /// Says what to ask next.
+    /// Returns the next request before the prompt.
     pub(super) fn preflight(&self, target: &RemoteTarget, request: &ModelRequest) -> Option<HttpRequest> {
         let base = base_url(&target.url)?;
         let post = |path: String, body: Json| {
@@ -62,7 +61,7 @@ impl ServerConversation {
         }
     }
 
-    /// Takes the answer. Returns what the person should know.
+    /// Takes the response. Returns a message for the person, if any.
     pub(super) fn handle_preflight(&mut self, request: &ModelRequest, answer: Result<Json, Fault>) -> Option<String> {
         let fault = match (&mut *self, answer) {
             (Self::NotStarted, Ok(answer)) => match answer.get("id").and_then(Json::as_str).filter(|id| is_plain(id)) {
@@ -83,7 +82,7 @@ impl ServerConversation {
         Some(format!("the server keeps no conversation, so the past goes along as text from here on: {fault}"))
     }
 
-    /// Returns the conversation that holds all that was said before.
+    /// Returns the id of the conversation, if it holds everything before the prompt.
     pub(super) fn complete_id(&self, request: &ModelRequest) -> Option<&str> {
         match self {
             Self::Active { id, entries } if *entries == entries_before_prompt(request) => Some(id),
@@ -91,7 +90,7 @@ impl ServerConversation {
         }
     }
 
-    /// A turn that referred to it is over. Returns what the person should know.
+    /// Handles the end of a turn that referred to it. Returns a message for the person, if any.
     pub(super) fn handle_turn_end(&mut self, end: &TurnOutcome, spoke: bool) -> Option<String> {
         if !matches!((&*self, end), (Self::Active { .. }, TurnOutcome::Failed(_))) || spoke {
             return None;
@@ -101,7 +100,7 @@ impl ServerConversation {
     }
 }
 
-/// Decodes an answer that refers to a conversation, and looks whether that did harm.
+/// Decodes an answer that refers to a conversation, and watches for failures that this may have caused.
 pub(super) struct ConversationDecoder<D> {
     inner: D,
     conversation: Arc<Mutex<ServerConversation>>,
@@ -155,7 +154,7 @@ impl<D: Decode> Decode for ConversationDecoder<D> {
     }
 }
 
-/// How many entries stand before what is asked now.
+/// Number of entries before the current prompt.
 fn entries_before_prompt(request: &ModelRequest) -> usize {
     request.history.iter().rposition(|past| matches!(past, HistoryMessage::User { .. })).unwrap_or(0)
 }
@@ -176,12 +175,12 @@ fn items(request: &ModelRequest, from: usize) -> Vec<Json> {
         .collect()
 }
 
-/// It becomes a part of an address.
+/// The id becomes a part of a URL.
 fn is_plain(id: &str) -> bool {
     !id.is_empty() && id.len() <= 200 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// What comes before the path of the answers; the query may hold a key, so there is none with one.
+/// Returns the URL up to the path of the answers; none where there is a query, which may hold a key.
 fn base_url(url: &str) -> Option<&str> {
     let (_, query) = path_and_query(url);
     let is_plain = query.is_empty() || query == "stream=true";

@@ -1,4 +1,4 @@
-//! PURE. What an OpenJarvis server has beside its chat: a feed of events, traces, totals.
+//! PURE. What an OpenJarvis server offers besides its chat: a feed of events, traces, totals.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use crate::engine::server_approvals::{ServerApproval, ServerApprovals};
 use crate::event::{Json, Risk};
 use crate::net::request::{HttpHeaderValue, HttpMethod, HttpRequest, SideChannel};
 
-/// Approvals that are looked at.
+/// Approvals that are read.
 const MAX_PENDING_APPROVALS: usize = 100;
-/// Where a chat is asked.
+/// The path of its chat.
 const CHAT_COMPLETIONS_PATH: &str = "/v1/chat/completions";
 
-/// Says how to hear of a turn's tools, in the order that its decoder wants the records.
+/// Returns the requests for a turn's tool events, and for its records in the order that the decoder expects.
 pub(super) fn side_channel(target: &RemoteTarget, told: Arc<AtomicBool>) -> Option<SideChannel> {
     let base = base_url(&target.url)?;
     let ask = |path: &str| get_request(format!("{base}{path}"), &target.headers);
@@ -26,18 +26,18 @@ pub(super) fn side_channel(target: &RemoteTarget, told: Arc<AtomicBool>) -> Opti
     })
 }
 
-/// Asks a server that says it is an OpenJarvis for all its paths.
+/// Requests all paths of a server that calls itself an OpenJarvis.
 pub fn openapi_request(origin: &str, headers: &[(String, HttpHeaderValue)]) -> HttpRequest {
     get_request(format!("{}/openapi.json", origin.trim_end_matches('/')), headers)
 }
 
-/// Returns whether these are the paths of one that is newer than 1.0.2: there, an agent answers a chat that brings no
-/// tools, and says nothing of its own.
+/// Returns whether these are the paths of a version after 1.0.2: there, an agent answers a chat without tools of the
+/// client, and its tool events are not in the stream.
 pub fn is_newer_than_1_0_2(paths: &Json) -> bool {
     paths.pointer("/paths/~1v1~1tools~1{tool_name}~1credentials~1{key}").is_some()
 }
 
-/// The approvals of agents that work by themselves on the server. Tools of a chat never ask.
+/// The approvals of autonomous agents on the server. Tools of a chat never need one.
 pub(super) struct OpenJarvisApprovals {
     base: String,
     headers: Vec<(String, HttpHeaderValue)>,
@@ -67,7 +67,7 @@ impl ServerApprovals for OpenJarvisApprovals {
 
 fn parse_approval(action: &Json) -> Option<ServerApproval> {
     let text = |key: &str| action.get(key).and_then(Json::as_str).unwrap_or_default();
-    // It becomes a part of an address.
+    // The id becomes a part of a URL.
     let id = text("id");
     let is_plain = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     let is_open = matches!(text("status"), "" | "pending");
@@ -79,7 +79,7 @@ fn parse_approval(action: &Json) -> Option<ServerApproval> {
     for (key, name) in [("permission_key", "permission"), ("tier", "tier")] {
         if !text(key).is_empty() {
             let gap = if detail.is_empty() { "" } else { "\n" };
-            // Writing into a text doesn't fail.
+            // Writing to a string doesn't fail.
             let _ = write!(detail, "{gap}{name}: {}", text(key));
         }
     }
@@ -87,7 +87,7 @@ fn parse_approval(action: &Json) -> Option<ServerApproval> {
     Some(ServerApproval {
         id: id.to_owned(),
         tool: tool.to_owned(),
-        // It is done over there; how far it reaches is in the detail.
+        // The action runs on the server; the detail says how far it reaches.
         risk: if text("tier") == "trivial" { Risk::ReadOnly } else { Risk::Network },
         subject: text("description").to_owned(),
         detail,

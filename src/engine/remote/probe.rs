@@ -1,8 +1,7 @@
-//! PURE. What to ask at a bare address to find out what listens there, and what the answers mean.
+//! PURE. The requests that find out what listens at a bare address, and the meaning of the responses.
 //!
-//! All questions go out side by side. Nothing is believed for its status alone: some servers answer any path with a
-//! web page. An address that an answer names is used only for its path, so that credentials stay with the host that
-//! the person named.
+//! All requests are sent in parallel. A status alone is no evidence: some servers answer any path with a web page. Of a
+//! URL in a response only the path is used, so that credentials stay with the host that the person named.
 
 use super::{RemoteTarget, RequestKind};
 use crate::engine::discover::{self, ModelInfo, ModelListQuery};
@@ -10,7 +9,7 @@ use crate::event::{Fault, FaultKind, Json};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
-/// Asked of every address, in this order.
+/// Requested from every address, in this order.
 const PROBE_PATHS: [&str; 8] = [
     "/v1/info",
     "/v1/models",
@@ -22,36 +21,36 @@ const PROBE_PATHS: [&str; 8] = [
     "/api/v1/models",
 ];
 
-/// What listens at an address.
+/// The server at an address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbedServer {
-    /// For people, such as "OpenJarvis 1.0.2".
+    /// Shown to people, such as "OpenJarvis 1.0.2".
     pub description: String,
-    /// What gave it away.
+    /// What identified it.
     pub evidence: String,
     pub access: RemoteAccess,
     pub models: Vec<ModelInfo>,
-    /// The one it uses by itself.
+    /// Its default model.
     pub model: Option<String>,
-    /// An OpenJarvis with an agent, whose version is still to be found out.
+    /// An OpenJarvis with an agent, whose version is still unknown.
     pub has_agent: bool,
 }
 
-/// How to talk to it.
+/// How to connect to it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RemoteAccess {
-    /// Ask it there.
+    /// Send prompts to this URL.
     Request { kind: RequestKind, url: String },
-    /// Another program of this kind: watch one of its sessions, the newest first.
+    /// Another jarvis-tui: watch one of its sessions, the newest first.
     Mirror { sessions: Vec<String> },
 }
 
-/// Returns whether a URL names a server and nothing on it.
+/// Returns whether a URL has nothing after the host.
 pub fn is_origin(url: &str) -> bool {
     matches!(path_and_query(url), ("" | "/", ""))
 }
 
-/// Returns the address of the session that a URL of its events names.
+/// Returns the URL of the session whose event stream this URL is.
 pub fn session_url(url: &str) -> Option<String> {
     let path = path_and_query(url).0.trim_end_matches('/');
     let session = path.strip_suffix("/events").unwrap_or(path);
@@ -61,12 +60,12 @@ pub fn session_url(url: &str) -> Option<String> {
     url.get(..end + session.len()).map(str::to_owned)
 }
 
-/// Returns the questions for a server.
+/// Returns the requests for a server.
 pub fn probe_requests(origin: &str, headers: &[(String, HttpHeaderValue)]) -> Vec<HttpRequest> {
     PROBE_PATHS.iter().map(|path| get_request(format!("{}{path}", origin.trim_end_matches('/')), headers)).collect()
 }
 
-/// Reads the answers, which stand in the questions' order.
+/// Identifies the server by the responses, which are in the order of the requests.
 pub fn identify(origin: &str, answers: &[Result<Json, Fault>]) -> Result<ProbedServer, Fault> {
     let origin = origin.trim_end_matches('/');
     let answer = |path: &str| {
@@ -154,8 +153,7 @@ pub fn identify(origin: &str, answers: &[Result<Json, Fault>]) -> Result<ProbedS
     Err(unrecognized_fault(origin, answers))
 }
 
-/// Returns style and path of an agent by its card. The card may name an address that only the agent's own machine
-/// knows.
+/// Returns kind and path of an agent from its card. The URL in the card may only resolve on the agent's own machine.
 fn a2a_access(card: &Json) -> (RequestKind, String) {
     let version = card.get("protocolVersion").and_then(Json::as_str).unwrap_or_default();
     let interfaces = card.get("supportedInterfaces").or_else(|| card.get("interfaces")).and_then(Json::as_array);
@@ -175,7 +173,7 @@ fn a2a_access(card: &Json) -> (RequestKind, String) {
     (if is_one { RequestKind::A2aV1 } else { RequestKind::A2a }, path.to_owned())
 }
 
-/// Says what was met instead.
+/// Describes what answered instead.
 fn unrecognized_fault(origin: &str, answers: &[Result<Json, Fault>]) -> Fault {
     let faults = || answers.iter().filter_map(|answer| answer.as_ref().err());
     if let Some(refused) = faults().find(|fault| fault.kind == FaultKind::Auth) {
@@ -184,7 +182,7 @@ fn unrecognized_fault(origin: &str, answers: &[Result<Json, Fault>]) -> Fault {
     if faults().count() == answers.len()
         && let Some(unreachable) = faults().find(|fault| matches!(fault.kind, FaultKind::Network))
     {
-        // It can't be helped with another path.
+        // Another path would not help.
         return unreachable.clone();
     }
     if faults().count() == answers.len() && faults().all(|fault| fault.kind == FaultKind::TimedOut) {
@@ -199,7 +197,7 @@ fn unrecognized_fault(origin: &str, answers: &[Result<Json, Fault>]) -> Fault {
     Fault::new(FaultKind::Protocol, text)
 }
 
-/// Says how to list the models of a target, by what stands beside its path.
+/// Returns the requests for the models of a target, at paths next to its own.
 pub fn model_list_query(target: &RemoteTarget) -> Option<ModelListQuery> {
     let url = target.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let beside = |end: &str, path: &str| url.strip_suffix(end).map(|base| format!("{base}{path}"));

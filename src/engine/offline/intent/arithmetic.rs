@@ -1,7 +1,7 @@
 //! PURE. Arithmetic and units in plain words, turned into an expression for the calculator.
 //!
-//! Without a verb that says so, a text is only a sum when every word in it is a number, an operator, a function or a
-//! unit: "what is plan mode" must not be one.
+//! Without a verb that says so, a text is an expression only when every word in it is a number, an operator, a function
+//! or a unit: "what is plan mode" must not be one.
 
 use super::words::WordSlice;
 use super::{PlanStep, json};
@@ -46,7 +46,7 @@ fn verb_expression(words: WordSlice<'_>) -> Option<String> {
     (!one.is_empty() && !two.is_empty()).then(|| strict_expression(&format!("{one} {sign} {two}"))).flatten()
 }
 
-/// The person said that it is a sum: anything with a number in it, or a constant, is tried.
+/// After an explicit verb, anything with a number or a constant is tried.
 fn stated_expression(words: WordSlice<'_>) -> Option<String> {
     let words = match words.plain().as_slice() {
         ["what", "is", _, ..] => words.skip(2),
@@ -95,7 +95,7 @@ fn quantity(words: WordSlice<'_>) -> String {
     }
 }
 
-/// Returns the expression when every word of the text belongs in one and it has something to work out.
+/// Returns the expression when every word of the text belongs in one and there is something to calculate.
 fn strict_expression(text: &str) -> Option<String> {
     if text.len() > 400 || looks_like_date(text.trim()) {
         return None;
@@ -157,7 +157,7 @@ fn tokenize(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// Writes a sum as the calculator wants it: signs for words, no thousands commas, `to` for conversions.
+/// Rewrites an expression for the calculator: operators for words, no thousands separators, `to` for conversions.
 fn normalize(text: &str) -> String {
     let factorial =
         text.trim().strip_suffix('!').is_some_and(|n| n.chars().all(|c| c.is_ascii_digit()) && !n.is_empty());
@@ -191,7 +191,7 @@ fn normalize(text: &str) -> String {
         (" degree ", " "),
         (" into ", " to "),
     ] {
-        // Twice, since neighbours share the space between them.
+        // Twice, since neighbors share the space between them.
         text = text.replace(from, to).replace(from, to);
     }
     let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
@@ -203,7 +203,7 @@ fn normalize(text: &str) -> String {
             "*".clone_into(word);
         }
     }
-    // "5 miles in km": here *in* asks for a conversion; in "5 in to cm" it is the inch.
+    // "5 miles in km": here *in* requests a conversion; in "5 in to cm" it is the inch.
     if let [head @ .., joint, unit] = words.as_mut_slice()
         && (joint.as_str() == "in" || joint.as_str() == "as")
         && (is_unit(unit) || is_base(unit))
@@ -295,7 +295,7 @@ fn is_base(word: &str) -> bool {
     matches!(word, "binary" | "hex" | "hexadecimal" | "octal" | "decimal")
 }
 
-/// Returns whether this names a unit, in the singular, the plural or short.
+/// Returns whether this names a unit, in the singular, the plural or abbreviated.
 fn is_unit(word: &str) -> bool {
     const UNITS: &[&str] = &[
         "mm",

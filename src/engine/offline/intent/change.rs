@@ -3,7 +3,7 @@
 use super::words::{MaskedPrompt, SpanKind, WordSlice, split_words};
 use super::{PlanStep, is_path, json, path_of};
 
-/// "write "text" to FILE", "create a file FILE with TEXT", "save this as FILE" and a block.
+/// "write "text" to FILE", "create a file FILE with TEXT", "save this as FILE" with a block.
 pub(super) fn write(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let (path, content) = parse_write(words)?;
     let content = content?;
@@ -23,7 +23,7 @@ pub(super) fn write_lines_below(masked: &MaskedPrompt, line: &str, below: &[Stri
     Some(PlanStep::new("write_file", json!({ "path": path, "content": content })))
 }
 
-/// Returns the file, and what to write where that is said.
+/// Returns the file, and the content where there is one.
 fn parse_write(words: WordSlice<'_>) -> Option<(String, Option<String>)> {
     let plain = words.plain();
     let ["write" | "save" | "put" | "store" | "create" | "make" | "touch", _, ..] = plain.as_slice() else {
@@ -63,7 +63,7 @@ fn into_file(words: WordSlice<'_>, block: Option<&String>) -> Option<(String, Op
     Some((path, (!after.is_empty()).then(|| content_text(after))))
 }
 
-/// Returns whether the words only point at a content that stands elsewhere.
+/// Returns whether the words only refer to a content elsewhere.
 fn is_reference(words: WordSlice<'_>) -> bool {
     match words.plain().as_slice() {
         [one] => matches!(*one, "this" | "it" | "that" | "code" | "text"),
@@ -106,7 +106,7 @@ fn file_with(words: WordSlice<'_>, block: Option<&String>) -> Option<(String, Op
     Some((path, Some(content_text(after))))
 }
 
-/// Returns where the file's name stands, past words such as "a new file called".
+/// Returns the index of the file's name, after words such as "a new file called".
 fn file_at(words: WordSlice<'_>, from: usize) -> Option<usize> {
     let plain = words.plain();
     let mut said_file = false;

@@ -3,7 +3,7 @@
 use super::words::WordSlice;
 use super::{PlanStep, is_path, json, path_of};
 
-/// Nouns of the program itself: "list sessions" and "what's in the log" are questions to the manual.
+/// Nouns of the program itself: "list sessions" and "what's in the log" are questions for the manual.
 const PROGRAM_NOUNS: &[&str] = &[
     "sessions",
     "session",
@@ -33,7 +33,7 @@ const PROGRAM_NOUNS: &[&str] = &[
     "help",
 ];
 
-/// Folders that need no word beside their name to be taken for one.
+/// Folders that are recognized by their name alone.
 const COMMON_FOLDERS: &[&str] = &[
     "src", "tests", "test", "docs", "doc", "assets", "target", "lib", "bin", "examples", "scripts", "build", "dist",
     "public", "crates", "packages", "app", "include", "benches", "data",
@@ -119,7 +119,7 @@ fn is_filler(word: &str) -> bool {
     )
 }
 
-/// Returns (first line, how many) and which words said so.
+/// Returns (first line, number of lines) and the indexes of the words for it.
 fn line_range(words: WordSlice<'_>) -> (Option<(u64, Option<u64>)>, Vec<usize>) {
     let plain = words.plain();
     let number = |at: usize| plain.get(at).and_then(|word| word.parse::<u64>().ok());
@@ -156,7 +156,7 @@ fn line_range(words: WordSlice<'_>) -> (Option<(u64, Option<u64>)>, Vec<usize>) 
     (None, Vec::new())
 }
 
-/// Returns whether this is more likely a folder: no ending in its last part.
+/// Returns whether this is probably a folder: its last part has no extension.
 fn is_folder(path: &str) -> bool {
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     path.ends_with('/')
@@ -207,7 +207,7 @@ pub(super) fn list(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
             }
         }
     }
-    // "show notes" is asked of a file; without the word *files* only list and ls mean a folder.
+    // "show notes" means a file; without the word *files* only list and ls mean a folder.
     let folders =
         !paths.is_empty() && paths.iter().all(|path| path.ends_with('/') || COMMON_FOLDERS.contains(&path.as_str()));
     if !(verb || said_files || named || folders) || (paths.is_empty() && !said_files) {

@@ -1,6 +1,6 @@
-//! PURE. What a prompt asks for: calls of tools, and the rest that no rule understood.
+//! PURE. What a prompt requests: tool calls, and the rest that no rule understood.
 //!
-//! Rules look at words, verb first. A prompt is cut at line ends and at joining words, but only where each side is a
+//! Rules look at words, verb first. A prompt is cut at line ends and at conjunctions, but only where each side is a
 //! request of its own. Nothing here knows which tools exist or what they returned.
 
 mod arithmetic;
@@ -16,12 +16,12 @@ use crate::event::Json;
 pub(super) use search::describe_pattern;
 use words::{MaskedPrompt, SpanKind, WordSlice, split_words};
 
-/// A text longer than this is something pasted, not a list of requests. In bytes, blocks left out.
+/// A longer text is something pasted, not a list of requests. In bytes, without blocks.
 const MAX_PROMPT_BYTES: usize = 8000;
-/// Places in one line where it may be cut.
+/// Places where one line may be cut.
 const MAX_CUTS_PER_LINE: usize = 16;
 
-/// One call of a tool.
+/// One tool call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PlanStep {
     pub(super) tool: &'static str,
@@ -54,11 +54,11 @@ impl PlanStep {
     }
 }
 
-/// What a prompt asks for.
+/// What a prompt requests.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct PromptPlan {
     pub(super) steps: Vec<PlanStep>,
-    /// Parts that are no request for a tool, as typed.
+    /// Parts that request no tool, as typed.
     pub(super) unmatched: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ impl PromptPlan {
     }
 }
 
-/// Reads a prompt.
+/// Parses a prompt.
 pub(super) fn parse(prompt: &str) -> PromptPlan {
     let masked = MaskedPrompt::new(prompt);
     let whole = || PromptPlan { steps: Vec::new(), unmatched: vec![prompt.trim().to_owned()] };
@@ -107,11 +107,11 @@ pub(super) fn parse(prompt: &str) -> PromptPlan {
             None => plan.unmatched.push(masked.restore(line).trim().to_owned()),
         }
     }
-    // One line in a long text that happens to look like a request is more likely part of the text.
+    // A single line in a long text that happens to look like a request is probably part of the text.
     if understood == 0 || understood * 2 < lines.len() { whole() } else { plan }
 }
 
-/// Returns the lines that say something, list marks taken off, each with the block that belongs to it.
+/// Returns the lines with content, without list marks, each with the block that belongs to it.
 fn join_blocks(masked: &MaskedPrompt) -> Vec<String> {
     let said: Vec<&str> = masked.text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let several = said.len() > 1;
@@ -149,7 +149,7 @@ fn strip_list_marker(line: &str) -> &str {
     }
 }
 
-/// Reads a line. Where its beginning is understood and only looks at things, what follows may stay as a rest.
+/// Parses a line. Where its start is understood and only reads, the remainder may stay unmatched.
 fn line_steps(words: WordSlice<'_>) -> Option<(Vec<PlanStep>, Option<String>)> {
     if let Some(step) = system::command_line(words) {
         return Some((vec![step], None));
@@ -181,7 +181,7 @@ fn cuts(words: WordSlice<'_>) -> Vec<usize> {
     cuts
 }
 
-/// Reads all of a line, cut wherever both sides are requests. O(cuts² × words).
+/// Parses a whole line, cut wherever both sides are requests. O(cuts² × words).
 fn whole_line(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let plain = words.plain();
     let cuts = cuts(words);
@@ -211,10 +211,10 @@ fn whole_line(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     best.into_iter().next().flatten().filter(|steps| !steps.is_empty())
 }
 
-/// Reads words as one request of its kind.
+/// Parses words as one request of its kind.
 type IntentRule = fn(WordSlice<'_>) -> Option<Vec<PlanStep>>;
 
-/// Tried in this order; the first that understands wins.
+/// Tried in this order; the first that matches wins.
 const RULES: &[IntentRule] = &[
     system::fetch,
     system::clock,
@@ -229,7 +229,7 @@ const RULES: &[IntentRule] = &[
     files::list,
 ];
 
-/// Reads words that are one request, or none.
+/// Parses words as one request.
 fn one_request(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let words = strip_courtesies(words);
     if words.is_empty() {
@@ -238,7 +238,7 @@ fn one_request(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     RULES.iter().find_map(|rule| rule(words))
 }
 
-/// Takes off what is said to be polite or to join requests.
+/// Strips courtesies and conjunctions.
 fn strip_courtesies(mut words: WordSlice<'_>) -> WordSlice<'_> {
     const LEADING_COURTESIES: &[&[&str]] = &[
         &["i", "would", "like", "you", "to"],
@@ -321,12 +321,12 @@ fn is_path(words: WordSlice<'_>) -> bool {
         || matches!(value, "." | "..")
 }
 
-/// Returns whether a name can stand in a command without quotes and can't be an option.
+/// Returns whether a name needs no quotes in a command and can't be an option.
 fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "._-/".contains(c))
 }
 
-/// Returns the usual spelling of a file that people name without its ending.
+/// Returns the usual spelling of a file that people name without its extension.
 fn known_file(name: &str) -> Option<&'static str> {
     const KNOWN_FILES: &[(&str, &str)] = &[
         ("readme", "README.md"),
@@ -339,7 +339,7 @@ fn known_file(name: &str) -> Option<&'static str> {
     KNOWN_FILES.iter().find(|(short, _)| name.eq_ignore_ascii_case(short)).map(|(_, file)| *file)
 }
 
-/// Returns the path a word names.
+/// Returns the path that a word names.
 fn path_of(words: WordSlice<'_>) -> String {
     let value = words.value();
     match known_file(&value) {

@@ -1,4 +1,4 @@
-//! PURE. Requests to find something: a text in files, or files by name.
+//! PURE. Requests to find something: text in files, or files by name.
 
 use super::words::{SpanKind, WordSlice};
 use super::{Json, PlanStep, is_path, json, path_of};
@@ -35,7 +35,7 @@ pub(super) fn search(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     find_files(rest).or_else(|| search_text(rest, true))
 }
 
-/// The search tool looks into files; their names are `find`'s business.
+/// The search tool reads files; their names are for `find`.
 fn find_files(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let plain = words.plain();
     let at = plain.iter().position(|word| !matches!(*word, "all" | "the" | "any" | "a" | "every" | "for" | "me"))?;
@@ -104,13 +104,13 @@ fn search_where(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     Some(vec![PlanStep::new("search", args)])
 }
 
-/// A line that defines the name in one of the usual languages.
+/// Matches a line that defines the name in one of the usual languages.
 fn definition_pattern(name: &str) -> String {
     let words = "fn|struct|enum|union|trait|type|const|static|mod|macro_rules!|class|def|func|function|interface|let|var|val|module|package";
     format!(r"\b({words})\s+(mut\s+)?{name}\b|^\s*{name}\s*(:|=[^=])")
 }
 
-/// Says what a pattern made here looks for, in the words it was asked in.
+/// Describes a pattern that was made here, in the words of the request.
 pub(in crate::engine::offline) fn describe_pattern(pattern: &str) -> (&'static str, String) {
     let name = pattern.split_once(r"(mut\s+)?").and_then(|(_, rest)| rest.split_once(r"\b|")).map(|(name, _)| name);
     if let Some(name) = name.filter(|name| definition_pattern(name) == pattern) {
@@ -209,7 +209,7 @@ fn search_pattern(words: WordSlice<'_>) -> Option<String> {
     }
 }
 
-/// Takes the meaning off characters that a regular expression reads otherwise.
+/// Escapes the characters that are special in a regular expression.
 fn escape_regex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -221,7 +221,7 @@ fn escape_regex(text: &str) -> String {
     out
 }
 
-/// Reads where to search: `in src`, `in *.rs files`, `in the project`. None when the words say no place.
+/// Parses where to search: `in src`, `in *.rs files`, `in the project`. None when the words name no place.
 fn add_search_scope(words: WordSlice<'_>, args: &mut Json) -> Option<()> {
     let mut words = words;
     while words.plain().first().is_some_and(|w| matches!(*w, "in" | "inside" | "within" | "under" | "across" | "from"))

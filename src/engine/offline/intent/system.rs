@@ -3,7 +3,7 @@
 use super::words::{SpanKind, WordSlice};
 use super::{PlanStep, is_path, is_plain_name, json, path_of};
 
-/// `$ ls -l` and `!ls -l`: the line is the command, whatever it holds.
+/// `$ ls -l` and `!ls -l`: the line is the command, whatever it contains.
 pub(super) fn command_line(words: WordSlice<'_>) -> Option<PlanStep> {
     let line = words.raw_to_end();
     let command = line.strip_prefix('$').or_else(|| line.strip_prefix('!'))?;
@@ -35,7 +35,7 @@ pub(super) fn shell(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     }
     let ticked = |at: usize| rest.skip(at).take(1).quoted().filter(|_| rest.skip(at).take(1).raw().starts_with('`'));
     let commands = if rest.take(1).quoted().is_some() && (rest.len() == 1 || ticked(0).is_some()) {
-        // In ticks the command is whole: what follows must be another one.
+        // In backticks the command is complete: what follows must be another one.
         let joint = |word: &str| matches!(word, "and" | "then" | "&");
         (0..rest.len())
             .filter(|at| !rest.plain().get(*at).is_some_and(|word| joint(word)))
@@ -215,7 +215,7 @@ fn looks_like_zone(word: &str) -> bool {
         || word.split_once('/').is_some_and(|(area, place)| !area.is_empty() && !place.is_empty())
 }
 
-/// Returns the IANA name of a place; what isn't known goes to the tool as it is, which will say so.
+/// Returns the IANA name of a place; an unknown place goes to the tool unchanged, which reports it.
 fn zone(place: &str) -> String {
     const PLACE_ZONES: &[(&str, &str)] = &[
         ("utc", "UTC"),

@@ -255,7 +255,7 @@ fn what_is_left_over_is_kept() {
     assert_eq!(plan.steps.len(), 1);
     let plan = parse("read a.txt and then explain it to me");
     assert_eq!((plan.steps.len(), plan.unmatched), (1, vec!["explain it to me".to_owned()]));
-    // What would change something is done as a whole or not at all.
+    // Changes are made as a whole or not at all.
     assert_eq!(parse("write \"a\" to x.txt and explain it").steps, []);
 }
 

@@ -1,9 +1,9 @@
-//! PURE. A prompt cut into words, with quoted text and code kept whole.
+//! PURE. A prompt split into words, with quoted text and code kept whole.
 //!
-//! Quoted spans and fenced blocks become one private-use character each, so that no rule about words can look into
-//! them by accident; [`MaskedPrompt::restore`] brings the text back as it was typed.
+//! Quoted spans and fenced blocks become one private-use character each, so that no rule about words can look into them
+//! by accident; [`MaskedPrompt::restore`] brings the text back as it was typed.
 
-/// First of the characters that stand for a span, and how many there are. A prompt with more keeps the rest as text.
+/// First of the characters that stand for a span, and their number. Further spans of a prompt stay text.
 const FIRST_MARK: u32 = 0xE000;
 const MAX_SPANS: usize = 6000;
 
@@ -144,7 +144,7 @@ pub(super) struct WordSlice<'a> {
     words: &'a [PromptWord<'a>],
 }
 
-/// One word: where it stands, and as rules compare it (lower case, without the punctuation around it).
+/// One word: its position, and its form for rules (lower case, without the punctuation around it).
 pub(super) struct PromptWord<'a> {
     start: usize,
     end: usize,
@@ -152,7 +152,7 @@ pub(super) struct PromptWord<'a> {
     plain: String,
 }
 
-/// Cuts a text into words. Bare punctuation is none.
+/// Splits a text into words. Bare punctuation is dropped.
 pub(super) fn split_words(text: &str) -> Vec<PromptWord<'_>> {
     let mut words = Vec::new();
     let mut from = 0;
@@ -168,7 +168,7 @@ pub(super) fn split_words(text: &str) -> Vec<PromptWord<'_>> {
     words
 }
 
-/// Takes punctuation off that belongs to the sentence, not to the word.
+/// Trims punctuation that belongs to the sentence, not to the word.
 fn trim_punctuation(word: &str) -> &str {
     if matches!(word, "." | ".." | "!" | "$") {
         return word;
@@ -189,7 +189,7 @@ impl<'a> WordSlice<'a> {
         self.words.is_empty()
     }
 
-    /// Returns the words as rules compare them.
+    /// Returns the words in their form for rules.
     pub(super) fn plain(self) -> Vec<&'a str> {
         self.words.iter().map(|word| word.plain.as_str()).collect()
     }
@@ -202,7 +202,7 @@ impl<'a> WordSlice<'a> {
         Self { words: self.words.get(..end).unwrap_or(self.words), ..self }
     }
 
-    /// Returns whether the word before this place ends a part of the sentence, and with what.
+    /// Returns the punctuation with which the word before this index ends a part of the sentence.
     pub(super) fn punctuation_before(self, at: usize) -> Option<char> {
         let word = at.checked_sub(1).and_then(|before| self.words.get(before))?;
         word.raw.chars().last().filter(|last| matches!(last, ',' | ';' | '.' | '?' | '!' | ':'))
@@ -220,8 +220,8 @@ impl<'a> WordSlice<'a> {
         self.source.restore(self.text.get(start..).unwrap_or_default()).trim_end().to_owned()
     }
 
-    /// Returns what the words stand for: the inside of a single quoted span, or else the text without the
-    /// punctuation around it.
+    /// Returns the value of the words: the inside of a single quoted span, or else the text without the punctuation
+    /// around it.
     pub(super) fn value(self) -> String {
         match self.quoted() {
             Some(inner) => inner.to_owned(),
@@ -245,7 +245,7 @@ impl<'a> WordSlice<'a> {
         chars.next().is_none().then(|| self.source.span(first)).flatten()
     }
 
-    /// Returns the place of the first block.
+    /// Returns the index of the first block.
     pub(super) fn block_position(self) -> Option<usize> {
         (0..self.len()).find(|at| self.skip(*at).take(1).kind() == Some(SpanKind::Block))
     }

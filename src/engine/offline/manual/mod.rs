@@ -1,6 +1,6 @@
-//! PURE. The manual that is built into the program, and finding the sections that answer a question.
+//! PURE. The manual that is built into the program, and the search for the sections that answer a question.
 //!
-//! Sections are what stands under one heading. They are ranked by BM25 over stems, headings weighing more than text,
+//! A section is the text under one heading. Sections are ranked by BM25 over stems, headings weighing more than text,
 //! with a small set of synonyms that count less than the word itself. It knows nothing of conversations or streaming.
 
 mod terms;
@@ -26,15 +26,15 @@ const MANUAL_FILES: &[&str] = &[
     include_str!("../../../../assets/manual/troubleshooting.md"),
 ];
 
-/// How often a word counts, by where it stands.
+/// Weight of a word, by where it occurs.
 const HEADING_WEIGHT: f64 = 4.0;
 const PARENT_HEADING_WEIGHT: f64 = 1.0;
 const KEYWORD_WEIGHT: f64 = 2.0;
-/// A synonym counts this much of the word itself.
+/// Weight of a synonym, relative to the word itself.
 const SYNONYM_WEIGHT: f64 = 0.55;
-/// What a heading adds when the question has all of its words; less when it has some.
+/// Score of a heading when the question has all of its words; less when it has some.
 const HEADING_MATCH_BONUS: f64 = 2.0;
-/// What a section that opens a chapter has ahead of those below it.
+/// Score of a section that opens a chapter, ahead of those below it.
 const CHAPTER_BONUS: f64 = 0.5;
 /// BM25: how fast repetition stops counting, and how much long sections are held back.
 const BM25_K1: f64 = 1.3;
@@ -43,10 +43,10 @@ const BM25_B: f64 = 0.5;
 const MIN_COVERAGE: f64 = 0.42;
 /// … and the best of them scores this much, or is named outright.
 const MIN_SCORE: f64 = 3.2;
-/// Words of a question that are looked at; a longer text is no question.
+/// Words of a question that are used; a longer text is not a question.
 const MAX_QUESTION_WORDS: usize = 60;
 
-/// What stands under one heading.
+/// The text under one heading.
 #[derive(Debug)]
 pub(super) struct ManualSection {
     pub(super) title: String,
@@ -54,7 +54,7 @@ pub(super) struct ManualSection {
     pub(super) parent: Option<String>,
     /// Markdown below the heading.
     pub(super) body: String,
-    /// (stem, how much it counts), sorted by stem.
+    /// (stem, weight), sorted by stem.
     weights: Vec<(String, f64)>,
     heading: Vec<String>,
     length: f64,
@@ -87,14 +87,14 @@ impl ManualSection {
     }
 }
 
-/// A section and how well it answers.
+/// A section and its score.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SectionHit {
     pub(super) section: &'static ManualSection,
     pub(super) score: f64,
 }
 
-/// What the manual has on a question.
+/// The sections that answer a question.
 #[derive(Debug, Default)]
 pub(super) struct ManualHits {
     /// Best first, at most three.
@@ -148,7 +148,7 @@ impl Manual {
             })
             .filter(|(hit, known, _)| hit.score > 0.0 && *known > 0.0)
             .collect();
-        // A stable sort: of equals the one that the manual names first.
+        // A stable sort: of equals, the first in the manual.
         hits.sort_by(|a, b| b.0.score.total_cmp(&a.0.score));
         let asked: f64 = rarities.iter().sum();
         let sure = hits.first().is_some_and(|(hit, known, named)| {
@@ -174,7 +174,7 @@ impl Manual {
         self.inverse_document_frequency(word) * count * (BM25_K1 + 1.0) / (count + held)
     }
 
-    /// Inverse document frequency: a word that no section knows is the rarest.
+    /// Inverse document frequency: a word in no section is the rarest.
     fn inverse_document_frequency(&self, word: &str) -> f64 {
         let with = self.sections.iter().filter(|section| section.weight(word) > 0.0).count() as f64;
         let all = self.sections.len() as f64;
@@ -182,7 +182,7 @@ impl Manual {
     }
 }
 
-/// Cuts a file at its headings. A heading inside a code fence is none.
+/// Splits a file at its headings, except those inside a code fence.
 fn split_sections(file: &str) -> Vec<ManualSection> {
     let mut sections: Vec<(String, Option<String>, String)> = Vec::new();
     let mut top: Option<String> = None;
@@ -202,7 +202,7 @@ fn split_sections(file: &str) -> Vec<ManualSection> {
     sections.into_iter().map(|(title, parent, text)| section(title, parent, &text)).collect()
 }
 
-/// `<!-- also: … -->` names words that people use for what the section is about; it is looked up but not shown.
+/// `<!-- also: … -->` lists words that people use for the topic of a section; they are searched but not shown.
 fn section(title: String, parent: Option<String>, text: &str) -> ManualSection {
     let (mut also, mut body) = (String::new(), String::new());
     for line in text.lines() {

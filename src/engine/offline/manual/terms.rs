@@ -1,4 +1,4 @@
-//! PURE. Words of a text as the index knows them: lower case, without endings, without filler words.
+//! PURE. The terms of a text in the index: lower-case stems without stop words.
 
 use std::sync::LazyLock;
 
@@ -47,7 +47,7 @@ const SYNONYM_GROUPS: &[&[&str]] = &[
 static STEMMED_SYNONYM_GROUPS: LazyLock<Vec<Vec<String>>> =
     LazyLock::new(|| SYNONYM_GROUPS.iter().map(|group| group.iter().map(|word| stem(word)).collect()).collect());
 
-/// Returns the stems that stand in for this one, itself included; none when it has no synonyms.
+/// Returns the synonyms of a stem, itself included; none when it has none.
 pub(super) fn synonyms_of(word: &str) -> impl Iterator<Item = &'static str> {
     STEMMED_SYNONYM_GROUPS
         .iter()
@@ -57,8 +57,8 @@ pub(super) fn synonyms_of(word: &str) -> impl Iterator<Item = &'static str> {
         .map(String::as_str)
 }
 
-/// Returns the stems of a text in order, filler words left out. A chord such as `ctrl+o` and a flag such as `-c`
-/// count as words of their own.
+/// Returns the stems of a text in order, without stop words. A chord such as `ctrl+o` and a flag such as `-c` are terms
+/// of their own.
 pub(super) fn terms(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '|' | '`' | '"' | '(' | ')' | '[' | ']' | '*'))
         .flat_map(|word| {
@@ -79,7 +79,7 @@ pub(super) fn terms(text: &str) -> impl Iterator<Item = String> {
         })
 }
 
-/// Cuts the commonest English endings, so that *resuming*, *resumed* and *resume* meet. Rough on purpose: both sides
+/// Strips the commonest English endings, so that *resuming*, *resumed* and *resume* match. Rough on purpose: both sides
 /// of a comparison pass through here, so a stem need not be a word.
 pub(super) fn stem(word: &str) -> String {
     let mut word = word.to_owned();

@@ -1,7 +1,7 @@
 use super::terms::stem;
 use super::*;
 
-/// What a person asks, and the section that must come first.
+/// Questions, and the section that must come first.
 const QUESTIONS: &[(&str, &str)] = &[
     ("how do I connect Ollama?", "Connecting a model › Ollama"),
     ("connect to ollama on another host", "Connecting a model › Ollama"),
