@@ -129,7 +129,7 @@ impl A2aDecoder {
     fn note_task(&mut self, holder: &BorrowedJson<'_>, id: Option<&str>, out: &mut Vec<AgentEvent>) {
         let Some(id) = id else { return };
         let context = either_field(holder, "contextId", "context_id").and_then(BorrowedJson::as_str);
-        if self.task.as_ref().is_some_and(|(told, of)| told == id && of.as_deref() == context) {
+        if self.task.as_ref().is_some_and(|(known, of)| known == id && of.as_deref() == context) {
             return;
         }
         self.task = Some((id.to_owned(), context.map(str::to_owned)));
@@ -200,8 +200,8 @@ impl A2aDecoder {
     /// Emits a message unless its text was already emitted, as a message or as an artifact.
     fn handle_message(&mut self, message: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let id = either_field(message, "messageId", "message_id").and_then(BorrowedJson::as_str).unwrap_or_default();
-        let MessageParts { text, reasoning: thought, non_text: others } = wire::parse_parts(message);
-        let (text, thought) = (resolve_surrogates(&text, marked), resolve_surrogates(&thought, marked));
+        let MessageParts { text, reasoning, non_text: others } = wire::parse_parts(message);
+        let (text, reasoning) = (resolve_surrogates(&text, marked), resolve_surrogates(&reasoning, marked));
         // The same message again; some servers change its id whenever it grows.
         let goes_on = |open: &StatusMessage| {
             (!id.is_empty() && open.wire_id == id)
@@ -227,19 +227,19 @@ impl A2aDecoder {
         }
         self.close_status(None, out);
         self.annotate_parts(&others, marked, out);
-        if text.is_empty() && thought.is_empty() {
+        if text.is_empty() && reasoning.is_empty() {
             return;
         }
-        let mut spoken = A2aMessageWriter::begin(&mut self.message_count, out);
-        spoken.push_reasoning(&thought, out);
+        let mut writer = A2aMessageWriter::begin(&mut self.message_count, out);
+        writer.push_reasoning(&reasoning, out);
         self.has_text |= !text.is_empty();
-        spoken.push_text(&text, &mut self.message_count, out);
-        self.status_message = Some(StatusMessage { wire_id: id.to_owned(), writer: spoken, text });
+        writer.push_text(&text, &mut self.message_count, out);
+        self.status_message = Some(StatusMessage { wire_id: id.to_owned(), writer, text });
     }
 
-    fn close_status(&mut self, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
-        let Some(StatusMessage { wire_id: wire, writer: spoken, text }) = self.status_message.take() else { return };
-        spoken.finish(stop.unwrap_or(FinishReason::End), &mut self.message_count, out);
+    fn close_status(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+        let Some(StatusMessage { wire_id: wire, writer, text }) = self.status_message.take() else { return };
+        writer.finish(finish_reason.unwrap_or(FinishReason::End), &mut self.message_count, out);
         self.seen_bytes = self.seen_bytes.saturating_add(text.len());
         if self.seen_bytes <= MAX_KNOWN_TEXT_BYTES {
             if self.seen_messages.len() >= MAX_KNOWN_MESSAGES {
@@ -263,13 +263,13 @@ impl A2aDecoder {
         let mut from = self.known_texts();
         loop {
             let mut rest = Some(text);
-            for (at, said) in from.clone().enumerate() {
+            for (at, known) in from.clone().enumerate() {
                 let Some(left) = rest else { break };
-                let said = if at == 0 { said.trim_start() } else { said };
-                if said.trim_end() == left || (!whole && said.starts_with(left)) {
+                let known = if at == 0 { known.trim_start() } else { known };
+                if known.trim_end() == left || (!whole && known.starts_with(left)) {
                     return true;
                 }
-                rest = left.strip_prefix(said);
+                rest = left.strip_prefix(known);
             }
             if from.next().is_none() {
                 return false;
@@ -318,51 +318,51 @@ impl Decode for A2aDecoder {
         if self.done || data.is_empty() || frame.event == "ping" {
             return;
         }
-        let mended = surrogate::mark_if_lone(data);
-        let Ok(json) = serde_json::from_str::<BorrowedJson<'_>>(mended.as_deref().unwrap_or(data)) else {
+        let repaired = surrogate::mark_if_lone(data);
+        let Ok(json) = serde_json::from_str::<BorrowedJson<'_>>(repaired.as_deref().unwrap_or(data)) else {
             return match error::find_error_in_unparsed(frame) {
-                Some(said) => self.fail(error::to_fault(&said)),
+                Some(server_error) => self.fail(error::to_fault(&server_error)),
                 None => self.unknown_frames.report("data that is not JSON", out),
             };
         };
-        let marked = mended.is_some();
+        let marked = repaired.is_some();
         if let Some(fault) = wire::parse_fault(&json) {
             return self.fail(fault);
         }
         let result = json.get("result").unwrap_or(&json);
         match wire::parse_result(result).is_none().then(|| error::find_error(frame)).flatten() {
-            Some(said) => self.fail(error::to_fault(&said)),
+            Some(server_error) => self.fail(error::to_fault(&server_error)),
             None => self.handle_result(result, marked, out),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        let end = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
-        let end = if end == TurnOutcome::Completed {
-            self.finish_tracker.fault().map_or(end, TurnOutcome::Failed)
+        let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
+        let outcome = if outcome == TurnOutcome::Completed {
+            self.finish_tracker.fault().map_or(outcome, TurnOutcome::Failed)
         } else {
-            end
+            outcome
         };
-        let stop = match end {
+        let finish_reason = match outcome {
             TurnOutcome::Completed => self.finish_tracker.finish_reason_with(false),
             TurnOutcome::Cancelled => FinishReason::Cancelled,
             TurnOutcome::Interrupted => FinishReason::Interrupted,
             TurnOutcome::Failed(_) => FinishReason::Failed,
         };
         for at in 0..self.artifacts.len() {
-            self.close_artifact(at, Some(stop), out);
+            self.close_artifact(at, Some(finish_reason), out);
         }
         self.is_finish_noted |= self.status_message.is_some();
-        self.close_status(Some(stop), out);
+        self.close_status(Some(finish_reason), out);
         // The interrupted message is already closed.
-        if let Some((code, text)) = stop.explanation(LastContent::Text).filter(|_| !self.is_finish_noted) {
+        if let Some((code, text)) = finish_reason.explanation(LastContent::Text).filter(|_| !self.is_finish_noted) {
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text: text.into() });
         }
         if !self.has_text && self.non_text_parts > 0 {
             let text = format!("the answer has no words, but {} parts of data or files", self.non_text_parts);
             out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "parts".into(), text });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }
 
     fn has_failed(&self) -> bool {

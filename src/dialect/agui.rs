@@ -249,15 +249,17 @@ impl AgUiDecoder {
         self.outcome = Some(match reason {
             Some(WireFinishReason::Interrupted) => TurnOutcome::Cancelled,
             Some(WireFinishReason::Failed) => {
-                let said = event.get("error").or_else(|| outcome.get("error")).and_then(error::parse_error_object);
+                let server_error =
+                    event.get("error").or_else(|| outcome.get("error")).and_then(error::parse_error_object);
                 TurnOutcome::Failed(error::to_fault(
-                    &said.unwrap_or_else(|| error::parse_error_data(&outcome.to_string())),
+                    &server_error.unwrap_or_else(|| error::parse_error_data(&outcome.to_string())),
                 ))
             }
             reason => {
                 // Its messages are already closed.
-                let stop = reason.map_or(FinishReason::End, WireFinishReason::to_finish_reason);
-                self.early_finish_reason = matches!(stop, FinishReason::Length | FinishReason::Refused).then_some(stop);
+                let finish_reason = reason.map_or(FinishReason::End, WireFinishReason::to_finish_reason);
+                self.early_finish_reason =
+                    matches!(finish_reason, FinishReason::Length | FinishReason::Refused).then_some(finish_reason);
                 TurnOutcome::Completed
             }
         });
@@ -265,7 +267,7 @@ impl AgUiDecoder {
 
     fn run_error(&mut self, head: &AgUiEventFields<'_>, event: &Json, marked: bool) {
         self.usage = sum_usage(event.get("usage"), self.usage);
-        let said = if let Some(words) = head.message.non_empty() {
+        let server_error = if let Some(words) = head.message.non_empty() {
             let message = surrogate::resolve_marks(words.into(), marked);
             let code = head.code.non_empty().unwrap_or_default().to_owned();
             let status = code.parse().ok().filter(|status| *status >= 100);
@@ -273,7 +275,7 @@ impl AgUiDecoder {
         } else {
             error::parse_error_data(&event.to_string())
         };
-        self.outcome = Some(TurnOutcome::Failed(error::to_fault(&said)));
+        self.outcome = Some(TurnOutcome::Failed(error::to_fault(&server_error)));
         self.failed = true;
     }
 
@@ -306,8 +308,8 @@ impl AgUiDecoder {
             }
             "SUBAGENT_FINISHED" | "SUBAGENT_ERROR" => self.finish_subagent(kind, run, event, out),
             other => match error::find_error(&SseFrame::named(other, event.to_string())) {
-                Some(said) => {
-                    self.outcome = Some(TurnOutcome::Failed(error::to_fault(&said)));
+                Some(server_error) => {
+                    self.outcome = Some(TurnOutcome::Failed(error::to_fault(&server_error)));
                     self.failed = true;
                 }
                 None => self.unknown_frames.report(other, out),
@@ -330,8 +332,8 @@ impl AgUiDecoder {
                 (CallOutcome::Ok, event.get("result").filter(|result| !result.is_null()).map(word).unwrap_or_default())
             }
         };
-        let told = self.subagents.finish(run, outcome, text.clone(), &mut self.calls, out);
-        if !told && outcome == CallOutcome::Failed {
+        let is_finished = self.subagents.finish(run, outcome, text.clone(), &mut self.calls, out);
+        if !is_finished && outcome == CallOutcome::Failed {
             let text = format!("a subagent failed: {}", error::to_single_line(&text));
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "subagent".into(), text });
         }
@@ -344,8 +346,8 @@ impl Decode for AgUiDecoder {
         if self.failed || data.is_empty() || data == "[DONE]" {
             return;
         }
-        let mended = surrogate::mark_if_lone(data);
-        let (text, marked) = (mended.as_deref().unwrap_or(data), mended.is_some());
+        let repaired = surrogate::mark_if_lone(data);
+        let (text, marked) = (repaired.as_deref().unwrap_or(data), repaired.is_some());
         if let Ok(LooseObject(Some(head))) = serde_json::from_str::<LooseObject<AgUiEventFields<'_>>>(text) {
             let kind = head.kind.non_empty().unwrap_or(&frame.event).to_owned();
             return self.handle_event(&kind, head, text, marked, out);
@@ -358,8 +360,8 @@ impl Decode for AgUiDecoder {
                 self.handle_event(&kind, head, text, marked, out);
             }
             None => match error::find_error_in_unparsed(frame) {
-                Some(said) => {
-                    self.outcome = Some(TurnOutcome::Failed(error::to_fault(&said)));
+                Some(server_error) => {
+                    self.outcome = Some(TurnOutcome::Failed(error::to_fault(&server_error)));
                     self.failed = true;
                 }
                 None => self.unknown_frames.report("data that is not a JSON object", out),
@@ -368,19 +370,21 @@ impl Decode for AgUiDecoder {
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        let end = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
-        let stop = match end {
+        let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
+        let finish_reason = match outcome {
             TurnOutcome::Completed => self.early_finish_reason,
             TurnOutcome::Cancelled => Some(FinishReason::Cancelled),
             TurnOutcome::Interrupted => Some(FinishReason::Interrupted),
             TurnOutcome::Failed(_) => Some(FinishReason::Failed),
         };
-        if end == TurnOutcome::Completed {
+        if outcome == TurnOutcome::Completed {
             self.calls.close_chunks(None, out);
         }
-        let was_closed = !self.messages.close_all(stop, out);
-        if let Some((code, text)) =
-            self.early_finish_reason.and_then(|stop| stop.explanation(LastContent::Text)).filter(|_| was_closed)
+        let was_closed = !self.messages.close_all(finish_reason, out);
+        if let Some((code, text)) = self
+            .early_finish_reason
+            .and_then(|finish_reason| finish_reason.explanation(LastContent::Text))
+            .filter(|_| was_closed)
         {
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text: text.into() });
         }
@@ -390,7 +394,7 @@ impl Decode for AgUiDecoder {
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: UsageScope::Turn, usage });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }
 
     fn has_failed(&self) -> bool {
@@ -409,8 +413,8 @@ impl Decode for AgUiDecoder {
 
 /// Returns whether an event ends open chunks. Chunks continue after state, steps and the like.
 fn ends_chunks(kind: &str) -> bool {
-    let beside = ["STATE_", "ACTIVITY_", "STEP_", "SUBAGENT_", "CUSTOM", "RAW", "REASONING_ENCRYPTED_VALUE"];
-    !kind.ends_with("_CHUNK") && !beside.iter().any(|word| kind.starts_with(word))
+    let transparent = ["STATE_", "ACTIVITY_", "STEP_", "SUBAGENT_", "CUSTOM", "RAW", "REASONING_ENCRYPTED_VALUE"];
+    !kind.ends_with("_CHUNK") && !transparent.iter().any(|word| kind.starts_with(word))
 }
 
 fn parse_role(role: &LooseStr<'_>) -> Role {

@@ -135,8 +135,8 @@ impl AnswerBuilder {
             AgentEvent::MessageFinished { message, .. } if self.foreign_messages.remove(message) => {
                 AnswerDelta::Nothing
             }
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
-                self.finish_reason = Some(*stop);
+            AgentEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
+                self.finish_reason = Some(*finish_reason);
                 full.as_deref().map_or(AnswerDelta::Nothing, |full| self.reconcile(message, full))
             }
             AgentEvent::ToolCallStarted { call, name, .. } => {
@@ -145,13 +145,13 @@ impl AnswerBuilder {
             AgentEvent::ToolArgsDelta { call, json } => self.append_args(call, json),
             AgentEvent::ToolCallReady { call, name, args, .. } => self.finish_args(call, name, args),
             AgentEvent::ToolCallFinished { call, outcome, output, duration: took } => {
-                let room = MAX_KEPT_BYTES.saturating_sub(self.output_bytes);
+                let available = MAX_KEPT_BYTES.saturating_sub(self.output_bytes);
                 let Some((at, known)) = self.find(call).and_then(|at| Some((at, self.calls.get_mut(at)?))) else {
                     return AnswerDelta::Nothing;
                 };
                 known.outcome = Some(*outcome);
                 known.took = took.or(known.took);
-                let kept = truncate_to_bytes(&output.text, room.saturating_add(known.output.len()));
+                let kept = truncate_to_bytes(&output.text, available.saturating_add(known.output.len()));
                 self.truncated |= kept.len() < output.text.len();
                 self.output_bytes = self.output_bytes.saturating_sub(known.output.len()).saturating_add(kept.len());
                 kept.clone_into(&mut known.output);
@@ -212,26 +212,26 @@ impl AnswerBuilder {
 
     fn append_text(&mut self, message: &MessageId, text: &str) -> String {
         self.retries = 0;
-        let mut said = String::new();
+        let mut appended = String::new();
         if self.speaker.as_ref().is_none_or(|(speaker, _)| speaker != message) {
             if std::mem::replace(&mut self.has_text, true) {
-                said.push_str(MESSAGE_SEPARATOR);
+                appended.push_str(MESSAGE_SEPARATOR);
             }
-            let begins = self.text.len() + said.len();
+            let begins = self.text.len() + appended.len();
             self.speaker = Some((message.clone(), begins));
         }
-        said.push_str(text);
-        self.keep_text(&said);
-        said
+        appended.push_str(text);
+        self.keep_text(&appended);
+        appended
     }
 
     /// Keeps what fits. Once something was dropped, nothing more is kept.
-    fn keep_text(&mut self, said: &str) {
+    fn keep_text(&mut self, text: &str) {
         if self.is_text_truncated {
             return;
         }
-        let kept = truncate_to_bytes(said, MAX_KEPT_BYTES.saturating_sub(self.text.len()));
-        self.is_text_truncated = kept.len() < said.len();
+        let kept = truncate_to_bytes(text, MAX_KEPT_BYTES.saturating_sub(self.text.len()));
+        self.is_text_truncated = kept.len() < text.len();
         self.truncated |= self.is_text_truncated;
         self.text.push_str(kept);
     }
@@ -239,17 +239,17 @@ impl AnswerBuilder {
     /// Reconciles the streamed text of a message with its full text: appends the missing rest, or replaces what was
     /// streamed.
     fn reconcile(&mut self, message: &MessageId, full: &str) -> AnswerDelta {
-        let said = match &self.speaker {
+        let streamed = match &self.speaker {
             Some((speaker, begins)) if speaker == message => self.text.get(*begins..),
             _ if full.is_empty() => return AnswerDelta::Nothing,
             _ => return AnswerDelta::Text(self.append_text(message, full), TextKind::Text),
         };
-        let Some(said) = said.filter(|_| !self.is_text_truncated) else { return AnswerDelta::Nothing };
-        match full.strip_prefix(said) {
+        let Some(streamed) = streamed.filter(|_| !self.is_text_truncated) else { return AnswerDelta::Nothing };
+        match full.strip_prefix(streamed) {
             Some("") => AnswerDelta::Nothing,
             Some(missing) => AnswerDelta::Text(self.append_text(message, missing), TextKind::Text),
             None => {
-                let begins = self.text.len() - said.len();
+                let begins = self.text.len() - streamed.len();
                 self.text.truncate(begins);
                 self.keep_text(full);
                 AnswerDelta::Nothing
@@ -281,13 +281,13 @@ impl AnswerBuilder {
     }
 
     fn append_args(&mut self, call: &CallId, json: &str) -> AnswerDelta {
-        let room = MAX_KEPT_BYTES.saturating_sub(self.args_bytes);
+        let available = MAX_KEPT_BYTES.saturating_sub(self.args_bytes);
         let Some(at) = self.find(call) else { return AnswerDelta::Nothing };
         let Some(known) = self.calls.get_mut(at).filter(|known| !known.ready && !json.is_empty()) else {
             return AnswerDelta::Nothing;
         };
         known.emitted_args_bytes = known.emitted_args_bytes.saturating_add(json.len());
-        if json.len() <= room {
+        if json.len() <= available {
             self.args_bytes += json.len();
             known.args.push_str(json);
         }
@@ -318,8 +318,8 @@ impl AnswerBuilder {
 }
 
 /// Returns the message and the code of an outcome that is not a success.
-pub(super) fn failure_message(end: &TurnOutcome) -> Option<(&str, &'static str)> {
-    match end {
+pub(super) fn failure_message(outcome: &TurnOutcome) -> Option<(&str, &'static str)> {
+    match outcome {
         TurnOutcome::Completed => None,
         TurnOutcome::Cancelled => Some(("the turn was cancelled", "cancelled")),
         TurnOutcome::Interrupted => Some(("the answer was cut off before its end", "interrupted")),
@@ -328,8 +328,8 @@ pub(super) fn failure_message(end: &TurnOutcome) -> Option<(&str, &'static str)>
 }
 
 /// Returns the longest prefix of whole characters that fits.
-fn truncate_to_bytes(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
+fn truncate_to_bytes(text: &str, max_bytes: usize) -> &str {
+    let mut end = text.len().min(max_bytes);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -13,8 +13,8 @@ pub(super) struct AnswerUsage {
 
 impl AnswerUsage {
     /// Records the usage that an event reports.
-    pub(super) fn observe(&mut self, fact: &AgentEvent) {
-        match fact {
+    pub(super) fn observe(&mut self, event: &AgentEvent) {
+        match event {
             AgentEvent::UsageReported { scope: UsageScope::Turn, usage } => self.turn_total = Some(*usage),
             AgentEvent::UsageReported { scope: UsageScope::Request(nth), usage } => {
                 self.requests.insert(*nth, *usage);
@@ -36,16 +36,19 @@ mod tests {
     #[test]
     fn a_request_counts_once_and_the_whole_outranks_the_sum() {
         let usage = |input_tokens| Usage { input_tokens, ..Usage::default() };
-        let said = |scope, tokens| AgentEvent::UsageReported { scope, usage: usage(tokens) };
-        let mut cost = AnswerUsage::default();
-        assert_eq!(cost.total(), None);
-        for fact in [said(UsageScope::Request(1), 5), said(UsageScope::Request(1), 7), said(UsageScope::Request(2), 1)]
-        {
-            cost.observe(&fact);
+        let reported = |scope, tokens| AgentEvent::UsageReported { scope, usage: usage(tokens) };
+        let mut usage_total = AnswerUsage::default();
+        assert_eq!(usage_total.total(), None);
+        for event in [
+            reported(UsageScope::Request(1), 5),
+            reported(UsageScope::Request(1), 7),
+            reported(UsageScope::Request(2), 1),
+        ] {
+            usage_total.observe(&event);
         }
-        assert_eq!(cost.total(), Some(usage(8)));
-        cost.observe(&said(UsageScope::Turn, 9));
-        cost.observe(&said(UsageScope::Request(3), 1));
-        assert_eq!(cost.total(), Some(usage(9)));
+        assert_eq!(usage_total.total(), Some(usage(8)));
+        usage_total.observe(&reported(UsageScope::Turn, 9));
+        usage_total.observe(&reported(UsageScope::Request(3), 1));
+        assert_eq!(usage_total.total(), Some(usage(9)));
     }
 }

@@ -133,7 +133,7 @@ impl AnthropicDecoder {
                 self.done = true;
             }
             other => match error::find_error(frame) {
-                Some(said) => self.fail(&said),
+                Some(server_error) => self.fail(&server_error),
                 None if other.is_empty() => self.unknown_frames.report("an object without a type", out),
                 None => self.unknown_frames.report(other, out),
             },
@@ -199,8 +199,9 @@ impl AnthropicDecoder {
         };
         self.blocks.count_announced(&wire);
         // A start event may already hold content.
-        let said = |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-        let (text, thinking) = (said("text"), said("thinking"));
+        let string_field =
+            |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        let (text, thinking) = (string_field("text"), string_field("thinking"));
         let is_text = kind == ContentBlockKind::Text;
         let is_thinking = kind == ContentBlockKind::Thinking;
         let citations = wire.get("citations").and_then(Json::as_array).cloned().unwrap_or_default();
@@ -255,11 +256,11 @@ impl AnthropicDecoder {
                     ContentBlockKind::DuplicateCall => None,
                     _ => return self.unknown_frames.report("arguments without a call", out),
                 };
-                let Some(told) = self.blocks.append_args(index, &piece) else {
+                let Some(args_delta) = self.blocks.append_args(index, &piece) else {
                     return self.unknown_frames.report("tool arguments that are too large", out);
                 };
-                if let Some(call) = call.filter(|call| !told.is_empty() && !self.calls.is_ready(call)) {
-                    out.push(AgentEvent::ToolArgsDelta { call, json: told });
+                if let Some(call) = call.filter(|call| !args_delta.is_empty() && !self.calls.is_ready(call)) {
+                    out.push(AgentEvent::ToolArgsDelta { call, json: args_delta });
                 }
             }
             "signature_delta" => {
@@ -347,10 +348,10 @@ impl AnthropicDecoder {
                     self.push_reasoning(ReasoningSource::Tags, &text, out);
                     (self.open, self.closed) = (false, true);
                     let message = std::mem::replace(&mut self.message, "m2".into());
-                    let (stop, full) = (FinishReason::End, Some(String::new()));
+                    let (finish_reason, full) = (FinishReason::End, Some(String::new()));
                     out.push(AgentEvent::MessageFinished {
                         message,
-                        finish_reason: stop,
+                        finish_reason,
                         full_text: full,
                         provider_metadata: None,
                     });
@@ -415,8 +416,8 @@ impl AnthropicDecoder {
         }
     }
 
-    fn fail(&mut self, said: &error::ServerError) {
-        self.fault.get_or_insert_with(|| error::to_fault(said));
+    fn fail(&mut self, server_error: &error::ServerError) {
+        self.fault.get_or_insert_with(|| error::to_fault(server_error));
         self.done = true;
     }
 
@@ -446,8 +447,8 @@ impl Decode for AnthropicDecoder {
             self.done = true;
             return;
         }
-        let mended = surrogate::mark_if_lone(data);
-        let (text, marked) = (mended.as_deref().unwrap_or(data), mended.is_some());
+        let repaired = surrogate::mark_if_lone(data);
+        let (text, marked) = (repaired.as_deref().unwrap_or(data), repaired.is_some());
         if let Ok(LooseObject(Some(event))) = serde_json::from_str(text) {
             return self.handle_event(event, frame, marked, out);
         }
@@ -457,41 +458,41 @@ impl Decode for AnthropicDecoder {
             Some(event) => self.handle_event(event, frame, marked, out),
             None if frame.event == "error" => self.fail(&error::parse_error_data(data)),
             None => match error::find_error_in_unparsed(frame) {
-                Some(said) => self.fail(&said),
+                Some(server_error) => self.fail(&server_error),
                 None => self.unknown_frames.report("data that is not a JSON object", out),
             },
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        let stop = self.finish_reason();
-        let is_whole = !matches!(stop, FinishReason::Interrupted | FinishReason::Failed);
+        let finish_reason = self.finish_reason();
+        let is_whole = !matches!(finish_reason, FinishReason::Interrupted | FinishReason::Failed);
         if is_whole {
             while self.blocks.open(None).is_some() {
                 self.close_block(None, out);
             }
             // An answer with an abnormal end is a message even if it is empty.
-            if stop != FinishReason::End || self.paused {
+            if finish_reason != FinishReason::End || self.paused {
                 self.begin_message(out);
             }
         } else {
             self.flush(out);
         }
-        self.emit_finish_notice(stop, out);
+        self.emit_finish_notice(finish_reason, out);
         if self.open {
             let blocks = std::mem::take(&mut self.blocks);
-            let carry = if is_whole { blocks.provider_metadata() } else { None };
+            let metadata = if is_whole { blocks.provider_metadata() } else { None };
             out.push(AgentEvent::MessageFinished {
                 message: self.message.clone(),
-                finish_reason: stop,
+                finish_reason,
                 full_text: None,
-                provider_metadata: carry,
+                provider_metadata: metadata,
             });
         }
         if let Some(usage) = self.usage.usage() {
             out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: self.turn_outcome(stop) });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: self.turn_outcome(finish_reason) });
     }
 
     fn has_failed(&self) -> bool {

@@ -227,13 +227,13 @@ mod tests {
 
     fn split(pieces: &[&str]) -> Vec<String> {
         let mut objects = ArgumentsAssembler::default();
-        let mut told = String::new();
+        let mut emitted = String::new();
         for piece in pieces {
-            told.push_str(objects.push(piece));
+            emitted.push_str(objects.push(piece));
         }
-        assert_eq!(objects.emitted(), told, "{pieces:?}");
+        assert_eq!(objects.emitted(), emitted, "{pieces:?}");
         let taken = objects.take_calls(false);
-        assert!(taken.first().is_some_and(|first| first.starts_with(&told)), "{told} of {taken:?}");
+        assert!(taken.first().is_some_and(|first| first.starts_with(&emitted)), "{emitted} of {taken:?}");
         taken
     }
 

@@ -118,8 +118,8 @@ impl ChatDecoder {
                 self.finish_tracker.observe(reason, out);
             }
             self.usage = usage::merge(self.usage, choice.usage.as_ref().and_then(usage::parse));
-            if let Some(said) = choice.error.as_ref().and_then(error::parse_error_object) {
-                self.fail(&said);
+            if let Some(server_error) = choice.error.as_ref().and_then(error::parse_error_object) {
+                self.fail(&server_error);
             }
         }
         let groq = chunk.x_groq.0.and_then(|groq| groq.usage);
@@ -134,9 +134,9 @@ impl ChatDecoder {
         // vLLM once wrote its errors without an `error` object around them.
         let bare = (chunk.object.non_empty() == Some("error"))
             .then(|| json!({"message": chunk.message.non_empty(), "type": chunk.kind.non_empty()}));
-        if let Some(said) = chunk.error.as_ref().or(bare.as_ref()).and_then(error::parse_error_object) {
+        if let Some(server_error) = chunk.error.as_ref().or(bare.as_ref()).and_then(error::parse_error_object) {
             known = true;
-            self.fail(&said);
+            self.fail(&server_error);
         }
         known
     }
@@ -326,8 +326,8 @@ impl ChatDecoder {
         }
     }
 
-    fn fail(&mut self, said: &error::ServerError) {
-        self.fault.get_or_insert_with(|| error::to_fault(said));
+    fn fail(&mut self, server_error: &error::ServerError) {
+        self.fault.get_or_insert_with(|| error::to_fault(server_error));
         self.done = true;
     }
 
@@ -368,12 +368,12 @@ impl Decode for ChatDecoder {
         let reported = self.finish_tracker.finish_reason().is_some() || self.done;
         self.fault = self.fault.take().or_else(|| self.finish_tracker.fault());
         let has_calls = !self.calls.is_empty();
-        let stop = match &self.fault {
+        let finish_reason = match &self.fault {
             Some(_) => FinishReason::Failed,
             None if !reported => FinishReason::Interrupted,
             None => self.finish_tracker.finish_reason_with(has_calls),
         };
-        if finish_reason::is_worth_showing(stop) {
+        if finish_reason::is_worth_showing(finish_reason) {
             self.begin_message(out);
         }
         if let Some(timings) = self.timings.take() {
@@ -386,28 +386,28 @@ impl Decode for ChatDecoder {
             out.extend(timings.to_json().map(|data| AgentEvent::Annotation { on, kind: "timing".into(), data }));
         }
         // There was reasoning and nothing else.
-        if stop == FinishReason::End && self.has_reasoning && !self.has_text {
+        if finish_reason == FinishReason::End && self.has_reasoning && !self.has_text {
             out.push(finish_reason::empty_response_notice());
         }
         if self.open {
-            if !matches!(stop, FinishReason::Interrupted | FinishReason::Failed) {
-                self.calls.finish_all(stop == FinishReason::Length, &self.message, out);
+            if !matches!(finish_reason, FinishReason::Interrupted | FinishReason::Failed) {
+                self.calls.finish_all(finish_reason == FinishReason::Length, &self.message, out);
             }
-            let carry = self.provider_metadata.take(has_calls);
+            let metadata = self.provider_metadata.take(has_calls);
             let full = self.text.corrected_text().filter(|_| self.closed_messages == 0);
             out.push(AgentEvent::MessageFinished {
                 message: self.message.clone(),
-                finish_reason: stop,
+                finish_reason,
                 full_text: full,
-                provider_metadata: carry,
+                provider_metadata: metadata,
             });
-        } else if stop == FinishReason::End && self.closed_messages == 0 && !self.has_reasoning {
+        } else if finish_reason == FinishReason::End && self.closed_messages == 0 && !self.has_reasoning {
             out.push(finish_reason::empty_response_notice());
         }
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        let end = match (self.fault.take(), stop) {
+        let outcome = match (self.fault.take(), finish_reason) {
             (Some(fault), _) => TurnOutcome::Failed(fault),
             (None, FinishReason::Interrupted) => TurnOutcome::Interrupted,
             (None, _) if self.finish_tracker.is_filtered() => {
@@ -415,7 +415,7 @@ impl Decode for ChatDecoder {
             }
             _ => TurnOutcome::Completed,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }
 
     fn has_failed(&self) -> bool {

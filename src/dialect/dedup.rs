@@ -161,9 +161,9 @@ impl DeltaDedup {
         if self.is_too_long() {
             return Some("");
         }
-        let told = if whole.starts_with(&self.text) { self.text.len() } else { return None };
+        let known_bytes = if whole.starts_with(&self.text) { self.text.len() } else { return None };
         self.discard_held();
-        let rest = whole.get(told..).unwrap_or_default();
+        let rest = whole.get(known_bytes..).unwrap_or_default();
         self.append(rest);
         Some(rest)
     }
@@ -302,42 +302,45 @@ mod tests {
 
     #[test]
     fn a_whole_tells_only_what_is_missing() {
-        let mut told = StreamedText::default();
-        told.push("Hel");
-        assert_eq!(told.full_text(), None);
-        assert_eq!(told.reconcile("Hello"), "lo");
-        told.push("lo");
-        assert_eq!(told.reconcile("Hello"), "");
-        assert_eq!(told.full_text(), Some("Hello"));
+        let mut emitted = StreamedText::default();
+        emitted.push("Hel");
+        assert_eq!(emitted.full_text(), None);
+        assert_eq!(emitted.reconcile("Hello"), "lo");
+        emitted.push("lo");
+        assert_eq!(emitted.reconcile("Hello"), "");
+        assert_eq!(emitted.full_text(), Some("Hello"));
     }
 
     #[test]
     fn a_whole_that_differs_corrects_what_was_told() {
-        let mut told = StreamedText::default();
-        told.push("Hello");
-        assert_eq!((told.reconcile("Bye"), told.full_text()), ("", Some("Bye")));
+        let mut emitted = StreamedText::default();
+        emitted.push("Hello");
+        assert_eq!((emitted.reconcile("Bye"), emitted.full_text()), ("", Some("Bye")));
     }
 
     #[test]
     fn an_endless_text_is_not_remembered() {
-        let mut told = StreamedText::default();
+        let mut emitted = StreamedText::default();
         for _ in 0..5 {
-            told.push(&"x".repeat(1024 * 1024));
+            emitted.push(&"x".repeat(1024 * 1024));
         }
-        assert_eq!((told.is_empty(), told.text.len(), told.reconcile("x"), told.full_text()), (false, 0, "", None));
+        assert_eq!(
+            (emitted.is_empty(), emitted.text.len(), emitted.reconcile("x"), emitted.full_text()),
+            (false, 0, "", None)
+        );
     }
 
     /// The text emitted for these deltas.
     fn deduplicated(pieces: &[&str]) -> String {
         let mut state = DeltaDedup::default();
-        let mut told: String = pieces.iter().map(|piece| state.push(Cow::Borrowed(piece)).into_owned()).collect();
-        told.push_str(&state.flush());
-        assert_eq!(state.text(), told);
-        told
+        let mut emitted: String = pieces.iter().map(|piece| state.push(Cow::Borrowed(piece)).into_owned()).collect();
+        emitted.push_str(&state.flush());
+        assert_eq!(state.text(), emitted);
+        emitted
     }
 
     #[test]
-    fn pieces_that_each_repeat_all_before_them_are_told_once() {
+    fn pieces_that_each_repeat_all_before_them_are_emitted_once() {
         assert_eq!(
             deduplicated(&["Here i", "Here is a", "Here is a table", "Here is a table:\n\n|"]),
             "Here is a table:\n\n|"
@@ -414,14 +417,14 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_too_long_to_be_compared_are_still_told_once() {
+    fn snapshots_too_long_to_be_compared_are_still_emitted_once() {
         let mut state = DeltaDedup::default();
-        let (mut whole, mut told) = (String::new(), 0);
+        let (mut whole, mut emitted) = (String::new(), 0);
         for n in 0..20 {
             whole.push_str(&format!("{n}").repeat(300_000));
-            told += state.push(whole.as_str().into()).len();
+            emitted += state.push(whole.as_str().into()).len();
         }
-        told += state.flush().len();
-        assert_eq!(told, whole.len());
+        emitted += state.flush().len();
+        assert_eq!(emitted, whole.len());
     }
 }

@@ -60,7 +60,7 @@ impl Detector {
         match &self.state {
             DetectorState::Undecided { .. } => "",
             DetectorState::Decided { name, .. } => name,
-            DetectorState::ChatFamily { announced: told, .. } => told.unwrap_or_default(),
+            DetectorState::ChatFamily { announced, .. } => announced.unwrap_or_default(),
         }
     }
 
@@ -128,11 +128,11 @@ impl Detector {
         match &mut self.state {
             DetectorState::Undecided { .. } => {}
             DetectorState::Decided { decode, .. } => decode.decode_frame(frame, out),
-            DetectorState::ChatFamily { decode, announced: told } => {
+            DetectorState::ChatFamily { decode, announced } => {
                 decode.decode_frame(frame, out);
                 // The empty first chunk is no evidence yet; what follows may be.
                 if out.len() > before || decode.evidence().is_some() {
-                    announce_family(decode, told, before, out);
+                    announce_family(decode, announced, before, out);
                 }
             }
         }
@@ -190,10 +190,10 @@ impl Decode for Detector {
         self.give_up(out);
         match &mut self.state {
             DetectorState::Decided { decode, .. } => decode.finish(out),
-            DetectorState::ChatFamily { decode, announced: told } => {
+            DetectorState::ChatFamily { decode, announced } => {
                 let before = out.len();
                 decode.finish(out);
-                announce_family(decode, told, before, out);
+                announce_family(decode, announced, before, out);
             }
             DetectorState::Undecided { .. } => {
                 out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted });
@@ -232,12 +232,17 @@ fn dialect_notice(name: &str, why: &str) -> AgentEvent {
 }
 
 /// Announces the dialect before the frame's events, and again if it turns out to be the other one.
-fn announce_family(decode: &OpenJarvisDecoder, told: &mut Option<&'static str>, at: usize, out: &mut Vec<AgentEvent>) {
+fn announce_family(
+    decode: &OpenJarvisDecoder,
+    announced: &mut Option<&'static str>,
+    at: usize,
+    out: &mut Vec<AgentEvent>,
+) {
     let (name, why) = match decode.evidence() {
         Some(why) => (OPENJARVIS_DIALECT, why),
         None => (CHAT_DIALECT, "its frames are chat completion chunks"),
     };
-    if told.replace(name) != Some(name) {
+    if announced.replace(name) != Some(name) {
         out.insert(at.min(out.len()), dialect_notice(name, why));
     }
 }
@@ -305,8 +310,8 @@ fn has_content(frame: &SseFrame) -> bool {
 }
 
 fn parse_fault(frame: &SseFrame) -> Option<Fault> {
-    if let Some(said) = error::find_error(frame) {
-        return Some(error::to_fault(&said));
+    if let Some(server_error) = error::find_error(frame) {
+        return Some(error::to_fault(&server_error));
     }
     let text = frame.data.trim_start();
     let is_page =

@@ -120,8 +120,8 @@ impl EnclavaDecoder {
             }
             _ => {
                 let Ok(mut json) = serde_json::from_str::<Json>(data) else {
-                    if let Some(said) = error::find_error_in_unparsed(&SseFrame::named(name, data)) {
-                        self.fault = Some(parse_fault(&said));
+                    if let Some(server_error) = error::find_error_in_unparsed(&SseFrame::named(name, data)) {
+                        self.fault = Some(parse_fault(&server_error));
                         return;
                     }
                     return self.unknown_frames.report("data that is not a JSON object", out);
@@ -157,7 +157,7 @@ impl EnclavaDecoder {
                 }
             }
             "" | "message" | "error" => match error::find_error(&SseFrame::named(name, json.to_string())) {
-                Some(said) => self.fault = Some(parse_fault(&said)),
+                Some(server_error) => self.fault = Some(parse_fault(&server_error)),
                 None => {
                     self.unknown_frames
                         .report(json.get("type").and_then(Json::as_str).unwrap_or("an object without a name"), out);
@@ -256,11 +256,11 @@ impl EnclavaDecoder {
             self.unknown_frames.report("more tool calls than are followed", out);
             return None;
         }
-        let told = self.unique_id(wire_id);
+        let call_id = self.unique_id(wire_id);
         let open = self.open_message(None, out)?;
         open.has_calls = true;
         out.push(AgentEvent::ToolCallStarted {
-            call: told.clone(),
+            call: call_id.clone(),
             message: open.message.clone(),
             name: name.map(Into::into),
             parent: None,
@@ -268,7 +268,7 @@ impl EnclavaDecoder {
         });
         self.calls.push(EnclavaCall {
             wire_id: wire_id.to_owned(),
-            id: told,
+            id: call_id,
             args: String::new(),
             restart_offsets: Vec::new(),
             surrogates: SurrogateJoiner::default(),
@@ -332,9 +332,9 @@ impl EnclavaDecoder {
     }
 
     /// Closes the open message, with the finish reason of its round or the given one.
-    fn close(&mut self, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+    fn close(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
         let Some(open) = self.open_round.take() else { return };
-        let wire_id = open.close(stop, &mut self.message_count, out);
+        let wire_id = open.close(finish_reason, &mut self.message_count, out);
         if self.closed.len() < MAX_CALLS_AND_MESSAGES {
             self.closed.extend(wire_id);
         }
@@ -381,12 +381,12 @@ impl EnclavaDecoder {
     }
 
     fn fail(&mut self, json: &Json) {
-        let said = json.get("error").and_then(error::parse_error_object).or_else(|| error::parse(json));
-        let said = said.unwrap_or_else(|| error::ServerError {
+        let server_error = json.get("error").and_then(error::parse_error_object).or_else(|| error::parse(json));
+        let server_error = server_error.unwrap_or_else(|| error::ServerError {
             message: "no reason given".into(),
             ..error::ServerError::default()
         });
-        self.fault = Some(parse_fault(&said));
+        self.fault = Some(parse_fault(&server_error));
     }
 }
 
@@ -404,14 +404,14 @@ impl Decode for EnclavaDecoder {
             return;
         }
         match surrogate::mark_lone(data) {
-            Some(mended) => self.handle_event(&frame.event, &mended, true, out),
+            Some(repaired) => self.handle_event(&frame.event, &repaired, true, out),
             None => self.handle_event(&frame.event, data, false, out),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         let fault = self.fault.take();
-        let stop = match (&fault, self.completed) {
+        let finish_reason = match (&fault, self.completed) {
             (Some(_), _) => Some(FinishReason::Failed),
             (None, false) => Some(FinishReason::Interrupted),
             (None, true) => self.early_finish_reason,
@@ -420,10 +420,12 @@ impl Decode for EnclavaDecoder {
             out.push(finish_reason::empty_response_notice());
         }
         // An answer cut off before its first text still has a message, which holds the finish reason.
-        if stop.is_some_and(|stop| self.early_finish_reason == Some(stop)) && self.open_round.is_none() {
+        if finish_reason.is_some_and(|finish_reason| self.early_finish_reason == Some(finish_reason))
+            && self.open_round.is_none()
+        {
             self.open_message(None, out);
         }
-        self.close(stop, out);
+        self.close(finish_reason, out);
         for call in self.calls.iter().filter(|call| self.completed && call.has_completed_status && !call.has_output) {
             let (call, outcome, output) = (call.id.clone(), CallOutcome::Requested, CallOutput::default());
             out.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });

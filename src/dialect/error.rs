@@ -44,16 +44,22 @@ pub fn parse(json: &Json) -> Option<ServerError> {
         Json::Array(list) => list.first().and_then(parse),
         Json::Object(object) => {
             // `{"error": "CODE", "message": "text"}`.
-            if let (Some(Json::String(code)), Some(Json::String(words))) = (object.get("error"), object.get("message"))
-                && !words.is_empty()
+            if let (Some(Json::String(code)), Some(Json::String(message))) =
+                (object.get("error"), object.get("message"))
+                && !message.is_empty()
             {
-                return Some(ServerError { message: to_single_line(words), code: to_single_line(code), status: None });
+                return Some(ServerError {
+                    message: to_single_line(message),
+                    code: to_single_line(code),
+                    status: None,
+                });
             }
-            let said = object
+            let error = object
                 .get("error")
                 .and_then(parse_error_object)
                 .or_else(|| object.get("detail").and_then(parse_error_object));
-            said.or_else(|| object.get("errors").and_then(parse_error_object))
+            error
+                .or_else(|| object.get("errors").and_then(parse_error_object))
                 .or_else(|| object.get("message").and_then(|_| parse_error_object(json)))
         }
         _ => None,
@@ -80,12 +86,12 @@ pub fn parse_error_object(json: &Json) -> Option<ServerError> {
                 names.into_iter().filter_map(text).find(|text| parse_nested_json(text).is_none()).map(to_single_line);
             let nested = if plain.is_none() { nested() } else { None };
             let message = plain
-                .or_else(|| nested.as_ref().map(|said| said.message.clone()))
+                .or_else(|| nested.as_ref().map(|inner| inner.message.clone()))
                 .or_else(|| names.into_iter().find_map(text).map(to_single_line));
-            let words: Vec<&str> = ["code", "type", "status"].into_iter().filter_map(text).collect();
+            let codes: Vec<&str> = ["code", "type", "status"].into_iter().filter_map(text).collect();
             let code = match nested {
-                Some(said) if !said.code.is_empty() => [words.as_slice(), &[&said.code]].concat().join(" "),
-                _ => words.join(" "),
+                Some(inner) if !inner.code.is_empty() => [codes.as_slice(), &[&inner.code]].concat().join(" "),
+                _ => codes.join(" "),
             };
             // Routers put the upstream's message next to their own "provider returned error".
             let raw = object.get("metadata").and_then(|metadata| metadata.get("raw")).and_then(Json::as_str);
@@ -117,15 +123,15 @@ fn parse_nested_json(text: &str) -> Option<Json> {
 
 /// Parses the innermost error; none where it has no message.
 fn innermost(json: &Json) -> Option<ServerError> {
-    parse(json).or_else(|| parse_error_object(json)).filter(|said| said.message != said.code)
+    parse(json).or_else(|| parse_error_object(json)).filter(|error| error.message != error.code)
 }
 
 /// Returns the kind of fault. The HTTP status decides where there is one, otherwise the text.
-pub fn fault_kind(status: Option<u16>, said: &ServerError) -> FaultKind {
-    let code = said.code.to_lowercase();
-    let message = said.message.to_lowercase();
+pub fn fault_kind(status: Option<u16>, error: &ServerError) -> FaultKind {
+    let code = error.code.to_lowercase();
+    let message = error.message.to_lowercase();
     let too_long = || CONTEXT_OVERFLOW_PHRASES.iter().any(|phrase| code.contains(phrase) || message.contains(phrase));
-    match status.or(said.status) {
+    match status.or(error.status) {
         Some(401 | 403) => FaultKind::Auth,
         Some(408 | 504) => FaultKind::TimedOut,
         Some(429) => FaultKind::RateLimited,
@@ -154,13 +160,13 @@ pub fn fault_kind(status: Option<u16>, said: &ServerError) -> FaultKind {
 }
 
 /// Returns the fault for an error in the middle of a stream.
-pub fn to_fault(said: &ServerError) -> Fault {
-    let kind = fault_kind(None, said);
+pub fn to_fault(error: &ServerError) -> Fault {
+    let kind = fault_kind(None, error);
     let message = match kind {
         FaultKind::ContextTooLong => {
-            format!("the conversation is too long for the model: {}; start a new session or shorten it", said.message)
+            format!("the conversation is too long for the model: {}; start a new session or shorten it", error.message)
         }
-        _ => format!("the server reported an error while answering: {}", said.message),
+        _ => format!("the server reported an error while answering: {}", error.message),
     };
     Fault::new(kind, message)
 }
@@ -191,7 +197,7 @@ mod tests {
 
     #[test]
     fn errors_are_read_in_every_shape() {
-        let message = |json: Json| parse(&json).map(|said| said.message);
+        let message = |json: Json| parse(&json).map(|error| error.message);
         assert_eq!(message(json!({"error": {"message": "No such\nmodel.", "type": "x"}})).unwrap(), "No such model");
         assert_eq!(message(json!({"error": "model not found"})).unwrap(), "model not found");
         assert_eq!(message(json!({"detail": "Not Found"})).unwrap(), "Not Found");

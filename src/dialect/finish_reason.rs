@@ -151,7 +151,7 @@ impl FinishTracker {
             Some(FinishReason::End) | None if has_calls => FinishReason::ToolCalls,
             Some(FinishReason::End) | None if self.refused => FinishReason::Refused,
             Some(FinishReason::ToolCalls) if !has_calls => FinishReason::End,
-            stop => stop.unwrap_or(FinishReason::End),
+            finish_reason => finish_reason.unwrap_or(FinishReason::End),
         }
     }
 
@@ -175,8 +175,8 @@ impl FinishTracker {
 }
 
 /// Returns whether a message is shown even if it is empty, since its end was abnormal.
-pub(super) fn is_worth_showing(stop: FinishReason) -> bool {
-    !matches!(stop, FinishReason::End | FinishReason::Interrupted | FinishReason::Failed)
+pub(super) fn is_worth_showing(finish_reason: FinishReason) -> bool {
+    !matches!(finish_reason, FinishReason::End | FinishReason::Interrupted | FinishReason::Failed)
 }
 
 /// The notice for an answer that ended normally and is empty.

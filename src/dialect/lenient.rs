@@ -54,8 +54,8 @@ impl LooseStr<'_> {
 }
 
 impl<'a> LooseContent<'a> {
-    fn add(&mut self, ContentPart(text, voice): ContentPart<'a>) {
-        let place = match voice {
+    fn add(&mut self, ContentPart(text, channel): ContentPart<'a>) {
+        let place = match channel {
             PartChannel::Text => &mut self.text,
             PartChannel::Reasoning => &mut self.reasoning,
             PartChannel::Refusal => &mut self.refusal,

@@ -141,7 +141,7 @@ pub trait Encode: Send {
     fn start(&mut self, out: &mut Vec<SseFrame>);
 
     /// Encodes the next event of the turn. What the dialect can't express is left out.
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>);
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>);
 
     /// Ends the stream, after the last event: emits the end mark, and what is missing if the turn never ended. Called
     /// once.

@@ -61,9 +61,9 @@ impl NativeDecoder {
         match event {
             AgentEvent::SessionOpened { .. } | AgentEvent::UserMessage { .. } => {}
             AgentEvent::TurnStarted { .. } => self.outcome = None,
-            AgentEvent::TurnFinished { outcome: end, .. } => {
-                self.close(&end, out);
-                self.outcome = Some(end);
+            AgentEvent::TurnFinished { outcome, .. } => {
+                self.close(&outcome, out);
+                self.outcome = Some(outcome);
             }
             event => self.forward(event, out),
         }
@@ -90,8 +90,8 @@ impl NativeDecoder {
         }
     }
 
-    fn close(&mut self, end: &TurnOutcome, out: &mut Vec<AgentEvent>) {
-        for event in self.sealer.close_contents(end) {
+    fn close(&mut self, outcome: &TurnOutcome, out: &mut Vec<AgentEvent>) {
+        for event in self.sealer.close_contents(outcome) {
             let _ = self.sealer.observe(&event);
             out.push(event);
         }
@@ -111,7 +111,7 @@ impl Decode for NativeDecoder {
             None if frame.data.starts_with("{\"format\"") => {}
             None if matches!(frame.event.as_str(), "ping" | "weather") || frame.data.trim().is_empty() => {}
             None => match error::find_error(frame) {
-                Some(said) => self.fault = Some(error::to_fault(&said)),
+                Some(server_error) => self.fault = Some(error::to_fault(&server_error)),
                 None => self.unknown_frames.report("a frame that is not an event of a session", out),
             },
         }
@@ -119,9 +119,9 @@ impl Decode for NativeDecoder {
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         let failed = self.fault.take().map(TurnOutcome::Failed);
-        let end = failed.or(self.outcome.take()).unwrap_or(TurnOutcome::Interrupted);
-        self.close(&end, out);
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        let outcome = failed.or(self.outcome.take()).unwrap_or(TurnOutcome::Interrupted);
+        self.close(&outcome, out);
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }
 
     fn has_failed(&self) -> bool {
@@ -210,9 +210,9 @@ mod tests {
 
     #[test]
     fn an_envelope_is_read_whole() {
-        let told = Envelope { seq: Seq(9), at: Millis(12), event: text("x") };
-        let data = serde_json::to_string(&told).unwrap();
-        assert_eq!(parse_envelope(&SseFrame::data(data)), Some(told));
+        let envelope = Envelope { seq: Seq(9), at: Millis(12), event: text("x") };
+        let data = serde_json::to_string(&envelope).unwrap();
+        assert_eq!(parse_envelope(&SseFrame::data(data)), Some(envelope));
         assert_eq!(parse_envelope(&SseFrame::data("{}")), None);
     }
 }

@@ -150,18 +150,18 @@ impl OllamaDecoder {
                 self.handle_call(call.id.non_empty(), &function, is_done, out);
             }
         }
-        if let Some(said) = line.error.as_ref().and_then(error::parse_error_object) {
-            self.fault = Some(error::to_fault(&said));
+        if let Some(server_error) = line.error.as_ref().and_then(error::parse_error_object) {
+            self.fault = Some(error::to_fault(&server_error));
             return true;
         }
         if is_done {
-            let verdict = self.finish_tracker.insert(FinishTracker::default());
+            let tracker = self.finish_tracker.insert(FinishTracker::default());
             if let Some(word) = line.done_reason.non_empty() {
-                verdict.observe(word, out);
+                tracker.observe(word, out);
             }
-            self.fault = verdict.fault();
-            let told = line.usage.as_ref().and_then(super::usage::parse);
-            self.usage = parse_usage(line.prompt_eval_count.0, line.eval_count.0).or(told);
+            self.fault = tracker.fault();
+            let openai_usage = line.usage.as_ref().and_then(super::usage::parse);
+            self.usage = parse_usage(line.prompt_eval_count.0, line.eval_count.0).or(openai_usage);
             self.timing =
                 timing_data(line.load_duration.0, line.prompt_eval_duration.0, line.eval_duration.0, line.eval_count.0);
         }
@@ -282,8 +282,8 @@ impl Decode for OllamaDecoder {
             self.stray.clear();
             (!self.handle_line(line, false, out)).then_some("a line without a message")
         } else {
-            let mended = surrogate::mark_lone(&frame.data);
-            match mended.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
+            let repaired = surrogate::mark_lone(&frame.data);
+            match repaired.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
                 Some(LooseObject(Some(line))) => {
                     self.stray.clear();
                     (!self.handle_line(line, true, out)).then_some("a line without a message")
@@ -293,7 +293,7 @@ impl Decode for OllamaDecoder {
         };
         let Some(odd) = odd else { return };
         match error::find_error_in_unparsed(&frame) {
-            Some(said) => self.fault = Some(error::to_fault(&said)),
+            Some(server_error) => self.fault = Some(error::to_fault(&server_error)),
             None if matches!(frame.data.trim(), "" | "[DONE]") => {}
             None => {
                 if odd == NO_OBJECT {
@@ -309,12 +309,12 @@ impl Decode for OllamaDecoder {
         if !self.is_done() {
             self.fault = self.stray.fault();
         }
-        let stop = match (&self.fault, &self.finish_tracker) {
+        let finish_reason = match (&self.fault, &self.finish_tracker) {
             (Some(_), _) => FinishReason::Failed,
-            (None, Some(verdict)) => verdict.finish_reason_with(!self.calls.is_empty()),
+            (None, Some(tracker)) => tracker.finish_reason_with(!self.calls.is_empty()),
             (None, None) => FinishReason::Interrupted,
         };
-        if finish_reason::is_worth_showing(stop) {
+        if finish_reason::is_worth_showing(finish_reason) {
             self.begin_message(out);
         }
         if let Some(data) = self.timing.take() {
@@ -326,23 +326,23 @@ impl Decode for OllamaDecoder {
             out.push(AgentEvent::Annotation { on, kind: "timing".into(), data });
         }
         // There was reasoning and nothing else.
-        if stop == FinishReason::End && self.has_reasoning && !self.has_text {
+        if finish_reason == FinishReason::End && self.has_reasoning && !self.has_text {
             out.push(finish_reason::empty_response_notice());
         }
         if self.open {
             out.push(AgentEvent::MessageFinished {
                 message: self.message.clone(),
-                finish_reason: stop,
+                finish_reason,
                 full_text: None,
                 provider_metadata: None,
             });
-        } else if stop == FinishReason::End && !self.closed && !self.has_reasoning {
+        } else if finish_reason == FinishReason::End && !self.closed && !self.has_reasoning {
             out.push(finish_reason::empty_response_notice());
         }
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        let end = match (self.fault.take(), stop) {
+        let outcome = match (self.fault.take(), finish_reason) {
             (Some(fault), _) => TurnOutcome::Failed(fault),
             (None, FinishReason::Interrupted) => TurnOutcome::Interrupted,
             (None, _) if self.finish_tracker.as_ref().is_some_and(FinishTracker::is_filtered) => {
@@ -350,7 +350,7 @@ impl Decode for OllamaDecoder {
             }
             (None, _) => TurnOutcome::Completed,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }
 
     fn has_failed(&self) -> bool {

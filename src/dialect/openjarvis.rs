@@ -132,8 +132,8 @@ impl OpenJarvisDecoder {
             }
             "tool_results" => {
                 let list = json.get("results").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-                let settled = self.calls.reconcile_results(list, &mut self.chat, out);
-                report_foreign_calls(&settled, out);
+                let reconciled = self.calls.reconcile_results(list, &mut self.chat, out);
+                report_foreign_calls(&reconciled, out);
             }
             _ => {}
         }
@@ -216,11 +216,11 @@ impl Decode for OpenJarvisDecoder {
         if !self.bus.has_own_agent && !self.bus.is_feed && !self.chat.is_successful() {
             self.calls.show_hidden(&mut self.chat, out);
         }
-        let settled = self.calls.drop_hidden();
+        let reconciled = self.calls.drop_hidden();
         if !self.bus.is_feed {
-            report_foreign_calls(&settled, out);
-        } else if settled.hidden_count > 0 {
-            feed::report_unattributed(settled.hidden_count, out);
+            report_foreign_calls(&reconciled, out);
+        } else if reconciled.hidden_count > 0 {
+            feed::report_unattributed(reconciled.hidden_count, out);
         }
         let from = out.len();
         self.chat.finish(out);
@@ -259,18 +259,18 @@ fn progress_event(mut data: Json) -> AgentEvent {
     AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "progress".into(), data }
 }
 
-fn report_foreign_calls(settled: &ReconciledCalls, out: &mut Vec<AgentEvent>) {
-    for call in &settled.foreign {
+fn report_foreign_calls(reconciled: &ReconciledCalls, out: &mut Vec<AgentEvent>) {
+    for call in &reconciled.foreign {
         let on = AnnotationTarget::Call(call.clone());
         out.push(AgentEvent::Annotation { on, kind: "foreign".into(), data: Json::Bool(true) });
     }
     let notice = |text: String| AgentEvent::Notice { level: NoticeLevel::Info, code: "foreign_calls".into(), text };
-    match settled.hidden_count {
+    match reconciled.hidden_count {
         0 => {}
         1 => out.push(notice("1 tool call that is not in the results of this turn was left out".into())),
         n => out.push(notice(format!("{n} tool calls that are not in the results of this turn were left out"))),
     }
-    if !settled.foreign.is_empty() {
+    if !reconciled.foreign.is_empty() {
         out.push(notice(
             "some tool calls above are not in the results of this turn; they may be another client's".into(),
         ));

@@ -74,11 +74,11 @@ impl Decode for PlainDecoder {
         if self.done || (data.is_empty() && frame.event.is_empty()) {
             return;
         }
-        if let Some(said) = error::find_error(frame) {
+        if let Some(server_error) = error::find_error(frame) {
             // A message says more than the mere name of an earlier error.
-            if self.fault.is_none() || (self.is_fault_name_only && said.message.contains(' ')) {
-                self.is_fault_name_only = !said.message.contains(' ');
-                self.fault = Some(error::to_fault(&said));
+            if self.fault.is_none() || (self.is_fault_name_only && server_error.message.contains(' ')) {
+                self.is_fault_name_only = !server_error.message.contains(' ');
+                self.fault = Some(error::to_fault(&server_error));
             }
         } else if self.fault.is_some() && error::is_success(frame) {
             self.fault = None;
@@ -109,27 +109,22 @@ impl Decode for PlainDecoder {
             let text = format!("{} more frames of this stream are not shown", self.hidden_frames);
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "left_out".into(), text });
         }
-        let heard = self.open || self.done;
+        let has_output = self.open || self.done;
         if self.open {
-            let stop = match self.fault {
+            let finish_reason = match self.fault {
                 Some(_) => FinishReason::Failed,
                 None if self.aborted => FinishReason::Interrupted,
                 None => self.finish_tracker.finish_reason_with(false),
             };
             let message = self.message.clone();
-            out.push(AgentEvent::MessageFinished {
-                message,
-                finish_reason: stop,
-                full_text: None,
-                provider_metadata: None,
-            });
+            out.push(AgentEvent::MessageFinished { message, finish_reason, full_text: None, provider_metadata: None });
         }
-        let end = match self.fault.take() {
+        let outcome = match self.fault.take() {
             Some(fault) => TurnOutcome::Failed(fault),
             None if self.finish_tracker.is_filtered() => {
                 TurnOutcome::Failed(Fault::new(FaultKind::Refused, finish_reason::CONTENT_FILTER_MESSAGE))
             }
-            None if heard
+            None if has_output
                 && !self.aborted
                 && self.finish_tracker.finish_reason() != Some(FinishReason::Interrupted) =>
             {
@@ -137,7 +132,7 @@ impl Decode for PlainDecoder {
             }
             None => TurnOutcome::Interrupted,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }
 
     fn has_failed(&self) -> bool {
@@ -153,8 +148,8 @@ impl Decode for PlainDecoder {
 fn finish_reason_word(json: &Json, depth: usize) -> Option<&str> {
     let object = json.as_object()?;
     let names = ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason"];
-    let told = names.iter().find_map(|name| object.get(*name)?.as_str());
-    told.or_else(|| object.values().filter(|_| depth < 2).find_map(|inside| finish_reason_word(inside, depth + 1)))
+    let reason = names.iter().find_map(|name| object.get(*name)?.as_str());
+    reason.or_else(|| object.values().filter(|_| depth < 2).find_map(|inside| finish_reason_word(inside, depth + 1)))
 }
 
 /// Parses an object or a list; a number or a string is shown as text.
@@ -225,31 +220,31 @@ mod tests {
 
     #[test]
     fn an_end_that_is_not_whole_is_told_by_whatever_name_it_goes() {
-        let end = |frames: &[&str]| {
+        let outcome = |frames: &[&str]| {
             let frames: Vec<SseFrame> = frames.iter().map(|data| SseFrame::data(*data)).collect();
             let events = shown(&frames).1;
-            let stop = events.iter().find_map(|event| match event {
-                AgentEvent::MessageFinished { finish_reason: stop, .. } => Some(*stop),
+            let finish_reason = events.iter().find_map(|event| match event {
+                AgentEvent::MessageFinished { finish_reason, .. } => Some(*finish_reason),
                 _ => None,
             });
-            (stop.unwrap(), events.last().cloned().unwrap())
+            (finish_reason.unwrap(), events.last().cloned().unwrap())
         };
-        let turn = |end| AgentEvent::TurnFinished { turn: "t".into(), outcome: end };
+        let turn = |outcome| AgentEvent::TurnFinished { turn: "t".into(), outcome };
         for data in [
             r#"{"type":"finish","finishReason":"length"}"#,
             r#"{"type":"message_end","message":{"stopReason":"max_tokens"}}"#,
             r#"{"data":{"delta":{"stop_reason":"MAX_TOKENS"}}}"#,
         ] {
-            assert_eq!(end(&[data]), (FinishReason::Length, turn(TurnOutcome::Completed)), "{data}");
+            assert_eq!(outcome(&[data]), (FinishReason::Length, turn(TurnOutcome::Completed)), "{data}");
         }
         // It continued after that step.
         let later = [r#"{"finishReason":"length"}"#, r#"{"type":"finish","finishReason":"stop"}"#];
-        assert_eq!(end(&later), (FinishReason::End, turn(TurnOutcome::Completed)));
-        assert_eq!(end(&[r#"{"type":"abort"}"#]), (FinishReason::Interrupted, turn(TurnOutcome::Interrupted)));
-        let (stop, filtered) = end(&[r#"{"type":"finish","finishReason":"content-filter"}"#]);
+        assert_eq!(outcome(&later), (FinishReason::End, turn(TurnOutcome::Completed)));
+        assert_eq!(outcome(&[r#"{"type":"abort"}"#]), (FinishReason::Interrupted, turn(TurnOutcome::Interrupted)));
+        let (finish_reason, filtered) = outcome(&[r#"{"type":"finish","finishReason":"content-filter"}"#]);
         assert!(
             matches!(filtered, AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(_), .. })
-                && stop == FinishReason::Refused
+                && finish_reason == FinishReason::Refused
         );
     }
 

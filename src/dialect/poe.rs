@@ -160,17 +160,17 @@ impl PoeDecoder {
     fn handle_error(&mut self, data: &PoeData<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let mut error = data.error.clone().unwrap_or_else(|| "no reason given".into());
         surrogate::resolve_marks_in_json(&mut error, marked);
-        let said = error::parse_error_object(&error).unwrap_or_else(|| error::ServerError {
+        let server_error = error::parse_error_object(&error).unwrap_or_else(|| error::ServerError {
             message: error::to_single_line(&error.to_string()),
             ..error::ServerError::default()
         });
         if data.recoverable == Some(Json::Bool(true)) {
             let attempt = data.attempt.0.map_or_else(String::new, |n| format!(" (attempt {n})"));
-            let text = format!("the server had trouble{attempt} and goes on: {}", said.message);
+            let text = format!("the server had trouble{attempt} and goes on: {}", server_error.message);
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "recoverable".into(), text });
             return;
         }
-        let mut fault = error::to_fault(&said);
+        let mut fault = error::to_fault(&server_error);
         match data.code.non_empty() {
             Some("cancelled") => self.early_outcome = Some(TurnOutcome::Cancelled),
             Some("interrupted") => self.early_outcome = Some(TurnOutcome::Interrupted),
@@ -183,8 +183,8 @@ impl PoeDecoder {
     fn handle_complete(&mut self, data: PoeData<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         self.complete = true;
         let metadata = data.metadata.as_ref();
-        let told = || metadata.and_then(|metadata| metadata.get("finish_reason")?.as_str());
-        if let Some(word) = data.finish_reason.non_empty().or_else(told) {
+        let metadata_reason = || metadata.and_then(|metadata| metadata.get("finish_reason")?.as_str());
+        if let Some(word) = data.finish_reason.non_empty().or_else(metadata_reason) {
             self.chat.set_finish_reason(word, out);
         }
         let usage = data.usage.as_ref().or_else(|| metadata?.get("usage")).cloned();
@@ -243,16 +243,17 @@ impl PoeDecoder {
 
     fn handle_other(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         let data = frame.data.trim();
-        let mended = surrogate::mark_if_lone(data);
-        let marked = mended.is_some();
+        let repaired = surrogate::mark_if_lone(data);
+        let marked = repaired.is_some();
         // The slow path accepts repeated keys.
-        let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
+        let json: Option<Json> = serde_json::from_str(repaired.as_deref().unwrap_or(data)).ok();
         let read = json.as_ref().and_then(|json| LooseObject::<PoeData<'_>>::deserialize(json).ok()?.0);
         match (frame.event.as_str(), read) {
             ("error", Some(read)) => self.handle_error(&read, marked, out),
             ("error", None) => {
-                let said = error::ServerError { message: error::to_single_line(data), ..error::ServerError::default() };
-                self.fault.get_or_insert_with(|| error::to_fault(&said));
+                let server_error =
+                    error::ServerError { message: error::to_single_line(data), ..error::ServerError::default() };
+                self.fault.get_or_insert_with(|| error::to_fault(&server_error));
             }
             ("complete", Some(read)) => self.handle_complete(read, marked, out),
             ("complete", None) => self.complete = true,
@@ -317,15 +318,15 @@ impl Decode for PoeDecoder {
         self.chat.finish(out);
         for event in out.iter_mut().skip(from) {
             match (event, &self.early_outcome) {
-                (AgentEvent::MessageFinished { full_text: full, finish_reason: stop, .. }, unended) => {
+                (AgentEvent::MessageFinished { full_text: full, finish_reason, .. }, unended) => {
                     *full = self.full_text.take();
                     match unended {
-                        Some(TurnOutcome::Cancelled) => *stop = FinishReason::Cancelled,
-                        Some(_) => *stop = FinishReason::Interrupted,
+                        Some(TurnOutcome::Cancelled) => *finish_reason = FinishReason::Cancelled,
+                        Some(_) => *finish_reason = FinishReason::Interrupted,
                         None => {}
                     }
                 }
-                (AgentEvent::TurnFinished { outcome: end, .. }, Some(unended)) => *end = unended.clone(),
+                (AgentEvent::TurnFinished { outcome, .. }, Some(unended)) => *outcome = unended.clone(),
                 _ => {}
             }
         }

@@ -38,46 +38,46 @@ struct ReasoningSourceState {
 impl ReasoningDedup {
     /// Takes a piece and returns the part to emit.
     pub(super) fn push(&mut self, by: ReasoningSource, piece: &str) -> String {
-        let (way, other) = match by {
+        let (source, other) = match by {
             ReasoningSource::Field => (&mut self.field, &mut self.tags),
             ReasoningSource::Tags => (&mut self.tags, &mut self.field),
         };
-        if way.is_divergent || self.emitted.len() > MAX_COMPARED_BYTES {
+        if source.is_divergent || self.emitted.len() > MAX_COMPARED_BYTES {
             return piece.to_owned();
         }
-        let was_behind = way.matched_bytes < self.emitted.len();
+        let was_behind = source.matched_bytes < self.emitted.len();
         let mut new = None;
         for (at, letter) in piece.char_indices().filter(|(_, letter)| !letter.is_whitespace()) {
-            let rest = self.emitted.get(way.matched_bytes..).unwrap_or_default();
+            let rest = self.emitted.get(source.matched_bytes..).unwrap_or_default();
             if rest.is_empty() {
                 new = Some(at);
                 break;
             }
             if !rest.starts_with(letter) {
-                way.is_divergent = true;
-                let whole = std::mem::take(&mut way.suppressed) + piece;
+                source.is_divergent = true;
+                let whole = std::mem::take(&mut source.suppressed) + piece;
                 return format!("\n\n{}", whole.trim_start());
             }
-            way.matched_bytes += letter.len_utf8();
+            source.matched_bytes += letter.len_utf8();
         }
         let Some(new) = new else {
             // White space comes from the leading source.
-            if !was_behind && (way.is_leading || other.matched_bytes == 0) {
+            if !was_behind && (source.is_leading || other.matched_bytes == 0) {
                 self.ends_blank |= !piece.is_empty();
                 return piece.to_owned();
             }
-            way.suppressed.push_str(piece);
+            source.suppressed.push_str(piece);
             return String::new();
         };
         let from = if was_behind { piece.get(..new).map_or(new, |known| known.trim_end().len()) } else { 0 };
-        let told = piece.get(from..).unwrap_or_default();
-        let told = if self.ends_blank && !way.is_leading { told.trim_start() } else { told };
-        self.emitted.extend(told.chars().filter(|letter| !letter.is_whitespace()));
-        self.ends_blank = told.ends_with(char::is_whitespace);
-        way.matched_bytes = self.emitted.len();
-        way.suppressed = String::new();
-        (way.is_leading, other.is_leading) = (true, false);
-        told.to_owned()
+        let new_text = piece.get(from..).unwrap_or_default();
+        let new_text = if self.ends_blank && !source.is_leading { new_text.trim_start() } else { new_text };
+        self.emitted.extend(new_text.chars().filter(|letter| !letter.is_whitespace()));
+        self.ends_blank = new_text.ends_with(char::is_whitespace);
+        source.matched_bytes = self.emitted.len();
+        source.suppressed = String::new();
+        (source.is_leading, other.is_leading) = (true, false);
+        new_text.to_owned()
     }
 
     /// Returns whether the field had text.
@@ -88,9 +88,9 @@ impl ReasoningDedup {
     /// Returns whether a text equals what was emitted, up to the end of the shorter one.
     pub(super) fn matches(&self, text: &str) -> bool {
         let mut letters = text.chars().filter(|letter| !letter.is_whitespace());
-        let mut told = self.emitted.chars();
+        let mut known = self.emitted.chars();
         loop {
-            match (letters.next(), told.next()) {
+            match (letters.next(), known.next()) {
                 (Some(one), Some(other)) if one == other => {}
                 (Some(_), Some(_)) => return false,
                 _ => return !self.emitted.is_empty(),
@@ -104,12 +104,12 @@ mod tests {
     use super::*;
 
     fn emitted(pieces: &[(ReasoningSource, &str)]) -> String {
-        let mut thoughts = ReasoningDedup::default();
-        pieces.iter().map(|(by, piece)| thoughts.push(*by, piece)).collect()
+        let mut dedup = ReasoningDedup::default();
+        pieces.iter().map(|(by, piece)| dedup.push(*by, piece)).collect()
     }
 
     #[test]
-    fn what_comes_in_both_ways_is_told_once() {
+    fn what_comes_in_both_ways_is_emitted_once() {
         use ReasoningSource::{Field, Tags};
         for pieces in [
             &[(Field, "Hm. "), (Field, "So be it."), (Tags, "Hm. So be it.\n")][..],
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn another_thought_is_told_whole() {
+    fn another_thought_is_emitted_whole() {
         use ReasoningSource::{Field, Tags};
         let pieces = [(Field, "The person asks."), (Tags, "The "), (Tags, "answer"), (Tags, " is 4.")];
         assert_eq!(emitted(&pieces), "The person asks.\n\nThe answer is 4.");
@@ -139,10 +139,10 @@ mod tests {
 
     #[test]
     fn a_text_that_was_a_thought_is_known() {
-        let mut thoughts = ReasoningDedup::default();
-        assert!(!thoughts.matches("Hm"));
-        thoughts.push(ReasoningSource::Field, "Hm. So be it.");
-        assert!(thoughts.matches("Hm.\nSo") && thoughts.matches("Hm. So be it. Yes") && !thoughts.matches("Hello"));
-        assert!(thoughts.has_field());
+        let mut dedup = ReasoningDedup::default();
+        assert!(!dedup.matches("Hm"));
+        dedup.push(ReasoningSource::Field, "Hm. So be it.");
+        assert!(dedup.matches("Hm.\nSo") && dedup.matches("Hm. So be it. Yes") && !dedup.matches("Hello"));
+        assert!(dedup.has_field());
     }
 }

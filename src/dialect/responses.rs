@@ -96,7 +96,7 @@ impl ResponsesDecoder {
                 self.handle_lifecycle("", &event, &frame.data, out);
             }
             None => match error::find_error(frame) {
-                Some(said) => self.fail(&said),
+                Some(server_error) => self.fail(&server_error),
                 None if name.is_empty() && kind.is_empty() => {
                     self.unknown_frames.report("an object without a type", out);
                 }
@@ -237,21 +237,21 @@ impl ResponsesDecoder {
     fn handle_delta(
         &mut self,
         event: &ResponsesEvent<'_>,
-        voice: TextChannel,
+        channel: TextChannel,
         index: u64,
         marked: bool,
         out: &mut Vec<AgentEvent>,
     ) {
         let Some(piece) = event.delta.0.as_deref().filter(|piece| !piece.is_empty()) else { return };
-        if let Some(at) = self.find_item(event, item_kind(voice), "", out) {
-            self.emitter.push_delta(at, voice, index, Cow::Borrowed(piece), marked, out);
+        if let Some(at) = self.find_item(event, item_kind(channel), "", out) {
+            self.emitter.push_delta(at, channel, index, Cow::Borrowed(piece), marked, out);
         }
     }
 
     fn handle_full_text(
         &mut self,
         event: &ResponsesEvent<'_>,
-        voice: TextChannel,
+        channel: TextChannel,
         index: u64,
         text: &str,
         out: &mut Vec<AgentEvent>,
@@ -259,8 +259,8 @@ impl ResponsesDecoder {
         if text.is_empty() {
             return;
         }
-        if let Some(at) = self.find_item(event, item_kind(voice), "", out) {
-            self.emitter.reconcile_text(at, voice, index, text, out);
+        if let Some(at) = self.find_item(event, item_kind(channel), "", out) {
+            self.emitter.reconcile_text(at, channel, index, text, out);
         }
     }
 
@@ -269,8 +269,8 @@ impl ResponsesDecoder {
         let Some(part) = &event.part else { return };
         let is_summary = short == "reasoning_summary_part.done";
         let index = if is_summary { event.summary_index.0 } else { event.content_index.0 };
-        if let Some((voice, text)) = full_items::part_text(part, is_summary) {
-            self.handle_full_text(event, voice, index.unwrap_or(0), text, out);
+        if let Some((channel, text)) = full_items::part_text(part, is_summary) {
+            self.handle_full_text(event, channel, index.unwrap_or(0), text, out);
         }
     }
 
@@ -323,8 +323,8 @@ impl ResponsesDecoder {
             Some(Json::Object(_)) => None,
             _ => surrogate::mark_lone(data).map_or_else(
                 || serde_json::from_str(data).ok(),
-                |mended| {
-                    let mut json = serde_json::from_str(&mended).ok()?;
+                |repaired| {
+                    let mut json = serde_json::from_str(&repaired).ok()?;
                     surrogate::resolve_marks_in_json(&mut json, true);
                     Some(json)
                 },
@@ -388,8 +388,8 @@ impl ResponsesDecoder {
         }
     }
 
-    fn fail(&mut self, said: &error::ServerError) {
-        self.end = Some(ResponsesEnd::Failed(error::to_fault(said)));
+    fn fail(&mut self, server_error: &error::ServerError) {
+        self.end = Some(ResponsesEnd::Failed(error::to_fault(server_error)));
     }
 
     /// Ends the calls that the stream left open, where the answer completed.
@@ -433,14 +433,14 @@ impl Decode for ResponsesDecoder {
             return self.handle_event(frame, event, false, out);
         }
         // The slow path accepts lone surrogates and repeated keys.
-        let mended = surrogate::mark_lone(data);
-        let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
+        let repaired = surrogate::mark_lone(data);
+        let json: Option<Json> = serde_json::from_str(repaired.as_deref().unwrap_or(data)).ok();
         match json.as_ref().filter(|json| json.is_object()).and_then(|json| ResponsesEvent::deserialize(json).ok()) {
-            Some(event) => self.handle_event(frame, event, mended.is_some(), out),
+            Some(event) => self.handle_event(frame, event, repaired.is_some(), out),
             None if frame.event == "error" => self.fail(&error::parse_error_data(data)),
             None if data.is_empty() => {}
             None => match error::find_error_in_unparsed(frame) {
-                Some(said) => self.fail(&said),
+                Some(server_error) => self.fail(&server_error),
                 None => self.unknown_frames.report("data that is not a JSON object", out),
             },
         }
@@ -450,7 +450,7 @@ impl Decode for ResponsesDecoder {
         if matches!(self.end, Some(ResponsesEnd::Completed | ResponsesEnd::Length)) {
             self.finish_open_calls(out);
         }
-        let (stop, end) = match self.end.take() {
+        let (finish_reason, outcome) = match self.end.take() {
             Some(ResponsesEnd::Completed) => (self.emitter.finish_reason(), TurnOutcome::Completed),
             Some(ResponsesEnd::Length) => (FinishReason::Length, TurnOutcome::Completed),
             Some(ResponsesEnd::ContentFiltered) => (
@@ -460,18 +460,18 @@ impl Decode for ResponsesDecoder {
             Some(ResponsesEnd::Failed(fault)) => (FinishReason::Failed, TurnOutcome::Failed(fault)),
             Some(ResponsesEnd::Cut) | None => (FinishReason::Interrupted, TurnOutcome::Interrupted),
         };
-        if self.emitter.is_empty() && stop == FinishReason::End {
+        if self.emitter.is_empty() && finish_reason == FinishReason::End {
             out.push(finish_reason::empty_response_notice());
         }
         // An answer with an abnormal end is a message even if it is empty.
-        if self.emitter.is_empty() && matches!(stop, FinishReason::Length | FinishReason::Refused) {
+        if self.emitter.is_empty() && matches!(finish_reason, FinishReason::Length | FinishReason::Refused) {
             self.emitter.begin_message(out);
         }
-        self.emitter.close(Some(stop), self.model.as_deref(), out);
+        self.emitter.close(Some(finish_reason), self.model.as_deref(), out);
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }
 
     fn has_failed(&self) -> bool {
@@ -483,8 +483,8 @@ impl Decode for ResponsesDecoder {
     }
 }
 
-fn item_kind(voice: TextChannel) -> ResponsesItemKind {
-    match voice {
+fn item_kind(channel: TextChannel) -> ResponsesItemKind {
+    match channel {
         TextChannel::Text | TextChannel::Refusal => ResponsesItemKind::Message,
         TextChannel::Summary | TextChannel::Reasoning => ResponsesItemKind::Reasoning,
     }
@@ -492,7 +492,7 @@ fn item_kind(voice: TextChannel) -> ResponsesItemKind {
 
 fn parse_failure(response: &Json) -> Fault {
     match response.get("error").and_then(error::parse_error_object) {
-        Some(said) => error::to_fault(&said),
+        Some(server_error) => error::to_fault(&server_error),
         None => Fault::new(FaultKind::Upstream, "the server gave up on its answer and did not say why; try again"),
     }
 }

@@ -60,7 +60,7 @@ mod tests {
     use crate::event::{AgentEvent, TurnOutcome};
 
     /// The failures of these lines, in each of the line formats; none for a success.
-    fn failures(begun: bool, lines: &[&str]) -> [Option<String>; 2] {
+    fn failures(has_content: bool, lines: &[&str]) -> [Option<String>; 2] {
         let text = [
             r#"{"message":{"content":"Half"}}"#,
             r#"{"blocks":[{"type":"text","text":"Half","streaming":true}],"streaming":true}"#,
@@ -69,7 +69,7 @@ mod tests {
         std::array::from_fn(|nth| {
             let mut out = Vec::new();
             let lines = lines.iter().map(|line| if *line == "TEXT" { text[nth] } else { line });
-            for line in Some(text[nth]).filter(|_| begun).into_iter().chain(lines) {
+            for line in Some(text[nth]).filter(|_| has_content).into_iter().chain(lines) {
                 decoders[nth].decode_frame(&SseFrame::data(line), &mut out);
             }
             decoders[nth].finish(&mut out);
@@ -95,8 +95,8 @@ mod tests {
             (&[&long], "upstream is down…"),
         ];
         for (lines, words) in cases {
-            for begun in [false, true] {
-                for found in failures(begun, lines) {
+            for has_content in [false, true] {
+                for found in failures(has_content, lines) {
                     let found = found.unwrap_or_default();
                     assert!(found.len() < 800 && found.contains(words.trim_end_matches('…')), "{lines:?}: {found}");
                 }

@@ -116,12 +116,12 @@ impl TextAssembler {
                     !text.is_empty()
                 }
                 SegmentKind::LateReasoning => {
-                    let said = self.dedup.text().get(..self.text_bytes).unwrap_or_default();
+                    let emitted = self.dedup.text().get(..self.text_bytes).unwrap_or_default();
                     // Where reasoning has a field of its own, text is text unless it repeats that.
-                    let is_late =
-                        !said.is_empty() && (!self.reasoning_dedup.has_field() || self.reasoning_dedup.matches(said));
+                    let is_late = !emitted.is_empty()
+                        && (!self.reasoning_dedup.has_field() || self.reasoning_dedup.matches(emitted));
                     if is_late {
-                        *text = self.reasoning_dedup.push(ReasoningSource::Tags, said);
+                        *text = self.reasoning_dedup.push(ReasoningSource::Tags, emitted);
                         self.text_bytes = 0;
                     }
                     is_late

@@ -133,17 +133,17 @@ impl ThinkTagSplitter {
         loop {
             match self.state {
                 ThinkState::Start | ThinkState::AfterClosing => {
-                    let begun = rest.trim_start();
-                    let lead = rest.len() - begun.len();
+                    let leading = rest.trim_start();
+                    let lead = rest.len() - leading.len();
                     // White space after a block belongs to the answer once that has text.
                     let goes_on = self.state == ThinkState::Start || self.ends_with_blank == Some(false);
-                    match self.match_leading_tag(begun) {
-                        TagMatch::Yes((), size) => rest = begun.get(size..).unwrap_or_default(),
+                    match self.match_leading_tag(leading) {
+                        TagMatch::Yes((), size) => rest = leading.get(size..).unwrap_or_default(),
                         TagMatch::Maybe if lead <= MAX_LEADING_BLANKS => return rest.clone_into(&mut self.held),
-                        TagMatch::Maybe if !goes_on => return begun.clone_into(&mut self.held),
+                        TagMatch::Maybe if !goes_on => return leading.clone_into(&mut self.held),
                         _ => {
                             self.state = ThinkState::Text;
-                            rest = if goes_on { rest } else { begun };
+                            rest = if goes_on { rest } else { leading };
                         }
                     }
                 }
@@ -160,8 +160,8 @@ impl ThinkTagSplitter {
                 ThinkState::Inside => {
                     let TagMatch::Yes(at, size) = find_closing(rest, self.closing_tag) else {
                         let keep = partial_tag_bytes(rest, self.closing_tag);
-                        let (told, held) = rest.split_at(rest.len() - keep);
-                        self.push_reasoning(told, out);
+                        let (emitted, held) = rest.split_at(rest.len() - keep);
+                        self.push_reasoning(emitted, out);
                         return held.clone_into(&mut self.held);
                     };
                     self.push_reasoning(rest.get(..at).unwrap_or_default(), out);
@@ -177,8 +177,8 @@ impl ThinkTagSplitter {
     }
 
     /// Takes a tag at the start of the rest. Returns whether there is one, and its length in bytes.
-    fn match_leading_tag(&mut self, begun: &str) -> TagMatch<()> {
-        match (match_tag(begun, OPENING_TAG), match_mark(begun), match_tag(begun, CLOSING_TAG)) {
+    fn match_leading_tag(&mut self, leading: &str) -> TagMatch<()> {
+        match (match_tag(leading, OPENING_TAG), match_mark(leading), match_tag(leading, CLOSING_TAG)) {
             (TagMatch::Yes(close, size), ..) => {
                 self.open_block(close);
                 TagMatch::Yes((), size)
@@ -195,7 +195,7 @@ impl ThinkTagSplitter {
             }
             (TagMatch::Maybe, ..) | (_, TagMatch::Maybe, _) => TagMatch::Maybe,
             (_, _, TagMatch::Maybe) if !self.had_block => TagMatch::Maybe,
-            _ if begun.is_empty() => TagMatch::Maybe,
+            _ if leading.is_empty() => TagMatch::Maybe,
             _ => TagMatch::No,
         }
     }

@@ -91,18 +91,18 @@ pub(super) fn parse(wire: &Json) -> Option<Usage> {
     let (read, written) = (place(CACHE_READ_KEYS), place(CACHE_WRITE_KEYS).unwrap_or(0));
     let input = whole.or_else(|| {
         let apart = place(CACHED_KEYS).is_none();
-        let beside = if apart { read.unwrap_or(0).saturating_add(written) } else { 0 };
-        Some(field(INPUT_KEYS)?.saturating_add(beside))
+        let cached = if apart { read.unwrap_or(0).saturating_add(written) } else { 0 };
+        Some(field(INPUT_KEYS)?.saturating_add(cached))
     });
-    let thoughts = place(EXTRA_REASONING_KEYS).unwrap_or(0);
+    let extra_reasoning = place(EXTRA_REASONING_KEYS).unwrap_or(0);
     // With a known input, a missing output is the rest of the total.
-    let output = field(OUTPUT_KEYS).map(|output| output.saturating_add(thoughts));
+    let output = field(OUTPUT_KEYS).map(|output| output.saturating_add(extra_reasoning));
     let output = output.or_else(|| Some(total?.saturating_sub(input?)));
     let usage = Usage {
         input_tokens: input.or_else(|| Some(total?.saturating_sub(output?))).unwrap_or(0),
         output_tokens: output.unwrap_or(0),
         cached_tokens: place(CACHED_KEYS).or(read).unwrap_or(0),
-        reasoning_tokens: place(REASONING_KEYS).unwrap_or(thoughts),
+        reasoning_tokens: place(REASONING_KEYS).unwrap_or(extra_reasoning),
         estimated: false,
     };
     (usage.total() > 0).then_some(usage)
@@ -110,15 +110,15 @@ pub(super) fn parse(wire: &Json) -> Option<Usage> {
 
 /// Merges two reports. Counts are totals: a later one replaces an earlier one, unless it is a zero that a server filled
 /// in.
-pub(super) fn merge(known: Option<Usage>, told: Option<Usage>) -> Option<Usage> {
-    let (Some(known), Some(told)) = (known, told) else { return told.or(known) };
+pub(super) fn merge(known: Option<Usage>, reported: Option<Usage>) -> Option<Usage> {
+    let (Some(known), Some(reported)) = (known, reported) else { return reported.or(known) };
     let pick = |old: u64, new: u64| if new > 0 { new } else { old };
     Some(Usage {
-        input_tokens: pick(known.input_tokens, told.input_tokens),
-        output_tokens: pick(known.output_tokens, told.output_tokens),
-        cached_tokens: pick(known.cached_tokens, told.cached_tokens),
-        reasoning_tokens: pick(known.reasoning_tokens, told.reasoning_tokens),
-        estimated: told.estimated,
+        input_tokens: pick(known.input_tokens, reported.input_tokens),
+        output_tokens: pick(known.output_tokens, reported.output_tokens),
+        cached_tokens: pick(known.cached_tokens, reported.cached_tokens),
+        reasoning_tokens: pick(known.reasoning_tokens, reported.reasoning_tokens),
+        estimated: reported.estimated,
     })
 }
 
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn counts_are_read_under_every_name() {
-        for (wire, wanted) in [
+        for (wire, expected) in [
             (json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}), (9, 3, 0, 0)),
             (json!({"prompt_tokens": 1200, "completion_tokens": 34, "cached_tokens": 1000}), (1200, 34, 1000, 0)),
             (
@@ -174,7 +174,7 @@ mod tests {
             (json!({"prompt_tokens": 0, "completion_tokens": 0}), (0, 0, 0, 0)),
             (json!({"prompt_tokens": null, "completion_tokens": 3.0}), (0, 3, 0, 0)),
         ] {
-            assert_eq!(counts(&wire), wanted, "{wire}");
+            assert_eq!(counts(&wire), expected, "{wire}");
         }
     }
 

@@ -100,7 +100,7 @@ impl WarpDecoder {
     fn handle_line(&mut self, event: &str, line: &BorrowedJson<'_>, out: &mut Vec<AgentEvent>) {
         let Some(BorrowedJson::Array(blocks)) = line.get("blocks") else {
             match error::find_error(&SseFrame::named(event, line.to_json().to_string())) {
-                Some(said) => self.fault = Some(error::to_fault(&said)),
+                Some(server_error) => self.fault = Some(error::to_fault(&server_error)),
                 None => self.unknown_frames.report("a line without blocks", out),
             }
             return;
@@ -121,11 +121,11 @@ impl WarpDecoder {
             match block_kind(block) {
                 "tool_call" => {
                     let tool = block.get("tool").unwrap_or(block);
-                    let told = tool.to_json();
-                    if server_calls::is_server_call(&told) {
+                    let call_state = tool.to_json();
+                    if server_calls::is_server_call(&call_state) {
                         // The last line repeats the known calls, and before them the text: nothing there is new.
-                        if !is_last || !self.server_calls.is_known(&told) {
-                            tools.push(told);
+                        if !is_last || !self.server_calls.is_known(&call_state) {
+                            tools.push(call_state);
                         }
                     } else {
                         self.handle_call(tool, nth, out);
@@ -172,8 +172,9 @@ impl WarpDecoder {
     }
 
     fn handle_error(&mut self, block: &Json, out: &mut Vec<AgentEvent>) {
-        let said = error::parse_error_object(block).or_else(|| block.get("text").and_then(error::parse_error_object));
-        let message = said.map_or_else(|| block.to_string(), |said| said.message);
+        let server_error =
+            error::parse_error_object(block).or_else(|| block.get("text").and_then(error::parse_error_object));
+        let message = server_error.map_or_else(|| block.to_string(), |server_error| server_error.message);
         if block.get("recoverable").and_then(Json::as_bool) == Some(true) {
             let text = format!("the server had trouble and goes on: {message}");
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "recoverable".into(), text });
@@ -223,17 +224,12 @@ impl WarpDecoder {
     }
 
     /// Closes the open message before the end; what follows is another one.
-    fn close_message(&mut self, stop: FinishReason, full: Option<String>, out: &mut Vec<AgentEvent>) {
+    fn close_message(&mut self, finish_reason: FinishReason, full: Option<String>, out: &mut Vec<AgentEvent>) {
         if std::mem::take(&mut self.open) {
             self.closed_messages += 1;
             let next = MessageId::new(format!("m{}", self.closed_messages + 1));
             let message = std::mem::replace(&mut self.message, next);
-            out.push(AgentEvent::MessageFinished {
-                message,
-                finish_reason: stop,
-                full_text: full,
-                provider_metadata: None,
-            });
+            out.push(AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: None });
         }
     }
 
@@ -375,15 +371,15 @@ impl Decode for WarpDecoder {
             self.done = true;
             return;
         }
-        let mended = surrogate::replace_lone(&frame.data);
-        match serde_json::from_str::<BorrowedJson<'_>>(mended.as_deref().unwrap_or(&frame.data)) {
+        let repaired = surrogate::replace_lone(&frame.data);
+        match serde_json::from_str::<BorrowedJson<'_>>(repaired.as_deref().unwrap_or(&frame.data)) {
             Ok(line) if line.is_object() => {
                 self.stray.clear();
                 self.handle_line(&frame.event, &line, out);
             }
             _ => {
-                if let Some(said) = error::find_error_in_unparsed(&frame) {
-                    self.fault = Some(error::to_fault(&said));
+                if let Some(server_error) = error::find_error_in_unparsed(&frame) {
+                    self.fault = Some(error::to_fault(&server_error));
                 } else {
                     self.stray.push(&frame.data);
                     self.unknown_frames.report("a line that is not a JSON object", out);
@@ -399,17 +395,17 @@ impl Decode for WarpDecoder {
         if !reported && self.early_outcome.is_none() {
             self.fault = self.fault.take().or_else(|| self.stray.fault());
         }
-        let stop = match (&self.early_outcome, &self.fault) {
+        let finish_reason = match (&self.early_outcome, &self.fault) {
             (Some(TurnOutcome::Cancelled), _) => FinishReason::Cancelled,
             (Some(_), _) => FinishReason::Interrupted,
             (None, Some(_)) => FinishReason::Failed,
             (None, None) if !reported => FinishReason::Interrupted,
             (None, None) => self.finish_tracker.finish_reason_with(!self.calls.is_empty()),
         };
-        if finish_reason::is_worth_showing(stop) && self.early_outcome.is_none() {
+        if finish_reason::is_worth_showing(finish_reason) && self.early_outcome.is_none() {
             self.begin_message(out);
         }
-        if !matches!(stop, FinishReason::Interrupted | FinishReason::Failed | FinishReason::Cancelled) {
+        if !matches!(finish_reason, FinishReason::Interrupted | FinishReason::Failed | FinishReason::Cancelled) {
             for call in &mut self.calls {
                 if !call.started {
                     call.start(&self.message, out);
@@ -422,25 +418,20 @@ impl Decode for WarpDecoder {
         }
         if self.open {
             let (message, full) = (self.message.clone(), self.full_text.take());
-            out.push(AgentEvent::MessageFinished {
-                message,
-                finish_reason: stop,
-                full_text: full,
-                provider_metadata: None,
-            });
-        } else if stop == FinishReason::End && self.closed_messages == 0 {
+            out.push(AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: None });
+        } else if finish_reason == FinishReason::End && self.closed_messages == 0 {
             out.push(finish_reason::empty_response_notice());
         }
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        let end = match (self.early_outcome.take(), self.fault.take(), stop) {
-            (Some(end), ..) => end,
+        let outcome = match (self.early_outcome.take(), self.fault.take(), finish_reason) {
+            (Some(outcome), ..) => outcome,
             (None, Some(fault), _) => TurnOutcome::Failed(fault),
             (None, None, FinishReason::Interrupted) => TurnOutcome::Interrupted,
             (None, None, _) => TurnOutcome::Completed,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }
 
     fn has_failed(&self) -> bool {

@@ -48,15 +48,15 @@ pub struct AnthropicEngine {
 impl AnthropicEngine {
     /// Takes a base URL in any of the forms people use: with or without `/v1`, a trailing slash or `/v1/messages`. A
     /// query is kept.
-    pub fn new(name: String, base_url: &str, pass: AnthropicAuth) -> Self {
+    pub fn new(name: String, base_url: &str, auth: AnthropicAuth) -> Self {
         let (base, query) = base_and_query(base_url, MESSAGES_PATH);
         let base = base.strip_suffix("/v1").unwrap_or(&base);
         let is_blank = |secret: &SecretString| secret.expose_secret().trim().is_empty();
-        let pass = match pass {
+        let auth = match auth {
             AnthropicAuth::ApiKey(secret) | AnthropicAuth::BearerToken(secret) if is_blank(&secret) => {
                 AnthropicAuth::None
             }
-            pass => pass,
+            auth => auth,
         };
         Self {
             name,
@@ -66,7 +66,7 @@ impl AnthropicEngine {
             } else {
                 format!("{base}/v1/models{query}")
             },
-            auth: pass,
+            auth,
             missing_key_setting: None,
             supports_cache_control: has_host(base, "api.anthropic.com"),
         }

@@ -290,12 +290,12 @@ pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInf
 /// runs with more keeps that, since another size reloads it.
 pub fn ollama_context_window(model: &str, show: Option<&Json>, running: Option<&Json>) -> u64 {
     let parameters = show.and_then(|show| show.get("parameters")?.as_str()).unwrap_or_default();
-    let asked = parameters.lines().find_map(|line| line.trim().strip_prefix("num_ctx")?.trim().parse().ok());
-    if let Some(asked) = asked.filter(|asked| *asked > 0) {
-        return asked;
+    let requested = parameters.lines().find_map(|line| line.trim().strip_prefix("num_ctx")?.trim().parse().ok());
+    if let Some(requested) = requested.filter(|requested| *requested > 0) {
+        return requested;
     }
     let info = show.and_then(|show| show.get("model_info")?.as_object());
-    let most = info.and_then(|info| info.iter().find(|(key, _)| key.ends_with(".context_length"))?.1.as_u64());
+    let max_tokens = info.and_then(|info| info.iter().find(|(key, _)| key.ends_with(".context_length"))?.1.as_u64());
     let names = [model.to_owned(), format!("{model}:latest")];
     let runs = running.and_then(|answer| {
         let named =
@@ -303,7 +303,7 @@ pub fn ollama_context_window(model: &str, show: Option<&Json>, running: Option<&
         answer.get("models")?.as_array()?.iter().find(named)?.get("context_length")?.as_u64()
     });
     let usual = DEFAULT_CONTEXT_WINDOW_TOKENS.max(runs.unwrap_or(0));
-    most.filter(|most| *most > 0).map_or(usual, |most| most.min(usual))
+    max_tokens.filter(|max_tokens| *max_tokens > 0).map_or(usual, |max_tokens| max_tokens.min(usual))
 }
 
 /// Returns whether a model supports tools, where its description lists its capabilities.
@@ -328,14 +328,14 @@ mod tests {
 
     #[test]
     fn a_kind_of_server_that_does_not_answer_is_told_with_its_usual_places() {
-        let told = |name| not_found_fault(name).map(|fault| fault.message).unwrap_or_default();
+        let message = |name| not_found_fault(name).map(|fault| fault.message).unwrap_or_default();
         for (name, words) in [
             ("llamacpp", "llama.cpp was found at 127.0.0.1:8080 or 127.0.0.1:8081: start it"),
             ("lmstudio", "LM Studio was found at 127.0.0.1:1234: start it"),
             ("vllm-9000", "vLLM was found at 127.0.0.1:9000: start it"),
         ] {
-            assert!(told(name).contains(words), "{}", told(name));
-            assert!(told(name).contains("OPENAI_BASE_URL"), "{}", told(name));
+            assert!(message(name).contains(words), "{}", message(name));
+            assert!(message(name).contains("OPENAI_BASE_URL"), "{}", message(name));
         }
         assert_eq!((not_found_fault("gpt-5"), not_found_fault("openai")), (None, None));
     }
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn something_else_on_a_port_is_not_taken_for_a_server() {
-        let strangers = [
+        let other_servers = [
             json!({"status": "ok"}),
             json!({"models": "none"}),
             json!({"models": [{"title": "x"}]}),
@@ -362,7 +362,7 @@ mod tests {
             json!("Ollama is running"),
             json!(null),
         ];
-        for stranger in strangers {
+        for stranger in other_servers {
             for kind in [ServerKind::Ollama, ServerKind::LlamaCpp, ServerKind::LmStudio, ServerKind::Vllm] {
                 assert_eq!(at(kind).parse_answer(&Ok(stranger.clone())), None, "{kind:?} {stranger}");
             }

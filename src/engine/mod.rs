@@ -123,8 +123,8 @@ mod tests {
             Box::new(ollama::OllamaEngine::new("work".into(), "h")),
         ];
         for engine in engines {
-            let said = engine.dialect();
-            assert!(DIALECTS.iter().any(|dialect| Some(dialect.name) == said), "{said:?}");
+            let dialect_name = engine.dialect();
+            assert!(DIALECTS.iter().any(|dialect| Some(dialect.name) == dialect_name), "{dialect_name:?}");
         }
     }
 }

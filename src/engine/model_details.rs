@@ -74,9 +74,9 @@ impl ModelDetails {
             return (Self::default(), true);
         };
         let parameters = entry.get("supported_parameters").and_then(Json::as_array);
-        let told = entry.pointer("/capabilities/function_calling").and_then(Json::as_bool);
+        let listed = entry.pointer("/capabilities/function_calling").and_then(Json::as_bool);
         let takes_tools =
-            told.or_else(|| parameters.map(|list| list.iter().any(|parameter| parameter.as_str() == Some("tools"))));
+            listed.or_else(|| parameters.map(|list| list.iter().any(|parameter| parameter.as_str() == Some("tools"))));
         let description = Self { context_window: context_window_in(entry), supports_tools: takes_tools };
         let owner = entry.get("owned_by").and_then(Json::as_str).unwrap_or_default();
         (description, description.context_window.is_none() || owner == "llamacpp")
@@ -100,8 +100,8 @@ impl ModelDetails {
         let tgi_window = tgi.and_then(|info| info.get("max_total_tokens")?.as_u64());
         let litellm = answer(3).and_then(|list| find_by_key(list.get("data")?.as_array()?, "model_name", model));
         let litellm_window = litellm.and_then(|entry| {
-            let most = entry.pointer("/model_info/max_input_tokens").and_then(Json::as_u64);
-            most.or_else(|| entry.pointer("/model_info/max_tokens")?.as_u64())
+            let max_tokens = entry.pointer("/model_info/max_input_tokens").and_then(Json::as_u64);
+            max_tokens.or_else(|| entry.pointer("/model_info/max_tokens")?.as_u64())
         });
         let running = answer(4).and_then(|list| find_by_key(list.get("models")?.as_array()?, "name", model));
         let running_window = running.and_then(|entry| entry.get("context_length")?.as_u64());
@@ -147,8 +147,8 @@ fn lm_studio_model<'a>(models: &'a [Json], name: &str) -> Option<(&'a Json, Opti
 
 /// Parses SGLang's settings and the limits it derived from them.
 fn sglang_context_window(info: &Json) -> Option<u64> {
-    let told = |key: &str| info.get(key).and_then(Json::as_u64).filter(|tokens| *tokens > 0);
-    told("context_length").or_else(|| Some(told("max_req_input_len")?.saturating_add(SGLANG_RESERVED_TOKENS)))
+    let limit = |key: &str| info.get(key).and_then(Json::as_u64).filter(|tokens| *tokens > 0);
+    limit("context_length").or_else(|| Some(limit("max_req_input_len")?.saturating_add(SGLANG_RESERVED_TOKENS)))
 }
 
 /// Returns the context window in an entry of a list of models, in tokens. For a loaded model the actual window counts,

@@ -73,7 +73,7 @@ impl OllamaEngine {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
         }
         let options = [
-            request.sampling.max_output_tokens.map(|most| ("num_predict".to_owned(), Json::from(most))),
+            request.sampling.max_output_tokens.map(|tokens| ("num_predict".to_owned(), Json::from(tokens))),
             request.sampling.temperature.map(|value| ("temperature".to_owned(), Json::from(value))),
             request.sampling.top_p.map(|value| ("top_p".to_owned(), Json::from(value))),
             self.context_window.map(|window| ("num_ctx".to_owned(), Json::from(window))),

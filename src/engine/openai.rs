@@ -126,7 +126,7 @@ impl Engine for OpenAiEngine {
 pub(super) fn add_sampling_params(fields: &mut Map<String, Json>, request: &ModelRequest, limit: &str) {
     let SamplingParams { max_output_tokens: max_output, temperature, top_p, tool_choice_required: must_call } =
         request.sampling;
-    fields.extend(max_output.map(|most| (limit.to_owned(), most.into())));
+    fields.extend(max_output.map(|tokens| (limit.to_owned(), tokens.into())));
     fields.extend(temperature.map(|value| ("temperature".to_owned(), value.into())));
     fields.extend(top_p.map(|value| ("top_p".to_owned(), value.into())));
     if must_call && !request.tools.is_empty() {
@@ -176,13 +176,13 @@ fn messages(request: &ModelRequest) -> Vec<Json> {
 fn message(past: &HistoryMessage) -> Json {
     match past {
         HistoryMessage::User { text } => json!({"role": "user", "content": text}),
-        HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: carry } => {
+        HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: metadata } => {
             let content = if text.is_empty() && !calls.is_empty() { Json::Null } else { text.as_str().into() };
             let mut message = json!({"role": "assistant", "content": content});
             if !calls.is_empty() {
                 message["tool_calls"] = calls.iter().map(call).collect();
             }
-            merge_provider_metadata(message, carry.as_ref())
+            merge_provider_metadata(message, metadata.as_ref())
         }
         HistoryMessage::Tool { call, name: _, output, outcome } => {
             json!({"role": "tool", "tool_call_id": call.as_str(), "content": tool_result_text(output, *outcome)})
@@ -206,9 +206,9 @@ fn call(past: &HistoryCall) -> Json {
 }
 
 /// Adds the fields that the decoder kept to be sent back.
-fn merge_provider_metadata(mut object: Json, carry: Option<&Json>) -> Json {
-    if let (Some(fields), Some(carry)) = (object.as_object_mut(), carry.and_then(Json::as_object)) {
-        for (key, value) in carry.iter().filter(|(key, _)| PROVIDER_METADATA_KEYS.contains(&key.as_str())) {
+fn merge_provider_metadata(mut object: Json, metadata: Option<&Json>) -> Json {
+    if let (Some(fields), Some(metadata)) = (object.as_object_mut(), metadata.and_then(Json::as_object)) {
+        for (key, value) in metadata.iter().filter(|(key, _)| PROVIDER_METADATA_KEYS.contains(&key.as_str())) {
             fields.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }

@@ -134,9 +134,9 @@ fn input(request: &ModelRequest) -> Vec<Json> {
     for past in &request.history {
         match past {
             HistoryMessage::User { text } => items.push(message("user", text)),
-            HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: carry } => {
+            HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: metadata } => {
                 custom.extend(calls.iter().filter(|call| is_custom(call)).map(|call| &call.call));
-                push_assistant(text, calls, restored_items(carry.as_ref(), &request.model), &mut items);
+                push_assistant(text, calls, restored_items(metadata.as_ref(), &request.model), &mut items);
             }
             HistoryMessage::Tool { call, name: _, output, outcome } => {
                 let kind = if custom.contains(&call) { "custom_tool_call_output" } else { "function_call_output" };
@@ -150,16 +150,16 @@ fn input(request: &ModelRequest) -> Vec<Json> {
 }
 
 /// Returns the items that the decoder kept, for the model that wrote them. Another model can't read them.
-fn restored_items<'a>(carry: Option<&'a Json>, model: &str) -> &'a [Json] {
-    let Some(carry) = carry.and_then(|carry| carry.get("responses")) else { return &[] };
-    let theirs = carry.get("model").and_then(Json::as_str).map(bare_model_name);
+fn restored_items<'a>(metadata: Option<&'a Json>, model: &str) -> &'a [Json] {
+    let Some(metadata) = metadata.and_then(|metadata| metadata.get("responses")) else { return &[] };
+    let theirs = metadata.get("model").and_then(Json::as_str).map(bare_model_name);
     let ours = bare_model_name(model);
     // The names in responses have dates that the requested ones need not have.
     let is_dated = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|rest| rest.starts_with("20"));
     if theirs.is_some_and(|theirs| !theirs.strip_prefix(&ours).is_some_and(is_dated)) {
         return &[];
     }
-    carry.get("items").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default()
+    metadata.get("items").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The model's name in lower case, without its vendor's.
@@ -169,11 +169,11 @@ fn bare_model_name(model: &str) -> String {
 
 /// Adds the items of an assistant message: in their original order where that is known. Reasoning precedes the items it
 /// led to, and is left out where those are gone.
-fn push_assistant(text: &str, calls: &[HistoryCall], carried: &[Json], items: &mut Vec<Json>) {
+fn push_assistant(text: &str, calls: &[HistoryCall], kept_items: &[Json], items: &mut Vec<Json>) {
     let mut text = Some(text).filter(|text| !text.is_empty());
     let mut left: Vec<&HistoryCall> = calls.iter().collect();
     let mut reasoning: Vec<&Json> = Vec::new();
-    for entry in carried {
+    for entry in kept_items {
         let field = |key: &str| entry.get(key).and_then(Json::as_str);
         let item = match field("type") {
             Some("message") => text.take().map(|text| with_phase(message("assistant", text), entry.get("phase"))),
@@ -217,7 +217,7 @@ fn item_id(call: &HistoryCall) -> Option<&str> {
 }
 
 fn is_custom(call: &HistoryCall) -> bool {
-    call.provider_metadata.as_ref().and_then(|carry| carry.get("custom")) == Some(&Json::Bool(true))
+    call.provider_metadata.as_ref().and_then(|metadata| metadata.get("custom")) == Some(&Json::Bool(true))
 }
 
 fn call(past: &HistoryCall) -> Json {

@@ -294,9 +294,9 @@ impl Engine for RemoteEngine {
     }
 
     fn server_approvals(&self) -> Option<Box<dyn ServerApprovals>> {
-        let desk =
+        let approvals =
             self.target.has_event_feed.then(|| openjarvis::OpenJarvisApprovals::for_target(&self.target)).flatten()?;
-        Some(Box::new(desk))
+        Some(Box::new(approvals))
     }
 
     fn model_list_query(&self) -> Option<ModelListQuery> {

@@ -27,5 +27,5 @@ pub trait ServerApprovals: Send + Sync {
     fn parse_list(&self, answer: &Json) -> Option<Vec<ServerApproval>>;
 
     /// Sends the decision.
-    fn decide_request(&self, wanted: &ServerApproval, allow: bool) -> HttpRequest;
+    fn decide_request(&self, approval: &ServerApproval, allow: bool) -> HttpRequest;
 }

@@ -37,7 +37,7 @@ impl A2aDecoder {
     ) {
         let wire =
             either_field(artifact, "artifactId", "artifact_id").and_then(BorrowedJson::as_str).unwrap_or_default();
-        let MessageParts { text, reasoning: thought, non_text: others } = wire::parse_parts(artifact);
+        let MessageParts { text, reasoning, non_text: others } = wire::parse_parts(artifact);
         let known = self.artifacts.iter().rposition(|known| known.wire_id == wire);
         if known.is_none() || append {
             self.annotate_parts(&others, marked, out);
@@ -52,9 +52,9 @@ impl A2aDecoder {
                 self.artifacts.len() - 1
             }
         };
-        if !thought.is_empty() && (known.is_none() || append) {
-            let thought = resolve_surrogates(&thought, marked);
-            self.write_message(at, out, |spoken, _, out| spoken.push_reasoning(&thought, out));
+        if !reasoning.is_empty() && (known.is_none() || append) {
+            let reasoning = resolve_surrogates(&reasoning, marked);
+            self.write_message(at, out, |writer, _, out| writer.push_reasoning(&reasoning, out));
         }
         if append || known.is_none() {
             let Some(known) = self.artifacts.get_mut(at) else { return };
@@ -82,9 +82,9 @@ impl A2aDecoder {
         let held = if artifact.is_emitted { String::new() } else { artifact.text.clone() };
         artifact.is_emitted = true;
         self.has_text = true;
-        self.write_message(at, out, |spoken, count, out| {
-            spoken.push_text(&held, count, out);
-            spoken.push_text(piece, count, out);
+        self.write_message(at, out, |writer, count, out| {
+            writer.push_text(&held, count, out);
+            writer.push_text(piece, count, out);
         });
     }
 
@@ -104,7 +104,7 @@ impl A2aDecoder {
         }
         let text = artifact.text.clone();
         self.has_text = true;
-        self.write_message(at, out, |spoken, count, out| spoken.push_text(&text, count, out));
+        self.write_message(at, out, |writer, count, out| writer.push_text(&text, count, out));
     }
 
     /// Replaces the text of an artifact.
@@ -119,15 +119,15 @@ impl A2aDecoder {
         self.seen_bytes = self.seen_bytes.saturating_add(text.len());
         (artifact.dedup, artifact.surrogates) = (DeltaDedup::default(), SurrogateJoiner::default());
         artifact.dedup.push_new(&text);
-        if let Some(spoken) = artifact.writer.take() {
-            spoken.finish_with(&text, &mut self.message_count, out);
+        if let Some(writer) = artifact.writer.take() {
+            writer.finish_with(&text, &mut self.message_count, out);
             artifact.is_emitted = true;
         } else {
             artifact.is_emitted = false;
         }
-        let told = artifact.is_emitted;
+        let was_emitted = artifact.is_emitted;
         artifact.text = text;
-        if !told {
+        if !was_emitted {
             self.emit_unless_repeated(at, out);
         }
         if self.seen_bytes > MAX_KNOWN_TEXT_BYTES {
@@ -143,17 +143,17 @@ impl A2aDecoder {
         &mut self,
         at: usize,
         out: &mut Vec<AgentEvent>,
-        say: impl FnOnce(&mut A2aMessageWriter, &mut u64, &mut Vec<AgentEvent>),
+        write: impl FnOnce(&mut A2aMessageWriter, &mut u64, &mut Vec<AgentEvent>),
     ) {
         if self.artifacts.get(at).is_some_and(|artifact| artifact.writer.is_none()) {
             self.close_status(None, out);
         }
         let Some(artifact) = self.artifacts.get_mut(at) else { return };
-        let spoken = artifact.writer.get_or_insert_with(|| A2aMessageWriter::begin(&mut self.message_count, out));
-        say(spoken, &mut self.message_count, out);
+        let writer = artifact.writer.get_or_insert_with(|| A2aMessageWriter::begin(&mut self.message_count, out));
+        write(writer, &mut self.message_count, out);
     }
 
-    pub(super) fn close_artifact(&mut self, at: usize, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close_artifact(&mut self, at: usize, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
         let rest = self.artifacts.get_mut(at).map(Artifact::flush);
         if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
             self.append_chunk(at, &rest, out);
@@ -164,10 +164,10 @@ impl A2aDecoder {
         }
         let Some(artifact) = self.artifacts.get_mut(at) else { return };
         artifact.is_emitted = true;
-        if let Some(spoken) = artifact.writer.take() {
-            let stop = stop.unwrap_or_else(|| self.finish_tracker.finish_reason_with(false));
-            self.is_finish_noted |= finish_reason::is_worth_showing(stop);
-            spoken.finish(stop, &mut self.message_count, out);
+        if let Some(writer) = artifact.writer.take() {
+            let finish_reason = finish_reason.unwrap_or_else(|| self.finish_tracker.finish_reason_with(false));
+            self.is_finish_noted |= finish_reason::is_worth_showing(finish_reason);
+            writer.finish(finish_reason, &mut self.message_count, out);
         }
     }
 }

@@ -11,8 +11,8 @@ pub(super) fn text_delta(message: &MessageId, text: &str) -> AgentEvent {
     AgentEvent::TextDelta { message: message.clone(), text: text.to_owned(), kind: TextKind::Text }
 }
 
-pub(super) fn message_finished(message: MessageId, stop: FinishReason, full: Option<String>) -> AgentEvent {
-    AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: None }
+pub(super) fn message_finished(message: MessageId, finish_reason: FinishReason, full: Option<String>) -> AgentEvent {
+    AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: None }
 }
 
 pub(super) fn annotate(kind: &str, data: Json, out: &mut Vec<AgentEvent>) {

@@ -37,9 +37,9 @@ impl A2aMessageWriter {
         out.push(message_finished(self.id, FinishReason::End, Some(strip_reasoning(text))));
     }
 
-    pub(super) fn finish(mut self, stop: FinishReason, count: &mut u64, out: &mut Vec<AgentEvent>) {
+    pub(super) fn finish(mut self, finish_reason: FinishReason, count: &mut u64, out: &mut Vec<AgentEvent>) {
         self.flush(count, out);
-        out.push(message_finished(self.id, stop, None));
+        out.push(message_finished(self.id, finish_reason, None));
     }
 
     fn flush(&mut self, count: &mut u64, out: &mut Vec<AgentEvent>) {

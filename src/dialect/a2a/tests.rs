@@ -24,8 +24,8 @@ fn texts_and_outcome(events: &[AgentEvent]) -> (Vec<String>, TurnOutcome) {
             AgentEvent::MessageFinished { message, full_text: Some(full), .. } => {
                 list.iter_mut().find(|(id, _)| id == message).unwrap().1.clone_from(full);
             }
-            AgentEvent::TurnFinished { outcome: end, .. } => {
-                return (list.into_iter().map(|(_, text)| text).collect(), end.clone());
+            AgentEvent::TurnFinished { outcome, .. } => {
+                return (list.into_iter().map(|(_, text)| text).collect(), outcome.clone());
             }
             _ => {}
         }
@@ -116,7 +116,7 @@ fn frames_without_json_rpc_are_the_rest_binding() {
 }
 
 #[test]
-fn text_that_comes_twice_is_told_once() {
+fn text_that_comes_twice_is_emitted_once() {
     let one = |results: &[Json]| texts_and_outcome(&decode(true, results)).0;
     let last = |text: &str| status("completed", text, true);
     assert_eq!(one(&[artifact("a", "It is 12.", false, true), last("It is 12.")]), ["It is 12."]);
@@ -205,9 +205,9 @@ fn a_task_ends_in_one_of_many_ways() {
         texts_and_outcome(&of("rejected", "")).1,
         TurnOutcome::Failed(Fault { kind: FaultKind::Refused, .. })
     ));
-    let asks = of("input-required", "Which city?");
-    assert_eq!(texts_and_outcome(&asks), (vec!["Which city?".into()], TurnOutcome::Completed));
-    assert_eq!(codes(&asks), ["input_required"]);
+    let events_of = of("input-required", "Which city?");
+    assert_eq!(texts_and_outcome(&events_of), (vec!["Which city?".into()], TurnOutcome::Completed));
+    assert_eq!(codes(&events_of), ["input_required"]);
     assert_eq!(codes(&of("auth-required", "")), ["auth_required"]);
     assert_eq!(codes(&of("working", "Still busy")), ["task_open"]);
     assert_eq!(
@@ -272,8 +272,8 @@ fn thoughts_are_reasoning_and_a_growing_message_goes_on() {
     };
     let events = decode(true, &[message("Hel"), message("Hello")]);
     assert_eq!(texts_and_outcome(&events).0, ["Hello"]);
-    let thoughts = events.iter().filter(|event| matches!(event, AgentEvent::ReasoningDelta { .. })).count();
-    assert_eq!(thoughts, 1);
+    let reasoning_deltas = events.iter().filter(|event| matches!(event, AgentEvent::ReasoningDelta { .. })).count();
+    assert_eq!(reasoning_deltas, 1);
 }
 
 #[test]

@@ -77,11 +77,11 @@ fn find_in_metadata<'a>(holder: &'a BorrowedJson<'_>, names: &[&str]) -> Option<
 /// Parses an error of JSON-RPC or of the REST binding.
 pub(super) fn parse_fault(json: &BorrowedJson<'_>) -> Option<Fault> {
     let wire = json.get("error").filter(|error| !error.is_null())?.to_json();
-    let mut said = error::parse_error_object(&wire)?;
+    let mut server_error = error::parse_error_object(&wire)?;
     if let Some(more) =
         wire.get("data").and_then(Json::as_str).map(error::to_single_line).filter(|more| !more.is_empty())
     {
-        said.message = format!("{} ({more})", said.message);
+        server_error.message = format!("{} ({more})", server_error.message);
     }
     let kind = match wire.get("code").and_then(Json::as_i64) {
         // Parse error, invalid request, method or parameters; unknown task; unsupported operation or content.
@@ -90,11 +90,11 @@ pub(super) fn parse_fault(json: &BorrowedJson<'_>) -> Option<Fault> {
         Some(-32603) => Some(FaultKind::Upstream),
         _ => None,
     };
-    let mut fault = error::to_fault(&said);
+    let mut fault = error::to_fault(&server_error);
     if let Some(kind) = kind {
-        fault = Fault::new(kind, format!("the agent did not accept the request: {}", said.message));
+        fault = Fault::new(kind, format!("the agent did not accept the request: {}", server_error.message));
         if matches!(kind, FaultKind::Upstream | FaultKind::Protocol) {
-            fault = Fault::new(kind, format!("the agent failed: {}", said.message));
+            fault = Fault::new(kind, format!("the agent failed: {}", server_error.message));
         }
     }
     Some(fault)
@@ -124,13 +124,13 @@ pub(super) fn parse_parts<'a>(holder: &'a BorrowedJson<'_>) -> MessageParts<'a> 
     // REST servers of 0.3 call the parts of a message `content`.
     for part in holder.get("parts").or_else(|| holder.get("content")).into_iter().flat_map(BorrowedJson::elements) {
         if let Some(text) = non_empty_str(part, "text") {
-            let thought = match part.get("metadata") {
+            let reasoning = match part.get("metadata") {
                 Some(BorrowedJson::Object(metadata)) => {
                     metadata.iter().any(|(key, value)| key.ends_with("thought") && *value == BorrowedJson::Bool(true))
                 }
                 _ => false,
             };
-            let whole = if thought { &mut read.reasoning } else { &mut read.text };
+            let whole = if reasoning { &mut read.reasoning } else { &mut read.text };
             if whole.is_empty() {
                 *whole = Cow::Borrowed(text);
             } else if !text.is_empty() {
@@ -157,17 +157,17 @@ fn describe_part(part: &BorrowedJson<'_>) -> Option<Json> {
     }
     let name = non_empty_str(file, "name").or_else(|| non_empty_str(file, "filename"));
     let kind = either_field(file, "mimeType", "mediaType").and_then(BorrowedJson::as_str);
-    let mut told = serde_json::json!({"kind": "file"});
+    let mut description = serde_json::json!({"kind": "file"});
     for (key, value) in [("name", name), ("media_type", kind), ("url", url)] {
         if let Some(value) = value {
-            told[key] = value.into();
+            description[key] = value.into();
         }
     }
     if let Some(bytes) = bytes {
         // Base64 has four letters for three bytes.
-        told["bytes"] = (bytes.len() / 4 * 3).into();
+        description["bytes"] = (bytes.len() / 4 * 3).into();
     }
-    Some(told)
+    Some(description)
 }
 
 pub(super) fn non_empty_str<'a>(json: &'a BorrowedJson<'_>, key: &str) -> Option<&'a str> {

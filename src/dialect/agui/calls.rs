@@ -118,9 +118,9 @@ impl AgUiCalls {
             return Err("tool arguments that are too large");
         }
         call.args_bytes = call.args_bytes.saturating_add(piece.len());
-        let told = call.args.push(&piece);
-        if !told.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: told.to_owned() });
+        let delta = call.args.push(&piece);
+        if !delta.is_empty() {
+            out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: delta.to_owned() });
         }
         Ok(())
     }

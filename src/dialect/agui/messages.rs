@@ -155,20 +155,22 @@ impl AgUiMessages {
             return;
         }
         self.tell_after_all(at, out);
-        self.assemble(at, out, |speech, split| speech.push(piece, false, marked, split));
+        self.assemble(at, out, |text_assembler, split| text_assembler.push(piece, false, marked, split));
     }
 
     /// Returns the emitted, finished message with this id, if it had text.
     fn ended(&self, wire: &str, speaker: &Speaker) -> Option<MessageId> {
-        let told = self.list.iter().rfind(|message| message.wire_id.as_deref() == Some(wire) && !message.hidden)?;
-        (!told.open && !told.text.is_empty() && told.speaker == *speaker).then(|| told.id.clone())
+        let finished = self.list.iter().rfind(|message| message.wire_id.as_deref() == Some(wire) && !message.hidden)?;
+        (!finished.open && !finished.text.is_empty() && finished.speaker == *speaker).then(|| finished.id.clone())
     }
 
     /// Takes a piece of a message that so far repeats a finished one. Returns whether it still does.
     fn says_again(&mut self, at: usize, piece: &str) -> bool {
         let Some(again) = self.list.get(at).and_then(|message| message.again.as_ref()) else { return false };
-        let told = self.list.iter().rfind(|message| message.id == again.of);
-        let same = told.and_then(|told| told.text.get(again.text.len()..)).is_some_and(|rest| rest.starts_with(piece));
+        let finished = self.list.iter().rfind(|message| message.id == again.of);
+        let same = finished
+            .and_then(|finished| finished.text.get(again.text.len()..))
+            .is_some_and(|rest| rest.starts_with(piece));
         if same && let Some(again) = self.list.get_mut(at).and_then(|message| message.again.as_mut()) {
             again.text.push_str(piece);
         }
@@ -184,19 +186,19 @@ impl AgUiMessages {
         message.id = MessageId::new(format!("m{}", self.message_count));
         let (id, parent) = (message.id.clone(), message.speaker.parent.clone());
         out.push(AgentEvent::MessageStarted { message: id, role: again.role, parent });
-        self.assemble(at, out, |speech, split| speech.push(again.text.into(), false, false, split));
+        self.assemble(at, out, |text_assembler, split| text_assembler.push(again.text.into(), false, false, split));
     }
 
     /// Returns whether a repeated message ends short of the text of the finished one, but not empty.
     fn is_shorter(&self, at: usize) -> bool {
         let Some(again) = self.list.get(at).and_then(|message| message.again.as_ref()) else { return false };
-        let told = self.list.iter().rfind(|message| message.id == again.of);
-        !again.text.is_empty() && told.is_some_and(|told| told.text.len() > again.text.len())
+        let finished = self.list.iter().rfind(|message| message.id == again.of);
+        !again.text.is_empty() && finished.is_some_and(|finished| finished.text.len() > again.text.len())
     }
 
     /// Appends text of a message that only a snapshot has.
     pub(super) fn add_text(&mut self, at: usize, text: &str, out: &mut Vec<AgentEvent>) {
-        self.assemble(at, out, |speech, split| speech.push_new(text, split));
+        self.assemble(at, out, |text_assembler, split| text_assembler.push_new(text, split));
     }
 
     fn assemble(
@@ -225,10 +227,10 @@ impl AgUiMessages {
                     if !text.is_empty() {
                         out.push(AgentEvent::ReasoningDelta { message: id.clone(), text });
                     }
-                    let (stop, full) = (FinishReason::End, Some(String::new()));
+                    let (finish_reason, full) = (FinishReason::End, Some(String::new()));
                     out.push(AgentEvent::MessageFinished {
                         message: id,
-                        finish_reason: stop,
+                        finish_reason,
                         full_text: full,
                         provider_metadata: None,
                     });
@@ -348,31 +350,31 @@ impl AgUiMessages {
     }
 
     /// Closes all open messages; `stop` outranks their own finish reasons. Returns whether any was open.
-    pub(super) fn close_all(&mut self, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) -> bool {
+    pub(super) fn close_all(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) -> bool {
         let has_open = self.list.iter().any(|message| message.open && !message.hidden);
-        self.close_where(|_| true, stop, out);
+        self.close_where(|_| true, finish_reason, out);
         has_open
     }
 
     fn close_where(
         &mut self,
-        wanted: impl Fn(&AgUiMessage) -> bool,
-        stop: Option<FinishReason>,
+        is_selected: impl Fn(&AgUiMessage) -> bool,
+        finish_reason: Option<FinishReason>,
         out: &mut Vec<AgentEvent>,
     ) {
         while self.list.get(self.open_from).is_some_and(|message| !message.open) {
             self.open_from += 1;
         }
         for at in self.open_from..self.list.len() {
-            if self.list.get(at).is_some_and(|message| message.open && wanted(message)) {
-                self.close(at, stop, out);
+            if self.list.get(at).is_some_and(|message| message.open && is_selected(message)) {
+                self.close(at, finish_reason, out);
             }
         }
     }
 
-    pub(super) fn close(&mut self, at: usize, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close(&mut self, at: usize, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
         // The interrupted part of a repetition was already emitted.
-        if stop.is_none() && self.is_shorter(at) {
+        if finish_reason.is_none() && self.is_shorter(at) {
             self.tell_after_all(at, out);
         }
         let settle = |message: &mut AgUiMessage| message.assembler.push_reasoning(&message.reasoning.flush());
@@ -394,7 +396,7 @@ impl AgUiMessages {
         let encrypted = std::mem::take(&mut message.encrypted_values);
         out.push(AgentEvent::MessageFinished {
             message: message.id.clone(),
-            finish_reason: stop.unwrap_or(own),
+            finish_reason: finish_reason.unwrap_or(own),
             full_text: message.full_text.take(),
             provider_metadata: (!encrypted.is_empty()).then(|| serde_json::json!({ "encrypted_values": encrypted })),
         });

@@ -33,10 +33,10 @@ pub(super) fn reconcile(
 
 fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<AgentEvent>) {
     let text = content_text(message.get("content"));
-    let wanted = message.get("toolCalls").or_else(|| message.get("tool_calls"));
-    let wanted = wanted.and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-    let news: Vec<&Json> =
-        wanted.iter().filter(|call| !message_id(call).is_some_and(|id| calls.is_known(id))).collect();
+    let calls_field = message.get("toolCalls").or_else(|| message.get("tool_calls"));
+    let calls_field = calls_field.and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    let additions: Vec<&Json> =
+        calls_field.iter().filter(|call| !message_id(call).is_some_and(|id| calls.is_known(id))).collect();
     let known =
         message_id(message).and_then(|id| messages.find_by_wire_id(id)).or_else(|| messages.find_by_text(&text));
     if let Some(at) = known {
@@ -54,11 +54,11 @@ fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut 
     } else if !text.is_empty() {
         let at = messages.open_for_text(message_id(message), Role::Assistant, &Speaker::default(), out);
         messages.add_text(at, &text, out);
-        if news.is_empty() {
+        if additions.is_empty() {
             messages.close(at, None, out);
         }
     }
-    for call in news {
+    for call in additions {
         let function = call.get("function").unwrap_or(call);
         let word = |key: &str| function.get(key).and_then(Json::as_str);
         let owner = messages.open_for_call(message_id(message), &Speaker::default(), out);

@@ -33,7 +33,7 @@ fn messages(events: &[AgentEvent]) -> Vec<DecodedMessage> {
     let mut list: Vec<DecodedMessage> = Vec::new();
     for event in events {
         let find = |list: &mut Vec<DecodedMessage>, id: &MessageId| {
-            list.iter().position(|told| told.id == id.as_str()).unwrap()
+            list.iter().position(|decoded| decoded.id == id.as_str()).unwrap()
         };
         match event {
             AgentEvent::MessageStarted { message, parent, .. } => {
@@ -51,9 +51,9 @@ fn messages(events: &[AgentEvent]) -> Vec<DecodedMessage> {
                 let at = find(&mut list, message);
                 list[at].reasoning.push_str(text);
             }
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
+            AgentEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
                 let at = find(&mut list, message);
-                assert_eq!(list[at].finish_reason.replace(*stop), None, "finished twice");
+                assert_eq!(list[at].finish_reason.replace(*finish_reason), None, "finished twice");
                 list[at].full.clone_from(full);
             }
             _ => {}
@@ -63,7 +63,7 @@ fn messages(events: &[AgentEvent]) -> Vec<DecodedMessage> {
 }
 
 fn texts(events: &[AgentEvent]) -> Vec<String> {
-    messages(events).into_iter().map(|told| told.text).collect()
+    messages(events).into_iter().map(|message| message.text).collect()
 }
 
 fn finished(events: &[AgentEvent]) -> Vec<(String, CallOutcome, String)> {
@@ -88,9 +88,9 @@ fn ready(events: &[AgentEvent]) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn end(events: &[AgentEvent]) -> &TurnOutcome {
+fn outcome(events: &[AgentEvent]) -> &TurnOutcome {
     match events.last() {
-        Some(AgentEvent::TurnFinished { outcome: end, .. }) => end,
+        Some(AgentEvent::TurnFinished { outcome, .. }) => outcome,
         other => panic!("{other:?}"),
     }
 }
@@ -106,11 +106,11 @@ fn call(kind: &str, id: &str, rest: Json) -> Json {
     event
 }
 
-fn annotation<'a>(events: &'a [AgentEvent], wanted: &str) -> Vec<&'a Json> {
+fn annotation<'a>(events: &'a [AgentEvent], wanted_kind: &str) -> Vec<&'a Json> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotation { kind, data, .. } if kind == wanted => Some(data),
+            AgentEvent::Annotation { kind, data, .. } if kind == wanted_kind => Some(data),
             _ => None,
         })
         .collect()
@@ -132,20 +132,20 @@ fn reasoning_and_calls_without_words_make_one_message_and_the_answer_another() {
         text("CONTENT", "z", "12."),
         text("END", "z", ""),
     ]);
-    let told = |id: &str, text: &str, reasoning: &str, stop| DecodedMessage {
+    let decoded = |id: &str, text: &str, reasoning: &str, finish_reason| DecodedMessage {
         id: id.into(),
         text: text.into(),
         reasoning: reasoning.into(),
-        finish_reason: Some(stop),
+        finish_reason: Some(finish_reason),
         ..DecodedMessage::default()
     };
     assert_eq!(
         messages(&events),
-        [told("m1", "", "Hm.", FinishReason::ToolCalls), told("m2", "It is 12.", "", FinishReason::End)]
+        [decoded("m1", "", "Hm.", FinishReason::ToolCalls), decoded("m2", "It is 12.", "", FinishReason::End)]
     );
     assert_eq!(ready(&events), [("c1".into(), "search".into(), "{\"q\":1}".into())]);
     assert_eq!(finished(&events), [("c1".into(), CallOutcome::Ok, "12".into())]);
-    assert_eq!(end(&events), &TurnOutcome::Completed);
+    assert_eq!(outcome(&events), &TurnOutcome::Completed);
 }
 
 #[test]
@@ -190,8 +190,8 @@ fn the_old_names_of_reasoning_are_understood() {
         json!({"type": "THINKING_END"}),
         text("CONTENT", "a", "So."),
     ]);
-    let [told] = &messages(&events)[..] else { panic!("{events:?}") };
-    assert_eq!((told.text.as_str(), told.reasoning.as_str()), ("So.", "Hm"));
+    let [decoded] = &messages(&events)[..] else { panic!("{events:?}") };
+    assert_eq!((decoded.text.as_str(), decoded.reasoning.as_str()), ("So.", "Hm"));
 }
 
 #[test]
@@ -199,12 +199,12 @@ fn a_run_ends_well_badly_cancelled_or_waiting() {
     let finish = |outcome: Json| {
         decode(true, &[json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r", "outcome": outcome})])
     };
-    assert_eq!(end(&finish(json!({"type": "success", "pendingToolCallIds": ["c"]}))), &TurnOutcome::Completed);
-    assert_eq!(end(&finish(json!({"type": "cancelled"}))), &TurnOutcome::Cancelled);
-    assert_eq!(end(&finish(json!("cancelled"))), &TurnOutcome::Cancelled);
+    assert_eq!(outcome(&finish(json!({"type": "success", "pendingToolCallIds": ["c"]}))), &TurnOutcome::Completed);
+    assert_eq!(outcome(&finish(json!({"type": "cancelled"}))), &TurnOutcome::Cancelled);
+    assert_eq!(outcome(&finish(json!("cancelled"))), &TurnOutcome::Cancelled);
     let waits =
         finish(json!({"type": "interrupt", "interrupts": [{"id": "i", "reason": "approval", "message": "May I?"}]}));
-    assert_eq!(end(&waits), &TurnOutcome::Completed);
+    assert_eq!(outcome(&waits), &TurnOutcome::Completed);
     assert!(waits.iter().any(|event| matches!(
         event,
         AgentEvent::Notice { code, text, .. } if code == "input_required" && text.ends_with("May I?")
@@ -218,18 +218,18 @@ fn a_run_ends_well_badly_cancelled_or_waiting() {
             json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}),
         ],
     );
-    assert!(matches!(end(&failed), TurnOutcome::Failed(fault) if fault.message.contains("Out of luck")));
+    assert!(matches!(outcome(&failed), TurnOutcome::Failed(fault) if fault.message.contains("Out of luck")));
     assert_eq!(messages(&failed)[0].finish_reason, Some(FinishReason::Failed));
-    assert_eq!(end(&decode(true, &[text("CONTENT", "a", "half")])), &TurnOutcome::Interrupted);
+    assert_eq!(outcome(&decode(true, &[text("CONTENT", "a", "half")])), &TurnOutcome::Interrupted);
 }
 
 #[test]
 fn a_run_inside_the_run_does_not_end_it() {
     let run = |kind: &str, id: &str| json!({"type": kind, "threadId": "t", "runId": id});
     let frames = [run("RUN_STARTED", "r1"), run("RUN_STARTED", "r2"), run("RUN_FINISHED", "r2")];
-    assert_eq!(end(&decode(true, &frames)), &TurnOutcome::Interrupted);
+    assert_eq!(outcome(&decode(true, &frames)), &TurnOutcome::Interrupted);
     let frames = [run("RUN_STARTED", "r1"), run("RUN_FINISHED", "r1"), run("RUN_STARTED", "r2")];
-    assert_eq!(end(&decode(true, &frames)), &TurnOutcome::Interrupted, "the second run was cut");
+    assert_eq!(outcome(&decode(true, &frames)), &TurnOutcome::Interrupted, "the second run was cut");
 }
 
 #[test]
@@ -310,13 +310,13 @@ fn a_subagent_speaks_for_the_call_that_began_it_or_for_one_of_its_own() {
         json!({"type": "SUBAGENT_ERROR", "subagentRunId": "s2", "message": "no ink"}),
         text("CONTENT", "z", "All done."),
     ]);
-    let told: Vec<_> = messages(&events)
+    let decoded: Vec<_> = messages(&events)
         .into_iter()
-        .filter(|told| !told.text.is_empty())
-        .map(|told| (told.text, told.parent.map(|parent| parent.to_string())))
+        .filter(|decoded| !decoded.text.is_empty())
+        .map(|decoded| (decoded.text, decoded.parent.map(|parent| parent.to_string())))
         .collect();
     assert_eq!(
-        told,
+        decoded,
         [
             ("Looking.".into(), Some("c1".into())),
             ("Writing.".into(), Some("subagent s2".into())),
@@ -381,12 +381,12 @@ fn encrypted_reasoning_is_kept_for_the_way_back() {
         json!({"type": "REASONING_MESSAGE_START", "messageId": "r"}),
         json!({"type": "REASONING_ENCRYPTED_VALUE", "subtype": "message", "entityId": "r", "encryptedValue": "zz"}),
     ]);
-    let carry = events.iter().find_map(|event| match event {
-        AgentEvent::MessageFinished { provider_metadata: carry, .. } => carry.clone(),
+    let metadata = events.iter().find_map(|event| match event {
+        AgentEvent::MessageFinished { provider_metadata: metadata, .. } => metadata.clone(),
         _ => None,
     });
     let value = json!({"subtype": "message", "entityId": "r", "encryptedValue": "zz"});
-    assert_eq!(carry, Some(json!({"encrypted_values": [value]})));
+    assert_eq!(metadata, Some(json!({"encrypted_values": [value]})));
 }
 
 #[test]
@@ -399,8 +399,8 @@ fn several_arguments_in_one_stay_with_their_call_when_old_calls_are_forgotten() 
     frames.push(call("START", "last", json!({"toolCallName": "sum"})));
     frames.push(call("ARGS", "last", json!({"delta": r#"{"a":1}{"a":2}{"a":3}"#})));
     frames.push(call("END", "last", json!({})));
-    let told = ready(&run(&frames));
-    let last: Vec<_> = told[4095..].iter().map(|(_, name, args)| (name.as_str(), args.as_str())).collect();
+    let decoded = ready(&run(&frames));
+    let last: Vec<_> = decoded[4095..].iter().map(|(_, name, args)| (name.as_str(), args.as_str())).collect();
     assert_eq!(last, [("sum", r#"{"a":1}"#), ("sum", r#"{"a":2}"#), ("sum", r#"{"a":3}"#)]);
 }
 
@@ -413,7 +413,7 @@ fn whole_message(id: &str, pieces: &[&str]) -> Vec<Json> {
 }
 
 #[test]
-fn a_message_that_is_sent_again_is_told_once_and_another_one_of_its_id_too() {
+fn a_message_that_is_sent_again_is_emitted_once_and_another_one_of_its_id_too() {
     let first = whole_message("a", &["Rain ", "in Spain."]);
     let after = |again: &[Json]| texts(&run(&[first.clone(), again.to_vec()].concat()));
     for pieces in [&["Rain ", "in Spain."][..], &["Rain in Spain."], &["R", "ain i", "n Spain."], &[]] {

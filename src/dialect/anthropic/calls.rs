@@ -87,8 +87,8 @@ impl AnthropicCalls {
         let Some(known) = self.list.iter_mut().rev().find(|known| known.id == *call && !known.ready) else { return };
         known.ready = true;
         known.args.clone_from(&args);
-        let carry = Some(if known.by_server { json!({ "server": true }) } else { json!({ "id": wire_id }) });
-        out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: carry });
+        let metadata = Some(if known.by_server { json!({ "server": true }) } else { json!({ "id": wire_id }) });
+        out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: metadata });
     }
 
     pub(super) fn finish(&mut self, call: &CallId, outcome: CallOutcome, text: String, out: &mut Vec<AgentEvent>) {

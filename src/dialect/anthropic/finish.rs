@@ -19,9 +19,10 @@ impl AnthropicDecoder {
             "max_tokens" => FinishReason::Length,
             "tool_use" => FinishReason::ToolCalls,
             "refusal" => {
-                let said =
+                let detail =
                     |key: &str| details?.get(key)?.as_str().map(error::to_single_line).filter(|text| !text.is_empty());
-                self.refusal_explanation = Some(said("explanation").or_else(|| said("category")).unwrap_or_default());
+                self.refusal_explanation =
+                    Some(detail("explanation").or_else(|| detail("category")).unwrap_or_default());
                 FinishReason::Refused
             }
             "model_context_window_exceeded" => {
@@ -57,13 +58,13 @@ impl AnthropicDecoder {
             None if !self.done => FinishReason::Interrupted,
             Some(FinishReason::End) | None if has_calls && !self.paused => FinishReason::ToolCalls,
             Some(FinishReason::ToolCalls) | None if !has_calls => FinishReason::End,
-            Some(stop) => stop,
+            Some(finish_reason) => finish_reason,
             None => FinishReason::End,
         }
     }
 
     /// Emits the notice for an abnormal end.
-    pub(super) fn emit_finish_notice(&mut self, stop: FinishReason, out: &mut Vec<AgentEvent>) {
+    pub(super) fn emit_finish_notice(&mut self, finish_reason: FinishReason, out: &mut Vec<AgentEvent>) {
         if let Some(why) = self.refusal_explanation.take() {
             let why = if why.is_empty() { why } else { format!(" ({why})") };
             let text = format!("the model declined to answer{why}; say it in another way, or start a new session");
@@ -74,13 +75,13 @@ impl AnthropicDecoder {
             let on = AnnotationTarget::Message(self.message.clone());
             out.push(AgentEvent::Annotation { on, kind: "paused".into(), data: json!({}) });
         }
-        if !self.open && !self.closed && stop == FinishReason::End {
+        if !self.open && !self.closed && finish_reason == FinishReason::End {
             out.push(finish_reason::empty_response_notice());
         }
     }
 
-    pub(super) fn turn_outcome(&mut self, stop: FinishReason) -> TurnOutcome {
-        match (self.fault.take(), stop) {
+    pub(super) fn turn_outcome(&mut self, finish_reason: FinishReason) -> TurnOutcome {
+        match (self.fault.take(), finish_reason) {
             (Some(fault), _) => TurnOutcome::Failed(fault),
             (None, FinishReason::Interrupted) => TurnOutcome::Interrupted,
             (None, _) if self.filtered => {

@@ -12,8 +12,9 @@ pub(super) fn parse_tool_result(block: &Json) -> (CallOutcome, String) {
     if code == 0 {
         return (outcome, text);
     }
-    let said = Some(text.trim_end()).filter(|said| !said.is_empty()).map_or(String::new(), |said| format!("{said}\n"));
-    (outcome, format!("{said}(exit code {code})"))
+    let prefix =
+        Some(text.trim_end()).filter(|prefix| !prefix.is_empty()).map_or(String::new(), |prefix| format!("{prefix}\n"));
+    (outcome, format!("{prefix}(exit code {code})"))
 }
 
 /// Returns the name of the tool that a kind of result belongs to.
@@ -36,8 +37,8 @@ fn content_text(content: &Json) -> String {
         }
         Json::Object(_) if is_error(content) => {
             let parts = [text("error_code"), text("error_message").or_else(|| text("message"))];
-            let said = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
-            if said.is_empty() { content.to_string() } else { said }
+            let message = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
+            if message.is_empty() { content.to_string() } else { message }
         }
         Json::Object(object) => {
             if object.contains_key("stdout") || object.contains_key("stderr") {

@@ -38,17 +38,17 @@ fn finished(events: &[AgentEvent]) -> (FinishReason, Option<Json>) {
     events
         .iter()
         .find_map(|event| match event {
-            AgentEvent::MessageFinished { finish_reason: stop, provider_metadata: carry, .. } => {
-                Some((*stop, carry.clone()))
+            AgentEvent::MessageFinished { finish_reason, provider_metadata: metadata, .. } => {
+                Some((*finish_reason, metadata.clone()))
             }
             _ => None,
         })
         .unwrap()
 }
 
-fn end(events: &[AgentEvent]) -> &TurnOutcome {
+fn outcome(events: &[AgentEvent]) -> &TurnOutcome {
     match events.last() {
-        Some(AgentEvent::TurnFinished { outcome: end, .. }) => end,
+        Some(AgentEvent::TurnFinished { outcome, .. }) => outcome,
         other => panic!("{other:?}"),
     }
 }
@@ -82,10 +82,10 @@ fn signed_and_hidden_thinking_are_carried_in_order_with_the_call() {
         reason("tool_use"),
         STOP.into(),
     ]);
-    let (stop, carry) = finished(&events);
-    assert_eq!(stop, FinishReason::ToolCalls);
+    let (finish_reason, metadata) = finished(&events);
+    assert_eq!(finish_reason, FinishReason::ToolCalls);
     assert_eq!(
-        carry,
+        metadata,
         Some(json!({"content": [
             {"type": "thinking", "thinking": "Hm", "signature": "Eq"},
             {"type": "redacted_thinking", "data": "xx"},
@@ -133,11 +133,11 @@ fn a_tool_of_the_server_is_a_call_the_server_ran() {
         reason("end_turn"),
         STOP.into(),
     ]);
-    let (stop, carry) = finished(&events);
-    assert_eq!(stop, FinishReason::End);
+    let (finish_reason, metadata) = finished(&events);
+    assert_eq!(finish_reason, FinishReason::End);
     let found: Json = serde_json::from_str(found).unwrap();
     assert_eq!(
-        carry.unwrap()["content"],
+        metadata.unwrap()["content"],
         json!([
             {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "oslo"}},
             found,
@@ -164,9 +164,9 @@ fn a_pause_is_marked_and_its_open_call_is_told_again_with_its_result() {
         reason("pause_turn"),
         STOP.into(),
     ]);
-    let (stop_, carry) = finished(&paused);
-    assert_eq!((stop_, end(&paused)), (FinishReason::End, &TurnOutcome::Completed));
-    assert_eq!(carry.unwrap()["content"][0]["input"], json!({"query": "oslo"}));
+    let (finish_reason, metadata) = finished(&paused);
+    assert_eq!((finish_reason, outcome(&paused)), (FinishReason::End, &TurnOutcome::Completed));
+    assert_eq!(metadata.unwrap()["content"][0]["input"], json!({"query": "oslo"}));
     assert!(paused.iter().any(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "paused")));
     assert!(
         paused.iter().any(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: CallOutcome::Unknown, .. }))
@@ -202,7 +202,7 @@ fn usage_is_cumulative_and_counts_the_cache_as_input() {
 fn stop_reasons_keep_their_meaning() {
     let of = |word: &str| {
         let events = run(&[start(0, r#"{"type":"text","text":"x"}"#), stop(0), reason(word), STOP.into()]);
-        let kind = match end(&events) {
+        let kind = match outcome(&events) {
             TurnOutcome::Failed(fault) => Some(fault.kind),
             _ => None,
         };
@@ -221,7 +221,7 @@ fn errors_end_the_answer_and_keep_their_kind() {
     let of = |kind: &str| {
         let error = format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"Sorry"}}}}"#);
         let events = decode(&[&error, STOP]);
-        match end(&events) {
+        match outcome(&events) {
             TurnOutcome::Failed(fault) => fault.kind,
             other => panic!("{other:?}"),
         }
@@ -252,7 +252,7 @@ fn a_cut_stream_is_interrupted_and_carries_nothing() {
         delta(1, r#"{"type":"input_json_delta","partial_json":"{\"z"}"#),
     ]);
     assert_eq!(finished(&events), (FinishReason::Interrupted, None));
-    assert_eq!(end(&events), &TurnOutcome::Interrupted);
+    assert_eq!(outcome(&events), &TurnOutcome::Interrupted);
     assert!(!events.iter().any(|event| matches!(event, AgentEvent::ToolCallReady { .. })));
 }
 
@@ -262,7 +262,7 @@ fn an_answer_in_one_piece_is_read_too() {
         r#"{"type":"message","role":"assistant","content":[{"type":"text","text":"Hi"},{"type":"tool_use","id":"t","name":"clock","input":{}}],"stop_reason":"tool_use","usage":{"input_tokens":3,"output_tokens":4}}"#,
     ]);
     assert_eq!((text(&events).as_str(), finished(&events).0), ("Hi", FinishReason::ToolCalls));
-    assert_eq!(end(&events), &TurnOutcome::Completed);
+    assert_eq!(outcome(&events), &TurnOutcome::Completed);
 }
 
 #[test]
@@ -283,5 +283,5 @@ fn strange_frames_do_no_harm() {
         STOP.into(),
     ]);
     assert_eq!(text(&events), "lost start😀");
-    assert_eq!(end(&events), &TurnOutcome::Completed);
+    assert_eq!(outcome(&events), &TurnOutcome::Completed);
 }

@@ -95,7 +95,9 @@ pub(super) struct UsageTotals {
 
 impl UsageTotals {
     pub(super) fn observe(&mut self, wire: &AnthropicUsage, is_end: bool) {
-        let later = |known: &mut Option<u64>, told: LooseU64| *known = told.0.filter(|n| *n > 0).or(*known).or(told.0);
+        let later = |known: &mut Option<u64>, reported: LooseU64| {
+            *known = reported.0.filter(|n| *n > 0).or(*known).or(reported.0);
+        };
         later(&mut self.input, wire.input);
         later(&mut self.output, wire.output);
         later(&mut self.cache_written, wire.cache_written);

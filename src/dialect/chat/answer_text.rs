@@ -39,15 +39,15 @@ pub(in crate::dialect) struct AnswerText {
 
 impl AnswerText {
     /// Takes an event and returns what it adds to the answer, and whether that is the first text of its message.
-    pub(in crate::dialect) fn observe(&mut self, fact: &AgentEvent) -> Option<(AnswerTextDelta, bool)> {
-        let first = match fact {
+    pub(in crate::dialect) fn observe(&mut self, event: &AgentEvent) -> Option<(AnswerTextDelta, bool)> {
+        let first = match event {
             AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {
                 self.is_unsent(message)
             }
             _ => false,
         };
-        self.answer_usage.observe(fact);
-        self.delta(fact).map(|piece| (piece, first))
+        self.answer_usage.observe(event);
+        self.delta(event).map(|piece| (piece, first))
     }
 
     /// Records that the turn never ended. Returns false where it did.
@@ -57,8 +57,8 @@ impl AnswerText {
         is_cut
     }
 
-    fn delta(&mut self, fact: &AgentEvent) -> Option<AnswerTextDelta> {
-        match fact {
+    fn delta(&mut self, event: &AgentEvent) -> Option<AnswerTextDelta> {
+        match event {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
                 self.open.push((message.clone(), String::new()));
                 None
@@ -73,17 +73,17 @@ impl AnswerText {
                 self.reasoning.push_str(&text);
                 Some(AnswerTextDelta::Reasoning(text))
             }
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
+            AgentEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
                 let at = self.open.iter().position(|(open, _)| open == message)?;
-                self.finish_reason = Some(*stop);
+                self.finish_reason = Some(*finish_reason);
                 // The full text may be longer than what was streamed.
                 let rest = full.as_deref().and_then(|full| full.strip_prefix(self.open.get(at)?.1.as_str()));
                 let piece = rest.and_then(|rest| self.append(message, rest, TextKind::Text));
                 self.open.retain(|(open, _)| open != message);
                 piece
             }
-            AgentEvent::TurnFinished { outcome: end, .. } => {
-                self.outcome = Some(end.clone());
+            AgentEvent::TurnFinished { outcome, .. } => {
+                self.outcome = Some(outcome.clone());
                 None
             }
             _ => None,
@@ -97,7 +97,7 @@ impl AnswerText {
 
     /// Returns whether an open message has no text yet.
     fn is_unsent(&self, message: &MessageId) -> bool {
-        self.open.iter().any(|(open, told)| open == message && told.is_empty())
+        self.open.iter().any(|(open, text)| open == message && text.is_empty())
     }
 
     /// Returns the usage of the turn; none where nothing was reported.
@@ -181,11 +181,11 @@ mod tests {
         }
     }
 
-    fn joined(facts: &[AgentEvent]) -> String {
-        let mut spoken = AnswerText::default();
+    fn joined(events: &[AgentEvent]) -> String {
+        let mut answer = AnswerText::default();
         let pieces: Vec<AnswerTextDelta> =
-            facts.iter().filter_map(|fact| spoken.observe(fact)).map(|(piece, _)| piece).collect();
-        let told: String = pieces
+            events.iter().filter_map(|event| answer.observe(event)).map(|(piece, _)| piece).collect();
+        let pieces_text: String = pieces
             .iter()
             .map(|piece| match piece {
                 AnswerTextDelta::Text(text) | AnswerTextDelta::Refusal(text) | AnswerTextDelta::Reasoning(text) => {
@@ -193,13 +193,13 @@ mod tests {
                 }
             })
             .collect();
-        assert_eq!(told, spoken.text);
-        told
+        assert_eq!(pieces_text, answer.text);
+        pieces_text
     }
 
     #[test]
     fn messages_of_the_answer_stand_apart_and_other_voices_are_left_out() {
-        let facts = [
+        let events = [
             started("a", None),
             text("a", "One"),
             text("a", " moment."),
@@ -213,15 +213,15 @@ mod tests {
             started("c", None),
             text("c", "Really."),
         ];
-        assert_eq!(joined(&facts), "One moment.\n\nDone.\n\nReally.");
+        assert_eq!(joined(&events), "One moment.\n\nDone.\n\nReally.");
     }
 
     #[test]
     fn what_the_wire_repeats_is_told_only_as_far_as_it_is_new() {
-        let facts = |full: &str| [started("a", None), text("a", "so"), finished("a", Some(full))];
-        assert_eq!(joined(&facts("so far")), "so far");
-        assert_eq!(joined(&facts("so")), "so");
-        assert_eq!(joined(&facts("another")), "so");
+        let events = |full: &str| [started("a", None), text("a", "so"), finished("a", Some(full))];
+        assert_eq!(joined(&events("so far")), "so far");
+        assert_eq!(joined(&events("so")), "so");
+        assert_eq!(joined(&events("another")), "so");
     }
 
     #[test]

@@ -74,9 +74,9 @@ impl ChatCalls {
         };
         let piece = self.take_args(fragment, at, marked)?;
         let Some(call) = self.list.get_mut(at) else { return Ok(()) };
-        let told = call.args.push(&piece);
+        let delta = call.args.push(&piece);
         if call.started {
-            call.emit_args(told, out);
+            call.emit_args(delta, out);
         } else if !call.name.is_empty() && call.duplicate_of.is_none() {
             call.start(message, out);
         }
@@ -122,7 +122,7 @@ impl ChatCalls {
 
     /// Marks all calls as complete, or as complete as they get: `is_cut` means that the answer was cut off.
     pub(super) fn finish_all(&mut self, is_cut: bool, message: &MessageId, out: &mut Vec<AgentEvent>) {
-        let mut told: Vec<(usize, String)> = Vec::new();
+        let mut ready_args: Vec<(usize, String)> = Vec::new();
         for at in 0..self.list.len() {
             let Some(call) = self.list.get_mut(at) else { return };
             if let Some(half) = call.surrogates.take_unpaired() {
@@ -130,14 +130,15 @@ impl ChatCalls {
             }
             let mut objects = call.args.take_calls(is_cut);
             if let Some(twin) = call.duplicate_of {
-                let is_known =
-                    |args: &String| told.iter().any(|(of, known)| *of == twin && arguments::is_same_json(known, args));
+                let is_known = |args: &String| {
+                    ready_args.iter().any(|(of, known)| *of == twin && arguments::is_same_json(known, args))
+                };
                 objects.retain(|args| !args.trim().is_empty() && !is_known(args));
             }
             let root = call.duplicate_of.unwrap_or(at);
             for (nth, args) in objects.into_iter().enumerate() {
                 self.mark_ready(at, nth, args.clone(), message, out);
-                told.push((root, args));
+                ready_args.push((root, args));
             }
         }
     }
@@ -243,14 +244,14 @@ impl ChatCalls {
 
     fn add(&mut self, index: Option<u64>, id: Option<&str>, twin: Option<usize>) -> usize {
         let at = self.list.len();
-        let told_id = match id {
+        let call_id = match id {
             Some(id) => self.unique_id(id),
             None => self.unique_id(&format!("call_{}", at + 1)),
         };
         self.list.push(ChatCall {
             index,
             wire_id: id.map(Into::into),
-            id: told_id,
+            id: call_id,
             name: String::new(),
             args: ArgumentsAssembler::default(),
             surrogates: SurrogateJoiner::default(),
@@ -261,8 +262,8 @@ impl ChatCalls {
         at
     }
 
-    pub(super) fn reserve(&mut self, wanted: &str) -> CallId {
-        let id = self.unique_id(wanted);
+    pub(super) fn reserve(&mut self, preferred: &str) -> CallId {
+        let id = self.unique_id(preferred);
         self.reserved_ids.push(id.clone());
         id
     }
@@ -310,8 +311,8 @@ impl ChatCall {
     /// Reconciles the streamed arguments with the complete ones and emits the missing rest, if what was emitted is a
     /// prefix. The same JSON with other white space is a repetition and corrects nothing.
     fn reconcile_args(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
-        let told = self.args.emitted();
-        let whole = if arguments::is_same_json(told, whole) { &told.to_owned() } else { whole };
+        let emitted = self.args.emitted();
+        let whole = if arguments::is_same_json(emitted, whole) { &emitted.to_owned() } else { whole };
         if self.started {
             self.emit_args(whole.strip_prefix(self.args.emitted()).unwrap_or_default(), out);
         }

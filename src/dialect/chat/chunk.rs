@@ -89,8 +89,8 @@ impl From<Usage> for ChatUsage {
 
 impl ChunkHead {
     /// Fills missing fields from the event that opens the session.
-    pub(in crate::dialect) fn fill_from(&mut self, fact: &AgentEvent) {
-        let AgentEvent::SessionOpened { wall_ms: wall, engine, model, .. } = fact else { return };
+    pub(in crate::dialect) fn fill_from(&mut self, event: &AgentEvent) {
+        let AgentEvent::SessionOpened { wall_ms: wall, engine, model, .. } = event else { return };
         if self.created == 0 {
             self.created = wall / 1000;
         }

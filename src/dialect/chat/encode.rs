@@ -83,10 +83,10 @@ struct ChunkFunction<'d> {
 
 impl ChatEncoder {
     /// Fields missing in the head are filled from the session.
-    pub fn new(head: ChunkHead, wants: ChatEncoderOptions, prompt: u64) -> Self {
+    pub fn new(head: ChunkHead, options: ChatEncoderOptions, prompt: u64) -> Self {
         Self {
             head,
-            options: wants,
+            options,
             prompt_tokens: prompt,
             answer: AnswerText::default(),
             calls: Vec::new(),
@@ -128,8 +128,8 @@ impl ChatEncoder {
         }
     }
 
-    fn encode_call(&mut self, fact: &AgentEvent, out: &mut Vec<SseFrame>) {
-        match fact {
+    fn encode_call(&mut self, event: &AgentEvent, out: &mut Vec<SseFrame>) {
+        match event {
             AgentEvent::ToolCallStarted { call, name, parent: None, executed_by: ExecutedBy::Client, message }
                 if self.answer.is_open(message) =>
             {
@@ -152,9 +152,9 @@ impl ChatEncoder {
                 let args = if args.trim().is_empty() { "{}" } else { args };
                 let Some(call) = self.calls.get_mut(at) else { return };
                 let rest = if call.name.is_some() { args.strip_prefix(call.args.as_str()) } else { Some(args) };
-                let begun = call.name.is_some();
+                let is_started = call.name.is_some();
                 args.clone_into(&mut call.args);
-                if !begun {
+                if !is_started {
                     self.start_call(at, name, out);
                 }
                 if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
@@ -234,18 +234,18 @@ impl Encode for ChatEncoder {
         }
     }
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         self.pacing_delay = None;
         if self.answer.outcome.is_some() {
             return;
         }
-        self.head.fill_from(&told.event);
+        self.head.fill_from(&envelope.event);
         self.send_role_chunk(out);
-        if let Some((piece, first)) = self.answer.observe(&told.event) {
+        if let Some((piece, first)) = self.answer.observe(&envelope.event) {
             self.send_text(&piece, first, out);
         }
         if self.options.client_tools {
-            self.encode_call(&told.event, out);
+            self.encode_call(&envelope.event, out);
         }
         if self.answer.outcome.is_some() {
             self.send_end(out);

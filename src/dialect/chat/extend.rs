@@ -46,11 +46,11 @@ impl ChatDecoder {
             return self.handle_hooked_chunk(frame, chunk, false, out, look);
         }
         // The slow path accepts lone surrogates and repeated keys.
-        let mended = surrogate::mark_lone(data);
-        let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
+        let repaired = surrogate::mark_lone(data);
+        let json: Option<Json> = serde_json::from_str(repaired.as_deref().unwrap_or(data)).ok();
         let chunk = json.as_ref().filter(|json| json.is_object()).and_then(|json| Chunk::deserialize(json).ok());
         match chunk {
-            Some(chunk) => self.handle_hooked_chunk(frame, chunk, mended.is_some(), out, look),
+            Some(chunk) => self.handle_hooked_chunk(frame, chunk, repaired.is_some(), out, look),
             None => self.handle_unknown(frame, "data that is not a JSON object", out),
         }
     }
@@ -58,7 +58,7 @@ impl ChatDecoder {
     /// Handles a frame that is not a chunk: an error, or an unknown frame.
     fn handle_unknown(&mut self, frame: &SseFrame, name: &str, out: &mut Vec<AgentEvent>) {
         match error::find_error_in_unparsed(frame) {
-            Some(said) => self.fail(&said),
+            Some(server_error) => self.fail(&server_error),
             None if matches!(frame.event.as_str(), "ping" | "keepalive" | "keep-alive" | "heartbeat") => {}
             None => self.unknown_frames.report(name, out),
         }
@@ -128,8 +128,8 @@ impl ChatDecoder {
     }
 
     /// Reserves an id for a call that is not in the chunks, unique among those that are.
-    pub(in crate::dialect) fn reserve(&mut self, wanted: &str) -> CallId {
-        self.calls.reserve(wanted)
+    pub(in crate::dialect) fn reserve(&mut self, preferred: &str) -> CallId {
+        self.calls.reserve(preferred)
     }
 
     /// Returns whether the answer reached its end without a fault.

@@ -199,12 +199,12 @@ fn from_shape(json: &Json, frame: &SseFrame, context: &DecodeContext) -> Dialect
     }
     // From here on it may be an error: in a stream, in a line or instead of one.
     if frame.event != "error"
-        && let Some(said) = error::find_error(frame)
+        && let Some(server_error) = error::find_error(frame)
     {
         if json.get("error").is_some() && context.content_type == "application/x-ndjson" {
             return identified("ollama", "a line holds an error");
         }
-        return DialectEvidence::Fault(error::to_fault(&said));
+        return DialectEvidence::Fault(error::to_fault(&server_error));
     }
     DialectEvidence::Inconclusive
 }

@@ -20,10 +20,10 @@ fn fault(frames: &[(&str, &str)], content_type: &str) -> Fault {
 
 #[test]
 fn a_refusal_in_place_of_a_stream_is_a_fault_with_its_words() {
-    let told = fault(&[("", r#"{"detail":"Missing Authorization header"}"#)], "application/json");
-    assert!(told.message.ends_with("Missing Authorization header"), "{told}");
-    let told = fault(&[("", r#"{"error":"HTTP_ERROR","message":"Valid API key required"}"#)], "application/json");
-    assert!(told.message.contains("Valid API key required"), "{told}");
+    let reported = fault(&[("", r#"{"detail":"Missing Authorization header"}"#)], "application/json");
+    assert!(reported.message.ends_with("Missing Authorization header"), "{reported}");
+    let reported = fault(&[("", r#"{"error":"HTTP_ERROR","message":"Valid API key required"}"#)], "application/json");
+    assert!(reported.message.contains("Valid API key required"), "{reported}");
     assert!(fault(&[("", "<html><body>")], "text/html").message.contains("web page"));
     assert!(fault(&[("", "<!DOCTYPE html>")], "").message.contains("web page"));
     assert!(fault(&[("error", "no such model.")], "").message.ends_with("no such model"));
@@ -102,7 +102,7 @@ fn chat_completions_may_turn_out_to_be_openjarvis() {
 }
 
 #[test]
-fn a_frame_of_another_dialect_is_told_once_and_harms_nothing() {
+fn a_frame_of_another_dialect_is_emitted_once_and_harms_nothing() {
     let warp = r#"{"blocks":[]}"#;
     let (texts, name) =
         notices(&[("", CHUNK), ("message_start", "{}"), ("", warp), ("message_stop", "{}"), ("", CHUNK)]);

@@ -249,23 +249,23 @@ impl EnclavaEncoder {
         }
     }
 
-    fn send_end(&mut self, end: &TurnOutcome, out: &mut Vec<SseFrame>) {
+    fn send_end(&mut self, outcome: &TurnOutcome, out: &mut Vec<SseFrame>) {
         let open: Vec<MessageId> = self.open.iter().map(|round| round.message.clone()).collect();
         for message in open {
             self.end_message(&message, None, out);
         }
-        let are_spent = self.max_rounds.is_some_and(|most| self.tool_rounds >= most);
-        let end = EnclavaOutcome::new(end, self.finish_reason, are_spent);
+        let are_spent = self.max_rounds.is_some_and(|max| self.tool_rounds >= max);
+        let outcome = EnclavaOutcome::new(outcome, self.finish_reason, are_spent);
         self.send_created(out);
-        let (event, data) = match end.error() {
-            None => ("response.completed", self.completed_event(&end)),
+        let (event, data) = match outcome.error() {
+            None => ("response.completed", self.completed_event(&outcome)),
             Some(error) => {
                 let id = &self.head.id;
                 ("response.failed", json!({"id": id, "object": "response", "status": "failed", "error": error}))
             }
         };
         Self::send_event(event, &data, out);
-        self.outcome = Some(end);
+        self.outcome = Some(outcome);
     }
 }
 
@@ -273,16 +273,16 @@ impl Encode for EnclavaEncoder {
     /// The first event names the model, which need not be known yet.
     fn start(&mut self, _out: &mut Vec<SseFrame>) {}
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         if self.outcome.is_some() {
             return;
         }
-        if self.opening.observe(told) {
+        if self.opening.observe(envelope) {
             return;
         }
-        self.answer_usage.observe(&told.event);
+        self.answer_usage.observe(&envelope.event);
         self.send_created(out);
-        match &told.event {
+        match &envelope.event {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
                 let message = message.clone();
                 self.open.push(EncodedRound {
@@ -294,9 +294,9 @@ impl Encode for EnclavaEncoder {
                 });
             }
             AgentEvent::TextDelta { message, text, kind: _ } => self.encode_text(message, text, out),
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: _ } => {
+            AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: _ } => {
                 if self.open.iter().any(|round| round.message == *message) {
-                    self.finish_reason = Some(*stop);
+                    self.finish_reason = Some(*finish_reason);
                 }
                 self.end_message(message, full.as_deref(), out);
             }

@@ -7,14 +7,14 @@ use crate::event::{CallOutcome, Fault, FaultKind, Json, Usage};
 
 /// Parses the outcome of a call. The output is JSON text: a string is shown without quotes, null as nothing.
 pub(super) fn parse_call_outcome(output: Option<&Json>, status: Option<&str>) -> (CallOutcome, String) {
-    let said = match output {
+    let json_and_text = match output {
         Some(Json::String(text)) => {
             serde_json::from_str(text).ok().map_or_else(|| (json!(text), text.clone()), |json| (json, text.clone()))
         }
         Some(json) => (json.clone(), json.to_string()),
         None => (Json::Null, String::new()),
     };
-    let (json, text) = said;
+    let (json, text) = json_and_text;
     let is_error = |key: &str| match json.get(key) {
         Some(Json::String(text)) => !text.is_empty(),
         Some(Json::Object(object)) => !object.is_empty(),
@@ -30,11 +30,14 @@ pub(super) fn parse_call_outcome(output: Option<&Json>, status: Option<&str>) ->
 }
 
 /// A refusal for lack of credit is not a server fault, and a retry does not help.
-pub(super) fn parse_fault(said: &error::ServerError) -> Fault {
-    if said.code.contains("budget") {
-        return Fault::new(FaultKind::LimitReached, format!("the server's budget is used up: {}", said.message));
+pub(super) fn parse_fault(server_error: &error::ServerError) -> Fault {
+    if server_error.code.contains("budget") {
+        return Fault::new(
+            FaultKind::LimitReached,
+            format!("the server's budget is used up: {}", server_error.message),
+        );
     }
-    error::to_fault(said)
+    error::to_fault(server_error)
 }
 
 pub(super) fn parse_usage(json: &Json) -> Option<Usage> {

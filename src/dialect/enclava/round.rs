@@ -67,19 +67,20 @@ impl Round {
     /// Ends the message, with the finish reason of its round or the given one. Returns the server's id.
     pub(super) fn close(
         mut self,
-        stop: Option<FinishReason>,
+        finish_reason: Option<FinishReason>,
         messages: &mut usize,
         out: &mut Vec<AgentEvent>,
     ) -> Option<String> {
         let mut split = Vec::new();
         self.assembler.flush(&mut split);
         self.emit_segments(split, messages, out);
-        let stop = stop.unwrap_or(if self.has_calls { FinishReason::ToolCalls } else { FinishReason::End });
+        let finish_reason =
+            finish_reason.unwrap_or(if self.has_calls { FinishReason::ToolCalls } else { FinishReason::End });
         let full = || self.assembler.corrected_text().unwrap_or_else(|| strip_reasoning(self.assembler.raw_text()));
         let full = self.is_repeated.then(full).filter(|full| !full.is_empty());
         out.push(AgentEvent::MessageFinished {
             message: self.message,
-            finish_reason: stop,
+            finish_reason,
             full_text: full,
             provider_metadata: None,
         });
@@ -98,10 +99,10 @@ impl Round {
                     if !text.is_empty() {
                         out.push(AgentEvent::ReasoningDelta { message: message.clone(), text });
                     }
-                    let (stop, full) = (FinishReason::End, Some(String::new()));
+                    let (finish_reason, full) = (FinishReason::End, Some(String::new()));
                     out.push(AgentEvent::MessageFinished {
                         message,
-                        finish_reason: stop,
+                        finish_reason,
                         full_text: full,
                         provider_metadata: None,
                     });

@@ -45,8 +45,8 @@ fn lines(events: &[AgentEvent]) -> Vec<String> {
     let line = |event: &AgentEvent| match event {
         AgentEvent::MessageStarted { message, .. } => format!("+{message}"),
         AgentEvent::TextDelta { message, text, .. } => format!("{message}: {text}"),
-        AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
-            format!("-{message} {stop:?} {full:?}")
+        AgentEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
+            format!("-{message} {finish_reason:?} {full:?}")
         }
         AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
             format!("{message} calls {call} {name:?} {ran_by:?}")
@@ -250,7 +250,7 @@ fn a_whole_answer_is_read_as_well() {
 }
 
 #[test]
-fn odd_frames_are_told_once_and_harm_nothing() {
+fn odd_frames_are_emitted_once_and_harm_nothing() {
     let lines = lines(&decode(&[
         ("response.mystery", "{}"),
         ("response.mystery", "{}"),
@@ -267,7 +267,7 @@ fn odd_frames_are_told_once_and_harm_nothing() {
 }
 
 #[test]
-fn text_before_the_last_calls_is_told_once_though_no_answer_follows() {
+fn text_before_the_last_calls_is_emitted_once_though_no_answer_follows() {
     let message =
         r#"{"type":"message","id":"msg_0","role":"assistant","content":[{"type":"output_text","text":"so"}]}"#;
     let all = format!("[{message},{},{}]", call("c", "clock"), output("c", "\"noon\"", "completed"));

@@ -66,8 +66,8 @@ pub(in crate::dialect) fn find_error_in_unparsed(frame: &SseFrame) -> Option<Ser
 pub(in crate::dialect) fn parse_error_data(data: &str) -> ServerError {
     let data = data.trim();
     let json = surrogate::parse_json(data);
-    let said = json.as_ref().and_then(|json| find_error_in(json, 0).or_else(|| parse_message(json)));
-    said.unwrap_or_else(|| {
+    let error = json.as_ref().and_then(|json| find_error_in(json, 0).or_else(|| parse_message(json)));
+    error.unwrap_or_else(|| {
         let message = if data.is_empty() || data == "{}" { "no reason given".into() } else { to_single_line(data) };
         ServerError { message, ..ServerError::default() }
     })
@@ -142,15 +142,15 @@ fn is_denial(object: &serde_json::Map<String, Json>) -> bool {
 fn parse_message(json: &Json) -> Option<ServerError> {
     let Json::Object(object) = json else { return parse_error_object(json) };
     // A code and a message side by side.
-    if let Some(said) =
-        parse(json).filter(|said| !said.message.is_empty() && object.get("error").is_some_and(Json::is_string))
+    if let Some(error) =
+        parse(json).filter(|error| !error.message.is_empty() && object.get("error").is_some_and(Json::is_string))
     {
-        return Some(said);
+        return Some(error);
     }
     for key in ERROR_FIELDS {
         let Some(field) = object.get(*key).filter(|field| is_non_empty(field)) else { continue };
-        if let Some(said) = parse_nested_message(field) {
-            return Some(said);
+        if let Some(error) = parse_nested_message(field) {
+            return Some(error);
         }
     }
     let code =
@@ -175,11 +175,12 @@ fn parse_message(json: &Json) -> Option<ServerError> {
 /// Parses an error whose message is one or two levels deeper.
 fn parse_nested_message(field: &Json) -> Option<ServerError> {
     let below = WRAPPER_FIELDS.iter().filter_map(|key| field.get(*key)).filter(|inside| inside.is_object());
-    let below = || below.clone().find_map(|inside| parse_error_object(inside).filter(|said| said.message != said.code));
+    let below =
+        || below.clone().find_map(|inside| parse_error_object(inside).filter(|error| error.message != error.code));
     match parse_error_object(field) {
         // The code alone says less than the nested message.
-        Some(said) if said.message == said.code => below().or(Some(said)),
-        Some(said) => Some(said),
+        Some(error) if error.message == error.code => below().or(Some(error)),
+        Some(error) => Some(error),
         None => below().or_else(|| field.as_str().is_none().then(|| parse_plain_text(field)).flatten()),
     }
 }
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
 
     fn error_message(event: &str, data: &str) -> Option<String> {
-        find_error(&SseFrame::named(event, data)).map(|said| said.message)
+        find_error(&SseFrame::named(event, data)).map(|parsed| parsed.message)
     }
 
     #[test]
@@ -289,10 +290,10 @@ mod tests {
 
     #[test]
     fn plain_words_are_an_error_where_something_else_should_have_come() {
-        let said = |data: &str| find_error_in_unparsed(&SseFrame::data(data)).map(|said| said.message);
-        assert_eq!(said("Error: boom").as_deref(), Some("boom"));
-        assert_eq!(said("erröns").as_deref(), None);
-        assert_eq!(said("an error: boom"), None);
+        let parsed = |data: &str| find_error_in_unparsed(&SseFrame::data(data)).map(|parsed| parsed.message);
+        assert_eq!(parsed("Error: boom").as_deref(), Some("boom"));
+        assert_eq!(parsed("erröns").as_deref(), None);
+        assert_eq!(parsed("an error: boom"), None);
     }
 
     #[test]

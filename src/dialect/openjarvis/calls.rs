@@ -190,13 +190,13 @@ impl OpenJarvisCalls {
             return Err(TooManyCalls);
         }
         let ToolCallStart { name, args } = start;
-        let asked = self
+        let request = self
             .requested
             .iter_mut()
-            .find(|asked| !asked.is_matched && asked.name == name && asked.args.is_same(&args));
-        let wire_id = asked.and_then(|asked| {
-            asked.is_matched = true;
-            Some(asked.id.clone()).filter(|id| !id.is_empty())
+            .find(|request| !request.is_matched && request.name == name && request.args.is_same(&args));
+        let wire_id = request.and_then(|request| {
+            request.is_matched = true;
+            Some(request.id.clone()).filter(|id| !id.is_empty())
         });
         let mut call = OpenJarvisCall { id: None, wire_id, name, args, end: None, is_reconciled: false };
         if shown {
@@ -292,10 +292,10 @@ impl OpenJarvisCalls {
                 None => self.add_refused(result, chat, out),
             }
         }
-        let mut settled = self.drop_hidden();
+        let mut reconciled = self.drop_hidden();
         let foreign = self.calls.iter().filter(|call| !call.is_reconciled && call.end.is_some());
-        settled.foreign = foreign.filter_map(|call| call.id.clone()).collect();
-        settled
+        reconciled.foreign = foreign.filter_map(|call| call.id.clone()).collect();
+        reconciled
     }
 
     /// Drops the calls that waited for results, and are not in them.
@@ -317,8 +317,8 @@ impl OpenJarvisCalls {
     }
 
     fn add_refused(&mut self, result: ToolCallEnd, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
-        let asked = self.requested.iter().find(|asked| !asked.is_matched && asked.name == result.name);
-        let known = result.args.clone().or_else(|| asked.map(|asked| asked.args.clone()));
+        let request = self.requested.iter().find(|request| !request.is_matched && request.name == result.name);
+        let known = result.args.clone().or_else(|| request.map(|request| request.args.clone()));
         let args = known.unwrap_or_else(|| CallArgs::parse(None));
         chat.begin_message(out);
         if self.start(ToolCallStart { name: result.name.clone(), args }, true, chat, out).is_ok()
@@ -382,8 +382,8 @@ impl OpenJarvisCall {
     }
 
     fn show(&mut self, at: usize, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
-        let wanted = self.wire_id.clone().unwrap_or_else(|| format!("call_{}", at + 1));
-        let call = chat.reserve(&wanted);
+        let preferred_id = self.wire_id.clone().unwrap_or_else(|| format!("call_{}", at + 1));
+        let call = chat.reserve(&preferred_id);
         self.id = Some(call.clone());
         out.push(AgentEvent::ToolCallStarted {
             call: call.clone(),

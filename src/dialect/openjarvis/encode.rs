@@ -156,8 +156,8 @@ impl OpenJarvisEncoder {
         }
     }
 
-    fn encode_message(&mut self, fact: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
-        match fact {
+    fn encode_message(&mut self, event: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
+        match event {
             AgentEvent::UserMessage { text, .. } => self.send_turn_start(text, at, out),
             AgentEvent::MessageStarted { message, .. } if self.answer.is_open(message) => {
                 self.end_inference(out);
@@ -180,11 +180,11 @@ impl OpenJarvisEncoder {
                 finish_reason: FinishReason::Cancelled | FinishReason::Interrupted | FinishReason::Failed,
                 ..
             } => {}
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
+            AgentEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
                 if let Some(inference) =
                     self.inference.as_mut().filter(|inference| inference.messages.contains(message))
                 {
-                    inference.finish_reason = *stop;
+                    inference.finish_reason = *finish_reason;
                     inference.ended_at = Some(at);
                     self.has_response_ended = true;
                     if let Some(full) = full {
@@ -202,8 +202,8 @@ impl OpenJarvisEncoder {
         }
     }
 
-    fn encode_call(&mut self, fact: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
-        match fact {
+    fn encode_call(&mut self, event: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
+        match event {
             AgentEvent::ToolCallStarted { call, message, name, parent: None, executed_by: ran_by } => {
                 if !self.answer.is_open(message) {
                     return;
@@ -287,8 +287,9 @@ impl OpenJarvisEncoder {
             });
             out.push(named_frame("tool_call_end", &end));
         }
-        let told = call.result.take().and_then(|before| before.latency_seconds);
-        call.result = Some(EncodedCallResult { success, output: output.to_owned(), latency_seconds: told.or(latency) });
+        let measured = call.result.take().and_then(|before| before.latency_seconds);
+        call.result =
+            Some(EncodedCallResult { success, output: output.to_owned(), latency_seconds: measured.or(latency) });
         if first {
             self.message_count += 1;
         }
@@ -354,19 +355,19 @@ impl Encode for OpenJarvisEncoder {
         }
     }
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         self.pacing_delay = None;
         if self.answer.outcome.is_some() {
             return;
         }
-        let (at, fact) = (told.at, &told.event);
-        self.head.fill_from(fact);
+        let (at, event) = (envelope.at, &envelope.event);
+        self.head.fill_from(event);
         self.send_role_chunk(out);
-        if let Some((piece, first)) = self.answer.observe(fact) {
+        if let Some((piece, first)) = self.answer.observe(event) {
             self.encode_text(&piece, first, at, out);
         }
-        self.encode_message(fact, at, out);
-        self.encode_call(fact, at, out);
+        self.encode_message(event, at, out);
+        self.encode_call(event, at, out);
         if self.answer.outcome.is_some() {
             self.send_end(out);
         }

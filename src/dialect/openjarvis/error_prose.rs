@@ -29,19 +29,19 @@ const MANAGED_ERROR_PREFIX: &str = "Error: ";
 const MAX_MESSAGE_CHARS: usize = 4000;
 
 /// Returns the fault that the prose reports, with the text unchanged.
-pub(super) fn parse_fault(words: &str, managed: bool) -> Option<Fault> {
-    let words = words.trim();
-    let is_error = ERROR_PREFIXES.iter().any(|prefix| words.starts_with(prefix.trim_end()))
-        || (managed && words.starts_with(MANAGED_ERROR_PREFIX.trim_end()));
+pub(super) fn parse_fault(text: &str, managed: bool) -> Option<Fault> {
+    let text = text.trim();
+    let is_error = ERROR_PREFIXES.iter().any(|prefix| text.starts_with(prefix.trim_end()))
+        || (managed && text.starts_with(MANAGED_ERROR_PREFIX.trim_end()));
     if !is_error {
         return None;
     }
-    let lower = words.to_lowercase();
+    let lower = text.to_lowercase();
     let too_long = ["context window", "context length", "context_length", "maximum context", "maximum_context"];
     let kind = if too_long.iter().any(|phrase| lower.contains(phrase)) {
         FaultKind::ContextTooLong
     } else {
         FaultKind::Upstream
     };
-    Some(Fault::new(kind, words.chars().take(MAX_MESSAGE_CHARS).collect::<String>()))
+    Some(Fault::new(kind, text.chars().take(MAX_MESSAGE_CHARS).collect::<String>()))
 }

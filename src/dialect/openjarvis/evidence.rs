@@ -104,7 +104,7 @@ impl OpenJarvisEvidence {
             }
             let Some(delta) = &mut choice.delta.0 else { continue };
             if let Some(found) =
-                delta.content.non_empty().and_then(|words| error_prose::parse_fault(words, self.is_managed()))
+                delta.content.non_empty().and_then(|text| error_prose::parse_fault(text, self.is_managed()))
             {
                 delta.content.text = None;
                 fault = Some(found);

@@ -37,13 +37,13 @@ impl OpenJarvisDecoder {
 
     fn reconcile_from_traces<'a>(&mut self, traces: impl Iterator<Item = &'a Json>, out: &mut Vec<AgentEvent>) -> bool {
         let Some(prompt) = self.bus.prompt.clone() else { return true };
-        let begun = self.evidence.answer_started_at();
+        let started_at = self.evidence.answer_started_at();
         let ours = traces
             .take(MAX_TRACES)
             .filter(|trace| {
                 let query = trace.get("query").and_then(Json::as_str).unwrap_or_default();
                 let ended = trace.get("ended_at").and_then(Json::as_f64);
-                let in_time = begun.zip(ended).is_none_or(|(begun, ended)| ended >= begun);
+                let in_time = started_at.zip(ended).is_none_or(|(started_at, ended)| ended >= started_at);
                 query.trim() == prompt && in_time
             })
             .map(|trace| {
@@ -54,8 +54,8 @@ impl OpenJarvisDecoder {
             .reduce(|best, next| if next.0 > best.0 { next } else { best });
         let Some((_, trace)) = ours else { return false };
         let refused = trace.refused();
-        let settled = self.calls.reconcile(trace.ends, &mut self.chat, out);
-        for call in settled.foreign {
+        let reconciled = self.calls.reconcile(trace.ends, &mut self.chat, out);
+        for call in reconciled.foreign {
             out.push(AgentEvent::Annotation {
                 on: AnnotationTarget::Call(call),
                 kind: "foreign".into(),
@@ -79,12 +79,12 @@ impl Trace {
     fn parse(trace: &Json) -> Self {
         let steps = || trace.get("steps").and_then(Json::as_array).into_iter().flatten().take(MAX_STEPS);
         let kind = |step: &&Json, wanted: &str| step.get("step_type").and_then(Json::as_str) == Some(wanted);
-        let asked = |step: &'_ Json| step.pointer("/output/tool_calls").and_then(Json::as_array).cloned();
+        let requested_calls = |step: &'_ Json| step.pointer("/output/tool_calls").and_then(Json::as_array).cloned();
         Self {
             ends: steps().filter(|step| kind(step, "tool_call")).map(ToolCallEnd::from_trace_step).collect(),
             requested: steps()
                 .filter(|step| kind(step, "generate"))
-                .filter_map(asked)
+                .filter_map(requested_calls)
                 .flatten()
                 .take(MAX_STEPS)
                 .map(|call| ToolCallStart::from_request(&call))
@@ -133,8 +133,9 @@ fn server_totals(savings: Option<&Json>, energy: Option<&Json>) -> Option<Json> 
     }
     let providers = savings.get("per_provider").and_then(Json::as_array).into_iter().flatten().take(MAX_TRACES);
     let cost = |provider: &Json| provider.get("total_cost").and_then(Json::as_f64).filter(|cost| cost.is_finite());
-    let dearest = providers.filter_map(|provider| Some((cost(provider)?, provider))).max_by(|a, b| a.0.total_cmp(&b.0));
-    if let Some((cost, provider)) = dearest.filter(|(cost, _)| *cost > 0.0) {
+    let most_expensive =
+        providers.filter_map(|provider| Some((cost(provider)?, provider))).max_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((cost, provider)) = most_expensive.filter(|(cost, _)| *cost > 0.0) {
         data.insert("saved_usd".into(), json!(cost));
         let label = provider.get("label").or_else(|| provider.get("provider"));
         data.extend(label.filter(|label| label.is_string()).map(|label| ("against".to_owned(), label.clone())));

@@ -65,8 +65,8 @@ pub(super) fn decode(json: &Json, chat: &mut ChatDecoder, calls: &mut OpenJarvis
         "synthesis" => chat.push_delta(text("text"), out),
         "final_sources" => annotate_sources(value("sources"), out),
         "error" => {
-            let words = Some(text("message")).filter(|words| !words.is_empty());
-            let message = words.unwrap_or("the research failed and the server did not say why");
+            let detail = Some(text("message")).filter(|detail| !detail.is_empty());
+            let message = detail.unwrap_or("the research failed and the server did not say why");
             chat.set_fault(Fault::new(FaultKind::Upstream, message.chars().take(4000).collect::<String>()));
         }
         "done" => {

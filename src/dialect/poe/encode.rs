@@ -74,8 +74,8 @@ impl PoeEncoder {
         self.send_numbered("tool_call", &state, out);
     }
 
-    fn encode_delta(&mut self, news: AnswerDelta, out: &mut Vec<SseFrame>) {
-        match news {
+    fn encode_delta(&mut self, change: AnswerDelta, out: &mut Vec<SseFrame>) {
+        match change {
             AnswerDelta::Nothing => {}
             AnswerDelta::Text(text, TextKind::Text) => {
                 self.send_delta(&json!({"content": text, "tool_calls": null}), None, out);
@@ -123,8 +123,8 @@ impl PoeEncoder {
         }
     }
 
-    fn send_end(&mut self, end: &TurnOutcome, out: &mut Vec<SseFrame>) {
-        if let Some((why, code)) = failure_message(end) {
+    fn send_end(&mut self, outcome: &TurnOutcome, out: &mut Vec<SseFrame>) {
+        if let Some((why, code)) = failure_message(outcome) {
             let data = json!({"error": why, "recoverable": false, "code": code});
             out.push(SseFrame::named("error", data.to_string()));
         } else {
@@ -172,13 +172,13 @@ impl Encode for PoeEncoder {
         out.push(SseFrame { retry: Some(RETRY_DELAY_MS), ..SseFrame::data(data.to_string()) });
     }
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
-        if let AgentEvent::SessionOpened { wall_ms: wall, model, .. } = &told.event {
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
+        if let AgentEvent::SessionOpened { wall_ms: wall, model, .. } = &envelope.event {
             model.clone_into(&mut self.model);
             self.created = wall / 1000;
         } else if self.answer.outcome.is_none() {
-            let news = self.answer.observe(&told.event);
-            self.encode_delta(news, out);
+            let change = self.answer.observe(&envelope.event);
+            self.encode_delta(change, out);
         }
     }
 

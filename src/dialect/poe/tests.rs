@@ -39,7 +39,7 @@ fn shown(frames: &[SseFrame]) -> (String, Option<String>, TurnOutcome) {
         match event {
             AgentEvent::TextDelta { text: piece, .. } => text.push_str(&piece),
             AgentEvent::MessageFinished { full_text: full, .. } => whole = full,
-            AgentEvent::TurnFinished { outcome: told, .. } => end = told,
+            AgentEvent::TurnFinished { outcome: answer, .. } => end = answer,
             _ => {}
         }
     }
@@ -48,21 +48,21 @@ fn shown(frames: &[SseFrame]) -> (String, Option<String>, TurnOutcome) {
 
 #[test]
 fn the_repeated_text_is_not_told_again() {
-    let told = shown(&[init(), delta(0, "Poe "), delta(1, "says"), complete(2, "Poe says")]);
-    assert_eq!(told, ("Poe says".into(), Some("Poe says".into()), TurnOutcome::Completed));
+    let answer = shown(&[init(), delta(0, "Poe "), delta(1, "says"), complete(2, "Poe says")]);
+    assert_eq!(answer, ("Poe says".into(), Some("Poe says".into()), TurnOutcome::Completed));
 }
 
 #[test]
 fn what_is_missing_behind_our_own_text_is_added() {
-    let told = shown(&[init(), delta(0, "Poe "), complete(2, "Poe says")]);
-    assert_eq!(told, ("Poe says".into(), Some("Poe says".into()), TurnOutcome::Completed));
+    let answer = shown(&[init(), delta(0, "Poe "), complete(2, "Poe says")]);
+    assert_eq!(answer, ("Poe says".into(), Some("Poe says".into()), TurnOutcome::Completed));
 }
 
 #[test]
 fn text_of_other_streams_never_replaces_ours() {
     for whole in ["first answer second", "second answer of another", "something else"] {
-        let told = shown(&[init(), delta(4, "second"), complete(5, whole)]);
-        assert_eq!(told, ("second".into(), None, TurnOutcome::Completed), "{whole}");
+        let answer = shown(&[init(), delta(4, "second"), complete(5, whole)]);
+        assert_eq!(answer, ("second".into(), None, TurnOutcome::Completed), "{whole}");
     }
     let silent = shown(&[init(), complete(4, "first answer")]);
     assert_eq!(silent, (String::new(), None, TurnOutcome::Completed));
@@ -70,8 +70,8 @@ fn text_of_other_streams_never_replaces_ours() {
 
 #[test]
 fn an_answer_missed_before_a_resume_is_taken_from_the_end() {
-    let told = shown(&[complete(9, "all of it")]);
-    assert_eq!(told, ("all of it".into(), Some("all of it".into()), TurnOutcome::Completed));
+    let answer = shown(&[complete(9, "all of it")]);
+    assert_eq!(answer, ("all of it".into(), Some("all of it".into()), TurnOutcome::Completed));
     let late = shown(&[delta(3, "of it"), complete(4, "all of it")]);
     assert_eq!(late, ("of it".into(), None, TurnOutcome::Completed));
 }

@@ -54,63 +54,63 @@ impl ResponsesEmitter {
     pub(super) fn push_delta(
         &mut self,
         at: usize,
-        voice: TextChannel,
+        channel: TextChannel,
         index: u64,
         piece: Cow<'_, str>,
         marked: bool,
         out: &mut Vec<AgentEvent>,
     ) {
-        let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index)) else { return };
+        let Some(part) = self.items.get(at).and_then(|item| item.part(channel, index)) else { return };
         let piece = part.surrogates.push(piece, marked);
         let piece = part.dedup.push(piece);
-        self.emit_channel(at, voice, index, &piece, out);
+        self.emit_channel(at, channel, index, &piece, out);
     }
 
     /// Takes one of an item's texts as a whole and emits the rest.
     pub(super) fn reconcile_text(
         &mut self,
         at: usize,
-        voice: TextChannel,
+        channel: TextChannel,
         index: u64,
         whole: &str,
         out: &mut Vec<AgentEvent>,
     ) {
         let Some(item) = self.items.get(at) else { return };
         // Some servers stream reasoning under one name and repeat it under the other.
-        let is_elsewhere = item.parts.iter().any(|part| part.channel != voice && part.streamed.equals(whole));
+        let is_elsewhere = item.parts.iter().any(|part| part.channel != channel && part.streamed.equals(whole));
         if whole.is_empty() || is_elsewhere {
             return;
         }
-        let Some(part) = item.part(voice, index) else { return };
+        let Some(part) = item.part(channel, index) else { return };
         // The whole text knows both halves of a pair.
         let _ = part.surrogates.take_unpaired();
         part.dedup.discard_held();
         let rest = part.streamed.reconcile(whole).to_owned();
-        self.emit_channel(at, voice, index, &rest, out);
+        self.emit_channel(at, channel, index, &rest, out);
     }
 
-    fn emit_channel(&mut self, at: usize, voice: TextChannel, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
+    fn emit_channel(&mut self, at: usize, channel: TextChannel, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
         if text.is_empty() || self.assign_message(at, out).is_none() {
             return;
         }
-        if voice == TextChannel::Text {
+        if channel == TextChannel::Text {
             return self.emit_text(at, index, text, out);
         }
-        let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index)) else { return };
+        let Some(part) = self.items.get(at).and_then(|item| item.part(channel, index)) else { return };
         let is_first = part.streamed.is_empty();
         part.streamed.push(text);
         let Some(open) = &mut self.open else { return };
         let message = open.id.clone();
-        let is_reasoning = matches!(voice, TextChannel::Summary | TextChannel::Reasoning);
+        let is_reasoning = matches!(channel, TextChannel::Summary | TextChannel::Reasoning);
         let gap = if is_first && is_reasoning && open.ends_with_reasoning { "\n\n" } else { "" };
         open.ends_with_reasoning = is_reasoning;
-        open.is_refusal |= voice == TextChannel::Refusal;
+        open.is_refusal |= channel == TextChannel::Refusal;
         let text = format!("{gap}{text}");
         let text = if is_reasoning { self.reasoning_dedup.push(ReasoningSource::Field, &text) } else { text };
         if text.is_empty() {
             return;
         }
-        out.push(match voice {
+        out.push(match channel {
             TextChannel::Refusal => AgentEvent::TextDelta { message, text, kind: TextKind::Refusal },
             TextChannel::Text | TextChannel::Summary | TextChannel::Reasoning => {
                 AgentEvent::ReasoningDelta { message, text }
@@ -144,9 +144,11 @@ impl ResponsesEmitter {
                 }
                 Part::LateReasoning => {
                     // The end of the message carries the text without the reasoning.
-                    let said = part.streamed.text().get(..part.text_bytes).unwrap_or_default();
-                    if !said.is_empty() && (!self.reasoning_dedup.has_field() || self.reasoning_dedup.matches(said)) {
-                        let text = self.reasoning_dedup.push(ReasoningSource::Tags, said);
+                    let emitted = part.streamed.text().get(..part.text_bytes).unwrap_or_default();
+                    if !emitted.is_empty()
+                        && (!self.reasoning_dedup.has_field() || self.reasoning_dedup.matches(emitted))
+                    {
+                        let text = self.reasoning_dedup.push(ReasoningSource::Tags, emitted);
                         part.is_late_reasoning = true;
                         out.extend((!text.is_empty()).then_some(AgentEvent::ReasoningDelta { message, text }));
                     }
@@ -230,12 +232,17 @@ impl ResponsesEmitter {
     }
 
     /// Closes the open message, with the given finish reason or since another one starts.
-    pub(super) fn close(&mut self, stop: Option<FinishReason>, model: Option<&str>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close(
+        &mut self,
+        finish_reason: Option<FinishReason>,
+        model: Option<&str>,
+        out: &mut Vec<AgentEvent>,
+    ) {
         self.flush(out);
         let Some(open) = self.open.take() else { return };
         let between = if open.has_server_calls { FinishReason::ToolCalls } else { FinishReason::End };
-        let is_last = stop.is_some();
-        let stop = stop.unwrap_or(between);
+        let is_last = finish_reason.is_some();
+        let finish_reason = finish_reason.unwrap_or(between);
         let mut texts = open
             .items
             .iter()
@@ -246,11 +253,11 @@ impl ResponsesEmitter {
             _ => None,
         };
         let is_whole = !matches!(
-            stop,
+            finish_reason,
             FinishReason::Interrupted | FinishReason::Failed | FinishReason::Length | FinishReason::Refused
         );
         // What the server's own tools did in between is not sent back, and reasoning about it would lack its context.
-        let carry = if is_whole && !open.has_server_calls {
+        let metadata = if is_whole && !open.has_server_calls {
             if is_last {
                 self.provider_metadata.assign_message(&open.id);
             }
@@ -260,9 +267,9 @@ impl ResponsesEmitter {
         };
         out.push(AgentEvent::MessageFinished {
             message: open.id,
-            finish_reason: stop,
+            finish_reason,
             full_text: full,
-            provider_metadata: carry,
+            provider_metadata: metadata,
         });
     }
 
@@ -279,10 +286,10 @@ impl ResponsesEmitter {
                     (part.channel, part.index, part.dedup.flush() + &half)
                 })
                 .collect();
-            for (voice, index, rest) in rest {
-                self.emit_channel(at, voice, index, &rest, out);
-                if voice == TextChannel::Text
-                    && let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index))
+            for (channel, index, rest) in rest {
+                self.emit_channel(at, channel, index, &rest, out);
+                if channel == TextChannel::Text
+                    && let Some(part) = self.items.get(at).and_then(|item| item.part(channel, index))
                 {
                     let mut split = Vec::new();
                     part.tag_splitter.flush(&mut split);
@@ -382,21 +389,21 @@ impl ResponsesEmitter {
         let Some(call) = self.items.call(at).filter(|call| !call.is_ready && !call.is_finished) else { return };
         let Some(id) = call.id.clone() else { return };
         call.is_ready = true;
-        let mut carry = serde_json::Map::new();
+        let mut metadata = serde_json::Map::new();
         if let Some(item_id) = item_id.filter(|_| is_worth && call.ran_by() == ExecutedBy::Client) {
-            carry.insert("item_id".into(), item_id.into());
+            metadata.insert("item_id".into(), item_id.into());
         }
         if call.tool == "custom_tool_call" {
-            carry.insert("custom".into(), true.into());
+            metadata.insert("custom".into(), true.into());
         }
-        let carry = (!carry.is_empty()).then(|| Json::Object(carry));
+        let metadata = (!metadata.is_empty()).then(|| Json::Object(metadata));
         let (name, tool) = (call.name.clone(), call.tool.clone());
         let mut all =
             arguments::split_calls_from(std::mem::take(&mut call.args), std::mem::take(&mut call.restart_offsets))
                 .into_iter();
         let args = all.next().unwrap_or_default();
         call.emitted_args.clone_from(&args);
-        out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, provider_metadata: carry });
+        out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, provider_metadata: metadata });
         // The arguments of several calls in one.
         for args in all {
             let Some(more) = self.items.add(None, None, ResponsesItemKind::Call, &tool) else { return };

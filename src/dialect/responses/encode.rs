@@ -157,40 +157,46 @@ impl ResponsesEncoder {
                 |id| json!({"id": id, "type": "reasoning", "status": "in_progress", "summary": []}),
                 out,
             );
-            let thought = ReasoningItem { index, id: item_id, text: String::new() };
-            let fields = thought.with_position(json!({ "part": thought.to_part() }));
+            let reasoning = ReasoningItem { index, id: item_id, text: String::new() };
+            let fields = reasoning.with_position(json!({ "part": reasoning.to_part() }));
             self.writer.send("response.reasoning_summary_part.added", fields, out);
-            self.messages[at].reasoning = Some(thought);
+            self.messages[at].reasoning = Some(reasoning);
         }
         let keeps = self.reserve(text);
-        let Some(thought) = &mut self.messages[at].reasoning else { return };
+        let Some(reasoning) = &mut self.messages[at].reasoning else { return };
         if keeps {
-            thought.text.push_str(text);
+            reasoning.text.push_str(text);
         }
-        let fields = thought.with_position(json!({ "delta": text }));
+        let fields = reasoning.with_position(json!({ "delta": text }));
         self.writer.send("response.reasoning_summary_text.delta", fields, out);
     }
 
     fn end_reasoning(&mut self, at: usize, status: &str, out: &mut Vec<SseFrame>) {
-        let Some(thought) = self.messages.get_mut(at).and_then(|message| message.reasoning.take()) else { return };
+        let Some(reasoning) = self.messages.get_mut(at).and_then(|message| message.reasoning.take()) else { return };
         self.writer.send(
             "response.reasoning_summary_text.done",
-            thought.with_position(json!({ "text": thought.text })),
+            reasoning.with_position(json!({ "text": reasoning.text })),
             out,
         );
         self.writer.send(
             "response.reasoning_summary_part.done",
-            thought.with_position(json!({ "part": thought.to_part() })),
+            reasoning.with_position(json!({ "part": reasoning.to_part() })),
             out,
         );
-        let item = json!({"id": thought.id, "type": "reasoning", "status": status, "summary": [thought.to_part()]});
-        self.writer.finish_item(thought.index, item, out);
+        let item = json!({"id": reasoning.id, "type": "reasoning", "status": status, "summary": [reasoning.to_part()]});
+        self.writer.finish_item(reasoning.index, item, out);
     }
 
-    fn end_message(&mut self, id: &MessageId, stop: FinishReason, full: Option<&str>, out: &mut Vec<SseFrame>) {
+    fn end_message(
+        &mut self,
+        id: &MessageId,
+        finish_reason: FinishReason,
+        full: Option<&str>,
+        out: &mut Vec<SseFrame>,
+    ) {
         let Some(at) = self.messages.iter().rposition(|message| message.id == *id) else { return };
         self.reconcile(at, full, out);
-        let status = match stop {
+        let status = match finish_reason {
             FinishReason::End | FinishReason::ToolCalls => "completed",
             FinishReason::Refused if self.refused => "completed",
             FinishReason::Refused
@@ -201,8 +207,8 @@ impl ResponsesEncoder {
         };
         self.end_items(at, status, out);
         self.messages.remove(at);
-        self.finish_reason = Some(stop);
-        if matches!(stop, FinishReason::End | FinishReason::ToolCalls) {
+        self.finish_reason = Some(finish_reason);
+        if matches!(finish_reason, FinishReason::End | FinishReason::ToolCalls) {
             self.end_calls(id, out);
         }
     }
@@ -434,23 +440,23 @@ impl Encode for ResponsesEncoder {
     /// The first event names the model, which need not be known yet.
     fn start(&mut self, _out: &mut Vec<SseFrame>) {}
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         if self.outcome.is_some() {
             return;
         }
-        if self.opening.observe(told) {
+        if self.opening.observe(envelope) {
             return;
         }
-        self.answer_usage.observe(&told.event);
+        self.answer_usage.observe(&envelope.event);
         self.send_created(out);
-        match &told.event {
+        match &envelope.event {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
                 self.messages.push(EncodedMessage::new(message.clone()));
             }
             AgentEvent::TextDelta { message, text, kind } => self.encode_text(message, text, *kind, out),
             AgentEvent::ReasoningDelta { message, text } => self.encode_reasoning(message, text, out),
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: _ } => {
-                self.end_message(message, *stop, full.as_deref(), out);
+            AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: _ } => {
+                self.end_message(message, *finish_reason, full.as_deref(), out);
             }
             AgentEvent::ToolCallStarted { call, message, name, parent: _, executed_by: ran_by } => {
                 self.start_call(call, message, name.as_deref(), *ran_by, out);

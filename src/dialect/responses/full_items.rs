@@ -11,7 +11,7 @@ use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, NoticeLevel};
 
 /// Takes an item at its start or complete. `nth` counts the items of its kind where a list has them all.
 pub(super) fn reconcile_item(
-    tell: &mut ResponsesEmitter,
+    emitter: &mut ResponsesEmitter,
     odd: &mut UnknownFrames,
     json: &Json,
     index: Option<u64>,
@@ -24,14 +24,14 @@ pub(super) fn reconcile_item(
     let Some(kind) = ResponsesItemKind::parse(item_type) else {
         match (item_type, text_at(json, "encrypted_content")) {
             ("compaction" | "compaction_summary", Some(_)) if done => {
-                tell.provider_metadata.record_item(tell.items.list.len(), None, None, json);
+                emitter.provider_metadata.record_item(emitter.items.list.len(), None, None, json);
             }
             ("compaction" | "compaction_summary", _) => {}
             _ => odd.report(if item_type.is_empty() { "an item without a type" } else { item_type }, out),
         }
         return;
     };
-    let items = &mut tell.items;
+    let items = &mut emitter.items;
     let call_id = text_at(json, "call_id");
     // One id may stand for two calls of two items; items whose id changed keep their position.
     let by_id = id.and_then(|id| items.find_id(id, kind));
@@ -60,71 +60,73 @@ pub(super) fn reconcile_item(
     let is_whole = done || is_told_whole;
     item.is_done = is_whole;
     match kind {
-        ResponsesItemKind::Message | ResponsesItemKind::Reasoning if is_whole => reconcile_content(tell, at, json, out),
+        ResponsesItemKind::Message | ResponsesItemKind::Reasoning if is_whole => {
+            reconcile_content(emitter, at, json, out);
+        }
         ResponsesItemKind::Message | ResponsesItemKind::Reasoning => {}
-        ResponsesItemKind::Call => reconcile_call(tell, at, json, item_type, is_whole, out),
-        ResponsesItemKind::Output => reconcile_call_output(tell, at, json, is_whole, out),
+        ResponsesItemKind::Call => reconcile_call(emitter, at, json, item_type, is_whole, out),
+        ResponsesItemKind::Output => reconcile_call_output(emitter, at, json, is_whole, out),
     }
     if is_whole && (kind != ResponsesItemKind::Call || tools::ran_by(item_type) == ExecutedBy::Client) {
-        let message = tell.items.get(at).and_then(|item| item.message.clone());
-        tell.provider_metadata.record_item(at, Some(kind), message.as_ref(), json);
+        let message = emitter.items.get(at).and_then(|item| item.message.clone());
+        emitter.provider_metadata.record_item(at, Some(kind), message.as_ref(), json);
     }
 }
 
 /// Reconciles the texts of a complete message or reasoning item.
-fn reconcile_content(tell: &mut ResponsesEmitter, at: usize, json: &Json, out: &mut Vec<AgentEvent>) {
+fn reconcile_content(emitter: &mut ResponsesEmitter, at: usize, json: &Json, out: &mut Vec<AgentEvent>) {
     let parts = list_at(json, "summary").iter().map(|part| (part, true));
     let parts = parts.chain(list_at(json, "content").iter().map(|part| (part, false)));
     let mut seen: Vec<TextChannel> = Vec::new();
     for (part, is_summary) in parts.take(MAX_LISTED) {
-        let Some((voice, text)) = part_text(part, is_summary) else { continue };
-        let nth = seen.iter().filter(|known| **known == voice).count();
-        seen.push(voice);
-        let Some(item) = tell.items.get(at) else { return };
-        let index = item.nth_index(voice, nth);
-        let is_cited = item.part(voice, index).is_none_or(|part| part.is_cited);
-        tell.reconcile_text(at, voice, index, text, out);
+        let Some((channel, text)) = part_text(part, is_summary) else { continue };
+        let nth = seen.iter().filter(|known| **known == channel).count();
+        seen.push(channel);
+        let Some(item) = emitter.items.get(at) else { return };
+        let index = item.nth_index(channel, nth);
+        let is_cited = item.part(channel, index).is_none_or(|part| part.is_cited);
+        emitter.reconcile_text(at, channel, index, text, out);
         for annotation in list_at(part, "annotations").iter().filter(|_| !is_cited) {
-            tell.emit_citation(at, annotation, out);
+            emitter.emit_citation(at, annotation, out);
         }
     }
     if let Some(text) = json.get("content").and_then(Json::as_str) {
-        tell.reconcile_text(at, TextChannel::Text, 0, text, out);
+        emitter.reconcile_text(at, TextChannel::Text, 0, text, out);
     }
 }
 
 fn reconcile_call(
-    tell: &mut ResponsesEmitter,
+    emitter: &mut ResponsesEmitter,
     at: usize,
     json: &Json,
     item_type: &str,
     is_whole: bool,
     out: &mut Vec<AgentEvent>,
 ) {
-    if let Some(call) = tell.items.call(at) {
+    if let Some(call) = emitter.items.call(at) {
         item_type.clone_into(&mut call.tool);
         call.wire_id = call.wire_id.take().or_else(|| text_at(json, "call_id").map(Into::into));
         if call.name.is_empty() {
             call.name = tools::tool_name(json, item_type);
         }
     }
-    tell.start(at, out);
+    emitter.start(at, out);
     if !is_whole {
         return;
     }
     if let Some(args) = tools::arguments(json, item_type).filter(|args| !args.is_empty()) {
-        tell.reconcile_args(at, args, out);
+        emitter.reconcile_args(at, args, out);
     }
     // Arguments that were cut off at the output limit must not be run.
     let is_cut = tools::ran_by(item_type) == ExecutedBy::Client && text_at(json, "status") == Some("incomplete");
     if !is_cut {
-        tell.mark_ready(at, text_at(json, "id"), out);
+        emitter.mark_ready(at, text_at(json, "id"), out);
     }
     if let Some((outcome, text)) = tools::parse_result(json, item_type) {
-        tell.finish_call(at, outcome, text, out);
+        emitter.finish_call(at, outcome, text, out);
     }
     if item_type == "mcp_approval_request" {
-        tell.finish_call(at, CallOutcome::Requested, String::new(), out);
+        emitter.finish_call(at, CallOutcome::Requested, String::new(), out);
         let text = "the server waits for an approval that this program cannot give it".to_owned();
         out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "approval".into(), text });
     }
@@ -132,20 +134,20 @@ fn reconcile_call(
 
 /// Handles an output item: of a shell's call, or of a function that the server ran after all.
 fn reconcile_call_output(
-    tell: &mut ResponsesEmitter,
+    emitter: &mut ResponsesEmitter,
     at: usize,
     json: &Json,
     is_whole: bool,
     out: &mut Vec<AgentEvent>,
 ) {
-    let target = text_at(json, "call_id").and_then(|id| tell.items.find_call(id));
-    let Some(item) = tell.items.get(at) else { return };
+    let target = text_at(json, "call_id").and_then(|id| emitter.items.find_call(id));
+    let Some(item) = emitter.items.get(at) else { return };
     item.output_of = item.output_of.or(target);
     let target = item.output_of;
     if let Some(target) = target.filter(|_| is_whole) {
         let (outcome, text) = tools::parse_output(json);
-        tell.mark_ready(target, None, out);
-        tell.finish_call(target, outcome, text, out);
+        emitter.mark_ready(target, None, out);
+        emitter.finish_call(target, outcome, text, out);
     }
 }
 

@@ -194,9 +194,9 @@ impl ResponsesItems {
     pub(super) fn unique_id(&self, wire_id: &str) -> CallId {
         let calls = || self.list.iter().filter_map(|item| item.call.as_ref()?.id.as_ref());
         let mut id = wire_id.to_owned();
-        while id.is_empty() || calls().any(|told| told.as_str() == id) {
+        while id.is_empty() || calls().any(|known| known.as_str() == id) {
             id = if wire_id.is_empty() { format!("call_{}", calls().count() + 1) } else { format!("{id}_2") };
-            if wire_id.is_empty() && calls().any(|told| told.as_str() == id) {
+            if wire_id.is_empty() && calls().any(|known| known.as_str() == id) {
                 id.push('_');
             }
         }
@@ -206,13 +206,13 @@ impl ResponsesItems {
 
 impl ResponsesItem {
     /// Returns the part, added where needed. Fails past the limit.
-    pub(super) fn part(&mut self, voice: TextChannel, index: u64) -> Option<&mut OutputItemPart> {
-        let known = self.parts.iter().rposition(|part| part.channel == voice && part.index == index);
+    pub(super) fn part(&mut self, channel: TextChannel, index: u64) -> Option<&mut OutputItemPart> {
+        let known = self.parts.iter().rposition(|part| part.channel == channel && part.index == index);
         let at = match known {
             Some(at) => at,
             None if self.parts.len() < MAX_PARTS => {
                 self.parts.push(OutputItemPart {
-                    channel: voice,
+                    channel,
                     index,
                     streamed: StreamedText::default(),
                     surrogates: SurrogateJoiner::default(),
@@ -230,11 +230,11 @@ impl ResponsesItem {
     }
 
     /// Returns the index of the n-th part of that channel: closing frames leave out parts without content.
-    pub(super) fn nth_index(&self, voice: TextChannel, nth: usize) -> u64 {
-        let mut of_voice = self.parts.iter().filter(|part| part.channel == voice);
-        match of_voice.clone().nth(nth) {
+    pub(super) fn nth_index(&self, channel: TextChannel, nth: usize) -> u64 {
+        let mut of_channel = self.parts.iter().filter(|part| part.channel == channel);
+        match of_channel.clone().nth(nth) {
             Some(part) => part.index,
-            None => of_voice.next_back().map_or(0, |last| last.index.saturating_add(1)),
+            None => of_channel.next_back().map_or(0, |last| last.index.saturating_add(1)),
         }
     }
 

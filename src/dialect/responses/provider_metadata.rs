@@ -99,10 +99,10 @@ impl ResponsesProviderMetadata {
             return None;
         }
         let items: Vec<&Json> = mine.into_iter().map(|entry| &entry.json).collect();
-        let mut carry = json!({ "items": items });
+        let mut metadata = json!({ "items": items });
         if let Some(model) = model {
-            carry["model"] = model.into();
+            metadata["model"] = model.into();
         }
-        Some(json!({ "responses": carry }))
+        Some(json!({ "responses": metadata }))
     }
 }

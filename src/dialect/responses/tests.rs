@@ -56,17 +56,17 @@ fn lines(events: &[AgentEvent]) -> Vec<String> {
         AgentEvent::TextDelta { message, text, kind: TextKind::Text } => format!("{message}: {text}"),
         AgentEvent::TextDelta { message, text, kind: TextKind::Refusal } => format!("{message}! {text}"),
         AgentEvent::ReasoningDelta { message, text } => format!("{message}? {text}"),
-        AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: carry } => {
-            let carry = carry.as_ref().map(|carry| format!(" {carry}")).unwrap_or_default();
-            format!("-{message} {stop:?} {}{carry}", full.as_deref().unwrap_or("~"))
+        AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: metadata } => {
+            let metadata = metadata.as_ref().map(|metadata| format!(" {metadata}")).unwrap_or_default();
+            format!("-{message} {finish_reason:?} {}{metadata}", full.as_deref().unwrap_or("~"))
         }
         AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
             format!("{message} calls {call} {} {ran_by:?}", name.as_deref().unwrap_or("~"))
         }
         AgentEvent::ToolArgsDelta { call, json } => format!("{call} << {json}"),
-        AgentEvent::ToolCallReady { call, name, args, provider_metadata: carry } => {
-            let carry = carry.as_ref().map(|carry| format!(" {carry}")).unwrap_or_default();
-            format!("{call} = {name} {args}{carry}")
+        AgentEvent::ToolCallReady { call, name, args, provider_metadata: metadata } => {
+            let metadata = metadata.as_ref().map(|metadata| format!(" {metadata}")).unwrap_or_default();
+            format!("{call} = {name} {args}{metadata}")
         }
         AgentEvent::ToolOutput { call, stream, text } => {
             format!("{call} {} {text}", if *stream == OutputStream::Stdout { ">" } else { "2>" })
@@ -84,7 +84,7 @@ fn lines(events: &[AgentEvent]) -> Vec<String> {
 }
 
 #[test]
-fn text_is_told_once_though_the_wire_says_it_five_times() {
+fn text_is_emitted_once_though_the_wire_says_it_five_times() {
     let part = json!({"type": "output_text", "text": "Hello"});
     let at = |kind: &str, key: &str, value: Json| json!({"type": format!("response.{kind}"), "item_id": "msg_1", "output_index": 0, "content_index": 0, key: value});
     let events = decode(&[
@@ -124,7 +124,7 @@ fn a_whole_that_differs_is_the_message() {
 }
 
 #[test]
-fn reasoning_parts_are_paragraphs_and_told_once() {
+fn reasoning_parts_are_paragraphs_and_emitted_once() {
     let item = json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "One."}, {"type": "summary_text", "text": "Two."}]});
     let events = decode(&[
         added(0, json!({"type": "reasoning", "id": "rs_1", "summary": []})),
@@ -338,7 +338,7 @@ fn two_texts_are_two_messages_unless_calls_wait_for_us() {
 }
 
 #[test]
-fn sources_are_told_once() {
+fn sources_are_emitted_once() {
     let source = json!({"type": "url_citation", "url": "https://a", "title": "A", "start_index": 0, "end_index": 2});
     let mut text = message("msg_1", "Hi");
     text["content"][0]["annotations"] = json!([source]);
@@ -362,7 +362,7 @@ fn usage_has_its_details() {
 }
 
 #[test]
-fn unknown_events_and_items_are_told_once_each() {
+fn unknown_events_and_items_are_emitted_once_each() {
     let mystery = json!({"type": "response.mystery.delta", "delta": "x"});
     let item = added(0, json!({"type": "hologram", "id": "h_1"}));
     let lines = lines(&decode(&[mystery.clone(), mystery, item.clone(), item, json!([1]), json!("x"), json!({})]));

@@ -17,7 +17,7 @@ pub(super) fn block_text<'a>(block: &'a BorrowedJson<'_>) -> &'a str {
 /// Returns the Markdown of a block that is not text.
 pub(super) fn to_markdown(block: &BorrowedJson<'_>) -> String {
     let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(key).and_then(BorrowedJson::as_str));
-    let laid_out = || {
+    let pretty_json = || {
         let mut rest = block.to_json();
         if let Some(rest) = rest.as_object_mut() {
             rest.retain(|key, _| key != "streaming");
@@ -34,7 +34,7 @@ pub(super) fn to_markdown(block: &BorrowedJson<'_>) -> String {
     };
     match body {
         Some((language, body)) if !language.contains(['`', '\n', '\r']) => code_block(language, body.trim_end()),
-        _ => laid_out(),
+        _ => pretty_json(),
     }
 }
 

@@ -47,8 +47,8 @@ impl WarpEncoder {
     fn send_call_state(&mut self, changed: usize, out: &mut Vec<SseFrame>) {
         if let Some(call) = self.answer.calls.get(changed) {
             self.sent_args_bytes.resize(self.sent_args_bytes.len().max(changed + 1), 0);
-            if let Some(told) = self.sent_args_bytes.get_mut(changed) {
-                *told = call.args.len();
+            if let Some(sent_bytes) = self.sent_args_bytes.get_mut(changed) {
+                *sent_bytes = call.args.len();
             }
         }
         let open = |at: &usize| self.answer.calls.get(*at).is_some_and(|call| call.outcome.is_none());
@@ -66,19 +66,19 @@ impl WarpEncoder {
 
     /// Arguments are repeated from their start each time: so they are sent only when they have grown a good deal.
     fn has_grown(&self, at: usize) -> bool {
-        let told = self.sent_args_bytes.get(at).copied().unwrap_or_default();
-        self.answer.calls.get(at).is_some_and(|call| call.args.len() > told + told / 2 + 16)
+        let sent_bytes = self.sent_args_bytes.get(at).copied().unwrap_or_default();
+        self.answer.calls.get(at).is_some_and(|call| call.args.len() > sent_bytes + sent_bytes / 2 + 16)
     }
 
-    fn send_last_line(&mut self, end: &TurnOutcome, out: &mut Vec<SseFrame>) {
-        let line = self.full_body(end);
+    fn send_last_line(&mut self, outcome: &TurnOutcome, out: &mut Vec<SseFrame>) {
+        let line = self.full_body(outcome);
         self.send_line(&line, out);
     }
 
-    fn full_body(&self, end: &TurnOutcome) -> Json {
+    fn full_body(&self, outcome: &TurnOutcome) -> Json {
         let mut blocks = vec![json!({"type": "text", "text": self.answer.text, "streaming": false})];
         blocks.extend((0..self.answer.calls.len()).filter_map(|at| self.tool_block(at, false)));
-        if let Some((why, code)) = failure_message(end) {
+        if let Some((why, code)) = failure_message(outcome) {
             blocks.push(json!({"type": "error", "error": why, "code": code, "streaming": false}));
         }
         let mut line = json!({"blocks": blocks, "streaming": false, "complete": true});
@@ -98,11 +98,11 @@ impl WarpEncoder {
 impl Encode for WarpEncoder {
     fn start(&mut self, _out: &mut Vec<SseFrame>) {}
 
-    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         if self.answer.outcome.is_some() {
             return;
         }
-        match self.answer.observe(&told.event) {
+        match self.answer.observe(&envelope.event) {
             AnswerDelta::Text(text, _) => {
                 let block = json!({"type": "text", "text": text, "streaming": true});
                 self.send_line(&json!({"blocks": [block], "streaming": true}), out);

@@ -66,7 +66,7 @@ fn a_stream_without_its_last_line_was_cut_and_an_error_block_fails() {
 }
 
 #[test]
-fn reasoning_is_told_once() {
+fn reasoning_is_emitted_once() {
     let events = decode(&[
         r#"{"blocks":[{"type":"text","text":"<think>hm</think>Yes","streaming":true}],"streaming":true}"#,
         r#"{"blocks":[{"type":"text","text":"<think>hm</think>Yes"}],"streaming":false,"complete":true}"#,

@@ -24,22 +24,22 @@ pub(super) fn messages(past: &[HistoryMessage], caches: bool) -> Vec<Json> {
         })
         .collect();
     let mut drafts: Vec<MessageDraft> = Vec::new();
-    let mut asked: HashSet<&CallId> = HashSet::new();
+    let mut unanswered: HashSet<&CallId> = HashSet::new();
     for entry in past {
         match entry {
             HistoryMessage::User { text } if text.trim().is_empty() => {}
             HistoryMessage::User { text } => {
                 append_blocks(&mut drafts, "user", vec![json!({"type": "text", "text": text})]);
             }
-            HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: carry } => {
+            HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: metadata } => {
                 let ours: Vec<&HistoryCall> =
                     calls.iter().filter(|call| !is_server_call(call) && results.contains(&call.call)).collect();
-                asked.extend(ours.iter().map(|call| &call.call));
-                let carried = carry.as_ref().and_then(|carry| restored_blocks(carry, text, &ours));
-                append_blocks(&mut drafts, "assistant", carried.unwrap_or_else(|| plain_blocks(text, &ours)));
+                unanswered.extend(ours.iter().map(|call| &call.call));
+                let kept_blocks = metadata.as_ref().and_then(|metadata| restored_blocks(metadata, text, &ours));
+                append_blocks(&mut drafts, "assistant", kept_blocks.unwrap_or_else(|| plain_blocks(text, &ours)));
             }
             HistoryMessage::Tool { call, name: _, output, outcome } => {
-                if asked.contains(call) {
+                if unanswered.contains(call) {
                     append_blocks(&mut drafts, "user", vec![tool_result(call, output, *outcome)]);
                 }
             }
@@ -84,13 +84,13 @@ fn append_blocks(drafts: &mut Vec<MessageDraft>, role: &'static str, mut blocks:
 }
 
 fn is_server_call(call: &HistoryCall) -> bool {
-    call.provider_metadata.as_ref().and_then(|carry| carry.get("server")).and_then(Json::as_bool) == Some(true)
+    call.provider_metadata.as_ref().and_then(|metadata| metadata.get("server")).and_then(Json::as_bool) == Some(true)
 }
 
 /// Returns the blocks that the decoder kept, with the client's calls filled in. None if they are another dialect's, or
 /// no longer match the conversation.
-fn restored_blocks(carry: &Json, text: &str, calls: &[&HistoryCall]) -> Option<Vec<Json>> {
-    let content = carry.get("content")?.as_array()?;
+fn restored_blocks(metadata: &Json, text: &str, calls: &[&HistoryCall]) -> Option<Vec<Json>> {
+    let content = metadata.get("content")?.as_array()?;
     let mut rest = text;
     let mut blocks = Vec::new();
     for block in content {
@@ -106,7 +106,7 @@ fn restored_blocks(carry: &Json, text: &str, calls: &[&HistoryCall]) -> Option<V
             "tool_use" => {
                 let id = block.get("id").and_then(Json::as_str);
                 let known = |call: &&&HistoryCall| {
-                    call.provider_metadata.as_ref().and_then(|carry| carry.get("id")?.as_str()) == id
+                    call.provider_metadata.as_ref().and_then(|metadata| metadata.get("id")?.as_str()) == id
                 };
                 // A call without a result was dropped from the conversation.
                 if let (Some(call), Some(block)) = (calls.iter().find(known), block.as_object()) {

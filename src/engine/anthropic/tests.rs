@@ -81,7 +81,7 @@ fn a_request_with_tools_has_every_field_the_server_wants() {
 
 #[test]
 fn results_of_one_round_are_one_message_in_order() {
-    let told = messages(vec![
+    let sent = messages(vec![
         user("time?"),
         assistant("Let me see. ", vec![call("a", "{\"zone\": \"UTC\"}", None), call("b.2", "", None)], None),
         tool("a", "12:00", CallOutcome::Ok),
@@ -90,7 +90,7 @@ fn results_of_one_round_are_one_message_in_order() {
         assistant("noon", vec![], None),
     ]);
     assert_eq!(
-        told,
+        sent,
         json!([
             {"role": "user", "content": "time?"},
             {"role": "assistant", "content": [
@@ -113,13 +113,13 @@ fn signed_thinking_goes_back_verbatim_and_in_order() {
     let thinking = json!({"type": "thinking", "thinking": "hm", "signature": "Eq"});
     let hidden = json!({"type": "redacted_thinking", "data": "xx"});
     let carry = json!({"content": [thinking, {"type": "text", "text": "So. "}, hidden, {"type": "tool_use", "id": "toolu_1", "name": "clock"}]});
-    let told = messages(vec![
+    let sent = messages(vec![
         user("time?"),
         assistant("So. ", vec![call("toolu_1_2", "{}", Some(json!({"id": "toolu_1"})))], Some(carry)),
         tool("toolu_1_2", "12:00", CallOutcome::Ok),
     ]);
     assert_eq!(
-        told[1]["content"],
+        sent[1]["content"],
         json!([
             thinking,
             {"type": "text", "text": "So. "},
@@ -132,13 +132,13 @@ fn signed_thinking_goes_back_verbatim_and_in_order() {
 #[test]
 fn a_call_without_a_result_is_not_told_and_thinking_is_not_left_at_the_end() {
     let carry = json!({"content": [{"type": "thinking", "thinking": "hm", "signature": "Eq"}, {"type": "tool_use", "id": "x", "name": "clock"}]});
-    let told = messages(vec![
+    let sent = messages(vec![
         user("one"),
         assistant("", vec![call("x", "{}", Some(json!({"id": "x"})))], Some(carry)),
         user("two"),
     ]);
     assert_eq!(
-        told,
+        sent,
         json!([
             {"role": "user", "content": "one"},
             {"role": "user", "content": "two"},
@@ -179,27 +179,27 @@ fn a_paused_turn_goes_back_as_it_is_and_its_rest_joins_it() {
 #[test]
 fn a_servers_call_that_never_came_back_is_dropped_once_the_talk_goes_on() {
     let search = json!({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}});
-    let told = messages(vec![
+    let sent = messages(vec![
         user("oslo?"),
         assistant("Looking.", vec![], Some(json!({"content": [{"type": "text", "text": "Looking."}, search]}))),
         user("well?"),
     ]);
-    assert_eq!(told[1]["content"], json!("Looking."));
+    assert_eq!(sent[1]["content"], json!("Looking."));
 }
 
 #[test]
 fn what_another_dialect_kept_is_not_sent() {
-    let told =
+    let sent =
         messages(vec![user("hi"), assistant("yo\n", vec![], Some(json!({"reasoning_content": "x"}))), user("so")]);
-    assert_eq!(told[1]["content"], json!("yo"));
+    assert_eq!(sent[1]["content"], json!("yo"));
 }
 
 #[test]
 fn text_that_was_added_later_is_kept_beside_the_blocks() {
     let carry = json!({"content": [{"type": "text", "text": "half", "citations": []}]});
-    let told = messages(vec![user("hi"), assistant("half\n\n[interrupted]", vec![], Some(carry)), user("go on")]);
+    let sent = messages(vec![user("hi"), assistant("half\n\n[interrupted]", vec![], Some(carry)), user("go on")]);
     assert_eq!(
-        told[1]["content"],
+        sent[1]["content"],
         json!([{"type": "text", "text": "half", "citations": []}, {"type": "text", "text": "[interrupted]"}])
     );
 }
@@ -231,8 +231,8 @@ fn the_output_limit_is_one_the_model_can_give() {
 
 #[test]
 fn keys_and_tokens_travel_as_secrets_and_blank_ones_not_at_all() {
-    let headers = |pass: AnthropicAuth| AnthropicEngine::new("anthropic".into(), "https://h", pass).headers();
-    let secret = |pass: AnthropicAuth| match &headers(pass)[..] {
+    let headers = |auth: AnthropicAuth| AnthropicEngine::new("anthropic".into(), "https://h", auth).headers();
+    let secret = |auth: AnthropicAuth| match &headers(auth)[..] {
         [(version, HttpHeaderValue::Plain(_)), (name, HttpHeaderValue::Secret(secret))]
             if version == "anthropic-version" =>
         {

@@ -98,14 +98,14 @@ impl AnswerContext<'_> {
         self.tools.contains(&tool)
     }
 
-    fn pick_phrase<'b>(&self, ways: &[&'b str]) -> &'b str {
-        ways.get(self.turn % ways.len().max(1)).copied().unwrap_or_default()
+    fn pick_phrase<'b>(&self, phrases: &[&'b str]) -> &'b str {
+        phrases.get(self.turn % phrases.len().max(1)).copied().unwrap_or_default()
     }
 }
 
 /// Answers a part of a prompt that led to no call, while other parts did.
-pub(super) fn answer_part(part: &str, room: &AnswerContext<'_>) -> String {
-    let answer = answer(part, room);
+pub(super) fn answer_part(part: &str, context: &AnswerContext<'_>) -> String {
+    let answer = answer(part, context);
     if answer.starts_with("From the manual") {
         answer
     } else {
@@ -114,17 +114,17 @@ pub(super) fn answer_part(part: &str, room: &AnswerContext<'_>) -> String {
 }
 
 /// Answers a prompt that led to no call.
-pub(super) fn answer(prompt: &str, room: &AnswerContext<'_>) -> String {
-    if let Some(courtesy) = courtesy_answer(prompt, room) {
+pub(super) fn answer(prompt: &str, context: &AnswerContext<'_>) -> String {
+    if let Some(courtesy) = courtesy_answer(prompt, context) {
         return courtesy;
     }
-    if let Some(advice) = command_advice(prompt, room) {
+    if let Some(advice) = command_advice(prompt, context) {
         return advice;
     }
     let found = manual::find(prompt);
     match (found.is_confident, found.hits.as_slice()) {
         (true, [best, ..]) if !is_order(prompt) => from_manual(best.section, &found),
-        _ => fallback_answer(prompt, &found, room),
+        _ => fallback_answer(prompt, &found, context),
     }
 }
 
@@ -138,14 +138,14 @@ fn words(prompt: &str) -> Vec<String> {
 }
 
 /// A command typed without `$` is not run, since that was not requested; but the intent is clear.
-fn command_advice(prompt: &str, room: &AnswerContext<'_>) -> Option<String> {
+fn command_advice(prompt: &str, context: &AnswerContext<'_>) -> Option<String> {
     const PROGRAMS: &[&str] = &[
         "git", "cargo", "rustc", "pwd", "npm", "npx", "node", "python", "python3", "pip", "docker", "echo", "cd", "rm",
         "cp", "mv", "mkdir", "rmdir", "sed", "awk", "curl", "wget", "ps", "df", "du", "whoami", "uname", "sudo", "ssh",
         "wc", "chmod", "kubectl", "cat",
     ];
     let line = prompt.trim();
-    let fits = room.has_tool("shell")
+    let fits = context.has_tool("shell")
         && !line.contains('\n')
         && !line.ends_with('?')
         && line.split_whitespace().count() <= 12
@@ -189,7 +189,7 @@ fn is_order(prompt: &str) -> bool {
         .is_some_and(|word| ORDER_VERBS.contains(&word.as_str()))
 }
 
-fn courtesy_answer(prompt: &str, room: &AnswerContext<'_>) -> Option<String> {
+fn courtesy_answer(prompt: &str, context: &AnswerContext<'_>) -> Option<String> {
     let all = words(prompt);
     let mut plain: Vec<&str> = all.iter().map(String::as_str).filter(|word| *word != "jarvis").collect();
     let greeted = matches!(plain.first(), Some(&("hi" | "hello" | "hey" | "greetings" | "yo" | "hiya")))
@@ -198,26 +198,26 @@ fn courtesy_answer(prompt: &str, room: &AnswerContext<'_>) -> Option<String> {
         let from = if plain.first() == Some(&"good") { 2 } else { 1 };
         plain.drain(..from);
     } else if greeted {
-        return Some(greeting(room));
+        return Some(greeting(context));
     }
     match plain.as_slice() {
         [] if all.is_empty() && prompt.trim() != "?" => {
             Some("There was nothing in that prompt. Type `help` to see what I can do.".to_owned())
         }
-        [] | ["help" | "commands"] | ["help", "me" | "please"] => Some(abilities(room)),
+        [] | ["help" | "commands"] | ["help", "me" | "please"] => Some(abilities(context)),
         ["what", "can", "you" | "i" | "we", "do", ..]
         | ["what", "can", "do"]
         | ["what", "do", "you", "do", ..]
         | ["what", "can", "i", "ask", ..]
         | ["what", "are", "you", "able", ..]
         | ["how", "can", "you", "help", ..]
-        | ["what", "are", "your", "capabilities" | "abilities" | "skills"] => Some(abilities(room)),
+        | ["what", "are", "your", "capabilities" | "abilities" | "skills"] => Some(abilities(context)),
         ["thanks" | "thx" | "cheers" | "ta", ..]
         | ["thank", "you", ..]
         | ["great" | "perfect", "thanks" | "thank", ..]
             if plain.len() <= 6 =>
         {
-            Some(room.pick_phrase(&["You're welcome.", "Glad to help.", "Any time."]).to_owned())
+            Some(context.pick_phrase(&["You're welcome.", "Glad to help.", "Any time."]).to_owned())
         }
         ["bye" | "goodbye" | "cya"] | ["see", "you", ..] | ["good", "night" | "bye"] => {
             Some("Goodbye. Ctrl+D in an empty composer or `/quit` leaves; the session is saved.".to_owned())
@@ -243,7 +243,7 @@ fn courtesy_answer(prompt: &str, room: &AnswerContext<'_>) -> Option<String> {
         | ["tell", "me", "about", "yourself"]
         | ["are", "you", "a" | "an" | "real" | "human" | "chatgpt" | "gpt" | "claude" | "llama" | "sure", ..]
         | ["which" | "what", "model", "are", "you", ..]
-        | ["what", "model", "is", "this"] => Some(identity(room)),
+        | ["what", "model", "is", "this"] => Some(identity(context)),
         ["yes" | "no" | "ok" | "okay" | "sure" | "yep" | "nope" | "fine" | "good" | "great" | "nice" | "cool"] => {
             Some("Noted; there is nothing open on my side. Tell me what to do next, or type `help`.".to_owned())
         }
@@ -254,28 +254,28 @@ fn courtesy_answer(prompt: &str, room: &AnswerContext<'_>) -> Option<String> {
     }
 }
 
-fn greeting(room: &AnswerContext<'_>) -> String {
-    let hello = room.pick_phrase(&["Hello!", "Hello again.", "Hi."]);
+fn greeting(context: &AnswerContext<'_>) -> String {
+    let hello = context.pick_phrase(&["Hello!", "Hello again.", "Hi."]);
     format!(
         "{hello} I'm the engine built into jarvis-tui: not a language model, but I can use its tools and I know its \
          manual.\n\nTry {}, or type `help`.\n",
-        examples(room, 2)
+        examples(context, 2)
     )
 }
 
-fn identity(room: &AnswerContext<'_>) -> String {
+fn identity(context: &AnswerContext<'_>) -> String {
     format!(
         "I'm `offline/guide`, the engine that is built into jarvis-tui. I am **not a language model**: I recognise plain \
          requests by rules, call tools for them ({}), and answer questions about jarvis-tui from its manual.\n\n\
          For real conversation, connect a model: start Ollama, or set `OPENAI_API_KEY`. Ask me *how do I connect a \
          model?* for the details.\n",
-        examples(room, 2)
+        examples(context, 2)
     )
 }
 
-fn abilities(room: &AnswerContext<'_>) -> String {
+fn abilities(context: &AnswerContext<'_>) -> String {
     let mut text = "I'm the built-in engine, not a language model. This is what I can do:\n\n".to_owned();
-    for (_, _, what, example) in ABILITIES.iter().filter(|(tool, ..)| room.has_tool(tool)) {
+    for (_, _, what, example) in ABILITIES.iter().filter(|(tool, ..)| context.has_tool(tool)) {
         let _ = writeln!(text, "- {what}: {}", super::report::inline_code(example));
     }
     text.push_str(
@@ -288,17 +288,17 @@ fn abilities(room: &AnswerContext<'_>) -> String {
     text
 }
 
-fn examples(room: &AnswerContext<'_>, count: usize) -> String {
+fn examples(context: &AnswerContext<'_>, count: usize) -> String {
     let offered: Vec<String> = ABILITIES
         .iter()
-        .filter(|(tool, ..)| room.has_tool(tool))
+        .filter(|(tool, ..)| context.has_tool(tool))
         .map(|(_, _, _, example)| super::report::inline_code(example))
         .collect();
     if offered.is_empty() {
         return "*how do I connect Ollama?*".to_owned();
     }
     let chosen: Vec<String> =
-        offered.iter().cycle().skip(room.turn * count).take(count.min(offered.len())).cloned().collect();
+        offered.iter().cycle().skip(context.turn * count).take(count.min(offered.len())).cloned().collect();
     chosen.join(" or ")
 }
 
@@ -358,9 +358,9 @@ fn first_paragraph(body: &str) -> String {
     taken.join("\n")
 }
 
-fn fallback_answer(prompt: &str, found: &ManualHits, room: &AnswerContext<'_>) -> String {
+fn fallback_answer(prompt: &str, found: &ManualHits, context: &AnswerContext<'_>) -> String {
     // Different prompts get different phrases, the same prompt at the same place always the same.
-    let room = &AnswerContext { tools: room.tools.clone(), turn: room.turn + prompt.len() };
+    let context = &AnswerContext { tools: context.tools.clone(), turn: context.turn + prompt.len() };
     let words = words(prompt);
     let points = |pointers: &[&str]| {
         words.iter().any(|word| {
@@ -368,8 +368,8 @@ fn fallback_answer(prompt: &str, found: &ManualHits, room: &AnswerContext<'_>) -
         })
     };
     let near: Vec<_> =
-        ABILITIES.iter().filter(|(tool, pointers, ..)| room.has_tool(tool) && points(pointers)).take(2).collect();
-    let mut text = room
+        ABILITIES.iter().filter(|(tool, pointers, ..)| context.has_tool(tool) && points(pointers)).take(2).collect();
+    let mut text = context
         .pick_phrase(&[
             "That takes a language model, and I'm only the built-in guide.",
             "I can't answer that: I work by rules, not by a language model.",
@@ -378,7 +378,7 @@ fn fallback_answer(prompt: &str, found: &ManualHits, room: &AnswerContext<'_>) -
         .to_owned();
     match near.as_slice() {
         [] => {
-            let _ = write!(text, " Things I can do: {}. `help` lists all.", examples(room, 2));
+            let _ = write!(text, " Things I can do: {}. `help` lists all.", examples(context, 2));
         }
         near => {
             let offers: Vec<String> = near
@@ -392,7 +392,7 @@ fn fallback_answer(prompt: &str, found: &ManualHits, room: &AnswerContext<'_>) -
         let _ = write!(text, "\n\nIf it is about jarvis-tui, the manual's *{}* comes nearest.", hit.section.citation());
     }
     text.push_str("\n\n");
-    text.push_str(room.pick_phrase(&[
+    text.push_str(context.pick_phrase(&[
         "To connect a model, start Ollama or set `OPENAI_API_KEY`, then type `/model`. Ask me *how do I connect Ollama?*",
         "With a model this works: `ollama pull qwen3:8b`, then `/model`. Or set `OPENAI_API_KEY` and start again.",
         "`jarvis-tui doctor` shows which models are within reach; ask me *how do I connect a model?* for the steps.",

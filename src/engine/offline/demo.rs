@@ -55,13 +55,13 @@ pub(super) fn guided_steps() -> Vec<PlanStep> {
 }
 
 /// The answer of the guided demonstration.
-pub(super) fn guided_answer(ran: &[FinishedCall]) -> String {
+pub(super) fn guided_answer(calls: &[FinishedCall]) -> String {
     let mut text = "# A short tour\n\nThis text arrives in small pieces, the way a model streams it. Scroll up with \
         **PgUp** while it comes: the view stays where you put it, and **Ctrl+End** follows again.\n\n"
         .to_owned();
-    if !ran.is_empty() {
+    if !calls.is_empty() {
         text.push_str("## What the tools said\n\n");
-        text.push_str(report(ran).trim_end());
+        text.push_str(report(calls).trim_end());
         text.push_str("\n\nThe tool panel shows the same calls with arguments and times; **Ctrl+T** hides it.\n\n");
     }
     text.push_str(
@@ -101,14 +101,14 @@ pub(super) fn guided_answer(ran: &[FinishedCall]) -> String {
 pub(super) fn stream_texts(words: usize) -> (String, String) {
     let mut writer = FillerWriter { seed: 0x5eed, text: String::new(), words_left: (words / 10).clamp(12, 120) };
     writer.push_sentences(writer.words_left);
-    let thoughts = std::mem::take(&mut writer.text);
+    let reasoning = std::mem::take(&mut writer.text);
     writer.words_left = words.clamp(1, MAX_STREAM_WORDS);
     let mut round = 0;
     while writer.words_left > 0 {
         writer.push_block(round);
         round += 1;
     }
-    (thoughts.trim_end().to_owned(), writer.text)
+    (reasoning.trim_end().to_owned(), writer.text)
 }
 
 const SUBJECTS: &[&str] = &[
@@ -202,8 +202,8 @@ impl FillerWriter {
         fits
     }
 
-    fn push_sentences(&mut self, most: usize) {
-        let until = self.words_left.saturating_sub(most);
+    fn push_sentences(&mut self, max_words: usize) {
+        let until = self.words_left.saturating_sub(max_words);
         while self.words_left > until {
             let sentence = self.sentence();
             if self.words_left - until < count_words(&sentence) || !self.push_if_fits(&format!("{sentence} ")) {
@@ -301,9 +301,9 @@ mod tests {
     #[test]
     fn a_stream_has_as_many_words_as_asked_for() {
         for words in [1, 2, 15, 59, 60, 100, 500, 2000, 20_000] {
-            let (thoughts, text) = stream_texts(words);
+            let (reasoning, text) = stream_texts(words);
             assert_eq!(count_words(&text), words);
-            assert!(!thoughts.is_empty());
+            assert!(!reasoning.is_empty());
             assert_eq!(text.matches("```").count() % 2, 0);
         }
         let (_, text) = stream_texts(1000);

@@ -60,9 +60,9 @@ impl OfflineEngine {
         let turn = OfflineTurn::of(request);
         let mut script = ScriptBuilder::new(self.pace);
         match demo::requested_demo(turn.prompt) {
-            Some(DemoKind::Stream(words)) => {
-                let (thoughts, text) = demo::stream_texts(words);
-                script.push_reasoning(&thoughts, PacingMode::LargerPieces);
+            Some(DemoKind::Stream(word_count)) => {
+                let (reasoning, text) = demo::stream_texts(word_count);
+                script.push_reasoning(&reasoning, PacingMode::LargerPieces);
                 script.push_text(&text, PacingMode::ShorterPauses);
             }
             Some(DemoKind::Guided) => {
@@ -92,10 +92,10 @@ fn continue_plan(turn: &OfflineTurn<'_>, script: &mut ScriptBuilder) {
     let (steps, missing): (Vec<PlanStep>, Vec<PlanStep>) =
         plan.steps.into_iter().partition(|step| turn.context.has_tool(step.tool));
     let rounds = PromptPlan::rounds(&steps);
-    let stopped = turn.results.iter().any(|ran| ran.outcome != CallOutcome::Ok);
+    let stopped = turn.results.iter().any(|result| result.outcome != CallOutcome::Ok);
     if let Some(round) = rounds.get(turn.rounds).filter(|_| !stopped) {
-        if let Some(words) = announcement(round) {
-            script.push_text(&words, PacingMode::LargerPieces);
+        if let Some(word_count) = announcement(round) {
+            script.push_text(&word_count, PacingMode::LargerPieces);
         }
         return push_calls(script, round);
     }
@@ -134,7 +134,7 @@ fn push_calls(script: &mut ScriptBuilder, steps: &[PlanStep]) {
 /// Returns an introduction where the person will be asked for approval, or where it may take a while. Reading needs
 /// none.
 fn announcement(steps: &[PlanStep]) -> Option<String> {
-    let said: Vec<String> = steps
+    let announcements: Vec<String> = steps
         .iter()
         .filter_map(|step| {
             let arg = |name: &str| step.args.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -147,7 +147,7 @@ fn announcement(steps: &[PlanStep]) -> Option<String> {
             }
         })
         .collect();
-    let (last, before) = said.split_last()?;
+    let (last, before) = announcements.split_last()?;
     let list = if before.is_empty() { last.clone() } else { format!("{} and {last}", before.join(", ")) };
     Some(format!("I'll {list}."))
 }
@@ -169,7 +169,7 @@ impl<'a> OfflineTurn<'a> {
             _ => "",
         };
         let after = last.map_or(&[][..], |at| request.history.get(at + 1..).unwrap_or_default());
-        let (mut rounds, mut calls, mut ran) = (0, Vec::new(), Vec::new());
+        let (mut rounds, mut calls, mut finished) = (0, Vec::new(), Vec::new());
         for past in after {
             match past {
                 HistoryMessage::Assistant { calls: made, .. } => {
@@ -179,14 +179,14 @@ impl<'a> OfflineTurn<'a> {
                 HistoryMessage::Tool { call, name, output, outcome } => {
                     let args = calls.iter().rev().find(|made| made.call == *call).map(|made| made.args.as_str());
                     let args = args.and_then(|args| serde_json::from_str(args).ok()).unwrap_or_default();
-                    ran.push(FinishedCall { tool: name.clone(), args, output: output.clone(), outcome: *outcome });
+                    finished.push(FinishedCall { tool: name.clone(), args, output: output.clone(), outcome: *outcome });
                 }
                 HistoryMessage::User { .. } => {}
             }
         }
         let users = request.history.iter().filter(|past| matches!(past, HistoryMessage::User { .. })).count();
         let tools = request.tools.iter().map(|tool: &ToolSpec| tool.name.as_str()).collect();
-        Self { prompt, results: ran, rounds, context: AnswerContext { tools, turn: users.saturating_sub(1) } }
+        Self { prompt, results: finished, rounds, context: AnswerContext { tools, turn: users.saturating_sub(1) } }
     }
 }
 

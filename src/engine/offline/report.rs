@@ -28,8 +28,8 @@ impl FinishedCall {
 }
 
 /// Reports calls in the order in which they were made.
-pub(super) fn report(ran: &[FinishedCall]) -> String {
-    match ran {
+pub(super) fn report(calls: &[FinishedCall]) -> String {
+    match calls {
         [] => String::new(),
         [one] => report_one(one),
         all if all
@@ -104,17 +104,17 @@ fn searched_place(args: &Json) -> String {
     }
 }
 
-fn report_one(ran: &FinishedCall) -> String {
-    let subject = lowercase_first(&subject(&ran.tool, &ran.args));
-    let tool = inline_code(&ran.tool);
-    let with = |sentence: String, lead: &str| match ran.output.trim() {
+fn report_one(call: &FinishedCall) -> String {
+    let subject = lowercase_first(&subject(&call.tool, &call.args));
+    let tool = inline_code(&call.tool);
+    let with = |sentence: String, lead: &str| match call.output.trim() {
         "" => format!("{sentence}.\n"),
         reason if is_line(reason) => format!("{sentence}{lead}\n\n> {}\n", escape_markdown_except_code(reason)),
-        _ => format!("{sentence}{lead}\n\n{}", fenced("text", &ran.output)),
+        _ => format!("{sentence}{lead}\n\n{}", fenced("text", &call.output)),
     };
-    match ran.outcome {
-        CallOutcome::Ok => report_success(ran),
-        CallOutcome::Failed if ran.tool == "shell" => with(format!("{subject} **failed**"), ":"),
+    match call.outcome {
+        CallOutcome::Ok => report_success(call),
+        CallOutcome::Failed if call.tool == "shell" => with(format!("{subject} **failed**"), ":"),
         CallOutcome::Failed => with(format!("{tool} **failed** on {subject}"), ":"),
         CallOutcome::Denied => {
             with(format!("**Denied**: {tool} on {subject} was not allowed, so it was not done"), ". The reason:")
@@ -133,31 +133,31 @@ fn lowercase_first(subject: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + chars.as_str())
 }
 
-fn report_success(ran: &FinishedCall) -> String {
-    let output = ran.output.trim_end();
-    match ran.tool.as_str() {
+fn report_success(call: &FinishedCall) -> String {
+    let output = call.output.trim_end();
+    match call.tool.as_str() {
         "calculator" if is_line(output) => {
-            format!("{} = **{}**\n", inline_code(ran.arg("expression")), escape_markdown(output))
+            format!("{} = **{}**\n", inline_code(call.arg("expression")), escape_markdown(output))
         }
         "clock" => clock(output),
-        "list_dir" => listing(ran, output),
-        "read_file" => file(ran, output),
-        "search" => matches(ran, output),
+        "list_dir" => listing(call, output),
+        "read_file" => file(call, output),
+        "search" => matches(call, output),
         "write_file" if is_line(output) => {
             format!("Done: {}.\n", escape_markdown_except_code(output.trim_end_matches('.')))
         }
         "edit_file" => edited(output),
-        "shell" => command(ran, output),
-        "fetch" => page(ran, output),
-        _ if output.trim().is_empty() => format!("{} is done; it returned nothing.\n", inline_code(&ran.tool)),
+        "shell" => command(call, output),
+        "fetch" => page(call, output),
+        _ if output.trim().is_empty() => format!("{} is done; it returned nothing.\n", inline_code(&call.tool)),
         _ => fenced("text", output),
     }
 }
 
 /// Lines such as `local: 2025-01-31 12:00:00 +01:00 (Friday, Europe/Berlin)`.
 fn clock(output: &str) -> String {
-    let said: Vec<(&str, &str)> = output.lines().filter_map(|line| line.split_once(": ")).collect();
-    if said.len() < output.lines().count() || said.is_empty() {
+    let fields: Vec<(&str, &str)> = output.lines().filter_map(|line| line.split_once(": ")).collect();
+    if fields.len() < output.lines().count() || fields.is_empty() {
         return if is_line(output) {
             format!("It is **{}**.\n", escape_markdown(output))
         } else {
@@ -165,15 +165,15 @@ fn clock(output: &str) -> String {
         };
     }
     let mut list = String::new();
-    for (at, (zone, time)) in said.iter().enumerate() {
+    for (at, (zone, time)) in fields.iter().enumerate() {
         let (zone, time) = (escape_markdown(zone), escape_markdown(time));
         let _ = if at == 0 { writeln!(list, "- {zone}: **{time}**") } else { writeln!(list, "- {zone}: {time}") };
     }
     list
 }
 
-fn listing(ran: &FinishedCall, output: &str) -> String {
-    let at = if ran.arg("path").is_empty() { "This folder".to_owned() } else { inline_code(ran.arg("path")) };
+fn listing(call: &FinishedCall, output: &str) -> String {
+    let at = if call.arg("path").is_empty() { "This folder".to_owned() } else { inline_code(call.arg("path")) };
     let entries: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
     if entries.is_empty() || entries == ["(nothing here)"] {
         return format!("{at} is empty.\n");
@@ -184,9 +184,9 @@ fn listing(ran: &FinishedCall, output: &str) -> String {
     format!("{at} has {} and {}:\n\n{}", pluralize(folders, "folder"), pluralize(files, "file"), fenced("text", output))
 }
 
-fn file(ran: &FinishedCall, output: &str) -> String {
-    let path = ran.arg("path");
-    let title = format!("{}{}", inline_code(path), line_range(&ran.args));
+fn file(call: &FinishedCall, output: &str) -> String {
+    let path = call.arg("path");
+    let title = format!("{}{}", inline_code(path), line_range(&call.args));
     if output.trim().is_empty() || output == "(the file is empty)" {
         return format!("{title} is empty.\n");
     }
@@ -216,8 +216,8 @@ fn strip_line_number(line: &str) -> Option<&str> {
     (!number.is_empty() && number.chars().all(|c| c.is_ascii_digit())).then_some(text)
 }
 
-fn matches(ran: &FinishedCall, output: &str) -> String {
-    let what = format!("{}{}", searched_pattern(&ran.args), searched_place(&ran.args));
+fn matches(call: &FinishedCall, output: &str) -> String {
+    let what = format!("{}{}", searched_pattern(&call.args), searched_place(&call.args));
     let found = output
         .lines()
         .filter(|line| {
@@ -234,15 +234,15 @@ fn matches(ran: &FinishedCall, output: &str) -> String {
 
 fn edited(output: &str) -> String {
     match output.split_once('\n') {
-        Some((said, diff)) if !diff.trim().is_empty() => {
-            format!("Done: {}.\n\n{}", escape_markdown_except_code(said), fenced("diff", diff))
+        Some((summary, diff)) if !diff.trim().is_empty() => {
+            format!("Done: {}.\n\n{}", escape_markdown_except_code(summary), fenced("diff", diff))
         }
         _ => format!("Done: {}.\n", escape_markdown_except_code(output.trim())),
     }
 }
 
-fn command(ran: &FinishedCall, output: &str) -> String {
-    let command = inline_code(ran.arg("command"));
+fn command(call: &FinishedCall, output: &str) -> String {
+    let command = inline_code(call.arg("command"));
     if output.trim().is_empty() || output == "(no output)" {
         return format!("{command} ran and printed nothing.\n");
     }
@@ -250,12 +250,12 @@ fn command(ran: &FinishedCall, output: &str) -> String {
 }
 
 /// A page is Markdown already; a block quote keeps it apart and closes whatever it leaves open.
-fn page(ran: &FinishedCall, output: &str) -> String {
+fn page(call: &FinishedCall, output: &str) -> String {
     let (shown, left) = shorten_lines(output);
     if shown.trim().is_empty() {
-        return format!("{} came back empty.\n", inline_code(ran.arg("url")));
+        return format!("{} came back empty.\n", inline_code(call.arg("url")));
     }
-    let mut out = format!("From {}:\n\n", inline_code(ran.arg("url")));
+    let mut out = format!("From {}:\n\n", inline_code(call.arg("url")));
     for line in shown.lines() {
         let _ = writeln!(out, "> {line}");
     }
@@ -378,7 +378,7 @@ mod tests {
 
     use super::*;
 
-    fn ran(tool: &str, args: Json, output: &str, outcome: CallOutcome) -> FinishedCall {
+    fn call(tool: &str, args: Json, output: &str, outcome: CallOutcome) -> FinishedCall {
         FinishedCall { tool: tool.into(), args, output: output.into(), outcome }
     }
 
@@ -386,18 +386,18 @@ mod tests {
     fn results_read_as_they_should() {
         let ok = CallOutcome::Ok;
         let cases = [
-            (ran("calculator", json!({"expression": "17% of 4200"}), "714", ok), "`17% of 4200` = **714**\n"),
+            (call("calculator", json!({"expression": "17% of 4200"}), "714", ok), "`17% of 4200` = **714**\n"),
             (
-                ran("clock", json!({}), "local: 2025-01-31 12:00:00 +00:00 (Friday)\nUTC: 2025-01-31 12:00:00", ok),
+                call("clock", json!({}), "local: 2025-01-31 12:00:00 +00:00 (Friday)\nUTC: 2025-01-31 12:00:00", ok),
                 "- local: **2025-01-31 12:00:00 +00:00 (Friday)**\n- UTC: 2025-01-31 12:00:00\n",
             ),
             (
-                ran("list_dir", json!({"path": "src"}), "deep/\nmain.rs  1 byte\n", ok),
+                call("list_dir", json!({"path": "src"}), "deep/\nmain.rs  1 byte\n", ok),
                 "`src` has 1 folder and 1 file:\n\n```text\ndeep/\nmain.rs  1 byte\n```\n",
             ),
-            (ran("list_dir", json!({}), "(nothing here)", ok), "This folder is empty.\n"),
+            (call("list_dir", json!({}), "(nothing here)", ok), "This folder is empty.\n"),
             (
-                ran(
+                call(
                     "read_file",
                     json!({"path": "a.rs", "offset": 2, "limit": 1}),
                     "     2\tfn a() {}\n[lines 2 to 2 of 3]",
@@ -406,60 +406,60 @@ mod tests {
                 "`a.rs`, line 2:\n\n```rust\nfn a() {}\n```\n\n*lines 2 to 2 of 3*\n",
             ),
             (
-                ran("search", json!({"pattern": "fn"}), "a.rs\n1: fn a\n2: fn b\n", ok),
+                call("search", json!({"pattern": "fn"}), "a.rs\n1: fn a\n2: fn b\n", ok),
                 "2 matches for `fn`:\n\n```text\na.rs\n1: fn a\n2: fn b\n```\n",
             ),
             (
-                ran("search", json!({"pattern": "x", "path": "src"}), "no matches for `x` in `src`", ok),
+                call("search", json!({"pattern": "x", "path": "src"}), "no matches for `x` in `src`", ok),
                 "Nothing found for `x` in `src`.\n",
             ),
             (
-                ran("search", json!({"pattern": "f\\(x\\)"}), "a.rs\n1: f(x)\n", ok),
+                call("search", json!({"pattern": "f\\(x\\)"}), "a.rs\n1: f(x)\n", ok),
                 "1 match for `f(x)`:\n\n```text\na.rs\n1: f(x)\n```\n",
             ),
             (
-                ran("clock", json!({"zone": "Nowhere"}), "not a zone", CallOutcome::Failed),
+                call("clock", json!({"zone": "Nowhere"}), "not a zone", CallOutcome::Failed),
                 "`clock` **failed** on time in Nowhere:\n\n> not a zone\n",
             ),
             (
-                ran("write_file", json!({"path": "a"}), "created `a`: 5 bytes, 1 lines", ok),
+                call("write_file", json!({"path": "a"}), "created `a`: 5 bytes, 1 lines", ok),
                 "Done: created `a`: 5 bytes, 1 lines.\n",
             ),
             (
-                ran("edit_file", json!({"path": "a"}), "replaced once in `a`\n-x\n+y\n", ok),
+                call("edit_file", json!({"path": "a"}), "replaced once in `a`\n-x\n+y\n", ok),
                 "Done: replaced once in `a`.\n\n```diff\n-x\n+y\n```\n",
             ),
-            (ran("shell", json!({"command": "true"}), "(no output)", ok), "`true` ran and printed nothing.\n"),
-            (ran("shell", json!({"command": "echo a"}), "a\n", ok), "`echo a` printed:\n\n```text\na\n```\n"),
+            (call("shell", json!({"command": "true"}), "(no output)", ok), "`true` ran and printed nothing.\n"),
+            (call("shell", json!({"command": "echo a"}), "a\n", ok), "`echo a` printed:\n\n```text\na\n```\n"),
             (
-                ran("fetch", json!({"url": "http://x/"}), "# Title\ntext", ok),
+                call("fetch", json!({"url": "http://x/"}), "# Title\ntext", ok),
                 "From `http://x/`:\n\n> # Title\n> text\n",
             ),
             (
-                ran("read_file", json!({"path": "no"}), "`no`: no such file", CallOutcome::Failed),
+                call("read_file", json!({"path": "no"}), "`no`: no such file", CallOutcome::Failed),
                 "`read_file` **failed** on `no`:\n\n> `no`: no such file\n",
             ),
             (
-                ran("shell", json!({"command": "make"}), "oops\n[exit status 2]", CallOutcome::Failed),
+                call("shell", json!({"command": "make"}), "oops\n[exit status 2]", CallOutcome::Failed),
                 "`make` **failed**:\n\n```text\noops\n[exit status 2]\n```\n",
             ),
             (
-                ran("shell", json!({"command": "rm x"}), "plan mode is read-only", CallOutcome::Denied),
+                call("shell", json!({"command": "rm x"}), "plan mode is read-only", CallOutcome::Denied),
                 "**Denied**: `shell` on `rm x` was not allowed, so it was not done. The reason:\n\n> plan mode is read-only\n",
             ),
             (
-                ran("shell", json!({"command": "sleep 9"}), "", CallOutcome::Cancelled),
+                call("shell", json!({"command": "sleep 9"}), "", CallOutcome::Cancelled),
                 "**Cancelled**: `shell` on `sleep 9` was stopped before it was done.\n",
             ),
         ];
-        for (ran, expected) in cases {
-            assert_eq!(report(&[ran]), expected);
+        for (call, expected) in cases {
+            assert_eq!(report(&[call]), expected);
         }
     }
 
     #[test]
     fn several_sums_make_a_table() {
-        let sum = |e: &str, r: &str| ran("calculator", json!({ "expression": e }), r, CallOutcome::Ok);
+        let sum = |e: &str, r: &str| call("calculator", json!({ "expression": e }), r, CallOutcome::Ok);
         assert_eq!(
             report(&[sum("1 + 1", "2"), sum("5 | 2", "7")]),
             "| expression | result |\n| --- | --- |\n| `1 + 1` | **2** |\n| `5 \\| 2` | **7** |\n"
@@ -468,15 +468,15 @@ mod tests {
 
     #[test]
     fn output_cannot_leave_its_fence() {
-        let text = report(&[ran("shell", json!({"command": "cat x"}), "```\n# not mine\n````", CallOutcome::Ok)]);
+        let text = report(&[call("shell", json!({"command": "cat x"}), "```\n# not mine\n````", CallOutcome::Ok)]);
         assert_eq!(text, "`cat x` printed:\n\n`````text\n```\n# not mine\n````\n`````\n");
     }
 
     #[test]
     fn long_output_is_shortened_and_says_so() {
-        let text = report(&[ran("shell", json!({"command": "seq 100"}), &"line\n".repeat(100), CallOutcome::Ok)]);
+        let text = report(&[call("shell", json!({"command": "seq 100"}), &"line\n".repeat(100), CallOutcome::Ok)]);
         assert!(text.ends_with("\n*… 60 lines left out here; the tool panel has all of it.*\n"), "{text}");
-        let text = report(&[ran("shell", json!({"command": "x"}), &"é".repeat(100_000), CallOutcome::Ok)]);
+        let text = report(&[call("shell", json!({"command": "x"}), &"é".repeat(100_000), CallOutcome::Ok)]);
         assert!(text.len() < 7000);
     }
 }

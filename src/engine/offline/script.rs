@@ -97,12 +97,9 @@ impl ScriptBuilder {
 
     /// Ends the message and the turn.
     pub(super) fn finish(mut self, input_tokens: u64) -> Vec<ScriptedEvent> {
-        let stop = if self.call_count > 0 { FinishReason::ToolCalls } else { FinishReason::End };
+        let finish_reason = if self.call_count > 0 { FinishReason::ToolCalls } else { FinishReason::End };
         let message = self.message.clone();
-        self.push(
-            0,
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: None, provider_metadata: None },
-        );
+        self.push(0, AgentEvent::MessageFinished { message, finish_reason, full_text: None, provider_metadata: None });
         let usage = Usage {
             input_tokens,
             output_tokens: self.output_tokens,
@@ -182,8 +179,8 @@ fn char_boundary(text: &str, at: usize) -> usize {
 fn args_chunks(args: &str) -> Vec<(u64, String)> {
     const MIN_CHUNK_BYTES: usize = 12;
     const CHUNK_DELAY_MS: u64 = 8;
-    let most = (ARGS_BUDGET_MS / CHUNK_DELAY_MS) as usize;
-    let size = MIN_CHUNK_BYTES.max(args.len().div_ceil(most));
+    let max_chunks = (ARGS_BUDGET_MS / CHUNK_DELAY_MS) as usize;
+    let size = MIN_CHUNK_BYTES.max(args.len().div_ceil(max_chunks));
     let mut pieces = Vec::new();
     let mut rest = args;
     while !rest.is_empty() {

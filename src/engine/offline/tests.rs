@@ -36,7 +36,7 @@ struct CollectedAnswer {
 fn collect_answer(beats: &[ScriptedEvent]) -> CollectedAnswer {
     let mut answer = CollectedAnswer::default();
     let (mut opened, mut closed, mut usage, mut ended) = (0, 0, 0, 0);
-    let mut stop = None;
+    let mut finish_reason = None;
     let mut open_calls: Vec<(CallId, String)> = Vec::new();
     for beat in beats {
         assert_eq!(ended, 0, "nothing follows the end of the turn");
@@ -70,7 +70,7 @@ fn collect_answer(beats: &[ScriptedEvent]) -> CollectedAnswer {
                 answer.calls.push((name.clone(), serde_json::from_str(args).unwrap()));
             }
             AgentEvent::MessageFinished { finish_reason: why, .. } => {
-                stop = Some(*why);
+                finish_reason = Some(*why);
                 closed += 1;
             }
             AgentEvent::UsageReported { scope, usage: counts } => {
@@ -78,8 +78,8 @@ fn collect_answer(beats: &[ScriptedEvent]) -> CollectedAnswer {
                 assert!(counts.estimated && counts.output_tokens > 0);
                 usage += 1;
             }
-            AgentEvent::TurnFinished { turn, outcome: end } => {
-                assert_eq!((turn.as_str(), end), ("t", &TurnOutcome::Completed));
+            AgentEvent::TurnFinished { turn, outcome } => {
+                assert_eq!((turn.as_str(), outcome), ("t", &TurnOutcome::Completed));
                 ended += 1;
             }
             other => panic!("an engine does not say {other:?}"),
@@ -87,7 +87,7 @@ fn collect_answer(beats: &[ScriptedEvent]) -> CollectedAnswer {
     }
     assert_eq!((opened, closed, usage, ended), (1, 1, 1, 1));
     assert!(open_calls.is_empty(), "every call is ready");
-    assert_eq!(stop, Some(if answer.calls.is_empty() { FinishReason::End } else { FinishReason::ToolCalls }));
+    assert_eq!(finish_reason, Some(if answer.calls.is_empty() { FinishReason::End } else { FinishReason::ToolCalls }));
     assert!(!(answer.calls.is_empty() && answer.text.is_empty()), "an answer says or does something");
     answer
 }

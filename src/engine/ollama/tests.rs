@@ -5,7 +5,7 @@ use crate::event::{CallOutcome, Risk, SamplingParams, ToolSpec};
 use crate::net::request::HttpHeaderValue;
 
 #[test]
-fn a_conversation_with_tools_is_told_whole() {
+fn a_conversation_with_tools_is_sent_whole() {
     let request = ModelRequest {
         model: "qwen3".into(),
         system: "be brief".into(),

@@ -51,12 +51,12 @@ fn a_short_request_has_only_what_every_server_takes() {
 }
 
 #[test]
-fn a_conversation_with_tools_is_told_whole() {
-    let call = |id: &str, args: &str, carry| HistoryCall {
+fn a_conversation_with_tools_is_sent_whole() {
+    let call = |id: &str, args: &str, metadata| HistoryCall {
         call: id.into(),
         name: "clock".into(),
         args: args.into(),
-        provider_metadata: carry,
+        provider_metadata: metadata,
     };
     let tool = |id: &str, output: &str, outcome| HistoryMessage::Tool {
         call: id.into(),

@@ -14,16 +14,16 @@ fn request(past: Vec<HistoryMessage>) -> ModelRequest {
     ModelRequest { model: "gpt-5".into(), history: past, ..ModelRequest::default() }
 }
 
-fn past_call(id: &str, args: &str, carry: Option<Json>) -> HistoryCall {
-    HistoryCall { call: id.into(), name: "clock".into(), args: args.into(), provider_metadata: carry }
+fn past_call(id: &str, args: &str, metadata: Option<Json>) -> HistoryCall {
+    HistoryCall { call: id.into(), name: "clock".into(), args: args.into(), provider_metadata: metadata }
 }
 
 fn output(id: &str, output: &str, outcome: CallOutcome) -> HistoryMessage {
     HistoryMessage::Tool { call: id.into(), name: "clock".into(), output: output.into(), outcome }
 }
 
-fn said(text: &str, calls: Vec<HistoryCall>, carry: Option<Json>) -> HistoryMessage {
-    HistoryMessage::Assistant { text: text.into(), reasoning: "not sent".into(), calls, provider_metadata: carry }
+fn said(text: &str, calls: Vec<HistoryCall>, metadata: Option<Json>) -> HistoryMessage {
+    HistoryMessage::Assistant { text: text.into(), reasoning: "not sent".into(), calls, provider_metadata: metadata }
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn reasoning_is_asked_for_where_it_can_be() {
 }
 
 #[test]
-fn a_conversation_with_tools_is_told_whole() {
+fn a_conversation_with_tools_is_sent_whole() {
     let request = ModelRequest {
         system: "be brief".into(),
         tools: vec![ToolSpec {
@@ -135,7 +135,7 @@ fn reasoning(text: &str) -> Json {
     json!({"type": "reasoning", "summary": [], "encrypted_content": text})
 }
 
-fn carry(model: &str) -> Json {
+fn metadata(model: &str) -> Json {
     json!({"responses": {"model": model, "items": [
         reasoning("A"),
         {"type": "message", "phase": "commentary"},
@@ -151,7 +151,7 @@ fn was(id: &str) -> Json {
 #[test]
 fn reasoning_goes_back_where_it_stood() {
     let past = vec![
-        said("Hm.", vec![past_call("a_2", "{}", Some(was("fc_1")))], Some(carry("gpt-5-2025-08-07"))),
+        said("Hm.", vec![past_call("a_2", "{}", Some(was("fc_1")))], Some(metadata("gpt-5-2025-08-07"))),
         output("a_2", "noon", CallOutcome::Ok),
     ];
     assert_eq!(
@@ -170,7 +170,7 @@ fn reasoning_goes_back_where_it_stood() {
 fn reasoning_whose_call_is_gone_is_gone_too() {
     // A cancelled turn leaves out the calls that have no output.
     assert_eq!(
-        body_of(&request(vec![said("Hm.", vec![], Some(carry("gpt-5")))]))["input"],
+        body_of(&request(vec![said("Hm.", vec![], Some(metadata("gpt-5")))]))["input"],
         json!([reasoning("A"), {"type": "message", "role": "assistant", "content": "Hm.", "phase": "commentary"}])
     );
 }
@@ -178,7 +178,7 @@ fn reasoning_whose_call_is_gone_is_gone_too() {
 #[test]
 fn another_model_gets_no_reasoning() {
     for model in ["gpt-5-mini", "o3", "gpt-5.1"] {
-        let past = vec![said("Hm.", vec![past_call("a", "{}", Some(was("fc_1")))], Some(carry(model)))];
+        let past = vec![said("Hm.", vec![past_call("a", "{}", Some(was("fc_1")))], Some(metadata(model)))];
         assert_eq!(
             body_of(&request(past))["input"],
             json!([
@@ -219,8 +219,8 @@ fn what_the_decoder_carries_is_what_goes_back() {
     let (mut message, mut ready) = (None, None);
     for event in events {
         match event {
-            AgentEvent::MessageFinished { provider_metadata: carry, .. } => message = carry,
-            AgentEvent::ToolCallReady { provider_metadata: carry, .. } => ready = carry,
+            AgentEvent::MessageFinished { provider_metadata: metadata, .. } => message = metadata,
+            AgentEvent::ToolCallReady { provider_metadata: metadata, .. } => ready = metadata,
             _ => {}
         }
     }

@@ -22,11 +22,11 @@ pub struct AnnouncingDetector {
 
 impl AnnouncingDetector {
     /// Decodes `dialect`, where it names a known one, or detects it.
-    pub fn new(dialect: Option<&str>, context: DecodeContext, told: Arc<AtomicBool>, explain: bool) -> Self {
+    pub fn new(dialect: Option<&str>, context: DecodeContext, has_explained: Arc<AtomicBool>, explain: bool) -> Self {
         let pinned = dialect.and_then(|name| Detector::with_dialect(name, context.clone()));
         let is_pinned = pinned.is_some();
         let inner = pinned.unwrap_or_else(|| Detector::new(context));
-        Self { inner, is_pinned, announced_dialect: "", has_explained: told, explains_every_turn: explain }
+        Self { inner, is_pinned, announced_dialect: "", has_explained, explains_every_turn: explain }
     }
 
     /// Adds the annotation once the dialect is known. The detector's notice for people is shown once per session.
@@ -36,8 +36,9 @@ impl AnnouncingDetector {
             return;
         }
         self.announced_dialect = name;
-        let said = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "dialect");
-        let at = out.iter().skip(from).position(said).map(|at| from + at);
+        let is_dialect_notice =
+            |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "dialect");
+        let at = out.iter().skip(from).position(is_dialect_notice).map(|at| from + at);
         let because = match at.and_then(|at| out.get(at)) {
             Some(AgentEvent::Notice { text, .. }) => {
                 text.split_once(" because ").map_or(text.as_str(), |(_, why)| why).to_owned()

@@ -133,12 +133,12 @@ pub(super) fn a2a_v1(request: &ModelRequest, thread: &str) -> Json {
 
 /// Adds the ids of the context, and of the task that waits for an answer, from the agent's last message.
 fn add_context_ids(message: &mut Json, request: &ModelRequest) {
-    let carry = request.history.iter().rev().find_map(|past| match past {
-        HistoryMessage::Assistant { provider_metadata: Some(carry), .. } => Some(carry),
+    let metadata = request.history.iter().rev().find_map(|past| match past {
+        HistoryMessage::Assistant { provider_metadata: Some(metadata), .. } => Some(metadata),
         _ => None,
     });
     for key in ["contextId", "taskId"] {
-        if let Some(value) = carry.and_then(|carry| carry.get(key)).filter(|value| value.is_string()) {
+        if let Some(value) = metadata.and_then(|metadata| metadata.get(key)).filter(|value| value.is_string()) {
             message[key] = value.clone();
         }
     }

@@ -91,8 +91,8 @@ impl ServerConversation {
     }
 
     /// Handles the end of a turn that referred to it. Returns a message for the person, if any.
-    pub(super) fn handle_turn_end(&mut self, end: &TurnOutcome, spoke: bool) -> Option<String> {
-        if !matches!((&*self, end), (Self::Active { .. }, TurnOutcome::Failed(_))) || spoke {
+    pub(super) fn handle_turn_end(&mut self, outcome: &TurnOutcome, spoke: bool) -> Option<String> {
+        if !matches!((&*self, outcome), (Self::Active { .. }, TurnOutcome::Failed(_))) || spoke {
             return None;
         }
         *self = Self::Unavailable;
@@ -132,9 +132,9 @@ impl<D: Decode> Decode for ConversationDecoder<D> {
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         self.inner.finish(out);
-        let Some(AgentEvent::TurnFinished { outcome: end, .. }) = out.last() else { return };
+        let Some(AgentEvent::TurnFinished { outcome, .. }) = out.last() else { return };
         let told =
-            self.conversation.lock().unwrap_or_else(PoisonError::into_inner).handle_turn_end(end, self.has_output);
+            self.conversation.lock().unwrap_or_else(PoisonError::into_inner).handle_turn_end(outcome, self.has_output);
         if let Some(text) = told {
             let at = out.len().saturating_sub(1);
             out.insert(at, AgentEvent::Notice { level: NoticeLevel::Warn, code: "conversation".into(), text });

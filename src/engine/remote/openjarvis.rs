@@ -16,13 +16,13 @@ const MAX_PENDING_APPROVALS: usize = 100;
 const CHAT_COMPLETIONS_PATH: &str = "/v1/chat/completions";
 
 /// Returns the requests for a turn's tool events, and for its records in the order that the decoder expects.
-pub(super) fn side_channel(target: &RemoteTarget, told: Arc<AtomicBool>) -> Option<SideChannel> {
+pub(super) fn side_channel(target: &RemoteTarget, has_reported_feed: Arc<AtomicBool>) -> Option<SideChannel> {
     let base = base_url(&target.url)?;
-    let ask = |path: &str| get_request(format!("{base}{path}"), &target.headers);
+    let get = |path: &str| get_request(format!("{base}{path}"), &target.headers);
     Some(SideChannel {
-        feed: ask("/v1/agents/events"),
-        records: ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"].map(ask).to_vec(),
-        has_reported_failure: told,
+        feed: get("/v1/agents/events"),
+        records: ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"].map(get).to_vec(),
+        has_reported_failure: has_reported_feed,
     })
 }
 
@@ -58,9 +58,9 @@ impl ServerApprovals for OpenJarvisApprovals {
         Some(answer.get("actions")?.as_array()?.iter().take(MAX_PENDING_APPROVALS).filter_map(parse_approval).collect())
     }
 
-    fn decide_request(&self, wanted: &ServerApproval, allow: bool) -> HttpRequest {
+    fn decide_request(&self, approval: &ServerApproval, allow: bool) -> HttpRequest {
         let word = if allow { "approve" } else { "deny" };
-        let url = format!("{}/v1/approvals/{}/{word}", self.base, wanted.id);
+        let url = format!("{}/v1/approvals/{}/{word}", self.base, approval.id);
         HttpRequest { method: HttpMethod::Post, ..get_request(url, &self.headers) }
     }
 }
@@ -120,18 +120,18 @@ mod tests {
 
     #[test]
     fn feed_and_records_stand_beside_the_chat_and_get_its_headers() {
-        let beside = side_channel(&target("http://h:1/oj/v1/chat/completions?x=1"), Arc::default()).unwrap();
-        assert_eq!(beside.feed.url, "http://h:1/oj/v1/agents/events");
-        let urls: Vec<&str> = beside.records.iter().map(|call| call.url.as_str()).collect();
-        let wanted = ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"];
-        assert_eq!(urls, wanted.map(|path| format!("http://h:1/oj{path}")));
-        assert!(beside.records.iter().all(|call| call.headers.len() == 1) && beside.feed.headers.len() == 1);
+        let channel = side_channel(&target("http://h:1/oj/v1/chat/completions?x=1"), Arc::default()).unwrap();
+        assert_eq!(channel.feed.url, "http://h:1/oj/v1/agents/events");
+        let urls: Vec<&str> = channel.records.iter().map(|call| call.url.as_str()).collect();
+        let expected = ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"];
+        assert_eq!(urls, expected.map(|path| format!("http://h:1/oj{path}")));
+        assert!(channel.records.iter().all(|call| call.headers.len() == 1) && channel.feed.headers.len() == 1);
         assert!(side_channel(&target("http://h:1/elsewhere"), Arc::default()).is_none());
     }
 
     #[test]
     fn an_approval_is_read_and_answered() {
-        let desk = OpenJarvisApprovals::for_target(&target("http://h:1/v1/chat/completions")).unwrap();
+        let approvals = OpenJarvisApprovals::for_target(&target("http://h:1/v1/chat/completions")).unwrap();
         let answer = json!({"count": 4, "actions": [
             {"id": "a1", "action_type": "send_email", "description": "Send the report", "payload": {"to": "x"},
              "permission_key": "email.send", "tier": "high", "status": "pending"},
@@ -139,7 +139,7 @@ mod tests {
             {"id": "a2", "status": "approved"},
             7,
         ]});
-        let read = desk.parse_list(&answer).unwrap();
+        let read = approvals.parse_list(&answer).unwrap();
         assert_eq!(read.len(), 1, "{read:?}");
         assert_eq!(
             (read[0].tool.as_str(), read[0].risk, read[0].subject.as_str()),
@@ -150,8 +150,8 @@ mod tests {
             "{}",
             read[0].detail
         );
-        assert_eq!(desk.decide_request(&read[0], true).url, "http://h:1/v1/approvals/a1/approve");
-        assert_eq!(desk.decide_request(&read[0], false).url, "http://h:1/v1/approvals/a1/deny");
-        assert_eq!(desk.parse_list(&json!({"detail": "Not Found"})), None);
+        assert_eq!(approvals.decide_request(&read[0], true).url, "http://h:1/v1/approvals/a1/approve");
+        assert_eq!(approvals.decide_request(&read[0], false).url, "http://h:1/v1/approvals/a1/deny");
+        assert_eq!(approvals.parse_list(&json!({"detail": "Not Found"})), None);
     }
 }

@@ -74,7 +74,8 @@ pub fn identify(origin: &str, answers: &[Result<Json, Fault>]) -> Result<ProbedS
     };
     let text = |json: Option<&Json>, key: &str| json?.get(key)?.as_str().map(str::to_owned);
     let models = |path: &str| answer(path).and_then(discover::openai_models);
-    let ask = |style: RequestKind, path: &str| RemoteAccess::Request { kind: style, url: format!("{origin}{path}") };
+    let request_to =
+        |style: RequestKind, path: &str| RemoteAccess::Request { kind: style, url: format!("{origin}{path}") };
 
     let info = answer("/v1/info");
     if text(info, "name").as_deref() == Some("jarvis-tui") {
@@ -95,7 +96,7 @@ pub fn identify(origin: &str, answers: &[Result<Json, Fault>]) -> Result<ProbedS
             description: "OpenJarvis".into(),
             evidence: "/v1/info names a model, an agent and an engine".into(),
             has_agent: info.get("agent").is_some_and(Json::is_string),
-            access: ask(RequestKind::Chat, "/v1/chat/completions"),
+            access: request_to(RequestKind::Chat, "/v1/chat/completions"),
             models: models("/v1/models").unwrap_or_default(),
             model: text(Some(info), "model").filter(|model| !model.is_empty()),
         });
@@ -110,7 +111,7 @@ pub fn identify(origin: &str, answers: &[Result<Json, Fault>]) -> Result<ProbedS
             has_agent: false,
             description: format!("the A2A agent {name:?}"),
             evidence: format!("{path} is an agent card"),
-            access: ask(style, &url),
+            access: request_to(style, &url),
             models: Vec::new(),
             model: None,
         });
@@ -120,7 +121,7 @@ pub fn identify(origin: &str, answers: &[Result<Json, Fault>]) -> Result<ProbedS
             has_agent: false,
             description: "Ollama".into(),
             evidence: "/api/tags lists its models".into(),
-            access: ask(RequestKind::Ollama, "/api/chat"),
+            access: request_to(RequestKind::Ollama, "/api/chat"),
             model: None,
             models,
         });
@@ -130,7 +131,7 @@ pub fn identify(origin: &str, answers: &[Result<Json, Fault>]) -> Result<ProbedS
             has_agent: false,
             description: "a server of chat completions".into(),
             evidence: "/v1/models lists models".into(),
-            access: ask(RequestKind::Chat, "/v1/chat/completions"),
+            access: request_to(RequestKind::Chat, "/v1/chat/completions"),
             model: None,
             models,
         });
@@ -145,7 +146,7 @@ pub fn identify(origin: &str, answers: &[Result<Json, Fault>]) -> Result<ProbedS
             } else {
                 format!("/health says {app:?}")
             },
-            access: ask(RequestKind::Enclava, "/api/v1/responses"),
+            access: request_to(RequestKind::Enclava, "/api/v1/responses"),
             model: None,
             models,
         });
@@ -200,15 +201,15 @@ fn unrecognized_fault(origin: &str, answers: &[Result<Json, Fault>]) -> Fault {
 /// Returns the requests for the models of a target, at paths next to its own.
 pub fn model_list_query(target: &RemoteTarget) -> Option<ModelListQuery> {
     let url = target.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    let beside = |end: &str, path: &str| url.strip_suffix(end).map(|base| format!("{base}{path}"));
+    let sibling = |end: &str, path: &str| url.strip_suffix(end).map(|base| format!("{base}{path}"));
     let (url, read): (String, ReadModels) = match target.request_kind {
         RequestKind::Chat | RequestKind::OpenJarvisBridge => {
-            (beside("/chat/completions", "/models")?, read_openai_models)
+            (sibling("/chat/completions", "/models")?, read_openai_models)
         }
-        RequestKind::Responses | RequestKind::Enclava => (beside("/responses", "/models")?, read_openai_models),
-        RequestKind::Anthropic => (beside("/messages", "/models")?, read_openai_models),
+        RequestKind::Responses | RequestKind::Enclava => (sibling("/responses", "/models")?, read_openai_models),
+        RequestKind::Anthropic => (sibling("/messages", "/models")?, read_openai_models),
         RequestKind::Ollama => {
-            (beside("/chat", "/tags")?, |answers| discover::ollama_models(answers.first().copied().flatten()?, None))
+            (sibling("/chat", "/tags")?, |answers| discover::ollama_models(answers.first().copied().flatten()?, None))
         }
         _ => return None,
     };

@@ -4,14 +4,14 @@ use crate::event::{CallOutcome, CallOutput, Fault, MessageId, Role, Seq, TextKin
 const HEAD: &str =
     r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":7,"model":"m","choices":["#;
 
-fn chunks(wants: ChatEncoderOptions) -> ChatEncoder {
-    ChatEncoder::new(ChunkHead { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 7, model: "m".into() }, wants, 5)
+fn chunks(options: ChatEncoderOptions) -> ChatEncoder {
+    ChatEncoder::new(ChunkHead { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 7, model: "m".into() }, options, 5)
 }
 
-fn encode(encoder: &mut ChatEncoder, facts: Vec<AgentEvent>) -> Vec<SseFrame> {
+fn encode(encoder: &mut ChatEncoder, events: Vec<AgentEvent>) -> Vec<SseFrame> {
     let mut out = Vec::new();
     encoder.start(&mut out);
-    for (seq, event) in facts.into_iter().enumerate() {
+    for (seq, event) in events.into_iter().enumerate() {
         encoder.encode_event(&Envelope { seq: Seq(seq as u64 + 1), at: Millis(0), event }, &mut out);
     }
     encoder.finish(&mut out);
@@ -32,13 +32,8 @@ fn text(message: &str, text: &str) -> AgentEvent {
     AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
 }
 
-fn finished(message: &str, stop: FinishReason) -> AgentEvent {
-    AgentEvent::MessageFinished {
-        message: message.into(),
-        finish_reason: stop,
-        full_text: None,
-        provider_metadata: None,
-    }
+fn finished(message: &str, finish_reason: FinishReason) -> AgentEvent {
+    AgentEvent::MessageFinished { message: message.into(), finish_reason, full_text: None, provider_metadata: None }
 }
 
 fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
@@ -46,8 +41,8 @@ fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
     AgentEvent::UsageReported { scope: UsageScope::Request(n), usage }
 }
 
-fn turn_finished(end: TurnOutcome) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t".into(), outcome: end }
+fn turn_finished(outcome: TurnOutcome) -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t".into(), outcome }
 }
 
 fn call(message: &str, id: &str, name: Option<&str>) -> AgentEvent {
@@ -66,7 +61,7 @@ fn ready(id: &str, name: &str, args: &str) -> AgentEvent {
 
 #[test]
 fn text_of_all_rounds_and_the_sum_of_their_counts() {
-    let facts = vec![
+    let events = vec![
         started("a"),
         text("a", "One moment."),
         call("a", "c", Some("clock")),
@@ -88,7 +83,7 @@ fn text_of_all_rounds_and_the_sum_of_their_counts() {
     ];
     let mut encoder = chunks(ChatEncoderOptions::default());
     assert_eq!(
-        deltas(&encode(&mut encoder, facts)),
+        deltas(&encode(&mut encoder, events)),
         [
             r#"{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
             r#"{"index":0,"delta":{"content":"One moment."},"finish_reason":null}]}"#,
@@ -109,7 +104,7 @@ fn text_of_all_rounds_and_the_sum_of_their_counts() {
 #[test]
 fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_own() {
     let piece = |json: &str| AgentEvent::ToolArgsDelta { call: "c".into(), json: json.into() };
-    let facts = vec![
+    let events = vec![
         started("a"),
         call("a", "c", Some("add")),
         piece(r#"{"a":"#),
@@ -128,7 +123,7 @@ fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_o
         format!(r#"{{"index":0,"delta":{{"tool_calls":[{fragment}]}},"finish_reason":null}}],"usage":null}}"#)
     };
     assert_eq!(
-        deltas(&encode(&mut encoder, facts))[1..],
+        deltas(&encode(&mut encoder, events))[1..],
         [
             fragment(r#"{"index":0,"id":"c","type":"function","function":{"name":"add","arguments":""}}"#),
             fragment(r#"{"index":0,"function":{"arguments":"{\"a\":"}}"#),
@@ -150,10 +145,12 @@ fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_o
 
 #[test]
 fn every_end_has_its_reason_or_its_error() {
-    let end = |stop: FinishReason, end: TurnOutcome| {
+    let response = |finish_reason: FinishReason, outcome: TurnOutcome| {
         let mut encoder = chunks(ChatEncoderOptions::default());
-        let frames =
-            deltas(&encode(&mut encoder, vec![started("a"), text("a", "so"), finished("a", stop), turn_finished(end)]));
+        let frames = deltas(&encode(
+            &mut encoder,
+            vec![started("a"), text("a", "so"), finished("a", finish_reason), turn_finished(outcome)],
+        ));
         let [.., last, done] = frames.as_slice() else { panic!("{frames:?}") };
         assert_eq!(done, "[DONE]");
         let json: Json = serde_json::from_str(last)
@@ -169,19 +166,22 @@ fn every_end_has_its_reason_or_its_error() {
         }
     };
     let failed = |kind: FaultKind| TurnOutcome::Failed(Fault::new(kind, "it went wrong"));
-    assert_eq!(end(FinishReason::End, TurnOutcome::Completed), (200, "stop".into()));
-    assert_eq!(end(FinishReason::Length, TurnOutcome::Completed), (200, "length".into()));
-    assert_eq!(end(FinishReason::Refused, TurnOutcome::Completed), (200, "content_filter".into()));
-    assert_eq!(end(FinishReason::Refused, failed(FaultKind::Refused)), (200, "content_filter".into()));
-    assert_eq!(end(FinishReason::Failed, failed(FaultKind::RateLimited)), (429, "rate_limit_exceeded".into()));
-    assert_eq!(end(FinishReason::Failed, failed(FaultKind::ContextTooLong)), (400, "context_length_exceeded".into()));
-    assert_eq!(end(FinishReason::Failed, failed(FaultKind::Auth)), (502, "upstream_auth".into()));
-    assert_eq!(end(FinishReason::Interrupted, TurnOutcome::Interrupted), (502, "upstream".into()));
-    assert_eq!(end(FinishReason::Cancelled, TurnOutcome::Cancelled), (502, "upstream".into()));
+    assert_eq!(response(FinishReason::End, TurnOutcome::Completed), (200, "stop".into()));
+    assert_eq!(response(FinishReason::Length, TurnOutcome::Completed), (200, "length".into()));
+    assert_eq!(response(FinishReason::Refused, TurnOutcome::Completed), (200, "content_filter".into()));
+    assert_eq!(response(FinishReason::Refused, failed(FaultKind::Refused)), (200, "content_filter".into()));
+    assert_eq!(response(FinishReason::Failed, failed(FaultKind::RateLimited)), (429, "rate_limit_exceeded".into()));
+    assert_eq!(
+        response(FinishReason::Failed, failed(FaultKind::ContextTooLong)),
+        (400, "context_length_exceeded".into())
+    );
+    assert_eq!(response(FinishReason::Failed, failed(FaultKind::Auth)), (502, "upstream_auth".into()));
+    assert_eq!(response(FinishReason::Interrupted, TurnOutcome::Interrupted), (502, "upstream".into()));
+    assert_eq!(response(FinishReason::Cancelled, TurnOutcome::Cancelled), (502, "upstream".into()));
 }
 
 #[test]
-fn facts_that_just_stop_are_an_error_and_an_end_mark() {
+fn events_that_just_stop_are_an_error_and_an_end_mark() {
     let mut encoder = chunks(ChatEncoderOptions::default());
     let frames = deltas(&encode(&mut encoder, vec![started("a"), text("a", "so")]));
     assert_eq!(
@@ -195,14 +195,14 @@ fn facts_that_just_stop_are_an_error_and_an_end_mark() {
 
 #[test]
 fn counts_that_nobody_said_are_guessed() {
-    let facts = vec![
+    let events = vec![
         started("a"),
         text("a", "twelve chars"),
         finished("a", FinishReason::End),
         turn_finished(TurnOutcome::Completed),
     ];
     let mut encoder = chunks(ChatEncoderOptions::default());
-    let frames = deltas(&encode(&mut encoder, facts));
+    let frames = deltas(&encode(&mut encoder, events));
     let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}"#;
     assert!(frames[2].ends_with(usage), "{frames:?}");
 }

@@ -22,10 +22,10 @@ pub(super) enum EnclavaOutcome {
 }
 
 impl EnclavaOutcome {
-    pub(super) fn new(end: &TurnOutcome, stop: Option<FinishReason>, are_spent: bool) -> Self {
+    pub(super) fn new(outcome: &TurnOutcome, finish_reason: Option<FinishReason>, are_spent: bool) -> Self {
         let failed = |code, message: &str| Self::Failed { code, message: message.to_owned() };
-        match end {
-            TurnOutcome::Completed => match stop {
+        match outcome {
+            TurnOutcome::Completed => match finish_reason {
                 Some(FinishReason::Length) => Self::Incomplete("max_output_tokens"),
                 Some(FinishReason::Refused) => Self::Incomplete("content_filter"),
                 _ => Self::Completed,

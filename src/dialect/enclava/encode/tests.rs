@@ -3,16 +3,16 @@ use serde_json::json;
 use super::*;
 use crate::event::{ExecutedBy, Fault, FaultKind, FinishReason, Millis, Seq, TextKind};
 
-fn encoded(facts: &[AgentEvent], most_rounds: Option<u32>) -> (Vec<(String, Json)>, EnclavaEncoder) {
-    let mut encoder = EnclavaEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() }, most_rounds);
+fn encoded(events: &[AgentEvent], max_rounds: Option<u32>) -> (Vec<(String, Json)>, EnclavaEncoder) {
+    let mut encoder = EnclavaEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() }, max_rounds);
     let mut frames = Vec::new();
-    for (n, event) in facts.iter().enumerate() {
-        let told = Envelope { seq: Seq(n as u64 + 1), at: Millis(5), event: event.clone() };
-        encoder.encode_event(&told, &mut frames);
+    for (n, event) in events.iter().enumerate() {
+        let envelope = Envelope { seq: Seq(n as u64 + 1), at: Millis(5), event: event.clone() };
+        encoder.encode_event(&envelope, &mut frames);
     }
     encoder.finish(&mut frames);
-    let told = frames.into_iter().map(|frame| (frame.event, serde_json::from_str(&frame.data).unwrap()));
-    (told.collect(), encoder)
+    let envelope = frames.into_iter().map(|frame| (frame.event, serde_json::from_str(&frame.data).unwrap()));
+    (envelope.collect(), encoder)
 }
 
 /// A round with text and one call that ended.
@@ -51,15 +51,15 @@ fn round() -> Vec<AgentEvent> {
 }
 
 fn failed(kind: FaultKind) -> AgentEvent {
-    let end = TurnOutcome::Failed(Fault::new(kind, "no more"));
-    AgentEvent::TurnFinished { turn: "t".into(), outcome: end }
+    let outcome = TurnOutcome::Failed(Fault::new(kind, "no more"));
+    AgentEvent::TurnFinished { turn: "t".into(), outcome }
 }
 
 #[test]
 fn a_round_is_its_pieces_its_message_its_calls_and_their_outputs() {
-    let mut facts = round();
-    facts.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
-    let (told, _) = encoded(&facts, None);
+    let mut events = round();
+    events.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+    let (told, _) = encoded(&events, None);
     let message = json!({"type": "message", "id": "msg_0000000000000005_0", "role": "assistant",
         "content": [{"type": "output_text", "text": "é"}], "status": "completed"});
     let call = json!({"type": "function_call", "id": "c1", "call_id": "c1", "name": "clock", "arguments": "{}",
@@ -116,16 +116,18 @@ fn json_is_ascii_and_means_the_same() {
 
 #[test]
 fn an_answer_that_was_cut_off_is_not_said_to_be_complete() {
-    for (stop, reason) in [(FinishReason::Length, "max_output_tokens"), (FinishReason::Refused, "content_filter")] {
+    for (finish_reason, reason) in
+        [(FinishReason::Length, "max_output_tokens"), (FinishReason::Refused, "content_filter")]
+    {
         let message: MessageId = "m1".into();
-        let facts = [
+        let events = [
             AgentEvent::TurnStarted { turn: "t".into(), parent: None },
             AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
             AgentEvent::TextDelta { message: message.clone(), text: "half".into(), kind: TextKind::Text },
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: None, provider_metadata: None },
+            AgentEvent::MessageFinished { message, finish_reason, full_text: None, provider_metadata: None },
             AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed },
         ];
-        let (told, mut encoder) = encoded(&facts, None);
+        let (told, mut encoder) = encoded(&events, None);
         let (event, last) = told.last().unwrap();
         assert_eq!((event.as_str(), &last["status"]), ("response.completed", &json!("incomplete")));
         assert_eq!(last["incomplete_details"]["reason"], reason);
@@ -141,9 +143,8 @@ fn an_answer_that_was_cut_off_is_not_said_to_be_complete() {
             );
         }
         crate::dialect::Decode::finish(&mut decoder, &mut out);
-        assert!(
-            out.iter()
-                .any(|event| matches!(event, AgentEvent::MessageFinished { finish_reason: it, .. } if *it == stop))
-        );
+        assert!(out.iter().any(
+            |event| matches!(event, AgentEvent::MessageFinished { finish_reason: it, .. } if *it == finish_reason)
+        ));
     }
 }

@@ -50,10 +50,10 @@ impl Inference {
         let Usage { input_tokens, output_tokens, cached_tokens, .. } = self.usage;
         let rate = if latency > 0.0 { output_tokens as f64 / latency } else { 0.0 };
         let between = if self.chunks > 1 { decode.0 as f64 / (self.chunks - 1) as f64 } else { 0.0 };
-        let asked = |call: &&EncodedOpenJarvisCall| self.messages.contains(&call.message);
+        let is_requested = |call: &&EncodedOpenJarvisCall| self.messages.contains(&call.message);
         let calls: Vec<Json> = calls
             .iter()
-            .filter(asked)
+            .filter(is_requested)
             .map(|call| json!({"id": call.id, "name": call.name, "arguments": call.args}))
             .collect();
         let finish_reason = match self.finish_reason {

@@ -11,10 +11,10 @@ fn encoder() -> OpenJarvisEncoder {
     OpenJarvisEncoder::new(ChunkHead { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 7, model: "m".into() }, 5, 2)
 }
 
-fn encode(facts: Vec<(u64, AgentEvent)>) -> Vec<(String, String)> {
+fn encode(events: Vec<(u64, AgentEvent)>) -> Vec<(String, String)> {
     let (mut encoder, mut out) = (encoder(), Vec::new());
     encoder.start(&mut out);
-    for (seq, (at, event)) in facts.into_iter().enumerate() {
+    for (seq, (at, event)) in events.into_iter().enumerate() {
         encoder.encode_event(&Envelope { seq: Seq(seq as u64 + 1), at: Millis(at), event }, &mut out);
     }
     encoder.finish(&mut out);
@@ -38,13 +38,8 @@ fn text(message: &str, text: &str) -> AgentEvent {
     AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
 }
 
-fn finished(message: &str, stop: FinishReason) -> AgentEvent {
-    AgentEvent::MessageFinished {
-        message: message.into(),
-        finish_reason: stop,
-        full_text: None,
-        provider_metadata: None,
-    }
+fn finished(message: &str, finish_reason: FinishReason) -> AgentEvent {
+    AgentEvent::MessageFinished { message: message.into(), finish_reason, full_text: None, provider_metadata: None }
 }
 
 fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
@@ -52,8 +47,8 @@ fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
     AgentEvent::UsageReported { scope: UsageScope::Request(n), usage }
 }
 
-fn turn_finished(end: TurnOutcome) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t".into(), outcome: end }
+fn turn_finished(outcome: TurnOutcome) -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t".into(), outcome }
 }
 
 fn call(id: &str, name: &str, args: &str) -> [AgentEvent; 2] {
@@ -80,9 +75,9 @@ fn names(frames: &[(String, String)]) -> Vec<&str> {
 
 #[test]
 fn a_turn_with_a_call_is_told_as_the_bridge_tells_it() {
-    let mut facts = vec![(0, user("what time?")), (20, started("a"))];
-    facts.extend(call("c", "clock", r#"{"zone":"UTC"}"#).map(|fact| (30, fact)));
-    facts.extend([
+    let mut events = vec![(0, user("what time?")), (20, started("a"))];
+    events.extend(call("c", "clock", r#"{"zone":"UTC"}"#).map(|event| (30, event)));
+    events.extend([
         (40, finished("a", FinishReason::ToolCalls)),
         (40, usage(1, 10, 4)),
         (50, done("c", CallOutcome::Ok, "noon", Some(3))),
@@ -92,7 +87,7 @@ fn a_turn_with_a_call_is_told_as_the_bridge_tells_it() {
         (80, usage(2, 20, 4)),
         (80, turn_finished(TurnOutcome::Completed)),
     ]);
-    let frames = encode(facts);
+    let frames = encode(events);
     let inference = |n: usize| serde_json::from_str::<Json>(&frames[n].1).unwrap();
     let (first, second) = (inference(3), inference(8));
     let keys: Vec<&String> = first.as_object().unwrap().keys().collect();
@@ -170,26 +165,26 @@ fn a_call_is_started_when_it_begins_to_run_not_when_it_ends() {
     let [asked, ready] = call("c1", "search", "{}");
     let (on, kind) = (AnnotationTarget::Call("c1".into()), "running".to_owned());
     let running = AgentEvent::Annotation { on, kind, data: serde_json::json!({}) };
-    let mut facts = vec![user("where?"), started("a"), asked, ready, finished("a", FinishReason::ToolCalls)];
-    let starts = |facts: &[AgentEvent]| {
+    let mut events = vec![user("where?"), started("a"), asked, ready, finished("a", FinishReason::ToolCalls)];
+    let starts = |events: &[AgentEvent]| {
         let (mut encoder, mut out) = (encoder(), Vec::new());
-        for event in facts {
+        for event in events {
             encoder.encode_event(&Envelope { seq: Seq(1), at: Millis(0), event: event.clone() }, &mut out);
         }
         out.iter().filter(|frame| frame.event == "tool_call_start").count()
     };
-    assert_eq!(starts(&facts), 0, "it may still be refused");
-    facts.push(running);
-    assert_eq!(starts(&facts), 1);
-    facts.push(done("c1", CallOutcome::Ok, "here", Some(3)));
-    assert_eq!(starts(&facts), 1, "once");
+    assert_eq!(starts(&events), 0, "it may still be refused");
+    events.push(running);
+    assert_eq!(starts(&events), 1);
+    events.push(done("c1", CallOutcome::Ok, "here", Some(3)));
+    assert_eq!(starts(&events), 1, "once");
 }
 
 #[test]
 fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_requests() {
-    let mut facts = vec![(0, user("do it")), (1, started("a"))];
+    let mut events = vec![(0, user("do it")), (1, started("a"))];
     for (id, name) in [("c1", "shell"), ("c2", "read_file"), ("c3", "write_file")] {
-        facts.extend(call(id, name, "{}").map(|fact| (1, fact)));
+        events.extend(call(id, name, "{}").map(|event| (1, event)));
     }
     let ask = ApprovalRequest {
         tool: "write_file".into(),
@@ -201,7 +196,7 @@ fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_request
         expires_at: None,
     };
     let resolved = AgentEvent::ApprovalResolved { call: "c3".into(), decision: Decision::Once, by: DecidedBy::Remote };
-    facts.extend([
+    events.extend([
         (2, finished("a", FinishReason::ToolCalls)),
         (3, done("c1", CallOutcome::Denied, "denied: no rule allows it", None)),
         (3, AgentEvent::ApprovalRequested { call: "c3".into(), request: ask }),
@@ -212,7 +207,7 @@ fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_request
         (14, finished("b", FinishReason::End)),
         (15, turn_finished(TurnOutcome::Completed)),
     ]);
-    let frames = encode(facts);
+    let frames = encode(events);
     assert_eq!(
         names(&frames),
         [
@@ -282,20 +277,22 @@ fn an_answer_without_a_word_has_no_chunk_of_text_and_counts_all_the_same() {
 
 #[test]
 fn an_answer_that_was_cut_off_says_why_it_ended() {
-    for (stop, reason) in
+    for (finish_reason, reason) in
         [(FinishReason::Length, "length"), (FinishReason::Refused, "content_filter"), (FinishReason::End, "stop")]
     {
-        let facts = [
+        let events = [
             user("x"),
             started("a"),
             text("a", "half"),
-            finished("a", stop),
+            finished("a", finish_reason),
             usage(1, 1, 1),
             turn_finished(TurnOutcome::Completed),
         ];
-        let told = encode(facts.iter().map(|fact| (0, fact.clone())).collect());
-        let reasons: Vec<&str> =
-            told.iter().filter_map(|(_, data)| data.split("\"finish_reason\":\"").nth(1)?.split('"').next()).collect();
-        assert_eq!(reasons, [reason, reason], "of the request and of the answer: {told:?}");
+        let frames = encode(events.iter().map(|event| (0, event.clone())).collect());
+        let reasons: Vec<&str> = frames
+            .iter()
+            .filter_map(|(_, data)| data.split("\"finish_reason\":\"").nth(1)?.split('"').next())
+            .collect();
+        assert_eq!(reasons, [reason, reason], "of the request and of the answer: {frames:?}");
     }
 }

@@ -58,7 +58,7 @@ impl FeedBench {
     }
 }
 
-fn asked(id: &str, name: &str, args: &Json) -> Json {
+fn requested(id: &str, name: &str, args: &Json) -> Json {
     json!({"id": id, "name": name, "arguments": args.to_string()})
 }
 
@@ -71,8 +71,8 @@ fn step(input: &str, expression: &str, result: &str, seconds: f64) -> Json {
     })
 }
 
-fn trace(query: &str, ended: f64, asked: &Json, steps: Vec<Json>) -> Json {
-    let generate = json!({"step_type": "generate", "output": {"tool_calls": asked}});
+fn trace(query: &str, ended: f64, requested: &Json, steps: Vec<Json>) -> Json {
+    let generate = json!({"step_type": "generate", "output": {"tool_calls": requested}});
     let steps: Vec<Json> = [generate].into_iter().chain(steps).collect();
     json!({"query": query, "ended_at": ended, "result": "It is 42.", "steps": steps})
 }
@@ -104,7 +104,7 @@ fn foreign(events: &[AgentEvent]) -> usize {
 }
 
 fn six_times_seven() -> Json {
-    json!([asked("call_0", "calculator", &json!({"expression": "6*7"}))])
+    json!([requested("call_0", "calculator", &json!({"expression": "6*7"}))])
 }
 
 fn ok(result: &str, ms: u64) -> (CallOutcome, String, Option<u64>) {
@@ -126,9 +126,9 @@ fn a_call_is_shown_as_it_happens_and_its_trace_says_nothing_twice() {
 #[test]
 fn what_the_feed_did_not_bring_comes_with_the_trace() {
     let calls = json!([
-        asked("call_0", "calculator", &json!({"expression": "6*7"})),
-        asked("call_1", "calculator", &json!({"expression": "1+1"})),
-        asked("call_2", "no_such_tool", &json!({"x": 1})),
+        requested("call_0", "calculator", &json!({"expression": "6*7"})),
+        requested("call_1", "calculator", &json!({"expression": "1+1"})),
+        requested("call_2", "no_such_tool", &json!({"x": 1})),
     ]);
     let steps = vec![step("1+1", "6*7", "42.0", 0.004), step("1+1", "1+1", "2.0", 0.003)];
     let record = traces(&[trace(" what is 6*7 ", 102.0, &calls, steps)]);
@@ -208,21 +208,21 @@ fn an_agent_that_begins_with_another_prompt_is_anothers() {
 }
 
 #[test]
-fn what_the_server_counted_is_told_once_with_the_dearest_alternative() {
+fn what_the_server_counted_is_emitted_once_with_the_dearest_alternative() {
     let savings = json!({"total_calls": 6, "total_tokens": 637, "per_provider": [
         {"label": "A", "total_cost": 0.001}, {"label": "B", "total_cost": 0.007}, {"label": "C"},
     ]});
     let energy = json!({"total_energy_j": 0.0, "avg_power_w": 12.5});
     let events = FeedBench::begin().done(&[traces(&[]), savings, energy]);
-    let told: Vec<&Json> = events
+    let totals: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
             AgentEvent::Annotation { kind, data, .. } if kind == "totals" => Some(data),
             _ => None,
         })
         .collect();
-    let wanted = json!({"requests": 6, "tokens": 637, "saved_usd": 0.007, "against": "B", "power_w": 12.5});
-    assert_eq!(told, [&wanted]);
+    let expected = json!({"requests": 6, "tokens": 637, "saved_usd": 0.007, "against": "B", "power_w": 12.5});
+    assert_eq!(totals, [&expected]);
     assert_eq!(server_totals(Some(&json!("odd")), None), None);
 }
 

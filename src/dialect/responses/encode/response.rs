@@ -34,13 +34,13 @@ pub(in crate::dialect) struct SessionOpening {
 
 impl SessionOpening {
     /// Records an event that opens the session; returns false for all others, which are part of the turn.
-    pub(in crate::dialect) fn observe(&mut self, told: &Envelope) -> bool {
-        self.last_event_at = told.at;
-        let AgentEvent::SessionOpened { wall_ms: wall, engine, model, .. } = &told.event else {
-            self.created.get_or_insert(told.at);
+    pub(in crate::dialect) fn observe(&mut self, envelope: &Envelope) -> bool {
+        self.last_event_at = envelope.at;
+        let AgentEvent::SessionOpened { wall_ms: wall, engine, model, .. } = &envelope.event else {
+            self.created.get_or_insert(envelope.at);
             return false;
         };
-        self.session_started_ms.get_or_insert(wall.saturating_sub(told.at.0));
+        self.session_started_ms.get_or_insert(wall.saturating_sub(envelope.at.0));
         self.model = format!("{engine}/{model}");
         true
     }

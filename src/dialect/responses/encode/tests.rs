@@ -29,28 +29,28 @@ fn message(text: &str) -> Vec<AgentEvent> {
     ]
 }
 
-fn message_finished(stop: FinishReason) -> AgentEvent {
-    AgentEvent::MessageFinished { message: "m1".into(), finish_reason: stop, full_text: None, provider_metadata: None }
+fn message_finished(finish_reason: FinishReason) -> AgentEvent {
+    AgentEvent::MessageFinished { message: "m1".into(), finish_reason, full_text: None, provider_metadata: None }
 }
 
-fn turn_finished(end: TurnOutcome) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t1".into(), outcome: end }
+fn turn_finished(outcome: TurnOutcome) -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t1".into(), outcome }
 }
 
-fn encode(facts: &[AgentEvent]) -> (Vec<Json>, ResponsesEncoder) {
+fn encode(turn: &[AgentEvent]) -> (Vec<Json>, ResponsesEncoder) {
     let mut encoder = ResponsesEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() });
     let mut frames = Vec::new();
     encoder.start(&mut frames);
-    for (n, event) in facts.iter().enumerate() {
-        let told = Envelope { seq: Seq(n as u64 + 1), at: Millis(n as u64 * 1000), event: event.clone() };
-        encoder.encode_event(&told, &mut frames);
+    for (n, event) in turn.iter().enumerate() {
+        let envelope = Envelope { seq: Seq(n as u64 + 1), at: Millis(n as u64 * 1000), event: event.clone() };
+        encoder.encode_event(&envelope, &mut frames);
     }
     encoder.finish(&mut frames);
     (frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect(), encoder)
 }
 
-fn closing_event(facts: &[AgentEvent]) -> (String, Json, u16) {
-    let (mut events, mut encoder) = encode(facts);
+fn closing_event(turn: &[AgentEvent]) -> (String, Json, u16) {
+    let (mut events, mut encoder) = encode(turn);
     let mut last = events.pop().unwrap();
     let (status, answer) = encoder.full_response();
     assert!(status != 200 || answer == last["response"], "streamed or not, it is the same");
@@ -59,10 +59,10 @@ fn closing_event(facts: &[AgentEvent]) -> (String, Json, u16) {
 
 #[test]
 fn a_text_is_told_piece_by_piece_and_then_as_a_whole() {
-    let mut facts = vec![opened(), started()];
-    facts.extend(message("hi"));
-    facts.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
-    let (events, _) = encode(&facts);
+    let mut turn = vec![opened(), started()];
+    turn.extend(message("hi"));
+    turn.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    let (events, _) = encode(&turn);
     let at = json!({"item_id": "msg_1_0", "output_index": 0, "content_index": 0});
     let with = |kind: &str, n: u64, more: Json| {
         let mut event = json!({"type": kind, "sequence_number": n});
@@ -92,10 +92,10 @@ fn a_text_is_told_piece_by_piece_and_then_as_a_whole() {
 fn every_end_has_its_event_status_and_code() {
     let mut cut = vec![opened(), started()];
     cut.extend(message("so"));
-    let ended = |stop: FinishReason, end: TurnOutcome| {
-        let mut facts = cut.clone();
-        facts.extend([message_finished(stop), turn_finished(end)]);
-        let (event, response, status) = closing_event(&facts);
+    let ended = |finish_reason: FinishReason, outcome: TurnOutcome| {
+        let mut turn = cut.clone();
+        turn.extend([message_finished(finish_reason), turn_finished(outcome)]);
+        let (event, response, status) = closing_event(&turn);
         let why = response["error"]["code"].as_str().or(response["incomplete_details"]["reason"].as_str());
         format!("{event} {} {} {status}", response["status"].as_str().unwrap(), why.unwrap_or("-"))
     };
@@ -118,29 +118,29 @@ fn every_end_has_its_event_status_and_code() {
 
 #[test]
 fn a_whole_that_corrects_its_pieces_is_told_as_the_whole() {
-    let mut facts = vec![opened(), started()];
-    facts.extend(message("helo"));
-    facts.push(AgentEvent::MessageFinished {
+    let mut turn = vec![opened(), started()];
+    turn.extend(message("helo"));
+    turn.push(AgentEvent::MessageFinished {
         message: "m1".into(),
         finish_reason: FinishReason::End,
         full_text: Some("hello".into()),
         provider_metadata: None,
     });
-    facts.push(turn_finished(TurnOutcome::Completed));
-    let (_, response, _) = closing_event(&facts);
+    turn.push(turn_finished(TurnOutcome::Completed));
+    let (_, response, _) = closing_event(&turn);
     assert_eq!(response["output"][0]["content"][0]["text"], "hello");
 }
 
 #[test]
 fn a_citation_stands_where_official_clients_look_for_it() {
-    let mut facts = vec![opened(), started()];
-    facts.extend(message("So it is."));
+    let mut turn = vec![opened(), started()];
+    turn.extend(message("So it is."));
     for data in [json!({"url": "https://x.example", "title": "X"}), json!({"cited_text": "nowhere"})] {
         let on = AnnotationTarget::Message("m1".into());
-        facts.push(AgentEvent::Annotation { on, kind: "citation".into(), data });
+        turn.push(AgentEvent::Annotation { on, kind: "citation".into(), data });
     }
-    facts.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
-    let (_, response, _) = closing_event(&facts);
+    turn.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    let (_, response, _) = closing_event(&turn);
     let cited =
         json!([{"type": "url_citation", "start_index": 9, "end_index": 9, "title": "X", "url": "https://x.example"}]);
     assert_eq!(response["output"][0]["content"][0]["annotations"], cited);
@@ -148,14 +148,14 @@ fn a_citation_stands_where_official_clients_look_for_it() {
 
 #[test]
 fn text_beyond_what_is_kept_is_still_streamed() {
-    let mut facts = vec![opened(), started()];
-    facts.extend(message("x"));
+    let mut turn = vec![opened(), started()];
+    turn.extend(message("x"));
     let piece = "y".repeat(MAX_KEPT_BYTES / 4);
     for _ in 0..6 {
-        facts.push(AgentEvent::TextDelta { message: "m1".into(), text: piece.clone(), kind: TextKind::Text });
+        turn.push(AgentEvent::TextDelta { message: "m1".into(), text: piece.clone(), kind: TextKind::Text });
     }
-    facts.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
-    let (events, _) = encode(&facts);
+    turn.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    let (events, _) = encode(&turn);
     assert_eq!(events.iter().filter(|event| event["type"] == "response.output_text.delta").count(), 7);
     let kept = events.last().unwrap()["response"]["output"][0]["content"][0]["text"].as_str().unwrap().len();
     assert!(kept <= MAX_KEPT_BYTES, "{kept}");
@@ -179,23 +179,24 @@ fn an_answer_that_was_declined_without_a_word_is_not_complete() {
 
 #[test]
 fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
-    let statuses =
-        [FinishReason::Length, FinishReason::Refused, FinishReason::ToolCalls, FinishReason::End].map(|stop| {
-            let last = call_for_the_client("{\"a\":\"b", stop);
+    let statuses = [FinishReason::Length, FinishReason::Refused, FinishReason::ToolCalls, FinishReason::End].map(
+        |finish_reason| {
+            let last = call_for_the_client("{\"a\":\"b", finish_reason);
             let reason = last["response"]["incomplete_details"]["reason"].as_str().unwrap_or("-").to_owned();
             format!("{} {reason}", last["response"]["output"][0]["status"].as_str().unwrap())
-        });
+        },
+    );
     // Complete arguments are the client's to reject, even if invalid.
     assert_eq!(statuses, ["incomplete max_output_tokens", "incomplete content_filter", "completed -", "completed -"]);
     assert_eq!(call_for_the_client("{}", FinishReason::Length)["response"]["output"][0]["status"], "completed");
 }
 
 /// The closing event of an answer whose only call has these arguments.
-fn call_for_the_client(args: &str, stop: FinishReason) -> Json {
+fn call_for_the_client(args: &str, finish_reason: FinishReason) -> Json {
     let call: CallId = "c1".into();
     let heading = ResponseHead { id: "resp_1".into(), client_tools: true, ..ResponseHead::default() };
     let (mut encoder, mut frames) = (ResponsesEncoder::new(heading), Vec::new());
-    let facts = [
+    let turn = [
         started(),
         message("")[0].clone(),
         AgentEvent::ToolCallStarted {
@@ -211,7 +212,7 @@ fn call_for_the_client(args: &str, stop: FinishReason) -> Json {
             args: args.into(),
             provider_metadata: None,
         },
-        message_finished(stop),
+        message_finished(finish_reason),
         AgentEvent::ToolCallFinished {
             call,
             outcome: CallOutcome::Unknown,
@@ -220,7 +221,7 @@ fn call_for_the_client(args: &str, stop: FinishReason) -> Json {
         },
         turn_finished(TurnOutcome::Completed),
     ];
-    for event in facts {
+    for event in turn {
         encoder.encode_event(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut frames);
     }
     encoder.finish(&mut frames);
@@ -232,9 +233,9 @@ fn a_quiet_answer_says_its_state_once_more_and_counts_no_event() {
     let mut encoder = ResponsesEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() });
     assert_eq!(encoder.keep_alive(), KeepAlive::Comment, "nothing was said yet");
     let mut frames = Vec::new();
-    let mut facts = vec![opened(), started()];
-    facts.extend(message("hi"));
-    for (n, event) in facts.into_iter().enumerate() {
+    let mut turn = vec![opened(), started()];
+    turn.extend(message("hi"));
+    for (n, event) in turn.into_iter().enumerate() {
         encoder.encode_event(&Envelope { seq: Seq(n as u64 + 1), at: Millis(0), event }, &mut frames);
     }
     let last: Json = serde_json::from_str(&frames.last().unwrap().data).unwrap();

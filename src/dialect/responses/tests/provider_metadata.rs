@@ -14,8 +14,8 @@ fn reasoning_is_carried_without_its_id_and_calls_say_where_they_stood() {
     let carries: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::MessageFinished { provider_metadata: carry, .. }
-            | AgentEvent::ToolCallReady { provider_metadata: carry, .. } => carry.as_ref(),
+            AgentEvent::MessageFinished { provider_metadata: metadata, .. }
+            | AgentEvent::ToolCallReady { provider_metadata: metadata, .. } => metadata.as_ref(),
             _ => None,
         })
         .collect();
@@ -40,8 +40,8 @@ fn reasoning_between_two_texts_is_carried_with_the_second() {
     let carried: Vec<Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::MessageFinished { provider_metadata: carry, .. } => {
-                carry.as_ref()?.pointer("/responses/items/0/encrypted_content").cloned()
+            AgentEvent::MessageFinished { provider_metadata: metadata, .. } => {
+                metadata.as_ref()?.pointer("/responses/items/0/encrypted_content").cloned()
             }
             _ => None,
         })

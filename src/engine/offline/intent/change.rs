@@ -84,12 +84,13 @@ fn file_with(words: WordSlice<'_>, block: Option<&String>) -> Option<(String, Op
         return Some((path, Some(block.clone())));
     }
     let empty = plain.get(..file).is_some_and(|before| before.contains(&"empty"));
-    let said = |word: &str| matches!(word, "with" | "containing" | "saying" | "that" | "reading" | "holding");
+    let introduces_content =
+        |word: &str| matches!(word, "with" | "containing" | "saying" | "that" | "reading" | "holding");
     if after.is_empty() {
         return Some((path, empty.then(String::new)));
     }
     let colon = words.punctuation_before(file + 1) == Some(':');
-    if !after.plain().first().is_some_and(|word| said(word)) && !colon {
+    if !after.plain().first().is_some_and(|word| introduces_content(word)) && !colon {
         return None;
     }
     let fillers = ["with", "containing", "saying", "that", "reading", "holding", "says", "contains", "the", "this"];

@@ -113,11 +113,11 @@ pub(super) fn parse(prompt: &str) -> PromptPlan {
 
 /// Returns the lines with content, without list marks, each with the block that belongs to it.
 fn join_blocks(masked: &MaskedPrompt) -> Vec<String> {
-    let said: Vec<&str> = masked.text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let several = said.len() > 1;
+    let texts: Vec<&str> = masked.text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let several = texts.len() > 1;
     let mut lines: Vec<String> = Vec::new();
     let mut early: Option<String> = None;
-    for line in said {
+    for line in texts {
         let words = split_words(line);
         if WordSlice::new(masked, line, &words).kind() == Some(SpanKind::Block) {
             match lines.last_mut() {

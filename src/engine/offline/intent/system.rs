@@ -104,7 +104,7 @@ pub(super) fn fetch(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
         "curl",
     ];
     let plain = words.plain();
-    let asked = match plain.as_slice() {
+    let is_explicit = match plain.as_slice() {
         [verb, ..] if FETCH_VERBS.contains(verb) => true,
         ["what's" | "whats", at, ..] => matches!(*at, "at" | "on" | "behind"),
         ["what", is, ..] => matches!(*is, "is" | "does"),
@@ -112,7 +112,7 @@ pub(super) fn fetch(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
         _ => false,
     };
     let urls: Vec<String> = (0..words.len()).filter_map(|at| url(words.skip(at).take(1))).collect();
-    let found = if !urls.is_empty() && (asked || urls.len() == words.len()) {
+    let found = if !urls.is_empty() && (is_explicit || urls.len() == words.len()) {
         urls
     } else if let ["fetch" | "visit" | "browse", .., name] = plain.as_slice()
         && urls.is_empty()

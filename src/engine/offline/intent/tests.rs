@@ -230,7 +230,7 @@ fn what_is_no_request_calls_nothing() {
 
 #[test]
 fn a_pattern_tells_what_was_asked_for() {
-    for (prompt, said) in [
+    for (prompt, wanted) in [
         ("where is main defined?", ("the definition of ", "main")),
         ("find \"a.b(c)\"", ("", "a.b(c)")),
         ("find /a.b/", ("", "a.b")),
@@ -238,7 +238,7 @@ fn a_pattern_tells_what_was_asked_for() {
     ] {
         let (_, args) = calls(prompt).remove(0);
         let (of, text) = describe_pattern(args["pattern"].as_str().unwrap());
-        assert_eq!((of, text.as_str()), said, "{prompt}");
+        assert_eq!((of, text.as_str()), wanted, "{prompt}");
     }
 }
 

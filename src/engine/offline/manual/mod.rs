@@ -129,17 +129,17 @@ impl Manual {
         if words.is_empty() {
             return ManualHits::default();
         }
-        let rarities: Vec<f64> = words.iter().map(|word| self.inverse_document_frequency(word)).collect();
+        let frequencies: Vec<f64> = words.iter().map(|word| self.inverse_document_frequency(word)).collect();
         let mut hits: Vec<(SectionHit, f64, f64)> = self
             .sections
             .iter()
             .map(|section| {
                 let (mut score, mut known) = (0.0, 0.0);
-                for (word, rarity) in words.iter().zip(&rarities) {
+                for (word, frequency) in words.iter().zip(&frequencies) {
                     let one = self.score(section, word);
                     score += one;
                     if one > 0.0 {
-                        known += rarity;
+                        known += frequency;
                     }
                 }
                 let named = section.heading_coverage(&words);
@@ -150,9 +150,9 @@ impl Manual {
             .collect();
         // A stable sort: of equals, the first in the manual.
         hits.sort_by(|a, b| b.0.score.total_cmp(&a.0.score));
-        let asked: f64 = rarities.iter().sum();
+        let total_weight: f64 = frequencies.iter().sum();
         let sure = hits.first().is_some_and(|(hit, known, named)| {
-            *known >= MIN_COVERAGE * asked && (hit.score >= MIN_SCORE || *named >= SYNONYM_WEIGHT)
+            *known >= MIN_COVERAGE * total_weight && (hit.score >= MIN_SCORE || *named >= SYNONYM_WEIGHT)
         });
         ManualHits { hits: hits.into_iter().take(3).map(|(hit, ..)| hit).collect(), is_confident: sure }
     }
