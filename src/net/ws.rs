@@ -1,4 +1,4 @@
-//! A WebSocket that is only listened to: the feed of events that an OpenJarvis server has beside its chat.
+//! A WebSocket that is only listened to: the feed of events that a server has beside its chat.
 //!
 //! The connection is the HTTP client's, so certificates, addresses and refusals are as everywhere; after the server's
 //! consent only the framing differs. Not for sending, and it does not reconnect: a feed that ended has ended, whoever
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use reqwest::header::{HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_tungstenite::WebSocketStream;
@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::http::HttpClient;
-use super::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use super::request::{HttpHeaderValue, HttpMethod, HttpRequest};
 use super::sse_lines::MAX_FRAME_BYTES;
 use super::traffic::SideChannelTap;
 use crate::dialect::SseFrame;
@@ -31,21 +31,6 @@ use crate::text::address::origin;
 
 /// How long a server may take to consent.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Names the way in; the second protocol offered holds the key.
-const AUTH_PROTOCOL: &str = "openjarvis.auth.v1";
-const KEY_PROTOCOL_PREFIX: &str = "openjarvis.key.b64url.";
-
-/// How the key is shown.
-#[derive(Clone, Debug)]
-pub enum WebSocketAuth {
-    None,
-    /// In the usual header.
-    Bearer(SecretString),
-    /// As one of two offered subprotocols, for servers behind something that takes the header away.
-    Subprotocol(SecretString),
-    /// Whatever is sent with the other requests.
-    Headers(Vec<(String, HttpHeaderValue)>),
-}
 
 /// Text messages as they come. Ends with the connection; a fault is its last item.
 pub struct EventSocket {
@@ -56,17 +41,18 @@ pub struct EventSocket {
     is_closed: bool,
 }
 
-/// Opens the feed at an address that begins with `ws`, `wss`, `http` or `https`.
-pub async fn open(http: &HttpClient, url: &str, pass: &WebSocketAuth) -> Result<EventSocket, Fault> {
+/// Opens the feed that a request describes, at an address that begins with `ws`, `wss`, `http` or `https`. Subprotocols
+/// are offered by the header for them.
+pub async fn open(http: &HttpClient, request: &HttpRequest) -> Result<EventSocket, Fault> {
     let key = generate_key();
-    let call = handshake_request(url, pass, &key);
+    let call = handshake_request(request, &key);
     let place = origin(&call.url);
     let Ok(consent) = tokio::time::timeout(HANDSHAKE_TIMEOUT, http.upgrade(&call)).await else {
         let text = format!("{place} did not open its feed of events within {} s", HANDSHAKE_TIMEOUT.as_secs());
         return Err(Fault::new(FaultKind::TimedOut, text));
     };
     let (headers, connection) = consent.map_err(|failure| failure.fault)?;
-    verify_handshake(&headers, &key, pass, &place)?;
+    verify_handshake(&headers, &key, request, &place)?;
     let config =
         WebSocketConfig::default().max_message_size(Some(MAX_FRAME_BYTES)).max_frame_size(Some(MAX_FRAME_BYTES));
     let socket = WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await;
@@ -121,46 +107,47 @@ impl Stream for EventSocket {
     }
 }
 
-fn handshake_request(url: &str, pass: &WebSocketAuth, key: &str) -> HttpRequest {
-    let url = match url.split_once("://") {
+fn handshake_request(request: &HttpRequest, key: &str) -> HttpRequest {
+    let url = match request.url.split_once("://") {
         Some(("ws", rest)) => format!("http://{rest}"),
         Some(("wss", rest)) => format!("https://{rest}"),
-        _ => url.to_owned(),
+        _ => request.url.clone(),
     };
     let plain = |name: &str, value: &str| (name.to_owned(), HttpHeaderValue::Plain(value.to_owned()));
-    let secret = |name: &str, value: String| (name.to_owned(), HttpHeaderValue::Secret(value.into()));
     let mut headers = vec![
         plain("connection", "Upgrade"),
         plain("upgrade", "websocket"),
         plain("sec-websocket-version", "13"),
         plain("sec-websocket-key", key),
     ];
-    match pass {
-        WebSocketAuth::None => {}
-        WebSocketAuth::Headers(others) => headers.extend(others.iter().cloned()),
-        WebSocketAuth::Bearer(key) => {
-            headers.push(secret("authorization", format!("Bearer {}", key.expose_secret().trim())));
-        }
-        WebSocketAuth::Subprotocol(key) => {
-            let key = base64url(key.expose_secret().trim().as_bytes());
-            headers.push(secret("sec-websocket-protocol", format!("{AUTH_PROTOCOL}, {KEY_PROTOCOL_PREFIX}{key}")));
-        }
-    }
-    HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Sse }
+    headers.extend(request.headers.iter().cloned());
+    HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: request.framing }
+}
+
+fn offers_subprotocol(request: &HttpRequest, chosen: &str) -> bool {
+    request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(SEC_WEBSOCKET_PROTOCOL.as_str())).any(
+        |(_, value)| {
+            let offered = match value {
+                HttpHeaderValue::Plain(offered) => offered,
+                HttpHeaderValue::Secret(offered) => offered.expose_secret(),
+                HttpHeaderValue::Unset(_) => return false,
+            };
+            offered.split(',').any(|offered| offered.trim() == chosen)
+        },
+    )
 }
 
 /// RFC 6455, 4.1: a server that does not prove it read the request is not a WebSocket, and it may only choose a protocol
 /// that was offered.
-fn verify_handshake(headers: &HeaderMap, key: &str, pass: &WebSocketAuth, place: &str) -> Result<(), Fault> {
+fn verify_handshake(headers: &HeaderMap, key: &str, request: &HttpRequest, place: &str) -> Result<(), Fault> {
     let broken = |what: &str| Err(Fault::new(FaultKind::Protocol, format!("{place} {what}")));
     let proof = headers.get(SEC_WEBSOCKET_ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if proof.trim() != derive_accept_key(key.as_bytes()) {
         return broken("consented to a WebSocket without proof that it is one");
     }
-    let offers = matches!(pass, WebSocketAuth::Subprotocol(_));
     match headers.get(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap_or_default()) {
         None => Ok(()),
-        Some(chosen) if offers && chosen.trim() == AUTH_PROTOCOL => Ok(()),
+        Some(chosen) if offers_subprotocol(request, chosen.trim()) => Ok(()),
         Some(_) => broken("chose a protocol for its feed of events that nobody offered"),
     }
 }
@@ -193,20 +180,6 @@ fn error_fault(place: &str, error: &Error) -> Option<Fault> {
             Some(Fault::new(FaultKind::Network, text))
         }
     }
-}
-
-/// RFC 4648, 5, without padding.
-fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for digit in 0..=group.len() {
-            let index = bits >> (18 - 6 * digit) & 63;
-            text.extend(DIGITS.get(index as usize).map(|digit| char::from(*digit)));
-        }
-    }
-    text
 }
 
 #[cfg(test)]

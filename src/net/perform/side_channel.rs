@@ -12,7 +12,7 @@ use crate::net::http::HttpClient;
 use crate::net::probe::join_json;
 use crate::net::redact::Redactor;
 use crate::net::request::SideChannel;
-use crate::net::ws::{self, EventSocket, WebSocketAuth};
+use crate::net::ws::{self, EventSocket};
 
 /// How long a turn waits for its feed to open: what comes before is not heard.
 const FEED_OPEN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,8 +43,7 @@ pub(super) async fn next_frame(aside: &mut Option<SideChannelReader<'_>>) -> Res
 impl<'a> SideChannelReader<'a> {
     /// Opens the feed, or says why there is none.
     pub(super) async fn open(http: &'a HttpClient, beside: &'a SideChannel, out: &mut Vec<AgentEvent>) -> Self {
-        let pass = WebSocketAuth::Headers(beside.feed.headers.clone());
-        let opened = tokio::time::timeout(FEED_OPEN_TIMEOUT, ws::open(http, &beside.feed.url, &pass)).await;
+        let opened = tokio::time::timeout(FEED_OPEN_TIMEOUT, ws::open(http, &beside.feed)).await;
         let redactor = Redactor::for_request(&beside.feed);
         let mut aside = Self { client: http, channel: beside, redactor, feed: None };
         match opened {
