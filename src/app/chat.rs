@@ -17,7 +17,7 @@ use crate::config::keys::{Chord, Key, Keymap};
 use crate::event::{Command, Envelope, Millis, NoticeLevel};
 use crate::store::Store;
 use crate::store::action::{Action, ActionHandler, Edit, UiAction};
-use crate::store::effect::Effect;
+use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::focus::Overlay;
 use crate::store::msg::{Msg, Report};
 use crate::store::pane::Pane;
@@ -49,7 +49,6 @@ pub struct ChatController {
     /// The terminal said that it lost (false) or got the focus.
     pub focused: Option<bool>,
     quit_requested_at: Option<Instant>,
-    composer_empty: bool,
     /// Text came into the composer that nobody typed.
     has_restored_text: bool,
     stray_typing: StrayTyping,
@@ -65,7 +64,6 @@ impl ChatController {
             effects: Vec::new(),
             focused: None,
             quit_requested_at: None,
-            composer_empty: true,
             has_restored_text: false,
             stray_typing: StrayTyping::default(),
             toast_timer: ToastTimer::default(),
@@ -90,6 +88,13 @@ impl ChatController {
         if self.effects.iter().skip(before).any(is_sent) {
             self.ui.transcript.to_end();
             self.close_covering_panel();
+        }
+        // At once, for the next key may be text that stands behind it.
+        for effect in self.effects.split_off(before) {
+            match effect {
+                Effect::Composer(edit) => self.edit_composer(edit),
+                effect => self.effects.push(effect),
+            }
         }
     }
 
@@ -264,7 +269,6 @@ impl ChatController {
             }
         } else if self.store.focus.approval().is_some() && self.store.session.capabilities().prompt {
             self.dispatch(Msg::Action(Action::HideApproval));
-            self.sync_composer();
             self.ui.composer.paste(text);
         } else if self.store.session.capabilities().prompt {
             self.write_to_composer(text);
@@ -379,18 +383,23 @@ impl ChatController {
         std::mem::take(&mut self.has_restored_text)
     }
 
-    /// Store and composer tell each other what the other has to know.
+    /// Does what the store asks of the composer.
+    pub fn edit_composer(&mut self, edit: ComposerEdit) {
+        match edit {
+            ComposerEdit::Restore(text) => self.restore_text(&text),
+            ComposerEdit::Insert(text) => {
+                self.has_restored_text = true;
+                for c in text.chars() {
+                    self.ui.composer.type_chord(Chord::plain(Key::Char(c)));
+                }
+            }
+        }
+    }
+
+    /// Tells the store whether something stands in the composer, where that has changed.
     fn sync_composer(&mut self) {
-        if let Some(text) = self.store.composer_restore.take() {
-            self.restore_text(&text);
-        }
-        for c in std::mem::take(&mut self.store.composer_insert).chars() {
-            self.has_restored_text = true;
-            self.ui.composer.type_chord(Chord::plain(Key::Char(c)));
-        }
         let empty = self.ui.composer.is_empty();
-        if empty != self.composer_empty {
-            self.composer_empty = empty;
+        if empty == self.store.focus.is_composer_busy {
             self.dispatch(Msg::Action(Action::ComposerChanged { empty }));
         }
     }

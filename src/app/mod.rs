@@ -359,7 +359,7 @@ impl<'a> ChatLoop<'a> {
 
     /// Returns what was typed here and is nowhere else: prompts that wait for a line, then what is being written.
     fn unsent_text(&self) -> String {
-        draft::unsent_text(&self.chat.store.session.status.queue, self.chat.ui.composer.draft())
+        draft::unsent_text(self.chat.store.session.queue(), self.chat.ui.composer.draft())
     }
 
     /// Does a slice of what nobody waits for.
@@ -623,6 +623,7 @@ impl<'a> ChatLoop<'a> {
                     self.effects.report(decoded);
                 }
                 Effect::SaveFrames(file) => self.effects.save_frames(self.frames.clone(), file),
+                Effect::Composer(edit) => self.chat.edit_composer(edit),
                 // Whoever looks needs no bell.
                 Effect::Bell if self.chat.focused != Some(true) => self.term.screen.write_raw(b"\x07")?,
                 Effect::Bell => {}

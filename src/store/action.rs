@@ -13,7 +13,7 @@ use super::pane::Pane;
 pub enum Action {
     Submit(String),
     Cancel,
-    /// Takes back the newest queued prompt; the composer gets its text through `Store::composer_restore`.
+    /// Takes back the newest queued prompt; the composer gets its text.
     DequeuePrompt,
     /// Sends the last prompt again, as when its answer broke off.
     Retry,

@@ -160,7 +160,7 @@ pub(super) fn select(store: &mut Store, choice: ApprovalChoice) {
 }
 
 /// A character was typed over an ask; `choice` is what it is bound to.
-pub(super) fn type_char(store: &mut Store, c: char, choice: Option<ApprovalChoice>) {
+pub(super) fn type_char(store: &mut Store, c: char, choice: Option<ApprovalChoice>, fx: &mut Vec<Effect>) {
     let writes = store.session.capabilities().prompt;
     let Some(approval) = store.focus.approval_mut() else { return };
     let first = approval.typed.is_empty() && approval.full_scroll.is_none();
@@ -171,16 +171,17 @@ pub(super) fn type_char(store: &mut Store, c: char, choice: Option<ApprovalChoic
             }
             select(store, choice);
         }
-        _ if writes => hide(store, c),
+        _ if writes => hide(store, c, fx),
         _ => {}
     }
 }
 
 /// Puts the ask behind its marker: the person writes something. What was typed over it goes before `more`.
-pub(super) fn hide(store: &mut Store, more: impl Into<Option<char>>) {
+pub(super) fn hide(store: &mut Store, more: impl Into<Option<char>>, fx: &mut Vec<Effect>) {
     let Some(mut approval) = store.focus.take_approval() else { return };
-    store.composer_insert.push_str(&approval.take_typed());
-    store.composer_insert.extend(more.into());
+    let mut typed = approval.take_typed();
+    typed.extend(more.into());
+    store.insert_into_composer(typed, fx);
     // Not before the composer has told so itself: until then the ask must not come back.
     store.focus.is_composer_busy = true;
     store.focus.pane = Pane::Composer;
@@ -292,10 +293,9 @@ pub(super) fn close(store: &mut Store, fx: &mut Vec<Effect>) {
 
 fn send_decision(store: &mut Store, decision: Decision, fx: &mut Vec<Effect>) {
     let Some(mut approval) = store.focus.take_approval() else { return };
-    store.composer_insert.push_str(&approval.take_typed());
+    store.insert_into_composer(approval.take_typed(), fx);
     let call = approval.call;
     fx.push(Effect::Send(Command::Decide { call: call.clone(), decision }));
     store.focus.mark_answered(call);
-    store.focus.is_composer_busy |= !store.composer_insert.is_empty();
     store.open_next_approval();
 }

@@ -26,8 +26,18 @@ pub enum Effect {
     /// Make of it what can be drawn; answered likewise.
     #[cfg(feature = "images")]
     DecodeImage(ImageSource, ImageInfo),
+    /// Change what stands in the composer, before any key that comes after.
+    Composer(ComposerEdit),
     Bell,
     Quit,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ComposerEdit {
+    /// Put a prompt that was not sent, or was taken back, before what is being written.
+    Restore(String),
+    /// Type what was typed over an approval dialog, where the cursor is.
+    Insert(String),
 }
 
 /// A text to be copied: source, never what a screen made of it. Not cleaned.

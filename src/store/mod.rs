@@ -34,7 +34,7 @@ use crate::event::{AgentEvent, Command, Envelope, LinkState, NoticeLevel, Seq, T
 
 use self::agent_status::AgentStatus;
 use self::approval::ApprovalDialog;
-use self::effect::Effect;
+use self::effect::{ComposerEdit, Effect};
 use self::focus::Focus;
 use self::frames::FrameList;
 use self::msg::Msg;
@@ -122,10 +122,6 @@ pub struct Store {
     pub frames: FrameList,
     #[cfg(feature = "images")]
     pub images: images::ImageCache,
-    /// Text that belongs into the composer; whoever owns the composer takes it.
-    pub composer_restore: Option<String>,
-    /// What was typed over an ask and belongs into the composer, where its cursor is; taken likewise.
-    pub composer_insert: String,
     /// Prompts of this screen that nothing came of so far.
     unanswered_prompts: UnansweredPrompts,
     last_seq: Seq,
@@ -189,7 +185,7 @@ impl Store {
             | LinkState::Retrying { .. } => true,
         };
         let guarded = self.is_guarded();
-        let playing = self.session.status.replay.is_some_and(|replay| !replay.paused);
+        let playing = self.session.replay().is_some_and(|replay| !replay.paused);
         let works = !self.session.phase.is_idle() && !self.waits_only_for_user();
         line_moves || guarded || playing || works
     }
@@ -274,12 +270,12 @@ impl Store {
             self.transcript.notice(*at, NoticeLevel::Info, "retry_offer", "/retry sends the prompt again");
         }
         if let Some(prompt) = self.unanswered_prompts.on_event(event) {
-            self.restore_prompt(prompt);
+            self.restore_prompt(prompt, fx);
         }
         self.session.set_waiting(self.tool_calls.pending().next().is_some());
         let tools = &self.tool_calls;
         let left = self.focus.close_resolved(|call| tools.is_pending(call));
-        self.insert_into_composer(&left);
+        self.insert_into_composer(left, fx);
         if matches!(event, AgentEvent::ApprovalRequested { .. }) && self.session.capabilities().decide {
             fx.push(Effect::Bell);
         }
@@ -298,26 +294,26 @@ impl Store {
     }
 
     /// Puts what was typed over an ask into the composer.
-    fn insert_into_composer(&mut self, left: &str) {
+    fn insert_into_composer(&mut self, left: String, fx: &mut Vec<Effect>) {
         if !left.is_empty() {
-            self.composer_insert.push_str(left);
+            fx.push(Effect::Composer(ComposerEdit::Insert(left)));
             self.focus.is_composer_busy = true;
         }
     }
 
     /// Puts a prompt that came to nothing into the composer, unless something else is written there.
-    fn restore_prompt(&mut self, prompt: String) {
+    fn restore_prompt(&mut self, prompt: String, fx: &mut Vec<Effect>) {
         let where_to = if self.focus.is_composer_busy {
             "Up brings the prompt back"
         } else {
-            self.composer_restore = Some(prompt);
+            fx.push(Effect::Composer(ComposerEdit::Restore(prompt)));
             "the prompt is in the composer again"
         };
         self.toast = Some((NoticeLevel::Warn, format!("not answered: {where_to}")));
     }
 
     /// Nothing more will be told: what was under way ends here, and nothing can be asked or answered.
-    fn on_session_end(&mut self) {
+    fn on_session_end(&mut self, fx: &mut Vec<Effect>) {
         let at = self.session.now;
         if let Phase::Working { turn, .. } | Phase::WaitingApproval { turn, .. } = &self.session.phase {
             let event = AgentEvent::TurnFinished { turn: turn.clone(), outcome: TurnOutcome::Interrupted };
@@ -326,7 +322,7 @@ impl Store {
             self.session.on_event(at, &event);
         }
         let left = self.focus.close_resolved(|_| false);
-        self.insert_into_composer(&left);
+        self.insert_into_composer(left, fx);
         self.session.is_over = true;
         match &self.session.status.link {
             LinkState::Lost(Some(fault)) => {
@@ -337,7 +333,7 @@ impl Store {
         }
     }
 
-    fn reset(&mut self) {
+    fn reset(&mut self, fx: &mut Vec<Effect>) {
         self.unanswered_prompts = UnansweredPrompts::default();
         self.transcript.reset();
         self.tool_calls = ToolCalls::default();
@@ -345,7 +341,7 @@ impl Store {
         self.agent_status = AgentStatus::default();
         self.session.reset();
         let left = self.focus.close_resolved(|_| false);
-        self.insert_into_composer(&left);
+        self.insert_into_composer(left, fx);
         self.history_progress = None;
         self.last_seq = Seq(0);
     }

@@ -1,6 +1,8 @@
 //! What is known about the session as a whole: who answers, what it may do, whether it works, how the line is.
 
-use crate::event::{AgentEvent, ApprovalMode, Capabilities, Millis, SessionStatus, TurnId, who_answers};
+use crate::event::{
+    AgentEvent, ApprovalMode, Capabilities, Millis, QueuedPrompt, ReplayStatus, SessionStatus, TurnId, who_answers,
+};
 
 use super::models::ModelChoice;
 
@@ -13,7 +15,9 @@ pub struct SessionState {
     wall_times: Vec<(Millis, u64)>,
     /// The person asked to stop; shown until the turn has ended.
     pub cancelling: bool,
+    /// As the source last said it.
     pub status: SessionStatus,
+    pending: PendingChanges,
     /// The source's clock at the last fact, weather or tick.
     pub now: Millis,
     /// What the model picker offers; none until asked and answered.
@@ -26,6 +30,14 @@ pub struct SessionState {
     pub unknown_events: u64,
     /// No more facts come.
     pub is_over: bool,
+}
+
+/// What the person changed of the status: shown at once, and gone with the next status, which tells what came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct PendingChanges {
+    /// So many of the newest queued prompts were taken back.
+    dequeued: usize,
+    replay: Option<ReplayStatus>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +95,34 @@ impl SessionState {
         self.opened
             .as_ref()
             .map_or(Capabilities { prompt: true, ..Capabilities::default() }, |opened| opened.capabilities)
+    }
+
+    /// Returns the prompts that wait, less those that were just taken back.
+    pub fn queue(&self) -> &[QueuedPrompt] {
+        let queue = &self.status.queue;
+        queue.get(..queue.len().saturating_sub(self.pending.dequeued)).unwrap_or_default()
+    }
+
+    /// Returns how the replay goes, as it was just asked to.
+    pub fn replay(&self) -> Option<ReplayStatus> {
+        self.pending.replay.or(self.status.replay)
+    }
+
+    pub(super) fn set_status(&mut self, status: SessionStatus) {
+        self.status = status;
+        self.pending = PendingChanges::default();
+    }
+
+    /// Takes back the newest prompt that waits.
+    pub(super) fn dequeue_newest(&mut self) -> Option<QueuedPrompt> {
+        let newest = self.queue().last().cloned()?;
+        self.pending.dequeued += 1;
+        Some(newest)
+    }
+
+    /// Shows a replay as it will be once the source has done what it was asked.
+    pub(super) fn expect_replay(&mut self, replay: ReplayStatus) {
+        self.pending.replay = Some(replay);
     }
 
     pub fn mode(&self) -> ApprovalMode {
@@ -198,6 +238,11 @@ impl SessionState {
 
     /// Forgets what facts said; weather and the list of models are not facts.
     pub fn reset(&mut self) {
-        *self = Self { status: std::mem::take(&mut self.status), models: self.models.take(), ..Self::default() };
+        *self = Self {
+            status: std::mem::take(&mut self.status),
+            pending: self.pending,
+            models: self.models.take(),
+            ..Self::default()
+        };
     }
 }

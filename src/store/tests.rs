@@ -63,6 +63,10 @@ impl StoreSession {
     }
 }
 
+fn restored(text: &str) -> Effect {
+    Effect::Composer(ComposerEdit::Restore(text.into()))
+}
+
 fn opened(mode: ApprovalMode, model: &str, caps: Capabilities) -> AgentEvent {
     AgentEvent::SessionOpened {
         wall_ms: 5,
@@ -145,8 +149,7 @@ fn submitted_texts_are_sent_and_commands_are_not() {
     assert_eq!(session.act(Action::Submit("/quit".into())), [Effect::Quit]);
     let mode = Effect::Send(Command::SetMode { mode: ApprovalMode::Plan });
     assert_eq!(session.act(Action::Submit("/mode plan".into())), [mode]);
-    assert_eq!(session.act(Action::Submit("/modle".into())), []);
-    assert_eq!(session.store.composer_restore.take().as_deref(), Some("/modle"));
+    assert_eq!(session.act(Action::Submit("/modle".into())), [restored("/modle")]);
     let why = "there is no /modle; did you mean /mode? (begin with // to send it as text)";
     assert_eq!(session.store.toast, Some((NoticeLevel::Warn, why.into())));
 }
@@ -154,8 +157,7 @@ fn submitted_texts_are_sent_and_commands_are_not() {
 #[test]
 fn a_session_to_watch_keeps_the_prompt_in_the_composer() {
     let mut session = StoreSession::with(Capabilities { seek: true, ..Capabilities::default() });
-    assert_eq!(session.act(Action::Submit("hello".into())), []);
-    assert_eq!(session.store.composer_restore.as_deref(), Some("hello"));
+    assert_eq!(session.act(Action::Submit("hello".into())), [restored("hello")]);
 }
 
 #[test]
@@ -199,9 +201,39 @@ fn nothing_ticks_while_only_a_person_is_waited_for() {
 fn the_newest_queued_prompt_comes_back() {
     let mut session = StoreSession::live();
     let queue = vec![QueuedPrompt { id: 1, text: "one".into() }, QueuedPrompt { id: 2, text: "two".into() }];
-    session.store.update(Msg::Status(SessionStatus { queue, ..SessionStatus::default() }), &mut session.fx);
-    assert_eq!(session.act(Action::DequeuePrompt), [Effect::Send(Command::DequeuePrompt { id: 2 })]);
-    assert_eq!(session.store.composer_restore.as_deref(), Some("two"));
+    let status = SessionStatus { queue, ..SessionStatus::default() };
+    session.store.update(Msg::Status(status.clone()), &mut session.fx);
+    let dequeue = |id| Effect::Send(Command::DequeuePrompt { id });
+    assert_eq!(session.act(Action::DequeuePrompt), [restored("two"), dequeue(2)]);
+    assert_eq!(session.act(Action::DequeuePrompt), [restored("one"), dequeue(1)]);
+    assert_eq!(session.act(Action::DequeuePrompt), []);
+    assert_eq!((session.store.session.queue(), &session.store.session.status), (&[][..], &status));
+}
+
+#[test]
+fn a_pending_change_is_shown_until_the_next_status_and_never_written_into_it() {
+    let mut session = StoreSession::with(Capabilities { seek: true, ..Capabilities::default() });
+    let replay = ReplayStatus {
+        paused: false,
+        speed: 1.0,
+        position: Millis(0),
+        length: Millis(9),
+        turn: 0,
+        turns: 1,
+        max_idle: None,
+    };
+    let queue = vec![QueuedPrompt { id: 1, text: "one".into() }];
+    let status = SessionStatus { replay: Some(replay), queue, ..SessionStatus::default() };
+    session.store.update(Msg::Status(status.clone()), &mut session.fx);
+    session.act(Action::Faster);
+    session.act(Action::Faster);
+    session.act(Action::DequeuePrompt);
+    let state = &session.store.session;
+    assert_eq!((state.replay().map(|replay| replay.speed), state.queue().len()), (Some(4.0), 0));
+    assert_eq!(state.status, status);
+    session.store.update(Msg::Status(status.clone()), &mut session.fx);
+    let state = &session.store.session;
+    assert_eq!((state.replay(), state.queue()), (Some(replay), &status.queue[..]), "the source did nothing of it");
 }
 
 #[test]
@@ -326,7 +358,7 @@ fn a_prompt_of_another_screen_comes_back_to_nobody_else() {
     session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "theirs".into() });
     session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
-    assert_eq!((session.store.composer_restore, session.store.toast), (None, None));
+    assert_eq!((session.fx, session.store.toast), (vec![], None));
 }
 
 #[test]
@@ -341,5 +373,5 @@ fn a_prompt_of_an_earlier_run_that_is_refused_comes_back_too() {
     session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "old".into() });
     session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
-    assert_eq!(session.store.composer_restore.as_deref(), Some("old"));
+    assert_eq!(session.fx.last(), Some(&restored("old")));
 }

@@ -130,7 +130,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         return None;
     }
     let theme = ui.theme;
-    let replay = store.session.capabilities().seek && store.session.status.replay.is_some();
+    let replay = store.session.capabilities().seek && store.session.replay().is_some();
     // Under a box the rows of the message would be covered: it stands below that.
     let boxed = !matches!(store.focus.top(), None | Some(Overlay::Search(_) | Overlay::CodePicker))
         && store.focus.docked_approval().is_none();
@@ -144,7 +144,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         LayoutRequest {
             composer_rows: if replay { 1 } else { ui.composer.height(area.width.saturating_sub(2)) },
             toast_rows: if boxed { 0 } else { message_rows },
-            queue_rows: store.session.status.queue.len().min(3) as u16,
+            queue_rows: store.session.queue().len().min(3) as u16,
             approval_rows: question.as_ref().map_or(0, approval::DockedApproval::rows),
             is_replay: replay,
             has_tool_panel: ui.has_tool_panel,

@@ -47,7 +47,7 @@ impl ChatController {
         if more > 0 {
             _ = write!(text, " and {more} more");
         }
-        match session.status.queue.len() {
+        match session.queue().len() {
             0 => {}
             1 => text.push_str(", 1 prompt is queued"),
             queued => _ = write!(text, ", {queued} prompts are queued"),

@@ -114,7 +114,8 @@ fn what_was_typed_over_an_ask_that_somebody_else_answers_is_kept() {
             1100,
             AgentEvent::ApprovalResolved { call: "c1".into(), decision: Decision::Once, by: DecidedBy::Remote },
         );
-        assert_eq!(session.store.composer_insert, if field { "n" } else { "d" });
+        let typed = if field { "n" } else { "d" };
+        assert_eq!(session.fx, [Effect::Composer(ComposerEdit::Insert(typed.into()))]);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::store::action::Action;
 use crate::store::approval;
 use crate::store::approval::ANSWER_GUARD_TIME;
-use crate::store::effect::Effect;
+use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::focus::Overlay;
 use crate::store::frames::FrameList;
 use crate::store::links;
@@ -41,18 +41,18 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::DequeuePrompt => {
-            if let Some(newest) = store.session.status.queue.pop() {
+            if let Some(newest) = store.session.dequeue_newest() {
                 store.unanswered_prompts.forget(&newest.text);
-                store.composer_restore = Some(newest.text);
+                fx.push(Effect::Composer(ComposerEdit::Restore(newest.text)));
                 fx.push(Effect::Send(Command::DequeuePrompt { id: newest.id }));
             }
         }
         Action::Retry => submit::retry(store, fx),
         Action::SendQueued => fx.push(Effect::Send(Command::SendQueued)),
         Action::Choose(choice) => approval::select(store, choice),
-        Action::ApprovalTyped { c, choice } => approval::type_char(store, c, choice),
+        Action::ApprovalTyped { c, choice } => approval::type_char(store, c, choice, fx),
         Action::ApprovalShown => approval::on_shown(store),
-        Action::HideApproval => approval::hide(store, None),
+        Action::HideApproval => approval::hide(store, None, fx),
         Action::CycleMode => permissions::cycle_mode(store, fx),
         Action::SetMode(ApprovalMode::Full) if !permissions::is_full_mode_confirmed(store) => {
             permissions::confirm_full_mode(store);
@@ -359,17 +359,18 @@ fn scroll(store: &mut Store, step: ScrollStep) {
 }
 
 fn send_replay_command(store: &mut Store, fx: &mut Vec<Effect>, command: impl FnOnce(ReplayStatus) -> Command) {
-    let Some(state) = &mut store.session.status.replay else {
+    let Some(mut replay) = store.session.replay() else {
         store.toast = Some((NoticeLevel::Info, "this is not a replay".into()));
         return;
     };
-    let command = command(*state);
-    // Shown at once, so that the same key twice in a row counts twice; the weather to come says the same.
+    let command = command(replay);
+    // Shown at once, so that the same key twice in a row counts twice; the status to come says the same.
     match command {
-        Command::SetSpeed { factor } => state.speed = factor,
-        Command::SetPaused { paused } => state.paused = paused,
-        Command::CapIdle { max } => state.max_idle = max,
+        Command::SetSpeed { factor } => replay.speed = factor,
+        Command::SetPaused { paused } => replay.paused = paused,
+        Command::CapIdle { max } => replay.max_idle = max,
         _ => {}
     }
+    store.session.expect_replay(replay);
     fx.push(Effect::Send(command));
 }

@@ -9,15 +9,15 @@ pub(super) mod support;
 use crate::event::{NoticeLevel, SessionStatus, UndeliveredCommand};
 
 use super::Store;
-use super::effect::Effect;
+use super::effect::{ComposerEdit, Effect};
 use super::msg::{Msg, Report};
 
 pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
     match msg {
         Msg::Event(envelope) => store.fold(&envelope, fx),
-        Msg::Reset => store.reset(),
-        Msg::SessionEnded => store.on_session_end(),
-        Msg::Status(status) => apply_status(store, status),
+        Msg::Reset => store.reset(fx),
+        Msg::SessionEnded => store.on_session_end(fx),
+        Msg::Status(status) => apply_status(store, status, fx),
         Msg::Action(action) => actions::apply(store, action, fx),
         Msg::Report(Report::Models(models)) => store.session.models = Some(models),
         Msg::Report(Report::Failed { what, why }) => {
@@ -38,7 +38,7 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
     }
 }
 
-fn apply_status(store: &mut Store, status: SessionStatus) {
+fn apply_status(store: &mut Store, status: SessionStatus, fx: &mut Vec<Effect>) {
     store.session.advance_clock(status.now);
     if let Some(UndeliveredCommand { reason: why, may_have_arrived: unknown, prompt: text, .. }) = &status.undelivered
         && status.undelivered != store.session.status.undelivered
@@ -51,7 +51,7 @@ fn apply_status(store: &mut Store, status: SessionStatus) {
         store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
         if let Some(text) = text {
             store.unanswered_prompts.forget(text);
-            store.composer_restore = Some(text.clone());
+            fx.push(Effect::Composer(ComposerEdit::Restore(text.clone())));
         }
         store.focus.forget_answers();
     }
@@ -63,5 +63,5 @@ fn apply_status(store: &mut Store, status: SessionStatus) {
     if status.queue_held {
         status.queue.iter().for_each(|queued| store.unanswered_prompts.on_queued(&queued.text));
     }
-    store.session.status = status;
+    store.session.set_status(status);
 }

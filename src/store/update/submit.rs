@@ -7,7 +7,7 @@ use crate::event::{Command, NoticeLevel};
 use super::support::require;
 use crate::store::Store;
 use crate::store::action::Action;
-use crate::store::effect::Effect;
+use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::slash::{self, SlashCommand, Submitted};
 use crate::store::transcript::ItemKind;
 
@@ -21,13 +21,13 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
             if require(store, |caps| caps.prompt, "nobody answers here: this session can only be watched") {
                 fx.push(Effect::Send(Command::Prompt { text: send }));
             } else {
-                store.composer_restore = Some(text);
+                fx.push(Effect::Composer(ComposerEdit::Restore(text)));
             }
             return None;
         }
         Submitted::Invalid(why) => {
             store.toast = Some((NoticeLevel::Warn, why));
-            store.composer_restore = Some(text);
+            fx.push(Effect::Composer(ComposerEdit::Restore(text)));
             return None;
         }
         Submitted::Command(command) => command,

@@ -11,7 +11,7 @@ use crate::ui::theme::{Role, Theme};
 
 /// Draws the newest ones that fit; the key takes back the last.
 pub fn draw(store: &Store, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let queue = &store.session.status.queue;
+    let queue = store.session.queue();
     let hidden = queue.len().saturating_sub(usize::from(area.height));
     for (row, queued) in queue.iter().skip(hidden).enumerate() {
         let row = row as u16;

@@ -11,7 +11,7 @@ use crate::ui::paint::{RowWriter, Segment, draw_segments};
 use crate::ui::theme::{Role, Theme};
 
 pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let Some(replay) = store.session.status.replay else { return };
+    let Some(replay) = store.session.replay() else { return };
     if area.width < 3 || area.height == 0 {
         return;
     }

@@ -74,7 +74,7 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         1 => all.push(Segment::new(4, "1 grant", Role::Info)),
         more => all.push(Segment::new(4, format!("{more} grants"), Role::Info)),
     }
-    let queued = session.status.queue.len();
+    let queued = session.queue().len();
     if queued > 0 {
         all.push(Segment::new(4, format!("{queued} queued"), Role::Info));
     }

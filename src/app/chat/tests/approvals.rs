@@ -377,3 +377,11 @@ fn fifty_deliberate_answers_are_all_taken() {
         assert_eq!(rig.effects(), [Effect::Send(Command::Decide { call: call.as_str().into(), decision })], "{nth}");
     }
 }
+
+#[test]
+fn an_ask_that_a_paste_of_nothing_hid_comes_back() {
+    let mut rig = ChatRig::agent();
+    rig.ask();
+    rig.paste("");
+    assert_eq!((rig.text().as_str(), rig.is_open()), ("", true));
+}
