@@ -27,17 +27,17 @@ use values::{mode_parser, parse_duration_arg, parse_position, parse_speed, parse
 const EXAMPLES: &str = "\
 Examples:
   jarvis-tui                              chat; without a key or server the built-in engine answers
-  jarvis-tui \"explain src/main.rs\"        chat, and send this first
+  jarvis-tui \"explain src/main.rs\"        chat, starting with this prompt
   jarvis-tui -m ollama/qwen3              choose engine and model; `jarvis-tui models` lists them
-  jarvis-tui -c                           go on with the newest session of this folder
+  jarvis-tui -c                           continue the newest session of this folder
   git diff | jarvis-tui -p \"review this\"  one answer on standard output, no screen
-  jarvis-tui attach http://host:8000      talk to a remote agent, whatever it speaks
-  jarvis-tui serve --port 8000            answer programs and other screens over HTTP
-  jarvis-tui replay session.jsonl         watch a saved session with its timing
-  jarvis-tui doctor                       what was found, and what to do
+  jarvis-tui attach http://host:8000      talk to a remote agent in any dialect
+  jarvis-tui serve --port 8000            serve programs and other screens over HTTP
+  jarvis-tui replay session.jsonl         replay a saved session with its timing
+  jarvis-tui doctor                       check the setup and suggest what to do
 
 Exit codes:
-  0 ok                   3 configuration              6 limit reached, also of the model's output
+  0 ok                   3 configuration              6 limit reached, or the answer cut off
   1 failed or declined   4 authentication             7 a call was denied, otherwise completed
   2 usage                5 network or stream lost     8 ok, but the session was not saved
                                                     130 interrupted";
@@ -57,18 +57,18 @@ pub struct Cli {
 /// What belongs to a conversation; no subcommand takes these.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct ChatArgs {
-    /// Sent at the start; `-` reads it from standard input.
+    /// First prompt; `-` reads it from standard input.
     pub prompt: Option<String>,
 
     /// Engine and model, or an engine alone.
     #[arg(short, long, value_name = "ENGINE/MODEL")]
     pub model: Option<String>,
 
-    /// Go on with the newest session of this folder.
+    /// Continue the newest session of this folder.
     #[arg(short = 'c', long = "continue", conflicts_with = "resume")]
     pub continue_newest: bool,
 
-    /// Go on with this saved session, or without a name with the newest of all; `sessions list` has the names.
+    /// Continue this saved session, or the newest of all; `sessions list` shows the names.
     #[arg(short, long, value_name = "ID")]
     pub resume: Option<Option<String>>,
 
@@ -78,11 +78,11 @@ pub struct ChatArgs {
     #[command(flatten)]
     pub approvals: ApprovalArgs,
 
-    /// Most requests to the model in one turn.
+    /// Maximum requests to the model per turn.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub max_rounds: Option<u32>,
 
-    /// System prompt in place of the usual one.
+    /// Replace the default system prompt.
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
 }
@@ -90,11 +90,11 @@ pub struct ChatArgs {
 /// What prints an answer in place of the screen.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct PrintArgs {
-    /// Print the answer and leave; standard input joins when it is a pipe or a file.
+    /// Print the answer and exit; a pipe or file on standard input joins the prompt.
     #[arg(short, long, value_name = "PROMPT")]
     pub print: Option<Option<String>>,
 
-    /// What is printed.
+    /// Output format.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub output_format: Option<OutputFormat>,
 
@@ -126,19 +126,19 @@ pub struct CommonArgs {
     #[arg(short = 'C', long = "cd", value_name = "DIR", global = true)]
     pub folder: Option<PathBuf>,
 
-    /// Settings file in place of your own.
+    /// Settings file to use instead of your own.
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
-    /// Set any setting, such as ui.max_fps=30; may be repeated.
+    /// Override a setting, such as ui.max_fps=30; repeatable.
     #[arg(short = 'o', long = "set", value_name = "KEY=VALUE", action = ArgAction::Append, global = true)]
     pub set: Vec<String>,
 
-    /// Colours.
+    /// Color theme.
     #[arg(long, value_name = "NAME", value_parser = theme_parser(), global = true)]
     pub theme: Option<ThemeChoice>,
 
-    /// No colours; short for `--theme mono`.
+    /// No colors; short for `--theme mono`.
     #[arg(long, conflicts_with = "theme", global = true)]
     pub no_color: bool,
 
@@ -146,7 +146,7 @@ pub struct CommonArgs {
     #[arg(long, global = true)]
     pub no_mouse: bool,
 
-    /// How much goes into the log file.
+    /// How much is written to the program log.
     #[arg(long, value_name = "LEVEL", value_enum, global = true)]
     pub log_level: Option<LogLevel>,
 
@@ -157,24 +157,24 @@ pub struct CommonArgs {
 
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum CliCommand {
-    /// Talk to a remote agent or watch its stream, whatever it speaks.
+    /// Talk to a remote agent or watch its stream, in any dialect.
     Attach(Box<AttachArgs>),
-    /// Play a saved session on the screen, with its timing.
+    /// Replay a saved session on the screen, with its timing.
     Replay(ReplayArgs),
-    /// Answer programs and other screens over HTTP.
+    /// Serve programs and other screens over HTTP.
     Serve(Box<ServeArgs>),
-    /// Print one screen of a saved session, for bug reports and pictures.
+    /// Print one screen of a saved session, for bug reports and screenshots.
     Frame(FrameArgs),
     /// List, show and remove saved sessions.
     #[command(subcommand)]
     Sessions(SessionsCommand),
-    /// List the models of every engine that answers.
+    /// List the models of all reachable engines.
     Models {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Say what was found on this machine and what to do.
+    /// Check the setup on this machine and suggest what to do.
     Doctor,
     /// Show, check and write settings.
     #[command(subcommand)]
@@ -190,26 +190,26 @@ pub enum CliCommand {
 
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct ReplayArgs {
-    /// The session's log.
+    /// Session log.
     pub file: PathBuf,
 
-    /// Times as fast as it was.
+    /// Playback speed (1 = real time).
     #[arg(long, value_name = "X", default_value = "1", value_parser = parse_speed)]
     pub speed: f64,
 
-    /// Start here, such as 90s or 1:30.
+    /// Start at this time, such as 90s or 1:30.
     #[arg(long, value_name = "T", value_parser = parse_position)]
     pub from: Option<Duration>,
 
-    /// Wait no longer than this where nothing happened.
+    /// Shorten longer pauses to this.
     #[arg(long, value_name = "DUR", value_parser = parse_duration_arg)]
     pub max_idle: Option<Duration>,
 
-    /// Print at once instead of playing.
+    /// Print everything at once instead of playing.
     #[arg(long, conflicts_with_all = ["speed", "from", "max_idle"])]
     pub headless: bool,
 
-    /// What is printed.
+    /// Output format.
     #[arg(long, value_name = "FORMAT", value_enum, requires = "headless")]
     pub output_format: Option<OutputFormat>,
 
@@ -220,18 +220,18 @@ pub struct ReplayArgs {
 
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct FrameArgs {
-    /// The session's log.
+    /// Session log.
     pub file: PathBuf,
 
-    /// After this event; without it, at the end.
+    /// Show the screen after this event; by default after the last.
     #[arg(long, value_name = "N")]
     pub seq: Option<u64>,
 
-    /// Columns and rows.
+    /// Columns and rows of the screen.
     #[arg(long, value_name = "WxH", default_value = "80x24")]
     pub size: Size,
 
-    /// How it is drawn.
+    /// Output format.
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub format: FrameFormat,
 }
@@ -240,24 +240,24 @@ pub struct FrameArgs {
 pub enum SessionsCommand {
     /// List the sessions of this folder, newest first.
     List {
-        /// Of every folder.
+        /// List the sessions of all folders.
         #[arg(long)]
         all: bool,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     /// Print a session.
     Show {
-        /// Its name or the beginning of it.
+        /// Session name, or the beginning of it.
         id: String,
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Remove sessions for good.
+    /// Delete sessions permanently.
     Rm {
-        /// Their names.
+        /// Session names.
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
@@ -265,19 +265,19 @@ pub enum SessionsCommand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
-    /// Say which files count.
+    /// Show which files are used.
     Path,
     /// Print every setting and where its value came from.
     Show,
-    /// Print the keys in force and every action that a key can have, as settings.
+    /// Print the current keys and all actions, as settings.
     Keys,
-    /// Look for mistakes; unknown keys count as such.
+    /// Check for mistakes, unknown keys included.
     Check,
     /// Write a settings file that documents everything and changes nothing.
     Init,
-    /// Accept the settings of this project as they are now.
+    /// Trust the settings of this project as they are now.
     Trust {
-        /// Take that back.
+        /// Stop trusting them.
         #[arg(long)]
         remove: bool,
     },
@@ -285,12 +285,12 @@ pub enum ConfigCommand {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// The answer as it comes.
+    /// The answer as it streams.
     #[default]
     Text,
-    /// One object at the end.
+    /// One JSON object at the end.
     Json,
-    /// One event a line, as in the log.
+    /// One event per line, as in the log.
     StreamJson,
 }
 

@@ -136,8 +136,8 @@ fn report_error(error: &anyhow::Error) -> u8 {
 fn prepare(cli: &Cli, env: config::Env<'_>) -> anyhow::Result<(Paths, PathBuf)> {
     let paths = Paths::find(env)?;
     let folder = match &cli.shared.folder {
-        Some(folder) => folder.canonicalize().with_context(|| format!("can't work in {}", folder.display()))?,
-        None => std::env::current_dir().context("the working folder is gone")?,
+        Some(folder) => folder.canonicalize().with_context(|| format!("can't use the folder {}", folder.display()))?,
+        None => std::env::current_dir().context("the working folder no longer exists")?,
     };
     Ok((paths, folder.canonicalize().unwrap_or(folder)))
 }
@@ -201,7 +201,7 @@ async fn run_chat(chat: cli::ChatArgs, loaded: LoadedConfig, paths: Paths, folde
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if chat.printing.is_headless() || !on_terminal {
         let Some(prompt) = piped_prompt(chat.prompt_text().as_deref(), chat.printing.print.is_some()).await? else {
-            print_error("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
+            print_error("no terminal and no prompt; pipe a prompt in, or give it with -p (see --help)");
             return Ok(EXIT_USAGE);
         };
         let format = format_of(chat.printing.format());
@@ -272,7 +272,7 @@ async fn run_attach(
             return Ok(0);
         }
         let text = format!(
-            "nothing to ask {}: give a prompt with -p, or watch a stream with --request get",
+            "no prompt for {}: give one with -p, or watch a stream with --request get",
             runtime.target_name(attach)?
         );
         return Err(UsageError(text).into());
@@ -329,7 +329,7 @@ async fn run_serve(args: &cli::ServeArgs, loaded: LoadedConfig, paths: Paths, fo
     let listener = tokio::net::TcpListener::bind((host.as_str(), port))
         .await
         .with_context(|| format!("can't listen on {host} port {port}"))?;
-    let address = listener.local_addr().context("the address is gone")?;
+    let address = listener.local_addr().context("the listening address is unknown")?;
     let mut interrupts = headless::Interrupts::new();
     output::print(&format!("listening on http://{address}\n"))?;
     let state = serve::ServerState::new(factory, settings);

@@ -12,59 +12,59 @@ use crate::config::remote::REQUEST_KINDS;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct AttachArgs {
-    /// An origin, the full URL of a stream, a remote's name in the settings, or a file of recorded bytes.
+    /// A server's origin, the full URL of a stream, a configured remote, or a recording.
     #[arg(value_name = "URL|NAME|FILE")]
     pub target: String,
 
-    /// Read the stream as this dialect in place of finding out.
+    /// Decode the stream as this dialect instead of detecting it.
     #[arg(long, value_name = "NAME")]
     pub dialect: Option<String>,
 
-    /// How a turn is asked for, where the path doesn't say.
+    /// Request format, where the path doesn't imply it.
     #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(REQUEST_KINDS))]
     pub request: Option<String>,
 
-    /// GET watches, POST asks.
+    /// GET watches a stream, POST sends prompts.
     #[arg(long, value_name = "METHOD", value_enum, ignore_case = true)]
     pub method: Option<Method>,
 
-    /// Sent with each request, as NAME: VALUE; may be repeated.
+    /// Extra request header, as NAME: VALUE; repeatable.
     #[arg(short = 'H', long, value_name = "K:V", action = ArgAction::Append)]
     pub header: Vec<String>,
 
-    /// The variable that holds the token.
+    /// Environment variable that holds the token.
     #[arg(long, value_name = "VAR")]
     pub token_env: Option<String>,
 
-    /// The model to ask for.
+    /// Model to request.
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// Which session of another jarvis-tui, or `new`; the newest without it.
+    /// Session of another jarvis-tui, or `new`; by default the newest.
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
 
-    /// Its events after this number only.
+    /// Only events after this number.
     #[arg(long, value_name = "N")]
     pub from_seq: Option<u64>,
 
-    /// Watch, send nothing.
+    /// Watch without sending anything.
     #[arg(long, conflicts_with = "print")]
     pub read_only: bool,
 
-    /// Say what it was taken for, and why.
+    /// Explain what was detected, and why.
     #[arg(long)]
     pub explain: bool,
 
-    /// Run the tools that it asks for here, with your approval.
+    /// Run the tools it requests here, with your approval.
     #[arg(long)]
     pub local_tools: bool,
 
-    /// Keep the bytes with their times in this file; `attach FILE` plays it.
+    /// Record the bytes with their times to this file; `attach FILE` plays it.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
-    /// Give up when nothing at all came for so long; without it, silence is waited out.
+    /// Give up after this long without any data; by default wait forever.
     #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
     pub idle_timeout: Option<Duration>,
 

@@ -58,9 +58,8 @@ pub(super) fn check_bare_word(args: &[OsString], read: &Result<Cli, clap::Error>
     if !is_meant {
         return Ok(());
     }
-    let tip =
-        meant.map_or_else(|| "--help lists those there are.".to_owned(), |meant| format!("did you mean `{meant}`?"));
-    let text = format!("there is no command `{word}`; {tip} To send it as a prompt: jarvis-tui -- {word}");
+    let tip = meant.map_or_else(|| "--help lists the commands.".to_owned(), |meant| format!("did you mean `{meant}`?"));
+    let text = format!("unknown command `{word}`; {tip} To send it as a prompt: jarvis-tui -- {word}");
     Err(Cli::command().error(ErrorKind::InvalidSubcommand, text))
 }
 

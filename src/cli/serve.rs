@@ -9,27 +9,27 @@ use super::values::parse_speed;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct ServeArgs {
-    /// Listen there; anything but this machine's own address needs a token.
+    /// Address to listen on; anything but loopback needs a token.
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
 
-    /// Listen on this port; 0 takes one that is free and prints it.
+    /// Port to listen on; 0 picks a free one and prints it.
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
 
-    /// The variable that holds the token.
+    /// Environment variable that holds the token.
     #[arg(long, value_name = "VAR")]
     pub token_env: Option<String>,
 
-    /// The variable that holds a token for those who may only watch.
+    /// Environment variable that holds a read-only token.
     #[arg(long, value_name = "VAR")]
     pub read_token_env: Option<String>,
 
-    /// Let everyone only watch.
+    /// Clients may watch but not send.
     #[arg(long)]
     pub read_only: bool,
 
-    /// Let web pages of this origin ask; may be repeated.
+    /// Accept requests from web pages of this origin; repeatable.
     #[arg(long, value_name = "ORIGIN", action = ArgAction::Append)]
     pub allow_origin: Vec<String>,
 
@@ -40,19 +40,19 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub approvals: ApprovalArgs,
 
-    /// System prompt in place of the usual one.
+    /// Replace the default system prompt.
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
 
-    /// Play this session's log in place of an agent, in every dialect.
+    /// Play this session log instead of running an agent, in every dialect.
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
 
-    /// Times as fast as it was.
+    /// Playback speed (1 = real time).
     #[arg(long, value_name = "X", default_value = "1", value_parser = parse_speed, requires = "replay")]
     pub speed: f64,
 
-    /// Send OpenJarvis's events on chat completions to whoever sends tools.
+    /// Add OpenJarvis's events to chat completions that carry tools.
     #[arg(long)]
     pub openjarvis_compat: bool,
 }

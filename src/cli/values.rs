@@ -37,7 +37,7 @@ pub(super) fn theme_parser() -> impl TypedValueParser<Value = ThemeChoice> {
 }
 
 pub(super) fn parse_duration_arg(text: &str) -> Result<Duration, String> {
-    units::parse_duration(text).ok_or_else(|| "expected a span such as 90s, 15m or 250ms".into())
+    units::parse_duration(text).ok_or_else(|| "expected a duration such as 90s, 15m or 250ms".into())
 }
 
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {

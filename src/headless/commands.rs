@@ -47,14 +47,14 @@ pub fn list_sessions(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Res
         return Ok(is_whole);
     }
     if listing.sessions.is_empty() {
-        let hint = if all { "" } else { " of this folder; --all lists those of others" };
-        print_error(&format!("no session is saved yet{hint}"));
+        let hint = if all { "" } else { " in this folder; --all lists all folders" };
+        print_error(&format!("no saved sessions yet{hint}"));
         return Ok(is_whole);
     }
     let mut text = String::new();
     for (session, damage) in listing.sessions.iter().zip(&damage) {
         let mark = if damage.as_ref().is_none_or(Vec::is_empty) { "" } else { "damaged: " };
-        let title = session.title.as_deref().unwrap_or("(nothing said)");
+        let title = session.title.as_deref().unwrap_or("(no prompt)");
         let _ = writeln!(
             text,
             "{}  {}  {:>7}  {:<24}  {mark}{}",
@@ -114,12 +114,12 @@ pub async fn doctor(runtime: &Runtime, files: &ConfigFiles) -> Result<bool, Outp
         let _ = writeln!(text, "  {name:<10} {value}");
     };
     let term = std::env::var("TERM").unwrap_or_else(|_| "not set".to_owned());
-    let place = if std::io::stdout().is_terminal() { "a terminal" } else { "no terminal: answers are printed" };
+    let place = if std::io::stdout().is_terminal() { "a terminal" } else { "not a terminal: answers are printed" };
     row("terminal", &format!("{} (TERM {})", place, one_line(&term, 40)));
     let none = if files.user_exists { "" } else { " (none yet; `jarvis-tui config init` writes one)" };
     row("settings", &format!("{}{none}", files.user.display()));
     if let Some(project) = &files.project {
-        let trust = if project.trusted { "trusted" } else { "not trusted: only looks and model count" };
+        let trust = if project.trusted { "trusted" } else { "not trusted: only `model` and `ui` settings apply" };
         row("project", &format!("{} ({trust})", project.file.display()));
     }
     row("sessions", &runtime.paths.sessions_dir().display().to_string());
@@ -157,10 +157,10 @@ pub async fn doctor(runtime: &Runtime, files: &ConfigFiles) -> Result<bool, Outp
                 let names = found.join(" or -m ");
                 let _ = writeln!(
                     text,
-                    "What was found here is used once you say so: choose its model with /model, or start with -m {names}."
+                    "A server found here is used once you choose it: pick a model with /model, or start with -m {names}."
                 );
             } else if choice.engine.name() == "offline" {
-                text.push_str("To talk to a model: start Ollama, llama.cpp, LM Studio or vLLM here, or set OPENAI_API_KEY or ANTHROPIC_API_KEY, or OPENAI_BASE_URL for a server of yours.\n");
+                text.push_str("To talk to a model: start Ollama, llama.cpp, LM Studio or vLLM here, or set OPENAI_API_KEY or ANTHROPIC_API_KEY, or OPENAI_BASE_URL for your own server.\n");
             }
         }
         Err(fault) => {
@@ -175,12 +175,11 @@ pub async fn doctor(runtime: &Runtime, files: &ConfigFiles) -> Result<bool, Outp
 fn key_exposure(names: &[String], is_closed: bool) -> Vec<(&'static str, String)> {
     let from = if names.is_empty() { "none in the environment".to_owned() } else { one_line(&names.join(", "), 200) };
     let kept = if is_closed {
-        "not in the environment of commands that the agent runs, nor readable in this program's memory (but for root)"
+        "hidden from commands that the agent runs; only root can read this program's memory"
     } else {
-        "not in the environment of commands that the agent runs; other programs of yours may read this program's memory"
+        "hidden from commands that the agent runs; your other programs may read this program's memory"
     };
-    let shell =
-        "there is no sandbox: a command can still read what your own shell exports, and files that you can read";
+    let shell = "there is no sandbox: commands can still read what your shell exports and every file you can read";
     vec![("keys", from), ("", kept.to_owned()), ("", shell.to_owned())]
 }
 
@@ -189,11 +188,11 @@ fn describe_engine(text: &mut String, engine: &EngineListing) {
     let found = match (engine.is_discovered, engine.is_accepted) {
         (false, _) => "",
         (true, false) => ", found here",
-        (true, true) => ", found here and agreed to",
+        (true, true) => ", found here and chosen",
     };
     match &engine.models {
         Ok(models) if engine.base_url.is_none() => {
-            let _ = writeln!(text, "  ✓ {:<9} embedded, always there ({} model)", engine.engine, models.len());
+            let _ = writeln!(text, "  ✓ {:<9} embedded, always available ({} model)", engine.engine, models.len());
         }
         Ok(models) => {
             let names: Vec<String> = models.iter().take(4).map(|model| one_line(&model.id, 40)).collect();
@@ -219,9 +218,9 @@ fn setup_hint(kind: config::EngineKind) -> &'static str {
     match kind {
         config::EngineKind::Offline => "embedded",
         config::EngineKind::OpenAi | config::EngineKind::OpenAiResponses => {
-            "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for a server of yours"
+            "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for your own server"
         }
-        config::EngineKind::Anthropic => "not set up: ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a gateway of yours",
+        config::EngineKind::Anthropic => "not set up: ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for your own gateway",
         config::EngineKind::Ollama => "not running here: start it, or point OLLAMA_HOST to it",
     }
 }
@@ -237,7 +236,7 @@ pub fn show_config_files(files: &ConfigFiles) -> Result<(), OutputError> {
     let none = if files.user_exists { "" } else { "  (none yet)" };
     let _ = writeln!(text, "{}{none}", files.user.display());
     if let Some(project) = &files.project {
-        let trust = if project.trusted { "" } else { "  (not trusted: only looks and model count)" };
+        let trust = if project.trusted { "" } else { "  (not trusted: only `model` and `ui` settings apply)" };
         let _ = writeln!(text, "{}{trust}", project.file.display());
     }
     print(&text)

@@ -93,7 +93,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
     if let Some(text) = run.prompt
         && live.commands.send(Command::Prompt { text }).await.is_err()
     {
-        print_progress("✗ the session ended before it began");
+        print_progress("✗ the session ended before it started");
         return Ok(1);
     }
     let deadline = run.timeout.map(|limit| Instant::now() + limit);
@@ -136,14 +136,14 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
             () = sleep_until_deadline(deadline), if !asked_to_stop => {
                 asked_to_stop = true;
                 let limit = units::format_duration(run.timeout.unwrap_or_default());
-                let fault = Fault::new(FaultKind::LimitReached, format!("not done after {limit} (--timeout)"));
+                let fault = Fault::new(FaultKind::LimitReached, format!("not finished after {limit} (--timeout)"));
                 printer.print_notice(&format!("✗ {}", fault.message));
                 summary.set_failed(fault);
                 leave_at = Some(Instant::now() + TAKEN_BACK);
                 continue;
             }
             () = sleep_until_deadline(leave_at), if asked.is_behind_others() || asked.is_taken_back() => {
-                printer.print_notice("! it is not known whether the prompt was taken back: it may still be answered there");
+                printer.print_notice("! could not confirm that the prompt was taken back: it may still be answered there");
                 summary.left();
                 break;
             }
@@ -158,8 +158,8 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
             }
             open = subscription.next_batch(512, &mut batch) => open,
             why = wait_for_undelivered(&mut status), if !asked.began() => {
-                printer.print_notice(&format!("✗ the prompt did not arrive: {why}"));
-                summary.set_failed(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
+                printer.print_notice(&format!("✗ the prompt was not delivered: {why}"));
+                summary.set_failed(Fault::new(FaultKind::Network, format!("the prompt was not delivered: {why}")));
                 break;
             }
         };
@@ -433,7 +433,7 @@ impl Printer {
             AgentEvent::MessageFinished { full_text: Some(full), .. }
                 if full.is_empty() && self.message_printed_partly =>
             {
-                self.print_notice("· what was said so far was reasoning; the answer follows");
+                self.print_notice("· the text so far was reasoning; the answer follows");
             }
             AgentEvent::ToolCallReady { .. } => self.last_kind = None,
             AgentEvent::TextDelta { text, kind, .. } if !text.is_empty() => {
@@ -480,7 +480,7 @@ impl Printer {
         let AgentEvent::TurnFinished { outcome: end, .. } = event else { return };
         match end {
             TurnOutcome::Failed(fault) => self.print_notice(&format!("✗ {}", fault.message)),
-            TurnOutcome::Interrupted => self.print_notice("✗ the answer broke off"),
+            TurnOutcome::Interrupted => self.print_notice("✗ the answer was cut short"),
             TurnOutcome::Completed | TurnOutcome::Cancelled => {}
         }
     }

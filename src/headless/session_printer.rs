@@ -88,7 +88,7 @@ impl SessionPrinter {
                 self.line(&format!("✗ {}", one_line(&fault.message, 400)), None);
             }
             AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted, .. } => {
-                self.line("✗ the answer broke off", None);
+                self.line("✗ the answer was cut short", None);
             }
             AgentEvent::TurnFinished { outcome: TurnOutcome::Cancelled, .. } => self.line("✗ cancelled", None),
             _ => {}

@@ -67,7 +67,7 @@ async fn read_stdin(timeout: Option<Duration>, print: bool) -> anyhow::Result<St
         && tokio::time::timeout(timeout, began).await.is_err()
     {
         if print {
-            print_error("nothing came on standard input for 3 s, going on without it");
+            print_error("no standard input for 3 s, continuing without it");
         }
         return Ok(String::new());
     }

@@ -304,7 +304,7 @@ impl RunSummary {
     /// Returns why an answer has no end: the last connection error, if there was one.
     pub(super) fn disconnect_reason(&self) -> &str {
         let cut = self.notices.iter().rfind(|(code, _, _)| code == "cut");
-        cut.map_or("the answer broke off before its end", |(_, why, _)| why)
+        cut.map_or("the answer was cut short", |(_, why, _)| why)
     }
 
     /// Returns the dialect of the responses: detected for a remote, known for an engine.

@@ -18,8 +18,8 @@ fn ended(end: TurnOutcome) -> RunSummary {
 
 #[test]
 fn how_a_call_ended_is_said_without_an_empty_reason() {
-    assert_eq!(call_outcome_line("clock", CallOutcome::Requested, ""), "· clock: asked for, not run");
-    assert_eq!(call_outcome_line("clock", CallOutcome::Unknown, ""), "! clock: its end never came");
+    assert_eq!(call_outcome_line("clock", CallOutcome::Requested, ""), "· clock: requested, not run");
+    assert_eq!(call_outcome_line("clock", CallOutcome::Unknown, ""), "! clock: never finished");
     assert_eq!(call_outcome_line("clock", CallOutcome::Cancelled, ""), "! clock cancelled");
     assert_eq!(call_outcome_line("clock", CallOutcome::Denied, "denied: not now"), "! clock denied: not now");
     assert_eq!(call_outcome_line("clock", CallOutcome::Failed, "no\nhands"), "! clock failed: no hands");
@@ -217,7 +217,7 @@ fn a_refusal_begins_a_paragraph_of_its_own() {
 #[test]
 fn an_answer_without_an_end_says_why() {
     let why = |summary: RunSummary| summary.to_json()["error"].clone();
-    let broke = json!({ "kind": "interrupted", "message": "the answer broke off before its end" });
+    let broke = json!({ "kind": "interrupted", "message": "the answer was cut short" });
     assert_eq!(why(ended(TurnOutcome::Interrupted)), broke);
     assert_eq!(why(run(Vec::new())), broke);
     let cut = AgentEvent::Notice { level: NoticeLevel::Warn, code: "cut".into(), text: "http://h hung up".into() };
