@@ -65,7 +65,7 @@ impl TerminalEnv {
     /// Returns the bytes that give a text to the terminal's clipboard, unless that is known not to work.
     pub fn osc52_sequence(&self, text: &str) -> Result<Vec<u8>, &'static str> {
         if matches!(self.term.as_str(), "linux" | "dumb") || self.program == "Apple_Terminal" {
-            return Err("this terminal takes no text for a clipboard");
+            return Err("this terminal has no clipboard access");
         }
         if text.len().div_ceil(3) * 4 > MAX_OSC52_BYTES {
             return Err("too long for the terminal");

@@ -118,7 +118,7 @@ impl<'a> Effects<'a> {
 
     pub fn new_session(&mut self) -> Option<Report> {
         let Some(begin) = &mut self.new_session else {
-            return Some(Report::Info("no new session can be begun here".into()));
+            return Some(Report::Info("a new session can't be started here".into()));
         };
         let session = begin();
         self.tasks.spawn(async {
@@ -247,7 +247,7 @@ async fn copy_in_tmux(
         Ok(path) => path,
         Err(failed) => return failed,
     };
-    let said = format!("{what} to {}: tmux took it by no tool", path.display());
+    let said = format!("{what} to {}: tmux didn't take it", path.display());
     match sequence {
         Ok(sequence) => {
             let said = format!("{said}, and may drop what was sent to the terminal (OSC 52)");
@@ -268,7 +268,7 @@ async fn write_to_file(folder: PathBuf, text: String) -> Result<PathBuf, EffectR
 /// Hands a wish to the session; gives it back with the reason when that is impossible.
 pub fn send(commands: &mpsc::Sender<Command>, command: Command) -> Result<(), (Command, &'static str)> {
     commands.try_send(command).map_err(|error| match error {
-        TrySendError::Full(command) => (command, "the session does not answer"),
+        TrySendError::Full(command) => (command, "the session does not respond"),
         TrySendError::Closed(command) => (command, "the session has ended"),
     })
 }
@@ -391,7 +391,7 @@ mod tests {
     async fn a_command_that_nobody_takes_comes_back() {
         let (sender, receiver) = mpsc::channel(1);
         assert_eq!(send(&sender, Command::Cancel), Ok(()));
-        assert_eq!(send(&sender, Command::Cancel), Err((Command::Cancel, "the session does not answer")));
+        assert_eq!(send(&sender, Command::Cancel), Err((Command::Cancel, "the session does not respond")));
         drop(receiver);
         assert_eq!(send(&sender, Command::Cancel), Err((Command::Cancel, "the session has ended")));
     }

@@ -273,7 +273,7 @@ impl<'a> ChatLoop<'a> {
                     }
                     // Said last: what is done with the text could take it away.
                     if reader.take_broken_paste() {
-                        self.chat.show_warnings(&["the paste broke off: what arrived of it is in the composer".into()]);
+                        self.chat.show_warnings(&["the paste was cut short: the received part is in the composer".into()]);
                     }
                     self.draft.on_edit(now, self.chat.ui.composer.is_empty());
                     // Not with the first key, which may mean anything, and not before its echo.
@@ -511,7 +511,7 @@ impl<'a> ChatLoop<'a> {
                     #[cfg(feature = "images")]
                     self.images.sender.forget();
                 }
-                Some(LoopRequest::Suspend) => self.chat.show_toast("there is no shell to go back to".into()),
+                Some(LoopRequest::Suspend) => self.chat.show_toast("no shell to return to".into()),
             }
         }
         Ok(())

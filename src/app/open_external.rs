@@ -35,13 +35,13 @@ pub fn open_command(
         LinkTarget::File(path) => folder.join(path),
     };
     if around.ssh {
-        return Err("you are on another machine".into());
+        return Err("links cannot be opened over SSH".into());
     }
     let program = match () {
         () if around.mac => "open",
         () if around.wsl => "wslview",
         () if around.wayland || around.x11 => "xdg-open",
-        () => return Err("there is no screen to open it on".into()),
+        () => return Err("there is no display to open it on".into()),
     };
     if let LinkTarget::File(_) = target {
         let meta = std::fs::metadata(&what).map_err(|error| format!("{}: {error}", what.display()))?;

@@ -154,7 +154,7 @@ pub(super) fn select(store: &mut Store, choice: ApprovalChoice) {
         _ if offered => approval.selected = Some(choice),
         _ => {
             approval.selected = None;
-            approval.feedback = Some("this call has no pattern to allow".into());
+            approval.feedback = Some("no pattern can be allowed for this call".into());
         }
     }
 }
@@ -224,11 +224,11 @@ pub(super) fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
     let guarded = approval.is_guarded(now, last_key);
     let decision = match (approval.input, approval.selected) {
         (ApprovalInput::Choosing, None) => {
-            approval.feedback = Some("nothing is selected: choose an answer first".into());
+            approval.feedback = Some("nothing selected: choose an answer first".into());
             return;
         }
         _ if guarded => {
-            approval.feedback = Some("too soon after a key: press Enter again".into());
+            approval.feedback = Some("too soon after another key: press Enter again".into());
             return;
         }
         (ApprovalInput::Choosing, Some(ApprovalChoice::Once)) => Decision::Once,
@@ -284,7 +284,7 @@ pub(super) fn close(store: &mut Store, fx: &mut Vec<Effect>) {
         approval.feedback = None;
         approval.set_input(ApprovalInput::Choosing);
     } else if approval.is_guarded(now, last_key) {
-        approval.feedback = Some("too soon after a key: press Esc again to deny".into());
+        approval.feedback = Some("too soon after another key: press Esc again to deny".into());
     } else {
         approval.typed.clear();
         send_decision(store, Decision::Deny(None), fx);

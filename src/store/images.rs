@@ -147,7 +147,7 @@ impl ImageCache {
                 self.next_number = (self.next_number + 1) % (u8::MAX - FIRST_IMAGE_NUMBER);
                 ImageState::Ready(*facts, Arc::new(ReadyImage { number, pixels }))
             }
-            (DecodeResult::Ready(_), _) => ImageState::Failed("it was not measured".into()),
+            (DecodeResult::Ready(_), _) => ImageState::Failed("its size is unknown".into()),
             (DecodeResult::Failed(why), _) => ImageState::Failed(why),
         };
         self.version += 1;

@@ -307,9 +307,9 @@ impl Store {
             "Up brings the prompt back"
         } else {
             fx.push(Effect::Composer(ComposerEdit::Restore(prompt)));
-            "the prompt is in the composer again"
+            "the prompt is back in the composer"
         };
-        self.toast = Some((NoticeLevel::Warn, format!("not answered: {where_to}")));
+        self.toast = Some((NoticeLevel::Warn, format!("no response: {where_to}")));
     }
 
     /// Nothing more will be told: what was under way ends here, and nothing can be asked or answered.

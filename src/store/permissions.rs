@@ -13,10 +13,12 @@ use super::update::support::{close, open, require};
 /// Returns what a mode does, in one line.
 pub fn mode_description(mode: ApprovalMode) -> &'static str {
     match mode {
-        ApprovalMode::Ask => "reads here; asks before it writes, runs a program or reaches another host",
-        ApprovalMode::AutoEdit => "reads and changes files here; asks before it runs a program or reaches another host",
+        ApprovalMode::Ask => "reads here; asks before writing, running a program or contacting another host",
+        ApprovalMode::AutoEdit => {
+            "reads and changes files here; asks before running a program or contacting another host"
+        }
         ApprovalMode::Plan => "only reads; everything else is denied",
-        ApprovalMode::Full => "never asks: runs every program and changes every file unasked",
+        ApprovalMode::Full => "never asks: runs any program and changes any file",
     }
 }
 
@@ -41,7 +43,7 @@ pub fn entries(store: &Store) -> Vec<PermissionEntry> {
         PermissionEntry {
             is_allowed: true,
             subject: grant.pattern(),
-            scope: if grant.glob.is_some() { "what matches, this session" } else { "every call, this session" },
+            scope: if grant.glob.is_some() { "matches, this session" } else { "every call, this session" },
             origin: format!("{who}{}", if grant.from_earlier_run { ", in an earlier run" } else { "" }),
             uses: Some(grant.uses),
         }
@@ -153,11 +155,10 @@ pub(super) fn accept_mode(store: &mut Store, fx: &mut Vec<Effect>) {
 pub(super) fn revoke_selected(store: &mut Store, fx: &mut Vec<Effect>) {
     let Some(Overlay::Permissions { selected }) = store.focus.top() else { return };
     let Some(pattern) = grants(store).get(*selected).map(Grant::pattern) else {
-        store.toast =
-            Some((NoticeLevel::Info, "there is no grant to take back; rules are changed in the settings".into()));
+        store.toast = Some((NoticeLevel::Info, "no grant to take back; change rules in the settings".into()));
         return;
     };
-    if require(store, |caps| caps.decide, "nothing can be taken back here: this session is only watched") {
+    if require(store, |caps| caps.decide, "nothing can be taken back here: this session is read-only") {
         fx.push(Effect::Send(Command::RevokeGrant { pattern }));
     }
 }

@@ -16,46 +16,46 @@ pub struct CommandInfo {
 
 pub const COMMANDS: &[CommandInfo] = &[
     CommandInfo { name: "help", aliases: &[], argument: "", about: "show all keys and commands" },
-    CommandInfo { name: "model", aliases: &["models"], argument: "[engine/model]", about: "choose who answers" },
-    CommandInfo {
-        name: "mode",
-        aliases: &[],
-        argument: "[ask|auto-edit|plan|full]",
-        about: "choose what needs your approval",
-    },
+    CommandInfo { name: "model", aliases: &["models"], argument: "[engine/model]", about: "choose the model" },
+    CommandInfo { name: "mode", aliases: &[], argument: "[ask|auto-edit|plan|full]", about: "set the approval mode" },
     CommandInfo {
         name: "permissions",
         aliases: &["allowed", "grants"],
         argument: "",
-        about: "what is allowed and denied; take a grant back",
+        about: "list what is allowed and denied; take grants back",
     },
     CommandInfo { name: "search", aliases: &["find"], argument: "[text]", about: "search the transcript" },
     CommandInfo { name: "outline", aliases: &["toc"], argument: "", about: "jump to a prompt or a heading" },
-    CommandInfo { name: "copy", aliases: &["yank"], argument: "[n]", about: "copy the last answer, or the nth last" },
-    CommandInfo { name: "raw", aliases: &["source"], argument: "", about: "show the last answer as it came" },
+    CommandInfo {
+        name: "copy",
+        aliases: &["yank"],
+        argument: "[n]",
+        about: "copy the last answer, or the nth from the end",
+    },
+    CommandInfo { name: "raw", aliases: &["source"], argument: "", about: "show the source of the last answer" },
     CommandInfo { name: "links", aliases: &["open"], argument: "", about: "links and files, to open or copy" },
     CommandInfo { name: "code", aliases: &["blocks"], argument: "", about: "copy a code block by its letter" },
     CommandInfo { name: "outputs", aliases: &["fold", "details"], argument: "", about: "fold or unfold tool output" },
     CommandInfo { name: "thinking", aliases: &["reasoning"], argument: "", about: "show or hide thinking" },
-    CommandInfo { name: "targets", aliases: &["urls"], argument: "", about: "show or hide where links go" },
+    CommandInfo { name: "targets", aliases: &["urls"], argument: "", about: "show or hide link targets" },
     CommandInfo {
         name: "timestamps",
         aliases: &["times"],
         argument: "[off|relative|clock]",
-        about: "say when things were said",
+        about: "show message times",
     },
     CommandInfo { name: "tools", aliases: &["panel"], argument: "", about: "show or hide the tool panel" },
-    CommandInfo { name: "approve", aliases: &["approval"], argument: "", about: "show the waiting approval" },
+    CommandInfo { name: "approve", aliases: &["approval"], argument: "", about: "show the pending approval" },
     CommandInfo { name: "frames", aliases: &[], argument: "[file]", about: "show the raw frames, or save them" },
     CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
-    CommandInfo { name: "debug", aliases: &["figures"], argument: "", about: "show what the screen costs" },
+    CommandInfo { name: "debug", aliases: &["figures"], argument: "", about: "show render statistics" },
     CommandInfo {
         name: "new",
         aliases: &["clear", "reset"],
         argument: "",
-        about: "begin a new session; this one stays saved",
+        about: "start a new session; this one stays saved",
     },
-    CommandInfo { name: "quit", aliases: &["exit", "q"], argument: "", about: "leave; the session stays saved" },
+    CommandInfo { name: "quit", aliases: &["exit", "q"], argument: "", about: "quit; the session stays saved" },
 ];
 
 /// What a submitted text is.
@@ -116,7 +116,7 @@ pub fn parse(text: &str) -> Submitted {
         return Submitted::Invalid(unknown_command(&name));
     };
     if command.argument.is_empty() && given.is_some() {
-        return Submitted::Invalid(format!("/{} takes nothing after it", command.name));
+        return Submitted::Invalid(format!("/{} takes no argument", command.name));
     }
     Submitted::Command(match command.name {
         "help" => SlashCommand::Help,
@@ -125,9 +125,7 @@ pub fn parse(text: &str) -> Submitted {
             None => SlashCommand::Mode(None),
             Some((_, Some(mode))) => SlashCommand::Mode(Some(mode)),
             Some((given, None)) => {
-                return Submitted::Invalid(format!(
-                    "no mode is called {given}; there are ask, auto-edit, plan and full"
-                ));
+                return Submitted::Invalid(format!("unknown mode {given}; use ask, auto-edit, plan or full"));
             }
         },
         "permissions" => SlashCommand::Permissions,
@@ -146,7 +144,7 @@ pub fn parse(text: &str) -> Submitted {
             None => SlashCommand::Times(None),
             Some((_, Some(times))) => SlashCommand::Times(Some(times)),
             Some((given, None)) => {
-                return Submitted::Invalid(format!("no times are called {given}; there are off, relative and clock"));
+                return Submitted::Invalid(format!("unknown value {given}; use off, relative or clock"));
             }
         },
         "copy" => match given.as_deref().map(str::parse) {
@@ -186,7 +184,7 @@ pub fn complete(text: &str) -> Vec<&'static CommandInfo> {
 }
 
 fn unknown_command(name: &str) -> String {
-    let escape = "begin with // to send it as text";
+    let escape = "start with // to send it as text";
     let nearest = COMMANDS
         .iter()
         .flat_map(|command| std::iter::once(&command.name).chain(command.aliases))
@@ -195,8 +193,8 @@ fn unknown_command(name: &str) -> String {
         .filter(|(distance, known)| *distance <= 2 && *distance < known.len());
     let name: String = name.chars().take(40).collect();
     match nearest {
-        Some((_, known)) => format!("there is no /{name}; did you mean /{known}? ({escape})"),
-        None => format!("there is no /{name}; /help lists the commands ({escape})"),
+        Some((_, known)) => format!("unknown command /{name}; did you mean /{known}? ({escape})"),
+        None => format!("unknown command /{name}; /help lists the commands ({escape})"),
     }
 }
 
@@ -236,22 +234,21 @@ mod tests {
             ("/models", Submitted::Command(SlashCommand::Model(None))),
             ("/mode plan", Submitted::Command(SlashCommand::Mode(Some(ApprovalMode::Plan)))),
             ("/times clock", Submitted::Command(SlashCommand::Times(Some(Timestamps::Clock)))),
-            ("/times never", Submitted::Invalid("no times are called never; there are off, relative and clock".into())),
+            ("/times never", Submitted::Invalid("unknown value never; use off, relative or clock".into())),
             ("/reset", Submitted::Command(SlashCommand::New)),
             ("/q", Submitted::Command(SlashCommand::Quit)),
-            (
-                "/mode never",
-                Submitted::Invalid("no mode is called never; there are ask, auto-edit, plan and full".into()),
-            ),
-            ("/quit now", Submitted::Invalid("/quit takes nothing after it".into())),
+            ("/mode never", Submitted::Invalid("unknown mode never; use ask, auto-edit, plan or full".into())),
+            ("/quit now", Submitted::Invalid("/quit takes no argument".into())),
             (
                 "/hepl",
-                Submitted::Invalid("there is no /hepl; did you mean /help? (begin with // to send it as text)".into()),
+                Submitted::Invalid(
+                    "unknown command /hepl; did you mean /help? (start with // to send it as text)".into(),
+                ),
             ),
             (
                 "/zzz",
                 Submitted::Invalid(
-                    "there is no /zzz; /help lists the commands (begin with // to send it as text)".into(),
+                    "unknown command /zzz; /help lists the commands (start with // to send it as text)".into(),
                 ),
             ),
         ];

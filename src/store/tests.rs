@@ -150,7 +150,7 @@ fn submitted_texts_are_sent_and_commands_are_not() {
     let mode = Effect::Send(Command::SetMode { mode: ApprovalMode::Plan });
     assert_eq!(session.act(Action::Submit("/mode plan".into())), [mode]);
     assert_eq!(session.act(Action::Submit("/modle".into())), [restored("/modle")]);
-    let why = "there is no /modle; did you mean /mode? (begin with // to send it as text)";
+    let why = "there is no /modle; did you mean /mode? (start with // to send it as text)";
     assert_eq!(session.store.toast, Some((NoticeLevel::Warn, why.into())));
 }
 
@@ -330,7 +330,7 @@ fn a_failed_effect_is_told() {
 #[test]
 fn a_broken_answer_can_be_asked_for_again_by_the_person_only() {
     let mut session = StoreSession::live();
-    assert_eq!(session.act(Action::Retry), [], "nothing was asked yet");
+    assert_eq!(session.act(Action::Retry), [], "no prompt to send again");
     session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "do it".into() });
     assert_eq!(session.act(Action::Retry), [], "it is still being answered");

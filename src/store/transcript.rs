@@ -418,7 +418,7 @@ impl Transcript {
         }
         // All of it was taken back: it was reasoning, which is told as such.
         if !full.is_empty() && !full.starts_with(&streamed) && streamed.trim() != full.trim() {
-            let text = "the final text differs from what was streamed; the final one is shown";
+            let text = "the final text differs from the streamed one; the final one is shown";
             self.notice(at, NoticeLevel::Warn, "rewritten", text);
         }
     }

@@ -86,7 +86,7 @@ impl KeyHints {
                 ("transcript.fold", "fold"),
                 ("transcript.copy", "copy"),
                 ("transcript.links", "links"),
-                ("transcript.previous-prompt", "prompt before"),
+                ("transcript.previous-prompt", "previous prompt"),
                 ("focus.next", "panes"),
             ]),
             tool_panel: hints(&[

@@ -120,8 +120,8 @@ impl Ui {
 
 /// What the empty composer says.
 const IDLE_PLACEHOLDER: &str = "Ask anything, or / for commands";
-const WATCHED_PLACEHOLDER: &str = "This stream is only watched; it takes no prompt";
-const BUSY_PLACEHOLDER: &str = "Type ahead: it waits for its turn";
+const WATCHED_PLACEHOLDER: &str = "This session is read-only; it takes no prompts";
+const BUSY_PLACEHOLDER: &str = "Type ahead: prompts are queued";
 
 /// Draws one frame and returns where the terminal's cursor belongs. Later parts lie above earlier ones.
 pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
@@ -266,7 +266,7 @@ fn draw_overlay(
 fn placeholder(store: &Store, labels: &KeyHints, keyboard_in: Option<&str>) -> Cow<'static, str> {
     match (keyboard_in, &*labels.cancel) {
         (Some(pane), "") => format!("The keyboard is in {pane}").into(),
-        (Some(pane), key) => format!("The keyboard is in {pane}; {key} brings it back here").into(),
+        (Some(pane), key) => format!("The keyboard is in {pane}; {key} returns here").into(),
         _ if store.session.opened.is_some() && !store.session.capabilities().prompt => WATCHED_PLACEHOLDER.into(),
         _ if store.session.phase.is_idle() => IDLE_PLACEHOLDER.into(),
         _ => BUSY_PLACEHOLDER.into(),

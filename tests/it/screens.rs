@@ -426,7 +426,7 @@ fn failed() -> Scene {
     let mut scene = Scene::new(LIVE);
     answered(&mut scene);
     scene.after(9000).prompt("t2", "And what does it do?");
-    let text = "the server answered 503; trying again in 2s".to_owned();
+    let text = "the server returned 503; retrying in 2s".to_owned();
     scene.event(AgentEvent::Notice { level: NoticeLevel::Warn, code: "retry".into(), text: text.clone() });
     scene.after(2000).event(AgentEvent::Notice { level: NoticeLevel::Warn, code: "retry".into(), text });
     let fault = Fault::new(FaultKind::Network, "can't reach 127.0.0.1:11434: is `ollama serve` running?");
@@ -680,7 +680,7 @@ fn an_ask_leaves_half_of_the_screen() {
             let shown = text(&buf);
             let words: Vec<&str> = shown.split_whitespace().collect();
             if scene.store.focus.approval().is_some_and(|request| request.selected == Some(ApprovalChoice::Session)) {
-                let scope = "this session: every change to a file, unasked";
+                let scope = "this session: every change to a file, without asking";
                 assert!(words.join(" ").contains(scope), "{width}x{height} doesn't say all of it:\n{shown}");
             }
             for key in ["y once", "a session", "p pattern", "n deny", "d ", "v "] {
@@ -717,7 +717,7 @@ fn asks_that_wait_are_counted_once_on_a_screen() {
     for size in [(140, 50), (80, 24)] {
         let screen = text(&scene.draw(size).0);
         assert!(screen.contains("1 more"), "{screen}");
-        assert!(!screen.contains("for you") && !screen.contains("1 approval waits"), "{screen}");
+        assert!(!screen.contains("for you") && !screen.contains("1 approval pending"), "{screen}");
     }
 }
 

@@ -42,7 +42,7 @@ impl ChatController {
         let more = calls.len().saturating_sub(MAX_NAMED_CALLS);
         let mut text = match calls.get(..calls.len().min(MAX_NAMED_CALLS)) {
             Some(named) if !named.is_empty() => format!("still open: {}", named.join(", ")),
-            _ => "the answer is still coming".to_owned(),
+            _ => "the turn is still running".to_owned(),
         };
         if more > 0 {
             _ = write!(text, " and {more} more");

@@ -34,7 +34,7 @@ pub fn decode_data(text: &str, letters: u64, hash: u64) -> Result<Vec<u8>, Strin
     if letters / 4 * 3 > MAX_FILE_BYTES {
         return Err(too_large());
     }
-    let letters = find_payload(text, DataKey { chars: letters, hash }).ok_or("its data are not whole")?;
+    let letters = find_payload(text, DataKey { chars: letters, hash }).ok_or("the embedded image data is truncated")?;
     let mut letters = std::borrow::Cow::Borrowed(letters);
     for (escaped, letter) in [("%2B", "+"), ("%2F", "/"), ("%3D", "="), ("%2b", "+"), ("%2f", "/"), ("%3d", "=")] {
         if letters.contains(escaped) {
@@ -45,7 +45,7 @@ pub fn decode_data(text: &str, letters: u64, hash: u64) -> Result<Vec<u8>, Strin
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
     let alphabet = if letters.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    GeneralPurpose::new(alphabet, config).decode(&*letters).map_err(|_| "its data are not base64".into())
+    GeneralPurpose::new(alphabet, config).decode(&*letters).map_err(|_| "invalid base64".into())
 }
 
 /// Reads a file of the folder.
@@ -55,7 +55,7 @@ pub fn read_file(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
     let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(found).map_err(reason)?;
     let meta = file.metadata().map_err(reason)?;
     if !meta.is_file() {
-        return Err("it is not a file".into());
+        return Err("not a file".into());
     }
     if meta.len() > MAX_FILE_BYTES {
         return Err(too_large());
@@ -76,9 +76,9 @@ fn locate(folder: &Path, path: &str) -> Result<PathBuf, String> {
     let ways = [path.to_owned(), percent_decode(bare)];
     let found = ways.iter().find_map(|path| folder.join(path).canonicalize().ok()).ok_or("no such file")?;
     if !found.starts_with(&folder) {
-        return Err("it is outside of the working folder".into());
+        return Err("outside the working folder".into());
     }
-    if found.is_file() { Ok(found) } else { Err("it is not a file".into()) }
+    if found.is_file() { Ok(found) } else { Err("not a file".into()) }
 }
 
 /// Makes `%20` a blank.
@@ -99,10 +99,10 @@ pub fn measure(bytes: &[u8]) -> Result<ImageInfo, String> {
     let (mut decoder, kind) = decoder(bytes)?;
     let (mut width, mut height) = decoder.dimensions();
     if width == 0 || height == 0 {
-        return Err("it is empty".into());
+        return Err("the file is empty".into());
     }
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("{width}×{height} are too many pixels"));
+        return Err(format!("{width}×{height} is too many pixels"));
     }
     if is_rotated(decoder.orientation().unwrap_or(Orientation::NoTransforms)) {
         (width, height) = (height, width);
@@ -136,13 +136,13 @@ pub fn decode(bytes: &[u8], facts: ImageInfo, way: GraphicsMode) -> Result<Image
 }
 
 fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder, &'static str), String> {
-    let format = image::guess_format(bytes).map_err(|_| "it is not a picture that can be read")?;
+    let format = image::guess_format(bytes).map_err(|_| "not a readable image")?;
     let kind = match format {
         ImageFormat::Png => "PNG",
         ImageFormat::Jpeg => "JPEG",
         ImageFormat::Gif => "GIF",
         ImageFormat::WebP => "WebP",
-        _ => return Err("pictures of this kind are not read".into()),
+        _ => return Err("unsupported image format".into()),
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
@@ -164,7 +164,7 @@ fn is_rotated(orientation: Orientation) -> bool {
 }
 
 fn too_large() -> String {
-    format!("it is larger than {}", binary_size(MAX_FILE_BYTES))
+    format!("larger than {}", binary_size(MAX_FILE_BYTES))
 }
 
 #[allow(clippy::needless_pass_by_value)]

@@ -92,12 +92,12 @@ fn has_capital(query: &str, regex: bool) -> bool {
 
 fn error_line(error: &regex::Error) -> String {
     match error {
-        regex::Error::CompiledTooBig(_) => "the expression is too big".into(),
+        regex::Error::CompiledTooBig(_) => "the regular expression is too large".into(),
         // The parser draws a picture; its last line says what is wrong.
         other => {
             let text = other.to_string();
             let last = text.lines().last().unwrap_or_default();
-            format!("no expression: {}", last.trim_start_matches("error:").trim())
+            format!("invalid regular expression: {}", last.trim_start_matches("error:").trim())
         }
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn what_is_no_expression_is_told_in_a_line() {
         let told = Matcher::new("/a(/", false).unwrap_err();
-        assert!(told.starts_with("no expression: ") && !told.contains('\n'), "{told}");
+        assert!(told.starts_with("invalid regular expression: ") && !told.contains('\n'), "{told}");
         assert!(Matcher::new("/\\w{9999}{9999}/", false).is_err());
         assert_eq!(Matcher::new("  ", false), Ok(None));
     }

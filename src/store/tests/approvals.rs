@@ -268,7 +268,7 @@ fn grants_are_listed_with_the_rules_and_can_be_taken_back() {
         told,
         [
             "true shell | every call, this session | you | Some(3)",
-            "true fetch(https://docs.rs/*) | what matches, this session | a client | Some(0)",
+            "true fetch(https://docs.rs/*) | matches, this session | a client | Some(0)",
             "false shell(rm *) | always | config.toml:12 | Some(1)",
             "true reading in the working folder | always | built in | None",
         ]

@@ -105,7 +105,7 @@ fn a_repeated_full_text_is_reconciled_and_never_appended() {
     let warn = ItemKind::Notice {
         level: NoticeLevel::Warn,
         code: "rewritten".into(),
-        text: "the final text differs from what was streamed; the final one is shown".into(),
+        text: "the final text differs from the streamed one; the final one is shown".into(),
         count: 1,
     };
     let done = |text: &str| answer(text, false, Some(FinishReason::End));

@@ -86,7 +86,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             let last = || store.transcript.items().iter().rev().find(last).map(|item| item.id);
             match item.map(ItemId).or_else(last) {
                 Some(item) => open(store, Overlay::Raw { item, scroll: 0 }),
-                None => store.toast = Some((NoticeLevel::Info, "there is nothing to show".into())),
+                None => store.toast = Some((NoticeLevel::Info, "nothing to show".into())),
             }
         }
         Action::OpenLinks { item } => open_links(store, item),
@@ -238,7 +238,7 @@ fn open_links(store: &mut Store, item: Option<u64>) {
         None => links::links(items.items().iter().rev(), &store.tool_calls),
     };
     if links.is_empty() {
-        store.toast = Some((NoticeLevel::Info, "there are no links or files here".into()));
+        store.toast = Some((NoticeLevel::Info, "no links or files here".into()));
     } else {
         open(store, Overlay::Links { links, selected: None, chosen_at: Millis(0) });
     }
@@ -284,12 +284,12 @@ fn open_link(store: &mut Store, fx: &mut Vec<Effect>) {
 }
 
 fn open_approval(store: &mut Store) {
-    if !require(store, |caps| caps.decide, "nothing can be decided here") || store.focus.approval().is_some() {
+    if !require(store, |caps| caps.decide, "approvals can't be answered here") || store.focus.approval().is_some() {
         return;
     }
     match store.tool_calls.pending().next() {
         Some(call) => store.focus.push_approval(&call.id),
-        None => store.toast = Some((NoticeLevel::Info, "nothing waits for a decision".into())),
+        None => store.toast = Some((NoticeLevel::Info, "no pending approvals".into())),
     }
 }
 

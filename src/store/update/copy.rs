@@ -19,8 +19,8 @@ pub(super) fn copy_answer(store: &mut Store, nth: usize, fx: &mut Vec<Effect>) {
     match found {
         Some(text) if nth == 1 => copy_text(store, "the last answer", text, fx),
         Some(text) => copy_text(store, &format!("answer {nth} from the end"), text, fx),
-        None if nth <= 1 => store.toast = Some((NoticeLevel::Info, "there is no answer to copy".into())),
-        None => store.toast = Some((NoticeLevel::Info, "there are not as many answers".into())),
+        None if nth <= 1 => store.toast = Some((NoticeLevel::Info, "no answer to copy".into())),
+        None => store.toast = Some((NoticeLevel::Info, format!("there are fewer than {nth} answers"))),
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn copy_item(store: &mut Store, id: u64, fx: &mut Vec<Effect>) {
 
 pub(super) fn copy_text(store: &mut Store, what: &str, text: String, fx: &mut Vec<Effect>) {
     if text.trim().is_empty() {
-        store.toast = Some((NoticeLevel::Info, "there is nothing to copy".into()));
+        store.toast = Some((NoticeLevel::Info, "nothing to copy".into()));
         return;
     }
     fx.push(Effect::Copy(CopyRequest { label: what.to_owned(), text }));

@@ -44,9 +44,9 @@ fn apply_status(store: &mut Store, status: SessionStatus, fx: &mut Vec<Effect>) 
         && status.undelivered != store.session.status.undelivered
     {
         let what = match (unknown, text) {
-            (true, _) => "it may have arrived, so it is not sent again",
-            (false, Some(_)) => "not sent, it is in the composer again",
-            (false, None) => "not done",
+            (true, _) => "it may have been delivered, so it is not sent again",
+            (false, Some(_)) => "the prompt was not delivered and is back in the composer",
+            (false, None) => "not delivered",
         };
         store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
         if let Some(text) = text {

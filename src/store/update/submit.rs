@@ -18,7 +18,7 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
     }
     let command = match slash::parse(&text) {
         Submitted::Text(send) => {
-            if require(store, |caps| caps.prompt, "nobody answers here: this session can only be watched") {
+            if require(store, |caps| caps.prompt, "this session is read-only and takes no prompts") {
                 fx.push(Effect::Send(Command::Prompt { text: send }));
             } else {
                 fx.push(Effect::Composer(ComposerEdit::Restore(text)));
@@ -72,7 +72,7 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
 
 /// Sends the last prompt again. Nothing does that by itself: a remote may have begun to act on it.
 pub(super) fn retry(store: &mut Store, fx: &mut Vec<Effect>) {
-    if !require(store, |caps| caps.prompt, "nobody answers here: this session can only be watched") {
+    if !require(store, |caps| caps.prompt, "this session is read-only and takes no prompts") {
         return;
     }
     let last = store.transcript.items().iter().rev().find_map(|item| match &item.kind {
@@ -81,9 +81,9 @@ pub(super) fn retry(store: &mut Store, fx: &mut Vec<Effect>) {
     });
     match last {
         _ if !store.session.phase.is_idle() => {
-            store.toast = Some((NoticeLevel::Info, "the answer is still coming; stop it first".into()));
+            store.toast = Some((NoticeLevel::Info, "the turn is still running; interrupt it first".into()));
         }
         Some(text) => fx.push(Effect::Send(Command::Prompt { text })),
-        None => store.toast = Some((NoticeLevel::Info, "nothing was asked yet".into())),
+        None => store.toast = Some((NoticeLevel::Info, "no prompt to send again".into())),
     }
 }

@@ -58,7 +58,7 @@ fn activity_text(store: &Store, labels: &KeyHints) -> Option<ActivityText> {
     let asks = store.hidden_approval_count();
     // An ask on the screen says itself how many more there are.
     if asks > 0 && store.visible_approval().is_none() {
-        let text = if asks == 1 { "a call waits for you".into() } else { format!("{asks} calls wait for you") };
+        let text = if asks == 1 { "1 approval pending".into() } else { format!("{asks} approvals pending") };
         return Some(("●", text, Some((labels.open_approval.clone(), "opens it")), Role::Warn));
     }
     let since = match &session.phase {
@@ -72,11 +72,11 @@ fn activity_text(store: &Store, labels: &KeyHints) -> Option<ActivityText> {
     // Over an overlay the key means something else.
     let stop = (session.capabilities().cancel && store.focus.top().is_none()).then(|| (labels.cancel.clone(), "stops"));
     if store.waits_only_for_user() {
-        return Some(("●", "waiting for a decision".into(), stop, Role::Warn));
+        return Some(("●", "waiting for approval".into(), stop, Role::Warn));
     }
     let running = store.tool_calls.open().filter(|call| call.state == CallState::Running).last();
     let doing = if matches!(session.phase, Phase::WaitingApproval { .. }) {
-        "waiting for a decision".into()
+        "waiting for approval".into()
     } else if let Some(call) = running {
         format!("running {}", one_line(&call.name, 30))
     } else {

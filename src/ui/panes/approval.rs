@@ -77,7 +77,9 @@ pub fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room
     let view = if labels.show_all.is_empty() { "…".to_owned() } else { format!("… {}:", labels.show_all) };
     let field = match approval.input {
         ApprovalInput::Choosing => None,
-        ApprovalInput::Reason => Some(("why not?".to_owned(), visible_line(&approval.reason).into_owned())),
+        ApprovalInput::Reason => {
+            Some(("reason (sent to the model):".to_owned(), visible_line(&approval.reason).into_owned()))
+        }
         ApprovalInput::Pattern => Some(("allow".to_owned(), visible_line(&approval.pattern).into_owned())),
     };
     Some(DockedApproval {
@@ -227,7 +229,7 @@ pub fn draw_full(
 fn title(ask: &ApprovalRequest) -> String {
     let deed = match ask.risk {
         Risk::ReadOnly => "read",
-        Risk::Network => "reach another host",
+        Risk::Network => "contact another host",
         Risk::Write => "change a file",
         Risk::Execute => "run a program",
     };
@@ -275,8 +277,8 @@ fn answers(
             ApprovalChoice::Session => (&labels.session, "session"),
             ApprovalChoice::Pattern => (&labels.pattern, "pattern"),
             ApprovalChoice::Deny => (&labels.deny, "deny"),
-            ApprovalChoice::DenyWithReason if broad => (&labels.reason, "deny and say why"),
-            ApprovalChoice::DenyWithReason => (&labels.reason, "say why"),
+            ApprovalChoice::DenyWithReason if broad => (&labels.reason, "deny with a reason"),
+            ApprovalChoice::DenyWithReason => (&labels.reason, "reason"),
             ApprovalChoice::ShowAll if broad => (&labels.show_all, "show all"),
             ApprovalChoice::ShowAll => (&labels.show_all, "all"),
         };
@@ -303,7 +305,7 @@ fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHi
     }
     let (enter, esc) = (&labels.answer, &labels.close);
     let text = match (approval.input, approval.selected) {
-        (ApprovalInput::Reason, _) => format!("{enter}: deny, and tell the model that · {esc} back"),
+        (ApprovalInput::Reason, _) => format!("{enter}: deny, and send the model this reason · {esc} back"),
         // What was typed comes last: it stands in the field as well, should there be no room for it.
         (ApprovalInput::Pattern, _) => match parse_pattern(ask, &approval.pattern) {
             Ok(pattern) => {
@@ -313,7 +315,7 @@ fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHi
                         format!("every {} that matches {}", subject_noun(ask), one_line(&visible_line(glob), 120))
                     }
                 };
-                format!("{enter}: allow for this session, unasked: {scope} · {esc} back")
+                format!("{enter}: allow for this session without asking: {scope} · {esc} back")
             }
             Err(wrong) => return (one_line(&visible(&wrong), 300), Role::Warn),
         },
@@ -325,21 +327,21 @@ fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHi
             ApprovalChoice::Once => format!("{enter}: allow this one call"),
             ApprovalChoice::Session if narrow => {
                 format!(
-                    "{enter}: {} this session: {}, unasked",
+                    "{enter}: {} this session: {}, without asking",
                     one_line(&tool_name(ask), MAX_TOOL_NAME_CELLS / 2),
                     rule_description(ask)
                 )
             }
             ApprovalChoice::Session => {
-                format!("{enter}: allow {} for this session: {}, unasked", tool_name(ask), rule_description(ask))
+                format!("{enter}: allow {} for this session: {}, without asking", tool_name(ask), rule_description(ask))
             }
             ApprovalChoice::Pattern => {
                 let pattern = one_line(&visible_line(ask.pattern.as_deref().unwrap_or_default()), 60);
-                format!("{enter}: edit, then allow for this session, unasked: {pattern}")
+                format!("{enter}: edit, then allow for this session without asking: {pattern}")
             }
-            ApprovalChoice::Deny => format!("{enter}: deny; the model is told so"),
-            ApprovalChoice::DenyWithReason => format!("{enter}: write why not; the model is told"),
-            ApprovalChoice::ShowAll => format!("{enter}: show the whole of it"),
+            ApprovalChoice::Deny => format!("{enter}: deny; the model sees the denial"),
+            ApprovalChoice::DenyWithReason => format!("{enter}: enter a reason for the model"),
+            ApprovalChoice::ShowAll => format!("{enter}: show it in full"),
         },
     };
     (text, Role::Text)

@@ -64,12 +64,12 @@ fn list(frames: &FrameList, labels: &KeyHints, theme: Theme, place: Rect, buf: &
     pen.write(tail(&frames.query, room), theme.style(Role::Text));
     let cursor = (pen.column().min(inner.right().saturating_sub(1)), inner.y);
     if frames.query.is_empty() {
-        pen.write_truncated("filter by name, /word by data", 0, theme.style(Role::Dim));
+        pen.write_truncated("filter by name, /word for data", 0, theme.style(Role::Dim));
     }
 
     let body = Rect { y: inner.y.saturating_add(1), height: inner.height.saturating_sub(1), ..inner };
     if shown.is_empty() {
-        let text = if frames.query.is_empty() { "nothing was heard yet" } else { "no frame matches" };
+        let text = if frames.query.is_empty() { "no frames yet" } else { "no frame matches" };
         RowWriter::new(buf, body, 1).write_truncated(text, 0, theme.style(Role::Dim));
         return cursor;
     }
@@ -99,8 +99,8 @@ fn list_status(frames: &FrameList, shown: usize) -> String {
     let mut words = Vec::new();
     if frames.is_paused {
         words.push(match frames.rows_while_paused() {
-            0 => "stopped".to_owned(),
-            waiting => format!("stopped, {} more came", count(waiting)),
+            0 => "paused".to_owned(),
+            waiting => format!("paused, {} more since", count(waiting)),
         });
     } else if !frames.is_following() {
         words.push("looking back".to_owned());
@@ -110,8 +110,8 @@ fn list_status(frames: &FrameList, shown: usize) -> String {
     let fallen = Some(frames.dropped_bytes).filter(|fallen| *fallen > 0).map(bytes);
     match (lost, fallen) {
         (None, None) => {}
-        (Some(lost), Some(fallen)) => words.push(format!("{lost} and {fallen} more, all older, fell out")),
-        (Some(one), None) | (None, Some(one)) => words.push(format!("{one} older fell out")),
+        (Some(lost), Some(fallen)) => words.push(format!("{lost} and {fallen} older ones dropped")),
+        (Some(one), None) | (None, Some(one)) => words.push(format!("{one} older dropped")),
     }
     words.join(" · ")
 }
@@ -134,7 +134,7 @@ fn draw_row(
         }
         FrameKind::Ended(text) => {
             let role = if text == "eof" { Role::Dim } else { Role::Error };
-            let text = if text == "eof" { "the server ended the answer" } else { text };
+            let text = if text == "eof" { "the server ended the response" } else { text };
             pen.write(&time, dim).write("  ■ ", theme.style(role));
             pen.write(&one_line(text, usize::from(line.width)), theme.style(role));
         }
@@ -218,7 +218,7 @@ fn draw_opened(
 fn pretty_json(data: &str) -> Cow<'_, str> {
     if data.len() > MAX_FRAME_BYTES {
         let head = data.get(..data.floor_char_boundary(MAX_FRAME_BYTES)).unwrap_or_default();
-        return format!("{head}\n… {} more: save the frames to see all of it", bytes((data.len() - head.len()) as u64))
+        return format!("{head}\n… {} more: save the frames to see all", bytes((data.len() - head.len()) as u64))
             .into();
     }
     let json = serde_json::from_str::<serde_json::Value>(data).ok();

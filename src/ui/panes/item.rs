@@ -191,7 +191,7 @@ impl PartContext<'_> {
     fn lay_remark(&self, stop: Option<FinishReason>, refusal: bool) -> LaidOut {
         let last = if refusal { LastContent::Refusal } else { LastContent::Text };
         let text =
-            stop.and_then(|stop| stop.explanation(last)).map_or("the model declined to answer this", |(_, text)| text);
+            stop.and_then(|stop| stop.explanation(last)).map_or("the model declined to answer", |(_, text)| text);
         let mut page = LayoutBuilder::new(self.width);
         page.add_wrapped(&StyledText::of(text, Role::Warn.into()));
         page.finish()
@@ -249,7 +249,7 @@ impl PartContext<'_> {
         let (head, role) = match end {
             TurnOutcome::Completed => (took, Role::Dim),
             TurnOutcome::Cancelled => (format!("cancelled after {took}"), Role::Warn),
-            TurnOutcome::Interrupted => (format!("broke off after {took}, the answer is not whole"), Role::Warn),
+            TurnOutcome::Interrupted => (format!("interrupted after {took}, the answer is incomplete"), Role::Warn),
             TurnOutcome::Failed(fault) if at_once => (format!("failed: {}", clean(&fault.message)), Role::Error),
             TurnOutcome::Failed(fault) => (format!("failed after {took}: {}", clean(&fault.message)), Role::Error),
         };

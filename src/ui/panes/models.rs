@@ -42,9 +42,9 @@ pub fn draw(
     if found.is_empty() {
         let text = match models {
             None => "looking for models…",
-            Some([]) => "no models were found; type engine/model",
-            Some(_) if query.contains('/') => "not in the list; it will be tried as written",
-            Some(_) => "no model matches",
+            Some([]) => "no models found; type engine/model",
+            Some(_) if query.contains('/') => "not in the list; used as typed",
+            Some(_) => "no matching model",
         };
         RowWriter::new(buf, list, 0).write_truncated(text, 0, theme.style(Role::Dim));
         return Some(cursor);

@@ -36,8 +36,8 @@ pub fn draw(
             })
             .collect(),
         Some(_) => vec![
-            (format!("  {}", current.name()), "stay in it"),
-            ("  full".into(), "yes: from now on nothing is asked in this session, neither programs nor files"),
+            (format!("  {}", current.name()), "keep this mode"),
+            ("  full".into(), "yes: this session runs programs and changes files without asking from now on"),
         ],
     };
     let chosen = sure.map_or(selected, usize::from).min(rows.len() - 1);
@@ -49,8 +49,8 @@ pub fn draw(
         .collect();
     let warning = match pending {
         0 => None,
-        1 => Some("One call waits for you: a mode that allows it lets it run.".to_owned()),
-        more => Some(format!("{more} calls wait for you: a mode that allows one lets it run.")),
+        1 => Some("1 approval is pending: a mode that allows the call runs it.".to_owned()),
+        more => Some(format!("{more} approvals are pending: a mode that allows a call runs it.")),
     };
     let height = rows.iter().map(|(_, words)| words.len().max(1)).sum::<usize>() + 2 * usize::from(warning.is_some());
     let place = centered(area, width, (height + 2).min(usize::from(area.height)) as u16);

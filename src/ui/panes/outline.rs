@@ -31,7 +31,7 @@ pub fn draw(outline: &Outline, labels: &KeyHints, theme: Theme, area: Rect, buf:
 
     let list = Rect { y: inner.y.saturating_add(2), height: inner.height.saturating_sub(2), ..inner };
     if outline.is_empty() {
-        let text = if outline.is_done() { "nothing matches" } else { "looking…" };
+        let text = if outline.is_done() { "no matches" } else { "looking…" };
         RowWriter::new(buf, list, 0).write_truncated(text, 0, theme.style(Role::Dim));
         return Some(cursor);
     }

@@ -75,10 +75,10 @@ pub fn draw(store: &Store, figures: &PerfStats, cached: usize, theme: Theme, are
     let bytes = store.transcript.items().len();
     let rows = [
         ("frame", format!("{}, p95 {}", ms(last.duration), ms(figures.p95()))),
-        ("drawn", format!("{} in the last second, {} in all", figures.rate(), figures.drawn)),
+        ("drawn", format!("{} in the last second, {} in total", figures.rate(), figures.drawn)),
         ("clean, late", format!("{}, {}", figures.unchanged, figures.late)),
         ("written", format!("{} cells, {} bytes", last.cells, last.bytes)),
-        ("queue", format!("{} facts", figures.queued_events)),
+        ("queue", format!("{} events", figures.queued_events)),
         ("cache", format!("{} kB", cached.div_ceil(1024))),
         ("items", bytes.to_string()),
         ("search", search_work(store)),

@@ -33,7 +33,7 @@ pub fn draw(store: &Store, selected: usize, labels: &KeyHints, theme: Theme, are
     };
     let inner = draw_box("Permissions", &footer, Role::BorderFocused, theme, place, buf);
     if all.is_empty() {
-        let text = "what is allowed here is not known: this source doesn't say";
+        let text = "permissions are unknown: this source doesn't report them";
         RowWriter::new(buf, inner, 0).write_truncated(text, 0, theme.style(Role::Dim));
         return;
     }

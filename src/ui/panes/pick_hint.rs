@@ -12,7 +12,7 @@ pub fn draw(any: bool, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Bu
         return;
     }
     clear(Rect { x: area.x.saturating_sub(1), width: area.width.saturating_add(2), ..area }, buf);
-    let text = if any { "press the letter of the code to copy" } else { "no code on the screen; scroll to some" };
+    let text = if any { "press a block's letter to copy it" } else { "no code block on the screen; scroll to one" };
     let mut pen = RowWriter::new(buf, area, 0);
     pen.write("copy: ", theme.style(Role::Accent)).write_truncated(text, 0, theme.style(Role::Text));
     if !labels.cancel.is_empty() && pen.room() > labels.cancel.len() + 12 {

@@ -56,7 +56,7 @@ fn state(replay: ReplayStatus) -> Vec<Segment> {
         Segment::new(2, speed(replay.speed), Role::Text),
     ];
     if let Some(max) = replay.max_idle {
-        all.push(Segment::new(3, format!("pauses over {} squeezed", format::duration(max)), Role::Dim));
+        all.push(Segment::new(3, format!("pauses over {} shortened", format::duration(max)), Role::Dim));
     }
     all
 }

@@ -51,7 +51,7 @@ fn match_summary(store: &Store, search: &Search) -> (String, Role) {
     let looking = if done || search.progress() >= 100 { String::new() } else { format!(" · {} %", search.progress()) };
     match (search.number(), search.total()) {
         (Some(number), total) => (format!("{}/{}{looking}", count_all(number), count_all(total)), Role::Status),
-        (None, 0) if done => ("no match".into(), Role::Warn),
+        (None, 0) if done => ("no matches".into(), Role::Warn),
         (None, _) => (format!("looking{looking}"), Role::Dim),
     }
 }

@@ -53,7 +53,7 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     }
     let asks = store.hidden_approval_count();
     if asks > 0 && !told_above && store.visible_approval().is_none() {
-        let text = if asks == 1 { "1 approval waits".into() } else { format!("{asks} approvals wait") };
+        let text = if asks == 1 { "1 approval pending".into() } else { format!("{asks} approvals pending") };
         all.push(Segment::new(1, text, Role::Warn));
     }
     if let Some(opened) = &session.opened {
@@ -92,7 +92,7 @@ pub fn link(link: &LinkState, now: Millis) -> Option<(String, Role)> {
         LinkState::Live => ("live".into(), Role::Ok),
         LinkState::Waiting { since, limit } => {
             let time = format::running_duration(now.since(*since));
-            (format!("waiting in the server's queue or for its first byte {time}{}", cut(limit)), Role::Info)
+            (format!("waiting for the server's first byte (or queued) {time}{}", cut(limit)), Role::Info)
         }
         LinkState::Loading { since, limit } => (
             format!("the server is loading its model {}{}", format::running_duration(now.since(*since)), cut(limit)),
@@ -103,7 +103,7 @@ pub fn link(link: &LinkState, now: Millis) -> Option<(String, Role)> {
         }
         LinkState::Unproductive { since, limit } => {
             let time = format::running_duration(now.since(*since));
-            (format!("alive, but nothing usable for {time}{}", cut(limit)), Role::Warn)
+            (format!("keep-alives only, no content for {time}{}", cut(limit)), Role::Warn)
         }
         LinkState::Retrying { attempt, at } => {
             // Rounded up, so that it says 1 s until it happens.
@@ -151,7 +151,7 @@ mod tests {
             (LinkState::Live, Some("live")),
             (
                 LinkState::Waiting { since: Millis(1000), limit: None },
-                Some("waiting in the server's queue or for its first byte 12s"),
+                Some("waiting for the server's first byte (or queued) 12s"),
             ),
             (
                 LinkState::Loading { since: Millis(1000), limit: Some(Millis(300_000)) },
@@ -161,7 +161,7 @@ mod tests {
                 LinkState::Silent { since: Millis(1000), limit: Some(Millis(90_000)) },
                 Some("no data for 12s (cut at 1m30s)"),
             ),
-            (LinkState::Unproductive { since: Millis(8000), limit: None }, Some("alive, but nothing usable for 5s")),
+            (LinkState::Unproductive { since: Millis(8000), limit: None }, Some("keep-alives only, no content for 5s")),
             (LinkState::Retrying { attempt: 2, at: Millis(15_500) }, Some("retrying: attempt 2 in 3s")),
             (LinkState::Lost(Some(fault)), Some("lost: host not found")),
         ];

@@ -116,7 +116,7 @@ pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme
         return;
     }
     if store.tool_calls.calls().is_empty() {
-        RowWriter::new(buf, list, 0).write_truncated("Calls of the agent show up here.", 0, theme.style(Role::Dim));
+        RowWriter::new(buf, list, 0).write_truncated("The agent's tool calls appear here.", 0, theme.style(Role::Dim));
         return;
     }
     let (rows, selected) = visible_rows(store, view, usize::from(list.width), usize::from(list.height));
@@ -320,12 +320,12 @@ pub(in crate::ui::panes) fn full_output_hint(call: &ToolCall) -> Option<String> 
     let all = size(call.output_bytes);
     let file = call.output_file.as_ref().map(|file| one_line(file, 80));
     Some(match (call.output_kept, file) {
-        (None, Some(file)) => format!("{all} in all, kept in {file}"),
-        (None, None) => format!("{all} in all"),
+        (None, Some(file)) => format!("{all} in total, saved in {file}"),
+        (None, None) => format!("{all} in total"),
         (Some(kept), Some(file)) => {
-            format!("{all} in all; the first and last of it, {}, in {file}", size(kept))
+            format!("{all} in total; the first and last {} saved in {file}", size(kept))
         }
-        (Some(_), None) => format!("{all} in all, not kept"),
+        (Some(_), None) => format!("{all} in total, not saved"),
     })
 }
 
@@ -334,7 +334,7 @@ fn decision_label(decision: &crate::event::Decision, by: crate::event::DecidedBy
     let by = match by {
         DecidedBy::Person => "by you",
         DecidedBy::Policy => "by the rules",
-        DecidedBy::TimedOut => "because nobody answered",
+        DecidedBy::TimedOut => "because it was unanswered",
         DecidedBy::Remote => "by another client",
         DecidedBy::Cancelled => "because the turn was cancelled",
     };

@@ -127,9 +127,9 @@ fn notice_rows(store: &Store, width: usize) -> Vec<WelcomeRow> {
 
 fn mode_promise(mode: ApprovalMode) -> &'static str {
     match mode {
-        ApprovalMode::Ask => "nothing is written, run or fetched without your yes",
-        ApprovalMode::AutoEdit => "files here may be changed, all else is asked",
-        ApprovalMode::Plan => "only reading; nothing is changed",
+        ApprovalMode::Ask => "asks before writing, running or fetching",
+        ApprovalMode::AutoEdit => "changes files here, asks for everything else",
+        ApprovalMode::Plan => "reads only; changes nothing",
         ApprovalMode::Full => "everything is allowed without asking",
     }
 }

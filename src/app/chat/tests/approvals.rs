@@ -19,7 +19,7 @@ impl ChatRig {
         let chords = pairs.iter().map(|(chord, action)| ((*chord).to_owned(), (*action).to_owned())).collect();
         let (keymap, warnings) = Keymap::new(&Bindings::from([(context.to_owned(), chords)]));
         // Only one that lost its only key is told.
-        assert!(warnings.iter().all(|warning| warning.contains("approval.answer has lost its key")), "{warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.contains("took the key of approval.answer")), "{warnings:?}");
         let mut rig = Self::asked();
         rig.chat.keymap = keymap;
         rig

@@ -211,7 +211,7 @@ fn the_composer_says_where_the_keyboard_is_instead_of_asking() {
         let ChatController { store, ui, .. } = &mut rig.chat;
         ui::draw(store, ui, area, &mut buf);
         let screen: String = buf.content.iter().map(ratatui::buffer::Cell::symbol).collect();
-        assert!(screen.contains(told) && screen.contains("Esc brings it back here"), "{screen}");
+        assert!(screen.contains(told) && screen.contains("Esc returns here"), "{screen}");
         assert!(!screen.contains("Ask anything"));
     }
 }
@@ -221,7 +221,7 @@ fn leaving_while_something_runs_is_asked_once_more() {
     let mut rig = ChatRig::agent();
     rig.turn();
     rig.press(&["ctrl+d"]);
-    assert_eq!((rig.effects(), rig.said()), (vec![], Some("the answer is still coming; Ctrl+D again to quit")));
+    assert_eq!((rig.effects(), rig.said()), (vec![], Some("the turn is still running; Ctrl+D again to quit")));
     rig.wait(3000);
     let queue = vec![QueuedPrompt { id: 7, text: "later".into() }];
     rig.chat.update(Msg::Status(SessionStatus { queue, ..SessionStatus::default() }));
@@ -370,7 +370,7 @@ fn a_prompt_that_was_refused_is_in_the_composer_again_and_said_so() {
     rig.event(AgentEvent::UserMessage { message: "u".into(), text: "hello".into() });
     rig.chat.take_has_restored_text();
     rig.event(refused());
-    assert_eq!((rig.text().as_str(), rig.said()), ("hello", Some("not answered: the prompt is in the composer again")));
+    assert_eq!((rig.text().as_str(), rig.said()), ("hello", Some("no response: the prompt is back in the composer")));
     assert!(rig.chat.take_has_restored_text(), "it is saved as a draft");
 }
 
@@ -383,7 +383,7 @@ fn a_refused_prompt_comes_over_nothing_that_is_being_written() {
     rig.event(AgentEvent::UserMessage { message: "u".into(), text: "hello".into() });
     rig.types("next", 50);
     rig.event(refused());
-    assert_eq!((rig.text().as_str(), rig.said()), ("next", Some("not answered: Up brings the prompt back")));
+    assert_eq!((rig.text().as_str(), rig.said()), ("next", Some("no response: Up brings the prompt back")));
     rig.press(&["up"]);
     assert_eq!(rig.text(), "hello");
     rig.press(&["down"]);

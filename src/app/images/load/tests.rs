@@ -135,7 +135,7 @@ fn data_are_found_in_the_text_that_holds_them() {
     }
     let key = DataKey::hash_of("!");
     decode_data("x ![](data:image/png;base64,!)", key.chars, key.hash).unwrap_err();
-    assert_eq!(decode_data("", 64 << 20, 0), Err("it is larger than 16.0 MB".into()));
+    assert_eq!(decode_data("", 64 << 20, 0), Err("larger than 16.0 MB".into()));
 }
 
 #[test]

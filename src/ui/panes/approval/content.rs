@@ -52,7 +52,7 @@ pub(super) fn content(ask: &ApprovalRequest, width: usize, most: usize, airy: bo
     let mut rows = rows.rows;
     let lines = |text: &str| memchr::memchr_iter(b'\n', text.as_bytes()).count() + usize::from(!text.is_empty());
     let left_out = (rows.len() > most).then(|| match lines(subject) + lines(whole) {
-        0 | 1 => format!("{more} all of it"),
+        0 | 1 => format!("{more} show all"),
         lines => format!("{more} all {lines} lines"),
     });
     rows.truncate(most);

@@ -282,7 +282,7 @@ fn reasoning_is_one_line_until_it_is_opened() {
 fn how_a_turn_ended_is_said_in_words() {
     let ends = [
         (TurnOutcome::Cancelled, "   cancelled after 500ms"),
-        (TurnOutcome::Interrupted, "   broke off after 500ms, the answer is not whole"),
+        (TurnOutcome::Interrupted, "   interrupted after 500ms, the answer is incomplete"),
         (
             TurnOutcome::Failed(Fault::new(FaultKind::Network, "could not reach localhost")),
             "   failed after 500ms: could not reach localhost",
