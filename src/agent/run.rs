@@ -289,7 +289,7 @@ impl Agent {
         let input = match command {
             Command::Decide { call, decision } => {
                 if let Err(text) = self.grant(&call, &decision, &running.awaiting_approval) {
-                    let text = format!("not answered yet: that pattern allows nothing: {text}");
+                    let text = format!("still pending: invalid pattern: {text}");
                     return self
                         .emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "pattern".into(), text })
                         .await;
@@ -354,7 +354,7 @@ impl Agent {
             return;
         }
         self.publish_permissions();
-        let text = format!("taken back: {pattern} is asked about again");
+        let text = format!("grant taken back: {pattern} needs approval again");
         self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: "revoked".into(), text }).await;
     }
 
@@ -468,11 +468,11 @@ impl Agent {
         if (left_out, shortened) != (0, 0) && !std::mem::replace(&mut running.has_reported_history_cut, true) {
             let text = match (left_out, shortened) {
                 (turns, 0) => {
-                    format!("the {turns} oldest turns do not fit into the model's window and were not sent")
+                    format!("the {turns} oldest turns don't fit into the model's window and were not sent")
                 }
-                (0, _) => "old outputs of this turn do not fit into the model's window and were sent shortened".into(),
+                (0, _) => "old outputs of this turn don't fit into the model's window and were sent shortened".into(),
                 (turns, _) => format!(
-                    "the {turns} oldest turns and parts of this turn's outputs do not fit into the model's window \
+                    "the {turns} oldest turns and parts of this turn's outputs don't fit into the model's window \
                      and were not sent"
                 ),
             };

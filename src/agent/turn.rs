@@ -323,7 +323,7 @@ impl TurnMachine {
                 steps.push(TurnEffect::Emit(AgentEvent::Notice {
                     level: NoticeLevel::Warn,
                     code: "empty_answer".into(),
-                    text: "the model ended its turn without a word".into(),
+                    text: "the model returned an empty response".into(),
                 }));
             }
             return self.finish_turn(TurnOutcome::Completed, steps);
@@ -339,7 +339,7 @@ impl TurnMachine {
     fn admit(&mut self, slot: &CallSlot, steps: &mut Vec<TurnEffect>) -> Result<(), (CallOutcome, String)> {
         if let Some(most) = self.limits.max_calls.filter(|most| self.admitted_calls >= *most) {
             let were = if most == 1 { "call was" } else { "calls were" };
-            let text = format!("not run: {most} {were} allowed for this answer; answer with what is known");
+            let text = format!("not run: {most} {were} allowed for this response; answer with what is known");
             return Err((CallOutcome::Denied, text));
         }
         self.admitted_calls += 1;
@@ -347,8 +347,7 @@ impl TurnMachine {
         *seen += 1;
         if *seen > MAX_IDENTICAL_CALLS {
             let text = format!(
-                "loop guard: {} was already called {MAX_IDENTICAL_CALLS} times with these arguments in this turn; \
-                 use what it returned or try something else",
+                "loop guard: {} was already called {MAX_IDENTICAL_CALLS} times with these arguments in this turn; use its results or try something else",
                 slot.name
             );
             return Err((CallOutcome::Failed, text));
@@ -360,7 +359,7 @@ impl TurnMachine {
                 steps.push(TurnEffect::Judge { call: slot.call.clone(), name: slot.name.clone(), args });
                 Ok(())
             }
-            Ok(_) => Err((CallOutcome::Failed, "invalid arguments: a JSON object was expected".to_owned())),
+            Ok(_) => Err((CallOutcome::Failed, "invalid arguments: expected a JSON object".to_owned())),
             Err(error) => Err((CallOutcome::Failed, format!("invalid arguments: not JSON ({error})"))),
         }
     }
@@ -408,7 +407,7 @@ impl TurnMachine {
                 let text = match (reason, by) {
                     (Some(reason), _) => format!("denied: {reason}"),
                     (None, DecidedBy::Person | DecidedBy::Remote) => "denied by the user".to_owned(),
-                    (None, DecidedBy::TimedOut) => "denied: nobody answered in time".to_owned(),
+                    (None, DecidedBy::TimedOut) => "denied: unanswered in time".to_owned(),
                     (None, DecidedBy::Policy | DecidedBy::Cancelled) => "denied".to_owned(),
                 };
                 self.finish_call(call, CallOutcome::Denied, CallOutput::from_text(text), None, steps);

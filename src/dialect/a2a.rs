@@ -182,7 +182,9 @@ impl A2aDecoder {
                 TurnOutcome::Completed
             }
             _ if is_final => {
-                let text = "the agent ended its answer while its task goes on; ask again for the rest".to_owned();
+                let text =
+                    "the agent ended its response while its task is still running; send another prompt for the rest"
+                        .to_owned();
                 out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "task_open".into(), text });
                 TurnOutcome::Completed
             }
@@ -359,7 +361,7 @@ impl Decode for A2aDecoder {
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text: text.into() });
         }
         if !self.has_text && self.non_text_parts > 0 {
-            let text = format!("the answer has no words, but {} parts of data or files", self.non_text_parts);
+            let text = format!("the response has no text, but {} parts of data or files", self.non_text_parts);
             out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "parts".into(), text });
         }
         out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });

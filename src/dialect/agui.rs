@@ -31,7 +31,7 @@ use crate::event::{
 pub const DIALECT: Dialect = Dialect {
     name: "ag-ui",
     decode: |context: &DecodeContext| Box::new(AgUiDecoder::new(context.prompt.is_some())),
-    limitations: "times of calls, raw events, patches of a state too large to keep",
+    limitations: "call times, raw events, patches of an oversized state",
 };
 
 /// Bytes of shared state and the like kept in one annotation.
@@ -458,8 +458,8 @@ fn emit_waiting_notices(interrupts: &[Json], out: &mut Vec<AgentEvent>) {
     };
     let reasons: Vec<String> =
         interrupts.iter().filter_map(|one| word(one, "message").or_else(|| word(one, "reason"))).collect();
-    let reasons = if reasons.is_empty() { "it does not say for what".to_owned() } else { reasons.join("; ") };
-    let text = format!("the agent waits for an answer before it goes on: {reasons}");
+    let reasons = if reasons.is_empty() { "no reason given".to_owned() } else { reasons.join("; ") };
+    let text = format!("the agent needs an answer before it continues: {reasons}");
     out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "input_required".into(), text });
     annotate("interrupt", json!({ "interrupts": capped(&interrupts.into()) }), out);
 }

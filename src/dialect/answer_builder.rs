@@ -322,7 +322,7 @@ pub(super) fn failure_message(outcome: &TurnOutcome) -> Option<(&str, &'static s
     match outcome {
         TurnOutcome::Completed => None,
         TurnOutcome::Cancelled => Some(("the turn was cancelled", "cancelled")),
-        TurnOutcome::Interrupted => Some(("the answer was cut off before its end", "interrupted")),
+        TurnOutcome::Interrupted => Some(("the response was cut off before its end", "interrupted")),
         TurnOutcome::Failed(Fault { message, kind, .. }) => Some((message, kind.name())),
     }
 }

@@ -183,7 +183,7 @@ impl AnthropicDecoder {
             }
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {
                 let Some(call) = self.start_call(&wire, kind != "tool_use", out) else {
-                    return self.unknown_frames.report("more tool calls than are followed", out);
+                    return self.unknown_frames.report("too many tool calls", out);
                 };
                 if kind == "tool_use" { ContentBlockKind::Call(call) } else { ContentBlockKind::ServerCall(call) }
             }
@@ -210,7 +210,7 @@ impl AnthropicDecoder {
             _ => Map::new(),
         };
         let Some(block) = self.blocks.add(index, wire, kind) else {
-            return self.unknown_frames.report("more content blocks than are followed", out);
+            return self.unknown_frames.report("too many content blocks", out);
         };
         if let Some(text) = text.filter(|_| is_text) {
             let mut split = Vec::new();
@@ -232,7 +232,7 @@ impl AnthropicDecoder {
             let lost = match kind {
                 "text_delta" => "text",
                 "thinking_delta" => "thinking",
-                _ => return self.unknown_frames.report("a piece of a block that is not open", out),
+                _ => return self.unknown_frames.report("a delta of a block that is not open", out),
             };
             self.start_block(index, Some(json!({ "type": lost })), false, out);
         }
@@ -325,7 +325,7 @@ impl AnthropicDecoder {
     fn add_call(&mut self, id: &str, name: &str, args: String, out: &mut Vec<AgentEvent>) {
         match self.start_call(&json!({ "id": id, "name": name }), false, out) {
             Some(call) => self.calls.mark_ready(&call, name.to_owned(), args, call.as_str(), out),
-            None => self.unknown_frames.report("more tool calls than are followed", out),
+            None => self.unknown_frames.report("too many tool calls", out),
         }
     }
 
@@ -373,7 +373,7 @@ impl AnthropicDecoder {
         } else {
             let name = results::tool_name(kind).to_owned();
             let Some(call) = self.start_call(&json!({ "id": id, "name": name }), true, out) else {
-                return self.unknown_frames.report("more tool calls than are followed", out);
+                return self.unknown_frames.report("too many tool calls", out);
             };
             self.calls.mark_ready(&call, name, "{}".into(), id, out);
             call

@@ -76,7 +76,7 @@ impl Detector {
             DialectEvidence::Fault(_) | DialectEvidence::Dialect(OPENJARVIS_DIALECT | "anthropic", _)
                 if is_error && has_spoken =>
             {
-                self.decide("plain", "an error ends it, and its frames are of no kind that this program knows", out);
+                self.decide("plain", "it ends with an error and its frames are of an unknown kind", out);
             }
             DialectEvidence::Dialect(name, why) => self.decide(name, &why, out),
             DialectEvidence::Fault(fault) => self.reject(fault),
@@ -94,9 +94,9 @@ impl Detector {
             return self.reject(fault);
         }
         if held.iter().any(|frame| frame.data.trim() == "[DONE]") && held.iter().all(|frame| frame.data.len() < 16) {
-            self.decide(CHAT_DIALECT, "all it holds is the end mark of chat completions", out);
+            self.decide(CHAT_DIALECT, "it holds only the end mark of chat completions", out);
         } else if !held.is_empty() {
-            self.decide("plain", "its frames are of no kind that this program knows", out);
+            self.decide("plain", "its frames are of an unknown kind", out);
         }
     }
 
@@ -169,7 +169,7 @@ impl Decode for Detector {
 
     fn decode_side_channel(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         if let DetectorState::Undecided { .. } = self.state {
-            self.decide(OPENJARVIS_DIALECT, "its server tells of an agent on a feed of events", out);
+            self.decide(OPENJARVIS_DIALECT, "its server sends an agent's events on a feed", out);
         }
         match &mut self.state {
             DetectorState::Decided { decode, .. } => decode.decode_side_channel(frame, out),
@@ -320,7 +320,7 @@ fn parse_fault(frame: &SseFrame) -> Option<Fault> {
 }
 
 fn web_page_fault() -> Fault {
-    let text = "the server answered with a web page instead of a stream; check the URL, it may lack a path such as /v1/chat/completions";
+    let text = "the server returned a web page instead of a stream; check the URL, it may lack a path such as /v1/chat/completions";
     Fault::new(FaultKind::Protocol, text)
 }
 

@@ -35,7 +35,7 @@ const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 pub const DIALECT: Dialect = Dialect {
     name: "enclava",
     decode: |_| Box::new(EnclavaDecoder::new()),
-    limitations: "usage, durations, and why a tool failed that did not raise: the wire has none of them",
+    limitations: "usage, durations, and why a tool failed without raising: the format lacks them",
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -205,7 +205,7 @@ impl EnclavaDecoder {
 
     fn handle_item(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         let Ok(item) = EnclavaItem::deserialize(json) else {
-            return self.unknown_frames.report("an item of another shape", out);
+            return self.unknown_frames.report("an item of unknown shape", out);
         };
         let call_id = item.call_id.non_empty().or(item.id.non_empty()).unwrap_or_default();
         match item.kind.non_empty() {
@@ -253,7 +253,7 @@ impl EnclavaDecoder {
             return Some(at);
         }
         if self.calls.len() >= MAX_CALLS_AND_MESSAGES {
-            self.unknown_frames.report("more tool calls than are followed", out);
+            self.unknown_frames.report("too many tool calls", out);
             return None;
         }
         let call_id = self.unique_id(wire_id);

@@ -166,7 +166,7 @@ pub fn to_fault(error: &ServerError) -> Fault {
         FaultKind::ContextTooLong => {
             format!("the conversation is too long for the model: {}; start a new session or shorten it", error.message)
         }
-        _ => format!("the server reported an error while answering: {}", error.message),
+        _ => format!("the server reported an error in its response: {}", error.message),
     };
     Fault::new(kind, message)
 }

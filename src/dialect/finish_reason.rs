@@ -4,7 +4,7 @@ use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, NoticeLevel};
 
 /// The message for an answer that a content filter removed.
 pub(super) const CONTENT_FILTER_MESSAGE: &str =
-    "the provider's content filter stopped this answer; try to say it in another way";
+    "the provider's content filter stopped this response; rephrase the prompt";
 
 /// What a server's finish reason means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl FinishTracker {
     pub(super) fn fault(&self) -> Option<Fault> {
         let word = self.failure_word.as_deref()?;
         let word = if word == "error" { String::new() } else { format!(" ({word})") };
-        let text = format!("the server gave up in the middle of its answer{word}; try again");
+        let text = format!("the server aborted its response{word}; retry");
         Some(Fault::new(FaultKind::Upstream, text))
     }
 }
@@ -181,14 +181,14 @@ pub(super) fn is_worth_showing(finish_reason: FinishReason) -> bool {
 
 /// The notice for an answer that ended normally and is empty.
 pub(super) fn empty_response_notice() -> AgentEvent {
-    let text = "the model ended its answer without saying anything".to_owned();
+    let text = "the model returned an empty response".to_owned();
     AgentEvent::Notice { level: NoticeLevel::Warn, code: "empty_answer".into(), text }
 }
 
 /// The notice for an unknown finish reason: the answer may be incomplete.
 pub(super) fn unknown_reason_notice(word: &str) -> AgentEvent {
     let word: String = word.chars().take(60).collect();
-    let text = format!("the server ended the answer for a reason that this program does not know: {word}");
+    let text = format!("the server ended the response for an unknown reason: {word}");
     AgentEvent::Notice { level: NoticeLevel::Warn, code: "unknown_stop".into(), text }
 }
 

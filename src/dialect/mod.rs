@@ -76,17 +76,17 @@ pub const DIALECTS: &[Dialect] = &[
     Dialect {
         name: "openai-chat",
         decode: |_| Box::new(chat::ChatDecoder::new()),
-        limitations: "how long a call ran and what it gave: the client runs it",
+        limitations: "call durations and results: the client runs the calls",
     },
     Dialect {
         name: "ollama",
         decode: |_| Box::new(ollama::OllamaDecoder::new()),
-        limitations: "how long a call ran and what it gave: the client runs it",
+        limitations: "call durations and results: the client runs the calls",
     },
     Dialect {
         name: "warp",
         decode: |_| Box::new(warp::WarpDecoder::new()),
-        limitations: "reasoning, and how calls went, except from our own server",
+        limitations: "reasoning and call results, except from our own server",
     },
     Dialect {
         name: "plain",

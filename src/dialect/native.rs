@@ -86,7 +86,7 @@ impl NativeDecoder {
         if is_new && self.sealer.observe(&event).is_ok() {
             out.push(event);
         } else {
-            self.unknown_frames.report("an event where it can't stand", out);
+            self.unknown_frames.report("an event out of place", out);
         }
     }
 

@@ -240,7 +240,7 @@ impl OllamaDecoder {
                 continue;
             }
             if self.calls.len() >= MAX_CALLS {
-                return self.unknown_frames.report("more tool calls than are followed", out);
+                return self.unknown_frames.report("too many tool calls", out);
             }
             let mut unique = id.map_or_else(|| format!("call_{}", self.calls.len() + 1), ToOwned::to_owned);
             while self.calls.iter().any(|call| call.id.as_str() == unique) {

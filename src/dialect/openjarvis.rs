@@ -122,7 +122,7 @@ impl OpenJarvisDecoder {
                     self.chat.begin_message(out);
                 }
                 if self.calls.start(ToolCallStart::parse(json), shown, &mut self.chat, out).is_err() {
-                    self.unknown_frames.report("more tool calls than are followed", out);
+                    self.unknown_frames.report("too many tool calls", out);
                 }
             }
             "tool_call_end" => {
@@ -150,7 +150,7 @@ impl OpenJarvisDecoder {
         }
         self.bus.has_own_agent = true;
         if self.bus.is_ours() {
-            let label = "the agent began";
+            let label = "the agent started";
             out.push(progress_event(json!({"step": "agent_turn_start", "agent": json.get("agent"), "label": label})));
         }
     }
@@ -267,12 +267,12 @@ fn report_foreign_calls(reconciled: &ReconciledCalls, out: &mut Vec<AgentEvent>)
     let notice = |text: String| AgentEvent::Notice { level: NoticeLevel::Info, code: "foreign_calls".into(), text };
     match reconciled.hidden_count {
         0 => {}
-        1 => out.push(notice("1 tool call that is not in the results of this turn was left out".into())),
-        n => out.push(notice(format!("{n} tool calls that are not in the results of this turn were left out"))),
+        1 => out.push(notice("1 tool call missing from this turn's results was left out".into())),
+        n => out.push(notice(format!("{n} tool calls missing from this turn's results were left out"))),
     }
     if !reconciled.foreign.is_empty() {
         out.push(notice(
-            "some tool calls above are not in the results of this turn; they may be another client's".into(),
+            "some tool calls above are missing from this turn's results; they may be another client's".into(),
         ));
     }
 }

@@ -106,7 +106,7 @@ impl Decode for PlainDecoder {
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         if self.hidden_frames > 0 {
-            let text = format!("{} more frames of this stream are not shown", self.hidden_frames);
+            let text = format!("{} more frames of this stream are hidden", self.hidden_frames);
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "left_out".into(), text });
         }
         let has_output = self.open || self.done;

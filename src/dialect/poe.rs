@@ -26,7 +26,7 @@ use crate::event::{AgentEvent, AnnotationTarget, Fault, FinishReason, Json, Noti
 pub const DIALECT: Dialect = Dialect {
     name: "poe",
     decode: |_: &DecodeContext| Box::new(PoeDecoder::new()),
-    limitations: "usage, results and times of calls, except from our own server",
+    limitations: "usage, results and call times, except from our own server",
 };
 
 /// Bytes of streamed text that are compared with the repeated one.
@@ -166,7 +166,7 @@ impl PoeDecoder {
         });
         if data.recoverable == Some(Json::Bool(true)) {
             let attempt = data.attempt.0.map_or_else(String::new, |n| format!(" (attempt {n})"));
-            let text = format!("the server had trouble{attempt} and goes on: {}", server_error.message);
+            let text = format!("the server had a problem{attempt} and continues: {}", server_error.message);
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "recoverable".into(), text });
             return;
         }
@@ -208,7 +208,7 @@ impl PoeDecoder {
                 Some(content.to_string()).filter(|full| !full.is_empty() && is_whole && !self.has_several_messages);
         }
         if !is_whole && may_add && self.streamed_text.len() <= content.len() {
-            let text = "the answer was too long for the server to repeat it whole; a part of it is missing".to_owned();
+            let text = "the response was too long for the server to repeat in full; part of it is missing".to_owned();
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "truncated".into(), text });
         }
         if may_add && !self.has_calls && !data.tool_calls.0.is_empty() {

@@ -38,7 +38,7 @@ const MAX_LISTED: usize = 4096;
 pub const DIALECT: Dialect = Dialect {
     name: "openai-responses",
     decode: |_| Box::new(ResponsesDecoder::new()),
-    limitations: "pictures and sound, log probabilities; durations of the server's tools, which the wire does not have",
+    limitations: "images and audio, log probabilities; durations of the server's tools, which the format lacks",
 };
 
 /// How the answer ended, according to the server.
@@ -173,7 +173,7 @@ impl ResponsesDecoder {
                 self.handle_lifecycle(short, event, data, out);
             }
             "compaction.compacting" => {
-                let text = "the server shortens the conversation to go on".to_owned();
+                let text = "the server is compacting the conversation".to_owned();
                 out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "compacting".into(), text });
             }
             "error" => self.fail(&error::parse_error_data(data)),
@@ -228,7 +228,7 @@ impl ResponsesDecoder {
         let added = items.add(id, index, kind, tool);
         match added.and_then(|at| items.call(at)) {
             Some(call) => call.wire_id = event.call_id.non_empty().map(Into::into),
-            None if added.is_none() => self.unknown_frames.report("more output items than are followed", out),
+            None if added.is_none() => self.unknown_frames.report("too many output items", out),
             None => {}
         }
         added
@@ -493,7 +493,7 @@ fn item_kind(channel: TextChannel) -> ResponsesItemKind {
 fn parse_failure(response: &Json) -> Fault {
     match response.get("error").and_then(error::parse_error_object) {
         Some(server_error) => error::to_fault(&server_error),
-        None => Fault::new(FaultKind::Upstream, "the server gave up on its answer and did not say why; try again"),
+        None => Fault::new(FaultKind::Upstream, "the server aborted its response without giving a reason; retry"),
     }
 }
 

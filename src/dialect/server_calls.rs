@@ -44,7 +44,7 @@ impl ServerCalls {
         let name = text(function, "name").unwrap_or_default();
         if !self.known.contains_key(&wire) {
             if self.known.len() >= MAX_CALLS {
-                return Err("more tool calls than are followed");
+                return Err("too many tool calls");
             }
             let id = unique(&wire);
             out.push(AgentEvent::ToolCallStarted {

@@ -18,9 +18,9 @@ impl UnknownFrames {
             return;
         }
         let text = if self.kinds.len() == MAX_KINDS {
-            "the server sends many kinds of frames that this program does not know; they are skipped".to_owned()
+            "the server sends many unknown kinds of frames; they are skipped".to_owned()
         } else {
-            format!("the server sent something that this program does not know and skips: {kind}")
+            format!("the server sent an unknown kind of frame, which is skipped: {kind}")
         };
         self.kinds.push(kind);
         out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "unknown_frame".into(), text });

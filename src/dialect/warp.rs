@@ -176,7 +176,7 @@ impl WarpDecoder {
             error::parse_error_object(block).or_else(|| block.get("text").and_then(error::parse_error_object));
         let message = server_error.map_or_else(|| block.to_string(), |server_error| server_error.message);
         if block.get("recoverable").and_then(Json::as_bool) == Some(true) {
-            let text = format!("the server had trouble and goes on: {message}");
+            let text = format!("the server had a problem and continues: {message}");
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "recoverable".into(), text });
             return;
         }
@@ -324,7 +324,7 @@ impl WarpDecoder {
         let at = match by_id.or_else(by_place) {
             Some(at) => at,
             None if self.calls.len() < MAX_CALLS => self.add_call(wire_id),
-            None => return self.unknown_frames.report("more tool calls than are followed", out),
+            None => return self.unknown_frames.report("too many tool calls", out),
         };
         self.begin_message(out);
         let Some(call) = self.calls.get_mut(at) else { return };

@@ -103,7 +103,7 @@ impl ModelListQuery {
         let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
         (self.parse)(&answers).ok_or_else(|| {
             let url = self.requests.first().map_or("the server", |call| &call.url);
-            let text = format!("{url} answered with something that is not a list of models; check the base URL");
+            let text = format!("{url} did not return a list of models; check the base URL");
             Fault::new(FaultKind::Protocol, text)
         })
     }
@@ -135,7 +135,7 @@ pub fn not_found_fault(name: &str) -> Option<Fault> {
     let kind = places.first()?.kind;
     let places: Vec<&str> = places.iter().map(|place| host_and_port(&place.base_url)).collect();
     let text = format!(
-        "no server that answers as {} was found at {}: start it, or say where it is with \
+        "{} was not found at {}: start it, or set its address with \
          OPENAI_BASE_URL=http://HOST:PORT/v1 and -m openai/MODEL",
         kind.name(),
         places.join(" or ")
@@ -330,9 +330,9 @@ mod tests {
     fn a_kind_of_server_that_does_not_answer_is_told_with_its_usual_places() {
         let message = |name| not_found_fault(name).map(|fault| fault.message).unwrap_or_default();
         for (name, words) in [
-            ("llamacpp", "llama.cpp was found at 127.0.0.1:8080 or 127.0.0.1:8081: start it"),
-            ("lmstudio", "LM Studio was found at 127.0.0.1:1234: start it"),
-            ("vllm-9000", "vLLM was found at 127.0.0.1:9000: start it"),
+            ("llamacpp", "llama.cpp was not found at 127.0.0.1:8080 or 127.0.0.1:8081: start it"),
+            ("lmstudio", "LM Studio was not found at 127.0.0.1:1234: start it"),
+            ("vllm-9000", "vLLM was not found at 127.0.0.1:9000: start it"),
         ] {
             assert!(message(name).contains(words), "{}", message(name));
             assert!(message(name).contains("OPENAI_BASE_URL"), "{}", message(name));

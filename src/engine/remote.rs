@@ -252,7 +252,7 @@ impl Engine for RemoteEngine {
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
         let Some((body, mut headers)) = self.body(request) else {
-            let text = format!("nothing can be asked by --request {}", self.target.request_kind.name());
+            let text = format!("--request {} does not take prompts", self.target.request_kind.name());
             let outcome = TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text));
             return ReplyPlan::Scripted(vec![super::ScriptedEvent {
                 delay: crate::event::Millis(0),

@@ -53,13 +53,13 @@ impl FinishReason {
         let text = match (self, last) {
             (Self::Length, LastContent::Call) => "a call was cut off: the model reached its output limit",
             (Self::Length, LastContent::Reasoning) => {
-                "cut off before it answered: the model reached its output limit while thinking"
+                "cut off before the answer: the model reached its output limit while thinking"
             }
-            (Self::Length, LastContent::Nothing) => "no answer: the model reached its output limit at once",
+            (Self::Length, LastContent::Nothing) => "no answer: the model reached its output limit immediately",
             (Self::Length, LastContent::Text | LastContent::Refusal) => "cut off: the model reached its output limit",
             (Self::Refused, LastContent::Refusal) => "the model declined to answer this",
             (Self::Refused, LastContent::Nothing) => "no answer: the model or a filter declined to give one",
-            (Self::Refused, _) => "not whole: the model or a filter declined to go on",
+            (Self::Refused, _) => "incomplete: the model or a filter declined to continue",
             _ => return None,
         };
         Some((if self == Self::Length { "output_limit" } else { "refused" }, text))

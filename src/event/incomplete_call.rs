@@ -3,10 +3,10 @@
 use super::Json;
 
 /// The output of a call that the output limit cut off.
-pub const TRUNCATED_CALL_OUTPUT: &str = "not run: the answer reached its output limit in the middle of this call";
+pub const TRUNCATED_CALL_OUTPUT: &str = "not run: the response reached its output limit in the middle of this call";
 
 /// The output of a call whose answer the model, or a filter, broke off.
-pub const DECLINED_CALL_OUTPUT: &str = "not run: the model declined to go on with the answer that asked for this";
+pub const DECLINED_CALL_OUTPUT: &str = "not run: the model declined to finish the response that requested this";
 
 /// Returns whether a call's arguments are complete: a closed object was written to its end, however the answer was cut
 /// off. `is_last` says that no other call of its message follows, so there may not have been time to begin the

@@ -29,7 +29,7 @@ impl Pattern {
             return Err(format!("`{text}`: a pattern is `tool` or `tool(glob)`, such as `shell(git status*)`"));
         }
         match glob {
-            Some("") => Err(format!("`{text}`: nothing between the brackets; `{tool}` alone matches every call")),
+            Some("") => Err(format!("`{text}`: empty parentheses; `{tool}` alone matches every call")),
             Some("*") | None => Ok(Self { tool: tool.into(), glob: None }),
             Some(glob) => Ok(Self { tool: tool.into(), glob: Some(glob.into()) }),
         }
@@ -38,7 +38,7 @@ impl Pattern {
     /// Parses a pattern that must be about `tool`.
     pub fn parse_for(tool: &str, pattern: &str) -> Result<Self, String> {
         let read = Self::parse(pattern)?;
-        if read.tool == tool { Ok(read) } else { Err(format!("the pattern `{read}` is not about `{tool}`")) }
+        if read.tool == tool { Ok(read) } else { Err(format!("the pattern `{read}` is not for `{tool}`")) }
     }
 
     /// Returns whether an allowing pattern allows a call. `subject` is the one in its approval request.

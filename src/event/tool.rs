@@ -156,8 +156,8 @@ impl CallOutcome {
     pub fn label(self) -> &'static str {
         match self {
             Self::Ok | Self::Failed | Self::Denied | Self::Cancelled => self.name(),
-            Self::Requested => "asked for, not run",
-            Self::Unknown => "its end never came",
+            Self::Requested => "requested, not run",
+            Self::Unknown => "never finished",
         }
     }
 }

@@ -101,19 +101,19 @@ impl HttpRefusal<'_> {
         let Self { origin: place, path, status, .. } = self;
         let words = if said.message.is_empty() { String::new() } else { format!(": {}", said.message) };
         let waits = self.retry_after.filter(|wait| wait.0 > 0).map(|wait| super::backoff::format_delay(wait.into()));
-        let wait = format!("wait {}, then send it again", waits.as_deref().unwrap_or("a little"));
+        let wait = format!("wait {}, then retry", waits.as_deref().unwrap_or("a little"));
         let remote = (self.audience == HintAudience::Remote).then(|| self.remote_hint(kind, &said)).flatten();
         let keyless = self.unset_key_setting.map(|setting| format!("no API key was sent: {setting} is not set"));
         let try_this = match kind {
             _ if let Some(advice) = remote => advice,
             FaultKind::Auth if let Some(keyless) = &keyless => keyless,
-            FaultKind::Auth => "check the API key and what it may be used for",
+            FaultKind::Auth => "check the API key and its permissions",
             FaultKind::ContextTooLong => "start a new session, send less, or choose a model with a larger window",
             FaultKind::RateLimited if is_quota(&said) => "the account's quota is used up; check its plan and billing",
             FaultKind::RateLimited => &wait,
-            FaultKind::TimedOut => "the server was too slow; send it again or choose another model",
+            FaultKind::TimedOut => "the server was too slow; retry or choose another model",
             FaultKind::Upstream if self.status == 503 && says_loading(&said.message) => "wait until it has",
-            FaultKind::Upstream => "the trouble is on the server's side; try again later",
+            FaultKind::Upstream => "the problem is on the server's side; try again later",
             FaultKind::BadRequest if said.message.contains("does not support tools") => {
                 "choose a model that can use tools"
             }
@@ -121,10 +121,10 @@ impl HttpRefusal<'_> {
                 "choose another model, or install this one on the server"
             }
             FaultKind::BadRequest if self.status == 404 || self.status == 405 => {
-                "the server has nothing there: check the base URL, or the kind of engine (openai, openai-responses, \
+                "the path does not exist there: check the base URL, or the kind of engine (openai, openai-responses, \
                  anthropic, ollama)"
             }
-            _ => "the request was not accepted; another model or server may take it",
+            _ => "the server rejected the request; another model or server may accept it",
         };
         let path = if self.status == 404 || self.status == 405 { path } else { "" };
         let name = status_phrase(*status).map(|name| format!(" {name}")).unwrap_or_default();
@@ -132,9 +132,9 @@ impl HttpRefusal<'_> {
             // Its own words say all there is to know.
             said.message.clone()
         } else if kind == FaultKind::ContextTooLong {
-            format!("the conversation is too long for the model: {place} answered {status}{name}{words}; {try_this}")
+            format!("the conversation is too long for the model: {place} returned {status}{name}{words}; {try_this}")
         } else {
-            format!("{place}{path} answered {status}{name}{words}; {try_this}")
+            format!("{place}{path} returned {status}{name}{words}; {try_this}")
         };
         let fault = Fault { kind, message, retry_after: self.retry_after };
         let loading = self.status == 503 && says_loading(&said.message);
@@ -150,18 +150,16 @@ impl HttpRefusal<'_> {
     fn remote_hint(&self, kind: FaultKind, said: &ServerError) -> Option<&'static str> {
         let about_model = lacks_model(said);
         Some(match (kind, self.status) {
-            (FaultKind::Auth, _) if self.has_key => "check the token and what it may be used for",
+            (FaultKind::Auth, _) if self.has_key => "check the token and its permissions",
             (FaultKind::Auth, _) => "give a token with --token-env NAME, or a header with --header",
             (FaultKind::BadRequest, 404) if about_model => "name another model with -m",
-            (FaultKind::BadRequest, 404) => {
-                "check the path, or attach to the bare address, so that it is found out what is there"
-            }
+            (FaultKind::BadRequest, 404) => "check the path, or attach to the bare address to detect what is there",
             (FaultKind::BadRequest, 405) if self.is_post => {
-                "this path takes no prompt: check it, or watch it with --method get"
+                "this path does not take prompts: check it, or watch it with --method get"
             }
-            (FaultKind::BadRequest, 405) => "this path can't be watched: ask it something, or check it",
+            (FaultKind::BadRequest, 405) => "this path can't be watched: send it a prompt, or check it",
             (FaultKind::BadRequest, 400 | 415 | 422) if self.is_post => {
-                "this path wants another body: name its kind with --request, or another model with -m"
+                "this path expects another request format: set --request, or another model with -m"
             }
             (FaultKind::BadRequest, _) => "check the address, --request and -m",
             _ => return None,
@@ -357,11 +355,11 @@ mod tests {
     fn the_message_says_what_failed_where_and_what_to_try() {
         assert_eq!(
             failure(404, r#"{"error":{"message":"model 'x' not found"}}"#).fault.message,
-            "http://h:1/v1/chat/completions answered 404 not found: model 'x' not found; choose another model, or install this one on the server"
+            "http://h:1/v1/chat/completions returned 404 not found: model 'x' not found; choose another model, or install this one on the server"
         );
         assert_eq!(
             failure(502, "<html><head><TITLE>Bad\nGateway</TITLE>").fault.message,
-            "http://h:1 answered 502 bad gateway: Bad Gateway; the trouble is on the server's side; try again later"
+            "http://h:1 returned 502 bad gateway: Bad Gateway; the problem is on the server's side; try again later"
         );
     }
 
@@ -376,7 +374,7 @@ mod tests {
             let told = failure(500, body).fault.message;
             assert_eq!(
                 told,
-                "http://h:1 answered 500 internal server error: template failed; the trouble is on the server's side; try again later"
+                "http://h:1 returned 500 internal server error: template failed; the problem is on the server's side; try again later"
             );
         }
     }

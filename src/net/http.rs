@@ -158,14 +158,14 @@ impl HttpClient {
                 body.extend_from_slice(&chunk);
             }
             let mut json = serde_json::from_slice(&body).map_err(|_| {
-                let text = format!("{place}{} answered with something that is not JSON; check the URL", url.path());
+                let text = format!("{place}{} did not return JSON; check the URL", url.path());
                 Fault::new(FaultKind::Protocol, text)
             })?;
             Redactor::for_request(call).redact_json(&mut json);
             Ok(json)
         };
         tokio::time::timeout(timeout, get).await.unwrap_or_else(|_| {
-            let text = format!("{place} did not answer within {} ms", timeout.as_millis());
+            let text = format!("{place} did not respond within {} ms", timeout.as_millis());
             Err(Fault::new(FaultKind::TimedOut, text))
         })
     }
@@ -175,7 +175,7 @@ impl HttpClient {
         let place = display_origin(&parse_url(&call.url, self.audience)?);
         let told = async { self.send(call, &[]).await.map(drop) };
         tokio::time::timeout(timeout, told).await.unwrap_or_else(|_| {
-            let text = format!("{place} did not answer within {} ms", timeout.as_millis());
+            let text = format!("{place} did not respond within {} ms", timeout.as_millis());
             Err(RequestFailure::transient(FaultKind::TimedOut, text))
         })
     }
@@ -268,7 +268,7 @@ impl HttpClient {
             return Ok((headers, upgraded));
         }
         if status.is_success() {
-            let text = format!("{place}{} is not a WebSocket: it answered with a page or a document", url.path());
+            let text = format!("{place}{} is not a WebSocket: it returned a page or a document", url.path());
             return Err(RequestFailure::permanent(FaultKind::BadRequest, text));
         }
         Err(refusal_failure(call, &url, response, &Route::Direct, self.audience).await)
@@ -362,15 +362,12 @@ fn header_map(call: &HttpRequest) -> Result<HeaderMap, RequestFailure> {
     let mut headers = HeaderMap::new();
     for (name, value) in &call.headers {
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-            RequestFailure::permanent(FaultKind::BadRequest, format!("{name:?} cannot be the name of a header"))
+            RequestFailure::permanent(FaultKind::BadRequest, format!("{name:?} is not a valid header name"))
         })?;
         let value = match value {
             HttpHeaderValue::Unset(_) => continue,
             HttpHeaderValue::Plain(text) => HeaderValue::from_str(text).map_err(|_| {
-                RequestFailure::permanent(
-                    FaultKind::BadRequest,
-                    format!("the header {name} holds what a header cannot"),
-                )
+                RequestFailure::permanent(FaultKind::BadRequest, format!("the header {name} has an invalid value"))
             }),
             HttpHeaderValue::Secret(secret) => HeaderValue::from_str(secret.expose_secret().trim())
                 .map(|mut value| {
@@ -378,7 +375,7 @@ fn header_map(call: &HttpRequest) -> Result<HeaderMap, RequestFailure> {
                     value
                 })
                 .map_err(|_| {
-                    let text = "the API key holds characters that no key has; look for line breaks and quotes in it";
+                    let text = "the API key contains invalid characters; look for line breaks and quotes in it";
                     RequestFailure::permanent(FaultKind::Auth, text)
                 }),
         }?;

@@ -277,19 +277,18 @@ impl<'a> RequestDriver<'a> {
             (Ok(()), Some(strays), _) if !strays.is_empty() => {
                 let mut head = to_single_line(&strays);
                 self.redactor.redact_truncated(&mut head);
-                let text = format!("{place} answered with something that is not a stream: {head}; check the URL");
+                let text = format!("{place} did not return a stream: {head}; check the URL");
                 self.fail(Fault::new(FaultKind::Protocol, text)).await;
             }
             (Ok(()), Some(_), _) => {
                 let text = format!(
-                    "{place} ended its answer without a word, as some servers do where the conversation is too long for \
-                     the model; try again, start a new session, or look at the server's log"
+                    "{place} sent an empty response, as some servers do when the conversation is too long for the model; retry, start a new session, or check the server's log"
                 );
                 self.fail(Fault::new(FaultKind::Protocol, text)).await;
             }
             (Ok(()), None, Some(whole)) if !self.has_first_token && !self.decode.is_complete() => {
                 let head: String = whole.chars().take(80).collect();
-                let text = format!("{place} answered with JSON that is not an answer: {head}; check the URL");
+                let text = format!("{place} returned JSON that is not a response: {head}; check the URL");
                 self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
             }
             (Ok(()), None, _) => self.close_ended(aside).await,

@@ -187,7 +187,7 @@ impl<'a> StreamWatcher<'a> {
         if status == 204 {
             // After a whole answer that is how it should be.
             if self.has_decoded_any && !self.decode.is_complete() {
-                let text = format!("{} says that there is no more to come (204)", self.watchdog.origin);
+                let text = format!("{} reports the end of the stream (204)", self.watchdog.origin);
                 self.push_notice(NoticeLevel::Info, "no_more", text);
             }
             return ConnectionEnd::Complete;
@@ -246,10 +246,8 @@ impl<'a> StreamWatcher<'a> {
                     return ConnectionEnd::Complete;
                 }
                 Some(_) if let Some(head) = whole => {
-                    let text = format!(
-                        "{} answered with JSON that is not a stream: {head}; check the URL",
-                        self.watchdog.origin
-                    );
+                    let text =
+                        format!("{} returned JSON that is not a stream: {head}; check the URL", self.watchdog.origin);
                     return ConnectionEnd::Unreadable(Fault::new(FaultKind::Protocol, text));
                 }
                 Some(failure) => return ConnectionEnd::Dropped { failure, made_progress: moved },
@@ -275,7 +273,7 @@ impl<'a> StreamWatcher<'a> {
             FrameVerdict::New(joint) => {
                 match joint {
                     Some(Resumption::Resumed) => {
-                        self.push_notice(NoticeLevel::Info, "resumed", "the stream goes on where it broke".into());
+                        self.push_notice(NoticeLevel::Info, "resumed", "the stream continues where it was cut".into());
                     }
                     Some(Resumption::Gap(missing)) => self.report_gap(missing),
                     None => {}
@@ -321,9 +319,9 @@ impl<'a> StreamWatcher<'a> {
 
     fn report_gap(&mut self, missing: Option<u64>) {
         let text = match missing {
-            Some(1) => "one frame of the stream was missed while it was broken".to_owned(),
-            Some(missing) => format!("{missing} frames of the stream were missed while it was broken"),
-            None => "the stream began anew; what was said while it was broken may be missing".to_owned(),
+            Some(1) => "one frame of the stream was missed while disconnected".to_owned(),
+            Some(missing) => format!("{missing} frames of the stream were missed while disconnected"),
+            None => "the stream restarted; content sent while disconnected may be missing".to_owned(),
         };
         self.push_notice(NoticeLevel::Warn, "gap", text);
     }
@@ -341,7 +339,7 @@ impl<'a> StreamWatcher<'a> {
         let at = self.watchdog.timers.session_time(Instant::now() + pause);
         self.watchdog.send_link_state(LinkState::Retrying { attempt: failed, at }).await;
         let text = format!(
-            "{fault}; trying again in {} (try {failed} of {})",
+            "{fault}; retrying in {} (attempt {failed} of {})",
             backoff::format_delay(pause),
             self.watchdog.policy.max_retries
         );
@@ -353,7 +351,7 @@ impl<'a> StreamWatcher<'a> {
     async fn give_up(&mut self, fault: Fault) {
         self.watchdog.send_link_state(LinkState::Lost(Some(fault.clone()))).await;
         if self.has_decoded_any {
-            self.push_notice(NoticeLevel::Warn, "cut", format!("{fault}; what came until then is kept"));
+            self.push_notice(NoticeLevel::Warn, "cut", format!("{fault}; the partial response is kept"));
             self.close(None).await;
         } else {
             self.close(Some(fault)).await;

@@ -29,11 +29,11 @@ impl fmt::Display for FramingError {
         let (what, cap) = match self {
             Self::LineTooLong(cap) => ("sent a line", cap),
             Self::EventTooLong(cap) => ("sent an event", cap),
-            Self::BodyTooLong(cap) => ("sent an answer in one piece", cap),
-            Self::WebPage => return f.write_str("answered with a web page instead of a stream; check the URL"),
+            Self::BodyTooLong(cap) => ("sent a response in one piece", cap),
+            Self::WebPage => return f.write_str("returned a web page instead of a stream; check the URL"),
         };
         let cap = cap / (1024 * 1024);
-        write!(f, "{what} of more than {cap} MiB; the answer was cut there: ask for less at once")
+        write!(f, "{what} of more than {cap} MiB; the response was cut there: ask for less at once")
     }
 }
 

@@ -132,16 +132,15 @@ impl IdleTimers {
         let text = if self.silence.is_timed_out(now, silence) {
             let silence = format_timeout(silence);
             if self.has_begun {
-                format!("{place} fell silent in its answer for {silence}; ask again, or raise idle_timeout")
+                format!("{place} sent nothing for {silence} during its response; retry, or raise idle_timeout")
             } else {
                 format!(
-                    "{place} did not begin to answer within {silence}; it may be loading a model: try again, or raise \
-                     first_byte_timeout"
+                    "{place} did not start its response within {silence}; it may be loading a model: retry, or raise first_byte_timeout"
                 )
             }
         } else if has_no_output() {
             let limit = format_timeout(self.no_output_timeout);
-            format!("{place} is alive but said nothing usable for {limit}; ask again, or raise no_output_timeout")
+            format!("{place} sends keep-alives but no content for {limit}; retry, or raise no_output_timeout")
         } else {
             return None;
         };

@@ -48,7 +48,7 @@ pub async fn open(http: &HttpClient, request: &HttpRequest) -> Result<EventSocke
     let call = handshake_request(request, &key);
     let place = origin(&call.url);
     let Ok(consent) = tokio::time::timeout(HANDSHAKE_TIMEOUT, http.upgrade(&call)).await else {
-        let text = format!("{place} did not open its feed of events within {} s", HANDSHAKE_TIMEOUT.as_secs());
+        let text = format!("{place} did not open its event feed within {} s", HANDSHAKE_TIMEOUT.as_secs());
         return Err(Fault::new(FaultKind::TimedOut, text));
     };
     let (headers, connection) = consent.map_err(|failure| failure.fault)?;
@@ -143,12 +143,12 @@ fn verify_handshake(headers: &HeaderMap, key: &str, request: &HttpRequest, place
     let broken = |what: &str| Err(Fault::new(FaultKind::Protocol, format!("{place} {what}")));
     let proof = headers.get(SEC_WEBSOCKET_ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if proof.trim() != derive_accept_key(key.as_bytes()) {
-        return broken("consented to a WebSocket without proof that it is one");
+        return broken("accepted a WebSocket without a valid handshake");
     }
     match headers.get(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap_or_default()) {
         None => Ok(()),
         Some(chosen) if offers_subprotocol(request, chosen.trim()) => Ok(()),
-        Some(_) => broken("chose a protocol for its feed of events that nobody offered"),
+        Some(_) => broken("chose a WebSocket protocol that was not offered"),
     }
 }
 
@@ -156,9 +156,9 @@ fn close_fault(place: &str, code: CloseCode, reason: &str) -> Fault {
     let why = if reason.is_empty() { format!("code {code}") } else { to_single_line(reason) };
     match code {
         CloseCode::Policy => {
-            Fault::new(FaultKind::Auth, format!("{place} refused its feed of events: {why}; check the key"))
+            Fault::new(FaultKind::Auth, format!("{place} refused its event feed: {why}; check the key"))
         }
-        _ => Fault::new(FaultKind::Upstream, format!("{place} closed its feed of events: {why}")),
+        _ => Fault::new(FaultKind::Upstream, format!("{place} closed its event feed: {why}")),
     }
 }
 
@@ -173,10 +173,10 @@ fn error_fault(place: &str, error: &Error) -> Option<Fault> {
         }
         Error::Protocol(_) | Error::Utf8(_) => Some(Fault::new(
             FaultKind::Protocol,
-            format!("{place} sent something that is not a WebSocket message: {}", to_single_line(&error.to_string())),
+            format!("{place} sent an invalid WebSocket message: {}", to_single_line(&error.to_string())),
         )),
         _ => {
-            let text = format!("the feed of events of {place} broke: {}", to_single_line(&error.to_string()));
+            let text = format!("the event feed of {place} was lost: {}", to_single_line(&error.to_string()));
             Some(Fault::new(FaultKind::Network, text))
         }
     }

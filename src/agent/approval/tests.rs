@@ -56,7 +56,10 @@ fn grants_last_for_the_session_and_fit_the_call() {
     assert_eq!(policy.permissions().grants.len(), 1);
     assert!(shell(&mut policy, "git status -s") && !shell(&mut policy, "git push"));
     assert!(
-        policy.grant("fetch", &Decision::Pattern("shell".into()), DecidedBy::Person).unwrap_err().contains("not about")
+        policy
+            .grant("fetch", &Decision::Pattern("shell".into()), DecidedBy::Person)
+            .unwrap_err()
+            .contains("is not for")
     );
     assert!(policy.grant("shell", &Decision::Pattern("shell(".into()), DecidedBy::Person).is_err());
     policy.grant("shell", &Decision::Session, DecidedBy::Person).unwrap();

@@ -62,7 +62,7 @@ impl Agent {
             return;
         }
         let text = format!(
-            "{} can't be given tools (its chat template has no place for them), so none are offered: it can only talk",
+            "{} doesn't support tools (its chat template has no place for them), so none are offered",
             self.engine_choice.model
         );
         self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "no_tools".into(), text }).await;
@@ -82,7 +82,7 @@ impl Agent {
     /// A rejected prompt would make every later one fail as well.
     pub(super) async fn notify_prompt_dropped(&mut self) {
         if self.history.take_prompt_dropped() {
-            let text = "that prompt was refused, so it is not sent again with the next one";
+            let text = "the server refused that prompt, so later requests leave it out";
             self.emit(AgentEvent::Notice {
                 level: NoticeLevel::Info,
                 code: "prompt_left_out".into(),

@@ -82,7 +82,8 @@ impl Agent {
             let known = self.server_approvals.shown_ids.contains(&wanted.id)
                 || self.server_approvals.announced_ids.len() >= MAX_REMEMBERED_APPROVALS;
             if !known && self.server_approvals.announced_ids.insert(wanted.id) {
-                let text = format!("the server wants a decision, asked when this turn is over: {}", wanted.subject);
+                let text =
+                    format!("the server requests an approval; you can answer after this turn: {}", wanted.subject);
                 self.send_unrecorded(AgentEvent::Notice { level: NoticeLevel::Info, code: "approval".into(), text })
                     .await;
             }
@@ -128,11 +129,11 @@ impl Agent {
                 .await
             {
                 Ok(()) if allows => {
-                    (CallOutcome::Ok, "approved; the server goes on with it".to_owned(), TurnOutcome::Completed)
+                    (CallOutcome::Ok, "approved; the server continues".to_owned(), TurnOutcome::Completed)
                 }
                 Ok(()) => (CallOutcome::Denied, "denied".to_owned(), TurnOutcome::Completed),
                 Err(RequestFailure { fault, .. }) => {
-                    let text = format!("the answer did not reach the server: {}", fault.message);
+                    let text = format!("the decision was not delivered to the server: {}", fault.message);
                     let notice =
                         AgentEvent::Notice { level: NoticeLevel::Error, code: "approval".into(), text: text.clone() };
                     self.send_unrecorded(notice).await;

@@ -317,7 +317,7 @@ async fn what_has_changed_since_it_was_shown_is_not_done() {
     assert_eq!(bench.end().await, TurnOutcome::Completed);
     let (outcome, text) = bench.outcomes().remove(0);
     assert_eq!((outcome, bench.ran()), (CallOutcome::Failed, 0));
-    assert!(text.contains("has changed since"), "{text}");
+    assert!(text.contains("changed after this call"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,7 +79,7 @@ impl Agent {
         let tool_sender = running.tool_sender.clone();
         let Some(tool) = self.tool(&name) else {
             let known: Vec<&str> = self.specs.iter().map(|spec| spec.name.as_str()).collect();
-            let request = Err(format!("unknown tool: {name}; there are {}", known.join(", ")));
+            let request = Err(format!("unknown tool: {name}; available: {}", known.join(", ")));
             running.tools.spawn(async move {
                 let _ = tool_sender.send(ToolMessage::Described { call, name, request }).await;
             });
@@ -153,8 +153,7 @@ impl Agent {
                     return;
                 }
                 running.awaiting_approval.retain(|(waiting, _, _)| *waiting != call);
-                let reason = "nobody can be asked without a terminal; allow it with --approval-mode or a rule in \
-                              [approvals] allow";
+                let reason = "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow";
                 TurnInput::Decided { call, decision: Decision::Deny(Some(reason.to_owned())), by: DecidedBy::Policy }
             }
             ToolMessage::Output { call, stream, text } => {
@@ -169,7 +168,7 @@ impl Agent {
                     *logged = MAX_LOGGED_OUTPUT_BYTES;
                     let _ = write!(
                         text,
-                        "\n[… it prints more than {}; the end is shown once it is done]\n",
+                        "\n[… output exceeds {}; its end is shown when the call finishes]\n",
                         size(MAX_LOGGED_OUTPUT_BYTES as u64)
                     );
                 }
@@ -209,7 +208,7 @@ impl Agent {
         }
         let kept = done.text.len() as u64;
         let text = match done.printed_bytes {
-            Some(printed) => format!("{}\n[{} were printed in all]", text.trim_end(), size(printed)),
+            Some(printed) => format!("{}\n[{} printed in total]", text.trim_end(), size(printed)),
             None => text,
         };
         let mut output = CallOutput {
@@ -235,7 +234,7 @@ impl Agent {
     }
 
     async fn report_output_not_saved(&mut self, why: &str) {
-        let text = format!("the whole output of a tool could not be saved beside the log: {why}");
+        let text = format!("the full output of a tool could not be saved beside the log: {why}");
         self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "output_not_saved".into(), text }).await;
     }
 }
@@ -254,8 +253,7 @@ async fn check_unchanged(
         return Ok(());
     }
     Err(format!(
-        "`{}` has changed since this call was shown for approval, so nothing was done; look at it again and repeat \
-         the call if it still makes sense",
+        "`{}` changed after this call was shown for approval, so nothing was done; check it and repeat the call if it still makes sense",
         shown.subject
     ))
 }
@@ -264,7 +262,7 @@ async fn check_unchanged(
 async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, String> {
     std::panic::AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
         tracing::error!("a tool panicked");
-        "the tool broke down; that is a defect of this program".to_owned()
+        "the tool crashed; this is a bug in jarvis-tui".to_owned()
     })
 }
 
@@ -287,7 +285,7 @@ async fn run_limited(
     let (so_far, printed) = (done.text, done.printed_bytes);
     let mut text = format!("timed out after {} s", limit.as_secs());
     if !so_far.is_empty() {
-        text.push_str("; its output until then:\n");
+        text.push_str("; its output so far:\n");
         text.push_str(&so_far);
     }
     ToolResult { printed_bytes: printed, ..ToolResult::failed(text) }

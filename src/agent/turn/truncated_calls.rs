@@ -14,7 +14,7 @@ pub(super) const MAX_TRUNCATED_RESPONSES: u32 = 3;
 /// The fault of a turn whose calls don't fit into one response.
 pub(super) fn truncation_fault() -> Fault {
     let text = format!(
-        "the output limit cut off the calls of {MAX_TRUNCATED_RESPONSES} answers in a row, so they were not run; ask for the work \
+        "the output limit cut off the calls of {MAX_TRUNCATED_RESPONSES} responses in a row, so they were not run; ask for the work \
          in smaller steps, or choose a model with a larger output limit"
     );
     Fault::new(FaultKind::LimitReached, text)
@@ -55,8 +55,7 @@ impl TurnMachine {
                 count => format!("only {count} characters of its arguments"),
             };
             let text = format!(
-                "not run: your answer reached its output limit in the middle of this call, so {arrived} arrived; send \
-                 less at once, for example a long text in several calls"
+                "not run: your response reached its output limit in the middle of this call, so {arrived} arrived; send less at once, for example a long text in several calls"
             );
             self.finish_call(&slot.call, CallOutcome::Failed, CallOutput::from_text(text), None, steps);
         }

@@ -45,7 +45,7 @@ impl A2aDecoder {
         let at = match known {
             Some(at) => at,
             None if self.artifacts.len() >= MAX_ARTIFACTS => {
-                return self.unknown_frames.report("more artifacts than are followed", out);
+                return self.unknown_frames.report("too many artifacts", out);
             }
             None => {
                 self.artifacts.push(Artifact::new(wire));

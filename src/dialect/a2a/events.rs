@@ -21,13 +21,13 @@ pub(super) fn annotate(kind: &str, data: Json, out: &mut Vec<AgentEvent>) {
 
 pub(super) fn failure_message(what: &str, words: &str) -> String {
     let words = error::to_single_line(words);
-    if words.is_empty() { format!("{what}; it does not say why") } else { format!("{what}: {words}") }
+    if words.is_empty() { format!("{what} without giving a reason") } else { format!("{what}: {words}") }
 }
 
 pub(super) fn emit_waiting_notice(state: &str, words: &str, out: &mut Vec<AgentEvent>) {
     let (code, what) = match state {
-        "auth-required" => ("auth_required", "the agent waits until it is authorised"),
-        _ => ("input_required", "the agent waits for your answer"),
+        "auth-required" => ("auth_required", "the agent needs authorization"),
+        _ => ("input_required", "the agent needs your input"),
     };
     let words = error::to_single_line(words);
     let text = if words.is_empty() { what.to_owned() } else { format!("{what}: {words}") };

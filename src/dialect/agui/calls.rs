@@ -110,7 +110,7 @@ impl AgUiCalls {
         out: &mut Vec<AgentEvent>,
     ) -> Result<(), &'static str> {
         let Some(call) = self.find(wire).and_then(|at| self.list.get_mut(at)).filter(|call| !call.ready) else {
-            return Err("arguments of a call that is not being written");
+            return Err("arguments of a call that is not open");
         };
         let piece = call.surrogates.push(piece, marked).into_owned();
         self.args_bytes = self.args_bytes.saturating_add(piece.len());

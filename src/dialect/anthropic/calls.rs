@@ -106,7 +106,7 @@ impl AnthropicCalls {
             out.push(AgentEvent::ToolCallFinished {
                 call: call.id.clone(),
                 outcome: CallOutcome::Unknown,
-                output: CallOutput::from_text("the server goes on with this call in its next message"),
+                output: CallOutput::from_text("the server continues this call in its next message"),
                 duration: None,
             });
         }

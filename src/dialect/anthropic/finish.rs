@@ -41,7 +41,7 @@ impl AnthropicDecoder {
                     WireFinishReason::Unknown => out.push(finish_reason::unknown_reason_notice(other)),
                     WireFinishReason::Filtered => self.filtered = true,
                     WireFinishReason::Failed => {
-                        let text = format!("the server gave up in the middle of its answer ({other}); try again");
+                        let text = format!("the server aborted its response ({other}); retry");
                         self.fault = Some(Fault::new(FaultKind::Upstream, text));
                     }
                     _ => {}
@@ -67,7 +67,7 @@ impl AnthropicDecoder {
     pub(super) fn emit_finish_notice(&mut self, finish_reason: FinishReason, out: &mut Vec<AgentEvent>) {
         if let Some(why) = self.refusal_explanation.take() {
             let why = if why.is_empty() { why } else { format!(" ({why})") };
-            let text = format!("the model declined to answer{why}; say it in another way, or start a new session");
+            let text = format!("the model declined to answer{why}; rephrase the prompt, or start a new session");
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "refused".into(), text });
         }
         if self.paused {
@@ -88,8 +88,7 @@ impl AnthropicDecoder {
                 TurnOutcome::Failed(Fault::new(FaultKind::Refused, finish_reason::CONTENT_FILTER_MESSAGE))
             }
             (None, _) if self.exceeds_context => {
-                let text = "the conversation filled the model's window in the middle of this answer; start a new \
-                            session, or choose a model with a larger window";
+                let text = "the conversation filled the model's window during this response; start a new session, or choose a model with a larger window";
                 TurnOutcome::Failed(Fault::new(FaultKind::ContextTooLong, text))
             }
             (None, _) => TurnOutcome::Completed,

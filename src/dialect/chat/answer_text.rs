@@ -112,7 +112,7 @@ impl AnswerText {
             Some(TurnOutcome::Failed(fault)) => Some(fault.clone()),
             Some(TurnOutcome::Cancelled) => Some(Fault::new(FaultKind::Upstream, "the turn was cancelled")),
             Some(TurnOutcome::Interrupted) | None => {
-                Some(Fault::new(FaultKind::Upstream, "the answer was cut off before its end; try again"))
+                Some(Fault::new(FaultKind::Upstream, "the response was cut off before its end; retry"))
             }
         }
     }

@@ -68,7 +68,7 @@ impl ChatCalls {
         let piece = function.arguments.0.as_deref().unwrap_or_default();
         let at = match self.find(index, id, position, name, piece) {
             FragmentTarget::Known(at) => at,
-            _ if self.list.len() >= MAX_CALLS => return Err("more tool calls than are followed"),
+            _ if self.list.len() >= MAX_CALLS => return Err("too many tool calls"),
             FragmentTarget::New => self.add(index, id, None),
             FragmentTarget::MaybeDuplicate(twin) => self.add(index, id, Some(twin)),
         };

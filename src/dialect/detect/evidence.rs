@@ -67,7 +67,7 @@ pub(super) fn examine_frame(frame: &SseFrame, context: &DecodeContext) -> Dialec
         Some(Json::Object(object)) => from_shape(&Json::Object(object), frame, context),
         // Not JSON, so no decoder: shown as it came.
         None if data.starts_with("{'") => {
-            identified("plain", "its data are Python dicts, as enclava's tool calling writes them")
+            identified("plain", "its data is Python dicts, as enclava's tool calling writes them")
         }
         _ => DialectEvidence::Inconclusive,
     }

@@ -185,7 +185,7 @@ fn a_failure_keeps_the_text_so_far() {
             "+m1",
             "m1: half",
             "-m1 Failed None",
-            "failed Upstream the server reported an error while answering: list index out of range",
+            "failed Upstream the server reported an error in its response: list index out of range",
         ]
     );
 }

@@ -47,7 +47,7 @@ impl OpenJarvisEvidence {
     /// For a stream that is known to be OpenJarvis's.
     pub(super) fn certain(context: &DecodeContext) -> Self {
         let signs = Self::from_context(context);
-        Self { evidence: signs.evidence.or(Some("it was said to be".into())), ..signs }
+        Self { evidence: signs.evidence.or(Some("it was configured".into())), ..signs }
     }
 
     pub(super) fn evidence(&self) -> Option<&str> {
@@ -70,7 +70,7 @@ impl OpenJarvisEvidence {
     }
 
     pub(super) fn observe_research(&mut self) {
-        self.evidence.get_or_insert("its frames are those of a deep research".into());
+        self.evidence.get_or_insert("its frames are those of deep research".into());
     }
 
     /// Takes OpenJarvis's extensions out of a chunk; returns the fault if its text is an error's prose.

@@ -119,7 +119,7 @@ impl Trace {
 pub(super) fn report_unattributed(calls: usize, out: &mut Vec<AgentEvent>) {
     let calls = if calls == 1 { "1 tool call".to_owned() } else { format!("{calls} tool calls") };
     let text = format!(
-        "{calls} of this server may be ours or another client's and are not shown: it has no trace of this turn"
+        "{calls} of this server, ours or another client's, can't be attributed and are hidden: it has no trace of this turn"
     );
     out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "foreign_calls".into(), text });
 }

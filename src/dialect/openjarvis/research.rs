@@ -66,7 +66,7 @@ pub(super) fn decode(json: &Json, chat: &mut ChatDecoder, calls: &mut OpenJarvis
         "final_sources" => annotate_sources(value("sources"), out),
         "error" => {
             let detail = Some(text("message")).filter(|detail| !detail.is_empty());
-            let message = detail.unwrap_or("the research failed and the server did not say why");
+            let message = detail.unwrap_or("the research failed; the server gave no reason");
             chat.set_fault(Fault::new(FaultKind::Upstream, message.chars().take(4000).collect::<String>()));
         }
         "done" => {

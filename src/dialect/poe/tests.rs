@@ -89,7 +89,7 @@ fn a_recoverable_error_is_a_notice_and_a_fatal_one_wins_over_complete() {
         .collect();
     assert_eq!(
         notices,
-        [("recoverable".to_owned(), "the server had trouble (attempt 1) and goes on: no luck".to_owned())]
+        [("recoverable".to_owned(), "the server had a problem (attempt 1) and continues: no luck".to_owned())]
     );
     let (text, _, end) = shown(&[init(), delta(0, "a"), error(true), error(false), complete(1, "a")]);
     assert_eq!(text, "a");

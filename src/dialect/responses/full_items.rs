@@ -45,7 +45,7 @@ pub(super) fn reconcile_item(
         of_kind.nth(nth?).map(|(at, _)| at)
     });
     let Some(at) = known.or_else(|| items.add(id, index, kind, item_type)) else {
-        return odd.report("more output items than are followed", out);
+        return odd.report("too many output items", out);
     };
     let Some(item) = items.get(at).filter(|item| !item.is_done) else { return };
     item.id = item.id.take().or_else(|| id.map(Into::into));
@@ -127,7 +127,7 @@ fn reconcile_call(
     }
     if item_type == "mcp_approval_request" {
         emitter.finish_call(at, CallOutcome::Requested, String::new(), out);
-        let text = "the server waits for an approval that this program cannot give it".to_owned();
+        let text = "the server requests an approval, which jarvis-tui can't send in this format".to_owned();
         out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "approval".into(), text });
     }
 }

@@ -267,9 +267,9 @@ fn an_answer_ends_as_the_wire_says() {
     let error = json!({"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "Slow down."}});
     assert_eq!(
         end("failed", error),
-        "-m1 Failed ~ / failed RateLimited the server reported an error while answering: Slow down"
+        "-m1 Failed ~ / failed RateLimited the server reported an error in its response: Slow down"
     );
-    assert!(end("failed", json!({"error": null})).contains("did not say why"));
+    assert!(end("failed", json!({"error": null})).contains("without giving a reason"));
     assert_eq!(end("cancelled", json!({})), "-m1 Interrupted ~ / Interrupted");
     assert_eq!(end("completed", json!({})), "-m1 End ~ / Completed");
 }
@@ -283,7 +283,7 @@ fn errors_come_flat_nested_or_as_prose() {
         decoder.finish(&mut out);
         lines(&out).join(" / ")
     };
-    let upstream = "failed Upstream the server reported an error while answering: It broke";
+    let upstream = "failed Upstream the server reported an error in its response: It broke";
     assert_eq!(end(r#"{"type":"error","code":"server_error","message":"It broke.","param":null}"#), upstream);
     assert_eq!(end(r#"{"type":"error","error":{"type":"server_error","message":"It broke."}}"#), upstream);
     assert_eq!(end("It broke."), upstream);

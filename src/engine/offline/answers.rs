@@ -32,7 +32,7 @@ const ABILITIES: &[(&str, &[&str], &str, &str)] = &[
     (
         "search",
         &["search", "find", "where", "grep", "usage", "look", "locate"],
-        "search files for a text",
+        "search files for a string",
         "find \"TODO\" in src",
     ),
     (
@@ -202,7 +202,7 @@ fn courtesy_answer(prompt: &str, context: &AnswerContext<'_>) -> Option<String> 
     }
     match plain.as_slice() {
         [] if all.is_empty() && prompt.trim() != "?" => {
-            Some("There was nothing in that prompt. Type `help` to see what I can do.".to_owned())
+            Some("That prompt was empty. Type `help` to see what I can do.".to_owned())
         }
         [] | ["help" | "commands"] | ["help", "me" | "please"] => Some(abilities(context)),
         ["what", "can", "you" | "i" | "we", "do", ..]
@@ -265,8 +265,7 @@ fn greeting(context: &AnswerContext<'_>) -> String {
 
 fn identity(context: &AnswerContext<'_>) -> String {
     format!(
-        "I'm `offline/guide`, the engine that is built into jarvis-tui. I am **not a language model**: I recognise plain \
-         requests by rules, call tools for them ({}), and answer questions about jarvis-tui from its manual.\n\n\
+        "I'm `offline/guide`, the engine that is built into jarvis-tui. I am **not a language model**: I recognize plain requests by rules, call tools for them ({}), and answer questions about jarvis-tui from its manual.\n\n\
          For real conversation, connect a model: start Ollama, or set `OPENAI_API_KEY`. Ask me *how do I connect a \
          model?* for the details.\n",
         examples(context, 2)
@@ -279,7 +278,7 @@ fn abilities(context: &AnswerContext<'_>) -> String {
         let _ = writeln!(text, "- {what}: {}", super::report::inline_code(example));
     }
     text.push_str(
-        "- answer questions about jarvis-tui: `how do I resume a session?`\n- show the screen off: `show me a demo`\n",
+        "- answer questions about jarvis-tui: `how do I resume a session?`\n- show what the screen can do: `show me a demo`\n",
     );
     text.push_str("\nSeveral requests can go into one prompt, on lines of their own or joined by *and then*.\n");
     text.push_str(
@@ -373,7 +372,7 @@ fn fallback_answer(prompt: &str, found: &ManualHits, context: &AnswerContext<'_>
         .pick_phrase(&[
             "That takes a language model, and I'm only the built-in guide.",
             "I can't answer that: I work by rules, not by a language model.",
-            "That is beyond me; the built-in engine only knows plain requests and its manual.",
+            "That is beyond me; the built-in engine knows only plain requests and its manual.",
         ])
         .to_owned();
     match near.as_slice() {
@@ -395,7 +394,7 @@ fn fallback_answer(prompt: &str, found: &ManualHits, context: &AnswerContext<'_>
     text.push_str(context.pick_phrase(&[
         "To connect a model, start Ollama or set `OPENAI_API_KEY`, then type `/model`. Ask me *how do I connect Ollama?*",
         "With a model this works: `ollama pull qwen3:8b`, then `/model`. Or set `OPENAI_API_KEY` and start again.",
-        "`jarvis-tui doctor` shows which models are within reach; ask me *how do I connect a model?* for the steps.",
+        "`jarvis-tui doctor` shows which models are available; ask me *how do I connect a model?* for the steps.",
     ]));
     text.push('\n');
     text
@@ -428,7 +427,7 @@ mod tests {
             ("what is jarvis-tui?", "*Getting started*"),
             ("git status", "`$ git status`"),
             ("bye", "Goodbye."),
-            ("", "nothing in that prompt"),
+            ("", "That prompt was empty"),
         ];
         for (prompt, part) in cases {
             let text = ask(prompt, ALL_TOOLS, 0);

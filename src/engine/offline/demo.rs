@@ -149,7 +149,7 @@ const OBJECTS: &[&str] = &[
     "some `inline code`",
     "a **bold** claim",
     "an *uneven* pause",
-    "the colour of the theme",
+    "the color of the theme",
     "what came before",
     "the end of the page",
 ];

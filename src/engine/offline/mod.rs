@@ -113,7 +113,7 @@ fn continue_plan(turn: &OfflineTurn<'_>, script: &mut ScriptBuilder) {
     named.dedup();
     parts.extend(named.into_iter().map(answers::unavailable));
     if too_many > 0 {
-        parts.push(format!("That was more than I do at once; the last {too_many} are left.\n"));
+        parts.push(format!("That was more than I do at once; I left out the last {too_many}.\n"));
     }
     let alone = parts.is_empty();
     parts.extend(plan.unmatched.iter().take(3).map(|rest| {

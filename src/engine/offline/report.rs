@@ -117,13 +117,12 @@ fn report_one(call: &FinishedCall) -> String {
         CallOutcome::Failed if call.tool == "shell" => with(format!("{subject} **failed**"), ":"),
         CallOutcome::Failed => with(format!("{tool} **failed** on {subject}"), ":"),
         CallOutcome::Denied => {
-            with(format!("**Denied**: {tool} on {subject} was not allowed, so it was not done"), ". The reason:")
+            with(format!("**Denied**: {tool} on {subject} was not allowed, so it was not run"), ". The reason:")
         }
-        CallOutcome::Cancelled => with(
-            format!("**Cancelled**: {tool} on {subject} was stopped before it was done"),
-            ". What there was until then:",
-        ),
-        CallOutcome::Requested => format!("{tool} on {subject} was asked for, but **nobody ran it**.\n"),
+        CallOutcome::Cancelled => {
+            with(format!("**Cancelled**: {tool} on {subject} was stopped before it finished"), ". Its output so far:")
+        }
+        CallOutcome::Requested => format!("{tool} on {subject} was requested, but **not run**.\n"),
         CallOutcome::Unknown => format!("**No result** came back from {tool} on {subject}.\n"),
     }
 }
@@ -149,7 +148,7 @@ fn report_success(call: &FinishedCall) -> String {
         "edit_file" => edited(output),
         "shell" => command(call, output),
         "fetch" => page(call, output),
-        _ if output.trim().is_empty() => format!("{} is done; it returned nothing.\n", inline_code(&call.tool)),
+        _ if output.trim().is_empty() => format!("{} finished without output.\n", inline_code(&call.tool)),
         _ => fenced("text", output),
     }
 }
@@ -253,7 +252,7 @@ fn command(call: &FinishedCall, output: &str) -> String {
 fn page(call: &FinishedCall, output: &str) -> String {
     let (shown, left) = shorten_lines(output);
     if shown.trim().is_empty() {
-        return format!("{} came back empty.\n", inline_code(call.arg("url")));
+        return format!("{} returned nothing.\n", inline_code(call.arg("url")));
     }
     let mut out = format!("From {}:\n\n", inline_code(call.arg("url")));
     for line in shown.lines() {
@@ -445,11 +444,11 @@ mod tests {
             ),
             (
                 call("shell", json!({"command": "rm x"}), "plan mode is read-only", CallOutcome::Denied),
-                "**Denied**: `shell` on `rm x` was not allowed, so it was not done. The reason:\n\n> plan mode is read-only\n",
+                "**Denied**: `shell` on `rm x` was not allowed, so it was not run. The reason:\n\n> plan mode is read-only\n",
             ),
             (
                 call("shell", json!({"command": "sleep 9"}), "", CallOutcome::Cancelled),
-                "**Cancelled**: `shell` on `sleep 9` was stopped before it was done.\n",
+                "**Cancelled**: `shell` on `sleep 9` was stopped before it finished.\n",
             ),
         ];
         for (call, expected) in cases {

@@ -69,7 +69,7 @@ impl ServerConversation {
                     *self = Self::Active { id: id.to_owned(), entries: 0 };
                     return None;
                 }
-                None => "it named none".to_owned(),
+                None => "it returned none".to_owned(),
             },
             (Self::Active { entries, .. }, Ok(_)) => {
                 *entries = (*entries + next_chunk_len(request, *entries)).min(entries_before_prompt(request));
@@ -79,7 +79,7 @@ impl ServerConversation {
             (Self::Unavailable, Ok(_)) => return None,
         };
         *self = Self::Unavailable;
-        Some(format!("the server keeps no conversation, so the past goes along as text from here on: {fault}"))
+        Some(format!("the server keeps no conversation, so requests include the history as text from now on: {fault}"))
     }
 
     /// Returns the id of the conversation, if it holds everything before the prompt.
@@ -96,7 +96,7 @@ impl ServerConversation {
             return None;
         }
         *self = Self::Unavailable;
-        Some("the server may have failed over its own conversation; /retry sends the past as text".to_owned())
+        Some("the server may have failed on its own conversation; /retry sends the history as text".to_owned())
     }
 }
 

@@ -187,12 +187,11 @@ fn unrecognized_fault(origin: &str, answers: &[Result<Json, Fault>]) -> Fault {
         return unreachable.clone();
     }
     if faults().count() == answers.len() && faults().all(|fault| fault.kind == FaultKind::TimedOut) {
-        let text = format!("{origin} answered none of the usual questions in time; give the full URL and --request");
+        let text = format!("{origin} responded to no probe in time; give the full URL and --request");
         return Fault::new(FaultKind::TimedOut, text);
     }
     let text = format!(
-        "{origin} is nothing that attach knows by itself (asked for {}); give the full URL of its stream, and \
-         --request to say how it is asked",
+        "{origin} is not a known kind of server (tried {}); give the full URL of its stream, and --request for the request format",
         PROBE_PATHS.join(", ")
     );
     Fault::new(FaultKind::Protocol, text)

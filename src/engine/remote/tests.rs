@@ -205,7 +205,7 @@ fn an_origin_that_is_nothing_says_what_to_try() {
     let fault = identify("http://h", &answers(&[("/health", json!({"status": "ok"}))])).unwrap_err();
     assert!(fault.message.contains("--request"), "{fault}");
     let mut all = answers(&[]);
-    all[1] = Err(Fault::new(FaultKind::Auth, "http://h answered 401; check the token"));
+    all[1] = Err(Fault::new(FaultKind::Auth, "http://h returned 401; check the token"));
     let fault = identify("http://h", &all).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Auth);
     assert!(fault.message.contains("check the token"), "{fault}");

@@ -112,7 +112,7 @@ pub(super) fn send_failure(url: &Url, error: reqwest::Error, route: &Route, whos
         return failure;
     }
     if error.is_timeout() {
-        let text = format!("{place} did not answer a connection in time; is the address right?");
+        let text = format!("{place} did not accept a connection in time; check the address");
         return RequestFailure {
             is_unsent: error.is_connect(),
             ..RequestFailure::transient(FaultKind::TimedOut, text)
@@ -130,20 +130,20 @@ pub(super) fn send_failure(url: &Url, error: reqwest::Error, route: &Route, whos
     if !error.is_connect() {
         return RequestFailure::transient(
             FaultKind::Network,
-            format!("the connection to {place} broke before an answer: {why}"),
+            format!("the connection to {place} was lost before a response: {why}"),
         );
     }
     if why.contains("handshake eof") {
         let text = format!(
             "{place} closed the connection during the TLS handshake; it may speak only an old version of TLS (1.2 or 1.3 \
-             is needed), or no HTTPS at all: check its TLS settings, or write http:// {}",
+             is needed), or not HTTPS at all: check its TLS settings, or write http:// {}",
             whose.address_setting()
         );
         return RequestFailure::permanent(FaultKind::Network, text);
     }
     if is_loopback_url(url) {
         // Nobody starts a server in the seconds that retries take.
-        let text = format!("nothing answers at {place}: {why}; {}", whose.no_listener_hint());
+        let text = format!("no server at {place}: {why}; {}", whose.no_listener_hint());
         return RequestFailure { is_unsent: true, ..RequestFailure::permanent(FaultKind::Network, text) };
     }
     let text = format!("cannot reach {place}: {why}; check the address and the network");
@@ -155,7 +155,7 @@ pub(super) fn wrong_scheme_failure(url: &Url, other: &Url, whose: HintAudience) 
     let (speaks, not) = if other.scheme() == "https" { ("HTTPS", "plain HTTP") } else { ("plain HTTP", "HTTPS") };
     let (to, place) = (display_origin(other), display_origin(url));
     let at = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
-    let text = format!("{at} speaks {speaks}, not {not} ({place} was asked); write {to} {}", whose.address_setting());
+    let text = format!("{at} speaks {speaks}, not {not} (tried {place}); write {to} {}", whose.address_setting());
     RequestFailure { is_unsent: other.scheme() == "http", ..RequestFailure::permanent(FaultKind::Network, text) }
 }
 
@@ -183,5 +183,5 @@ pub(super) fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
 
 pub(super) fn broken_connection_failure(place: &str, error: reqwest::Error) -> RequestFailure {
     let error = error.without_url();
-    RequestFailure::transient(FaultKind::Network, format!("the connection to {place} broke: {}", root_cause(&error)))
+    RequestFailure::transient(FaultKind::Network, format!("the connection to {place} was lost: {}", root_cause(&error)))
 }

@@ -75,11 +75,11 @@ impl Proxies {
         };
         let scheme = value.split_once("://").map_or("http", |(scheme, _)| scheme);
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-            let text = format!("the proxy {shown} in {name} is of a kind that is not supported: {}", instead());
+            let text = format!("the proxy {shown} in {name} is of an unsupported kind: {}", instead());
             return Err(RequestFailure::permanent(FaultKind::Network, text));
         }
         if intercept(&Matcher::builder().all(value.clone()).build(), url).is_none() {
-            let text = format!("the proxy {shown} in {name} is not an address: {}", instead());
+            let text = format!("the proxy {shown} in {name} is not a valid address: {}", instead());
             return Err(RequestFailure::permanent(FaultKind::Network, text));
         }
         Ok(Route::Proxy(Proxy { address: shown, variable: name, is_https: scheme.eq_ignore_ascii_case("https") }))
@@ -111,10 +111,10 @@ impl Proxy {
             return Some(RequestFailure { is_unsent: true, ..RequestFailure::permanent(FaultKind::Network, text) });
         } else if why.contains("unsuccessful") {
             format!(
-                "the proxy {proxy} refused to connect to {target}; ask whoever runs it, or list {host} in NO_PROXY to do without it"
+                "the proxy {proxy} refused to connect to {target}; ask its administrator, or list {host} in NO_PROXY to bypass it"
             )
         } else if why.contains("tunnel error") {
-            format!("the proxy {proxy} does not answer like one ({root}); check {variable}")
+            format!("the proxy {proxy} does not behave like one ({root}); check {variable}")
         } else {
             return None;
         };
@@ -126,7 +126,7 @@ impl Proxy {
         let Self { address: proxy, variable, .. } = self;
         let host = host_and_port(proxy);
         let text = format!(
-            "the proxy {proxy} wants another login (407): write NAME:PASSWORD@ in front of {host} in {variable}"
+            "the proxy {proxy} rejected the login (407): write NAME:PASSWORD@ in front of {host} in {variable}"
         );
         RequestFailure::permanent(FaultKind::Network, text)
     }
@@ -161,9 +161,11 @@ mod tests {
 
     #[test]
     fn a_proxy_that_cant_be_used_is_told_with_its_variable_before_anything_is_sent() {
-        for (value, words) in
-            [("socks5://me:pw@p:1", "not supported"), ("http://", "not an address"), ("ftp://p", "not supported")]
-        {
+        for (value, words) in [
+            ("socks5://me:pw@p:1", "unsupported kind"),
+            ("http://", "not a valid address"),
+            ("ftp://p", "unsupported kind"),
+        ] {
             let told = route(&[("ALL_PROXY", value)], "https://far.example").unwrap_err();
             assert!(
                 told.contains(words) && told.contains("unset ALL_PROXY") && told.contains("far.example in NO_PROXY"),
@@ -181,7 +183,7 @@ mod tests {
             ("tunnel error: proxy authorization required", "NAME:PASSWORD@ in front of p:1 in HTTPS_PROXY"),
             ("tunnel error: unsuccessful", "refused to connect to far.example:443"),
             ("tunnel error: failed to create underlying connection", "unset HTTPS_PROXY"),
-            ("tunnel error: unexpected end of file", "does not answer like one"),
+            ("tunnel error: unexpected end of file", "does not behave like one"),
         ] {
             let failure = proxy.connect_failure(&url, why, "refused").unwrap();
             assert!(failure.fault.message.contains(words) && !failure.is_retryable, "{failure:?}");

@@ -64,9 +64,7 @@ pub(super) fn certificate_setting_problem() -> Option<String> {
 fn certificate_file_problem(path: &Path) -> Option<String> {
     let what = match load_certificates(path) {
         Err(error) => format!("can't be read: {}", strip_os_error_number(&error.to_string())),
-        Ok(found) if found.is_empty() => {
-            "holds no certificate (a PEM file with BEGIN CERTIFICATE is wanted)".to_owned()
-        }
+        Ok(found) if found.is_empty() => "holds no certificate (expected a PEM file with BEGIN CERTIFICATE)".to_owned(),
         Ok(_) => return None,
     };
     Some(format!("{CERT_FILE} names {}, which {what}; correct or unset {CERT_FILE}", path.display()))

@@ -24,13 +24,13 @@ pub(super) fn tls_failure(place: &str, url: &Url, error: &rustls::Error, whose: 
             format!("the certificate of {place} is not valid yet: set the clock here")
         }
         Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => format!(
-            "the certificate of {place} is valid only from {} on (it is {} here): set the clock here",
+            "the certificate of {place} is not valid before {} (it is {} here): set the clock here",
             day(not_before.as_secs()),
             day(time.as_secs())
         ),
         Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) => {
             let names: Vec<String> = presented.iter().take(4).map(|name| presented_name(name)).collect();
-            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+            let names = if names.is_empty() { "no names".to_owned() } else { names.join(", ") };
             format!(
                 "the certificate of {place} is for {names}, not for {host}: write one of its names {}",
                 whose.address_setting()
@@ -40,29 +40,29 @@ pub(super) fn tls_failure(place: &str, url: &Url, error: &rustls::Error, whose: 
             format!("the certificate of {place} is not for {host}: write one of its names {}", whose.address_setting())
         }
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => format!(
-            "the certificate of {place} is not signed by an authority that is trusted here: name a file with that \
+            "the certificate of {place} is not signed by a trusted authority: name a file with that \
              authority's certificate in {cert_file}"
         ),
         Error::InvalidCertificate(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => format!(
-            "the certificate of {place} is an authority's own, not a server's: if you trust exactly this certificate, \
+            "the certificate of {place} is a CA certificate, not a server's: if you trust exactly this certificate, \
              name a file that holds it in {cert_file}"
         ),
         Error::InvalidCertificate(other) => format!("the certificate of {place} {}", certificate_advice(other)),
         Error::InvalidMessage(_) => format!(
-            "{place} answers, but not by HTTPS: write http:// {}, if it is a plain HTTP server",
+            "{place} responds, but not with HTTPS: write http:// {}, if it is a plain HTTP server",
             whose.address_setting()
         ),
         Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
             format!("{place} speaks only an old version of TLS; 1.2 or 1.3 is needed: change the server's TLS settings")
         }
-        Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => format!(
-            "{place} and this program have no cipher suite in common: change the server's TLS settings (1.2 or 1.3)"
-        ),
+        Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => {
+            format!("{place} shares no cipher suite with jarvis-tui: change the server's TLS settings (1.2 or 1.3)")
+        }
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
-            format!("{place} knows no host {host}: check the name {}", whose.address_setting())
+            format!("{place} does not know the host {host}: check the name {}", whose.address_setting())
         }
         Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate) => {
-            format!("{place} wants a client certificate, which this program can't show: go through a proxy that can")
+            format!("{place} requires a client certificate, which jarvis-tui does not support: use a proxy that does")
         }
         other => format!("HTTPS with {place} failed: {other}; check the server's TLS settings"),
     };
@@ -77,31 +77,28 @@ pub(super) fn tls_failure(place: &str, url: &Url, error: &rustls::Error, whose: 
 /// What is wrong with a certificate that nothing here can mend, and what its owner can do.
 fn certificate_advice(error: &rustls::CertificateError) -> String {
     use rustls::CertificateError as Fault;
-    const WEAK_SIGNATURE_ADVICE: &str =
-        "is signed in a way that is not trusted any more: make one there that is signed with SHA-256";
+    const WEAK_SIGNATURE_ADVICE: &str = "has an obsolete signature: create one there that is signed with SHA-256";
     let words = match error {
-        Fault::BadEncoding => return "is damaged: make a new one there".to_owned(),
+        Fault::BadEncoding => return "is damaged: create a new one there".to_owned(),
         Fault::Revoked => return "was revoked: renew it there".to_owned(),
-        Fault::UnhandledCriticalExtension => {
-            "has a critical part that this program does not know: make one without it there"
-        }
+        Fault::UnhandledCriticalExtension => "has an unknown critical extension: create one without it there",
         Fault::UnknownRevocationStatus
         | Fault::ExpiredRevocationList
         | Fault::ExpiredRevocationListContext { .. }
         | Fault::InvalidOcspResponse => {
-            return "may have been revoked, and what its authority says of that can't be used: renew that there"
+            return "may have been revoked, and its authority's revocation data is unusable: renew that there"
                 .to_owned();
         }
         Fault::UnsupportedSignatureAlgorithmContext { .. }
         | Fault::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => WEAK_SIGNATURE_ADVICE,
         Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => {
-            "was not made for a server: make one there whose purpose is serverAuth"
+            "is not a server certificate: create one there whose purpose is serverAuth"
         }
         // The deprecated twin of one above, and what the library has no word for.
         other if format!("{other:?}").starts_with("UnsupportedSignatureAlgorithm") => WEAK_SIGNATURE_ADVICE,
         other => {
             return format!(
-                "can't be used ({}): make a new one there",
+                "can't be used ({}): create a new one there",
                 super::error_text::strip_os_error_number(&innermost_reason(other))
             );
         }
@@ -125,7 +122,7 @@ fn presented_name(name: &str) -> String {
 
 fn day(seconds: u64) -> String {
     let time = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX));
-    time.map_or_else(|_| "a day beyond all calendars".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+    time.map_or_else(|_| "an unrepresentable date".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
 #[cfg(test)]
@@ -155,7 +152,7 @@ mod tests {
                       there, or set the clock here";
         assert_eq!(expired, wanted);
         let early = told(CertificateError::NotValidYetContext { time: year(2020), not_before: year(2030) });
-        let wanted = "the certificate of https://gpu.example is valid only from 2030-01-01 on (it is 2020-01-01 here): \
+        let wanted = "the certificate of https://gpu.example is not valid before 2030-01-01 (it is 2020-01-01 here): \
                       set the clock here";
         assert_eq!(early, wanted);
     }
@@ -175,15 +172,15 @@ mod tests {
             ),
             (
                 CertificateError::UnknownIssuer,
-                "not signed by an authority that is trusted here: name a file with that authority's certificate in SSL_CERT_FILE",
+                "not signed by a trusted authority: name a file with that authority's certificate in SSL_CERT_FILE",
             ),
             (
                 CertificateError::BadSignature,
-                "not signed by an authority that is trusted here: name a file with that authority's certificate in SSL_CERT_FILE",
+                "not signed by a trusted authority: name a file with that authority's certificate in SSL_CERT_FILE",
             ),
-            (CertificateError::BadEncoding, "is damaged: make a new one there"),
+            (CertificateError::BadEncoding, "is damaged: create a new one there"),
             (CertificateError::Revoked, "was revoked: renew it there"),
-            (CertificateError::UnhandledCriticalExtension, "a critical part"),
+            (CertificateError::UnhandledCriticalExtension, "critical extension"),
             (CertificateError::UnknownRevocationStatus, "may have been revoked"),
             (CertificateError::ExpiredRevocationListContext { time, next_update }, "may have been revoked"),
             (CertificateError::InvalidOcspResponse, "may have been revoked"),
@@ -195,7 +192,7 @@ mod tests {
                 },
                 "signed with SHA-256",
             ),
-            (CertificateError::ApplicationVerificationFailure, "make a new one there"),
+            (CertificateError::ApplicationVerificationFailure, "create a new one there"),
         ] {
             let told = told(error);
             assert!(told.contains(words), "{words:?} is not in: {told}");

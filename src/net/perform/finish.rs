@@ -19,7 +19,7 @@ impl RequestDriver<'_> {
         self.watchdog.send_link_state(LinkState::Retrying { attempt, at }).await;
         let seconds = pause.as_secs_f64();
         let of = self.watchdog.policy.max_retries.saturating_add(1);
-        let text = format!("{fault}; trying again in {seconds:.1} s (try {attempt} of {of})");
+        let text = format!("{fault}; retrying in {seconds:.1} s (attempt {attempt} of {of})");
         self.events.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text });
         self.send_events().await;
     }
@@ -34,14 +34,14 @@ impl RequestDriver<'_> {
         let most = self.watchdog.policy.first_byte_timeout;
         let place = self.watchdog.origin.clone();
         if is_first {
-            let text = format!("{place} is loading its model; the prompt waits for it (Esc stops the wait)");
+            let text = format!("{place} is loading its model; the prompt waits for it (Esc interrupts)");
             self.events.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "loading".into(), text });
             self.send_events().await;
         }
         let waited = since.elapsed();
         if finite_timeout(most).is_some_and(|most| waited >= most) {
             let text = format!(
-                "{place} is still loading its model after {}; send it again, or raise first_byte_timeout",
+                "{place} is still loading its model after {}; retry, or raise first_byte_timeout",
                 format_timeout(most)
             );
             return Some(Fault { message: text, kind: FaultKind::TimedOut, ..failure.fault });
@@ -73,14 +73,14 @@ impl RequestDriver<'_> {
     pub(super) async fn close_ended(&mut self, aside: &mut Option<SideChannelReader<'_>>) {
         let end = self.finish_decoding(aside).await;
         if end == TurnOutcome::Interrupted {
-            let text = format!("{} closed the connection before the answer was whole", self.watchdog.origin);
+            let text = format!("{} closed the connection before the response was complete", self.watchdog.origin);
             self.report_broken(Fault::new(FaultKind::Network, text)).await;
         }
         self.send_turn_finished(end).await;
     }
 
     async fn report_broken(&mut self, fault: Fault) {
-        let text = format!("{}; what came until then is kept", fault.message);
+        let text = format!("{}; the partial response is kept", fault.message);
         self.events.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "cut".into(), text });
         self.watchdog.send_link_state(LinkState::Lost(Some(fault))).await;
     }

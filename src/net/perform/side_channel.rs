@@ -49,7 +49,7 @@ impl<'a> SideChannelReader<'a> {
         match opened {
             Ok(Ok(feed)) => aside.feed = Some(feed),
             Ok(Err(fault)) => aside.report_failure(&fault.message, out),
-            Err(_) => aside.report_failure("the server did not open its feed of events in time", out),
+            Err(_) => aside.report_failure("the server did not open its event feed in time", out),
         }
         aside
     }
@@ -76,7 +76,7 @@ impl<'a> SideChannelReader<'a> {
     /// Says once in a session that there is no feed.
     pub(super) fn report_failure(&self, why: &str, out: &mut Vec<AgentEvent>) {
         if !self.channel.has_reported_failure.swap(true, Ordering::Relaxed) {
-            let text = format!("tools of this server are shown when a turn is over, not while they run: {why}");
+            let text = format!("this server's tools are shown after the turn, not while they run: {why}");
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "feed".into(), text });
         }
     }

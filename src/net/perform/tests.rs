@@ -125,7 +125,7 @@ async fn silence_is_told_and_in_the_end_cut() {
             "silent since 0 of 90000",
             ") Interrupted",
             "lost",
-            "failed TimedOut: http://h fell silent in its answer for 90 s; ask again, or raise idle_timeout"
+            "failed TimedOut: http://h sent nothing for 90 s during its response; retry, or raise idle_timeout"
         ]
     );
 }
@@ -139,7 +139,7 @@ async fn the_first_byte_may_take_longer_and_is_not_asked_for_twice() {
             "live",
             "waiting since 0 of 300000",
             "lost",
-            "failed TimedOut: http://h did not begin to answer within 5 min; it may be loading a model: try again, or raise first_byte_timeout"
+            "failed TimedOut: http://h did not start its response within 5 min; it may be loading a model: retry, or raise first_byte_timeout"
         ]
     );
 }
@@ -156,7 +156,7 @@ async fn keep_alives_calm_the_first_watchdog_and_not_the_second() {
         words[4..],
         [
             "lost",
-            "failed TimedOut: http://h is alive but said nothing usable for 15 min; ask again, or raise no_output_timeout"
+            "failed TimedOut: http://h sends keep-alives but no content for 15 min; retry, or raise no_output_timeout"
         ]
     );
 }
@@ -193,7 +193,7 @@ async fn a_break_in_mid_answer_keeps_the_text_and_is_not_tried_again() {
             "first_token {\"ms\":0}",
             "hi",
             "lost",
-            "cut: the connection to http://h broke; what came until then is kept",
+            "cut: the connection to http://h broke; the partial response is kept",
             ") Interrupted",
             "interrupted"
         ]
@@ -202,7 +202,7 @@ async fn a_break_in_mid_answer_keeps_the_text_and_is_not_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_its_end_was_cut_even_if_the_connection_was_closed_in_order() {
-    let text = "cut: http://h closed the connection before the answer was whole; what came until then is kept";
+    let text = "cut: http://h closed the connection before the response was complete; the partial response is kept";
     assert_eq!(heard(vec![Ok(vec![Send(HI)])]).await[4..], ["hi", "lost", ") Interrupted", text, "interrupted"]);
 }
 
@@ -217,16 +217,16 @@ async fn a_break_or_silence_after_the_finish_reason_is_no_loss() {
 
 #[tokio::test(start_paused = true)]
 async fn what_fails_before_the_first_byte_is_tried_again() {
-    let busy = RequestFailure::transient(FaultKind::Upstream, "http://h answered 503");
+    let busy = RequestFailure::transient(FaultKind::Upstream, "http://h returned 503");
     let words = heard(vec![Err(busy), Ok(vec![Wait(2), Break]), Ok(vec![Send(HI), Send(DONE)])]).await;
     let starts = [
         "connecting",
         "retrying 2 at ",
-        "retry: http://h answered 503; trying again in 0.",
+        "retry: http://h returned 503; retrying in 0.",
         "connecting",
         "live",
         "retrying 3 at ",
-        "retry: the connection to http://h broke; trying again in 0.",
+        "retry: the connection to http://h broke; retrying in 0.",
         "connecting",
         "live",
         "(",
@@ -271,14 +271,13 @@ async fn what_cannot_pass_is_not_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_page_and_nothing_at_all_are_named() {
     let page = heard(vec![Ok(vec![Send("<!doctype html><p>")])]).await;
-    let text = "failed Protocol: http://h answered with a web page instead of a stream; check the URL";
+    let text = "failed Protocol: http://h returned a web page instead of a stream; check the URL";
     assert_eq!(page.last().unwrap(), text);
     let words = heard(vec![Ok(vec![Send("upstream is down")])]).await;
-    let text =
-        "failed Protocol: http://h answered with something that is not a stream: upstream is down; check the URL";
+    let text = "failed Protocol: http://h did not return a stream: upstream is down; check the URL";
     assert_eq!(words.last().unwrap(), text);
     let nothing = heard(vec![Ok(vec![])]).await;
-    let text = "failed Protocol: http://h ended its answer without a word, as some servers do where the conversation is too long for the model; try again, start a new session, or look at the server's log";
+    let text = "failed Protocol: http://h sent an empty response, as some servers do when the conversation is too long for the model; retry, start a new session, or check the server's log";
     assert_eq!(nothing.last().unwrap(), text);
 }
 
@@ -291,9 +290,9 @@ async fn json_in_place_of_a_stream_is_an_answer_or_an_error() {
     .await;
     assert_eq!(whole.last().unwrap(), "completed");
     let error = heard(vec![Ok(vec![Send("{\"error\":\"no such model\"}")])]).await;
-    assert_eq!(error.last().unwrap(), "failed Upstream: the server reported an error while answering: no such model");
+    assert_eq!(error.last().unwrap(), "failed Upstream: the server reported an error in its response: no such model");
     let other = heard(vec![Ok(vec![Send("{\"status\":\"ok\"}")])]).await;
-    let text = "failed Protocol: http://h answered with JSON that is not an answer: {\"status\":\"ok\"}; check the URL";
+    let text = "failed Protocol: http://h returned JSON that is not a response: {\"status\":\"ok\"}; check the URL";
     assert_eq!(other.last().unwrap(), text);
 }
 
@@ -359,7 +358,7 @@ fn a_call_can_run_in_a_task() {
 }
 
 fn loading() -> RequestFailure {
-    let fault = Fault::new(FaultKind::Upstream, "http://h answered 503 service unavailable: Loading model");
+    let fault = Fault::new(FaultKind::Upstream, "http://h returned 503 service unavailable: Loading model");
     RequestFailure { fault, is_retryable: true, is_unsent: false, is_loading: true }
 }
 
@@ -372,7 +371,7 @@ async fn a_server_that_loads_its_model_is_waited_for_however_often_it_says_so() 
         heard[..4],
         [
             "connecting",
-            "loading: http://h is loading its model; the prompt waits for it (Esc stops the wait)",
+            "loading: http://h is loading its model; the prompt waits for it (Esc interrupts)",
             "loading since 0 of 300000",
             "live"
         ]
@@ -385,7 +384,7 @@ async fn a_server_that_loads_for_longer_than_the_first_byte_may_take_is_given_up
     let heard = heard((0..400).map(|_| Err(loading())).collect()).await;
     assert_eq!(
         heard.last().unwrap(),
-        "failed TimedOut: http://h is still loading its model after 5 min; send it again, or raise first_byte_timeout"
+        "failed TimedOut: http://h is still loading its model after 5 min; retry, or raise first_byte_timeout"
     );
 }
 

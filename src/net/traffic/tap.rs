@@ -52,7 +52,7 @@ impl TrafficTap {
         let path = path.display().to_string();
         tasks.spawn(async move {
             if let Err(error) = file::write(file, heard).await {
-                tracing::error!("the recording {path} is cut: {error}");
+                tracing::error!("the recording {path} is incomplete: {error}");
             }
         });
         Ok(tap)

@@ -210,7 +210,7 @@ async fn a_server_that_is_no_websocket_is_told_apart() {
         (
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: no\r\n\r\n",
             FaultKind::Protocol,
-            "without proof",
+            "without a valid handshake",
         ),
     ];
     for (answer, kind, words) in cases {

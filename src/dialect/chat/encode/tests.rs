@@ -187,7 +187,7 @@ fn events_that_just_stop_are_an_error_and_an_end_mark() {
     assert_eq!(
         frames[2..],
         [
-            r#"{"error":{"message":"the answer was cut off before its end; try again","type":"upstream_error","param":null,"code":"upstream"}}"#,
+            r#"{"error":{"message":"the response was cut off before its end; retry","type":"upstream_error","param":null,"code":"upstream"}}"#,
             "[DONE]"
         ]
     );

@@ -30,8 +30,8 @@ impl EnclavaOutcome {
                 Some(FinishReason::Refused) => Self::Incomplete("content_filter"),
                 _ => Self::Completed,
             },
-            TurnOutcome::Cancelled => failed("cancelled", "the answer was cancelled"),
-            TurnOutcome::Interrupted => failed("internal_error", "the answer was cut off before its end; ask again"),
+            TurnOutcome::Cancelled => failed("cancelled", "the response was cancelled"),
+            TurnOutcome::Interrupted => failed("internal_error", "the response was cut off before its end; retry"),
             TurnOutcome::Failed(Fault { kind: FaultKind::LimitReached, .. }) if are_spent => Self::RoundsExhausted,
             TurnOutcome::Failed(Fault { kind: FaultKind::LimitReached, message, .. }) => {
                 Self::BudgetExceeded(message.clone())
@@ -65,10 +65,10 @@ impl EnclavaOutcome {
 pub(super) fn encode_output(outcome: CallOutcome, text: &str) -> (String, &'static str) {
     let because = match outcome {
         CallOutcome::Ok => return (Json::from(text).to_string(), "completed"),
-        CallOutcome::Failed => "the tool failed without a word",
+        CallOutcome::Failed => "the tool failed without an error message",
         CallOutcome::Denied => "denied",
         CallOutcome::Cancelled => "cancelled",
-        CallOutcome::Requested | CallOutcome::Unknown => "the end of the call never came",
+        CallOutcome::Requested | CallOutcome::Unknown => "the call never finished",
     };
     let because = if text.is_empty() { because } else { text };
     (json!({ "error": because }).to_string(), "failed")

@@ -166,7 +166,7 @@ impl EncodedResponsesCall {
         };
         let (status, result) = match outcome {
             CallOutcome::Ok => ("completed", (text(), Json::Null)),
-            CallOutcome::Failed => ("failed", (Json::Null, reason("the tool failed without a word"))),
+            CallOutcome::Failed => ("failed", (Json::Null, reason("the tool failed without an error message"))),
             CallOutcome::Denied => ("failed", (Json::Null, reason("denied"))),
             CallOutcome::Cancelled | CallOutcome::Unknown => ("incomplete", (text(), Json::Null)),
             CallOutcome::Requested => ("calling", (Json::Null, Json::Null)),

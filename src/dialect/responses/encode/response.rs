@@ -123,7 +123,7 @@ impl ResponsesOutcome {
     fn error(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::Completed | Self::Length | Self::ContentFiltered | Self::Cancelled => None,
-            Self::Interrupted => Some(("server_error", "the answer was cut off before its end; ask again")),
+            Self::Interrupted => Some(("server_error", "the response was cut off before its end; retry")),
             Self::Failed(fault) => {
                 let code = match fault.kind {
                     FaultKind::RateLimited => "rate_limit_exceeded",
