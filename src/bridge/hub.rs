@@ -320,7 +320,7 @@ impl Subscription {
             let entries = self.read_backlog(&backlog, want);
             let Some(last) = entries.last().map(|entry| entry.envelope.seq) else {
                 // Events were lost on a full disk; continue with those that exist.
-                tracing::warn!(after = self.seq.0, before = oldest.0, "facts are missing in the log");
+                tracing::warn!(after = self.seq.0, before = oldest.0, "events are missing from the log");
                 self.seq = want.through;
                 continue;
             };

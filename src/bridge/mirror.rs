@@ -291,7 +291,7 @@ impl MirrorFollower {
                 _ => {}
             }
             let Ok(envelope) = serde_json::from_str::<Envelope>(&frame.data) else {
-                let text = format!("{} sent something that is no event of a session", self.mirror.address);
+                let text = format!("{} sent data that is not a session event", self.mirror.address);
                 broken = Some(Fault::new(FaultKind::Protocol, text));
                 break;
             };
@@ -299,7 +299,7 @@ impl MirrorFollower {
                 continue;
             }
             if envelope.seq != self.last.next() {
-                let text = format!("{} left out event {}", self.mirror.address, self.last.next().0);
+                let text = format!("{} skipped event {}", self.mirror.address, self.last.next().0);
                 broken = Some(Fault::new(FaultKind::Protocol, text));
                 break;
             }
@@ -332,7 +332,7 @@ impl MirrorFollower {
         self.clock = (Millis(0), Instant::now());
         if let Some(mut writer) = self.mirror.writer.take() {
             let _ = writer.sync();
-            self.say_saved(Some("the session was begun anew elsewhere".to_owned()));
+            self.say_saved(Some("the session was restarted on the server".to_owned()));
         }
         self.mirror.hub.detach_log();
     }
@@ -355,7 +355,7 @@ impl MirrorFollower {
     fn check_silence(&mut self, silence: &SilenceTimer) -> Option<RequestFailure> {
         let (now, limit) = (Instant::now(), self.mirror.idle_timeout);
         if silence.is_timed_out(now, limit) {
-            let text = format!("{} fell silent", self.mirror.address);
+            let text = format!("{} stopped sending data", self.mirror.address);
             return Some(RequestFailure::transient(FaultKind::TimedOut, text));
         }
         if !self.caught_up && silence.silent_since(now, CAUGHT_UP_TIMEOUT).is_some() {

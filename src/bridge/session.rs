@@ -40,7 +40,7 @@ const MAX_OUTBOX_COMMANDS: usize = 64;
 pub const LOG_REWRITTEN_CODE: &str = "log_rewritten";
 
 /// The beginning of that notice's text; the path follows.
-pub(super) const REMOVED: &str = "the log was removed while it was in use; it was written anew to";
+pub(super) const REMOVED: &str = "the log was removed while in use; it was rewritten to";
 
 /// How often writing the log is retried after an error.
 pub(super) const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(3);
@@ -397,7 +397,7 @@ impl SessionActor {
             if grants.is_empty() { state.clear(StatePart::Grants) } else { state.save(StatePart::Grants, &grants) };
         match saved {
             Ok(()) => self.saved_grants = patterns,
-            Err(error) => self.report_state_error(format!("what you allowed for this session is not kept: {error}")),
+            Err(error) => self.report_state_error(format!("the grants of this session can't be saved: {error}")),
         }
     }
 
@@ -407,7 +407,7 @@ impl SessionActor {
         let texts = self.queue.unlogged_prompts();
         let saved = if texts.is_empty() { state.clear(StatePart::Queue) } else { state.save(StatePart::Queue, &texts) };
         if let Err(error) = saved {
-            self.report_state_error(format!("the prompts that wait are not kept: {error}"));
+            self.report_state_error(format!("the queued prompts can't be saved: {error}"));
         }
     }
 

@@ -106,7 +106,7 @@ impl TrafficReader {
     pub async fn save(self, path: &Path) -> io::Result<()> {
         let lines = self.ring.recording_lines();
         if lines.is_empty() {
-            return Err(io::Error::other("nothing was heard yet"));
+            return Err(io::Error::other("no frames yet"));
         }
         save(path, &lines).await
     }

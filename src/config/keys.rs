@@ -224,7 +224,7 @@ impl Keymap {
             let had = Self::default().bindings.iter().any(|(_, _, bound)| bound.name == row.name);
             let unbound = user.values().flatten().any(|(_, action)| action == UNBIND_ACTION);
             if had && !unbound && !keymap.bindings.iter().any(|(_, _, bound)| bound.name == row.name) {
-                warnings.push(format!("keys: {} has lost its key to another action", row.name));
+                warnings.push(format!("keys: another action took the key of {}", row.name));
             }
         }
         (keymap, warnings)
@@ -306,7 +306,7 @@ fn parse_binding(context: &str, chord: &str, action: &str) -> Result<BindingEntr
     let place = format!("keys.{context}");
     let Some(known) = Context::parse(context) else {
         let names = Context::ALL.map(Context::name);
-        return Err(format!("{place}: no such context{}", did_you_mean(context, &names)));
+        return Err(format!("{place}: unknown context{}", did_you_mean(context, &names)));
     };
     let Some(key) = Chord::parse(chord) else {
         let names: Vec<&str> = KEY_NAMES.iter().flat_map(|(_, names, _)| names.iter().copied()).collect();
@@ -322,7 +322,7 @@ fn parse_binding(context: &str, chord: &str, action: &str) -> Result<BindingEntr
         return Ok(BindingEntry { context: known, chord: key, row: None });
     }
     let Some(row) = find_action(action) else {
-        return Err(format!("{place}: no action \"{action}\"{}", suggest_action(action, known)));
+        return Err(format!("{place}: unknown action \"{action}\"{}", suggest_action(action, known)));
     };
     if row.context != known && row.context != Context::Global {
         return Err(format!("{place}: {action} works only in {}", row.context.name()));
@@ -504,15 +504,15 @@ mod tests {
         let check = |context: &str, chord: &str, action: &str, expected: &str| {
             assert_eq!(Keymap::new(&user(context, &[(chord, action)])).1, [expected]);
         };
-        check("globl", "f9", "app.help", "keys.globl: no such context, did you mean global?");
-        check("global", "f9", "app.hepl", "keys.global: no action \"app.hepl\", did you mean app.help?");
-        check("global", "ctrl+q", "quit", "keys.global: no action \"quit\", did you mean app.quit?");
-        check("global", "f9", "fly", "keys.global: no action \"fly\"; `jarvis-tui config keys` lists them");
+        check("globl", "f9", "app.help", "keys.globl: unknown context, did you mean global?");
+        check("global", "f9", "app.hepl", "keys.global: unknown action \"app.hepl\", did you mean app.help?");
+        check("global", "ctrl+q", "quit", "keys.global: unknown action \"quit\", did you mean app.quit?");
+        check("global", "f9", "fly", "keys.global: unknown action \"fly\"; `jarvis-tui config keys` lists them");
         check("global", "ctrl+entr", "app.help", "keys.global: \"ctrl+entr\" is not a key, did you mean enter?");
         check("global", "cmd+x", "app.help", "keys.global: \"cmd+x\" is not a key, modifiers are ctrl, alt and shift");
         check("transcript", "f9", "composer.send", "keys.transcript: composer.send works only in composer");
         check("composer", "x", "composer.send", "keys.composer: \"x\" is needed for typing, add ctrl or alt");
-        check("global", "ctrl+t", "app.help", "keys: tool-panel.toggle has lost its key to another action");
+        check("global", "ctrl+t", "app.help", "keys: another action took the key of tool-panel.toggle");
     }
 
     #[test]

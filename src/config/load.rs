@@ -107,7 +107,7 @@ pub fn init(load: &ConfigSources<'_>) -> Result<PathBuf, ConfigError> {
     match write() {
         Ok(()) => Ok(file),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(ConfigError::file(file, "there is a file already, it was not changed"))
+            Err(ConfigError::file(file, "the file exists already and was not changed"))
         }
         Err(error) => Err(ConfigError::file(file, io_reason(&error))),
     }
@@ -172,8 +172,10 @@ fn load_trust_list(paths: &Paths) -> Result<TrustList, ConfigError> {
     let file = paths.trusted_file();
     match read_file(&file) {
         Ok(text) => TrustList::parse(&text).map_err(|error| {
-            let what =
-                ProblemKind::File { path: file, reason: format!("{error}; no project is trusted until it is mended") };
+            let what = ProblemKind::File {
+                path: file,
+                reason: format!("{error}; fix the file; until then no project is trusted"),
+            };
             ConfigError(vec![Problem::new(Origin::Default, what)])
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(TrustList::default()),
@@ -186,7 +188,7 @@ fn save_trust_list(paths: &Paths, list: &TrustList) -> Result<(), ConfigError> {
     let file = paths.trusted_file();
     let text = list.to_text().map_err(|error| ConfigError::file(&file, error))?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(ConfigError::file(file, "the list of trusted projects is full, remove some with an editor"));
+        return Err(ConfigError::file(file, "the list of trusted projects is full; remove some with an editor"));
     }
     let beside = file.with_extension("toml.new");
     let write = || {
@@ -228,7 +230,7 @@ fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
-        io::ErrorKind::InvalidData => "not a text in UTF-8".into(),
+        io::ErrorKind::InvalidData => "not valid UTF-8".into(),
         _ => error.to_string(),
     }
 }

@@ -33,7 +33,7 @@ impl Paths {
             absolute(name)
                 .or_else(|| home.as_ref().map(|home| home.join(usual)))
                 .map(|base| base.join(APP_NAME))
-                .ok_or_else(|| ConfigError::file("~", "there is no home folder, set HOME or JARVIS_TUI_HOME"))
+                .ok_or_else(|| ConfigError::file("~", "no home folder; set HOME or JARVIS_TUI_HOME"))
         };
         Ok(Self {
             config: folder("XDG_CONFIG_HOME", ".config")?,

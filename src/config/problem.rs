@@ -113,10 +113,10 @@ impl fmt::Display for Problem {
                 write!(f, "`{key}`: expected {expected}, found {found}")
             }
             ProblemKind::NoKind { engine } => {
-                write!(f, "engine `{engine}` has no kind, add `kind = \"openai\"` or \"ollama\" to it")
+                write!(f, "engine `{engine}` has no kind; add `kind = \"openai\"` or \"ollama\" to it")
             }
             ProblemKind::Untrusted { keys, more } => {
-                write!(f, "this folder is not trusted, so of its settings only `model` and `ui.*` count; ignored: ")?;
+                write!(f, "this folder is not trusted, so only `model` and `ui.*` apply; ignored: ")?;
                 f.write_str(&keys.join(", "))?;
                 if *more > 0 {
                     write!(f, " and {more} more")?;
@@ -127,10 +127,10 @@ impl fmt::Display for Problem {
                 write!(f, "not valid TOML: {message}; ignored, since this folder is not trusted")
             }
             ProblemKind::UntrustedModel { model } => {
-                write!(f, "ignored `model`: this folder is not trusted and there is no engine for \"{model}\"")
+                write!(f, "ignored `model`: this folder is not trusted and no engine matches \"{model}\"")
             }
             ProblemKind::ProjectCommand { key } => {
-                write!(f, "ignored `{key}`: a project may not run commands for keys, put it into your own file")
+                write!(f, "ignored `{key}`: a project may not run commands for keys; set it in your own file")
             }
             ProblemKind::NotAnAssignment(text) => write!(f, "expected key=value, found \"{text}\""),
             ProblemKind::File { path, reason } => write!(f, "{}: {reason}", printable(&path.to_string_lossy())),

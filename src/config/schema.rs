@@ -23,14 +23,10 @@ pub(super) struct SettingSpec {
 }
 
 pub(super) const SETTINGS: &[SettingSpec] = &[
-    SettingSpec {
-        key: "version",
-        expected: "1, the only version there is",
-        set: |_, _, value| integer(value, 1, 1).map(drop),
-    },
+    SettingSpec { key: "version", expected: "1, the only version", set: |_, _, value| integer(value, 1, 1).map(drop) },
     SettingSpec {
         key: "model",
-        expected: "a text such as \"openai/gpt-4o\" or \"offline\"",
+        expected: "a string such as \"openai/gpt-4o\" or \"offline\"",
         set: |config, _, value| {
             config.model = Some(string(value).filter(|text| !text.starts_with('/'))?);
             Some(())
@@ -65,7 +61,7 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         key: "engines.*.first_byte_timeout",
-        expected: "a span such as \"90s\" or \"15m\"",
+        expected: "a duration such as \"90s\" or \"15m\"",
         set: |config, path, value| {
             let span = duration(value)?;
             engine(config, path)?.first_byte_timeout = span;
@@ -74,7 +70,7 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         key: "engines.*.idle_timeout",
-        expected: "a span such as \"90s\" or \"15m\"",
+        expected: "a duration such as \"90s\" or \"15m\"",
         set: |config, path, value| {
             let span = duration(value)?;
             engine(config, path)?.idle_timeout = span;
@@ -83,7 +79,7 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         key: "engines.*.no_output_timeout",
-        expected: "a span such as \"90s\" or \"15m\"",
+        expected: "a duration such as \"90s\" or \"15m\"",
         set: |config, path, value| {
             let span = duration(value)?;
             engine(config, path)?.no_output_timeout = span;
@@ -119,7 +115,7 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         key: "remotes.*.request",
-        expected: "how it is asked, such as \"chat\", \"responses\", \"ag-ui\" or \"get\"",
+        expected: "a request format such as \"chat\", \"responses\", \"ag-ui\" or \"get\"",
         set: |config, path, value| {
             let name = string(value).filter(|name| REQUEST_KINDS.contains(&name.as_str()))?;
             remote(config, path)?.request = Some(name);
@@ -164,7 +160,7 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         key: "remotes.*.idle_timeout",
-        expected: "a span such as \"90s\" or \"15m\"",
+        expected: "a duration such as \"90s\" or \"15m\"",
         set: |config, path, value| {
             let span = duration(value)?;
             remote(config, path)?.idle_timeout = Some(span);
@@ -227,12 +223,12 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         key: ALLOW_KEY,
-        expected: "a list of texts such as [\"read_file\", \"shell(git status*)\"]",
+        expected: "a list of strings such as [\"read_file\", \"shell(git status*)\"]",
         set: |config, _, value| assign(&mut config.approvals.allow, strings(value)),
     },
     SettingSpec {
         key: DENY_KEY,
-        expected: "a list of texts such as [\"shell(rm *)\"]",
+        expected: "a list of strings such as [\"shell(rm *)\"]",
         set: |config, _, value| {
             for pattern in strings(value)? {
                 if !config.approvals.deny.contains(&pattern) {
@@ -252,12 +248,12 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         key: "tools.timeout",
-        expected: "a span such as \"90s\" or \"15m\"",
+        expected: "a duration such as \"90s\" or \"15m\"",
         set: |config, _, value| assign(&mut config.tools.timeout, duration(value)),
     },
     SettingSpec {
         key: "tools.shell_timeout",
-        expected: "a span such as \"90s\" or \"15m\"",
+        expected: "a duration such as \"90s\" or \"15m\"",
         set: |config, _, value| assign(&mut config.tools.shell_timeout, duration(value)),
     },
     SettingSpec {
@@ -327,7 +323,7 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
     },
     SettingSpec {
         key: "server.ask_timeout",
-        expected: "a span such as \"10m\"",
+        expected: "a duration such as \"10m\"",
         set: |config, _, value| assign(&mut config.server.approval_timeout, duration(value)),
     },
     SettingSpec {

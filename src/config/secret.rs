@@ -32,9 +32,9 @@ const ADDRESS_VARIABLES: [&str; 4] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANT
 pub enum SecretError {
     #[error("the command for the key did not start: {0}")]
     NotStarted(String),
-    #[error("the command for the key ended with {0}")]
+    #[error("the command for the key exited with {0}")]
     Failed(String),
-    #[error("the command for the key gave nothing within {} s", .0.as_secs())]
+    #[error("the command for the key printed nothing within {} s", .0.as_secs())]
     TimedOut(Duration),
     #[error("the command for the key printed no usable text")]
     NoText,

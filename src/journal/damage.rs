@@ -36,7 +36,7 @@ impl Damage {
         let mut notices = Vec::new();
         if let Some(bytes) = self.torn {
             notices
-                .push(("torn_line", format!("the log ends in an unfinished line of {bytes} bytes, which is left out")));
+                .push(("torn_line", format!("the log ends in an unfinished line of {bytes} bytes, which is skipped")));
         }
         if self.unreadable > 0 {
             notices.push(("unreadable_lines", format!("{} of the log can't be read", lines(self.unreadable))));
@@ -44,14 +44,10 @@ impl Damage {
         let mut wrong = Vec::new();
         if self.renumbered > 0 {
             let text = lines(self.renumbered);
-            wrong.push(format!("{text} had a wrong number or time and {} read by place", were(self.renumbered)));
+            wrong.push(format!("{text} had a wrong number or time and {} placed by position", were(self.renumbered)));
         }
         if self.repeated > 0 {
-            wrong.push(format!(
-                "{} {} left out, the number was there before",
-                lines(self.repeated),
-                were(self.repeated)
-            ));
+            wrong.push(format!("{} {} skipped for duplicate numbers", lines(self.repeated), were(self.repeated)));
         }
         // The unreadable lines had numbers too.
         if let Some(missing @ 1..) = self.missing.checked_sub(self.unreadable) {
@@ -59,20 +55,20 @@ impl Damage {
         }
         if self.misplaced > 0 {
             let fit = if self.misplaced == 1 { "does" } else { "do" };
-            wrong.push(format!("{} {fit} not fit what stands before", events(self.misplaced)));
+            wrong.push(format!("{} {fit} not fit what precedes", events(self.misplaced)));
         }
         if !wrong.is_empty() {
             notices.push(("wrong_numbers", format!("the log is damaged: {}", wrong.join("; "))));
         }
         if self.unknown > 0 {
             let text = format!(
-                "{} of the log can't be understood: damaged, or of a newer version of this program",
+                "{} of the log can't be parsed: damaged, or from a newer version of jarvis-tui",
                 events(self.unknown)
             );
             notices.push(("unknown_events", text));
         }
         if self.headerless {
-            let text = "the log has no header; what it is of and when it began is taken from its events";
+            let text = "the log has no header; its session and start time are taken from its events";
             notices.push(("no_header", text.to_owned()));
         }
         notices
@@ -122,8 +118,8 @@ mod tests {
         assert_eq!(notices.len(), 1);
         assert_eq!(
             notices[0].1,
-            "the log is damaged: 1 line had a wrong number or time and was read by place; 2 lines were left out, the \
-             number was there before; 3 events are missing"
+            "the log is damaged: 1 line had a wrong number or time and was placed by position; 2 lines were \
+             skipped for duplicate numbers; 3 events are missing"
         );
     }
 }

@@ -41,7 +41,7 @@ pub struct SessionListing {
 
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    #[error("no session is called {wanted:?}; `sessions list` shows those there are")]
+    #[error("unknown session {wanted:?}; `sessions list` shows the sessions")]
     None { wanted: String },
     #[error("{wanted:?} could be {}", join_ids(matches))]
     Ambiguous { wanted: String, matches: Vec<SessionId> },
@@ -53,7 +53,7 @@ pub enum FindError {
 pub enum RemoveError {
     #[error(transparent)]
     Find(#[from] FindError),
-    #[error("session {id} is in use; end it first")]
+    #[error("session {id} is in use; close it first")]
     InUse { id: SessionId },
     #[error("can't remove {}: {cause}", path.display())]
     Io { path: PathBuf, cause: io::Error },

@@ -44,15 +44,14 @@ pub enum OpenError {
     #[error("can't open {}: {cause}", path.display())]
     // Not called `source`, which error reports would print a second time: the message already contains it.
     Io { path: PathBuf, cause: io::Error },
-    #[error("{} is not a session log: its first line is no header", path.display())]
+    #[error("{} is not a session log: its first line is not a header", path.display())]
     NoHeader { path: PathBuf },
     #[error("{} is empty", path.display())]
     Empty { path: PathBuf },
-    #[error("{} has format {found}, this program reads up to {LOG_FORMAT}: a newer version wrote it", path.display())]
+    #[error("{} has format {found}, this version reads up to {LOG_FORMAT}: a newer version wrote it", path.display())]
     Newer { path: PathBuf, found: u32 },
     #[error(
-        "session {} is in use by another jarvis-tui: go on with it once it is closed there, begin a new one, or read it \
-         with `jarvis-tui replay {}`",
+        "session {} is in use by another jarvis-tui: continue it once it is closed there, start a new one, or read it with `jarvis-tui replay {}`",
         path.file_stem().unwrap_or_default().to_string_lossy(),
         path.display()
     )]

@@ -49,9 +49,9 @@ pub struct StateStore {
 pub enum StateError {
     #[error("can't read {}: {cause}", path.display())]
     Io { path: PathBuf, cause: io::Error },
-    #[error("{} can't be understood; it is set aside as {}", path.display(), aside.display())]
+    #[error("{} can't be parsed; it was moved to {}", path.display(), aside.display())]
     Broken { path: PathBuf, aside: PathBuf },
-    #[error("{} could have been written by somebody else, so it does not count", path.display())]
+    #[error("{} is writable by other users, so it is ignored", path.display())]
     Foreign { path: PathBuf },
 }
 
@@ -201,7 +201,7 @@ mod tests {
             state.save(StatePart::Draft, &"x").unwrap();
             fs::write(state.path(StatePart::Draft), bytes).unwrap();
             let error = state.load::<String>(StatePart::Draft).unwrap_err().to_string();
-            assert!(error.contains("set aside as") && error.contains("s1.draft.unreadable"), "{error}");
+            assert!(error.contains("moved to") && error.contains("s1.draft.unreadable"), "{error}");
             assert_eq!(state.load::<String>(StatePart::Draft).unwrap(), None);
             assert_eq!(fs::read(state.path(StatePart::Draft).with_extension("unreadable")).unwrap(), bytes);
         }

@@ -122,7 +122,7 @@ impl Writer {
             return Ok(());
         }
         let outcome = self.rewrite();
-        let why = |error: &io::Error| format!("the log was removed and can't be written anew: {error}");
+        let why = |error: &io::Error| format!("the log was removed and can't be rewritten: {error}");
         self.rewrite_error = outcome.as_ref().err().map(why);
         outcome
     }
@@ -220,7 +220,7 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
             }
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                tracing::warn!(path = %path.display(), "this file system knows no locks");
+                tracing::warn!(path = %path.display(), "this file system does not support locks");
                 Ok(())
             }
             Err(TryLockError::Error(cause)) => Err(OpenError::Io { path: path.to_owned(), cause }),

@@ -95,10 +95,10 @@ impl Runtime {
         let target = AttachTarget::resolve(typed, self.config())?;
         if let Some(name) = target.dialect.as_deref().filter(|name| DIALECTS.iter().all(|known| known.name != *name)) {
             let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
-            return Err(UsageError(format!("no dialect is called {name:?}; there are {}", known.join(", "))).into());
+            return Err(UsageError(format!("unknown dialect {name:?}; use one of {}", known.join(", "))).into());
         }
         if prompted && (target.file.is_some() || target.request_kind == Some(RequestKind::Get)) {
-            return Err(UsageError(format!("{} is only watched: it takes no prompt", target.name)).into());
+            return Err(UsageError(format!("{} is read-only: it takes no prompts", target.name)).into());
         }
         self.traffic.set_capacity(ATTACHED_RING_BYTES);
         let http = match &typed.record {
@@ -111,12 +111,11 @@ impl Runtime {
         }
         .for_attached_remote();
         if target.file.is_some() && (typed.from_seq.is_some() || typed.session.is_some()) {
-            let text = "a file is played from its beginning, and it is one session: leave out --from-seq and --session";
+            let text = "a file is one session and plays from its start: remove --from-seq and --session";
             return Err(UsageError(text.to_owned()).into());
         }
         if typed.from_seq.is_some() && self.frontend == Frontend::Tui {
-            let text =
-                "--from-seq is for output without a screen (-p, --json): a screen shows a session from its beginning";
+            let text = "--from-seq needs -p or --json: a screen shows a session from its start";
             return Err(UsageError(text.to_owned()).into());
         }
         if let Some(path) = &target.file {
@@ -139,7 +138,7 @@ impl Runtime {
         prompted: bool,
     ) -> anyhow::Result<AttachedSession> {
         if let Some(address) = probe::session_url(&aim.url) {
-            return self.attach_mirror(http, address, headers, &aim, typed, "its path says so").await;
+            return self.attach_mirror(http, address, headers, &aim, typed, "from its path").await;
         }
         let (style, url, found) = self.discover_target(&aim, &headers, prompted).await?;
         if let Some(found) = &found
@@ -152,19 +151,19 @@ impl Runtime {
                 }
                 (Some(session), _) => session.to_owned(),
                 (None, Some(newest)) => newest.clone(),
-                (None, None) => return Err(UsageError(format!("{} has no session yet", aim.name)).into()),
+                (None, None) => return Err(UsageError(format!("{} has no sessions yet", aim.name)).into()),
             };
             let address = format!("{all}/{session}");
             return self.attach_mirror(http, address, headers, &aim, typed, &found.evidence).await;
         }
         if typed.session.is_some() || typed.from_seq.is_some() {
-            let text =
-                format!("{} is no jarvis-tui, so it has no sessions to choose from (--session, --from-seq)", aim.name);
+            let text = format!("{} is not a jarvis-tui server; --session and --from-seq do not apply", aim.name);
             return Err(UsageError(text).into());
         }
         let mut notices = Vec::new();
         if let Some(found) = &found {
-            let text = format!("{} at {} ({}); asked by {}", found.description, aim.name, found.evidence, style.name());
+            let text =
+                format!("{} at {} ({}); requests by {}", found.description, aim.name, found.evidence, style.name());
             notices.push(notice(NoticeLevel::Info, "found", text));
         }
         let target = RemoteTarget {
@@ -182,7 +181,7 @@ impl Runtime {
         }
         if typed.read_only {
             return Err(UsageError(format!(
-                "{} answers only what it is asked (--request {}), so there is nothing to watch; leave out --read-only",
+                "{} is request/response only (--request {}); there is no stream to watch; remove --read-only",
                 aim.name,
                 style.name()
             ))
@@ -229,7 +228,9 @@ impl Runtime {
             if found.has_agent {
                 found.description = "OpenJarvis, newer than 1.0.2,".into();
             } else {
-                found.evidence.push_str("; if no tools show and it is 1.0.2 or older, use --request openjarvis-bridge");
+                found
+                    .evidence
+                    .push_str("; if no tools appear and it is 1.0.2 or older, use --request openjarvis-bridge");
             }
         }
         match &found.access {
@@ -248,8 +249,7 @@ impl Runtime {
     ) -> anyhow::Result<AttachedSession> {
         let local_tools = aim.local_tools && target.request_kind.supports_tools();
         if aim.local_tools && !local_tools {
-            let text =
-                format!("--request {} hands no tools to a client; leave out --local-tools", target.request_kind.name());
+            let text = format!("--request {} has no client tools; remove --local-tools", target.request_kind.name());
             return Err(UsageError(text).into());
         }
         let known = found.as_ref().map(|found| found.models.clone()).unwrap_or_default();
@@ -371,10 +371,7 @@ impl Runtime {
             RemoteModels { http, target: None, listed: Vec::new(), jarvis_server: models.filter(|_| !read_only) };
         let explained = typed.explain.then(|| {
             let id = address.rsplit('/').next().unwrap_or_default();
-            format!(
-                "{} is another jarvis-tui ({why}); the events of its session {id} are followed as they are",
-                target.name
-            )
+            format!("{} is another jarvis-tui ({why}); following the events of its session {id}", target.name)
         });
         Ok(AttachedSession {
             handle: live,
@@ -414,7 +411,7 @@ async fn create_remote_session(
     };
     let opened = http.request_json(&call, OPEN_SESSION_TIMEOUT).await?;
     let id = opened.get("id").and_then(Json::as_str);
-    Ok(id.ok_or_else(|| Fault::new(FaultKind::Protocol, format!("{sessions} named no session")))?.to_owned())
+    Ok(id.ok_or_else(|| Fault::new(FaultKind::Protocol, format!("{sessions} returned no session")))?.to_owned())
 }
 
 /// Returns scheme and authority of a session's address.

@@ -424,7 +424,7 @@ fn needs_key(url: &str) -> bool {
 /// Says what to set, before sending a request that can only fail.
 fn missing_key_fault(name: &str, config: &EngineConfig) -> Fault {
     let wanted = key_setting(name, config);
-    let text = format!("there is no API key for {name}; set {wanted}, or choose another engine with -m or /model");
+    let text = format!("no API key for {name}; set {wanted}, or choose another engine with -m or /model");
     Fault::new(FaultKind::Auth, text)
 }
 

@@ -284,7 +284,7 @@ impl Runtime {
         let resume_point = ResumePoint { last_seq: end.last_seq, at: end.at, base: end.at.max(elapsed) };
         let mut notices = Vec::new();
         if let Some(bytes) = end.torn {
-            let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");
+            let text = format!("the log ended in a torn line of {bytes} bytes, which was skipped");
             notices.push(notice(NoticeLevel::Warn, "torn_line", text));
         }
         // The file name counts: listings use it, and a damaged header may contain anything.
@@ -292,7 +292,7 @@ impl Runtime {
         let (waiting, grants) = (self.load_queued_prompts(&session), self.load_grants(&session));
         let folder = folder.display().to_string();
         if header.folder != folder && !header.folder.is_empty() {
-            let text = format!("this session began in {}; its tools work in {folder} now", header.folder);
+            let text = format!("this session started in {}; its tools now work in {folder}", header.folder);
             notices.push(notice(NoticeLevel::Warn, "other_folder", text));
         }
         let (tell_past, past) = oneshot::channel();
@@ -419,8 +419,8 @@ fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, Prior
             PriorSession { sealer, notices: notices.collect() }
         }
         Err(error) => {
-            tracing::error!("the past of the session can't be read: {error}");
-            let text = format!("the log can't be read further, so what was said is not all remembered: {error}");
+            tracing::error!("the session's history can't be read: {error}");
+            let text = format!("the log can't be read further, so the history is incomplete: {error}");
             PriorSession {
                 notices: vec![notice(NoticeLevel::Error, "unreadable_lines", text)],
                 ..PriorSession::default()

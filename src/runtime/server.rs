@@ -138,7 +138,7 @@ impl SessionFactory {
         let user_messages =
             request.history.iter().filter(|event| matches!(event, AgentEvent::UserMessage { .. })).count();
         let Some((turn, at)) = recording.turns.get(user_messages).or(recording.turns.last()).cloned() else {
-            return Err(ApiError::new(503, "empty_recording", "nothing was said in the recording that is played here"));
+            return Err(ApiError::new(503, "empty_recording", "the recording has no turns"));
         };
         let options = replay::ReplayOptions { speed: recording.speed, from: at, ..replay::ReplayOptions::default() };
         let mut live = self.open_recording(recording, options)?;
@@ -148,9 +148,7 @@ impl SessionFactory {
 
     fn check_not_replaying(&self) -> Result<(), ApiError> {
         match self.recording {
-            Some(_) => {
-                Err(ApiError::new(409, "only_played", "this server plays a recording; its session is the only one"))
-            }
+            Some(_) => Err(ApiError::new(409, "only_played", "this server plays a recording and has only its session")),
             None => Ok(()),
         }
     }
@@ -162,7 +160,7 @@ impl SessionFactory {
     /// Returns the log of a session by its full name: prefixes can't be guessed.
     fn find_log(&self, id: &SessionId) -> Result<PathBuf, ApiError> {
         let path = journal::log_path(&self.sessions_dir()?, id);
-        if path.is_file() { Ok(path) } else { Err(ApiError::not_found(format!("there is no session {id}"))) }
+        if path.is_file() { Ok(path) } else { Err(ApiError::not_found(format!("unknown session {id}"))) }
     }
 }
 
@@ -175,7 +173,7 @@ impl Factory for SessionFactory {
             let choice = self.resolve_choice(request.model.as_deref()).await?;
             if request.sampling.tool_choice_required && !choice.engine.supports_required_tools() {
                 let name = choice.engine.name();
-                let text = format!("{name} can't be told that a tool must be called; leave tool_choice out");
+                let text = format!("{name} does not support tool_choice \"required\"; leave tool_choice out");
                 return Err(ApiError::new(400, "unsupported_parameter", text).with_param("tool_choice"));
             }
             self.with_runtime(|runtime| {
@@ -237,10 +235,10 @@ impl Factory for SessionFactory {
                 let header = Reader::open(&path).map_err(|error| log_error(&error))?.header().clone();
                 let only_read = |why: &str| Err(ApiError::new(409, "only_read", format!("session {id} {why}")));
                 if header.kind == journal::ONE_SHOT_KIND {
-                    return only_read("was for one question; it can only be read");
+                    return only_read("was for a one-shot request and is read-only");
                 }
                 if header.mirror_of.is_some() {
-                    return only_read("is a copy of one elsewhere; it can only be read");
+                    return only_read("is a copy of a remote one and is read-only");
                 }
                 // The folder may no longer exist or be allowed.
                 let folder =
@@ -376,23 +374,21 @@ impl Runtime {
     /// Returns a folder that a client may work in: ours or one below it, or one from the settings.
     fn allowed_folder(&self, wanted: &Path) -> Result<PathBuf, ApiError> {
         let not = |why: &str| {
-            let text = format!(
-                "{}: {why}; start the server with --cd above it, or name it in tools.folders",
-                wanted.display()
-            );
+            let text =
+                format!("{}: {why}; start the server with --cd above it, or add it to tools.folders", wanted.display());
             ApiError::new(403, "folder_not_allowed", text).with_param("folder")
         };
         let folder = self.folder.join(wanted).canonicalize().map_err(|_| not("no such folder here"))?;
         let also = self.config().tools.folders.iter().filter_map(|folder| folder.canonicalize().ok());
         let is_below = std::iter::once(self.folder.clone()).chain(also).any(|above| folder.starts_with(above));
-        if is_below && folder.is_dir() { Ok(folder) } else { Err(not("sessions of this server don't work there")) }
+        if is_below && folder.is_dir() { Ok(folder) } else { Err(not("outside the folders of this server")) }
     }
 }
 
 impl EngineResolver {
     /// Creates the engine for a model that a client named.
     async fn resolve_for_client(self, name: &str) -> Result<EngineChoice, crate::event::Fault> {
-        self.resolve_name(name, "asked for by the client").await
+        self.resolve_name(name, "requested by the client").await
     }
 }
 
@@ -425,7 +421,7 @@ fn read_turns(reader: &Reader) -> std::io::Result<Vec<(TurnId, Millis)>> {
 }
 
 fn server_closing() -> ApiError {
-    ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is going down") }
+    ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is shutting down") }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]

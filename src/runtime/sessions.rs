@@ -64,10 +64,10 @@ impl Runtime {
         let (folder, none) = match start {
             StartMode::Resume(Some(wanted)) => return Ok(journal::find(&dir, wanted)?.path),
             StartMode::Continue => {
-                let none = "is saved yet; `jarvis-tui sessions list --all` shows others";
-                (Some(folder.as_str()), format!("no session of {folder} {none}"))
+                let none = "yet; `jarvis-tui sessions list --all` shows others";
+                (Some(folder.as_str()), format!("no saved sessions in {folder} {none}"))
             }
-            StartMode::Resume(None) | StartMode::New => (None, "no session is saved yet".to_owned()),
+            StartMode::Resume(None) | StartMode::New => (None, "no saved sessions yet".to_owned()),
         };
         let mut passed = Vec::new();
         let found = journal::find_newest(&dir, folder, &unfinished, &mut passed)?;
@@ -75,7 +75,7 @@ impl Runtime {
             (None, None) => Err(anyhow!(none)),
             (None, Some(error)) => Err(anyhow!("{none}: {error}")),
             (Some(session), _) => {
-                self.restore_notices.extend(passed.iter().map(|error| format!("a newer log was passed over: {error}")));
+                self.restore_notices.extend(passed.iter().map(|error| format!("a newer log was skipped: {error}")));
                 Ok(session.path)
             }
         }
@@ -141,8 +141,8 @@ impl Runtime {
         }
         self.restore_notices.push(match claim.other_drafts() {
             0 => "draft restored".to_owned(),
-            1 => "draft restored; 1 more waits for the next screen that is attached here".to_owned(),
-            more => format!("draft restored; {more} more wait for the next screens that are attached here"),
+            1 => "draft restored; 1 more is kept for the next screen attached here".to_owned(),
+            more => format!("draft restored; {more} more are kept for the next screens attached here"),
         });
         Some(draft)
     }

@@ -77,9 +77,9 @@ async fn read_body(body: Body, most: usize, slot: Option<&ConnectionSlot>) -> Re
             Ok(None) => return Ok(Bytes::from(read)),
             Ok(Some(Ok(piece))) if read.len() + piece.len() > most => return Err(body_too_large(most)),
             Ok(Some(Ok(piece))) => read.extend_from_slice(&piece),
-            Ok(Some(Err(_))) => return Err(ApiError::bad_request("the body did not come whole")),
+            Ok(Some(Err(_))) => return Err(ApiError::bad_request("the body is incomplete")),
             Err(_) => {
-                let text = format!("the body did not come: {} bytes in {} s", read.len(), begun.elapsed().as_secs());
+                let text = format!("the body timed out: {} bytes in {} s", read.len(), begun.elapsed().as_secs());
                 return Err(ApiError::new(408, "too_slow", text));
             }
         }
@@ -124,12 +124,12 @@ pub(super) async fn check(Shared(state): Shared<ServerState>, mut request: Reque
 
 pub(super) async fn not_found(request: Request) -> Response<Body> {
     let path = request.uri().path();
-    ApiError::not_found(format!("there is nothing at {path}")).to_response(error_format_for(path))
+    ApiError::not_found(format!("unknown path {path}")).to_response(error_format_for(path))
 }
 
 pub(super) async fn method_not_allowed(request: Request) -> Response<Body> {
     let path = request.uri().path();
-    let text = format!("{path} does not take {}", request.method());
+    let text = format!("{path} does not support {}", request.method());
     ApiError::new(405, "method_not_allowed", text).to_response(error_format_for(path))
 }
 
@@ -141,7 +141,7 @@ fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError>
     let access = access_of_token(settings, headers, open)?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if access == Access::Read && !reads {
-        let text = if settings.read_only { "this server is only watched" } else { "this token may only watch" };
+        let text = if settings.read_only { "this server is read-only" } else { "this token is read-only" };
         return Err(ApiError::new(403, "read_only", text));
     }
     let most = settings.limits.max_body_bytes;
@@ -161,11 +161,11 @@ fn check_single_host(target: &Uri, headers: &HeaderMap) -> Result<(), ApiError> 
     }
     let named = headers.get(HOST).map_or(Some(""), |host| host.to_str().ok()).filter(|host| is_one_host(host));
     let Some(named) = named else {
-        return Err(ApiError::bad_request("the Host header is not one host with or without a port"));
+        return Err(ApiError::bad_request("the Host header must be one host with an optional port"));
     };
     match target.authority() {
         Some(authority) if !authority.as_str().eq_ignore_ascii_case(named) => {
-            Err(ApiError::bad_request("the address of the request and its Host header name two hosts"))
+            Err(ApiError::bad_request("the request's address and Host header name different hosts"))
         }
         _ => Ok(()),
     }
@@ -197,7 +197,7 @@ fn check_host_name(settings: &Settings, headers: &HeaderMap) -> Result<(), ApiEr
     if !settings.loopback || is_local_name(host_name(host)) {
         return Ok(());
     }
-    Err(ApiError::new(403, "wrong_host", "this server answers as localhost, 127.0.0.1 or [::1] only"))
+    Err(ApiError::new(403, "wrong_host", "this server is available as localhost, 127.0.0.1 or [::1] only"))
 }
 
 fn is_local_name(name: &str) -> bool {
@@ -226,7 +226,7 @@ fn allowed_origin(settings: &Settings, headers: &HeaderMap) -> Result<Option<Hea
     if allowed || own {
         return Ok(Some(origin.clone()));
     }
-    let text = "pages of this origin may not ask; start the server with --allow-origin to let them";
+    let text = "requests from this origin are not allowed; start the server with --allow-origin to allow them";
     Err(ApiError::new(403, "wrong_origin", text))
 }
 
@@ -252,7 +252,7 @@ fn access_of_token(settings: &Settings, headers: &HeaderMap, open: bool) -> Resu
         (false, false) if tokens.full.is_none() && given.is_none() && settings.loopback => Ok(most),
         (false, false) if open => Ok(Access::Read),
         (false, false) => {
-            let text = if given.is_some() { "this token is not known here" } else { "a token is needed" };
+            let text = if given.is_some() { "unknown token" } else { "a token is required" };
             Err(ApiError::new(401, "unauthorized", text))
         }
     }
@@ -268,7 +268,7 @@ fn constant_time_eq(one: &str, other: &str) -> bool {
 }
 
 fn body_too_large(most: usize) -> ApiError {
-    ApiError::too_large(format!("the request is too long; {most} bytes are taken"))
+    ApiError::too_large(format!("the request is too large; at most {most} bytes are accepted"))
 }
 
 #[cfg(test)]

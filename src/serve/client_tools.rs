@@ -78,7 +78,7 @@ fn parse_choice(specs: &[ToolSpec], choice: &Fields) -> Result<(Option<Vec<ToolS
 fn find_spec(specs: &[ToolSpec], choice: &Fields, at: &str) -> Result<ToolSpec, ApiError> {
     let name = fields::get_required_string(choice, "name", at)?;
     specs.iter().find(|spec| spec.name == name).cloned().ok_or_else(|| {
-        let text = format!("tool_choice names {name:?}, and tools has none of that name");
+        let text = format!("tool_choice names {name:?}, which is not in tools");
         ApiError::bad_request(text).with_param(field_path(at, "name"))
     })
 }
@@ -92,7 +92,7 @@ fn parse_specs(list: &[Json], form: ToolFormat) -> Result<Vec<ToolSpec>, ApiErro
         let Json::Object(tool) = tool else { return Err(wrong_type(&at, "an object")) };
         let kind = fields::get_string(tool, "type", &at)?.unwrap_or("function");
         if kind != "function" {
-            let text = format!("{at}: tools of type {kind:?} can't be had here, only functions");
+            let text = format!("{at}: tools of type {kind:?} are not supported, only functions");
             return Err(ApiError::new(400, "unsupported_tool", text).with_param(field_path(&at, "type")));
         }
         let (inner, at) = match fields::get_object_at(tool, "function", &at)? {
@@ -104,7 +104,7 @@ fn parse_specs(list: &[Json], form: ToolFormat) -> Result<Vec<ToolSpec>, ApiErro
         };
         let name = fields::get_required_string(inner, "name", &at)?;
         if name.is_empty() || !names.insert(name) {
-            return Err(wrong_type(&field_path(&at, "name"), "a name that no other tool has"));
+            return Err(wrong_type(&field_path(&at, "name"), "a unique name"));
         }
         let parameters = match fields::get_object_at(inner, "parameters", &at)? {
             None => json!({"type": "object", "properties": {}}),

@@ -65,7 +65,7 @@ async fn try_create(
     let model = text("model")?.map(str::trim).filter(|model| !model.is_empty());
     let input = get_value(fields, "input").ok_or_else(|| fields::missing_field("input"))?;
     if get_value(fields, "prompt").is_some() {
-        let text = "agent configurations are not kept here; send instructions";
+        let text = "agent configurations are not supported; send instructions";
         return Err(ApiError::new(400, "unsupported_parameter", text).with_param("prompt"));
     }
     fields::get_array(fields, "tools", "")?;

@@ -64,7 +64,7 @@ pub(super) async fn run(
         let command = request.prompt.map_or(Command::Continue, |text| Command::Prompt { text });
         if running.handle.commands.try_send(command).is_err() {
             state.release(running.id());
-            return Err(ApiError::internal("the session ended before it was asked anything"));
+            return Err(ApiError::internal("the session ended before its first prompt"));
         }
     }
     let (session, turn) = (running.id().clone(), answering_turn(&running));

@@ -132,7 +132,7 @@ async fn first_response_object(response: Response<Body>) -> ResponsesResult {
             return Ok(response);
         }
     }
-    Err(ApiError::internal("the session ended before it began"))
+    Err(ApiError::internal("the session ended before it started"))
 }
 
 async fn retrieve(

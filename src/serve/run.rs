@@ -70,7 +70,7 @@ pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Ou
                 }
                 Err(error) => {
                     // Most likely too many files are open; some will close.
-                    tracing::warn!("a connection could not be accepted: {error}");
+                    tracing::warn!("can't accept a connection: {error}");
                     sleep(Duration::from_millis(100)).await;
                 }
             },

@@ -157,7 +157,7 @@ impl ServerState {
         if text.len() <= most {
             return Ok(());
         }
-        Err(ApiError::too_large(format!("the message has {} bytes; {most} are taken", text.len())))
+        Err(ApiError::too_large(format!("the message has {} bytes; at most {most} are accepted", text.len())))
     }
 
     /// Rejects a mode that allows more without approval than the server's.
@@ -267,7 +267,10 @@ impl ServerState {
     /// demand.
     fn reserve_slot(&self) -> Result<OpeningSlot<'_>, ApiError> {
         if self.shutdown().is_cancelled() {
-            return Err(ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is going down") });
+            return Err(ApiError {
+                retry_after: Some(5),
+                ..ApiError::new(503, "closing", "the server is shutting down")
+            });
         }
         let ended: Vec<_> =
             self.running_sessions().into_iter().filter(|session| session.handle.hub.is_closed()).collect();
@@ -291,7 +294,7 @@ impl ServerState {
             .filter(|session| session.kind == SessionKind::Shared && Some(session.id()) != given.as_ref());
         let longest = idle.filter_map(|session| Some((session.idle_since()?, session))).min_by_key(|(since, _)| *since);
         let Some((_, session)) = longest else {
-            return Err(ApiError::too_many(format!("{most} sessions are running, and no more may"), 5));
+            return Err(ApiError::too_many(format!("{most} sessions are running, which is the limit"), 5));
         };
         self.release(session.id());
         Ok(place)

@@ -91,7 +91,7 @@ async fn try_create(
 async fn load_history(state: &ServerState, threads: &ThreadIndex, thread: &str) -> Result<Vec<AgentEvent>, ApiError> {
     let session = threads.latest(thread).unwrap_or_else(|| SessionId::from(thread));
     if state.find_running(&session).is_some() {
-        let text = format!("the conversation {thread} still has a question that is being answered");
+        let text = format!("the conversation {thread} still has a turn running");
         return Err(ApiError::new(409, "busy", text).with_param("session_id"));
     }
     match oneshot::session_events(state, &session).await {

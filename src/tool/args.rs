@@ -28,7 +28,7 @@ impl<'a> ToolArgs<'a> {
             Json::String(text) => text.clone(),
             Json::Number(number) => number.to_string(),
             Json::Bool(flag) => flag.to_string(),
-            other => return Err(format!("the argument `{name}` must be a text, not {}", json_kind(other))),
+            other => return Err(format!("the argument `{name}` must be a string, not {}", json_kind(other))),
         };
         if text.contains('\0') {
             return Err(format!("the argument `{name}` contains a NUL character, which is not allowed"));
@@ -77,8 +77,10 @@ impl<'a> ToolArgs<'a> {
                 .iter()
                 .map(|item| item.as_str().map(str::to_owned))
                 .collect::<Option<_>>()
-                .ok_or_else(|| format!("the argument `{name}` must be a list of texts")),
-            other => Err(format!("the argument `{name}` must be a text or a list of texts, not {}", json_kind(other))),
+                .ok_or_else(|| format!("the argument `{name}` must be a list of strings")),
+            other => {
+                Err(format!("the argument `{name}` must be a string or a list of strings, not {}", json_kind(other)))
+            }
         }
     }
 

@@ -63,7 +63,10 @@ fn parse_expression(args: &Json) -> Result<String, String> {
         return Err("the argument `expression` is empty".into());
     }
     if text.len() > MAX_EXPRESSION_BYTES {
-        return Err(format!("the argument `expression` has {} bytes; {MAX_EXPRESSION_BYTES} are allowed", text.len()));
+        return Err(format!(
+            "the argument `expression` has {} bytes; at most {MAX_EXPRESSION_BYTES} are allowed",
+            text.len()
+        ));
     }
     let mut depth = 0_usize;
     for c in text.chars() {
@@ -108,8 +111,8 @@ fn evaluate(text: String, cancel: CancellationToken) -> Result<String, String> {
     let thread = std::thread::Builder::new().name("calculator".into()).stack_size(STACK_BYTES).spawn(work);
     match thread.map(std::thread::JoinHandle::join) {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err("the calculator broke down on this expression".into()),
-        Err(error) => Err(format!("no thread for the calculator: {error}")),
+        Ok(Err(_)) => Err("the calculator crashed on this expression".into()),
+        Err(error) => Err(format!("can't start a thread for the calculator: {error}")),
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn resolve_path(text: &str, ctx: &ToolContext) -> Result<CheckedPath,
     let allowed: Vec<_> =
         std::iter::once(&ctx.folder).chain(&ctx.extra_folders).map(|f| f.display().to_string()).collect();
     Err(format!(
-        "`{text}` is outside of {}; file tools stay inside, and only the setting `folders` under [tools] allows more",
+        "`{text}` is outside {}; file tools stay inside, and only the setting `folders` under [tools] allows more",
         allowed.join(" and ")
     ))
 }

@@ -22,9 +22,10 @@ impl Tool for EditFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "edit_file".into(),
-            description: "Replaces a text in a file by another. `old` must occur exactly once, white space included, \
+            description:
+                "Replaces a string in a file with another. `old` must occur exactly once, white space included, \
                           unless `all` is true."
-                .into(),
+                    .into(),
             parameters: json!({
                 "type": "object",
                 "properties": {
@@ -155,7 +156,7 @@ fn near_miss(before: &str, old: &str) -> String {
         && let Some(close) = get_close_matches(first, &near, 1, 0.6).first()
         && let Some(at) = lines.iter().position(|line| line.trim() == *close)
     {
-        let _ = write!(text, "; line {} is the nearest to its start:\n{}", at + 1, lines[at]);
+        let _ = write!(text, "; the line closest to its start is {}:\n{}", at + 1, lines[at]);
     } else {
         text.push_str("; read the file again, it may have changed");
     }
@@ -184,7 +185,7 @@ mod tests {
         let file = "fn main() {\n    let total = 1;\n    work(total);\n}\n";
         let hint = |old| substitute(file, old, "x", false).unwrap_err();
         assert!(hint("let total = 1;\nwork(total);").contains("lines 2 to 3 differ from it only in white space"));
-        assert!(hint("let totals = 1;").contains("line 2 is the nearest"));
+        assert!(hint("let totals = 1;").contains("closest to its start is 2"));
         assert!(hint("     2\tlet total = 1;").contains("line numbers"));
         assert!(hint("something else entirely").contains("read the file again"));
         assert!(hint("\n\n\n").contains("does not occur"));

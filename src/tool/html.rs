@@ -25,8 +25,8 @@ pub(super) fn to_markdown(html: String) -> Result<String, String> {
     let thread = std::thread::Builder::new().name("html".into()).stack_size(STACK_BYTES).spawn(move || convert(&html));
     match thread.map(std::thread::JoinHandle::join) {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err("the page broke the converter".into()),
-        Err(error) => Err(format!("no thread to convert the page: {error}")),
+        Ok(Err(_)) => Err("the converter crashed on the page".into()),
+        Err(error) => Err(format!("can't start a thread to convert the page: {error}")),
     }
 }
 
@@ -59,7 +59,7 @@ fn parse(html: &str) -> Result<Rc<Node>, String> {
             return Err(too_deep());
         }
         if start.elapsed() > PARSE_TIMEOUT {
-            return Err("the page takes too long to read".into());
+            return Err("the page takes too long to convert".into());
         }
     }
     parser.finish();

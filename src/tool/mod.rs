@@ -140,7 +140,7 @@ async fn spawn_blocking_work<T: Send + 'static>(
     let (args, ctx) = (args.clone(), ctx.clone());
     match tokio::task::spawn_blocking(move || work(&args, &ctx)).await {
         Ok(result) => result,
-        Err(error) => Err(format!("the tool broke down: {error}")),
+        Err(error) => Err(format!("the tool crashed: {error}")),
     }
 }
 

@@ -28,7 +28,7 @@ impl Tool for ReadFile {
         ToolSpec {
             name: "read_file".into(),
             description: "Reads a text file. Each line comes with its number and a tab, which are not part of the \
-                          file. Long files come in pieces: go on with `offset`."
+                          file. Long files come in parts: continue with `offset`."
                 .into(),
             parameters: json!({
                 "type": "object",
@@ -133,7 +133,7 @@ fn read_lines(
     }
     if *offset > 1 || kept < ended {
         let _ = write!(text, "[lines {offset} to {kept} of {more}{ended}");
-        let _ = if kept < ended { write!(text, "; go on with offset {}]", kept + 1) } else { write!(text, "]") };
+        let _ = if kept < ended { write!(text, "; continue with offset {}]", kept + 1) } else { write!(text, "]") };
     }
     Ok(ToolResult::ok(text))
 }
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(check(json!({"path": "a"})), "     1\tone\n     2\ttwo\n     3\tthree\n     4\tfour\n");
         assert_eq!(
             check(json!({"path": "a", "offset": 2, "limit": "2"})),
-            "     2\ttwo\n     3\tthree\n[lines 2 to 3 of 4; go on with offset 4]"
+            "     2\ttwo\n     3\tthree\n[lines 2 to 3 of 4; continue with offset 4]"
         );
         assert_eq!(check(json!({"path": "a", "offset": 4})), "     4\tfour\n[lines 4 to 4 of 4]");
     }
@@ -206,7 +206,7 @@ mod tests {
 
         std::fs::write(folder.path().join("b"), "some line of text\n".repeat(100_000)).unwrap();
         let text = check(folder.path(), &json!({"path": "b", "limit": 1_000_000})).unwrap();
-        assert!(text.len() < MAX_OUTPUT_BYTES + 100 && text.contains("of 100000; go on with offset"));
+        assert!(text.len() < MAX_OUTPUT_BYTES + 100 && text.contains("of 100000; continue with offset"));
     }
 
     #[test]

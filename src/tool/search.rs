@@ -256,7 +256,7 @@ impl<'a> SearchResults<'a> {
 
     fn into_result(mut self) -> ToolResult {
         if self.cancel.is_cancelled() {
-            self.text.push_str("[cancelled before the search was done]");
+            self.text.push_str("[cancelled before the search finished]");
             return ToolResult::cancelled(self.text);
         }
         if self.shown == 0 {

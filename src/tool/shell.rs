@@ -34,7 +34,7 @@ impl Tool for Shell {
         ToolSpec {
             name: "shell".into(),
             description: "Runs a command with bash in the working folder and returns its output. There is no terminal \
-                          and no input; what is still running in the background when the command ends is stopped."
+                          and no input; background processes still running when the command ends are stopped."
                 .into(),
             parameters: json!({
                 "type": "object",
@@ -229,7 +229,7 @@ impl ProcessGroup {
         let printed = output.total_if_truncated();
         let text = output.into_text();
         let done = if cancelled {
-            ToolResult::cancelled(append_note(text, "stopped before it was done"))
+            ToolResult::cancelled(append_note(text, "stopped before it finished"))
         } else {
             result_of(status, text, left_running)
         };
@@ -240,11 +240,10 @@ impl ProcessGroup {
 fn result_of(status: Option<io::Result<ExitStatus>>, text: String, left_running: bool) -> ToolResult {
     match status {
         Some(Ok(status)) => {
-            let text =
-                if left_running { append_note(text, "what it left in the background was stopped") } else { text };
+            let text = if left_running { append_note(text, "its background processes were stopped") } else { text };
             result_of_exit(status, text)
         }
-        Some(Err(error)) => ToolResult::failed(append_note(text, &format!("its end could not be awaited: {error}"))),
+        Some(Err(error)) => ToolResult::failed(append_note(text, &format!("waiting for it failed: {error}"))),
         None => ToolResult::failed(append_note(text, "it could not be stopped")),
     }
 }
@@ -264,7 +263,7 @@ fn result_of_exit(status: ExitStatus, text: String) -> ToolResult {
     ToolResult::failed(match (status.code(), status.signal()) {
         (Some(code), _) => append_note(text, &format!("exit status {code}")),
         (None, Some(signal)) => append_note(text, &format!("killed by signal {signal}")),
-        (None, None) => append_note(text, "it ended without a status"),
+        (None, None) => append_note(text, "it exited without a status"),
     })
 }
 

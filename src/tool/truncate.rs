@@ -86,7 +86,7 @@ impl BoundedOutput {
     pub(super) fn into_text(mut self) -> String {
         self.head.reserve_exact(self.tail_bytes + 64);
         if self.dropped_bytes > 0 {
-            let _ = write!(self.head, "\n[… {} left out and not kept …]\n", size(self.dropped_bytes));
+            let _ = write!(self.head, "\n[… {} left out and not saved …]\n", size(self.dropped_bytes));
         }
         // Freed piece by piece, so that memory never holds two copies.
         while let Some(piece) = self.tail.pop_front() {

@@ -81,7 +81,7 @@ fn parse_args(args: &Json, ctx: &ToolContext) -> Result<(CheckedPath, String), S
     }
     if content.len() as u64 > MAX_FILE_BYTES {
         return Err(format!(
-            "the argument `content` has {}; {} are allowed",
+            "the argument `content` has {}; at most {} are allowed",
             size(content.len() as u64),
             size(MAX_FILE_BYTES)
         ));

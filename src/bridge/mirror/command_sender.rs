@@ -129,7 +129,7 @@ impl CommandSender {
 
     async fn enqueue(&mut self, text: String) {
         if self.waiting.len() >= MAX_WAITING_PROMPTS {
-            let why = format!("{MAX_WAITING_PROMPTS} prompts wait for the line already");
+            let why = format!("{MAX_WAITING_PROMPTS} prompts are already waiting for the connection");
             return self
                 .report_undelivered(UndeliveredCommand {
                     reason: why,
@@ -172,7 +172,7 @@ impl CommandSender {
 
     async fn report_failure(&self, sent: Result<(), RequestFailure>, text: Option<String>) {
         let Err(failure) = sent else { return };
-        tracing::warn!("a wish was not taken: {}", failure.fault);
+        tracing::warn!("a command was rejected: {}", failure.fault);
         let unknown = !failure.is_unsent && matches!(failure.fault.kind, FaultKind::Network | FaultKind::TimedOut);
         let text = text.filter(|_| !unknown);
         self.report_undelivered(UndeliveredCommand {
@@ -201,6 +201,6 @@ async fn wait_for_connection(line: &mut watch::Receiver<MirrorConnection>, pause
     match now.as_deref() {
         Ok(MirrorConnection::Lost(why)) => Err(why.clone()),
         Ok(MirrorConnection::Up | MirrorConnection::Down) => Ok(()),
-        Err(_) => Err("the session elsewhere is over".to_owned()),
+        Err(_) => Err("the session on the server has ended".to_owned()),
     }
 }

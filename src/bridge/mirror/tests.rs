@@ -323,6 +323,6 @@ async fn a_log_that_cannot_be_written_any_more_is_told_with_the_next_fact() {
         std::fs::write(sessions, "").unwrap();
     })
     .await;
-    assert!(weather.save_error.is_some_and(|why| why.contains("can't be written anew")) && weather.rewritten.is_none());
+    assert!(weather.save_error.is_some_and(|why| why.contains("can't be rewritten")) && weather.rewritten.is_none());
     assert!(heard.len() == 1 && heard[0].starts_with("Failed("), "{heard:?}");
 }

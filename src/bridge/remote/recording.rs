@@ -159,7 +159,7 @@ impl RecordingPlayer<'_> {
                 continue;
             }
             let Ok(line) = serde_json::from_str::<RecordLine>(&line) else {
-                self.notice("a line of the recording can't be read and is left out");
+                self.notice("a line of the recording can't be read and is skipped");
                 continue;
             };
             if self.paced {
@@ -259,12 +259,10 @@ impl RecordingPlayer<'_> {
                 self.events.last_mut()
             {
                 if is_empty {
-                    let text = "the stream is empty: the server ended its answer without a word, as some do where the \
-                                conversation is too long for the model; start a new session, or look at the server's \
-                                log";
+                    let text = "the stream is empty: the server sent an empty response, as some do when the conversation is too long for the model; start a new session, or check the server's log";
                     *end = TurnOutcome::Failed(Fault::new(FaultKind::Protocol, text));
                 } else {
-                    let text = "the stream ends before the answer was whole; what came until then is kept";
+                    let text = "the stream ends before the response is complete; the partial response is kept";
                     let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "cut".into(), text: text.into() };
                     self.events.insert(self.events.len() - 1, notice);
                 }

@@ -37,7 +37,10 @@ impl PromptQueue {
         let bytes: usize = self.waiting.iter().map(|queued| queued.text.len()).sum();
         if self.waiting.len() >= MAX_QUEUED_PROMPTS || bytes + text.len() > MAX_QUEUED_BYTES {
             let begin: String = text.chars().take(40).collect();
-            return Err(format!("{} prompts are waiting, so this one was not taken: {begin}", self.waiting.len()));
+            return Err(format!(
+                "the queue is full ({} prompts), so this one was rejected: {begin}",
+                self.waiting.len()
+            ));
         }
         self.last_id += 1;
         self.waiting.push_back(QueuedPrompt { id: self.last_id, text });

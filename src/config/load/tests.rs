@@ -90,7 +90,7 @@ fn unreadable_files_say_why() {
     let place = ConfigSandbox::new();
     let file = place.write("home/c/config.toml", "");
     fs::write(&file, [0xff, 0xfe]).unwrap();
-    assert!(place.with("repo", None, None, load).unwrap_err().to_string().ends_with(": not a text in UTF-8"));
+    assert!(place.with("repo", None, None, load).unwrap_err().to_string().ends_with(": not valid UTF-8"));
     fs::write(&file, "#".repeat(2_000_000)).unwrap();
     assert!(place.with("repo", None, None, load).unwrap_err().to_string().ends_with(": larger than 1 MiB"));
 }

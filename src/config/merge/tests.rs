@@ -185,10 +185,10 @@ fn broken_files_name_file_line_key_and_what_was_expected() {
         ),
         ("ui.max_fps = 0", "/u/config.toml:1: `ui.max_fps`: expected a whole number from 1 to 240, found 0"),
         ("\nui = 3", "/u/config.toml:2: `ui`: expected a table, found a number"),
-        ("version = 2", "/u/config.toml:1: `version`: expected 1, the only version there is, found 2"),
+        ("version = 2", "/u/config.toml:1: `version`: expected 1, the only version, found 2"),
         (
             "[tools]\ntimeout = \"0s\"",
-            "/u/config.toml:2: `tools.timeout`: expected a span such as \"90s\" or \"15m\", found \"0s\"",
+            "/u/config.toml:2: `tools.timeout`: expected a duration such as \"90s\" or \"15m\", found \"0s\"",
         ),
         (
             "engines.openai.api_key = 1234",
@@ -201,7 +201,7 @@ fn broken_files_name_file_line_key_and_what_was_expected() {
         ),
         (
             "[engines.groq]\nretries = 1",
-            "/u/config.toml:2: engine `groq` has no kind, add `kind = \"openai\"` or \"ollama\" to it",
+            "/u/config.toml:2: engine `groq` has no kind; add `kind = \"openai\"` or \"ollama\" to it",
         ),
         (
             "[engines.\"a/b\"]\nkind = \"ollama\"",
@@ -232,7 +232,7 @@ fn untrusted_projects_set_looks_and_model_only() {
     assert_eq!(loaded.config.engines["openai"], Config::default().engines["openai"]);
     assert_eq!(
         warnings(&loaded),
-        ["/p/.jarvis/config.toml:5: this folder is not trusted, so of its settings only `model` and `ui.*` count; \
+        ["/p/.jarvis/config.toml:5: this folder is not trusted, so only `model` and `ui.*` apply; \
           ignored: approvals.mode, engines.openai.base_url, other; read the file, then run `jarvis-tui config trust` \
           to accept it as it is"]
     );

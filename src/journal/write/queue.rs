@@ -70,7 +70,7 @@ impl<W: Write> WriteQueue<W> {
     pub(super) fn save_error(&self) -> Option<String> {
         match (&self.error, self.lost_lines) {
             (None, 0) => None,
-            (None, lost) => Some(format!("{lost} events are missing in the log: the disk took no more")),
+            (None, lost) => Some(format!("{lost} events are missing from the log: the disk is full")),
             (Some(problem), 0) => Some(problem.clone()),
             (Some(problem), lost) => Some(format!("{problem}; {lost} events are lost")),
         }
@@ -198,7 +198,7 @@ mod tests {
         let kept = String::from_utf8(queue.sink.bytes.clone()).unwrap();
         assert!(kept.starts_with(&text(1..=3)) && kept.ends_with(&text([51])), "{kept}");
         assert_eq!(saved.load(Ordering::Relaxed), 51);
-        assert!(queue.save_error().unwrap().contains("missing in the log"));
+        assert!(queue.save_error().unwrap().contains("missing from the log"));
     }
 
     #[test]

@@ -28,17 +28,17 @@ impl Runtime {
         let place = redact_credentials(&url).into_owned();
         let Some(found) = found else {
             let why = match (&target.request_kind, &typed.request, &typed.method) {
-                (Some(_), Some(_), _) => "--request says so",
-                (Some(_), None, Some(_)) => "--method says so",
-                (Some(_), None, None) => "the settings say so",
-                (None, ..) => "its path says so",
+                (Some(_), Some(_), _) => "from --request",
+                (Some(_), None, Some(_)) => "from --method",
+                (Some(_), None, None) => "from the settings",
+                (None, ..) => "from its path",
             };
-            return Ok(format!("{} at {place}: asked by {} ({why})", target.name, style.name()));
+            return Ok(format!("{} at {place}: requests by {} ({why})", target.name, style.name()));
         };
         Ok(match &found.access {
             RemoteAccess::Request { .. } => {
                 format!(
-                    "{} at {} ({}); asked by {} at {place}",
+                    "{} at {} ({}); requests by {} at {place}",
                     found.description,
                     target.name,
                     found.evidence,
@@ -47,9 +47,9 @@ impl Runtime {
             }
             RemoteAccess::Mirror { sessions } => {
                 let sessions = match sessions.len() {
-                    0 => "no session yet".to_owned(),
-                    1 => "1 session, which is joined".to_owned(),
-                    many => format!("{many} sessions, of which the newest is joined"),
+                    0 => "no sessions yet".to_owned(),
+                    1 => "joining its only session".to_owned(),
+                    many => format!("joining the newest of {many} sessions"),
                 };
                 format!("{} at {} ({}); {sessions}", found.description, target.name, found.evidence)
             }

@@ -123,9 +123,10 @@ fn parse_address(target: &str, config: &Config) -> Result<String, UsageError> {
         return Ok(with_scheme(target));
     }
     let known: Vec<&str> = config.remotes.keys().map(String::as_str).collect();
-    let known = if known.is_empty() { "none is set up".to_owned() } else { format!("there are {}", known.join(", ")) };
+    let known =
+        if known.is_empty() { "none configured".to_owned() } else { format!("configured: {}", known.join(", ")) };
     Err(UsageError(format!(
-        "{target:?} is not a URL, a file or the name of a remote ({known}; see [remotes] in the settings)"
+        "{target:?} is not a URL, a file or a configured remote ({known}; see [remotes] in the settings)"
     )))
 }
 
@@ -133,7 +134,7 @@ fn parse_header(text: &str) -> Result<(String, String), UsageError> {
     let (name, value) = text
         .split_once(':')
         .filter(|(name, _)| !name.trim().is_empty())
-        .ok_or_else(|| UsageError("a header is written NAME: VALUE".to_owned()))?;
+        .ok_or_else(|| UsageError("expected a header as NAME: VALUE".to_owned()))?;
     Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 

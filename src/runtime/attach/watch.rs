@@ -84,7 +84,7 @@ impl Runtime {
         };
         let models = RemoteModels { http: self.http.clone(), target: None, listed: Vec::new(), jarvis_server: None };
         let remarks = || {
-            let played = format!("{} is a session's log; it is played as `jarvis-tui replay` plays it", path.display());
+            let played = format!("{} is a session log; playing it as `jarvis-tui replay` does", path.display());
             let damage = self.find_log_damage(path).into_iter().map(|(_, text)| text);
             damage.chain(std::iter::once(played)).collect::<Vec<_>>().join("; ")
         };

@@ -145,7 +145,7 @@ impl EngineResolver {
                 continue;
             }
             if listed.is_discovered && listed.models.is_err() {
-                out.push(ModelChoice { name: listed.engine, remark: "wants a key".to_owned() });
+                out.push(ModelChoice { name: listed.engine, remark: "needs a key".to_owned() });
                 continue;
             }
             for model in listed.models.unwrap_or_default() {

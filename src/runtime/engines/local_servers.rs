@@ -58,8 +58,7 @@ impl EngineResolver {
         match self.find_local_server(engine).await {
             Some(found) if !self.accepted.contains(&found) => {
                 let text = format!(
-                    "the project's config names {engine}, a server at {} that you have not agreed to yet: choose it with \
-                     -m {engine}, or once and for all with /model",
+                    "the project's config names {engine}, a server at {} that you have not accepted yet: choose it with -m {engine}, or permanently with /model",
                     found.address()
                 );
                 Err(Fault::new(FaultKind::BadRequest, text))
@@ -77,7 +76,7 @@ impl EngineResolver {
             let found = answers.first().and_then(|answer| candidate.parse_answer(answer));
             let Some(found) = found.filter(|found| self.accepted.contains(found)) else {
                 let kind = candidate.kind.name();
-                gone.get_or_insert(format!("{kind}, used here before, does not answer"));
+                gone.get_or_insert(format!("{kind}, used here before, does not respond"));
                 continue;
             };
             let listed = found.models.iter().find(|model| model.id == server.model).or(found.models.first());
@@ -87,7 +86,7 @@ impl EngineResolver {
                 (None, Readiness::Loading) => server.model.clone(),
                 (None, _) => continue,
             };
-            let why = format!("found on {}, as agreed", found.address());
+            let why = format!("found on {}, chosen before", found.address());
             let name = found.full_engine_name();
             if let Ok(choice) = self.describe_and_build(&name, &discovered_config(&found), model, why).await {
                 return Ok(choice);
@@ -99,7 +98,7 @@ impl EngineResolver {
         {
             let name = found.kind.engine_name();
             let text = format!(
-                "no model was chosen, and {} at {} is used only if you say so: add -m {name}, or -m offline for the \
+                "no model was chosen, and {} at {} is used only if you choose it: add -m {name}, or -m offline for the \
                  embedded engine",
                 found.kind.name(),
                 found.address()
@@ -135,10 +134,7 @@ impl EngineResolver {
     /// Accepts a discovered server; if that can't be stored, returns a message that it has to be chosen again.
     pub(super) fn accept_server(&self, found: &DiscoveredServer, model: &str) -> Option<String> {
         let error = self.accepted.add(found, model).err()?;
-        Some(format!(
-            "the choice of {} can't be remembered, so it holds for this session only: {error}",
-            found.address()
-        ))
+        Some(format!("the choice of {} can't be saved and applies to this session only: {error}", found.address()))
     }
 }
 
@@ -151,7 +147,7 @@ pub(super) fn offer_text(found: &DiscoveredServer) -> String {
         }
         (Readiness::NeedsKey, _) => {
             let base = &found.base_url;
-            format!("a server at {place} wants a key: start with OPENAI_BASE_URL={base} and OPENAI_API_KEY set")
+            format!("a server at {place} needs a key: start with OPENAI_BASE_URL={base} and OPENAI_API_KEY set")
         }
         (Readiness::Ready, []) if found.kind == ServerKind::Ollama => {
             format!("Ollama at {place} has no model yet; get one with `ollama pull qwen3:8b`")
@@ -161,7 +157,7 @@ pub(super) fn offer_text(found: &DiscoveredServer) -> String {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             // Some servers name a model after its file.
             let model = first.id.rsplit('/').next().unwrap_or_default();
-            format!("found {kind} at {place} with {model}{more}; choose it with /model, and it is used from then on")
+            format!("found {kind} at {place} with {model}{more}; choose it with /model to use it from then on")
         }
     }
 }

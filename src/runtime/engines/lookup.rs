@@ -57,7 +57,7 @@ pub(super) fn find_unique<'a>(models: &'a [KnownModel], name: &str) -> Result<Op
             return Ok(Some(first));
         }
         let names: Vec<String> = fitting.iter().take(MAX_SUGGESTIONS).map(|known| known.full_name()).collect();
-        let text = format!("{name:?} can be {}; name one of them whole", names.join(" or "));
+        let text = format!("{name:?} could be {}; use one full name", names.join(" or "));
         return Err(Fault::new(FaultKind::BadRequest, text));
     }
     Ok(None)
@@ -71,8 +71,7 @@ pub(super) fn unknown_model_fault(name: &str, engines: &[&str], models: &[KnownM
         names => format!("did you mean {}?", names.join(" or ")),
     };
     let text = format!(
-        "no model and no engine is called {name:?}; {hint} `jarvis-tui models` lists what there is, and an engine of your \
-         own is set up under [engines.NAME]"
+        "unknown model or engine {name:?}; {hint} `jarvis-tui models` lists the models; configure your own engine under [engines.NAME]"
     );
     Fault::new(FaultKind::BadRequest, text)
 }
@@ -146,7 +145,7 @@ mod tests {
         assert_eq!(only("large").as_deref(), Some("router/maker/large"));
         assert_eq!((only("nobody"), only("")), (None, None));
         let unclear = |name| find_unique(&models, name).unwrap_err().message;
-        assert_eq!(unclear("gpt"), "\"gpt\" can be work/gpt or local/gpt; name one of them whole");
+        assert_eq!(unclear("gpt"), "\"gpt\" could be work/gpt or local/gpt; use one full name");
         assert!(unclear("gemma3").contains("ollama/gemma3:4b or ollama/gemma3:1b"));
     }
 

@@ -89,14 +89,14 @@ async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_rememb
     assert_eq!(chosen.with_description().await.context_window, Some(777));
     let again = fresh().resolve_unspecified().await.unwrap();
     assert_eq!((again.engine.name(), again.model.as_str()), (name.as_str(), "small"));
-    assert!(again.reason.ends_with("as agreed"), "{}", again.reason);
+    assert!(again.reason.ends_with("chosen before"), "{}", again.reason);
     // A folder can't be created where a file is.
     std::fs::write(state.path().join("file"), "").unwrap();
     let forgetful = EngineResolver { accepted: AcceptedServers::at(state.path().join("file/servers.json")), ..fresh() };
     let [("not_remembered", text)] = &forgetful.switch_to(name).await.unwrap().warnings[..] else {
         panic!("no warning")
     };
-    assert!(text.contains("for this session only"), "{text}");
+    assert!(text.contains("to this session only"), "{text}");
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_projects_settings_choose_no_server_that_was_merely_found() {
         ..resolver("", &Overrides::default())
     };
     let refused = resolver.check_allowed(&name, RequestedBy::Project).await.unwrap_err();
-    assert!(refused.message.contains("have not agreed to yet"), "{refused}");
+    assert!(refused.message.contains("have not accepted yet"), "{refused}");
     assert_eq!(resolver.check_allowed(&name, RequestedBy::Person).await, Ok(()));
     assert_eq!(resolver.check_allowed("openai", RequestedBy::Project).await, Ok(()));
     resolver.clone().switch_to(name.clone()).await.unwrap();

@@ -38,7 +38,7 @@ impl Runtime {
         [&tokens.full, &tokens.read].into_iter().flatten().for_each(net::register_secret);
         if !loopback && tokens.full.is_none() {
             let text = format!(
-                "{host} can be reached from other machines, and whoever asks can run tools here: set a token with \
+                "{host} is reachable from other machines, and any client can run tools here: set a token with \
                  --token-env NAME, or listen on 127.0.0.1"
             );
             return Err(UsageError(text).into());

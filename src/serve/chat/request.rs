@@ -64,12 +64,12 @@ fn check_output_format(fields: &Fields) -> Result<(), ApiError> {
     let unsupported =
         |name: &str, text: String| Err(ApiError::new(400, "unsupported_parameter", text).with_param(name));
     if fields::get_positive(fields, "n")?.is_some_and(|n| n > 1) {
-        return unsupported("n", "one answer is all that can be had here; leave n out".into());
+        return unsupported("n", "only one choice is supported; leave n out".into());
     }
     let format = fields::get_object(fields, "response_format")?.and_then(|format| format.get("type")?.as_str());
     match format.filter(|format| *format != "text") {
         Some(format) => {
-            unsupported("response_format", format!("answers of format {format:?} can't be had here, only text"))
+            unsupported("response_format", format!("response_format {format:?} is not supported, only text"))
         }
         None => Ok(()),
     }
@@ -211,7 +211,7 @@ impl MessagesParser {
             return Ok(());
         }
         let call = given.map_or_else(String::new, |id| format!(" {id:?}"));
-        Err(ApiError::bad_request(format!("{at} is the result of a call{call} that no message before it makes"))
+        Err(ApiError::bad_request(format!("{at} is the result of a call{call} that no earlier message makes"))
             .with_param(field_path(at, "tool_call_id")))
     }
 }
@@ -248,7 +248,7 @@ fn part_text<'p>(part: &'p Fields, at: &str) -> Result<&'p str, ApiError> {
                 "file" | "input_file" => "files are".to_owned(),
                 other => format!("parts of type {other:?} are"),
             };
-            let text = format!("{at}: {what} not taken here; send text");
+            let text = format!("{at}: {what} not supported; send text");
             return Err(ApiError::new(400, "unsupported_content", text).with_param(at));
         }
     };

@@ -59,7 +59,7 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
             }
             Ok(())
         }
-        Command::RevokeGrant { .. } => able(capabilities.decide, "nothing is allowed or taken back here"),
+        Command::RevokeGrant { .. } => able(capabilities.decide, "this session takes no permission changes"),
         Command::SetMode { mode } => {
             able(capabilities.prompt, "the mode can't be changed here")?;
             state.check_mode(*mode)
@@ -67,13 +67,13 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
         Command::WarmUp | Command::Continue | Command::SendQueued | Command::DequeuePrompt { .. } => {
             able(capabilities.prompt, "this session takes no prompts")
         }
-        Command::Decide { .. } => able(capabilities.decide, "nothing can be decided here"),
-        Command::Cancel => able(capabilities.cancel, "nothing can be cancelled here"),
+        Command::Decide { .. } => able(capabilities.decide, "this session takes no decisions"),
+        Command::Cancel => able(capabilities.cancel, "this session can't be cancelled"),
         Command::Seek { .. }
         | Command::SetSpeed { .. }
         | Command::SetPaused { .. }
         | Command::Step { .. }
-        | Command::CapIdle { .. } => able(capabilities.seek, "only a recording can be moved"),
+        | Command::CapIdle { .. } => able(capabilities.seek, "only a replay can be controlled"),
     }
 }
 
@@ -85,7 +85,7 @@ async fn decide(
     if let Decision::Pattern(text) | Decision::Deny(Some(text)) = &decision
         && text.len() > 4096
     {
-        return Err(ApiError::too_large("a pattern or reason is one line").with_param("decision"));
+        return Err(ApiError::too_large("a pattern or reason must be one line").with_param("decision"));
     }
     if let Decision::Pattern(text) = &decision
         && let Some((_, request)) = session.snapshot().pending_approvals.iter().find(|(waiting, _)| *waiting == call)
@@ -97,7 +97,7 @@ async fn decide(
     match session.claim_decision(&call, &decision) {
         DecisionClaim::First => {}
         DecisionClaim::Late(winner, by) => return Ok(already_decided(&winner, by)),
-        DecisionClaim::Unknown => return Err(ApiError::not_found(format!("nothing waits to be decided about {call}"))),
+        DecisionClaim::Unknown => return Err(ApiError::not_found(format!("no pending approval for {call}"))),
     }
     let command = Command::Decide { call: call.clone(), decision: decision.clone() };
     if session.handle.commands.try_send(command).is_err() {
@@ -118,14 +118,14 @@ async fn decide(
             Ok(json_response(200, &json!({ "call": call, "decision": known, "by": DecidedBy::Remote })))
         }
         Ok(Some((known, by))) => Ok(already_decided(&known, Some(by))),
-        Ok(None) => Err(ApiError::new(410, "over", "the session ended before that was decided")),
+        Ok(None) => Err(ApiError::new(410, "over", "the session ended before the decision")),
         Err(_) => Ok(json_response(202, &json!({ "accepted": true, "call": call, "decision": decision }))),
     }
 }
 
 /// The error for a decision that came too late: it has the one that counted.
 fn already_decided(decision: &Decision, by: Option<DecidedBy>) -> super::Response<super::Body> {
-    let text = "this was decided already";
+    let text = "already decided";
     json_response(409, &json!({ "error": { "code": "decided", "message": text }, "decision": decision, "by": by }))
 }
 
@@ -134,5 +134,5 @@ fn send(session: &RunningSession, command: Command) -> Result<(), ApiError> {
 }
 
 fn session_stuck() -> ApiError {
-    ApiError { retry_after: Some(1), ..ApiError::new(503, "stuck", "the session takes nothing just now") }
+    ApiError { retry_after: Some(1), ..ApiError::new(503, "stuck", "the session is not accepting commands right now") }
 }

@@ -97,7 +97,7 @@ fn resume_seq(from: &EventsQuery, headers: &HeaderMap) -> Result<Seq, ApiError> 
     let number = |name: &str, text: &str| {
         text.trim()
             .parse::<u64>()
-            .map_err(|_| ApiError::bad_request(format!("{name} is the number of an event")).with_param(name))
+            .map_err(|_| ApiError::bad_request(format!("{name} must be the number of an event")).with_param(name))
     };
     if let Some(id) = headers.get("last-event-id").filter(|id| !id.is_empty()) {
         return number("Last-Event-ID", id.to_str().unwrap_or_default()).map(Seq);

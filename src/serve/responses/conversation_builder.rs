@@ -118,11 +118,11 @@ impl ConversationBuilder {
             }
             "reasoning" => Ok(()),
             "item_reference" => {
-                let text = format!("{at}: items are not kept by themselves; name the answer in previous_response_id");
+                let text = format!("{at}: single items are not stored; use previous_response_id");
                 Err(ApiError::new(400, "unsupported_item", text).with_param(at))
             }
             other => {
-                let text = format!("{at}: items of type {other:?} are not taken here");
+                let text = format!("{at}: items of type {other:?} are not supported");
                 Err(ApiError::new(400, "unsupported_item", text).with_param(field_path(at, "type")))
             }
         }
@@ -154,7 +154,7 @@ impl ConversationBuilder {
         let Self { history, system, prompt, prompt_tokens: tokens, .. } = self;
         let past = history.into_events();
         if past.is_empty() && prompt.is_none() {
-            return Err(ApiError::bad_request(format!("{at} holds no message")).with_param(at));
+            return Err(ApiError::bad_request(format!("{at} contains no message")).with_param(at));
         }
         let system = (!system.is_empty()).then(|| system.join("\n\n"));
         Ok(BuiltConversation { history: past, prompt, system_prompt: system, prompt_tokens: tokens })
@@ -281,7 +281,7 @@ fn parts_text(parts: &[Json], at: &str) -> Result<String, ApiError> {
                     "input_file" => "files are".to_owned(),
                     other => format!("parts of type {other:?} are"),
                 };
-                let text = format!("{at}: {what} not taken here; send text");
+                let text = format!("{at}: {what} not supported; send text");
                 return Err(ApiError::new(400, "unsupported_content", text).with_param(at));
             }
         };

@@ -275,7 +275,9 @@ fn item_id(item: &Json) -> &str {
 async fn append_lines(state: &ServerState, id: &str, lines: Vec<ConversationLine>) -> Result<(), ApiError> {
     let conversation = load_conversation(state, id).await?;
     if conversation.lines.len() + lines.len() > MAX_CONVERSATION_LINES {
-        return Err(ApiError::too_large(format!("a conversation takes {MAX_CONVERSATION_LINES} items; begin another")));
+        return Err(ApiError::too_large(format!(
+            "a conversation holds at most {MAX_CONVERSATION_LINES} items; start another"
+        )));
     }
     write_lines(conversation_path(state, id)?, lines, false).await
 }
@@ -294,7 +296,7 @@ async fn write_lines(path: PathBuf, lines: Vec<ConversationLine>, new: bool) -> 
         let mut file = OpenOptions::new().append(true).create_new(new).mode(0o600).open(&path)?;
         if file.metadata()?.len() + text.len() as u64 > MAX_CONVERSATION_BYTES {
             return Err(io::Error::other(format!(
-                "a conversation takes {MAX_CONVERSATION_BYTES} bytes; begin another"
+                "a conversation holds at most {MAX_CONVERSATION_BYTES} bytes; start another"
             )));
         }
         file.write_all(text.as_bytes())
@@ -308,13 +310,13 @@ fn write_error(error: &io::Error) -> ApiError {
 
 fn storage_dir(state: &ServerState) -> Result<PathBuf, ApiError> {
     let shelf = state.factory().storage_dir();
-    shelf.ok_or_else(|| ApiError::new(409, "only_played", "this server plays a recording; it keeps no conversations"))
+    shelf.ok_or_else(|| ApiError::new(409, "only_played", "this server plays a recording and stores no conversations"))
 }
 
 /// Only a valid id of ours becomes part of a path.
 fn conversation_path(state: &ServerState, id: &str) -> Result<PathBuf, ApiError> {
     if !is_conversation_id(id) {
-        return Err(ApiError::not_found("no such conversation"));
+        return Err(ApiError::not_found("unknown conversation"));
     }
     Ok(storage_dir(state)?.join(format!("{id}.jsonl")))
 }

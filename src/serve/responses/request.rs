@@ -58,16 +58,16 @@ pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
     };
     let previous = text("previous_response_id")?;
     if conversation.is_some() && previous.is_some() {
-        let text = "conversation and previous_response_id can't be given together: each of them says what came before";
+        let text = "conversation and previous_response_id can't be combined: both give the history";
         return Err(ApiError::bad_request(text).with_param("previous_response_id"));
     }
     if get_value(fields, "prompt").is_some() {
-        let text = "prompt templates are not kept here; send instructions and input";
+        let text = "prompt templates are not supported; send instructions and input";
         return Err(ApiError::new(400, "unsupported_parameter", text).with_param("prompt"));
     }
     let format = get_object(fields, "text")?.and_then(|text| text.get("format")?.get("type")?.as_str());
     if let Some(format) = format.filter(|format| *format != "text") {
-        let text = format!("answers of format {format:?} can't be had here, only text");
+        let text = format!("response formats of type {format:?} are not supported, only text");
         return Err(ApiError::new(400, "unsupported_parameter", text).with_param("text.format"));
     }
     let metadata = get_object(fields, "metadata")?;
@@ -80,7 +80,7 @@ pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
         (get_bool(fields, "stream")?, get_bool(fields, "background")?, get_bool(fields, "store")?);
     let (stream, background, store) = (stream.unwrap_or(false), background.unwrap_or(false), store.unwrap_or(true));
     if background && !store {
-        return Err(ApiError::bad_request("a response in the background must be stored, or nobody could ask for it")
+        return Err(ApiError::bad_request("a background response must be stored, or it could not be retrieved")
             .with_param("store"));
     }
     let offered = client_tools::parse(fields, ToolFormat::Flat)?;

@@ -163,7 +163,7 @@ impl StoredResponse {
 /// Deletes the session of a response, once it has ended.
 pub(in crate::serve) async fn remove_response(state: &ServerState, session: &SessionId) -> Result<(), ApiError> {
     if timeout(SESSION_END_TIMEOUT, state.wait_until_ended(session)).await.is_err() {
-        return Err(ApiError::new(409, "in_progress", "the response does not end; try again"));
+        return Err(ApiError::new(409, "in_progress", "the response has not finished; retry"));
     }
     state.factory().remove(session).await
 }
@@ -172,7 +172,7 @@ pub(in crate::serve) async fn remove_response(state: &ServerState, session: &Ses
 pub(in crate::serve) async fn remove_when_ended(state: ServerState, session: SessionId) {
     state.wait_until_ended(&session).await;
     if let Err(refused) = state.factory().remove(&session).await {
-        tracing::warn!("a response that was not to be stored could not be removed: {refused}");
+        tracing::warn!("a response with store=false could not be removed: {refused}");
     }
 }
 

@@ -34,9 +34,7 @@ impl StreamFormat {
                 Some(("format", "warp")) => how.is_warp = true,
                 Some(("format", "poe" | "sse" | "")) => how.is_warp = false,
                 Some(("format", _)) => {
-                    return Err(
-                        ApiError::bad_request("a stream comes as format=poe or format=warp").with_param("format")
-                    );
+                    return Err(ApiError::bad_request("format must be poe or warp").with_param("format"));
                 }
                 Some(("aggregate", value)) => how.sends_aggregate = !matches!(value, "0" | "false"),
                 _ => {}
@@ -78,8 +76,8 @@ fn take_message(fields: &mut Map<String, Json>) -> Result<Json, ApiError> {
     match field {
         Some((_, Json::String(text))) => Ok(json!([{"role": "user", "content": text}])),
         Some((_, message @ Json::Object(_))) => Ok(json!([message])),
-        Some((key, _)) => Err(ApiError::bad_request(format!("{key} must be a text")).with_param(key)),
-        None => Err(ApiError::bad_request("prompt is missing, and so is messages").with_param("prompt")),
+        Some((key, _)) => Err(ApiError::bad_request(format!("{key} must be a string")).with_param(key)),
+        None => Err(ApiError::bad_request("prompt or messages is missing").with_param("prompt")),
     }
 }
 
@@ -88,7 +86,7 @@ fn take_name(fields: &mut Map<String, Json>, key: &str) -> Result<Option<String>
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(name)) if name.len() <= MAX_NAME_BYTES => Ok(Some(name).filter(|name| !name.is_empty())),
         Some(_) => {
-            Err(ApiError::bad_request(format!("{key} must be a text of at most {MAX_NAME_BYTES} bytes"))
+            Err(ApiError::bad_request(format!("{key} must be a string of at most {MAX_NAME_BYTES} bytes"))
                 .with_param(key))
         }
     }

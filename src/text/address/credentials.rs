@@ -82,10 +82,7 @@ mod tests {
     #[test]
     fn an_address_is_shown_without_what_lets_somebody_in() {
         for (text, shown) in [
-            (
-                "nothing to ask http://me:pw@host:1/x: give a prompt",
-                "nothing to ask http://••••@host:1/x: give a prompt",
-            ),
+            ("no prompt for http://me:pw@host:1/x: give a prompt", "no prompt for http://••••@host:1/x: give a prompt"),
             ("https://h/v1?api_key=abc&max_tokens=5", "https://h/v1?api_key=••••&max_tokens=5"),
             ("\"wss://h?access_token=a%20b#x\", sent", "\"wss://h?access_token=••••#x\", sent"),
             ("https://h/#id_token=abc&state=1", "https://h/#id_token=••••&state=1"),
