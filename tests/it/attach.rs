@@ -315,9 +315,9 @@ async fn what_cant_be_meant_is_a_usage_error() {
     for (args, word) in [
         (&["nowhere"][..], "not a URL"),
         (&["http://127.0.0.1:9/v1/chat/completions"], "-p"),
-        (&["bytes", "-p", "hi"], "watched"),
+        (&["bytes", "-p", "hi"], "read-only"),
         (&["bytes", "--from-seq", "3"], "--from-seq"),
-        (&["http://127.0.0.1:9/x", "--request", "get", "-p", "hi"], "watched"),
+        (&["http://127.0.0.1:9/x", "--request", "get", "-p", "hi"], "read-only"),
         (&["http://127.0.0.1:9/x", "-p", "hi", "--dialect", "klingon"], "openai-chat"),
         (&["http://127.0.0.1:9/x", "-p", "hi", "--token-env", "NOT_SET"], "NOT_SET"),
         (&["http://127.0.0.1:9/x", "-p", "hi", "--header", "nonsense"], "NAME"),

@@ -328,8 +328,8 @@ fn a_session_of_another_folder_goes_on_here_and_says_so() {
     let ran =
         CliOutput::of(place.command(&["-r", "-p", "what is 2+3"]).current_dir(elsewhere.path()).output().unwrap());
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.err.contains("began in") && ran.err.contains(elsewhere.path().to_str().unwrap()), "{ran:?}");
-    assert_eq!(place.run(&["-c", "-p", "what is 2+3"]).err.matches("began in").count(), 0);
+    assert!(ran.err.contains("started in") && ran.err.contains(elsewhere.path().to_str().unwrap()), "{ran:?}");
+    assert_eq!(place.run(&["-c", "-p", "what is 2+3"]).err.matches("started in").count(), 0);
 }
 
 #[test]
@@ -420,6 +420,6 @@ fn a_command_finds_no_key_in_the_environment() {
         assert!(!log.contains(key), "{name}");
     }
     let text = CliOutput::of(place.command(&["doctor"]).envs(keys).output().unwrap()).out;
-    assert!(text.contains("OPENAI_API_KEY") && text.contains("your own shell exports"), "{text}");
+    assert!(text.contains("OPENAI_API_KEY") && text.contains("your shell exports"), "{text}");
     assert!(keys.iter().all(|(_, key)| !text.contains(key)), "{text}");
 }

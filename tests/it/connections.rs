@@ -198,7 +198,7 @@ fn the_wrong_scheme_is_told_with_the_right_one_at_once() {
 fn a_proxy_that_is_in_the_way_is_named_with_its_variable_at_once() {
     let base = ("OPENAI_BASE_URL", "https://gateway.example.com/v1");
     for (status, words) in [
-        ("407 Proxy Authentication Required", ["wants another login", "NAME:PASSWORD@ in front of 127.0.0.1"]),
+        ("407 Proxy Authentication Required", ["rejected the login", "NAME:PASSWORD@ in front of 127.0.0.1"]),
         ("403 Forbidden", ["refused to connect to gateway.example.com:443", "NO_PROXY"]),
     ] {
         let (proxy, _) = listen(move |mut stream, received| {
@@ -212,7 +212,7 @@ fn a_proxy_that_is_in_the_way_is_named_with_its_variable_at_once() {
     // Nothing listens on a port that was just released.
     let down = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     fails(&[base, ("HTTPS_PROXY", &down)], &["can't be reached", "unset HTTPS_PROXY"]);
-    fails(&[base, ("ALL_PROXY", "socks5://127.0.0.1:9")], &["is of a kind that is not supported", "unset ALL_PROXY"]);
+    fails(&[base, ("ALL_PROXY", "socks5://127.0.0.1:9")], &["is of an unsupported kind", "unset ALL_PROXY"]);
 }
 
 #[test]

@@ -178,7 +178,9 @@ fn as_official(mut gist: Gist, client_tools: bool) -> Gist {
         let or = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text.to_owned() };
         (call.outcome, call.output) = match call.outcome.unwrap() {
             CallOutcome::Ok => (Some(CallOutcome::Ok), call.output.clone()),
-            CallOutcome::Failed => (Some(CallOutcome::Failed), or(&call.output, "the tool failed without a word")),
+            CallOutcome::Failed => {
+                (Some(CallOutcome::Failed), or(&call.output, "the tool failed without an error message"))
+            }
             CallOutcome::Denied => (Some(CallOutcome::Failed), or(&call.output, "denied")),
             CallOutcome::Requested => (Some(CallOutcome::Requested), String::new()),
             CallOutcome::Cancelled | CallOutcome::Unknown => (Some(CallOutcome::Unknown), call.output.clone()),
@@ -367,10 +369,10 @@ fn as_flat(mut gist: Gist) -> Gist {
         }
         (call.outcome, call.output) = match outcome {
             CallOutcome::Ok => (Some(CallOutcome::Ok), call.output.clone()),
-            CallOutcome::Failed => failed(&call.output, "the tool failed without a word"),
+            CallOutcome::Failed => failed(&call.output, "the tool failed without an error message"),
             CallOutcome::Denied => failed(&call.output, "denied"),
             CallOutcome::Cancelled => failed(&call.output, "cancelled"),
-            CallOutcome::Unknown => failed(&call.output, "the end of the call never came"),
+            CallOutcome::Unknown => failed(&call.output, "the call never finished"),
             CallOutcome::Requested if is_completed => (Some(CallOutcome::Requested), String::new()),
             CallOutcome::Requested => (Some(CallOutcome::Unknown), String::new()),
         };

@@ -78,11 +78,11 @@ async fn an_answer_cut_by_the_output_limit_is_told_in_every_format() {
 async fn a_watched_call_that_was_cut_off_says_so_and_an_ordinary_one_is_no_trouble() {
     let cut = golden("truncated_call.1.sse");
     let ran = attach(&home(), &[cut.to_str().unwrap(), "--output-format", "text"]).await;
-    assert!(ran.err.contains("! write_file failed: not run: the answer reached its output limit"), "{}", ran.err);
+    assert!(ran.err.contains("! write_file failed: not run: the response reached its output limit"), "{}", ran.err);
     assert_eq!(ran.code, 6);
     let whole = golden("../chat/arguments_repeated.sse");
     let ran = attach(&home(), &[whole.to_str().unwrap(), "--output-format", "text"]).await;
-    assert!(ran.err.contains(": asked for, not run") && !ran.err.contains('!'), "{}", ran.err);
+    assert!(ran.err.contains(": requested, not run") && !ran.err.contains('!'), "{}", ran.err);
     assert_eq!(ran.code, 0, "{}", ran.err);
 }
 
@@ -90,7 +90,7 @@ async fn a_watched_call_that_was_cut_off_says_so_and_an_ordinary_one_is_no_troub
 async fn words_that_turned_out_to_be_reasoning_are_told_to_be() {
     let late = golden("../chat/think_end_tag_only.sse");
     let ran = attach(&home(), &[late.to_str().unwrap(), "--output-format", "text"]).await;
-    assert!(ran.err.contains("· what was said so far was reasoning; the answer follows"), "{}", ran.err);
+    assert!(ran.err.contains("· the text so far was reasoning; the answer follows"), "{}", ran.err);
     assert_eq!(ran.code, 0);
 }
 
@@ -233,7 +233,7 @@ async fn a_session_elsewhere_that_is_watched_is_explained() {
     let url = format!("{}/v1/sessions/s/events", server.url());
     let ran = attach(&home(), &[&url, "--explain"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.err.contains("is another jarvis-tui (its path says so)"), "{}", ran.err);
+    assert!(ran.err.contains("is another jarvis-tui (from its path)"), "{}", ran.err);
     assert!(!attach(&home(), &[&url]).await.err.contains("another jarvis-tui"));
 }
 
@@ -375,7 +375,7 @@ async fn explain_explains_without_a_prompt() {
     let home = home();
     let ran = attach(&home, &["http://127.0.0.1:9/v1/messages", "--explain", "--json"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_eq!(ran.out, "127.0.0.1:9 at http://127.0.0.1:9/v1/messages: asked by anthropic (its path says so)\n");
+    assert_eq!(ran.out, "127.0.0.1:9 at http://127.0.0.1:9/v1/messages: requests by anthropic (from its path)\n");
     let server = ScriptedServer::routed(vec![(
         "/v1/info",
         vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]],
@@ -383,7 +383,7 @@ async fn explain_explains_without_a_prompt() {
     .await;
     let ran = attach(&home, &[&server.url(), "--explain", "--json"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.out.contains("OpenJarvis") && ran.out.contains("asked by "), "{}", ran.out);
+    assert!(ran.out.contains("OpenJarvis") && ran.out.contains("requests by "), "{}", ran.out);
     let ran = attach(&home, &["http://127.0.0.1:9", "--explain", "--json"]).await;
     assert_eq!(ran.code, 5, "{} {}", ran.out, ran.err);
 }
@@ -524,6 +524,6 @@ async fn a_server_whose_log_was_removed_says_so_and_ends_with_its_own_code() {
     let mut error = String::new();
     child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(8), "{error}");
-    assert!(error.contains("the log was removed while it was in use"), "{error}");
+    assert!(error.contains("the log was removed while in use"), "{error}");
     assert!(log.exists());
 }

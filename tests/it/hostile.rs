@@ -148,7 +148,7 @@ async fn a_stall_is_cut_only_by_the_limit_that_was_set() {
     let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Hang]]).await;
     let object = send_prompt(&server, &["--idle-timeout", "1s"]).await;
     assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("failed")), "{object}");
-    assert!(error(&object).contains("silent") && error(&object).contains("1 s"), "{object}");
+    assert!(error(&object).contains("sent nothing") && error(&object).contains("1 s"), "{object}");
     server.hung_up().await;
 }
 

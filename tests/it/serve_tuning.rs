@@ -82,7 +82,7 @@ async fn no_more_calls_are_run_than_a_response_may_have() {
         .map(|message| message["content"].as_str().unwrap().to_owned())
         .collect();
     outputs.sort();
-    let text = "(denied) not run: 2 calls were allowed for this answer; answer with what is known";
+    let text = "(denied) not run: 2 calls were allowed for this response; answer with what is known";
     assert_eq!(outputs, [text, "1", "2"]);
 }
 

@@ -317,7 +317,7 @@ async fn cancelling_ends_the_whole_group_and_keeps_the_output() {
         pids
     };
     let (done, (child, grandchild)) = tokio::join!(bench.run("shell", args), cancel);
-    assert_eq!(done, ToolResult::cancelled("so far\n[stopped before it was done]"));
+    assert_eq!(done, ToolResult::cancelled("so far\n[stopped before it finished]"));
     until(|| !runs(&child) && !runs(&grandchild)).await;
 }
 
@@ -337,7 +337,7 @@ async fn what_is_left_in_the_background_is_stopped() {
     let bench = ToolBench::new();
     let command = "sleep 600 & echo $! > pid; echo done";
     let done = bench.run("shell", json!({"command": command})).await;
-    assert_eq!(done, ToolResult::ok("done\n[what it left in the background was stopped]"));
+    assert_eq!(done, ToolResult::ok("done\n[its background processes were stopped]"));
     let pid = fs::read_to_string(bench.path("pid")).unwrap();
     until(|| !runs(&pid)).await;
     let silent = "sleep 600 >/dev/null 2>&1 & echo $! > pid; echo done";

@@ -187,7 +187,7 @@ async fn a_refusal_is_told_without_the_key_and_not_repeated() {
     assert_eq!(fault.kind, FaultKind::Auth);
     let place = server.url();
     let message = format!(
-        "{place} answered 401 unauthorized: Incorrect API key provided: •••; check the API key and what it may be used for"
+        "{place} returned 401 unauthorized: Incorrect API key provided: •••; check the API key and its permissions"
     );
     assert_eq!((&fault.message, server.asked().len()), (&message, 1));
 }
@@ -230,7 +230,7 @@ async fn an_error_page_of_megabytes_is_read_for_its_start_only() {
     .await;
     let text = send_request(&server).await;
     let message = format!(
-        "{}/v1/chat/completions answered 404 not found: Oops; the server has nothing there: check the base URL, or the kind of engine \
+        "{}/v1/chat/completions returned 404 not found: Oops; the path does not exist there: check the base URL, or the kind of engine \
          (openai, openai-responses, anthropic, ollama)",
         server.url()
     );
@@ -247,7 +247,7 @@ async fn a_web_page_and_a_redirect_are_named() {
     let server = ScriptedServer::start(vec![page, moved]).await;
     let text = send_request(&server).await;
     assert_eq!(text.fault().kind, FaultKind::Protocol);
-    assert!(text.fault().message.ends_with("answered with a web page instead of a stream; check the URL"));
+    assert!(text.fault().message.ends_with("returned a web page instead of a stream; check the URL"));
     let text = send_request(&server).await;
     assert!(
         text.fault()
@@ -276,7 +276,7 @@ async fn nobody_there_is_told_at_once() {
     let text =
         run_reply(OpenAiEngine::new("openai".into(), &format!("http://{gone}"), None).plan_reply(&prompt())).await;
     assert_eq!((text.fault().kind, text.notices.len()), (FaultKind::Network, 0));
-    assert!(text.fault().message.starts_with(&format!("nothing answers at http://{gone}: ")), "{}", text.fault());
+    assert!(text.fault().message.starts_with(&format!("no server at http://{gone}: ")), "{}", text.fault());
 }
 
 #[tokio::test]
@@ -372,7 +372,7 @@ async fn json_is_fetched_with_headers_and_faults_are_told() {
     assert_eq!(http.get_json(&url, &headers, limit).await.unwrap()["a"], 1);
     assert!(server.asked()[0].contains("x-key: s3cret"));
     let fault = http.get_json(&url, &[], limit).await.unwrap_err();
-    assert_eq!(fault.message, format!("{url} answered with something that is not JSON; check the URL"));
+    assert_eq!(fault.message, format!("{url} did not return JSON; check the URL"));
 }
 
 #[tokio::test]
