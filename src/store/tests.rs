@@ -150,7 +150,7 @@ fn submitted_texts_are_sent_and_commands_are_not() {
     let mode = Effect::Send(Command::SetMode { mode: ApprovalMode::Plan });
     assert_eq!(session.act(Action::Submit("/mode plan".into())), [mode]);
     assert_eq!(session.act(Action::Submit("/modle".into())), [restored("/modle")]);
-    let why = "there is no /modle; did you mean /mode? (start with // to send it as text)";
+    let why = "unknown command /modle; did you mean /mode? (start with // to send it as text)";
     assert_eq!(session.store.toast, Some((NoticeLevel::Warn, why.into())));
 }
 

@@ -680,7 +680,7 @@ fn an_ask_leaves_half_of_the_screen() {
             let shown = text(&buf);
             let words: Vec<&str> = shown.split_whitespace().collect();
             if scene.store.focus.approval().is_some_and(|request| request.selected == Some(ApprovalChoice::Session)) {
-                let scope = "this session: every change to a file, without asking";
+                let scope = "this session without asking: every change to a file";
                 assert!(words.join(" ").contains(scope), "{width}x{height} doesn't say all of it:\n{shown}");
             }
             for key in ["y once", "a session", "p pattern", "n deny", "d ", "v "] {

@@ -220,7 +220,7 @@ async fn a_server_that_is_no_websocket_is_told_apart() {
     }
     let plan = ServerScript::Consent { extra: "sec-websocket-protocol: chat\r\n", frames: Vec::new() };
     let fault = hear(plan, &[]).await.0.unwrap_err();
-    assert!(fault.message.contains("nobody offered"), "{fault}");
+    assert!(fault.message.contains("was not offered"), "{fault}");
 }
 
 #[tokio::test]

@@ -327,13 +327,13 @@ fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHi
             ApprovalChoice::Once => format!("{enter}: allow this one call"),
             ApprovalChoice::Session if narrow => {
                 format!(
-                    "{enter}: {} this session: {}, without asking",
+                    "{enter}: {} this session without asking: {}",
                     one_line(&tool_name(ask), MAX_TOOL_NAME_CELLS / 2),
                     rule_description(ask)
                 )
             }
             ApprovalChoice::Session => {
-                format!("{enter}: allow {} for this session: {}, without asking", tool_name(ask), rule_description(ask))
+                format!("{enter}: allow {} this session without asking: {}", tool_name(ask), rule_description(ask))
             }
             ApprovalChoice::Pattern => {
                 let pattern = one_line(&visible_line(ask.pattern.as_deref().unwrap_or_default()), 60);
