@@ -1,6 +1,6 @@
 //! PURE. When to draw: a struct without a clock, not an actor.
 //!
-//! A key asks for now, streaming text for soon, a spinner for later; the earliest wish wins. At most one frame in
+//! A key asks for now, streaming text for soon, a spinner for later; the earliest request wins. At most one frame in
 //! `min_interval`, but what a person typed doesn't wait for that, only for the echo of a key just before it: a few more
 //! frames a second are cheaper than a slow echo.
 //! None when nobody asked, so that idle costs nothing.
@@ -34,7 +34,7 @@ impl FramePacer {
         self.min_interval
     }
 
-    /// Asks for a frame; the earliest wish wins, and zero is what a key asks for.
+    /// Asks for a frame; the earliest request wins, and zero is what a key asks for.
     pub fn request(&mut self, now: Instant, within: Duration) {
         self.is_urgent |= within.is_zero();
         let at = now + within;

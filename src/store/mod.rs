@@ -1,8 +1,9 @@
-//! What is true on screen: a pure fold over facts. No clock, no IO, no geometry, no styles.
+//! What is true on screen: a pure fold over events. No clock, no IO, no geometry, no styles.
 //!
-//! [`Store::update`] is the only place where state changes, and it delegates: each part is a file of its own, sees every
-//! fact and calls no other part. What depends on cells lives in `ui`; what a client without a screen would want lives
-//! here. Times come inside messages, on the source's clock.
+//! [`Store::update`] is the only place where state changes, and it delegates: each part is a file of its own and sees
+//! every event. Their order in the fold matters, for the transcript reads the usage meters and the tool calls read the
+//! transcript. What depends on cells lives in `ui`; what a client without a screen would want lives here. Times come
+//! inside messages, on the source's clock.
 
 pub mod action;
 pub mod agent_status;
