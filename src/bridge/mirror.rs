@@ -203,7 +203,7 @@ impl MirrorFollower {
             }
         };
         let answer = match answer {
-            Ok(answer) if answer.status == 204 => return StreamEnd::SessionEnded,
+            Ok(answer) if answer.head.status() == Some(204) => return StreamEnd::SessionEnded,
             Ok(answer) => answer,
             // It was there a moment ago.
             Err(failure) if self.caught_up && failure.fault.kind == FaultKind::Network => {
@@ -215,7 +215,7 @@ impl MirrorFollower {
             Err(failure) => return StreamEnd::Interrupted { failure, made_progress: false },
         };
         let mut body = answer.body;
-        let mut frames = FrameSplitter::for_content_type(Framing::Sse, &answer.content_type);
+        let mut frames = FrameSplitter::for_content_type(Framing::Sse, answer.head.content_type());
         let mut batch = Vec::new();
         let mut moved = false;
         let mut silence = SilenceTimer::new(Instant::now());

@@ -9,7 +9,7 @@ mod evidence;
 
 use self::evidence::{DialectEvidence, examine_frame};
 use super::openjarvis::OpenJarvisDecoder;
-use super::{DIALECTS, Decode, DecodeContext, Dialect, SseFrame, error};
+use super::{DIALECTS, Decode, DecodeContext, Dialect, ResponseHead, SseFrame, error};
 use crate::event::{AgentEvent, Fault, FaultKind, Json, NoticeLevel, TurnOutcome};
 
 /// Frames held back while the dialect is unknown.
@@ -108,15 +108,16 @@ impl Detector {
         let DetectorState::Undecided { held, .. } = &mut self.state else { return };
         let held = std::mem::take(held);
         if name == CHAT_DIALECT {
-            self.state = DetectorState::ChatFamily {
-                decode: Box::new(OpenJarvisDecoder::tentative(&self.context)),
-                announced: None,
-            };
+            let mut decode = Box::new(OpenJarvisDecoder::tentative(&self.context));
+            decode.begin_response(&self.context.response);
+            self.state = DetectorState::ChatFamily { decode, announced: None };
         } else {
             // The evidence may be for a dialect that this build has no decoder for.
             let Some(dialect) = find(name).or_else(|| find("plain")).or_else(|| DIALECTS.first()) else { return };
             out.push(dialect_notice(dialect.name, why));
-            self.state = DetectorState::Decided { name: dialect.name, decode: (dialect.decode)(&self.context) };
+            let mut decode = (dialect.decode)(&self.context);
+            decode.begin_response(&self.context.response);
+            self.state = DetectorState::Decided { name: dialect.name, decode };
         }
         for frame in &held {
             self.forward(frame, out);
@@ -156,8 +157,13 @@ impl Detector {
 }
 
 impl Decode for Detector {
-    fn content_type(&mut self, content_type: &str) {
-        content_type.clone_into(&mut self.context.content_type);
+    fn begin_response(&mut self, head: &ResponseHead) {
+        head.clone_into(&mut self.context.response);
+        match &mut self.state {
+            DetectorState::Decided { decode, .. } => decode.begin_response(head),
+            DetectorState::ChatFamily { decode, .. } => decode.begin_response(head),
+            DetectorState::Undecided { .. } => {}
+        }
     }
 
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {

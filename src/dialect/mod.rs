@@ -26,6 +26,7 @@ pub mod openjarvis;
 pub mod plain;
 pub mod poe;
 mod reasoning_dedup;
+mod response_head;
 pub mod responses;
 mod server_calls;
 mod stray;
@@ -37,6 +38,7 @@ mod usage;
 pub mod warp;
 
 pub use frame::SseFrame;
+pub use response_head::ResponseHead;
 
 use crate::event::{AgentEvent, Envelope, Json, Millis};
 
@@ -47,8 +49,7 @@ pub struct DecodeContext {
     pub prompt: Option<String>,
     /// The path of the request's URL.
     pub path: String,
-    /// The response's content type, without parameters, in lower case.
-    pub content_type: String,
+    pub response: ResponseHead,
 }
 
 pub struct Dialect {
@@ -97,8 +98,9 @@ pub const DIALECTS: &[Dialect] = &[
 
 /// Turns frames into events.
 pub trait Decode: Send {
-    /// Sets the content type, in lower case, before the first frame: only detection uses it.
-    fn content_type(&mut self, _content_type: &str) {}
+    /// Takes the head of the response, where there is one, before its first frame; again for each response that goes on
+    /// with the same stream.
+    fn begin_response(&mut self, _head: &ResponseHead) {}
 
     /// Handles one frame. Bad frames become notices.
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);

@@ -189,8 +189,8 @@ impl RemoteEngine {
 
     /// Returns the decoder of an answer to this prompt, whatever its dialect.
     pub fn decoder(&self, prompt: Option<String>) -> AnnouncingDetector {
-        let context =
-            DecodeContext { prompt, path: path_and_query(&self.target.url).0.to_owned(), content_type: String::new() };
+        let path = path_and_query(&self.target.url).0.to_owned();
+        let context = DecodeContext { prompt, path, ..DecodeContext::default() };
         AnnouncingDetector::new(
             self.target.dialect.as_deref(),
             context,

@@ -28,6 +28,7 @@ use super::failure::{HintAudience, RequestFailure};
 use super::redact::Redactor;
 use super::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use super::traffic::{SideChannelTap, TrafficTap};
+use crate::dialect::ResponseHead;
 use crate::event::{Fault, FaultKind, Json};
 use crate::text::address::{self, is_loopback_url};
 use errors::{broken_connection_failure, refusal_failure, send_failure, tls_error, wrong_scheme_failure};
@@ -70,8 +71,7 @@ struct ClientKind {
 
 /// An answer that has begun and was not refused.
 pub struct HttpResponse {
-    pub status: u16,
-    pub content_type: String,
+    pub head: ResponseHead,
     pub body: BoxStream<'static, Result<Bytes, RequestFailure>>,
 }
 
@@ -116,18 +116,17 @@ impl HttpClient {
         };
         // A compressor on the way would hold tokens back.
         let response = self.send(call, &[(ACCEPT, accept), (ACCEPT_ENCODING, "identity")]).await?;
-        let content_type = header_text(&response, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+        let head = response_head(&response, &Redactor::for_request(call));
         let place = display_origin(response.url());
-        let status = response.status().as_u16();
         let body = response
             .bytes_stream()
             .map(move |chunk| chunk.map_err(|error| broken_connection_failure(&place, error)))
             .boxed();
         let body = match &self.tap {
-            Some(tap) => tap.clone().record(call, status, &content_type, body).await,
+            Some(tap) => tap.clone().record(call, &head, body).await,
             None => body,
         };
-        Ok(HttpResponse { status, content_type, body })
+        Ok(HttpResponse { head, body })
     }
 
     /// Gets a JSON value, all of it within `timeout`.
@@ -356,6 +355,16 @@ fn display_origin(url: &Url) -> String {
 
 fn header_text<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {
     response.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Returns the head as decoders see it. A value may repeat what was sent.
+fn response_head(response: &reqwest::Response, redactor: &Redactor) -> ResponseHead {
+    let headers = response.headers().iter().filter_map(|(name, value)| {
+        let mut value = value.to_str().ok()?.to_owned();
+        redactor.redact(&mut value);
+        Some((name.as_str(), value))
+    });
+    ResponseHead::new(response.status().as_u16(), headers)
 }
 
 fn header_map(call: &HttpRequest) -> Result<HeaderMap, RequestFailure> {

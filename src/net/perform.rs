@@ -165,13 +165,13 @@ impl<'a> RequestDriver<'a> {
         answer: HttpResponse,
         aside: &mut Option<SideChannelReader<'_>>,
     ) -> Option<RequestFailure> {
-        let HttpResponse { content_type, mut body, .. } = answer;
-        if content_type.starts_with("text/html") {
+        let HttpResponse { head, mut body } = answer;
+        if head.content_type() == "text/html" {
             self.fail(FramingError::WebPage.fault(&self.watchdog.origin)).await;
             return None;
         }
-        self.decode.content_type(content_type.split(';').next().unwrap_or_default().trim());
-        let mut frames = FrameSplitter::for_content_type(self.request.framing, &content_type);
+        self.decode.begin_response(&head);
+        let mut frames = FrameSplitter::for_content_type(self.request.framing, head.content_type());
         let mut heard_any = false;
         let mut gather = BatchReader::new();
         self.note_arrival().await;

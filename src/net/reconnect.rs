@@ -30,7 +30,7 @@ use super::timeouts::RequestPolicy;
 use super::watchdog::{RequestEvent, WaitOutcome, Watchdog};
 use crate::dialect::detect::is_trailing;
 use crate::dialect::error::to_single_line;
-use crate::dialect::{Decode, SseFrame};
+use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeLevel, TurnOutcome};
 
 /// A connection that held for so long counts as a good one, whatever came of it.
@@ -183,8 +183,8 @@ impl<'a> StreamWatcher<'a> {
     }
 
     async fn read_response(&mut self, answer: HttpResponse, framing: Framing) -> ConnectionEnd {
-        let HttpResponse { status, content_type, mut body } = answer;
-        if status == 204 {
+        let HttpResponse { head, mut body } = answer;
+        if head.status() == Some(204) {
             // After a whole answer that is how it should be.
             if self.has_decoded_any && !self.decode.is_complete() {
                 let text = format!("{} reports the end of the stream (204)", self.watchdog.origin);
@@ -192,12 +192,11 @@ impl<'a> StreamWatcher<'a> {
             }
             return ConnectionEnd::Complete;
         }
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        if kind == "text/html" {
+        if head.content_type() == "text/html" {
             return ConnectionEnd::Unreadable(FramingError::WebPage.fault(&self.watchdog.origin));
         }
-        self.decode.content_type(kind);
-        let mut frames = FrameSplitter::for_content_type(framing, &content_type);
+        self.decode.begin_response(&head);
+        let mut frames = FrameSplitter::for_content_type(framing, head.content_type());
         let mut batch = Vec::new();
         let mut gather = BatchReader::new();
         let mut moved = false;
@@ -229,7 +228,7 @@ impl<'a> StreamWatcher<'a> {
             let before = self.events.len();
             for mut frame in batch.drain(..) {
                 self.redactor.redact(&mut frame.data);
-                moved |= self.handle_frame(&frame, kind);
+                moved |= self.handle_frame(&frame, &head);
             }
             self.was_closed_in_order = closed && self.server_retry_delay.is_none() && !self.dedup.has_ids();
             self.watchdog.note_arrival(self.events.len() > before).await;
@@ -258,14 +257,14 @@ impl<'a> StreamWatcher<'a> {
 
     /// Decodes a frame unless it was told before. Returns whether it brought the stream on: a server that begins anew
     /// each time does not.
-    fn handle_frame(&mut self, frame: &SseFrame, content_type: &str) -> bool {
+    fn handle_frame(&mut self, frame: &SseFrame, head: &ResponseHead) -> bool {
         if self.decode.is_done() && is_trailing(frame) {
             return false;
         }
         if self.decode.is_done() {
             // Another answer follows.
             self.decode = (self.new_decoder)();
-            self.decode.content_type(content_type);
+            self.decode.begin_response(head);
             self.has_decoded_any = false;
         }
         match self.dedup.classify(frame) {
@@ -288,7 +287,7 @@ impl<'a> StreamWatcher<'a> {
                     self.report_gap(None);
                 }
                 self.decode = (self.new_decoder)();
-                self.decode.content_type(content_type);
+                self.decode.begin_response(head);
                 for frame in first.iter().chain([frame]) {
                     self.decode.decode_frame(frame, &mut self.events);
                 }

@@ -3,7 +3,7 @@
 //!
 //! To add a case: put `NAME.sse` (or `NAME.ndjson`, or `NAME.body` for one JSON value in place of a stream) and `NAME.json` into `tests/golden/<dialect>/`, where `<dialect>`
 //! is the name of a row in `dialect::DIALECTS` (the folder `chat` is `openai-chat`). The JSON holds
-//! `request.path`, `request.body` and `response.content_type`, from which the decoder's context is made, and `expect`,
+//! `request.path`, `request.body`, `response.content_type` and `response.headers`, from which the decoder's context is made, and `expect`,
 //! of which every key is compared: see [`ShownTurn::compare`]. A key that it does not know fails the test. Cases
 //! written by hand may use `events` as well: the exact events, compared as JSON.
 //!
@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jarvis_tui::dialect::detect::Detector;
-use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, SseFrame};
+use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, ResponseHead, SseFrame};
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{
     AgentEvent, AnnotationTarget, ApprovalMode, CallId, CallOutcome, Capabilities, FinishReason, MessageId,
@@ -54,6 +54,10 @@ impl GoldenCase {
         let about: Value = serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap();
         let folder = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
         let content_type = about["response"]["content_type"].as_str().unwrap_or("text/event-stream");
+        let own = about["response"]["headers"].as_object().into_iter().flatten();
+        let headers = own
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap().to_owned()))
+            .chain([("content-type", content_type.to_owned())]);
         let path_of = about["request"]["path"].as_str().unwrap_or_default();
         Self {
             name: format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap()),
@@ -67,7 +71,7 @@ impl GoldenCase {
             context: DecodeContext {
                 prompt: prompt(&about["request"]["body"]),
                 path: path_of.split('?').next().unwrap().to_owned(),
-                content_type: content_type.split(';').next().unwrap().trim().to_lowercase(),
+                response: ResponseHead::new(200, headers),
             },
             expect: about["expect"].clone(),
         }
@@ -87,7 +91,7 @@ impl GoldenCase {
 
     fn frames<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<SseFrame>, FrameSplitter) {
         let (mut frames, mut out) =
-            (FrameSplitter::for_content_type(self.framing, &self.context.content_type), Vec::new());
+            (FrameSplitter::for_content_type(self.framing, self.context.response.content_type()), Vec::new());
         for chunk in chunks {
             // Damage may be an error; what came before it counts.
             if frames.push(chunk, &mut out).is_err() {

@@ -331,7 +331,7 @@ fn the_bridge_says_what_our_decoder_understands() {
     let context = |prompt: &str| DecodeContext {
         prompt: Some(prompt.to_owned()),
         path: "/v1/chat/completions".into(),
-        content_type: "text/event-stream".into(),
+        ..DecodeContext::default()
     };
     let decoder = |path: &Path| -> Box<dyn Decode> {
         let about = fs::read(path.with_extension("json")).unwrap();

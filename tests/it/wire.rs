@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jarvis_tui::dialect::chat::ChatDecoder;
+use jarvis_tui::dialect::{Decode, ResponseHead, SseFrame};
 use jarvis_tui::engine::discover::{self, ServerCandidate, ServerKind};
 use jarvis_tui::engine::ollama::OllamaEngine;
 use jarvis_tui::engine::openai::OpenAiEngine;
@@ -398,4 +399,37 @@ async fn a_bad_url_is_a_fault() {
     };
     let text = run_reply(ReplyPlan::Http { request: call, decode: Box::new(ChatDecoder::new()) }).await;
     assert_eq!(text.fault().kind, FaultKind::BadRequest);
+}
+
+/// Puts the head of its response into the fault that ends the turn.
+#[derive(Default)]
+struct HeadDecoder(String);
+
+impl Decode for HeadDecoder {
+    fn begin_response(&mut self, head: &ResponseHead) {
+        let headers = ["X-Stream-Version", "x-repeats", "set-cookie"].map(|name| head.header(name));
+        self.0 = format!("{:?} {} {headers:?}", head.status(), head.content_type());
+    }
+
+    fn decode_frame(&mut self, _: &SseFrame, _: &mut Vec<AgentEvent>) {}
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        let fault = Fault::new(FaultKind::Protocol, self.0.clone());
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(fault) });
+    }
+
+    fn is_done(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_decoder_is_given_the_head_of_its_response_without_cookies_and_our_key() {
+    let headers = "Content-Type: Text/Event-Stream; charset=utf-8\r\nx-stream-version: v1\r\n\
+                   x-repeats: sk-very-secret\r\nset-cookie: session=1\r\n";
+    let server = ScriptedServer::start(vec![vec![head("201 Created", headers), ServerAct::Send(HI.into())]]).await;
+    let engine = OpenAiEngine::new("openai".into(), &server.url(), Some("sk-very-secret".into()));
+    let ReplyPlan::Http { request, .. } = engine.plan_reply(&prompt()) else { panic!() };
+    let outcome = run_reply(ReplyPlan::Http { request, decode: Box::new(HeadDecoder::default()) }).await;
+    assert_eq!(outcome.fault().message, "Some(201) text/event-stream [Some(\"v1\"), Some(\"•••\"), None]");
 }

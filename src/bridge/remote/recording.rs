@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::unreadable_error;
 use crate::dialect::detect::{can_begin_answer, is_trailing};
-use crate::dialect::{Decode, SseFrame};
+use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeLevel, TurnOutcome};
 use crate::net::RequestEvent;
 use crate::net::reconnect::DecoderFactory;
@@ -37,6 +37,7 @@ pub(super) async fn play(
         decoder_factory: decoders,
         out,
         response: None,
+        head: ResponseHead::default(),
         events: Vec::new(),
         start,
         paced,
@@ -72,7 +73,7 @@ pub(super) async fn play(
                 player.feed_recording(&mut lines, &begun, read == 0).await
             } else {
                 player.begin_plain_stream(path);
-                player.begin_response("").await;
+                player.begin_response(ResponseHead::default()).await;
                 player.feed_plain(&begun).await
             };
             if !went_on {
@@ -109,6 +110,7 @@ struct RecordingPlayer<'a> {
     decoder_factory: DecoderFactory<'a>,
     out: &'a mpsc::Sender<RequestEvent>,
     response: Option<(Box<dyn Decode>, FrameSplitter)>,
+    head: ResponseHead,
     events: Vec<AgentEvent>,
     start: Instant,
     paced: bool,
@@ -174,9 +176,10 @@ impl RecordingPlayer<'_> {
             }
             self.ring.push(self.response_number, line.clone());
             let went_on = match &line {
-                RecordLine::Response { content_type, .. } => {
+                RecordLine::Response { status, content_type, .. } => {
                     self.finish_response().await;
-                    self.begin_response(content_type).await;
+                    let headers = [("content-type", content_type.clone())];
+                    self.begin_response(ResponseHead::new(*status, headers)).await;
                     true
                 }
                 RecordLine::Chunk { .. } => match line.bytes() {
@@ -205,10 +208,11 @@ impl RecordingPlayer<'_> {
         self.response.is_none() || self.feed_bytes(bytes).await
     }
 
-    async fn begin_response(&mut self, content_type: &str) {
+    async fn begin_response(&mut self, head: ResponseHead) {
         let mut decode = (self.decoder_factory)();
-        decode.content_type(content_type.split(';').next().unwrap_or_default().trim());
-        self.response = Some((decode, FrameSplitter::for_content_type(Framing::Any, content_type)));
+        decode.begin_response(&head);
+        self.response = Some((decode, FrameSplitter::for_content_type(Framing::Any, head.content_type())));
+        self.head = head;
         let _ = self.out.send(RequestEvent::Link(LinkState::Live)).await;
     }
 
@@ -226,6 +230,7 @@ impl RecordingPlayer<'_> {
                 // The stream contains another response.
                 decode.finish(&mut self.events);
                 *decode = (self.decoder_factory)();
+                decode.begin_response(&self.head);
             }
             decode.decode_frame(frame, &mut self.events);
         }

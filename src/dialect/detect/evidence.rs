@@ -57,7 +57,7 @@ const ANTHROPIC_EVENTS: &[&str] = &[
 pub(super) fn examine_frame(frame: &SseFrame, context: &DecodeContext) -> DialectEvidence {
     let data = frame.data.trim();
     let json = surrogate::parse_json(data);
-    if json.is_none() && context.content_type == "text/html" {
+    if json.is_none() && context.response.content_type() == "text/html" {
         return DialectEvidence::Fault(web_page_fault());
     }
     if let Some(sign) = from_event_name(&frame.event, json.as_ref()) {
@@ -201,7 +201,7 @@ fn from_shape(json: &Json, frame: &SseFrame, context: &DecodeContext) -> Dialect
     if frame.event != "error"
         && let Some(server_error) = error::find_error(frame)
     {
-        if json.get("error").is_some() && context.content_type == "application/x-ndjson" {
+        if json.get("error").is_some() && context.response.content_type() == "application/x-ndjson" {
             return identified("ollama", "a line holds an error");
         }
         return DialectEvidence::Fault(error::to_fault(&server_error));

@@ -1,7 +1,7 @@
 use super::*;
 
 fn decode(frames: &[(&str, &str)], content_type: &str) -> (Vec<AgentEvent>, &'static str) {
-    let context = DecodeContext { content_type: content_type.into(), ..DecodeContext::default() };
+    let context = DecodeContext { response: ResponseHead::from_content_type(content_type), ..DecodeContext::default() };
     let mut detector = Detector::new(context);
     let mut out = Vec::new();
     for (event, data) in frames {

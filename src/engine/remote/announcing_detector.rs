@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use crate::dialect::detect::Detector;
-use crate::dialect::{Decode, DecodeContext, SseFrame};
+use crate::dialect::{Decode, DecodeContext, ResponseHead, SseFrame};
 use crate::event::{AgentEvent, AnnotationTarget, Json};
 
 /// Detects, decodes, and announces the dialect as an annotation before the first events.
@@ -59,8 +59,8 @@ impl AnnouncingDetector {
 }
 
 impl Decode for AnnouncingDetector {
-    fn content_type(&mut self, content_type: &str) {
-        self.inner.content_type(content_type);
+    fn begin_response(&mut self, head: &ResponseHead) {
+        self.inner.begin_response(head);
     }
 
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {

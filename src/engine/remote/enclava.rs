@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::RemoteTarget;
-use crate::dialect::{Decode, SseFrame};
+use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::engine::{HistoryMessage, ModelRequest};
 use crate::event::{AgentEvent, Fault, Json, NoticeLevel, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
@@ -120,8 +120,8 @@ impl<D: Decode> ConversationDecoder<D> {
 }
 
 impl<D: Decode> Decode for ConversationDecoder<D> {
-    fn content_type(&mut self, content_type: &str) {
-        self.inner.content_type(content_type);
+    fn begin_response(&mut self, head: &ResponseHead) {
+        self.inner.begin_response(head);
     }
 
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {

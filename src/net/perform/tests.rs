@@ -6,6 +6,7 @@ use futures_util::stream;
 use tokio::time::Instant;
 
 use super::*;
+use crate::dialect::ResponseHead;
 use crate::dialect::chat::ChatDecoder;
 use crate::event::{FinishReason, LinkState, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod};
@@ -43,7 +44,7 @@ impl Dial for ScriptedDial {
                 }
             }
         });
-        Ok(HttpResponse { status: 200, content_type: "text/event-stream".into(), body: body.boxed() })
+        Ok(HttpResponse { head: ResponseHead::from_content_type("text/event-stream"), body: body.boxed() })
     }
 }
 

@@ -27,7 +27,10 @@ impl Dial for ScriptedResumingDial {
                 text => Ok(Bytes::from_static(text.as_bytes())),
             })
             .collect();
-        Ok(HttpResponse { status, content_type: "text/event-stream".into(), body: stream::iter(pieces).boxed() })
+        Ok(HttpResponse {
+            head: ResponseHead::new(status, [("content-type", "text/event-stream".to_owned())]),
+            body: stream::iter(pieces).boxed(),
+        })
     }
 }
 
@@ -37,6 +40,10 @@ fn open(after: Option<&'static str>, pieces: &[&'static str]) -> ScriptedConnect
 
 /// Watches the tries and returns all that is heard as short words.
 async fn heard(tries: Vec<ScriptedConnection>) -> Vec<String> {
+    heard_with(&|| Box::new(ChatDecoder::new()), tries).await
+}
+
+async fn heard_with(decoders: DecoderFactory<'_>, tries: Vec<ScriptedConnection>) -> Vec<String> {
     let (sender, mut receiver) = mpsc::channel(1);
     let patience = RequestPolicy { max_retries: 3, idle_timeout: Duration::ZERO, ..RequestPolicy::new(Instant::now()) };
     let call = HttpRequest {
@@ -47,7 +54,7 @@ async fn heard(tries: Vec<ScriptedConnection>) -> Vec<String> {
         framing: Framing::Any,
     };
     let run = async move {
-        run(ScriptedResumingDial(tries.into()), &call, &|| Box::new(ChatDecoder::new()), &patience, &sender).await;
+        run(ScriptedResumingDial(tries.into()), &call, decoders, &patience, &sender).await;
     };
     let listen = async {
         let mut words = Vec::new();
@@ -211,4 +218,30 @@ async fn a_long_wait_that_the_server_asks_for_is_waited_for() {
     };
     assert_eq!(heard(vec![busy, open(None, &[ONE])]).await, ["try 1", "(retry)", "1", "completed"]);
     assert_eq!(began.elapsed().as_secs(), 600);
+}
+
+/// Repeats the head of its response for each frame, and is done.
+#[derive(Default)]
+struct HeadDecoder(String);
+
+impl Decode for HeadDecoder {
+    fn begin_response(&mut self, head: &ResponseHead) {
+        self.0 = format!("{:?} {}", head.status(), head.content_type());
+    }
+
+    fn decode_frame(&mut self, _: &SseFrame, out: &mut Vec<AgentEvent>) {
+        out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: self.0.clone(), text: String::new() });
+    }
+
+    fn finish(&mut self, _: &mut Vec<AgentEvent>) {}
+
+    fn is_done(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_decoder_of_each_answer_in_a_stream_is_given_its_head() {
+    let words = heard_with(&|| Box::<HeadDecoder>::default(), vec![open(None, &[A, B])]).await;
+    assert_eq!(words, ["(Some(200) text/event-stream)"; 2]);
 }

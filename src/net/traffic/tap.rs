@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::file;
 use super::line::{RECORDING_FORMAT, RECORDING_KIND, RecordLine, WEBSOCKET_CONTENT_TYPE, redact_url};
 use super::ring::TrafficRing;
+use crate::dialect::ResponseHead;
 use crate::event::Millis;
 use crate::net::failure::RequestFailure;
 use crate::net::redact::Redactor;
@@ -66,8 +67,7 @@ impl TrafficTap {
     pub(in crate::net) async fn record(
         self,
         call: &HttpRequest,
-        status: u16,
-        content_type: &str,
+        head: &ResponseHead,
         body: BoxStream<'static, Result<Bytes, RequestFailure>>,
     ) -> BoxStream<'static, Result<Bytes, RequestFailure>> {
         let answer = RecordLine::Response {
@@ -76,8 +76,8 @@ impl TrafficTap {
             at: self.now(),
             method: if call.method == HttpMethod::Get { "GET" } else { "POST" }.to_owned(),
             url: redact_url(&call.url),
-            status,
-            content_type: content_type.to_owned(),
+            status: head.status().unwrap_or_default(),
+            content_type: head.header("content-type").unwrap_or_default().to_owned(),
         };
         let number = self.ring.as_ref().map_or(0, |reel| reel.begin_response_to(call));
         self.emit(number, answer).await;

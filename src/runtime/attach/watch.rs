@@ -125,7 +125,7 @@ impl Runtime {
         let announced = Arc::new(AtomicBool::new(false));
         let dialect = target.dialect.clone();
         let decoders: remote::SharedDecoderFactory = Arc::new(move || {
-            let context = DecodeContext { prompt: None, path: path.clone(), content_type: String::new() };
+            let context = DecodeContext { path: path.clone(), ..DecodeContext::default() };
             Box::new(AnnouncingDetector::new(dialect.as_deref(), context, announced.clone(), explain))
                 as Box<dyn Decode>
         });

@@ -1,5 +1,5 @@
 use super::*;
-use crate::dialect::{Decode, DecodeContext, SseFrame};
+use crate::dialect::{Decode, DecodeContext, ResponseHead, SseFrame};
 use crate::event::{CallId, CallOutcome, TurnOutcome};
 
 const ROLE: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":null},"finish_reason":null}]}"#;
@@ -16,7 +16,7 @@ impl FeedBench {
         let context = DecodeContext {
             prompt: Some("what is 6*7".into()),
             path: "/v1/chat/completions".into(),
-            content_type: "text/event-stream".into(),
+            response: ResponseHead::from_content_type("text/event-stream"),
         };
         let mut chat = Self { decode: OpenJarvisDecoder::tentative(&context), out: Vec::new() };
         chat.decode.decode_frame(&SseFrame::data(ROLE), &mut chat.out);
