@@ -1,15 +1,22 @@
 //! PURE. The conversation as an engine needs it, folded from the same events that every client gets.
 //!
 //! Invariant: a finished turn has a result for every call and no empty message, so any engine accepts it. Provider
-//! metadata is kept only while the same model answers.
+//! metadata is kept only while the same model answers. Of the turns of an earlier run only places and sizes are kept
+//! ([`logged_turns`]): a request reads those that fit back from the log.
+
+mod logged_turns;
 
 use std::collections::HashMap;
 
 use crate::engine::{HistoryCall, HistoryMessage};
 use crate::event::{
-    AgentEvent, CallId, CallOutcome, FaultKind, Json, MessageId, Role, TextKind, TurnOutcome, estimate_tokens,
+    AgentEvent, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, Role, Seq, TextKind, TurnOutcome,
+    estimate_tokens,
 };
 use crate::tool::truncate::truncate_middle;
+use logged_turns::{LoggedTurns, TurnSize};
+
+pub use logged_turns::{ReadLog, RestoredTurns, UnreadTurns};
 
 /// How much of an old output is kept when the running turn alone exceeds the model's window, in bytes.
 const SHORTENED_OUTPUT_BYTES: usize = 400;
@@ -17,6 +24,8 @@ const SHORTENED_OUTPUT_BYTES: usize = 400;
 /// Folds events into the conversation so far.
 #[derive(Clone, Debug, Default)]
 pub struct History {
+    /// The turns before all others.
+    logged: LoggedTurns,
     messages: Vec<HistoryMessage>,
     /// Where each turn's entries begin.
     turn_starts: Vec<usize>,
@@ -45,8 +54,20 @@ impl History {
     }
 
     pub fn observe(&mut self, event: &AgentEvent) {
+        self.fold(Seq(u64::MAX), event);
+    }
+
+    /// Observes an event that can be read back from the log: turns before the last are left there.
+    pub fn observe_logged(&mut self, Envelope { seq, event, .. }: &Envelope) {
+        self.fold(*seq, event);
+        if matches!(event, AgentEvent::TurnStarted { .. }) {
+            self.leave_in_log(*seq);
+        }
+    }
+
+    fn fold(&mut self, seq: Seq, event: &AgentEvent) {
         match event {
-            AgentEvent::SessionOpened { engine, model, .. } => self.set_model(engine, model),
+            AgentEvent::SessionOpened { engine, model, .. } => self.set_model(seq, engine, model),
             AgentEvent::TurnStarted { .. } => {
                 // A log that was cut may lack the end of a turn.
                 self.finish_turn(&TurnOutcome::Interrupted);
@@ -120,37 +141,92 @@ impl History {
         &self.messages
     }
 
+    /// Returns the turns of the log that a request with this budget needs; they must be read and restored first.
+    pub fn unread_turns(&self, budget: u64) -> Option<UnreadTurns> {
+        let (kept, _) = self.newest_that_fit(budget);
+        self.logged.last(kept.checked_sub(self.turn_starts.len())?)
+    }
+
+    /// Takes turns that were read back.
+    pub fn restore(&mut self, RestoredTurns { from, turns }: RestoredTurns) {
+        self.logged.forget_from(from);
+        let by = turns.messages.len();
+        self.messages.splice(..0, turns.messages);
+        let own = std::mem::replace(&mut self.turn_starts, turns.turn_starts);
+        self.turn_starts.extend(own.into_iter().map(|start| start + by));
+        for index in self.open_messages.values_mut().chain(self.calls.values_mut().map(|(index, _)| index)) {
+            *index += by;
+        }
+    }
+
+    /// Gives up the turns that are only in the log, which can't be read.
+    pub fn forget_logged(&mut self) {
+        self.logged = LoggedTurns::default();
+    }
+
     /// Returns the newest entries that fit into about `budget` tokens (an estimate). Old turns are left out whole; in
     /// the running turn only outputs are shortened, the oldest first and the newest last.
+    ///
+    /// Turns that are only in the log count as left out: [`History::unread_turns`] comes first.
     pub fn fit_to_window(&self, budget: u64) -> FittedHistory {
-        let mut tokens = 0_u64;
-        let mut from = self.messages.len();
-        let mut left_out = self.turn_starts.len();
-        for (kept, start) in self.turn_starts.iter().rev().enumerate() {
-            let more = self.messages[*start..from].iter().map(token_estimate).sum::<u64>();
-            // The newest turn is always kept. If it continues without a prompt it is empty so far, and the one before
-            // it is kept.
-            if kept > 0 && from < self.messages.len() && tokens + more > budget {
-                break;
-            }
-            tokens += more;
-            from = *start;
-            left_out -= 1;
-        }
+        let (kept, tokens) = self.newest_that_fit(budget);
+        let kept = kept.min(self.turn_starts.len());
+        let first = self.turn_starts.len() - kept;
+        let from = self.turn_starts.get(first).map_or(self.messages.len(), |start| *start);
         let mut past = self.messages[from..].to_vec();
         let mut shortened = 0;
         if tokens > budget {
             shortened = shorten_outputs(&mut past, tokens, budget);
         }
-        FittedHistory { messages: past, dropped_turns: left_out, shortened_outputs: shortened }
+        FittedHistory { messages: past, dropped_turns: first + self.logged.len(), shortened_outputs: shortened }
+    }
+
+    /// Returns how many of the newest turns fit, and their tokens.
+    fn newest_that_fit(&self, budget: u64) -> (usize, u64) {
+        let (mut kept, mut tokens, mut is_empty) = (0, 0_u64, true);
+        for turn in self.turn_sizes() {
+            // The newest turn is always kept. If it continues without a prompt it is empty so far, and the one before
+            // it is kept.
+            if kept > 0 && !is_empty && tokens + turn.tokens > budget {
+                break;
+            }
+            tokens += turn.tokens;
+            is_empty &= turn.is_empty;
+            kept += 1;
+        }
+        (kept, tokens)
+    }
+
+    /// Returns the sizes of all turns, the newest first.
+    fn turn_sizes(&self) -> impl Iterator<Item = TurnSize> {
+        let ends = std::iter::once(self.messages.len()).chain(self.turn_starts.iter().rev().copied());
+        let own = self.turn_starts.iter().rev().zip(ends).map(|(start, end)| size_of_turn(&self.messages[*start..end]));
+        own.chain(self.logged.sizes())
+    }
+
+    /// A turn begins at this number: those before it are forgotten but for where they are.
+    fn leave_in_log(&mut self, seq: Seq) {
+        self.turn_starts.pop();
+        match self.turn_starts.pop() {
+            Some(start) => self.logged.push(size_of_turn(&self.messages[start..]), seq),
+            None => self.logged.begin(seq),
+        }
+        // What precedes the first turn is in no request.
+        self.messages.clear();
+        self.turn_starts = vec![0];
     }
 
     /// Another model can't use the provider metadata of the previous one, and its server may reject it.
-    fn set_model(&mut self, engine: &str, model: &str) {
+    fn set_model(&mut self, seq: Seq, engine: &str, model: &str) {
         let speaker = (engine.to_owned(), model.to_owned());
         if self.engine_and_model.replace(speaker.clone()).is_none_or(|before| before == speaker) {
             return;
         }
+        self.logged.forget_metadata(seq);
+        self.forget_metadata();
+    }
+
+    fn forget_metadata(&mut self) {
         for entry in &mut self.messages {
             if let HistoryMessage::Assistant { calls, provider_metadata: carry, .. } = entry {
                 *carry = None;
@@ -185,8 +261,9 @@ impl History {
         if name.is_empty() {
             return;
         }
+        let turn = self.turn_starts.last().copied().unwrap_or(0);
         // The later report counts.
-        for entry in self.messages.iter_mut().rev() {
+        for entry in self.messages.iter_mut().skip(turn).rev() {
             if let HistoryMessage::Tool { call: known, output: text, outcome: how, .. } = entry
                 && known == call
             {
@@ -252,6 +329,10 @@ fn is_refused(kind: FaultKind) -> bool {
     matches!(kind, FaultKind::ContextTooLong | FaultKind::BadRequest | FaultKind::Refused)
 }
 
+fn size_of_turn(turn: &[HistoryMessage]) -> TurnSize {
+    TurnSize { tokens: turn.iter().map(token_estimate).sum(), is_empty: turn.is_empty() }
+}
+
 fn token_estimate(entry: &HistoryMessage) -> u64 {
     match entry {
         HistoryMessage::User { text } => estimate_tokens(text) + 4,
@@ -291,260 +372,4 @@ fn shorten_outputs(past: &mut [HistoryMessage], mut tokens: u64, budget: u64) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{CallOutput, ExecutedBy, Fault, FinishReason};
-
-    fn fold(events: &[AgentEvent]) -> History {
-        let mut history = History::new();
-        for event in events {
-            history.observe(event);
-        }
-        history
-    }
-
-    fn turn(id: &str, text: &str, end: TurnOutcome) -> Vec<AgentEvent> {
-        let message = MessageId::new(format!("{id}-m"));
-        vec![
-            AgentEvent::TurnStarted { turn: id.into(), parent: None },
-            AgentEvent::UserMessage { message: "u".into(), text: format!("ask {id}") },
-            AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
-            AgentEvent::TextDelta { message: message.clone(), text: text.into(), kind: TextKind::Text },
-            AgentEvent::MessageFinished {
-                message,
-                finish_reason: FinishReason::End,
-                full_text: None,
-                provider_metadata: None,
-            },
-            AgentEvent::TurnFinished { turn: id.into(), outcome: end },
-        ]
-    }
-
-    #[test]
-    fn calls_and_results_come_back_as_the_engine_wants_them() {
-        let history = fold(&[
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-            AgentEvent::UserMessage { message: "m1".into(), text: "time?".into() },
-            AgentEvent::MessageStarted { message: "m2".into(), role: Role::Assistant, parent: None },
-            AgentEvent::ToolCallStarted {
-                call: "c1".into(),
-                message: "m2".into(),
-                name: None,
-                parent: None,
-                executed_by: ExecutedBy::Client,
-            },
-            AgentEvent::ToolCallReady {
-                call: "c1".into(),
-                name: "clock".into(),
-                args: "{}".into(),
-                provider_metadata: None,
-            },
-            AgentEvent::MessageFinished {
-                message: "m2".into(),
-                finish_reason: FinishReason::ToolCalls,
-                full_text: None,
-                provider_metadata: None,
-            },
-            AgentEvent::ToolCallFinished {
-                call: "c1".into(),
-                outcome: CallOutcome::Ok,
-                output: CallOutput::from_text("noon"),
-                duration: None,
-            },
-        ]);
-        assert_eq!(
-            history.messages(),
-            [
-                HistoryMessage::User { text: "time?".into() },
-                HistoryMessage::Assistant {
-                    text: String::new(),
-                    reasoning: String::new(),
-                    calls: vec![HistoryCall {
-                        call: "c1".into(),
-                        name: "clock".into(),
-                        args: "{}".into(),
-                        provider_metadata: None
-                    }],
-                    provider_metadata: None,
-                },
-                HistoryMessage::Tool {
-                    call: "c1".into(),
-                    name: "clock".into(),
-                    output: "noon".into(),
-                    outcome: CallOutcome::Ok
-                },
-            ]
-        );
-    }
-
-    #[test]
-    fn an_interrupted_answer_stays_and_says_so() {
-        let history = fold(&turn("t1", "half", TurnOutcome::Interrupted));
-        assert!(
-            matches!(&history.messages()[1], HistoryMessage::Assistant { text, .. } if text == "half\n\n[interrupted]"),
-            "{history:?}"
-        );
-    }
-
-    #[test]
-    fn old_turns_are_left_out_whole_when_the_budget_is_short() {
-        let mut events = turn("t1", &"x".repeat(4000), TurnOutcome::Completed);
-        events.extend(turn("t2", "short", TurnOutcome::Completed));
-        let history = fold(&events);
-        assert_eq!(history.fit_to_window(100_000).dropped_turns, 0);
-        let kept = history.fit_to_window(100);
-        assert_eq!((kept.messages.len(), kept.dropped_turns), (2, 1));
-        assert_eq!(history.fit_to_window(0).messages.len(), 2, "the newest turn always stays");
-    }
-
-    #[test]
-    fn a_turn_that_goes_on_keeps_the_one_before_however_long() {
-        let mut events = turn("t1", &"x".repeat(4000), TurnOutcome::Completed);
-        events.push(AgentEvent::TurnStarted { turn: "t2".into(), parent: None });
-        assert_eq!(fold(&events).fit_to_window(10).messages.len(), 2);
-    }
-
-    fn opened(engine: &str, model: &str) -> AgentEvent {
-        AgentEvent::SessionOpened {
-            wall_ms: 0,
-            engine: engine.into(),
-            model: model.into(),
-            engine_reason: String::new(),
-            mode: crate::event::ApprovalMode::Ask,
-            folder: String::new(),
-            version: String::new(),
-            capabilities: crate::event::Capabilities::default(),
-            context_window: None,
-            price: None,
-        }
-    }
-
-    /// One round: a message with a call, and the call's output.
-    fn round(number: usize, output: &str) -> Vec<AgentEvent> {
-        let (message, call) = (MessageId::new(format!("m{number}")), CallId::new(format!("c{number}")));
-        let carry = Some(Json::from(number));
-        vec![
-            AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
-            AgentEvent::ToolCallStarted {
-                call: call.clone(),
-                message: message.clone(),
-                name: None,
-                parent: None,
-                executed_by: ExecutedBy::Client,
-            },
-            AgentEvent::ToolCallReady {
-                call: call.clone(),
-                name: "x".into(),
-                args: "{}".into(),
-                provider_metadata: carry.clone(),
-            },
-            AgentEvent::MessageFinished {
-                message,
-                finish_reason: FinishReason::ToolCalls,
-                full_text: None,
-                provider_metadata: carry,
-            },
-            AgentEvent::ToolCallFinished {
-                call,
-                outcome: CallOutcome::Ok,
-                output: CallOutput::from_text(output),
-                duration: None,
-            },
-        ]
-    }
-
-    fn running_turn(outputs: &[&str]) -> Vec<AgentEvent> {
-        let mut events = vec![
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-            AgentEvent::UserMessage { message: "u1".into(), text: "go".into() },
-        ];
-        events.extend(outputs.iter().enumerate().flat_map(|(number, output)| round(number, output)));
-        events
-    }
-
-    fn outputs(past: &[HistoryMessage]) -> Vec<usize> {
-        past.iter()
-            .filter_map(|entry| if let HistoryMessage::Tool { output, .. } = entry { Some(output.len()) } else { None })
-            .collect()
-    }
-
-    #[test]
-    fn a_running_turn_that_is_too_long_loses_old_outputs_first() {
-        let long = "x".repeat(8_000);
-        let history = fold(&running_turn(&[&long, &long, &long]));
-        let kept = history.fit_to_window(4_500);
-        assert_eq!(kept.shortened_outputs, 1);
-        assert_eq!(outputs(&kept.messages)[1..], [8_000, 8_000]);
-        assert!(outputs(&kept.messages)[0] <= SHORTENED_OUTPUT_BYTES);
-        let kept = history.fit_to_window(1_000);
-        assert_eq!(
-            (kept.shortened_outputs, kept.messages.len()),
-            (3, history.messages().len()),
-            "every call keeps its result"
-        );
-        assert!(outputs(&kept.messages)[2] <= 2_000 && kept.messages.iter().map(token_estimate).sum::<u64>() <= 1_000);
-    }
-
-    #[test]
-    fn a_prompt_that_was_refused_leaves_the_conversation() {
-        let failed = |kind| TurnOutcome::Failed(Fault::new(kind, "x"));
-        let answered = fold(&turn("t1", "first", TurnOutcome::Completed));
-        for (kind, leaves) in [
-            (FaultKind::ContextTooLong, true),
-            (FaultKind::BadRequest, true),
-            (FaultKind::Refused, true),
-            (FaultKind::Auth, false),
-            (FaultKind::Network, false),
-        ] {
-            let mut history = answered.clone();
-            for event in [
-                AgentEvent::TurnStarted { turn: "t2".into(), parent: None },
-                AgentEvent::UserMessage { message: "u2".into(), text: "x".repeat(9000) },
-                AgentEvent::TurnFinished { turn: "t2".into(), outcome: failed(kind) },
-            ] {
-                history.observe(&event);
-            }
-            assert_eq!(history.messages() == answered.messages(), leaves, "{kind:?}");
-            assert_eq!((history.take_prompt_dropped(), history.take_prompt_dropped()), (leaves, false), "{kind:?}");
-        }
-        // A partly answered turn stays: its results are needed.
-        let mut partly = running_turn(&["1"]);
-        partly.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: failed(FaultKind::ContextTooLong) });
-        let mut history = fold(&partly);
-        assert!(!history.messages().is_empty() && !history.take_prompt_dropped());
-    }
-
-    #[test]
-    fn another_model_is_not_given_what_the_one_before_wanted_back() {
-        let kept_metadata = |history: &History| {
-            history.messages().iter().any(|entry| {
-                matches!(entry, HistoryMessage::Assistant { calls, provider_metadata, .. }
-                    if provider_metadata.is_some() || calls.iter().any(|call| call.provider_metadata.is_some()))
-            })
-        };
-        let mut history = fold(&[opened("a", "x")]);
-        for event in running_turn(&["1"]) {
-            history.observe(&event);
-        }
-        history.observe(&opened("a", "x"));
-        assert!(kept_metadata(&history), "the mode was switched, not the model");
-        history.observe(&opened("a", "y"));
-        assert!(!kept_metadata(&history));
-    }
-
-    #[test]
-    fn a_turn_without_its_end_has_no_call_without_a_result() {
-        let mut events = running_turn(&["1"]);
-        let answered = events.len();
-        events.extend(round(7, "never"));
-        events.truncate(answered + 4);
-        events.extend(turn("t2", "next", TurnOutcome::Completed));
-        let history = fold(&events);
-        let calls: usize = history
-            .messages()
-            .iter()
-            .map(|entry| if let HistoryMessage::Assistant { calls, .. } = entry { calls.len() } else { 0 })
-            .sum();
-        assert_eq!((calls, outputs(history.messages()).len()), (1, 1), "{history:?}");
-    }
-}
+mod tests;

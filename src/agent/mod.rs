@@ -9,6 +9,7 @@ mod run;
 mod setup;
 pub mod turn;
 
+pub use history::ReadLog;
 pub use run::Agent;
 pub use setup::{
     AgentSetup, ApprovalSettings, DescribeModel, EngineChoice, OverflowPath, ServerSuggestions, SwitchModel,

@@ -7,6 +7,7 @@ mod server_approvals;
 mod tests;
 mod tools;
 
+use std::io;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -25,7 +26,7 @@ use crate::net::RequestEvent;
 use crate::tool::ToolResult;
 
 use super::approval::ApprovalVerdict;
-use super::history::{FittedHistory, History};
+use super::history::{FittedHistory, History, ReadLog, RestoredTurns, UnreadTurns};
 use super::ids::IdAllocator;
 use super::setup::{AgentSetup, EngineChoice, ServerSuggestions};
 use super::turn::{TurnEffect, TurnInput, TurnMachine};
@@ -56,6 +57,8 @@ pub struct Agent {
     switching: Option<BoxFuture<'static, Result<EngineChoice, String>>>,
     /// A query for the server's description of the model. The next request waits for it; nothing else does.
     describing: Option<BoxFuture<'static, Option<ModelDetails>>>,
+    /// Turns that are read back from the log. The next request waits for them.
+    restoring: Option<BoxFuture<'static, io::Result<RestoredTurns>>>,
     /// Whether the description was queried at least once.
     is_warmed_up: bool,
     suggestions: Option<ServerSuggestions>,
@@ -124,6 +127,7 @@ impl Agent {
             overhead_tokens: overhead,
             switching: None,
             describing: None,
+            restoring: None,
             is_warmed_up: false,
             suggestions: offers,
             suggestion_count: 0,
@@ -263,6 +267,10 @@ impl Agent {
                 }
                 description = next_of(&mut self.describing) => {
                     self.apply_description(description).await;
+                    self.send_pending_request(&mut running).await;
+                }
+                turns = next_of(&mut self.restoring) => {
+                    self.restore_turns(turns).await;
                     self.send_pending_request(&mut running).await;
                 }
                 found = next_of(&mut self.server_approvals.request) => self.announce_server_approvals(found).await,
@@ -453,8 +461,20 @@ impl Agent {
         }
     }
 
+    async fn restore_turns(&mut self, turns: io::Result<RestoredTurns>) {
+        self.restoring = None;
+        match turns {
+            Ok(turns) => self.history.restore(turns),
+            Err(error) => {
+                self.history.forget_logged();
+                let text = format!("the log can't be read, so earlier turns are not sent: {error}");
+                self.emit(AgentEvent::Notice { level: NoticeLevel::Error, code: "history_cut".into(), text }).await;
+            }
+        }
+    }
+
     async fn request_model(&mut self, running: &mut RunningTurn) {
-        if self.switching.is_some() || self.describing.is_some() {
+        if self.switching.is_some() || self.describing.is_some() || self.restoring.is_some() {
             running.request_pending = true;
             return;
         }
@@ -463,6 +483,11 @@ impl Agent {
             .engine_choice
             .context_window
             .map_or(u64::MAX, |window| (window / 4 * 3).saturating_sub(self.overhead_tokens).max(window / 4));
+        if let Some(turns) = self.history.unread_turns(budget) {
+            self.restoring = Some(Box::pin(read_turns(turns, self.setup.read_log.clone())));
+            running.request_pending = true;
+            return;
+        }
         let FittedHistory { messages: past, dropped_turns: left_out, shortened_outputs: shortened } =
             self.history.fit_to_window(budget);
         if (left_out, shortened) != (0, 0) && !std::mem::replace(&mut running.has_reported_history_cut, true) {
@@ -515,6 +540,11 @@ async fn next_of<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
         Some(work) => work.await,
         None => std::future::pending().await,
     }
+}
+
+async fn read_turns(turns: UnreadTurns, log: Option<ReadLog>) -> io::Result<RestoredTurns> {
+    let log = log.ok_or_else(|| io::Error::other("it is not kept"))?;
+    tokio::task::spawn_blocking(move || turns.read(&log)).await?
 }
 
 /// Waits until the first approval expires, or forever.

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
 use super::approval::ApprovalPolicy;
-use super::history::History;
+use super::history::{History, ReadLog};
 use super::ids::IdAllocator;
 use super::turn::TurnLimits;
 use crate::engine::model_details::ModelDetails;
@@ -81,6 +81,8 @@ pub struct AgentSetup {
     pub suggestions: Option<ServerSuggestions>,
     /// The past of a resumed session.
     pub history_and_ids: BoxFuture<'static, (History, IdAllocator)>,
+    /// Reads the turns back that the history has only places of. It blocks; `None` if no log is kept.
+    pub read_log: Option<ReadLog>,
     pub http: HttpClient,
     pub tools: Vec<Arc<dyn Tool>>,
     pub policy: ApprovalPolicy,

@@ -17,13 +17,13 @@ use tokio::time::Instant;
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::history::History;
 use crate::agent::ids::IdAllocator;
-use crate::agent::{AgentSetup, ApprovalSettings, OverflowPath, SwitchModel, TurnLimits};
+use crate::agent::{AgentSetup, ApprovalSettings, OverflowPath, ReadLog, SwitchModel, TurnLimits};
 use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use crate::bridge::session::{self, PriorSession, ResumePoint, notice};
 use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{SessionHandle, local};
 use crate::config::{Config, LoadedConfig, Paths, environment};
-use crate::event::{AgentEvent, CallId, Grant, Millis, NoticeLevel, SamplingParams, SessionId};
+use crate::event::{AgentEvent, CallId, Grant, Millis, NoticeLevel, SamplingParams, Seq, SessionId};
 use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
 pub use crate::journal::{NameClaim, StatePart, StateStore};
 use crate::net::traffic::{TrafficRing, TrafficTap};
@@ -179,6 +179,7 @@ impl Runtime {
             }) as OverflowPath
         });
         let mut setup = self.agent_setup(policy, epoch, wall, overflow, past);
+        setup.read_log = writer.as_ref().map(|writer| read_log(writer.reader()));
         setup.approvals.epoch_time = resume_point.base;
         change(&mut setup);
         let feed = local::start(setup, &mut self.tasks);
@@ -352,6 +353,7 @@ impl Runtime {
             switch_model: switch,
             suggestions: offers,
             history_and_ids: Box::pin(async move { past.await.unwrap_or_default() }),
+            read_log: None,
             http: self.http.clone(),
             tools: tool::all(),
             policy,
@@ -409,7 +411,7 @@ struct PreparedSession {
 fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, PriorSession) {
     let (mut history, mut names) = (History::new(), IdAllocator::default());
     let result = reader.for_each_event(|envelope| {
-        history.observe(&envelope.event);
+        history.observe_logged(envelope);
         names.observe(&envelope.event);
     });
     let past = match result {
@@ -428,6 +430,22 @@ fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, Prior
         }
     };
     (history, names, past)
+}
+
+fn read_log(reader: Reader) -> ReadLog {
+    Arc::new(move |from, through, tell| {
+        let mut cursor = reader.cursor_after(Seq(from.0.saturating_sub(1)))?;
+        let limits = ReadLimits { through, ..ReadLimits::one_page() };
+        loop {
+            let page = reader.read(&mut cursor, limits)?;
+            for entry in &page.entries {
+                tell(&entry.envelope);
+            }
+            if page.at_end {
+                return Ok(());
+            }
+        }
+    })
 }
 
 /// Returns whether a session has no turn.

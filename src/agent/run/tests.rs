@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex as Lock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::{ApprovalSettings, TurnLimits};
 use crate::engine::{Engine, HistoryCall, HistoryMessage, ReplyPlan, ScriptedEvent};
-use crate::event::{CallOutcome, FinishReason, Grant, Json, Risk, Role, TextKind, grammar};
+use crate::event::{CallOutcome, Envelope, FinishReason, Grant, Json, Risk, Role, Seq, TextKind, grammar};
 use crate::net::HttpClient;
 use crate::tool::{Tool, ToolContext};
 
@@ -220,6 +221,7 @@ impl AgentRig {
             switch_model: switch,
             suggestions: None,
             history_and_ids: Box::pin(async { (History::new(), IdAllocator::default()) }),
+            read_log: None,
             http: HttpClient::default(),
             tools,
             policy: ApprovalPolicy::new(mode, &[], &[]).unwrap(),
@@ -503,6 +505,70 @@ async fn another_model_answers_from_the_next_request_on_with_the_whole_past() {
             if provider_metadata.is_some() || calls.iter().any(|HistoryCall { provider_metadata, .. }| provider_metadata.is_some()))
     });
     assert!(!kept_metadata, "what the first wanted back is not the second's: {:?}", asked[0].history);
+}
+
+/// The past of a session of two turns, and how to read it back.
+fn logged_past(read: ReadLog) -> impl FnOnce(&mut AgentSetup) {
+    let mut history = History::new();
+    for logged in &logged_turns() {
+        history.observe_logged(logged);
+    }
+    move |setup| {
+        setup.history_and_ids = Box::pin(async { (history, IdAllocator::default()) });
+        setup.read_log = Some(read);
+    }
+}
+
+fn logged_turns() -> Vec<Envelope> {
+    let turn = |id: &str| {
+        [
+            AgentEvent::TurnStarted { turn: id.into(), parent: None },
+            AgentEvent::UserMessage { message: id.into(), text: format!("ask {id}") },
+            AgentEvent::TurnFinished { turn: id.into(), outcome: TurnOutcome::Completed },
+        ]
+    };
+    let events = [turn("t1"), turn("t2")].into_iter().flatten();
+    events.zip(1..).map(|(event, seq)| Envelope { seq: Seq(seq), at: Millis(0), event }).collect()
+}
+
+fn prompts_of(request: &ModelRequest) -> Vec<&str> {
+    request
+        .history
+        .iter()
+        .filter_map(|past| if let HistoryMessage::User { text } = past { Some(text.as_str()) } else { None })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_request_reads_the_turns_before_from_the_log_once() {
+    let first = engine("a", vec![says("one"), says("two")]);
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&reads);
+    let read: ReadLog = Arc::new(move |from, through, tell| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        logged_turns().iter().filter(|logged| (from..=through).contains(&logged.seq)).for_each(tell);
+        Ok(())
+    });
+    let mut bench = AgentRig::start_with(&first, &[], logged_past(read));
+    bench.prompt("now").await;
+    bench.end().await;
+    bench.prompt("then").await;
+    bench.end().await;
+    let asked = first.requests.lock().unwrap();
+    assert_eq!(prompts_of(&asked[0]), ["ask t1", "ask t2", "now"]);
+    assert_eq!(prompts_of(&asked[1]), ["ask t1", "ask t2", "now", "then"]);
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_request_goes_without_the_turns_that_the_log_does_not_give() {
+    let first = engine("a", vec![says("one")]);
+    let read: ReadLog = Arc::new(|_, _, _| Err(io::Error::other("gone")));
+    let mut bench = AgentRig::start_with(&first, &[], logged_past(read));
+    bench.prompt("now").await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert_eq!(prompts_of(&first.requests.lock().unwrap()[0]), ["ask t2", "now"]);
+    assert!(bench.seen.iter().any(|event| matches!(event, AgentEvent::Notice { text, .. } if text.contains("gone"))));
 }
 
 #[tokio::test(start_paused = true)]

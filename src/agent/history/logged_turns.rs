@@ -1,0 +1,110 @@
+//! PURE. The turns of an earlier run: where they are in the log and how large they are, not what they say.
+
+use std::io;
+use std::sync::Arc;
+
+use super::History;
+use crate::event::{AgentEvent, Envelope, Seq, TurnOutcome};
+
+/// Calls a function with every event of the log between two numbers, both included.
+pub type ReadLog = Arc<dyn Fn(Seq, Seq, &mut dyn FnMut(&Envelope)) -> io::Result<()> + Send + Sync>;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct LoggedTurns {
+    turns: Vec<LoggedTurn>,
+    /// Where the turn after them begins, which is not only in the log.
+    end: Seq,
+    /// Provider metadata before this number is of another model.
+    metadata_from: Seq,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LoggedTurn {
+    from: Seq,
+    size: TurnSize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TurnSize {
+    /// An estimate.
+    pub(super) tokens: u64,
+    /// It has no messages.
+    pub(super) is_empty: bool,
+}
+
+/// Turns to read back from the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadTurns {
+    from: Seq,
+    through: Seq,
+    metadata_from: Seq,
+}
+
+/// Turns that were read back.
+#[derive(Debug)]
+pub struct RestoredTurns {
+    pub(super) from: Seq,
+    pub(super) turns: History,
+}
+
+impl LoggedTurns {
+    /// Leaves the turn before this number in the log.
+    pub(super) fn push(&mut self, size: TurnSize, end: Seq) {
+        self.turns.push(LoggedTurn { from: self.end, size });
+        self.end = end;
+    }
+
+    /// The turn that is not only in the log begins here.
+    pub(super) fn begin(&mut self, seq: Seq) {
+        self.end = seq;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// Returns the sizes, the newest first.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = TurnSize> {
+        self.turns.iter().rev().map(|turn| turn.size)
+    }
+
+    /// Another model answers from this number on.
+    pub(super) fn forget_metadata(&mut self, from: Seq) {
+        self.metadata_from = from;
+    }
+
+    /// Forgets the turns from this number on.
+    pub(super) fn forget_from(&mut self, from: Seq) {
+        self.turns.retain(|turn| turn.from < from);
+        self.end = from;
+    }
+
+    /// Returns the last `count` turns.
+    pub(super) fn last(&self, count: usize) -> Option<UnreadTurns> {
+        let first = self.turns.len().checked_sub(count)?;
+        let from = self.turns.get(first)?.from;
+        Some(UnreadTurns { from, through: Seq(self.end.0.saturating_sub(1)), metadata_from: self.metadata_from })
+    }
+}
+
+impl UnreadTurns {
+    /// Reads them. O(their part of the log).
+    pub fn read(self, log: &ReadLog) -> io::Result<RestoredTurns> {
+        let mut turns = History::new();
+        let mut has_metadata = true;
+        log(self.from, self.through, &mut |envelope| {
+            if has_metadata && envelope.seq >= self.metadata_from {
+                turns.forget_metadata();
+                has_metadata = false;
+            }
+            if !matches!(envelope.event, AgentEvent::SessionOpened { .. }) {
+                turns.observe(&envelope.event);
+            }
+        })?;
+        if has_metadata {
+            turns.forget_metadata();
+        }
+        turns.finish_turn(&TurnOutcome::Interrupted);
+        Ok(RestoredTurns { from: self.from, turns })
+    }
+}
