@@ -105,7 +105,8 @@
 //! | to add | write | touch |
 //! | --- | --- | --- |
 //! | an engine | `engine/x.rs` | a kind in `config/mod.rs`, [`runtime`] where the compiler points |
-//! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | `dialect::DIALECTS`, `dialect::detect` |
+//! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | a row in [`dialect::DIALECTS`] |
+//! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`] |
 //! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |

@@ -13,6 +13,7 @@ use super::history::{History, ReadLog};
 use super::ids::IdAllocator;
 use super::turn::TurnLimits;
 use crate::engine::model_details::ModelDetails;
+use crate::engine::server_approvals::ServerApprovals;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{
     AgentEvent, CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, SamplingParams, ToolSpec, TurnOutcome,
@@ -40,6 +41,8 @@ pub struct EngineChoice {
     pub warnings: Vec<(&'static str, String)>,
     /// Queries the server's description of the model, if it isn't known.
     pub describe: Option<DescribeModel>,
+    /// The approvals that its server has pending outside of any turn.
+    pub server_approvals: Option<Arc<dyn ServerApprovals>>,
 }
 
 /// Queries a server's [`ModelDetails`]; `None` while it doesn't respond. Takes a short time only.
@@ -145,6 +148,7 @@ impl EngineChoice {
             supports_tools: true,
             warnings: Vec::new(),
             describe: None,
+            server_approvals: None,
         }
     }
 }

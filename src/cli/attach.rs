@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::values::parse_timeout;
 use super::{ApprovalArgs, PrintArgs};
-use crate::config::remote::REQUEST_KINDS;
+use crate::config::remote::request_names;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct AttachArgs {
@@ -21,7 +21,7 @@ pub struct AttachArgs {
     pub dialect: Option<String>,
 
     /// Request format, where the path doesn't imply it.
-    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(REQUEST_KINDS))]
+    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(request_names()))]
     pub request: Option<String>,
 
     /// GET watches a stream, POST sends prompts.

@@ -5,32 +5,20 @@ use std::fmt;
 use std::time::Duration;
 
 use super::secret;
+use crate::engine::remote::{REQUEST_KINDS, RequestKind};
 use crate::text::address::redact_login;
 
-/// The request formats that `--request` and the settings accept.
-pub const REQUEST_KINDS: [&str; 13] = [
-    "chat",
-    "openjarvis-bridge",
-    "openjarvis-managed",
-    "openjarvis-research",
-    "responses",
-    "enclava",
-    "poe",
-    "anthropic",
-    "ollama",
-    "ag-ui",
-    "a2a",
-    "a2a-1.0",
-    "get",
-];
+/// Returns the names of the request formats that `--request` and the settings accept.
+pub fn request_names() -> Vec<&'static str> {
+    REQUEST_KINDS.iter().map(|kind| kind.name).collect()
+}
 
 /// A named remote agent to attach to. Missing values are detected.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RemoteConfig {
     pub url: String,
     pub dialect: Option<String>,
-    /// One of [`REQUEST_KINDS`].
-    pub request: Option<String>,
+    pub request: Option<&'static RequestKind>,
     /// `env:NAME`, `cmd:COMMAND` or the token itself.
     pub token: Option<String>,
     /// Sent with each request; values in the same form as `token`.

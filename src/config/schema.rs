@@ -7,9 +7,9 @@ mod read;
 use std::path::PathBuf;
 
 use self::read::{boolean, duration, integer, price, string, strings};
-use super::remote::REQUEST_KINDS;
 use super::value::{SettingValue, dotted};
 use super::{Config, EngineConfig, EngineKind, ImageChoice, RemoteConfig, ThemeChoice, suggestion};
+use crate::engine::remote::RequestKind;
 use crate::event::ApprovalMode;
 use crate::store::Timestamps;
 
@@ -117,8 +117,8 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
         key: "remotes.*.request",
         expected: "a request format such as \"chat\", \"responses\", \"ag-ui\" or \"get\"",
         set: |config, path, value| {
-            let name = string(value).filter(|name| REQUEST_KINDS.contains(&name.as_str()))?;
-            remote(config, path)?.request = Some(name);
+            let kind = RequestKind::find(&string(value)?)?;
+            remote(config, path)?.request = Some(kind);
             Some(())
         },
     },

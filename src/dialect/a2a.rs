@@ -23,14 +23,29 @@ use super::borrowed_json::BorrowedJson;
 use super::finish_reason::FinishTracker;
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, Dialect, SseFrame, error};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, Json, LastContent, NoticeLevel, TurnOutcome};
 
+/// Also `--dialect a2a`.
 pub const DIALECT: Dialect = Dialect {
     name: "a2a",
+    title: "A2A",
     decode: |context: &DecodeContext| Box::new(A2aDecoder::new(context.prompt.is_some())),
+    evidence,
+    extends: None,
     limitations: "tool calls, usage, bytes of files",
 };
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    // An object with a method, or with content but no message, is an MCP server's.
+    let has_method = first.object()?.get("method").is_some();
+    if first.has("jsonrpc") && !has_method && !first.has_in("result", "content") {
+        return Some(Evidence::shape("its frames are JSON-RPC answers"));
+    }
+    let is_in_context = |key: &&str| ["contextId", "taskId", "messageId"].iter().any(|id| first.has_in(key, id));
+    let has_update = ["task", "message", "statusUpdate", "artifactUpdate"].iter().any(is_in_context);
+    has_update.then(|| Evidence::shape("its frames hold a task, a message or an update"))
+}
 
 /// Messages remembered to recognize repetitions.
 const MAX_KNOWN_MESSAGES: usize = 1024;

@@ -22,17 +22,44 @@ use super::finish_reason::WireFinishReason;
 use super::lenient::{LooseObject, LooseStr};
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, Dialect, SseFrame, error, usage};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
     AgentEvent, AnnotationTarget, CallOutcome, ExecutedBy, FinishReason, Json, LastContent, NoticeLevel, Role,
     TurnOutcome, Usage, UsageScope,
 };
 
+/// Also `--dialect ag-ui`.
 pub const DIALECT: Dialect = Dialect {
     name: "ag-ui",
+    title: "AG-UI",
     decode: |context: &DecodeContext| Box::new(AgUiDecoder::new(context.prompt.is_some())),
+    evidence,
+    extends: None,
     limitations: "call times, raw events, patches of an oversized state",
 };
+
+/// Prefixes of its types: `TEXT_MESSAGE_START`, `RUN_STARTED` …
+const TYPE_PREFIXES: &[&str] = &[
+    "RUN_",
+    "STEP_",
+    "TEXT_",
+    "TOOL_",
+    "STATE_",
+    "MESSAGES_",
+    "ACTIVITY_",
+    "REASONING_",
+    "THINKING_",
+    "SUBAGENT_",
+    "RAW",
+    "CUSTOM",
+];
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let kind = first.kind();
+    let is_upper = kind.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let is_one = is_upper && TYPE_PREFIXES.iter().any(|word| kind.starts_with(word));
+    is_one.then(|| Evidence::shape(format!("a frame has the type {kind}")))
+}
 
 /// Bytes of shared state and the like kept in one annotation.
 const MAX_ANNOTATION_BYTES: usize = 64 * 1024;

@@ -25,16 +25,60 @@ use super::reasoning_dedup::{ReasoningDedup, ReasoningSource};
 use super::surrogate;
 use super::text_assembler;
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, Dialect, SseFrame, error};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
     AgentEvent, AnnotationTarget, CallId, Fault, FinishReason, Json, MessageId, Role, TextKind, UsageScope,
 };
 
+/// Also `--dialect anthropic`.
 pub const DIALECT: Dialect = Dialect {
     name: "anthropic",
+    title: "Anthropic Messages",
     decode: |_: &DecodeContext| Box::new(AnthropicDecoder::new()),
+    evidence,
+    extends: None,
     limitations: "results of our own calls, approvals, times, plan and state of the agent",
 };
+
+/// Events of its streams except `ping` and `error`, which others have too.
+const EVENTS: &[&str] = &[
+    "message_start",
+    "message_delta",
+    "message_stop",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+];
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let (kind, is_typed_error) = (first.kind(), first.has_in("error", "type"));
+    let found = if first.name() == "error" && kind == "error" && is_typed_error {
+        Evidence::name("a frame named error holds a typed error")
+    } else if EVENTS.contains(&first.name()) {
+        Evidence::named(first)
+    } else if kind == "message" && first.text("role") == "assistant" && has_content_list(first) {
+        Evidence::shape("it is a whole message with blocks of content")
+    } else if EVENTS.contains(&kind) && !is_foreign_message(first) {
+        Evidence::shape(format!("a frame has the type {kind}"))
+    } else if kind == "error" && is_typed_error {
+        Evidence::shape("a frame has the type error and holds a typed error")
+    } else {
+        return None;
+    };
+    Some(found.sharing_errors(first))
+}
+
+fn has_content_list(first: &FirstFrame<'_>) -> bool {
+    first.object().and_then(|json| json.get("content")).is_some_and(Json::is_array)
+}
+
+/// Returns whether a message is another program's, with the names of these events.
+fn is_foreign_message(first: &FirstFrame<'_>) -> bool {
+    let Some(message) = first.object().and_then(|json| json.get("message")) else { return false };
+    let role = message.get("role").and_then(Json::as_str).unwrap_or_default();
+    let is_ours = matches!(role, "" | "assistant") && !first.has_in("message", "timestamp");
+    !is_ours || !message.is_object()
+}
 
 /// Decodes one answer.
 #[derive(Debug)]

@@ -28,10 +28,27 @@ use super::lenient::{LooseObject, LooseU64};
 use super::surrogate;
 use super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, SseFrame, error, usage};
+use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
-    AgentEvent, AnnotationTarget, Fault, FaultKind, FinishReason, MessageId, TextKind, TurnOutcome, Usage, UsageScope,
+    AgentEvent, AnnotationTarget, Fault, FaultKind, FinishReason, Json, MessageId, TextKind, TurnOutcome, Usage,
+    UsageScope,
 };
+
+/// Also `--dialect openai-chat`.
+pub const DIALECT: Dialect = Dialect {
+    name: "openai-chat",
+    title: "OpenAI chat completions",
+    decode: |_| Box::new(ChatDecoder::new()),
+    evidence,
+    extends: None,
+    limitations: "call durations and results: the client runs the calls",
+};
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let has_choices = first.object()?.get("choices").is_some_and(Json::is_array);
+    let is_chunk = has_choices || first.text("object").starts_with("chat.completion");
+    is_chunk.then(|| Evidence::shape("its frames are chat completion chunks"))
+}
 
 /// Decodes one answer.
 #[derive(Debug)]

@@ -1,23 +1,21 @@
-//! Detects the dialect of a stream by its content type, path, event names and first frames; then decodes it, from the
-//! first frame on. The rules are in `detect/evidence.rs`.
+//! Detects the dialect of a stream by its response, path, event names and first frames; then decodes it, from the first
+//! frame on. What gives a dialect away is in its row of [`DIALECTS`].
 //!
-//! Event names outrank the shape of the data. Frames without evidence (pings, data that is not JSON) are held back, few
-//! and small, until one has some. A decision is final: a later frame of another dialect is reported once and still goes
-//! to the decoder. Not for engines, which know what their server speaks.
+//! A header outranks event names, and they the shape of the data. Frames without evidence (pings, data that is not JSON)
+//! are held back, few and small, until one has some. A decision is final: a later frame of another dialect is reported
+//! once and still goes to the decoder. Not for engines, which know what their server speaks.
 
-mod evidence;
+use std::any::Any;
 
-use self::evidence::{DialectEvidence, examine_frame};
-use super::openjarvis::OpenJarvisDecoder;
-use super::{DIALECTS, Decode, DecodeContext, Dialect, ResponseHead, SseFrame, error};
-use crate::event::{AgentEvent, Fault, FaultKind, Json, NoticeLevel, TurnOutcome};
+use super::evidence::{Evidence, FirstFrame, strongest};
+use super::{
+    DIALECTS, Decode, DecodeContext, DecodeExtension, Dialect, ResponseHead, SseFrame, chat, error, find, plain,
+};
+use crate::event::{AgentEvent, Fault, FaultKind, NoticeLevel, TurnOutcome};
 
 /// Frames held back while the dialect is unknown.
 const MAX_HELD_FRAMES: usize = 8;
 const MAX_HELD_BYTES: usize = 64 * 1024;
-
-const CHAT_DIALECT: &str = "openai-chat";
-const OPENJARVIS_DIALECT: &str = "openjarvis";
 
 /// Decodes a stream of unknown dialect.
 pub struct Detector {
@@ -32,13 +30,17 @@ enum DetectorState {
         size: usize,
     },
     Decided {
-        name: &'static str,
+        dialect: &'static Dialect,
         decode: Box<dyn Decode>,
     },
-    /// Chat completions, which may turn out to be OpenJarvis's at any frame.
-    ChatFamily {
-        decode: Box<OpenJarvisDecoder>,
-        announced: Option<&'static str>,
+    /// One dialect, which may turn out to be the extension of it at any frame.
+    Tentative {
+        base: &'static Dialect,
+        extension: &'static Dialect,
+        decode: Box<dyn DecodeExtension>,
+        announced: Option<&'static Dialect>,
+        /// Why it is at least the base.
+        because: String,
     },
 }
 
@@ -51,17 +53,46 @@ impl Detector {
     pub fn with_dialect(name: &str, context: DecodeContext) -> Option<Self> {
         let dialect = find(name)?;
         let decode = (dialect.decode)(&context);
-        Some(Self { context, state: DetectorState::Decided { name: dialect.name, decode }, dialect_mismatch: false })
+        Some(Self { context, state: DetectorState::Decided { dialect, decode }, dialect_mismatch: false })
     }
 
-    /// Returns the dialect as announced, which may change once, from chat completions to OpenJarvis; empty while it is
-    /// unknown.
+    /// Returns the dialect as announced, which may change once, to an extension of it; empty while it is unknown.
     pub fn name(&self) -> &'static str {
+        self.dialect().map_or("", |dialect| dialect.name)
+    }
+
+    fn dialect(&self) -> Option<&'static Dialect> {
         match &self.state {
-            DetectorState::Undecided { .. } => "",
-            DetectorState::Decided { name, .. } => name,
-            DetectorState::ChatFamily { announced, .. } => announced.unwrap_or_default(),
+            DetectorState::Undecided { .. } => None,
+            DetectorState::Decided { dialect, .. } => Some(dialect),
+            DetectorState::Tentative { announced, .. } => *announced,
         }
+    }
+
+    /// Returns the decoder, once there is one.
+    fn decoder(&self) -> Option<&dyn Decode> {
+        match &self.state {
+            DetectorState::Undecided { .. } => None,
+            DetectorState::Decided { decode, .. } => Some(&**decode),
+            DetectorState::Tentative { decode, .. } => Some(&**decode),
+        }
+    }
+
+    /// Decides for a dialect that something besides the stream shows, unless the stream itself has decided.
+    pub fn assume(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<AgentEvent>) {
+        if let DetectorState::Undecided { .. } = self.state {
+            self.decide(dialect, why, out);
+        }
+    }
+
+    /// Returns the decoder, where it is one of this type.
+    pub fn decoder_mut<D: Decode>(&mut self) -> Option<&mut D> {
+        let decode: &mut dyn Any = match &mut self.state {
+            DetectorState::Decided { decode, .. } => &mut **decode,
+            DetectorState::Tentative { decode, .. } => &mut **decode,
+            DetectorState::Undecided { .. } => return None,
+        };
+        decode.downcast_mut()
     }
 
     fn hold(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
@@ -73,15 +104,15 @@ impl Detector {
         let is_error = error::find_error(frame).is_some();
         let has_spoken = held.iter().rev().skip(1).any(has_content);
         match examine_frame(frame, &self.context) {
-            DialectEvidence::Fault(_) | DialectEvidence::Dialect(OPENJARVIS_DIALECT | "anthropic", _)
+            FrameVerdict::NoStream(_) | FrameVerdict::Dialect(_, Evidence { is_common_error: true, .. })
                 if is_error && has_spoken =>
             {
-                self.decide("plain", "it ends with an error and its frames are of an unknown kind", out);
+                self.decide_plain("it ends with an error and its frames are of an unknown kind", out);
             }
-            DialectEvidence::Dialect(name, why) => self.decide(name, &why, out),
-            DialectEvidence::Fault(fault) => self.reject(fault),
-            DialectEvidence::Inconclusive if full => self.give_up(out),
-            DialectEvidence::Inconclusive => {}
+            FrameVerdict::Dialect(dialect, evidence) => self.decide(dialect, &evidence.because, out),
+            FrameVerdict::NoStream(fault) => self.reject(fault),
+            FrameVerdict::Inconclusive if full => self.give_up(out),
+            FrameVerdict::Inconclusive => {}
         }
     }
 
@@ -94,31 +125,34 @@ impl Detector {
             return self.reject(fault);
         }
         if held.iter().any(|frame| frame.data.trim() == "[DONE]") && held.iter().all(|frame| frame.data.len() < 16) {
-            self.decide(CHAT_DIALECT, "it holds only the end mark of chat completions", out);
+            self.decide(&chat::DIALECT, "it holds only the end mark of chat completions", out);
         } else if !held.is_empty() {
-            self.decide("plain", "its frames are of an unknown kind", out);
+            self.decide_plain("its frames are of an unknown kind", out);
         }
     }
 
     fn reject(&mut self, fault: Fault) {
-        self.state = DetectorState::Decided { name: "plain", decode: Box::new(RefusalDecoder(fault)) };
+        self.state = DetectorState::Decided { dialect: &plain::DIALECT, decode: Box::new(RefusalDecoder(fault)) };
     }
 
-    fn decide(&mut self, name: &'static str, why: &str, out: &mut Vec<AgentEvent>) {
+    fn decide_plain(&mut self, why: &str, out: &mut Vec<AgentEvent>) {
+        self.decide(&plain::DIALECT, why, out);
+    }
+
+    fn decide(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<AgentEvent>) {
         let DetectorState::Undecided { held, .. } = &mut self.state else { return };
         let held = std::mem::take(held);
-        if name == CHAT_DIALECT {
-            let mut decode = Box::new(OpenJarvisDecoder::tentative(&self.context));
-            decode.begin_response(&self.context.response);
-            self.state = DetectorState::ChatFamily { decode, announced: None };
+        let extension =
+            DIALECTS.iter().find_map(|row| Some((row, row.extends.filter(|own| own.base == dialect.name)?)));
+        let mut state = if let Some((extension, own)) = extension {
+            let decode = (own.decode)(&self.context);
+            DetectorState::Tentative { base: dialect, extension, decode, announced: None, because: why.to_owned() }
         } else {
-            // The evidence may be for a dialect that this build has no decoder for.
-            let Some(dialect) = find(name).or_else(|| find("plain")).or_else(|| DIALECTS.first()) else { return };
-            out.push(dialect_notice(dialect.name, why));
-            let mut decode = (dialect.decode)(&self.context);
-            decode.begin_response(&self.context.response);
-            self.state = DetectorState::Decided { name: dialect.name, decode };
-        }
+            out.push(dialect_notice(dialect, why));
+            DetectorState::Decided { dialect, decode: (dialect.decode)(&self.context) }
+        };
+        state.begin_response(&self.context.response);
+        self.state = state;
         for frame in &held {
             self.forward(frame, out);
         }
@@ -129,11 +163,11 @@ impl Detector {
         match &mut self.state {
             DetectorState::Undecided { .. } => {}
             DetectorState::Decided { decode, .. } => decode.decode_frame(frame, out),
-            DetectorState::ChatFamily { decode, announced } => {
+            DetectorState::Tentative { decode, .. } => {
                 decode.decode_frame(frame, out);
-                // The empty first chunk is no evidence yet; what follows may be.
+                // An empty first frame is no evidence yet; what follows may be.
                 if out.len() > before || decode.evidence().is_some() {
-                    announce_family(decode, announced, before, out);
+                    self.state.announce(before, out);
                 }
             }
         }
@@ -145,50 +179,53 @@ impl Detector {
     }
 
     fn check_mismatch(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        let name = self.name();
-        let DialectEvidence::Dialect(other, why) = examine_frame(frame, &self.context) else { return };
-        if other == name || (other == CHAT_DIALECT && name == OPENJARVIS_DIALECT) {
+        let (Some(own), FrameVerdict::Dialect(other, Evidence { because, .. })) =
+            (self.dialect(), examine_frame(frame, &self.context))
+        else {
+            return;
+        };
+        if other.name == own.name || own.extends.is_some_and(|extension| extension.base == other.name) {
             return;
         }
         self.dialect_mismatch = true;
-        let text = format!("the stream is read as {}, but {why}, as in {}", display_name(name), display_name(other));
+        let text = format!("the stream is read as {}, but {because}, as in {}", own.title, other.title);
         out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "misfit".into(), text });
+    }
+}
+
+impl DetectorState {
+    fn begin_response(&mut self, head: &ResponseHead) {
+        match self {
+            Self::Decided { decode, .. } => decode.begin_response(head),
+            Self::Tentative { decode, .. } => decode.begin_response(head),
+            Self::Undecided { .. } => {}
+        }
+    }
+
+    /// Announces a tentative dialect before the frame's events, and again if it turns out to be the extension.
+    fn announce(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+        let Self::Tentative { base, extension, decode, announced, because } = self else { return };
+        let name = announced.map(|dialect| dialect.name);
+        if let Some(why) = decode.evidence().filter(|_| name != Some(extension.name)) {
+            *announced = Some(*extension);
+            out.insert(at, dialect_notice(extension, why));
+        } else if announced.is_none() {
+            *announced = Some(*base);
+            out.insert(at, dialect_notice(base, because));
+        }
     }
 }
 
 impl Decode for Detector {
     fn begin_response(&mut self, head: &ResponseHead) {
         head.clone_into(&mut self.context.response);
-        match &mut self.state {
-            DetectorState::Decided { decode, .. } => decode.begin_response(head),
-            DetectorState::ChatFamily { decode, .. } => decode.begin_response(head),
-            DetectorState::Undecided { .. } => {}
-        }
+        self.state.begin_response(head);
     }
 
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         match &self.state {
             DetectorState::Undecided { .. } => self.hold(frame, out),
-            DetectorState::Decided { .. } | DetectorState::ChatFamily { .. } => self.forward(frame, out),
-        }
-    }
-
-    fn decode_side_channel(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        if let DetectorState::Undecided { .. } = self.state {
-            self.decide(OPENJARVIS_DIALECT, "its server sends an agent's events on a feed", out);
-        }
-        match &mut self.state {
-            DetectorState::Decided { decode, .. } => decode.decode_side_channel(frame, out),
-            DetectorState::ChatFamily { decode, .. } => decode.decode_side_channel(frame, out),
-            DetectorState::Undecided { .. } => {}
-        }
-    }
-
-    fn finalize_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
-        match &mut self.state {
-            DetectorState::Decided { decode, .. } => decode.finalize_from_records(records, out),
-            DetectorState::ChatFamily { decode, .. } => decode.finalize_from_records(records, out),
-            DetectorState::Undecided { .. } => true,
+            DetectorState::Decided { .. } | DetectorState::Tentative { .. } => self.forward(frame, out),
         }
     }
 
@@ -196,10 +233,10 @@ impl Decode for Detector {
         self.give_up(out);
         match &mut self.state {
             DetectorState::Decided { decode, .. } => decode.finish(out),
-            DetectorState::ChatFamily { decode, announced } => {
+            DetectorState::Tentative { decode, .. } => {
                 let before = out.len();
                 decode.finish(out);
-                announce_family(decode, announced, before, out);
+                self.state.announce(before, out);
             }
             DetectorState::Undecided { .. } => {
                 out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted });
@@ -208,49 +245,21 @@ impl Decode for Detector {
     }
 
     fn has_failed(&self) -> bool {
-        match &self.state {
-            DetectorState::Undecided { .. } => false,
-            DetectorState::Decided { decode, .. } => decode.has_failed(),
-            DetectorState::ChatFamily { decode, .. } => decode.has_failed(),
-        }
+        self.decoder().is_some_and(Decode::has_failed)
     }
 
     fn is_done(&self) -> bool {
-        match &self.state {
-            DetectorState::Undecided { .. } => false,
-            DetectorState::Decided { decode, .. } => decode.is_done(),
-            DetectorState::ChatFamily { decode, .. } => decode.is_done(),
-        }
+        self.decoder().is_some_and(Decode::is_done)
     }
 
     fn is_complete(&self) -> bool {
-        match &self.state {
-            DetectorState::Undecided { .. } => false,
-            DetectorState::Decided { decode, .. } => decode.is_complete(),
-            DetectorState::ChatFamily { decode, .. } => decode.is_complete(),
-        }
+        self.decoder().is_some_and(Decode::is_complete)
     }
 }
 
-fn dialect_notice(name: &str, why: &str) -> AgentEvent {
-    let text = format!("looks like {} because {why}", display_name(name));
+fn dialect_notice(dialect: &Dialect, why: &str) -> AgentEvent {
+    let text = format!("looks like {} because {why}", dialect.title);
     AgentEvent::Notice { level: NoticeLevel::Info, code: "dialect".into(), text }
-}
-
-/// Announces the dialect before the frame's events, and again if it turns out to be the other one.
-fn announce_family(
-    decode: &OpenJarvisDecoder,
-    announced: &mut Option<&'static str>,
-    at: usize,
-    out: &mut Vec<AgentEvent>,
-) {
-    let (name, why) = match decode.evidence() {
-        Some(why) => (OPENJARVIS_DIALECT, why),
-        None => (CHAT_DIALECT, "its frames are chat completion chunks"),
-    };
-    if announced.replace(name) != Some(name) {
-        out.insert(at.min(out.len()), dialect_notice(name, why));
-    }
 }
 
 /// A refusal instead of a stream.
@@ -272,34 +281,36 @@ impl Decode for RefusalDecoder {
     }
 }
 
-/// Finds a dialect by its name.
-pub fn find(name: &str) -> Option<&'static Dialect> {
-    DIALECTS.iter().find(|dialect| dialect.name == name)
+/// What one frame says of its stream.
+enum FrameVerdict {
+    Dialect(&'static Dialect, Evidence),
+    /// It is not a stream at all.
+    NoStream(Fault),
+    Inconclusive,
 }
 
-/// Returns a dialect's name as people write it.
-pub fn display_name(name: &str) -> &str {
-    match name {
-        "openjarvis" => "OpenJarvis",
-        "openai-chat" => "OpenAI chat completions",
-        "openai-responses" => "OpenAI Responses",
-        "enclava" => "enclava's Responses",
-        "poe" => "the Poe proxy",
-        "anthropic" => "Anthropic Messages",
-        "ollama" => "Ollama",
-        "warp" => "Warp blocks",
-        "ag-ui" => "AG-UI",
-        "a2a" => "A2A",
-        "native" => "jarvis-tui's own events",
-        "plain" => "plain frames",
-        other => other,
+fn examine_frame(frame: &SseFrame, context: &DecodeContext) -> FrameVerdict {
+    let first = FirstFrame::new(frame, context);
+    if first.json.is_none() && context.response.content_type() == "text/html" {
+        return FrameVerdict::NoStream(web_page_fault());
+    }
+    if frame.event == "endpoint" {
+        let text = "this is the event transport of an MCP server, not a chat; give the URL of a chat endpoint";
+        return FrameVerdict::NoStream(Fault::new(FaultKind::Protocol, text));
+    }
+    if let Some((dialect, evidence)) = strongest(DIALECTS, &first) {
+        return FrameVerdict::Dialect(dialect, evidence);
+    }
+    // It may be an error: in a stream, in a line or instead of one.
+    match error::find_error(frame).filter(|_| first.object().is_some() && frame.event != "error") {
+        Some(server_error) => FrameVerdict::NoStream(error::to_fault(&server_error)),
+        None => FrameVerdict::Inconclusive,
     }
 }
 
 /// Returns whether a frame may start an answer, rather than end one that failed.
 pub fn can_begin_answer(frame: &SseFrame) -> bool {
-    let is_known =
-        matches!(examine_frame(frame, &DecodeContext::default()), DialectEvidence::Dialect(name, _) if name != "plain");
+    let is_known = matches!(examine_frame(frame, &DecodeContext::default()), FrameVerdict::Dialect(dialect, _) if dialect.name != plain::DIALECT.name);
     is_known && !is_trailing(frame) && error::find_error(frame).is_none()
 }
 

@@ -16,9 +16,10 @@ use self::round::Round;
 use super::arguments;
 use super::finish_reason::{self, WireFinishReason};
 use super::lenient::{LooseJson, LooseObject, LooseStr};
+use super::responses::{event_name, is_official_event, is_official_response};
 use super::surrogate::{self, SurrogateJoiner};
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, Dialect, SseFrame, error};
+use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
     AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, Json, TurnOutcome,
     Usage, UsageScope,
@@ -34,9 +35,24 @@ const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 /// Also `--dialect enclava`.
 pub const DIALECT: Dialect = Dialect {
     name: "enclava",
+    title: "enclava's Responses",
     decode: |_| Box::new(EnclavaDecoder::new()),
+    evidence,
+    extends: None,
     limitations: "usage, durations, and why a tool failed without raising: the format lacks them",
 };
+
+/// Its events are flat and have no number; a whole response repeats its text, and no settings.
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    if let Some((event, is_name)) = event_name(first).filter(|_| !is_official_event(first)) {
+        let because = format!("a frame of {event} is flat and has no number");
+        return Some(if is_name { Evidence::name(because) } else { Evidence::shape(because) });
+    }
+    if first.text("object") == "response" && !is_official_response(first) {
+        return Some(Evidence::shape("it is a whole response that repeats its text"));
+    }
+    None
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

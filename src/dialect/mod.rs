@@ -17,6 +17,7 @@ mod dedup;
 pub mod detect;
 pub mod enclava;
 pub mod error;
+mod evidence;
 mod finish_reason;
 mod frame;
 mod lenient;
@@ -37,8 +38,11 @@ mod unknown_frames;
 mod usage;
 pub mod warp;
 
+pub use evidence::{Evidence, FirstFrame};
 pub use frame::SseFrame;
 pub use response_head::ResponseHead;
+
+use std::any::Any;
 
 use crate::event::{AgentEvent, Envelope, Json, Millis};
 
@@ -52,16 +56,33 @@ pub struct DecodeContext {
     pub response: ResponseHead,
 }
 
+/// A wire format: a row of [`DIALECTS`], in the file of the format.
+#[derive(Clone, Copy)]
 pub struct Dialect {
     /// As in `--dialect` and in JSON output.
     pub name: &'static str,
+    /// As people write it.
+    pub title: &'static str,
     pub decode: fn(&DecodeContext) -> Box<dyn Decode>,
+    /// Returns why the frame is one of this dialect, if it is.
+    pub evidence: fn(&FirstFrame<'_>) -> Option<Evidence>,
+    /// Set where its streams begin like those of another dialect.
+    pub extends: Option<Extension>,
     /// What the format cannot express, for docs and tests.
     pub limitations: &'static str,
 }
 
-/// Every dialect that a stream can be decoded from.
-pub const DIALECTS: &[Dialect] = &[
+/// A superset of another dialect: a stream without any of its additions decodes as the other does.
+#[derive(Clone, Copy)]
+pub struct Extension {
+    /// The name of the other dialect.
+    pub base: &'static str,
+    /// Decodes a stream of the other dialect that may turn out to be one of this.
+    pub decode: fn(&DecodeContext) -> Box<dyn DecodeExtension>,
+}
+
+/// Every dialect that a stream can be decoded from. Of two with equal evidence the first is taken.
+pub static DIALECTS: &[Dialect] = &[
     responses::DIALECT,
     enclava::DIALECT,
     native::DIALECT,
@@ -69,50 +90,26 @@ pub const DIALECTS: &[Dialect] = &[
     anthropic::DIALECT,
     agui::DIALECT,
     a2a::DIALECT,
-    Dialect {
-        name: "openjarvis",
-        decode: |context| Box::new(openjarvis::OpenJarvisDecoder::new(context)),
-        limitations: "which tools ran, on servers from 1.0.3 on; which message a call belongs to",
-    },
-    Dialect {
-        name: "openai-chat",
-        decode: |_| Box::new(chat::ChatDecoder::new()),
-        limitations: "call durations and results: the client runs the calls",
-    },
-    Dialect {
-        name: "ollama",
-        decode: |_| Box::new(ollama::OllamaDecoder::new()),
-        limitations: "call durations and results: the client runs the calls",
-    },
-    Dialect {
-        name: "warp",
-        decode: |_| Box::new(warp::WarpDecoder::new()),
-        limitations: "reasoning and call results, except from our own server",
-    },
-    Dialect {
-        name: "plain",
-        decode: |_| Box::new(plain::PlainDecoder::new()),
-        limitations: "everything but the bytes",
-    },
+    chat::DIALECT,
+    ollama::DIALECT,
+    warp::DIALECT,
+    openjarvis::DIALECT,
+    plain::DIALECT,
 ];
 
+/// Finds a dialect by its name.
+pub fn find(name: &str) -> Option<&'static Dialect> {
+    DIALECTS.iter().find(|dialect| dialect.name == name)
+}
+
 /// Turns frames into events.
-pub trait Decode: Send {
+pub trait Decode: Any + Send {
     /// Takes the head of the response, where there is one, before its first frame; again for each response that goes on
     /// with the same stream.
     fn begin_response(&mut self, _head: &ResponseHead) {}
 
     /// Handles one frame. Bad frames become notices.
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);
-
-    /// Handles an event of a feed that the server offers besides its answers, with the events of all clients.
-    fn decode_side_channel(&mut self, _frame: &SseFrame, _out: &mut Vec<AgentEvent>) {}
-
-    /// Takes the server's records of its work, fetched once the answer is complete and before [`Decode::finish`].
-    /// Returns false while this answer is missing in them, so that they are worth fetching again.
-    fn finalize_from_records(&mut self, _records: &[Option<&Json>], _out: &mut Vec<AgentEvent>) -> bool {
-        true
-    }
 
     /// Handles the end of the stream: closes what is open and emits exactly one `TurnFinished` as the last event (its
     /// turn id is `t`, to be replaced): completed, failed, or interrupted where the end mark never came.
@@ -131,6 +128,12 @@ pub trait Decode: Send {
     fn is_complete(&self) -> bool {
         self.is_done()
     }
+}
+
+/// Decodes a stream that may be one of another dialect.
+pub trait DecodeExtension: Decode {
+    /// Returns why it is one of this dialect, as a clause; none while it may be the other.
+    fn evidence(&self) -> Option<&str>;
 }
 
 /// Turns the events of a session into the frames of one answer: the inverse of [`Decode`].

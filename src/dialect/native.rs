@@ -6,12 +6,24 @@
 use std::collections::HashSet;
 
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, Dialect, SseFrame, error};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::grammar::Sealer;
 use crate::event::{AgentEvent, CallId, Envelope, Fault, MessageId, Role, Seq, TurnOutcome};
 
-pub const DIALECT: Dialect =
-    Dialect { name: "native", decode: |_: &DecodeContext| Box::new(NativeDecoder::new()), limitations: "nothing" };
+/// Also `--dialect native`.
+pub const DIALECT: Dialect = Dialect {
+    name: "native",
+    title: "jarvis-tui's own events",
+    decode: |_: &DecodeContext| Box::new(NativeDecoder::new()),
+    evidence,
+    extends: None,
+    limitations: "nothing",
+};
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let is_envelope = first.has("seq") && first.has_in("event", "type");
+    is_envelope.then(|| Evidence::shape("its frames are numbered events of jarvis-tui"))
+}
 
 /// Parses the envelope in a frame. None for anything else, such as the header of a log.
 pub fn parse_envelope(frame: &SseFrame) -> Option<Envelope> {

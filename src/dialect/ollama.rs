@@ -17,11 +17,31 @@ use super::stray::Stray;
 use super::surrogate;
 use super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, SseFrame, error};
+use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
     AgentEvent, AnnotationTarget, CallId, ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId, Role, TextKind,
     TurnOutcome, Usage, UsageScope,
 };
+
+/// Also `--dialect ollama`.
+pub const DIALECT: Dialect = Dialect {
+    name: "ollama",
+    title: "Ollama",
+    decode: |_| Box::new(OllamaDecoder::new()),
+    evidence,
+    extends: None,
+    limitations: "call durations and results: the client runs the calls",
+};
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let says_done = first.object()?.get("done").is_some_and(Json::is_boolean);
+    if says_done && (first.has("message") || first.has("response")) {
+        return Some(Evidence::shape("its lines say whether they are done"));
+    }
+    let is_line = first.context.response.content_type() == "application/x-ndjson" && first.name() != "error";
+    let is_error = first.object()?.get("error").is_some() && first.is_error();
+    (is_line && is_error).then(|| Evidence::weak("a line holds an error"))
+}
 
 const MAX_CALLS: usize = 128;
 /// Notice for a line that is something else.

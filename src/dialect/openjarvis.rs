@@ -24,13 +24,36 @@ mod research;
 use serde_json::json;
 
 use self::calls::{OpenJarvisCalls, ReconciledCalls, ToolCallEnd, ToolCallStart};
-pub(super) use self::evidence::BUS_EVENTS;
-use self::evidence::OpenJarvisEvidence;
-use super::chat::ChatDecoder;
+use self::evidence::{BUS_EVENTS, OpenJarvisEvidence};
+use super::chat::{self, ChatDecoder};
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, SseFrame};
+use super::{Decode, DecodeContext, DecodeExtension, Dialect, Evidence, Extension, FirstFrame, SseFrame};
 use crate::event::{AgentEvent, AnnotationTarget, Json, NoticeLevel, UsageScope};
+
+/// Also `--dialect openjarvis`.
+pub const DIALECT: Dialect = Dialect {
+    name: "openjarvis",
+    title: "OpenJarvis",
+    decode: |context| Box::new(OpenJarvisDecoder::new(context)),
+    evidence,
+    extends: Some(Extension {
+        base: chat::DIALECT.name,
+        decode: |context| Box::new(OpenJarvisDecoder::tentative(context)),
+    }),
+    limitations: "which tools ran, on servers from 1.0.3 on; which message a call belongs to",
+};
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let found = if BUS_EVENTS.contains(&first.name()) {
+        Evidence::named(first)
+    } else if research::is_research_kind(first) {
+        Evidence::shape(format!("a frame has the type {}, as in a deep research", first.kind()))
+    } else {
+        return None;
+    };
+    Some(found.sharing_errors(first))
+}
 
 /// Decodes one answer.
 #[derive(Debug)]
@@ -88,11 +111,6 @@ impl OpenJarvisDecoder {
             is_research: false,
             unknown_frames: UnknownFrames::default(),
         }
-    }
-
-    /// Returns why this is OpenJarvis, as a clause; none while it may be any server.
-    pub fn evidence(&self) -> Option<&str> {
-        self.evidence.evidence()
     }
 
     fn handle_event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
@@ -197,19 +215,6 @@ impl Decode for OpenJarvisDecoder {
         }
     }
 
-    fn decode_side_channel(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        self.bus.is_feed = true;
-        // Other events are those of autonomous agents.
-        if let Some(json) = feed::FEED_EVENTS.contains(&frame.event.as_str()).then(|| parse_json(&frame.data)).flatten()
-        {
-            self.handle_event(&frame.event, &json, out);
-        }
-    }
-
-    fn finalize_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
-        self.reconcile_from_records(records, out)
-    }
-
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         // Our agent's start precedes everything else. Without one, the server gave it another input than our prompt;
         // and where a turn failed, no results follow to attribute the calls.
@@ -245,6 +250,12 @@ impl Decode for OpenJarvisDecoder {
 
     fn is_complete(&self) -> bool {
         self.chat.is_complete()
+    }
+}
+
+impl DecodeExtension for OpenJarvisDecoder {
+    fn evidence(&self) -> Option<&str> {
+        self.evidence.evidence()
     }
 }
 

@@ -7,10 +7,26 @@
 //! means that the answer is incomplete, that is reported.
 
 use super::finish_reason::{self, FinishTracker, WireFinishReason};
-use super::{Decode, SseFrame, error, surrogate};
+use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate};
 use crate::event::{
     AgentEvent, Fault, FaultKind, FinishReason, Json, MessageId, NoticeLevel, Role, TextKind, TurnOutcome,
 };
+
+/// Also `--dialect plain`.
+pub const DIALECT: Dialect = Dialect {
+    name: "plain",
+    title: "plain frames",
+    decode: |_| Box::new(PlainDecoder::new()),
+    evidence,
+    extends: None,
+    limitations: "everything but the bytes",
+};
+
+/// Not JSON, so no other decoder's: shown as it came.
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let is_dict = first.json.is_none() && first.frame.data.trim().starts_with("{'");
+    is_dict.then(|| Evidence::shape("its data is Python dicts, as enclava's tool calling writes them"))
+}
 
 /// Bytes of one frame that are shown.
 const MAX_FRAME_BYTES: usize = 16 * 1024;

@@ -20,14 +20,32 @@ use super::lenient::{LooseList, LooseObject, LooseStr, LooseU64};
 use super::server_calls::{self, ServerCalls};
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, Dialect, SseFrame, error};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{AgentEvent, AnnotationTarget, Fault, FinishReason, Json, NoticeLevel, TurnOutcome};
 
+/// Also `--dialect poe`.
 pub const DIALECT: Dialect = Dialect {
     name: "poe",
+    title: "the Poe proxy",
     decode: |_: &DecodeContext| Box::new(PoeDecoder::new()),
+    evidence,
+    extends: None,
     limitations: "usage, results and call times, except from our own server",
 };
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    match first.name() {
+        "error" if first.has("recoverable") => {
+            Some(Evidence::name("a frame named error says whether it is recoverable"))
+        }
+        "delta" if first.has("choices") => Some(Evidence::name("chunks come in frames named delta")),
+        "complete" if first.has("content") || first.has("tool_calls") => Some(Evidence::named(first)),
+        _ if first.kind() == "init" && first.has("retry") => {
+            Some(Evidence::shape("its first frame says how to reconnect"))
+        }
+        _ => None,
+    }
+}
 
 /// Bytes of streamed text that are compared with the repeated one.
 const MAX_COMPARED_BYTES: usize = 16 * 1024 * 1024;

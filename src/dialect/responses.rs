@@ -25,7 +25,7 @@ use super::finish_reason::{self, WireFinishReason};
 use super::lenient::LooseObject;
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, Dialect, SseFrame, error, usage};
+use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
     AgentEvent, AnnotationTarget, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, NoticeLevel,
     TurnOutcome, Usage, UsageScope,
@@ -37,9 +37,47 @@ const MAX_LISTED: usize = 4096;
 /// Also `--dialect openai-responses`.
 pub const DIALECT: Dialect = Dialect {
     name: "openai-responses",
+    title: "OpenAI Responses",
     decode: |_| Box::new(ResponsesDecoder::new()),
+    evidence,
+    extends: None,
     limitations: "images and audio, log probabilities; durations of the server's tools, which the format lacks",
 };
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    if first.name() == "error" && first.has("sequence_number") {
+        return Some(Evidence::name("a numbered frame is named error"));
+    }
+    if let Some((event, is_name)) = event_name(first).filter(|_| is_official_event(first)) {
+        let because = format!("a frame of {event} is nested or numbered");
+        return Some(if is_name { Evidence::name(because) } else { Evidence::shape(because) });
+    }
+    if first.text("object") == "response" && is_official_response(first) {
+        return Some(Evidence::shape("it is a whole response"));
+    }
+    None
+}
+
+/// Returns the event of a frame of this family, and whether it is the frame's name.
+pub(super) fn event_name<'a>(first: &'a FirstFrame<'_>) -> Option<(&'a str, bool)> {
+    let is_one = |name: &&str| name.starts_with("response.");
+    first.json.as_ref()?;
+    let named = Some(first.name()).filter(is_one).map(|name| (name, true));
+    named.or_else(|| Some(first.kind()).filter(is_one).map(|kind| (kind, false)))
+}
+
+/// The official events nest the object or are numbered.
+pub(super) fn is_official_event(first: &FirstFrame<'_>) -> bool {
+    let nested = first.json.as_ref().and_then(|json| json.get("response"));
+    nested.is_some_and(Json::is_object) || first.has("sequence_number")
+}
+
+/// A whole response that does not repeat its text, or does repeat its settings.
+pub(super) fn is_official_response(first: &FirstFrame<'_>) -> bool {
+    const SETTING_KEYS: &[&str] = &["parallel_tool_calls", "tool_choice", "truncation", "incomplete_details"];
+    let has_key = |key: &str| first.json.as_ref().is_some_and(|json| json.get(key).is_some());
+    !has_key("output_text") || SETTING_KEYS.iter().any(|key| has_key(key))
+}
 
 /// How the answer ended, according to the server.
 #[derive(Debug)]

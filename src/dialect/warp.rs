@@ -20,11 +20,26 @@ use super::server_calls::{self, ServerCalls};
 use super::stray::Stray;
 use super::text_assembler::{SegmentKind, TextAssembler, strip_reasoning};
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, SseFrame, error, surrogate, usage};
+use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
 use crate::event::{
     AgentEvent, CallId, Fault, FaultKind, FinishReason, Json, MessageId, NoticeLevel, Role, TextKind, TurnOutcome,
     Usage, UsageScope,
 };
+
+/// Also `--dialect warp`.
+pub const DIALECT: Dialect = Dialect {
+    name: "warp",
+    title: "Warp blocks",
+    decode: |_| Box::new(WarpDecoder::new()),
+    evidence,
+    extends: None,
+    limitations: "reasoning and call results, except from our own server",
+};
+
+fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let has_blocks = first.object()?.get("blocks").is_some_and(Json::is_array);
+    has_blocks.then(|| Evidence::shape("its lines hold blocks"))
+}
 
 const MAX_CALLS: usize = 128;
 /// Bytes of text, and of arguments, kept for comparison with the last line.

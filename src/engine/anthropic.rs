@@ -148,7 +148,7 @@ impl Engine for AnthropicEngine {
             body: Some(Bytes::from(self.body(request).to_string())),
             framing: Framing::Sse,
         };
-        ReplyPlan::Http { request: call, decode: Box::new(Decoder::new()) }
+        ReplyPlan::http(call, Decoder::new())
     }
 
     fn supports_required_tools(&self) -> bool {

@@ -35,26 +35,6 @@ pub trait Engine: Send + Sync {
         false
     }
 
-    /// Returns the next request that must precede the next message; none once there are no more.
-    fn preflight(&self, _request: &ModelRequest) -> Option<HttpRequest> {
-        None
-    }
-
-    /// Takes the response to a request of [`Engine::preflight`]. Returns a message for the person, if any.
-    fn handle_preflight(&self, _request: &ModelRequest, _answer: Result<Json, Fault>) -> Option<String> {
-        None
-    }
-
-    /// Returns the requests that complete an answer beyond its stream, where there are any.
-    fn side_channel(&self, _request: &ModelRequest) -> Option<SideChannel> {
-        None
-    }
-
-    /// Returns access to the approvals that its server has pending outside of any turn.
-    fn server_approvals(&self) -> Option<Box<dyn server_approvals::ServerApprovals>> {
-        None
-    }
-
     /// Returns the requests for the details of a model, where those aren't known already.
     fn model_details_query(&self) -> Option<model_details::ModelDetailsQuery> {
         None
@@ -96,10 +76,26 @@ pub struct HistoryCall {
 
 /// How to get an answer.
 pub enum ReplyPlan {
-    /// Send this request and decode the response.
-    Http { request: HttpRequest, decode: Box<dyn Decode> },
+    /// Send this request first, then plan again.
+    Prepare(Preparation),
+    /// Send this request and decode the response, and what completes it beyond its stream.
+    Http { request: HttpRequest, decode: Box<dyn Decode>, side_channel: Option<Box<dyn SideChannel>> },
     /// No request: these events, each after its delay. The same events as a decoder's, `TurnFinished` included.
     Scripted(Vec<ScriptedEvent>),
+}
+
+/// A request that must precede the next message.
+pub struct Preparation {
+    pub request: HttpRequest,
+    /// Takes the response. Returns a message for the person, if any.
+    pub handle: Box<dyn FnOnce(Result<Json, Fault>) -> Option<String> + Send>,
+}
+
+impl ReplyPlan {
+    /// Returns the plan to send a request whose response is complete in itself.
+    pub fn http(request: HttpRequest, decode: impl Decode + 'static) -> Self {
+        Self::Http { request, decode: Box::new(decode), side_channel: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

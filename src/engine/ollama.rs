@@ -98,7 +98,7 @@ impl Engine for OllamaEngine {
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
         let body = Some(Bytes::from(self.body(request).to_string()));
         let call = HttpRequest { method: HttpMethod::Post, body, ..self.get("/api/chat") };
-        ReplyPlan::Http { request: call, decode: Box::new(Decoder::new()) }
+        ReplyPlan::http(call, Decoder::new())
     }
 
     /// Requests the installed models, and which of them are running.

@@ -101,7 +101,7 @@ impl Engine for OpenAiEngine {
             body: Some(Bytes::from(self.body(request).to_string())),
             framing: Framing::Sse,
         };
-        ReplyPlan::Http { request: call, decode: Box::new(ChatDecoder::new()) }
+        ReplyPlan::http(call, ChatDecoder::new())
     }
 
     fn supports_required_tools(&self) -> bool {

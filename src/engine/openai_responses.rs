@@ -78,7 +78,7 @@ impl Engine for ResponsesEngine {
             body: Some(Bytes::from(body(request).to_string())),
             framing: Framing::Sse,
         };
-        ReplyPlan::Http { request: call, decode: Box::new(ResponsesDecoder::for_model(&request.model)) }
+        ReplyPlan::http(call, ResponsesDecoder::for_model(&request.model))
     }
 
     fn supports_required_tools(&self) -> bool {

@@ -48,7 +48,7 @@ pub async fn perform(
 pub async fn perform_with_side_channel(
     http: &HttpClient,
     call: &HttpRequest,
-    beside: Option<&SideChannel>,
+    beside: Option<Box<dyn SideChannel>>,
     decode: Box<dyn Decode>,
     patience: &RequestPolicy,
     out: &mpsc::Sender<RequestEvent>,
@@ -186,7 +186,7 @@ impl<'a> RequestDriver<'a> {
             let next = match self.watchdog.wait(heard, self.silence_timeout()).await {
                 WaitOutcome::Ready(Either::Right(next)) => next,
                 WaitOutcome::Ready(Either::Left(told)) => {
-                    self.handle_side_channel(told, aside.as_ref());
+                    self.handle_side_channel(told, aside.as_mut());
                     if !self.events.is_empty() {
                         self.note_arrival().await;
                     }
@@ -250,11 +250,11 @@ impl<'a> RequestDriver<'a> {
     }
 
     /// Takes what came beside the answer.
-    fn handle_side_channel(&mut self, told: Result<SseFrame, Fault>, aside: Option<&SideChannelReader<'_>>) {
-        match (told, aside) {
-            (Ok(frame), _) => self.decode.decode_side_channel(&frame, &mut self.events),
-            (Err(fault), Some(aside)) => aside.report_failure(&fault.message, &mut self.events),
-            (Err(_), None) => {}
+    fn handle_side_channel(&mut self, told: Result<SseFrame, Fault>, aside: Option<&mut SideChannelReader<'_>>) {
+        let Some(aside) = aside else { return };
+        match told {
+            Ok(frame) => aside.decode_feed(&frame, &mut *self.decode, &mut self.events),
+            Err(fault) => aside.report_failure(&fault.message, &mut self.events),
         }
         if !self.events.is_empty() {
             self.note_first_token();

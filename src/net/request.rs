@@ -1,10 +1,10 @@
 //! PURE. A request as a value: engines describe a call, `net` makes it.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use bytes::Bytes;
 use secrecy::SecretString;
+
+use crate::dialect::{Decode, SseFrame};
+use crate::event::{AgentEvent, Json};
 
 /// One HTTP request and how its answer is framed.
 #[derive(Clone, Debug)]
@@ -40,13 +40,28 @@ pub enum Framing {
     Any,
 }
 
-/// What tells of an answer besides its stream. None of it may fail a turn.
-#[derive(Clone, Debug)]
-pub struct SideChannel {
-    /// A feed of events, listened to while the answer comes.
-    pub feed: HttpRequest,
-    /// Asked once the answer is complete; the decoder gets the answers in this order.
-    pub records: Vec<HttpRequest>,
-    /// Whether it was said that the feed can't be had.
-    pub has_reported_failure: Arc<AtomicBool>,
+/// What tells of an answer besides its stream, and how to read it. None of it may fail a turn.
+///
+/// It is handed out together with the decoder of the stream, and acts on that decoder's state.
+pub trait SideChannel: Send + Sync {
+    /// Returns the request for a feed of events, which is listened to while the answer comes.
+    fn feed(&self) -> &HttpRequest;
+
+    /// Returns the requests that are sent once the answer is complete.
+    fn records(&self) -> &[HttpRequest];
+
+    /// Decodes an event of the feed.
+    fn decode_feed(&mut self, frame: &SseFrame, decode: &mut (dyn Decode + 'static), out: &mut Vec<AgentEvent>);
+
+    /// Decodes the responses for the records, in the order of the requests, before [`Decode::finish`]. Returns false
+    /// while this answer is missing in them, so that they are worth requesting again.
+    fn decode_records(
+        &mut self,
+        records: &[Option<&Json>],
+        decode: &mut (dyn Decode + 'static),
+        out: &mut Vec<AgentEvent>,
+    ) -> bool;
+
+    /// Returns what to say of a feed that can't be had; none where it has been said.
+    fn report_unavailable(&mut self, why: &str) -> Option<String>;
 }

@@ -23,7 +23,7 @@ use crate::config::{environment, secret};
 use crate::dialect::DIALECTS;
 use crate::engine::discover::{self, ModelInfo};
 use crate::engine::remote::probe::{self, ProbedServer, RemoteAccess};
-use crate::engine::remote::{RemoteEngine, RemoteTarget, RequestKind, is_newer_than_1_0_2, openapi_request};
+use crate::engine::remote::{CHAT, GET, RemoteEngine, RemoteTarget, RequestKind};
 use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, NoticeLevel, Seq};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
@@ -86,8 +86,7 @@ impl Runtime {
     pub fn is_request_only(&self, typed: &cli::AttachArgs) -> Result<bool, UsageError> {
         let target = AttachTarget::resolve(typed, self.config())?;
         let style = target.request_kind.or_else(|| RequestKind::from_url(&target.url));
-        Ok(target.file.is_none()
-            && style.map_or_else(|| probe::is_origin(&target.url), |style| style != RequestKind::Get))
+        Ok(target.file.is_none() && style.map_or_else(|| probe::is_origin(&target.url), |style| *style != GET))
     }
 
     /// Attaches. `prompted` says that there is a prompt; without one, a stream that can be watched is watched.
@@ -97,7 +96,7 @@ impl Runtime {
             let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
             return Err(UsageError(format!("unknown dialect {name:?}; use one of {}", known.join(", "))).into());
         }
-        if prompted && (target.file.is_some() || target.request_kind == Some(RequestKind::Get)) {
+        if prompted && (target.file.is_some() || target.request_kind == Some(&GET)) {
             return Err(UsageError(format!("{} is read-only: it takes no prompts", target.name)).into());
         }
         self.traffic.set_capacity(ATTACHED_RING_BYTES);
@@ -163,7 +162,7 @@ impl Runtime {
         let mut notices = Vec::new();
         if let Some(found) = &found {
             let text =
-                format!("{} at {} ({}); requests by {}", found.description, aim.name, found.evidence, style.name());
+                format!("{} at {} ({}); requests by {}", found.description, aim.name, found.evidence, style.name);
             notices.push(notice(NoticeLevel::Info, "found", text));
         }
         let target = RemoteTarget {
@@ -174,16 +173,15 @@ impl Runtime {
             dialect: aim.dialect.clone(),
             thread_id: crate::bridge::new_uuid().to_string(),
             explains_every_turn: typed.explain,
-            has_event_feed: found.as_ref().is_some_and(|found| found.has_agent),
+            extras: found.as_ref().and_then(|found| found.extras),
         };
-        if style == RequestKind::Get {
+        if *style == GET {
             return Ok(self.watch_stream(http, &target, &aim, notices));
         }
         if typed.read_only {
             return Err(UsageError(format!(
                 "{} is request/response only (--request {}); there is no stream to watch; remove --read-only",
-                aim.name,
-                style.name()
+                aim.name, style.name
             ))
             .into());
         }
@@ -196,18 +194,18 @@ impl Runtime {
         target: &AttachTarget,
         headers: &[(String, HttpHeaderValue)],
         prompted: bool,
-    ) -> anyhow::Result<(RequestKind, String, Option<ProbedServer>)> {
+    ) -> anyhow::Result<(&'static RequestKind, String, Option<ProbedServer>)> {
         let origin = probe::is_origin(&target.url);
         if let Some(style) = target.request_kind {
             let url = if origin {
-                format!("{}{}", target.url.trim_end_matches('/'), target::default_path(style))
+                format!("{}{}", target.url.trim_end_matches('/'), style.default_path)
             } else {
                 target.url.clone()
             };
             return Ok((style, url, None));
         }
         if !origin {
-            let fallback = if prompted { RequestKind::Chat } else { RequestKind::Get };
+            let fallback = if prompted { &CHAT } else { &GET };
             return Ok((RequestKind::from_url(&target.url).unwrap_or(fallback), target.url.clone(), None));
         }
         let answers = net_probe::join_json(
@@ -217,25 +215,14 @@ impl Runtime {
         )
         .await;
         let mut found = probe::identify(&target.url, &answers)?;
-        if found.has_agent {
-            let paths = net_probe::join_json(
-                &self.http.for_attached_remote(),
-                &[openapi_request(&target.url, headers)],
-                PROBE_TIMEOUT,
-            )
-            .await;
-            found.has_agent = matches!(paths.first(), Some(Ok(paths)) if is_newer_than_1_0_2(paths));
-            if found.has_agent {
-                found.description = "OpenJarvis, newer than 1.0.2,".into();
-            } else {
-                found
-                    .evidence
-                    .push_str("; if no tools appear and it is 1.0.2 or older, use --request openjarvis-bridge");
-            }
+        if let Some(check) = found.follow_up.take() {
+            let call = probe::get_request(format!("{}{}", target.url.trim_end_matches('/'), check.path), headers);
+            let answers = net_probe::join_json(&self.http.for_attached_remote(), &[call], PROBE_TIMEOUT).await;
+            (check.conclude)(&mut found, answers.first().and_then(|answer| answer.as_ref().ok()));
         }
         match &found.access {
             RemoteAccess::Request { kind: style, url } => Ok((*style, url.clone(), Some(found))),
-            RemoteAccess::Mirror { .. } => Ok((RequestKind::Get, target.url.clone(), Some(found))),
+            RemoteAccess::Mirror { .. } => Ok((&GET, target.url.clone(), Some(found))),
         }
     }
 
@@ -247,9 +234,9 @@ impl Runtime {
         found: Option<ProbedServer>,
         notices: Vec<AgentEvent>,
     ) -> anyhow::Result<AttachedSession> {
-        let local_tools = aim.local_tools && target.request_kind.supports_tools();
+        let local_tools = aim.local_tools && target.request_kind.supports_tools;
         if aim.local_tools && !local_tools {
-            let text = format!("--request {} has no client tools; remove --local-tools", target.request_kind.name());
+            let text = format!("--request {} has no client tools; remove --local-tools", target.request_kind.name);
             return Err(UsageError(text).into());
         }
         let known = found.as_ref().map(|found| found.models.clone()).unwrap_or_default();
@@ -268,7 +255,7 @@ impl Runtime {
             Box::pin(async move {
                 let model = match named {
                     Some(model) => model,
-                    None if !target.request_kind.needs_model() => String::new(),
+                    None if !target.request_kind.needs_model => String::new(),
                     None if known.is_empty() => first_model(list_models(&http, &target).await),
                     None => first_model(known),
                 };
@@ -423,6 +410,7 @@ fn origin_of(address: &str) -> Option<&str> {
 /// sets.
 fn engine_choice(engine: Arc<RemoteEngine>, model: String, why: String, idle: Duration) -> EngineChoice {
     EngineChoice {
+        server_approvals: engine.server_approvals(),
         engine,
         model,
         reason: why,
@@ -469,13 +457,13 @@ async fn resolve_headers(
             (None, None) => None,
         };
         if let Some(token) = token {
-            // Anthropic's own service rejects two credentials; for gateways there is --header.
-            if wanted.request_kind.or_else(|| RequestKind::from_url(&wanted.url)) == Some(RequestKind::Anthropic) {
-                out.push(("x-api-key".to_owned(), HttpHeaderValue::Secret(token)));
+            let kind = wanted.request_kind.or_else(|| RequestKind::from_url(&wanted.url));
+            out.push(if let Some(name) = kind.and_then(|kind| kind.token_header) {
+                (name.to_owned(), HttpHeaderValue::Secret(token))
             } else {
                 let bearer: SecretString = format!("Bearer {}", token.expose_secret()).into();
-                out.push(("authorization".to_owned(), HttpHeaderValue::Secret(bearer)));
-            }
+                ("authorization".to_owned(), HttpHeaderValue::Secret(bearer))
+            });
         }
         for (name, value) in &wanted.headers {
             if let Some(value) = secret::resolve_secret(value, &env)? {

@@ -367,6 +367,7 @@ impl EngineResolver {
             no_output_timeout: config.no_output_timeout,
             max_retries: config.retries,
             may_resend: true,
+            server_approvals: None,
         })
     }
 
@@ -412,6 +413,7 @@ impl EngineResolver {
             supports_tools: true,
             warnings: Vec::new(),
             describe: None,
+            server_approvals: None,
         }
     }
 }

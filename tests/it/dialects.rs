@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use jarvis_tui::dialect::detect::Detector;
 use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, ResponseHead, SseFrame};
+use jarvis_tui::engine::remote::REQUEST_KINDS;
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{
     AgentEvent, AnnotationTarget, ApprovalMode, CallId, CallOutcome, Capabilities, FinishReason, MessageId,
@@ -611,5 +612,39 @@ proptest! {
             let run = published(&decode(&mut *(row.decode)(&one.context), &frames));
             prop_assert_eq!(grammar::check(&run), [], "{} and {} as {}: {:#?}", one.name, two.name, row.name, run);
         }
+    }
+}
+
+#[test]
+fn every_dialect_has_a_name_of_its_own_and_recordings() {
+    let recorded: Vec<String> = cases().into_iter().map(|case| case.dialect).collect();
+    for row in DIALECTS {
+        assert_eq!(DIALECTS.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+        assert_eq!(DIALECTS.iter().filter(|other| other.title == row.title).count(), 1, "{}", row.title);
+        assert!(recorded.iter().any(|name| name == row.name), "{} has no recording", row.name);
+        let base = row.extends.map_or(row.name, |extension| extension.base);
+        assert!(DIALECTS.iter().any(|other| other.name == base), "{} extends {base}", row.name);
+    }
+}
+
+#[test]
+fn readme_manual_and_settings_name_every_dialect_and_request() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    for path in ["README.md", "assets/manual/attaching.md"] {
+        let text = read(path);
+        for name in DIALECTS.iter().map(|row| row.name).chain(REQUEST_KINDS.map(|kind| kind.name)) {
+            assert!(text.contains(&format!("`{name}`")), "{path} does not name {name}");
+        }
+    }
+    let settings = read("assets/config.toml");
+    for kind in REQUEST_KINDS {
+        assert!(settings.contains(&format!("\"{}\"", kind.name)), "the settings do not name {}", kind.name);
+    }
+}
+
+#[test]
+fn every_request_has_a_name_of_its_own() {
+    for kind in REQUEST_KINDS {
+        assert_eq!(REQUEST_KINDS.iter().filter(|other| other.name == kind.name).count(), 1, "{}", kind.name);
     }
 }

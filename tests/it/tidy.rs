@@ -9,7 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("dialect", &["event"]),
     ("store", &["event"]),
-    ("config", &["event", "store", "text"]),
+    ("config", &["event", "store", "text", "engine"]),
     ("net", &["event", "text", "dialect"]),
     ("engine", &["event", "text", "dialect", "net"]),
     ("tool", &["event", "net", "text"]),

@@ -40,7 +40,7 @@ impl WireOutcome {
 }
 
 async fn run_reply(reply: ReplyPlan) -> WireOutcome {
-    let ReplyPlan::Http { request: call, decode } = reply else { panic!("nothing to call") };
+    let ReplyPlan::Http { request: call, decode, .. } = reply else { panic!("nothing to call") };
     let (sender, mut receiver) = mpsc::channel(4);
     let run = async move {
         let policy = RequestPolicy { max_retries: 1, ..RequestPolicy::new(Instant::now()) };
@@ -120,7 +120,7 @@ async fn the_request_is_what_servers_expect() {
 #[tokio::test]
 async fn tokens_are_told_as_they_come() {
     let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Hold, chunk(DONE), end()]]).await;
-    let ReplyPlan::Http { request, decode } =
+    let ReplyPlan::Http { request, decode, .. } =
         OpenAiEngine::new("openai".into(), &server.url(), None).plan_reply(&prompt())
     else {
         panic!()
@@ -283,7 +283,7 @@ async fn nobody_there_is_told_at_once() {
 #[tokio::test]
 async fn a_dropped_call_drops_the_connection() {
     let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Hang]]).await;
-    let ReplyPlan::Http { request, decode } =
+    let ReplyPlan::Http { request, decode, .. } =
         OpenAiEngine::new("openai".into(), &server.url(), None).plan_reply(&prompt())
     else {
         panic!()
@@ -397,7 +397,7 @@ async fn a_bad_url_is_a_fault() {
         body: None,
         framing: Framing::Sse,
     };
-    let text = run_reply(ReplyPlan::Http { request: call, decode: Box::new(ChatDecoder::new()) }).await;
+    let text = run_reply(ReplyPlan::http(call, ChatDecoder::new())).await;
     assert_eq!(text.fault().kind, FaultKind::BadRequest);
 }
 
@@ -430,6 +430,6 @@ async fn a_decoder_is_given_the_head_of_its_response_without_cookies_and_our_key
     let server = ScriptedServer::start(vec![vec![head("201 Created", headers), ServerAct::Send(HI.into())]]).await;
     let engine = OpenAiEngine::new("openai".into(), &server.url(), Some("sk-very-secret".into()));
     let ReplyPlan::Http { request, .. } = engine.plan_reply(&prompt()) else { panic!() };
-    let outcome = run_reply(ReplyPlan::Http { request, decode: Box::new(HeadDecoder::default()) }).await;
+    let outcome = run_reply(ReplyPlan::http(request, HeadDecoder::default())).await;
     assert_eq!(outcome.fault().message, "Some(201) text/event-stream [Some(\"v1\"), Some(\"•••\"), None]");
 }

@@ -1,4 +1,4 @@
-//! One request to the model: preflight requests, the streamed response, or a script in place of both.
+//! One request to the model: what must precede it, the streamed response, or a script in place of both.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::agent::setup::EngineChoice;
-use crate::engine::{ModelRequest, ReplyPlan, ScriptedEvent};
-use crate::event::{AgentEvent, NoticeLevel};
+use crate::engine::{ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
+use crate::event::{AgentEvent, Fault, FaultKind, Millis, NoticeLevel, TurnOutcome};
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, perform_with_side_channel};
 
-/// Time limit of one preflight request.
-const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The maximum number of preflight requests.
-const MAX_PREFLIGHT_REQUESTS: usize = 100;
+/// Time limit of one request before it.
+const PREPARATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// The maximum number of requests before it.
+const MAX_PREPARATIONS: usize = 100;
 
 /// Sends the events of the response; the last one is `TurnFinished`.
 pub(super) async fn send_request(
@@ -23,19 +23,20 @@ pub(super) async fn send_request(
     epoch: Instant,
     out: mpsc::Sender<RequestEvent>,
 ) {
-    for _ in 0..MAX_PREFLIGHT_REQUESTS {
-        let Some(call) = choice.engine.preflight(&request) else { break };
-        let answer = http.request_json(&call, PREFLIGHT_TIMEOUT).await;
-        if let Some(text) = choice.engine.handle_preflight(&request, answer) {
+    let mut plan = choice.engine.plan_reply(&request);
+    for _ in 0..MAX_PREPARATIONS {
+        let ReplyPlan::Prepare(Preparation { request: call, handle }) = plan else { break };
+        let answer = http.request_json(&call, PREPARATION_TIMEOUT).await;
+        if let Some(text) = handle(answer) {
             let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "prepared".into(), text };
             if out.send(RequestEvent::Event(notice)).await.is_err() {
                 return;
             }
         }
+        plan = choice.engine.plan_reply(&request);
     }
-    let beside = choice.engine.side_channel(&request);
-    match choice.engine.plan_reply(&request) {
-        ReplyPlan::Http { request: call, decode } => {
+    match plan {
+        ReplyPlan::Http { request: call, decode, side_channel } => {
             let policy = RequestPolicy {
                 first_byte_timeout: choice.first_byte_timeout,
                 idle_timeout: choice.idle_timeout,
@@ -44,9 +45,14 @@ pub(super) async fn send_request(
                 may_resend: choice.may_resend,
                 epoch,
             };
-            perform_with_side_channel(&http, &call, beside.as_ref(), decode, &policy, &out).await;
+            perform_with_side_channel(&http, &call, side_channel, decode, &policy, &out).await;
         }
         ReplyPlan::Scripted(beats) => play_script(beats, out).await,
+        ReplyPlan::Prepare(_) => {
+            let fault = Fault::new(FaultKind::Internal, "the engine never got to the prompt");
+            let event = AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(fault) };
+            play_script(vec![ScriptedEvent { delay: Millis(0), event }], out).await;
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl Agent {
         if self.setup.is_unattended {
             return;
         }
-        let Some(server_approvals) = self.engine_choice.engine.server_approvals() else { return };
+        let Some(server_approvals) = self.engine_choice.server_approvals.clone() else { return };
         let http = self.setup.http.clone();
         self.server_approvals.request = Some(Box::pin(async move {
             if !first {
@@ -61,7 +61,7 @@ impl Agent {
         commands: &mut mpsc::Receiver<Command>,
     ) {
         self.server_approvals.request = None;
-        let (Some(found), Some(server_approvals)) = (found, self.engine_choice.engine.server_approvals()) else {
+        let (Some(found), Some(server_approvals)) = (found, self.engine_choice.server_approvals.clone()) else {
             return;
         };
         for wanted in found {

@@ -18,18 +18,11 @@ struct ScriptedEngine {
     name: &'static str,
     scripts: Lock<VecDeque<Vec<AgentEvent>>>,
     requests: Lock<Vec<ModelRequest>>,
-    /// The address of its server's approvals.
-    desk: Lock<Option<String>>,
 }
 
 impl Engine for ScriptedEngine {
     fn name(&self) -> &str {
         self.name
-    }
-
-    fn server_approvals(&self) -> Option<Box<dyn crate::engine::server_approvals::ServerApprovals>> {
-        let url = self.desk.lock().unwrap().clone()?;
-        Some(Box::new(server_approvals::tests::TestServerApprovals(url)))
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
@@ -83,12 +76,7 @@ fn calls(names: &[&str]) -> Vec<AgentEvent> {
 }
 
 fn engine(name: &'static str, scripts: Vec<Vec<AgentEvent>>) -> Arc<ScriptedEngine> {
-    Arc::new(ScriptedEngine {
-        name,
-        scripts: Lock::new(scripts.into()),
-        requests: Lock::default(),
-        desk: Lock::default(),
-    })
+    Arc::new(ScriptedEngine { name, scripts: Lock::new(scripts.into()), requests: Lock::default() })
 }
 
 fn choice(engine: &Arc<ScriptedEngine>) -> EngineChoice {
@@ -106,7 +94,15 @@ fn choice(engine: &Arc<ScriptedEngine>) -> EngineChoice {
         supports_tools: true,
         warnings: Vec::new(),
         describe: None,
+        server_approvals: None,
     }
+}
+
+/// Gives the engine's server approvals at this address.
+fn with_approvals(engine: &Arc<ScriptedEngine>, url: String) -> impl FnOnce(&mut AgentSetup) + use<> {
+    let approvals = Arc::new(server_approvals::tests::TestServerApprovals(url));
+    let choice = EngineChoice { server_approvals: Some(approvals), ..choice(engine) };
+    move |setup| setup.engine_choice = Box::pin(async move { Ok(choice) })
 }
 
 /// What a scripted tool does when it runs.
@@ -598,8 +594,7 @@ async fn a_model_that_is_not_there_leaves_the_one_before() {
 async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
     let (url, mut requests, _server) = server_approvals::tests::server().await;
     let engine = engine("e", vec![says("hi")]);
-    *engine.desk.lock().unwrap() = Some(url);
-    let mut bench = AgentRig::simple(&engine, &[], ApprovalMode::Ask);
+    let mut bench = AgentRig::start_with(&engine, &[], with_approvals(&engine, url));
     bench.until(is_approval_request).await;
     bench.send(Command::Decide { call: "a1".into(), decision: Decision::Once }).await;
     assert_eq!(bench.end().await, TurnOutcome::Completed);
@@ -629,8 +624,8 @@ async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
 async fn what_a_server_wants_decided_during_a_turn_is_said_and_asked_when_it_is_over() {
     let (url, _heard, _server) = server_approvals::tests::server().await;
     let engine = engine("e", vec![calls(&["write"])]);
-    *engine.desk.lock().unwrap() = Some(url);
-    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+    let tools = [("write", ToolBehavior::Return)];
+    let mut bench = AgentRig::start_with(&engine, &tools, with_approvals(&engine, url));
     bench.prompt("x").await;
     let AgentEvent::ApprovalRequested { call, .. } = bench.until(is_approval_request).await else {
         panic!("nothing was asked")

@@ -10,7 +10,7 @@ use super::{error_prose, progress_event};
 use crate::event::{AgentEvent, AnnotationTarget, Fault, Json};
 
 /// Events of the bus, and the bridge's own `tool_results`. Some are not forwarded today.
-pub(in crate::dialect) const BUS_EVENTS: &[&str] = &[
+pub(super) const BUS_EVENTS: &[&str] = &[
     "agent_turn_start",
     "agent_turn_end",
     "inference_start",

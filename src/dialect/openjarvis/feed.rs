@@ -9,12 +9,13 @@
 
 use serde_json::json;
 
-use super::OpenJarvisDecoder;
+use super::super::SseFrame;
 use super::calls::{ToolCallEnd, ToolCallStart};
+use super::{OpenJarvisDecoder, parse_json};
 use crate::event::{AgentEvent, AnnotationTarget, Json, NoticeLevel};
 
 /// Events of the feed that concern a chat.
-pub(super) const FEED_EVENTS: &[&str] =
+const FEED_EVENTS: &[&str] =
     &["agent_turn_start", "inference_start", "inference_end", "tool_call_start", "tool_call_end"];
 
 /// Traces that are read.
@@ -23,8 +24,18 @@ const MAX_TRACES: usize = 64;
 const MAX_STEPS: usize = 1024;
 
 impl OpenJarvisDecoder {
-    /// Takes traces, savings and energy totals; each may be missing.
-    pub(super) fn reconcile_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
+    /// Handles an event of the server's feed, which has the events of all its clients.
+    pub fn decode_feed(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        self.bus.is_feed = true;
+        // Other events are those of autonomous agents.
+        if let Some(json) = FEED_EVENTS.contains(&frame.event.as_str()).then(|| parse_json(&frame.data)).flatten() {
+            self.handle_event(&frame.event, &json, out);
+        }
+    }
+
+    /// Takes traces, savings and energy totals, each of which may be missing, once the answer is complete and before
+    /// it is finished. Returns false while the turn is missing in the traces.
+    pub fn reconcile_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
         let record = |at: usize| records.get(at).copied().flatten();
         let traces = record(0).and_then(|answer| answer.get("traces")?.as_array());
         // A server without traces is not asked again.

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::super::FirstFrame;
 use super::super::chat::ChatDecoder;
 use super::calls::{OpenJarvisCalls, ToolCallEnd, ToolCallStart};
 use super::progress_event;
@@ -26,6 +27,12 @@ const FRAME_TYPES: &[&str] = &[
 /// A cheap check before the frame is parsed.
 pub(super) fn may_be_research(data: &str) -> bool {
     !data.contains("\"choices\"") && data.contains("\"type\"")
+}
+
+/// Returns whether a first frame is of a type that a research has.
+pub(super) fn is_research_kind(first: &FirstFrame<'_>) -> bool {
+    let kind = first.kind();
+    FRAME_TYPES.contains(&kind) && (kind != "error" || first.has("message"))
 }
 
 pub(super) fn is_research_frame(json: &Json) -> bool {

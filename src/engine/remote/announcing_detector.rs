@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use crate::dialect::detect::Detector;
-use crate::dialect::{Decode, DecodeContext, ResponseHead, SseFrame};
-use crate::event::{AgentEvent, AnnotationTarget, Json};
+use crate::dialect::{Decode, DecodeContext, Dialect, ResponseHead, SseFrame};
+use crate::event::{AgentEvent, AnnotationTarget};
 
 /// Detects, decodes, and announces the dialect as an annotation before the first events.
 pub struct AnnouncingDetector {
@@ -27,6 +27,22 @@ impl AnnouncingDetector {
         let is_pinned = pinned.is_some();
         let inner = pinned.unwrap_or_else(|| Detector::new(context));
         Self { inner, is_pinned, announced_dialect: "", has_explained, explains_every_turn: explain }
+    }
+
+    /// Decides for a dialect that something besides the stream shows, unless the stream itself has decided.
+    pub fn assume(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<AgentEvent>) {
+        let from = out.len();
+        self.inner.assume(dialect, why, out);
+        self.announce(from, out);
+    }
+
+    /// Has the decoder act, where it is one of this type.
+    pub fn with_decoder<D: Decode, R>(
+        &mut self,
+        out: &mut Vec<AgentEvent>,
+        act: impl FnOnce(&mut D, &mut Vec<AgentEvent>) -> R,
+    ) -> Option<R> {
+        self.inner.decoder_mut().map(|decoder| act(decoder, out))
     }
 
     /// Adds the annotation once the dialect is known. The detector's notice for people is shown once per session.
@@ -67,16 +83,6 @@ impl Decode for AnnouncingDetector {
         let from = out.len();
         self.inner.decode_frame(frame, out);
         self.announce(from, out);
-    }
-
-    fn decode_side_channel(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        let from = out.len();
-        self.inner.decode_side_channel(frame, out);
-        self.announce(from, out);
-    }
-
-    fn finalize_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
-        self.inner.finalize_from_records(records, out)
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {

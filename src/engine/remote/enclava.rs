@@ -1,29 +1,122 @@
-//! PURE. A conversation that an enclava server keeps, so that the past need not be sent as one text.
+//! PURE. enclava's Responses: the query requests the stream, the conversation is one text, or is kept by the server so
+//! that the past need not be sent as one.
 //!
 //! Its streams are never stored and add nothing to a conversation, so the client appends prompt and answer before the
 //! next turn refers to it. The first turn needs none. A server without conversations, or one that lost it, gets the
 //! past as text from then on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use serde_json::json;
 
-use super::RemoteTarget;
+use super::probe::{ProbeAnswers, ProbedServer};
+use super::protocol::{Protocol, flatten_history, last_prompt};
+use super::request_kind::{ModelListPath, RequestKind};
+use super::{AnnouncingDetector, RemoteTarget};
 use crate::dialect::{Decode, ResponseHead, SseFrame};
-use crate::engine::{HistoryMessage, ModelRequest};
+use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan};
 use crate::event::{AgentEvent, Fault, Json, NoticeLevel, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
 /// Items appended in one request.
 const MAX_ITEMS_PER_APPEND: usize = 200;
+/// Requests that are worth it, to bring a conversation up to date.
+const MAX_APPENDS: usize = 90;
 /// The path of its answers.
 const RESPONSES_PATH: &str = "/responses";
 
+pub(super) static RESPONSES: RequestKind = RequestKind {
+    name: "enclava",
+    default_path: "/api/v1/responses",
+    is_at: |path, query| {
+        path.ends_with("/api/v1/responses")
+            || path.ends_with("/api-internal/v1/responses")
+            || (path.ends_with(RESPONSES_PATH) && query.split('&').any(|pair| pair == "stream=true"))
+    },
+    needs_model: true,
+    model_list: Some(ModelListPath::openai(RESPONSES_PATH)),
+    protocol: Some(|_| Box::<EnclavaProtocol>::default()),
+    ..RequestKind::NEW
+};
+
+/// Identifies a server by its list of models or its name.
+pub(super) fn identify(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
+    let app = answers.get("/health").and_then(|health| health.get("app")?.as_str()).unwrap_or_default();
+    let is_named = app.to_lowercase().contains("enclava");
+    let models = answers.models("/api/v1/models").or_else(|| is_named.then(Vec::new))?;
+    let evidence =
+        if app.is_empty() { "/api/v1/models lists models".to_owned() } else { format!("/health says {app:?}") };
+    Some(ProbedServer {
+        description: "enclava".into(),
+        evidence,
+        models,
+        ..answers.server(&RESPONSES, RESPONSES.default_path)
+    })
+}
+
+/// One conversation with a server.
+#[derive(Default)]
+struct EnclavaProtocol(Arc<Mutex<ServerConversation>>);
+
+impl Protocol for EnclavaProtocol {
+    fn plan_reply(
+        &self,
+        target: &RemoteTarget,
+        request: &ModelRequest,
+        decode: AnnouncingDetector,
+    ) -> Option<ReplyPlan> {
+        let conversation = lock(&self.0);
+        if let Some(call) = conversation.preparation(target, request) {
+            let (kept, request) = (self.0.clone(), request.clone());
+            let handle = Box::new(move |answer| lock(&kept).handle_prepared(&request, answer));
+            return Some(ReplyPlan::Prepare(Preparation { request: call, handle }));
+        }
+        let id = conversation.complete_id(request);
+        let call = target.post(Vec::new(), &body(request, id));
+        let call = HttpRequest { url: streaming_url(call.url), ..call };
+        Some(match id {
+            Some(_) => ReplyPlan::http(call, ConversationDecoder::new(decode, self.0.clone())),
+            None => ReplyPlan::http(call, decode),
+        })
+    }
+}
+
+/// The server's current version fails on lists of items, so the conversation goes as one text. Where the server keeps
+/// the conversation, only what is new is sent. Nothing else is to be stored.
+fn body(request: &ModelRequest, conversation: Option<&str>) -> Json {
+    let mut body = json!({"model": request.model, "stream": true, "store": false});
+    match conversation {
+        Some(id) => {
+            body["conversation"] = Json::from(id);
+            body["input"] = Json::from(last_prompt(request).unwrap_or_default());
+        }
+        None => body["input"] = Json::from(flatten_history(request)),
+    }
+    if !request.system.is_empty() {
+        body["instructions"] = Json::from(request.system.as_str());
+    }
+    body
+}
+
+/// Returns the URL with the query that requests a stream.
+fn streaming_url(url: String) -> String {
+    let (_, query) = path_and_query(&url);
+    if query.split('&').any(|pair| pair.starts_with("stream=")) {
+        return url;
+    }
+    let (whole, _) = url.split_once('#').unwrap_or((&url, ""));
+    format!("{whole}{}stream=true", if query.is_empty() { "?" } else { "&" })
+}
+
+fn lock(conversation: &Mutex<ServerConversation>) -> MutexGuard<'_, ServerConversation> {
+    conversation.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// State of the conversation on the server.
 #[derive(Debug, Default)]
-pub(super) enum ServerConversation {
+enum ServerConversation {
     #[default]
     NotStarted,
     /// It has this id, and holds this many entries of the past.
@@ -34,7 +127,7 @@ pub(super) enum ServerConversation {
 
 impl ServerConversation {
     /// Returns the next request before the prompt.
-    pub(super) fn preflight(&self, target: &RemoteTarget, request: &ModelRequest) -> Option<HttpRequest> {
+    fn preparation(&self, target: &RemoteTarget, request: &ModelRequest) -> Option<HttpRequest> {
         let base = base_url(&target.url)?;
         let post = |path: String, body: Json| {
             let url = format!("{base}{path}");
@@ -49,6 +142,7 @@ impl ServerConversation {
         };
         match self {
             Self::Unavailable => None,
+            _ if self.is_too_far_behind(request) => None,
             Self::NotStarted if entries_before_prompt(request) == 0 => None,
             Self::NotStarted => Some(post("/conversations".into(), json!({}))),
             Self::Active { id, entries } => {
@@ -61,8 +155,14 @@ impl ServerConversation {
         }
     }
 
+    /// Returns whether the past would take too many requests to append.
+    fn is_too_far_behind(&self, request: &ModelRequest) -> bool {
+        let known = if let Self::Active { entries, .. } = self { *entries } else { 0 };
+        entries_before_prompt(request).saturating_sub(known) > MAX_APPENDS * MAX_ITEMS_PER_APPEND
+    }
+
     /// Takes the response. Returns a message for the person, if any.
-    pub(super) fn handle_preflight(&mut self, request: &ModelRequest, answer: Result<Json, Fault>) -> Option<String> {
+    fn handle_prepared(&mut self, request: &ModelRequest, answer: Result<Json, Fault>) -> Option<String> {
         let fault = match (&mut *self, answer) {
             (Self::NotStarted, Ok(answer)) => match answer.get("id").and_then(Json::as_str).filter(|id| is_plain(id)) {
                 Some(id) => {
@@ -83,7 +183,7 @@ impl ServerConversation {
     }
 
     /// Returns the id of the conversation, if it holds everything before the prompt.
-    pub(super) fn complete_id(&self, request: &ModelRequest) -> Option<&str> {
+    fn complete_id(&self, request: &ModelRequest) -> Option<&str> {
         match self {
             Self::Active { id, entries } if *entries == entries_before_prompt(request) => Some(id),
             _ => None,
@@ -91,7 +191,7 @@ impl ServerConversation {
     }
 
     /// Handles the end of a turn that referred to it. Returns a message for the person, if any.
-    pub(super) fn handle_turn_end(&mut self, outcome: &TurnOutcome, spoke: bool) -> Option<String> {
+    fn handle_turn_end(&mut self, outcome: &TurnOutcome, spoke: bool) -> Option<String> {
         if !matches!((&*self, outcome), (Self::Active { .. }, TurnOutcome::Failed(_))) || spoke {
             return None;
         }
@@ -101,14 +201,14 @@ impl ServerConversation {
 }
 
 /// Decodes an answer that refers to a conversation, and watches for failures that this may have caused.
-pub(super) struct ConversationDecoder<D> {
+struct ConversationDecoder<D> {
     inner: D,
     conversation: Arc<Mutex<ServerConversation>>,
     has_output: bool,
 }
 
 impl<D: Decode> ConversationDecoder<D> {
-    pub(super) fn new(inner: D, kept: Arc<Mutex<ServerConversation>>) -> Self {
+    fn new(inner: D, kept: Arc<Mutex<ServerConversation>>) -> Self {
         Self { inner, conversation: kept, has_output: false }
     }
 
@@ -133,8 +233,7 @@ impl<D: Decode> Decode for ConversationDecoder<D> {
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         self.inner.finish(out);
         let Some(AgentEvent::TurnFinished { outcome, .. }) = out.last() else { return };
-        let told =
-            self.conversation.lock().unwrap_or_else(PoisonError::into_inner).handle_turn_end(outcome, self.has_output);
+        let told = lock(&self.conversation).handle_turn_end(outcome, self.has_output);
         if let Some(text) = told {
             let at = out.len().saturating_sub(1);
             out.insert(at, AgentEvent::Notice { level: NoticeLevel::Warn, code: "conversation".into(), text });
@@ -209,19 +308,10 @@ mod tests {
     }
 
     fn target(url: &str) -> RemoteTarget {
-        RemoteTarget {
-            name: "e".into(),
-            url: url.into(),
-            request_kind: super::super::RequestKind::Enclava,
-            headers: Vec::new(),
-            dialect: None,
-            thread_id: "t".into(),
-            explains_every_turn: false,
-            has_event_feed: false,
-        }
+        RemoteTarget::new("e", url, &RESPONSES)
     }
 
-    fn body(call: &HttpRequest) -> Json {
+    fn body_of(call: &HttpRequest) -> Json {
         serde_json::from_slice(call.body.as_deref().unwrap()).unwrap()
     }
 
@@ -229,21 +319,21 @@ mod tests {
     fn a_conversation_begins_with_the_second_turn_and_gets_what_was_said() {
         let target = target("http://h/api/v1/responses");
         let mut kept = ServerConversation::default();
-        assert!(kept.preflight(&target, &request(0)).is_none() && kept.complete_id(&request(0)).is_none());
+        assert!(kept.preparation(&target, &request(0)).is_none() && kept.complete_id(&request(0)).is_none());
         let second = request(1);
-        assert_eq!(kept.preflight(&target, &second).unwrap().url, "http://h/api/v1/conversations");
-        assert_eq!(kept.handle_preflight(&second, Ok(json!({"id": "conv_1_a"}))), None);
+        assert_eq!(kept.preparation(&target, &second).unwrap().url, "http://h/api/v1/conversations");
+        assert_eq!(kept.handle_prepared(&second, Ok(json!({"id": "conv_1_a"}))), None);
         assert_eq!(kept.complete_id(&second), None, "not before it has the past");
-        let call = kept.preflight(&target, &second).unwrap();
+        let call = kept.preparation(&target, &second).unwrap();
         assert_eq!(call.url, "http://h/api/v1/conversations/conv_1_a/items");
         let item = |role: &str, text: &str| json!({"type": "message", "role": role, "content": text});
-        assert_eq!(body(&call)["items"], json!([item("user", "q0"), item("assistant", "a0")]));
-        assert_eq!(kept.handle_preflight(&second, Ok(json!({}))), None);
-        assert!(kept.preflight(&target, &second).is_none());
+        assert_eq!(body_of(&call)["items"], json!([item("user", "q0"), item("assistant", "a0")]));
+        assert_eq!(kept.handle_prepared(&second, Ok(json!({}))), None);
+        assert!(kept.preparation(&target, &second).is_none());
         assert_eq!(kept.complete_id(&second), Some("conv_1_a"));
         let third = request(2);
         assert_eq!(kept.complete_id(&third), None);
-        assert_eq!(body(&kept.preflight(&target, &third).unwrap())["items"][0], item("user", "q1"));
+        assert_eq!(body_of(&kept.preparation(&target, &third).unwrap())["items"][0], item("user", "q1"));
     }
 
     #[test]
@@ -251,13 +341,13 @@ mod tests {
         let target = target("http://h/api/v1/responses?stream=true");
         let gone = || Err(Fault::new(FaultKind::BadRequest, "404 not found"));
         let mut kept = ServerConversation::default();
-        assert!(kept.handle_preflight(&request(1), gone()).is_some_and(|text| text.contains("404")));
-        assert!(kept.preflight(&target, &request(1)).is_none() && kept.complete_id(&request(1)).is_none());
+        assert!(kept.handle_prepared(&request(1), gone()).is_some_and(|text| text.contains("404")));
+        assert!(kept.preparation(&target, &request(1)).is_none() && kept.complete_id(&request(1)).is_none());
         let mut kept = ServerConversation::Active { id: "c".into(), entries: 2 };
-        assert!(kept.handle_preflight(&request(2), gone()).is_some());
-        assert!(kept.preflight(&target, &request(2)).is_none());
+        assert!(kept.handle_prepared(&request(2), gone()).is_some());
+        assert!(kept.preparation(&target, &request(2)).is_none());
         let mut odd = ServerConversation::default();
-        assert!(odd.handle_preflight(&request(1), Ok(json!({"id": "../x"}))).is_some());
+        assert!(odd.handle_prepared(&request(1), Ok(json!({"id": "../x"}))).is_some());
     }
 
     #[test]
@@ -271,8 +361,17 @@ mod tests {
     }
 
     #[test]
+    fn a_past_that_takes_too_many_requests_goes_as_text() {
+        let target = target("http://h/api/v1/responses");
+        let long = request(MAX_APPENDS * MAX_ITEMS_PER_APPEND / 2 + 1);
+        let kept = ServerConversation::Active { id: "c".into(), entries: 1 };
+        assert!(kept.preparation(&target, &long).is_none() && kept.complete_id(&long).is_none());
+        assert!(ServerConversation::Active { id: "c".into(), entries: 2 }.preparation(&target, &long).is_some());
+    }
+
+    #[test]
     fn an_address_with_a_key_in_it_has_no_conversations() {
         let target = target("http://h/api/v1/responses?api_key=k");
-        assert!(ServerConversation::default().preflight(&target, &request(1)).is_none());
+        assert!(ServerConversation::default().preparation(&target, &request(1)).is_none());
     }
 }

@@ -1,13 +1,24 @@
-//! PURE. What an OpenJarvis server offers besides its chat: a feed of events, traces, totals.
+//! PURE. OpenJarvis: the requests that only it takes, and what it offers besides its chat: a feed of events, traces,
+//! totals, approvals.
 
+use std::any::Any;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::RemoteTarget;
-use super::probe::get_request;
+use serde_json::json;
+
+use super::model_apis::{CHAT, CHAT_MODEL_LIST, chat_protocol, replace_null_content};
+use super::probe::{FollowUp, ProbeAnswers, ProbedServer, get_request};
+use super::protocol::{JsonProtocol, last_prompt};
+use super::request_kind::RequestKind;
+use super::server_extras::ServerExtras;
+use super::{AnnouncingDetector, RemoteTarget};
+use crate::dialect::openjarvis::{DIALECT, OpenJarvisDecoder};
+use crate::dialect::{Decode, SseFrame};
+use crate::engine::ModelRequest;
 use crate::engine::server_approvals::{ServerApproval, ServerApprovals};
-use crate::event::{Json, Risk};
+use crate::event::{AgentEvent, Json, Risk};
 use crate::net::request::{HttpHeaderValue, HttpMethod, HttpRequest, SideChannel};
 
 /// Approvals that are read.
@@ -15,38 +26,178 @@ const MAX_PENDING_APPROVALS: usize = 100;
 /// The path of its chat.
 const CHAT_COMPLETIONS_PATH: &str = "/v1/chat/completions";
 
-/// Returns the requests for a turn's tool events, and for its records in the order that the decoder expects.
-pub(super) fn side_channel(target: &RemoteTarget, has_reported_feed: Arc<AtomicBool>) -> Option<SideChannel> {
-    let base = base_url(&target.url)?;
-    let get = |path: &str| get_request(format!("{base}{path}"), &target.headers);
-    Some(SideChannel {
-        feed: get("/v1/agents/events"),
-        records: ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"].map(get).to_vec(),
-        has_reported_failure: has_reported_feed,
+/// Chat completions with a tool that does nothing: OpenJarvis up to 1.0.2 then streams the events of its agent.
+pub(super) static BRIDGE: RequestKind = RequestKind {
+    name: "openjarvis-bridge",
+    default_path: CHAT_COMPLETIONS_PATH,
+    needs_model: true,
+    model_list: Some(CHAT_MODEL_LIST),
+    protocol: Some(|target| {
+        chat_protocol(target, |body| {
+            replace_null_content(body);
+            add_dummy_tool(body);
+        })
+    }),
+    ..RequestKind::NEW
+};
+
+/// A managed agent, which keeps the conversation itself.
+pub(super) static MANAGED: RequestKind = RequestKind {
+    name: "openjarvis-managed",
+    is_at: |path, _| path.contains("/managed-agents/") && path.ends_with("/messages"),
+    protocol: Some(|_| JsonProtocol::boxed(managed_body)),
+    ..RequestKind::NEW
+};
+
+/// One question for its deep research.
+pub(super) static RESEARCH: RequestKind = RequestKind {
+    name: "openjarvis-research",
+    default_path: "/api/research",
+    is_at: |path, _| path.ends_with("/api/research"),
+    protocol: Some(|_| JsonProtocol::boxed(research_body)),
+    ..RequestKind::NEW
+};
+
+/// The contents don't matter, only that there is a tool.
+fn add_dummy_tool(body: &mut Json) {
+    let parameters = json!({"type": "object", "properties": {}});
+    let function = json!({"name": "show_events", "description": "Does nothing.", "parameters": parameters});
+    body["tools"] = json!([{"type": "function", "function": function}]);
+}
+
+fn managed_body(_: &RemoteTarget, request: &ModelRequest) -> Json {
+    json!({"content": last_prompt(request).unwrap_or_default(), "mode": "immediate", "stream": true})
+}
+
+fn research_body(_: &RemoteTarget, request: &ModelRequest) -> Json {
+    let mut body = json!({"query": last_prompt(request).unwrap_or_default()});
+    if !request.model.is_empty() {
+        body["model"] = Json::from(request.model.as_str());
+    }
+    body
+}
+
+/// Identifies an OpenJarvis. Its paths tell the version.
+pub(super) fn identify(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
+    let info = answers.get("/v1/info").filter(|info| info.get("engine").is_some() && info.get("agent").is_some())?;
+    let has_agent = info.get("agent").is_some_and(Json::is_string);
+    let model = info.get("model").and_then(Json::as_str).filter(|model| !model.is_empty());
+    Some(ProbedServer {
+        description: "OpenJarvis".into(),
+        evidence: "/v1/info names a model, an agent and an engine".into(),
+        models: answers.models("/v1/models").unwrap_or_default(),
+        model: model.map(str::to_owned),
+        follow_up: has_agent.then_some(FollowUp { path: "/openapi.json", conclude: note_version }),
+        ..answers.server(&CHAT, CHAT_COMPLETIONS_PATH)
     })
 }
 
-/// Requests all paths of a server that calls itself an OpenJarvis.
-pub fn openapi_request(origin: &str, headers: &[(String, HttpHeaderValue)]) -> HttpRequest {
-    get_request(format!("{}/openapi.json", origin.trim_end_matches('/')), headers)
+/// Completes what is known of a server with an agent by the paths that it has.
+fn note_version(found: &mut ProbedServer, paths: Option<&Json>) {
+    if paths.is_some_and(is_newer_than_1_0_2) {
+        found.description = "OpenJarvis, newer than 1.0.2,".into();
+        found.extras = Some(OpenJarvisExtras::for_target);
+    } else {
+        found.evidence.push_str("; if no tools appear and it is 1.0.2 or older, use --request openjarvis-bridge");
+    }
 }
 
 /// Returns whether these are the paths of a version after 1.0.2: there, an agent answers a chat without tools of the
 /// client, and its tool events are not in the stream.
-pub fn is_newer_than_1_0_2(paths: &Json) -> bool {
+fn is_newer_than_1_0_2(paths: &Json) -> bool {
     paths.pointer("/paths/~1v1~1tools~1{tool_name}~1credentials~1{key}").is_some()
 }
 
-/// The approvals of autonomous agents on the server. Tools of a chat never need one.
-pub(super) struct OpenJarvisApprovals {
+/// A server newer than 1.0.2: its feed, traces and totals complete the answers of its chat.
+#[derive(Debug)]
+struct OpenJarvisExtras {
     base: String,
     headers: Vec<(String, HttpHeaderValue)>,
+    /// The stream is, or may turn out to be, its own.
+    is_its_chat: bool,
+    /// The unavailable feed has been reported.
+    has_reported_feed: Arc<AtomicBool>,
 }
 
-impl OpenJarvisApprovals {
-    pub(super) fn for_target(target: &RemoteTarget) -> Option<Self> {
-        Some(Self { base: base_url(&target.url)?.to_owned(), headers: target.headers.clone() })
+impl OpenJarvisExtras {
+    fn for_target(target: &RemoteTarget) -> Option<Box<dyn ServerExtras>> {
+        Some(Box::new(Self {
+            base: base_url(&target.url)?.to_owned(),
+            headers: target.headers.clone(),
+            is_its_chat: *target.request_kind == CHAT
+                && target.dialect.as_deref().is_none_or(|name| name == DIALECT.name),
+            has_reported_feed: Arc::default(),
+        }))
     }
+}
+
+impl ServerExtras for OpenJarvisExtras {
+    fn side_channel(&self, request: &ModelRequest) -> Option<Box<dyn SideChannel>> {
+        // With tools of ours, the server's are unused and the stream is complete.
+        if !self.is_its_chat || !request.tools.is_empty() {
+            return None;
+        }
+        let get = |path: &str| get_request(format!("{}{path}", self.base), &self.headers);
+        Some(Box::new(OpenJarvisSideChannel {
+            feed: get("/v1/agents/events"),
+            records: ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"].map(get),
+            has_reported_feed: self.has_reported_feed.clone(),
+        }))
+    }
+
+    fn approvals(&self) -> Option<Arc<dyn ServerApprovals>> {
+        Some(Arc::new(OpenJarvisApprovals { base: self.base.clone(), headers: self.headers.clone() }))
+    }
+}
+
+/// A turn's tool events, and its records in the order that the decoder expects.
+struct OpenJarvisSideChannel {
+    feed: HttpRequest,
+    records: [HttpRequest; 3],
+    has_reported_feed: Arc<AtomicBool>,
+}
+
+impl SideChannel for OpenJarvisSideChannel {
+    fn feed(&self) -> &HttpRequest {
+        &self.feed
+    }
+
+    fn records(&self) -> &[HttpRequest] {
+        &self.records
+    }
+
+    fn decode_feed(&mut self, frame: &SseFrame, decode: &mut (dyn Decode + 'static), out: &mut Vec<AgentEvent>) {
+        let Some(detector) = detector(decode) else { return };
+        detector.assume(&DIALECT, "its server sends an agent's events on a feed", out);
+        detector.with_decoder(out, |decoder: &mut OpenJarvisDecoder, out| decoder.decode_feed(frame, out));
+    }
+
+    fn decode_records(
+        &mut self,
+        records: &[Option<&Json>],
+        decode: &mut (dyn Decode + 'static),
+        out: &mut Vec<AgentEvent>,
+    ) -> bool {
+        let reconcile =
+            |decoder: &mut OpenJarvisDecoder, out: &mut Vec<_>| decoder.reconcile_from_records(records, out);
+        detector(decode).and_then(|detector| detector.with_decoder(out, reconcile)).unwrap_or(true)
+    }
+
+    fn report_unavailable(&mut self, why: &str) -> Option<String> {
+        let is_first = !self.has_reported_feed.swap(true, Ordering::Relaxed);
+        is_first.then(|| format!("this server's tools are shown after the turn, not while they run: {why}"))
+    }
+}
+
+/// Returns the decoder of an answer as the one that this engine gave out.
+fn detector<'d>(decode: &'d mut (dyn Decode + 'static)) -> Option<&'d mut AnnouncingDetector> {
+    (decode as &mut dyn Any).downcast_mut()
+}
+
+/// The approvals of autonomous agents on the server. Tools of a chat never need one.
+struct OpenJarvisApprovals {
+    base: String,
+    headers: Vec<(String, HttpHeaderValue)>,
 }
 
 impl ServerApprovals for OpenJarvisApprovals {
@@ -101,37 +252,36 @@ fn base_url(url: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn target(url: &str) -> RemoteTarget {
-        RemoteTarget {
-            name: "office".into(),
-            url: url.into(),
-            request_kind: super::super::RequestKind::Chat,
-            headers: vec![("authorization".into(), HttpHeaderValue::Plain("Bearer k".into()))],
-            dialect: None,
-            thread_id: "t".into(),
-            explains_every_turn: false,
-            has_event_feed: true,
-        }
+    fn extras(url: &str) -> Option<Box<dyn ServerExtras>> {
+        let headers = vec![("authorization".into(), HttpHeaderValue::Plain("Bearer k".into()))];
+        OpenJarvisExtras::for_target(&RemoteTarget { headers, ..RemoteTarget::new("office", url, &CHAT) })
     }
 
     #[test]
     fn feed_and_records_stand_beside_the_chat_and_get_its_headers() {
-        let channel = side_channel(&target("http://h:1/oj/v1/chat/completions?x=1"), Arc::default()).unwrap();
-        assert_eq!(channel.feed.url, "http://h:1/oj/v1/agents/events");
-        let urls: Vec<&str> = channel.records.iter().map(|call| call.url.as_str()).collect();
+        let extras = extras("http://h:1/oj/v1/chat/completions?x=1").unwrap();
+        let channel = extras.side_channel(&ModelRequest::default()).unwrap();
+        assert_eq!(channel.feed().url, "http://h:1/oj/v1/agents/events");
+        let urls: Vec<&str> = channel.records().iter().map(|call| call.url.as_str()).collect();
         let expected = ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"];
         assert_eq!(urls, expected.map(|path| format!("http://h:1/oj{path}")));
-        assert!(channel.records.iter().all(|call| call.headers.len() == 1) && channel.feed.headers.len() == 1);
-        assert!(side_channel(&target("http://h:1/elsewhere"), Arc::default()).is_none());
+        assert!(channel.records().iter().all(|call| call.headers.len() == 1) && channel.feed().headers.len() == 1);
+        assert!(OpenJarvisExtras::for_target(&RemoteTarget::new("office", "http://h:1/elsewhere", &CHAT)).is_none());
+    }
+
+    #[test]
+    fn a_missing_feed_is_reported_once_in_a_conversation() {
+        let extras = extras("http://h:1/v1/chat/completions").unwrap();
+        let mut channels = [(); 2].map(|()| extras.side_channel(&ModelRequest::default()).unwrap());
+        let told = channels.each_mut().map(|channel| channel.report_unavailable("404").is_some());
+        assert_eq!(told, [true, false]);
     }
 
     #[test]
     fn an_approval_is_read_and_answered() {
-        let approvals = OpenJarvisApprovals::for_target(&target("http://h:1/v1/chat/completions")).unwrap();
+        let approvals = extras("http://h:1/v1/chat/completions").unwrap().approvals().unwrap();
         let answer = json!({"count": 4, "actions": [
             {"id": "a1", "action_type": "send_email", "description": "Send the report", "payload": {"to": "x"},
              "permission_key": "email.send", "tier": "high", "status": "pending"},

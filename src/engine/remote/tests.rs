@@ -2,18 +2,15 @@ use serde_json::json;
 
 use super::probe::{RemoteAccess, identify};
 use super::*;
-use crate::event::{CallOutcome, Risk, ToolSpec};
+use crate::engine::{HistoryCall, HistoryMessage};
+use crate::event::{CallOutcome, Json, Risk, ToolSpec};
+use crate::net::request::HttpRequest;
 
-fn remote(style: RequestKind, url: &str) -> RemoteEngine {
+fn remote(kind: &'static RequestKind, url: &str) -> RemoteEngine {
     RemoteEngine::new(RemoteTarget {
-        name: "r".into(),
-        url: url.into(),
-        request_kind: style,
         headers: vec![("authorization".into(), HttpHeaderValue::Secret("Bearer s3cret-token".into()))],
-        dialect: None,
         thread_id: "th".into(),
-        explains_every_turn: false,
-        has_event_feed: false,
+        ..RemoteTarget::new("r", url, kind)
     })
 }
 
@@ -43,26 +40,26 @@ fn asked(remote: &RemoteEngine, request: &ModelRequest) -> (HttpRequest, Json) {
 #[test]
 fn a_path_says_how_it_is_asked() {
     for (url, style) in [
-        ("http://h/v1/chat/completions", Some(RequestKind::Chat)),
-        ("http://h/v1/chat/completions/?x=1", Some(RequestKind::Chat)),
-        ("http://h/v1/managed-agents/a1/messages", Some(RequestKind::OpenJarvisManaged)),
-        ("http://h/api/research", Some(RequestKind::OpenJarvisResearch)),
-        ("http://h/v1/responses", Some(RequestKind::Responses)),
-        ("http://h/v1/responses?stream=true", Some(RequestKind::Enclava)),
-        ("http://h/api/v1/responses", Some(RequestKind::Enclava)),
-        ("http://h/v1/messages", Some(RequestKind::Anthropic)),
-        ("http://h/api/chat", Some(RequestKind::Ollama)),
+        ("http://h/v1/chat/completions", Some(&CHAT)),
+        ("http://h/v1/chat/completions/?x=1", Some(&CHAT)),
+        ("http://h/v1/managed-agents/a1/messages", Some(&openjarvis::MANAGED)),
+        ("http://h/api/research", Some(&openjarvis::RESEARCH)),
+        ("http://h/v1/responses", Some(&model_apis::RESPONSES)),
+        ("http://h/v1/responses?stream=true", Some(&enclava::RESPONSES)),
+        ("http://h/api/v1/responses", Some(&enclava::RESPONSES)),
+        ("http://h/v1/messages", Some(&model_apis::ANTHROPIC)),
+        ("http://h/api/chat", Some(&model_apis::OLLAMA)),
         ("http://h/agent", None),
         ("http://h", None),
     ] {
         assert_eq!(RequestKind::from_url(url), style, "{url}");
     }
-    assert!(RequestKind::ALL.into_iter().all(|style| RequestKind::parse(style.name()) == Some(style)));
+    assert!(REQUEST_KINDS.into_iter().all(|kind| RequestKind::find(kind.name) == Some(kind)));
 }
 
 #[test]
 fn the_url_is_used_as_it_is_and_gets_our_headers() {
-    let remote = remote(RequestKind::Chat, "http://h/odd/path?x=1");
+    let remote = remote(&CHAT, "http://h/odd/path?x=1");
     let (call, body) = asked(&remote, &request(&["hi"]));
     assert_eq!(call.url, "http://h/odd/path?x=1");
     assert_eq!(call.headers.len(), 1);
@@ -73,28 +70,27 @@ fn the_url_is_used_as_it_is_and_gets_our_headers() {
 
 #[test]
 fn no_message_of_a_conversation_has_null_for_its_text() {
-    let call =
-        super::super::HistoryCall { call: "c".into(), name: "f".into(), args: "{}".into(), provider_metadata: None };
+    let call = HistoryCall { call: "c".into(), name: "f".into(), args: "{}".into(), provider_metadata: None };
     let mut request = request(&["hi"]);
     let (text, reasoning) = (String::new(), String::new());
     request.history.push(HistoryMessage::Assistant { text, reasoning, calls: vec![call], provider_metadata: None });
     let (name, output) = ("f".into(), "4".into());
     request.history.push(HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Ok });
-    let (_, body) = asked(&remote(RequestKind::Chat, "http://h/v1/chat/completions"), &request);
+    let (_, body) = asked(&remote(&CHAT, "http://h/v1/chat/completions"), &request);
     assert_eq!(body["messages"][1]["content"], "");
     assert_eq!(body["messages"][2]["tool_call_id"], "c");
 }
 
 #[test]
 fn the_bridge_is_switched_on_by_a_tool_that_does_nothing() {
-    let (_, body) = asked(&remote(RequestKind::OpenJarvisBridge, "http://h/v1/chat/completions"), &request(&["hi"]));
+    let (_, body) = asked(&remote(&openjarvis::BRIDGE, "http://h/v1/chat/completions"), &request(&["hi"]));
     assert_eq!(body["tools"].as_array().unwrap().len(), 1);
     assert_eq!(body["stream"], true);
 }
 
 #[test]
 fn enclava_gets_one_text_and_is_asked_for_a_stream_in_the_query() {
-    let remote = remote(RequestKind::Enclava, "http://h/api/v1/responses?api_key=k");
+    let remote = remote(&enclava::RESPONSES, "http://h/api/v1/responses?api_key=k");
     let (call, body) = asked(&remote, &request(&["one", "two"]));
     assert_eq!(call.url, "http://h/api/v1/responses?api_key=k&stream=true");
     assert_eq!(body["input"], "User: one\n\nAssistant: re 1\n\nUser: two");
@@ -105,9 +101,9 @@ fn enclava_gets_one_text_and_is_asked_for_a_stream_in_the_query() {
 #[test]
 fn servers_that_remember_get_only_the_newest_prompt() {
     let two = request(&["one", "two"]);
-    let (_, body) = asked(&remote(RequestKind::OpenJarvisManaged, "http://h/"), &two);
+    let (_, body) = asked(&remote(&openjarvis::MANAGED, "http://h/"), &two);
     assert_eq!(body, json!({"content": "two", "mode": "immediate", "stream": true}));
-    let (_, body) = asked(&remote(RequestKind::OpenJarvisResearch, "http://h/"), &two);
+    let (_, body) = asked(&remote(&openjarvis::RESEARCH, "http://h/"), &two);
     assert_eq!(body, json!({"query": "two", "model": "m"}));
 }
 
@@ -117,12 +113,12 @@ fn an_agent_is_told_which_context_goes_on() {
     if let Some(HistoryMessage::Assistant { provider_metadata: carry, .. }) = two.history.get_mut(1) {
         *carry = Some(json!({"contextId": "ctx", "taskId": "t1", "other": 1}));
     }
-    let (_, body) = asked(&remote(RequestKind::A2a, "http://h/"), &two);
+    let (_, body) = asked(&remote(&a2a::V0_3, "http://h/"), &two);
     assert_eq!(body["method"], "message/stream");
     assert_eq!(body["params"]["message"]["contextId"], "ctx");
     assert_eq!(body["params"]["message"]["taskId"], "t1");
     assert_eq!(body["params"]["message"]["parts"], json!([{"kind": "text", "text": "two"}]));
-    let (call, body) = asked(&remote(RequestKind::A2aV1, "http://h/"), &two);
+    let (call, body) = asked(&remote(&a2a::V1, "http://h/"), &two);
     assert_eq!(body["method"], "SendStreamingMessage");
     assert_eq!(body["params"]["message"]["role"], "ROLE_USER");
     assert!(call.headers.iter().any(|(name, _)| name == "a2a-version"));
@@ -137,7 +133,7 @@ fn ag_ui_gets_messages_and_tools_in_its_own_words() {
         parameters: json!({"type": "object"}),
         risk: Risk::ReadOnly,
     });
-    let (_, body) = asked(&remote(RequestKind::AgUi, "http://h/agent"), &request);
+    let (_, body) = asked(&remote(&ag_ui::RUN, "http://h/agent"), &request);
     assert_eq!(body["threadId"], "th");
     assert_eq!(body["messages"][2]["content"], "two");
     assert_eq!(body["tools"][0]["name"], "clock");
@@ -168,22 +164,12 @@ fn a_bare_origin_is_told_by_its_answers() {
         {"url": "https://h/v1rpc", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]});
     let info = json!({"model": "b", "agent": null, "engine": "ollama"});
     for (given, what, style, url) in [
-        (
-            vec![("/v1/info", info), ("/v1/models", models.clone())],
-            "OpenJarvis",
-            RequestKind::Chat,
-            "/v1/chat/completions",
-        ),
-        (
-            vec![("/v1/models", models.clone())],
-            "a server of chat completions",
-            RequestKind::Chat,
-            "/v1/chat/completions",
-        ),
-        (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", RequestKind::Ollama, "/api/chat"),
-        (vec![("/api/v1/models", models)], "enclava", RequestKind::Enclava, "/api/v1/responses"),
-        (vec![("/.well-known/agent-card.json", card)], "the A2A agent \"x\"", RequestKind::A2a, "/rpc"),
-        (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", RequestKind::A2aV1, "/v1rpc"),
+        (vec![("/v1/info", info), ("/v1/models", models.clone())], "OpenJarvis", &CHAT, "/v1/chat/completions"),
+        (vec![("/v1/models", models.clone())], "a server of chat completions", &CHAT, "/v1/chat/completions"),
+        (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", &model_apis::OLLAMA, "/api/chat"),
+        (vec![("/api/v1/models", models)], "enclava", &enclava::RESPONSES, "/api/v1/responses"),
+        (vec![("/.well-known/agent-card.json", card)], "the A2A agent \"x\"", &a2a::V0_3, "/rpc"),
+        (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", &a2a::V1, "/v1rpc"),
     ] {
         let found = identify("http://h/", &answers(&given)).unwrap();
         assert_eq!(found.description, what);
@@ -223,14 +209,14 @@ fn origins_are_told_from_urls() {
 
 #[test]
 fn every_style_that_asks_has_a_body_of_json() {
-    for style in RequestKind::ALL.into_iter().filter(|style| *style != RequestKind::Get) {
+    for style in REQUEST_KINDS.into_iter().filter(|kind| kind.takes_prompts()) {
         let (call, body) = asked(&remote(style, "http://h/x"), &request(&["hi"]));
-        assert!(body.is_object(), "{}", style.name());
-        assert!(call.url.starts_with("http://h/x"), "{}", style.name());
-        assert!(body.to_string().contains("hi"), "{}", style.name());
+        assert!(body.is_object(), "{}", style.name);
+        assert!(call.url.starts_with("http://h/x"), "{}", style.name);
+        assert!(body.to_string().contains("hi"), "{}", style.name);
     }
-    assert!(matches!(remote(RequestKind::Get, "http://h/x").plan_reply(&request(&["hi"])), ReplyPlan::Scripted(_)));
-    let (call, _) = asked(&remote(RequestKind::Anthropic, "http://h/v1/messages"), &request(&["hi"]));
+    assert!(matches!(remote(&GET, "http://h/x").plan_reply(&request(&["hi"])), ReplyPlan::Scripted(_)));
+    let (call, _) = asked(&remote(&model_apis::ANTHROPIC, "http://h/v1/messages"), &request(&["hi"]));
     assert!(call.headers.iter().any(|(name, _)| name == "anthropic-version"));
 }
 

@@ -1,7 +1,6 @@
 //! What tells of an answer besides its stream: a feed that is listened to meanwhile, records that are asked for at its
 //! end. Best effort throughout: what fails here is at most told, once.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -27,7 +26,7 @@ const MAX_LATE_EVENTS: usize = 4096;
 
 pub(super) struct SideChannelReader<'a> {
     client: &'a HttpClient,
-    channel: &'a SideChannel,
+    channel: Box<dyn SideChannel>,
     redactor: Redactor,
     feed: Option<EventSocket>,
 }
@@ -42,9 +41,9 @@ pub(super) async fn next_frame(aside: &mut Option<SideChannelReader<'_>>) -> Res
 
 impl<'a> SideChannelReader<'a> {
     /// Opens the feed, or says why there is none.
-    pub(super) async fn open(http: &'a HttpClient, beside: &'a SideChannel, out: &mut Vec<AgentEvent>) -> Self {
-        let opened = tokio::time::timeout(FEED_OPEN_TIMEOUT, ws::open(http, &beside.feed)).await;
-        let redactor = Redactor::for_request(&beside.feed);
+    pub(super) async fn open(http: &'a HttpClient, beside: Box<dyn SideChannel>, out: &mut Vec<AgentEvent>) -> Self {
+        let opened = tokio::time::timeout(FEED_OPEN_TIMEOUT, ws::open(http, beside.feed())).await;
+        let redactor = Redactor::for_request(beside.feed());
         let mut aside = Self { client: http, channel: beside, redactor, feed: None };
         match opened {
             Ok(Ok(feed)) => aside.feed = Some(feed),
@@ -73,27 +72,36 @@ impl<'a> SideChannelReader<'a> {
         std::future::pending().await
     }
 
-    /// Says once in a session that there is no feed.
-    pub(super) fn report_failure(&self, why: &str, out: &mut Vec<AgentEvent>) {
-        if !self.channel.has_reported_failure.swap(true, Ordering::Relaxed) {
-            let text = format!("this server's tools are shown after the turn, not while they run: {why}");
+    /// Decodes an event of the feed.
+    pub(super) fn decode_feed(
+        &mut self,
+        frame: &SseFrame,
+        decode: &mut (dyn Decode + 'static),
+        out: &mut Vec<AgentEvent>,
+    ) {
+        self.channel.decode_feed(frame, decode, out);
+    }
+
+    /// Says that there is no feed, where that has not been said.
+    pub(super) fn report_failure(&mut self, why: &str, out: &mut Vec<AgentEvent>) {
+        if let Some(text) = self.channel.report_unavailable(why) {
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "feed".into(), text });
         }
     }
 
     /// The answer is complete: takes what the feed has left, and asks for the records.
-    pub(super) async fn finish(&mut self, decode: &mut dyn Decode, out: &mut Vec<AgentEvent>) {
+    pub(super) async fn finish(&mut self, decode: &mut (dyn Decode + 'static), out: &mut Vec<AgentEvent>) {
         // Too late is as good as never: the answer itself waits.
         let _ = tokio::time::timeout(SIDE_CHANNEL_TIMEOUT, self.drain_and_fetch_records(decode, out)).await;
     }
 
-    async fn drain_and_fetch_records(&mut self, decode: &mut dyn Decode, out: &mut Vec<AgentEvent>) {
+    async fn drain_and_fetch_records(&mut self, decode: &mut (dyn Decode + 'static), out: &mut Vec<AgentEvent>) {
         for _ in 0..MAX_LATE_EVENTS {
             let Some(feed) = &mut self.feed else { break };
             match feed.next().now_or_never() {
                 Some(Some(Ok(message))) => {
                     if let Some(frame) = self.frame(&message) {
-                        decode.decode_side_channel(&frame, out);
+                        self.channel.decode_feed(&frame, decode, out);
                     }
                 }
                 Some(_) => self.feed = None,
@@ -103,9 +111,9 @@ impl<'a> SideChannelReader<'a> {
         self.feed = None;
         let mut pauses = RECORDS_RETRY_DELAYS.iter();
         loop {
-            let answers = join_json(self.client, &self.channel.records, RECORDS_TIMEOUT).await;
+            let answers = join_json(self.client, self.channel.records(), RECORDS_TIMEOUT).await;
             let records: Vec<Option<&Json>> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
-            if decode.finalize_from_records(&records, out) {
+            if self.channel.decode_records(&records, decode, out) {
                 return;
             }
             let Some(pause) = pauses.next() else { return };

@@ -33,16 +33,13 @@ impl Runtime {
                 (Some(_), None, None) => "from the settings",
                 (None, ..) => "from its path",
             };
-            return Ok(format!("{} at {place}: requests by {} ({why})", target.name, style.name()));
+            return Ok(format!("{} at {place}: requests by {} ({why})", target.name, style.name));
         };
         Ok(match &found.access {
             RemoteAccess::Request { .. } => {
                 format!(
                     "{} at {} ({}); requests by {} at {place}",
-                    found.description,
-                    target.name,
-                    found.evidence,
-                    style.name()
+                    found.description, target.name, found.evidence, style.name
                 )
             }
             RemoteAccess::Mirror { sessions } => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::UsageError;
 use crate::cli;
 use crate::config::{Config, RemoteConfig};
-use crate::engine::remote::RequestKind;
+use crate::engine::remote::{CHAT, GET, RequestKind};
 use crate::net::request::HttpMethod;
 use crate::text::address::{host_and_port, with_scheme};
 
@@ -19,7 +19,7 @@ pub(super) struct AttachTarget {
     /// Empty for a file.
     pub url: String,
     pub file: Option<PathBuf>,
-    pub request_kind: Option<RequestKind>,
+    pub request_kind: Option<&'static RequestKind>,
     pub method: Option<HttpMethod>,
     pub dialect: Option<String>,
     pub model: Option<String>,
@@ -54,18 +54,18 @@ impl AttachTarget {
             (None, Some(_)) => typed.target.clone(),
             (None, None) => host_and_port(&url).to_owned(),
         };
-        let mut style = typed.request.as_deref().or(remote.request.as_deref()).and_then(RequestKind::parse);
+        let mut style = typed.request.as_deref().and_then(RequestKind::find).or(remote.request);
         let method = typed.method.map(|method| match method {
             cli::Method::Get => HttpMethod::Get,
             cli::Method::Post => HttpMethod::Post,
         });
         match (method, style) {
-            (Some(HttpMethod::Get), None) => style = Some(RequestKind::Get),
-            (Some(HttpMethod::Get), Some(asked)) if asked != RequestKind::Get => {
-                return Err(UsageError(format!("--request {} is sent by POST", asked.name())));
+            (Some(HttpMethod::Get), None) => style = Some(&GET),
+            (Some(HttpMethod::Get), Some(asked)) if *asked != GET => {
+                return Err(UsageError(format!("--request {} is sent by POST", asked.name)));
             }
             (Some(HttpMethod::Post), None) if RequestKind::from_url(&url).is_none() && file.is_none() => {
-                style = Some(RequestKind::Chat);
+                style = Some(&CHAT);
             }
             _ => {}
         }
@@ -85,24 +85,6 @@ impl AttachTarget {
             local_tools: typed.local_tools || remote.local_tools,
             idle_timeout: typed.idle_timeout.or(remote.idle_timeout).unwrap_or_default(),
         })
-    }
-}
-
-/// Returns the default path for requests of this kind, for targets without a path.
-pub(super) fn default_path(style: RequestKind) -> &'static str {
-    match style {
-        RequestKind::Chat | RequestKind::OpenJarvisBridge => "/v1/chat/completions",
-        RequestKind::OpenJarvisResearch => "/api/research",
-        RequestKind::Responses => "/v1/responses",
-        RequestKind::Enclava => "/api/v1/responses",
-        RequestKind::Anthropic => "/v1/messages",
-        RequestKind::Ollama => "/api/chat",
-        RequestKind::Poe => "/v1/stream",
-        RequestKind::OpenJarvisManaged
-        | RequestKind::AgUi
-        | RequestKind::A2a
-        | RequestKind::A2aV1
-        | RequestKind::Get => "/",
     }
 }
 
@@ -154,7 +136,7 @@ mod tests {
         let mut config = Config::default();
         let office = RemoteConfig {
             url: "host.example:8000".into(),
-            request: Some("ag-ui".into()),
+            request: RequestKind::find("ag-ui"),
             model: Some("m".into()),
             idle_timeout: Some(Duration::from_secs(9)),
             ..RemoteConfig::default()
@@ -171,9 +153,9 @@ mod tests {
             assert_eq!((target.url.as_str(), target.name.as_str()), (url, name));
         }
         let named = target(&["office"], &config).unwrap();
-        assert_eq!((named.request_kind, named.idle_timeout), (Some(RequestKind::AgUi), Duration::from_secs(9)));
+        assert_eq!((named.request_kind, named.idle_timeout), (RequestKind::find("ag-ui"), Duration::from_secs(9)));
         let flagged = target(&["office", "--request", "chat", "-m", "x", "--idle-timeout", "2s"], &config).unwrap();
-        assert_eq!((flagged.request_kind, flagged.model.as_deref()), (Some(RequestKind::Chat), Some("x")));
+        assert_eq!((flagged.request_kind, flagged.model.as_deref()), (Some(&CHAT), Some("x")));
         assert_eq!(flagged.idle_timeout, Duration::from_secs(2));
         let here = file!();
         assert!(target(&[here], &config).is_ok_and(|target| target.file.is_some()) || !Path::new(here).is_file());
@@ -184,8 +166,8 @@ mod tests {
     #[test]
     fn a_method_says_whether_it_is_watched() {
         let config = Config::default();
-        assert_eq!(target(&["http://h/x", "--method", "get"], &config).unwrap().request_kind, Some(RequestKind::Get));
-        assert_eq!(target(&["http://h/x", "--method", "post"], &config).unwrap().request_kind, Some(RequestKind::Chat));
+        assert_eq!(target(&["http://h/x", "--method", "get"], &config).unwrap().request_kind, Some(&GET));
+        assert_eq!(target(&["http://h/x", "--method", "post"], &config).unwrap().request_kind, Some(&CHAT));
         assert_eq!(target(&["http://h/v1/messages", "--method", "post"], &config).unwrap().request_kind, None);
         assert!(target(&["http://h/x", "--method", "get", "--request", "chat"], &config).is_err());
     }
@@ -194,11 +176,5 @@ mod tests {
     fn headers_are_names_and_values() {
         assert_eq!(parse_header("X-Team: a:b").unwrap(), ("x-team".into(), "a:b".into()));
         assert!(parse_header("nonsense").is_err() && parse_header(": x").is_err());
-    }
-
-    #[test]
-    fn every_request_of_the_settings_is_a_style() {
-        let names: Vec<&str> = RequestKind::ALL.into_iter().map(RequestKind::name).collect();
-        assert_eq!(names, crate::config::remote::REQUEST_KINDS);
     }
 }

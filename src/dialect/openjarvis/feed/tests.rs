@@ -1,5 +1,5 @@
 use super::*;
-use crate::dialect::{Decode, DecodeContext, ResponseHead, SseFrame};
+use crate::dialect::{Decode, DecodeContext, ResponseHead};
 use crate::event::{CallId, CallOutcome, TurnOutcome};
 
 const ROLE: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":null},"finish_reason":null}]}"#;
@@ -25,7 +25,7 @@ impl FeedBench {
 
     fn receive(mut self, name: &str, data: &Json) -> Self {
         let frame = SseFrame { event: name.into(), ..SseFrame::data(data.to_string()) };
-        self.decode.decode_side_channel(&frame, &mut self.out);
+        self.decode.decode_feed(&frame, &mut self.out);
         self
     }
 
@@ -52,7 +52,7 @@ impl FeedBench {
             self.decode.decode_frame(&SseFrame::data(data), &mut self.out);
         }
         let records: Vec<Option<&Json>> = records.iter().map(Some).collect();
-        self.decode.finalize_from_records(&records, &mut self.out);
+        self.decode.reconcile_from_records(&records, &mut self.out);
         self.decode.finish(&mut self.out);
         self.out
     }
@@ -182,10 +182,10 @@ fn of_the_same_prompt_asked_twice_the_trace_that_holds_our_calls_counts() {
 fn the_trace_of_an_older_turn_is_not_taken_for_ours() {
     let mut chat = FeedBench::begin();
     let old = traces(&[trace("what is 6*7", 99.0, &six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.1)])]);
-    assert!(!chat.decode.finalize_from_records(&[Some(&old)], &mut chat.out), "worth asking again");
+    assert!(!chat.decode.reconcile_from_records(&[Some(&old)], &mut chat.out), "worth asking again");
     assert_eq!(started(&chat.out), []);
-    assert!(chat.decode.finalize_from_records(&[Some(&traces(&[]))], &mut chat.out), "a server without traces is not");
-    assert!(chat.decode.finalize_from_records(&[None], &mut chat.out));
+    assert!(chat.decode.reconcile_from_records(&[Some(&traces(&[]))], &mut chat.out), "a server without traces is not");
+    assert!(chat.decode.reconcile_from_records(&[None], &mut chat.out));
 }
 
 #[test]

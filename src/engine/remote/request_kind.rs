@@ -1,0 +1,98 @@
+//! PURE. A kind of request that a prompt can be put into: a row of [`REQUEST_KINDS`], in the file of its protocol.
+
+use std::fmt;
+
+use super::protocol::Protocol;
+use super::{REQUEST_KINDS, RemoteTarget};
+use crate::engine::discover::{self, ModelInfo};
+use crate::event::Json;
+use crate::text::address::path_and_query;
+
+/// A kind of request: what `--request` and the settings name.
+pub struct RequestKind {
+    pub name: &'static str,
+    /// Where a server answers it, for an address without a path.
+    pub default_path: &'static str,
+    /// Returns whether a path and query are known for it.
+    pub is_at: fn(&str, &str) -> bool,
+    /// Whether a model must be named.
+    pub needs_model: bool,
+    /// Whether the answer may call tools on this side.
+    pub supports_tools: bool,
+    /// The header for a token, instead of `authorization: Bearer`.
+    pub token_header: Option<&'static str>,
+    /// Where the models are listed.
+    pub(super) model_list: Option<ModelListPath>,
+    /// Puts prompts into its requests; none where a stream is only watched.
+    pub(super) protocol: Option<NewProtocol>,
+}
+
+/// Begins a conversation with a target.
+pub(super) type NewProtocol = fn(&RemoteTarget) -> Box<dyn Protocol>;
+
+/// Where a server lists its models, next to the path of its answers.
+#[derive(Clone, Copy)]
+pub(super) struct ModelListPath {
+    /// The end of the path of its answers, which `path` replaces.
+    pub(super) replaces: &'static str,
+    pub(super) path: &'static str,
+    pub(super) parse: fn(&[Option<&Json>]) -> Option<Vec<ModelInfo>>,
+}
+
+impl ModelListPath {
+    /// Returns the list that OpenAI's API has at `/models`.
+    pub(super) const fn openai(replaces: &'static str) -> Self {
+        Self {
+            replaces,
+            path: "/models",
+            parse: |answers| discover::openai_models(answers.first().copied().flatten()?),
+        }
+    }
+}
+
+/// No prompt is sent: the stream is watched.
+pub static GET: RequestKind = RequestKind { name: "get", protocol: None, ..RequestKind::NEW };
+
+impl RequestKind {
+    /// A kind that no path is known for, and that needs nothing.
+    pub(super) const NEW: Self = Self {
+        name: "",
+        default_path: "/",
+        is_at: |_, _| false,
+        needs_model: false,
+        supports_tools: false,
+        token_header: None,
+        model_list: None,
+        protocol: None,
+    };
+
+    pub fn find(name: &str) -> Option<&'static Self> {
+        REQUEST_KINDS.into_iter().find(|kind| kind.name == name)
+    }
+
+    /// Returns the kind that a path is known for.
+    pub fn from_url(url: &str) -> Option<&'static Self> {
+        let (path, query) = path_and_query(url);
+        let path = path.trim_end_matches('/');
+        REQUEST_KINDS.into_iter().rev().find(|kind| (kind.is_at)(path, query))
+    }
+
+    /// Returns whether prompts can be sent by it.
+    pub fn takes_prompts(&self) -> bool {
+        self.protocol.is_some()
+    }
+}
+
+impl PartialEq for RequestKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for RequestKind {}
+
+impl fmt::Debug for RequestKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
