@@ -104,7 +104,7 @@
 //!
 //! | to add | write | touch |
 //! | --- | --- | --- |
-//! | an engine | `engine/x.rs` | a kind in `config/mod.rs`, [`runtime`] where the compiler points |
+//! | an engine | `engine/x.rs` with its [`engine::EngineSpec`] | [`engine::ENGINES`], `assets/config.toml` |
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | a row in [`dialect::DIALECTS`] |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |

@@ -134,10 +134,16 @@ impl EngineChoice {
 
     /// Stands in if no engine is available: every prompt fails with this fault.
     pub(super) fn unusable(fault: Fault) -> Self {
+        let reason = fault.message.split("; ").next().unwrap_or_default().to_owned();
+        Self::new(Arc::new(UnusableEngine(fault)), NO_ENGINE.to_owned(), reason)
+    }
+
+    /// Returns a choice without time limits and without retries, of which nothing further is known.
+    pub fn new(engine: Arc<dyn Engine>, model: String, reason: String) -> Self {
         Self {
-            reason: fault.message.split("; ").next().unwrap_or_default().to_owned(),
-            engine: Arc::new(UnusableEngine(fault)),
-            model: NO_ENGINE.to_owned(),
+            engine,
+            model,
+            reason,
             context_window: None,
             price: None,
             first_byte_timeout: Duration::ZERO,

@@ -26,6 +26,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::engine::{ENGINES, EngineSpec};
 use crate::event::ApprovalMode;
 use crate::store::Timestamps;
 use crate::text::address::redact_login;
@@ -65,7 +66,7 @@ pub struct Config {
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct EngineConfig {
-    pub kind: EngineKind,
+    pub kind: &'static EngineSpec,
     /// Literal or `env:NAME`.
     pub base_url: Option<String>,
     /// `env:NAME`, `cmd:COMMAND`, or (discouraged) the key itself.
@@ -77,15 +78,6 @@ pub struct EngineConfig {
     /// Bytes arrive, but nothing usable.
     pub no_output_timeout: Duration,
     pub retries: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EngineKind {
-    Offline,
-    OpenAi,
-    OpenAiResponses,
-    Anthropic,
-    Ollama,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,29 +212,9 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let engine = |kind, base_url: Option<&str>, api_key: Option<&str>| EngineConfig {
-            base_url: base_url.map(str::to_owned),
-            api_key: api_key.map(str::to_owned),
-            ..EngineConfig::new(kind)
-        };
         Self {
             model: None,
-            engines: BTreeMap::from([
-                ("offline".to_owned(), engine(EngineKind::Offline, None, None)),
-                (
-                    "openai".to_owned(),
-                    engine(EngineKind::OpenAi, Some("env:OPENAI_BASE_URL"), Some("env:OPENAI_API_KEY")),
-                ),
-                (
-                    "openai-responses".to_owned(),
-                    engine(EngineKind::OpenAiResponses, Some("env:OPENAI_BASE_URL"), Some("env:OPENAI_API_KEY")),
-                ),
-                (
-                    "anthropic".to_owned(),
-                    engine(EngineKind::Anthropic, Some("env:ANTHROPIC_BASE_URL"), Some("env:ANTHROPIC_API_KEY")),
-                ),
-                ("ollama".to_owned(), engine(EngineKind::Ollama, Some("env:OLLAMA_HOST"), None)),
-            ]),
+            engines: ENGINES.iter().map(|spec| (spec.name.to_owned(), EngineConfig::from_environment(spec))).collect(),
             remotes: BTreeMap::new(),
             ui: UiConfig {
                 theme: ThemeChoice::Auto,
@@ -271,7 +243,7 @@ impl Default for Config {
 
 impl EngineConfig {
     /// Returns an engine of this kind with default limits and no address or key.
-    pub fn new(kind: EngineKind) -> Self {
+    pub fn new(kind: &'static EngineSpec) -> Self {
         Self {
             kind,
             base_url: None,
@@ -280,6 +252,16 @@ impl EngineConfig {
             idle_timeout: Duration::from_secs(90),
             no_output_timeout: Duration::from_mins(15),
             retries: 4,
+        }
+    }
+
+    /// Returns an engine of this kind whose address and key are in the usual variables.
+    fn from_environment(kind: &'static EngineSpec) -> Self {
+        let from = |variable: &str| format!("env:{variable}");
+        Self {
+            base_url: kind.address_variables.first().copied().map(from),
+            api_key: kind.key_variable.map(from),
+            ..Self::new(kind)
         }
     }
 }
@@ -296,24 +278,6 @@ impl fmt::Debug for EngineConfig {
             .field("no_output_timeout", &self.no_output_timeout)
             .field("retries", &self.retries)
             .finish()
-    }
-}
-
-impl EngineKind {
-    pub const ALL: [Self; 5] = [Self::Offline, Self::OpenAi, Self::OpenAiResponses, Self::Anthropic, Self::Ollama];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Offline => "offline",
-            Self::OpenAi => "openai",
-            Self::OpenAiResponses => "openai-responses",
-            Self::Anthropic => "anthropic",
-            Self::Ollama => "ollama",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -364,14 +328,13 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        assert!(EngineKind::ALL.into_iter().all(|kind| EngineKind::parse(kind.name()) == Some(kind)));
         assert!(ImageChoice::ALL.into_iter().all(|choice| ImageChoice::parse(choice.name()) == Some(choice)));
         assert!(ThemeChoice::ALL.into_iter().all(|theme| ThemeChoice::parse(theme.name()) == Some(theme)));
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let mut engine = EngineConfig::new(EngineKind::OpenAi);
+        let mut engine = EngineConfig::new(&crate::engine::openai::SPEC);
         engine.api_key = Some("sk-very-secret".into());
         engine.base_url = Some("https://user:hunter2@host/v1".into());
         let text = format!("{engine:?}");

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{Config, EngineKind, Env};
+use super::{Config, Env};
+use crate::engine::spec::Pricing;
 use crate::text::address::is_loopback;
 
 /// Records by lower-case name. A test parses the table, so it isn't empty.
@@ -49,15 +50,10 @@ impl Config {
         }
         let engine = self.engines.get(engine)?;
         let local = engine.resolved_base_url(env).is_none_or(|url| is_loopback(&url));
-        match engine.kind {
-            EngineKind::Offline => Some((0.0, 0.0)),
-            // Ollama forwards these to its own servers.
-            EngineKind::Ollama if model.ends_with("-cloud") || model.ends_with(":cloud") => None,
-            EngineKind::Ollama if local => Some((0.0, 0.0)),
-            EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic if local => None,
-            EngineKind::Ollama | EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic => {
-                self.price(model)
-            }
+        match (engine.kind.pricing)(model, local) {
+            Pricing::Free => Some((0.0, 0.0)),
+            Pricing::Listed => self.price(model),
+            Pricing::Unknown => None,
         }
     }
 }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use self::read::{boolean, duration, integer, price, string, strings};
 use super::value::{SettingValue, dotted};
-use super::{Config, EngineConfig, EngineKind, ImageChoice, RemoteConfig, ThemeChoice, suggestion};
+use super::{Config, EngineConfig, ImageChoice, RemoteConfig, ThemeChoice, suggestion};
 use crate::engine::remote::RequestKind;
+use crate::engine::{find_spec, openai};
 use crate::event::ApprovalMode;
 use crate::store::Timestamps;
 
@@ -36,7 +37,7 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
         key: "engines.*.kind",
         expected: "\"offline\", \"openai\", \"openai-responses\", \"anthropic\" or \"ollama\"",
         set: |config, path, value| {
-            let kind = EngineKind::parse(&string(value)?)?;
+            let kind = find_spec(&string(value)?)?;
             engine(config, path)?.kind = kind;
             Some(())
         },
@@ -436,7 +437,7 @@ pub(super) fn name_problem(path: &[String]) -> Option<&'static str> {
 /// Returns the engine of this path, which may be new; the merge checks later whether it has a kind.
 fn engine<'a>(config: &'a mut Config, path: &[String]) -> Option<&'a mut EngineConfig> {
     let name = path.get(1)?.clone();
-    Some(config.engines.entry(name).or_insert_with(|| EngineConfig::new(EngineKind::OpenAi)))
+    Some(config.engines.entry(name).or_insert_with(|| EngineConfig::new(&openai::SPEC)))
 }
 
 /// Returns the remote of this path, which may be new.

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::environment::without_keys;
 use super::{Config, EngineConfig, Env};
+use crate::engine::ENGINES;
 use crate::event::{Fault, FaultKind};
 use crate::text::address::{has_login, redact_credentials};
 
@@ -20,12 +21,6 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// No key is longer.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 const MASK: &str = "••••••••";
-/// Variables that engines read by themselves, and those in the default settings: they still hold keys if the settings
-/// name others.
-const KNOWN_KEY_VARIABLES: [&str; 5] =
-    ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "JARVIS_TUI_SERVER_TOKEN", "JARVIS_TUI_READ_TOKEN"];
-/// Variables that hold addresses.
-const ADDRESS_VARIABLES: [&str; 4] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"];
 
 /// Why a key couldn't be read. Never contains the command or its output.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,13 +52,17 @@ impl Config {
     /// Returns the variables that hold keys and tokens, so that they can be hidden from other programs: those named in
     /// the settings, the usual ones whether named or not, and addresses that contain a password or key.
     pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
-        let keys = self.secret_settings().filter_map(|text| text.strip_prefix("env:"));
+        // The default settings' variables still hold keys if the settings name others.
+        let usual = Self::default();
+        let keys = self.secret_settings().chain(usual.secret_settings());
+        let keys = keys.filter_map(|text| text.strip_prefix("env:"));
         let has_password =
             |name: &&str| env(name).is_some_and(|url| has_login(&url) || redact_credentials(&url) != url);
         let addresses = self.engines.values().filter_map(|engine| engine.base_url.as_deref()?.strip_prefix("env:"));
-        let addresses = addresses.chain(ADDRESS_VARIABLES).map(str::trim).filter(has_password);
+        let usual_addresses = ENGINES.iter().flat_map(|spec| spec.address_variables.iter().copied());
+        let addresses = addresses.chain(usual_addresses).map(str::trim).filter(has_password);
         let mut names: Vec<String> = keys
-            .chain(KNOWN_KEY_VARIABLES)
+            .chain(ENGINES.iter().filter_map(|spec| spec.token_variable))
             .map(str::trim)
             .chain(addresses)
             .filter(|name| !name.is_empty() && !name.contains(['=', '\0']))
@@ -179,7 +178,7 @@ mod tests {
     #[test]
     fn the_variables_that_hold_keys_are_known() {
         let mut config = Config::default();
-        config.engines.insert("work".into(), EngineConfig::new(crate::config::EngineKind::OpenAi));
+        config.engines.insert("work".into(), EngineConfig::new(&crate::engine::openai::SPEC));
         for (engine, key) in config.engines.values_mut().zip(["env: B", "cmd:x", "sk-literal", "env:A", "env:B"]) {
             engine.api_key = Some(key.into());
         }

@@ -6,21 +6,53 @@
 
 mod messages;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::discover::{ModelInfo, ModelListQuery};
+use super::spec::{EngineSpec, price_unless_local, trim_base_url};
 use super::{Engine, ModelRequest, ReplyPlan};
 use crate::dialect::anthropic::AnthropicDecoder as Decoder;
 use crate::event::{Json, SamplingParams, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
-use crate::text::address::{base_and_query, has_host};
+use crate::text::address::base_and_query;
 
 const API_VERSION: &str = "2023-06-01";
 const MESSAGES_PATH: &str = "/messages";
 /// Models listed of one server.
 const MAX_MODELS: usize = 2000;
+
+/// Anthropic's API.
+pub const SPEC: EngineSpec = EngineSpec {
+    name: "anthropic",
+    dialect: "anthropic",
+    address_variables: &["ANTHROPIC_BASE_URL"],
+    key_variable: Some("ANTHROPIC_API_KEY"),
+    token_variable: Some("ANTHROPIC_AUTH_TOKEN"),
+    model_variable: Some("ANTHROPIC_MODEL"),
+    default_address: Some("https://api.anthropic.com"),
+    default_model: Some("claude-sonnet-4-5"),
+    embedded_models: &[],
+    model_prefixes: &["claude"],
+    loads_by_name: false,
+    setup_hint: "not set up: ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for your own gateway",
+    no_model_hint: "name one as ENGINE/MODEL",
+    base_url: trim_base_url,
+    pricing: price_unless_local,
+    description: None,
+    build: |options| {
+        let auth = match (options.token, options.key) {
+            (Some(token), _) => AnthropicAuth::BearerToken(token),
+            (None, Some(key)) => AnthropicAuth::ApiKey(key),
+            (None, None) => AnthropicAuth::None,
+        };
+        let engine = AnthropicEngine::new(options.name, &options.base_url, auth);
+        Arc::new(engine.with_missing_key_setting(options.key_setting))
+    },
+};
 
 /// Credentials for the server.
 #[derive(Clone, Debug)]
@@ -68,7 +100,7 @@ impl AnthropicEngine {
             },
             auth,
             missing_key_setting: None,
-            supports_cache_control: has_host(base, "api.anthropic.com"),
+            supports_cache_control: SPEC.is_vendor(base),
         }
     }
 
@@ -137,7 +169,7 @@ impl Engine for AnthropicEngine {
     }
 
     fn dialect(&self) -> Option<&'static str> {
-        Some("anthropic")
+        Some(SPEC.dialect)
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {

@@ -1,4 +1,5 @@
-//! Engines: whatever answers a conversation. One file each; [`crate::runtime`] selects among them.
+//! Engines: whatever answers a conversation. One file each, with its [`EngineSpec`]; [`crate::runtime`] selects among
+//! them.
 //!
 //! An engine describes a request and names the decoder of the response; it opens no connection and keeps no
 //! conversation. The embedded engine sends no request and scripts its answer instead; the agent treats both alike.
@@ -12,10 +13,21 @@ pub mod openai;
 pub mod openai_responses;
 pub mod remote;
 pub mod server_approvals;
+pub mod spec;
 
 use crate::dialect::Decode;
 use crate::event::{AgentEvent, CallId, CallOutcome, Fault, Json, Millis, SamplingParams, ToolSpec};
 use crate::net::request::{HttpRequest, SideChannel};
+pub use spec::EngineSpec;
+
+/// Every kind of engine. The first whose variables are set is the default.
+pub const ENGINES: &[&EngineSpec] =
+    &[&offline::SPEC, &openai::SPEC, &openai_responses::SPEC, &anthropic::SPEC, &ollama::SPEC];
+
+/// Finds a kind by its name.
+pub fn find_spec(name: &str) -> Option<&'static EngineSpec> {
+    ENGINES.iter().copied().find(|spec| spec.name == name)
+}
 
 /// Whatever answers a conversation.
 pub trait Engine: Send + Sync {
@@ -107,20 +119,35 @@ pub struct ScriptedEvent {
 
 #[cfg(test)]
 mod tests {
+    use super::spec::EngineOptions;
     use super::*;
     use crate::dialect::DIALECTS;
 
     #[test]
-    fn every_engine_names_the_dialect_that_it_speaks() {
-        let engines: [Box<dyn Engine>; 4] = [
-            Box::new(openai::OpenAiEngine::new("work".into(), "h", None)),
-            Box::new(openai_responses::ResponsesEngine::new("work".into(), "h", None)),
-            Box::new(anthropic::AnthropicEngine::new("work".into(), "h", anthropic::AnthropicAuth::None)),
-            Box::new(ollama::OllamaEngine::new("work".into(), "h")),
-        ];
-        for engine in engines {
-            let dialect_name = engine.dialect();
-            assert!(DIALECTS.iter().any(|dialect| Some(dialect.name) == dialect_name), "{dialect_name:?}");
+    fn every_engine_is_built_with_its_name_and_speaks_a_known_dialect() {
+        for spec in ENGINES {
+            let base_url = spec.default_address.unwrap_or_default().to_owned();
+            let engine = (spec.build)(EngineOptions { name: spec.name.into(), base_url, ..EngineOptions::default() });
+            assert_eq!((engine.name(), engine.dialect()), (spec.name, Some(spec.dialect)));
+            assert!(DIALECTS.iter().any(|dialect| dialect.name == spec.dialect), "{}", spec.dialect);
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_engine_is_its_own() {
+        for spec in ENGINES {
+            assert_eq!(ENGINES.iter().filter(|other| *other == spec).count(), 1, "{}", spec.name);
+            assert_eq!(find_spec(spec.name), Some(*spec));
+        }
+        assert_eq!(find_spec("OpenAI"), None);
+    }
+
+    #[test]
+    fn an_engine_has_a_default_model_or_a_server_that_lists_some() {
+        for spec in ENGINES {
+            let (address, model) = (spec.default_address.map(|own| spec.is_vendor(own)), spec.default_model);
+            assert!(address == Some(false) || model.is_some(), "{}", spec.name);
+            assert_eq!(address.is_none(), !spec.embedded_models.is_empty(), "{}", spec.name);
         }
     }
 }

@@ -1,16 +1,63 @@
 //! Ollama's own `/api/chat`, which has more than its OpenAI API: reasoning apart from text, and timings.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use secrecy::SecretString;
 use serde_json::json;
 
 use super::discover::{self, ModelListQuery};
+use super::model_details::ModelDetails;
 use super::openai::{args_object, bearer_header, tool, tool_result_text};
+use super::spec::{EngineOptions, EngineSpec, ModelDescription, Pricing};
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::ollama::OllamaDecoder as Decoder;
 use crate::event::Json;
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address;
+
+/// Ollama.
+pub const SPEC: EngineSpec = EngineSpec {
+    name: "ollama",
+    dialect: "ollama",
+    address_variables: &["OLLAMA_HOST"],
+    key_variable: None,
+    token_variable: None,
+    model_variable: None,
+    default_address: Some("http://127.0.0.1:11434"),
+    default_model: None,
+    embedded_models: &[],
+    model_prefixes: &[],
+    loads_by_name: true,
+    setup_hint: "not running here: start it, or point OLLAMA_HOST to it",
+    no_model_hint: "get one with `ollama pull qwen3`",
+    // With a key, TLS is used unless the person writes `http://`; without one an address means what it means to Ollama.
+    base_url: |address, has_key| {
+        if has_key && !address.is_empty() && !address::is_local_network(address) {
+            address::ollama_base_url(&address::with_scheme(address))
+        } else {
+            address::ollama_base_url(address)
+        }
+    },
+    pricing: |model, is_local| match model {
+        // Ollama forwards these to its own servers.
+        model if model.ends_with("-cloud") || model.ends_with(":cloud") => Pricing::Unknown,
+        _ if is_local => Pricing::Free,
+        _ => Pricing::Listed,
+    },
+    // The window is requested with every prompt.
+    description: Some(ModelDescription {
+        requests: |options, model| OllamaEngine::from_options(options.clone()).show_requests(model).into(),
+        parse: |model, answers| {
+            let [show, running] = [0, 1].map(|index| answers.get(index).copied().flatten());
+            ModelDetails {
+                context_window: Some(discover::ollama_context_window(model, show, running)),
+                supports_tools: discover::ollama_supports_tools(show),
+            }
+        },
+    }),
+    build: |options| Arc::new(OllamaEngine::from_options(options)),
+};
 
 /// Client of one Ollama server.
 #[derive(Clone, Debug)]
@@ -26,6 +73,10 @@ impl OllamaEngine {
     /// on (`0.0.0.0`) means this machine.
     pub fn new(name: String, host: &str) -> Self {
         Self { name, base_url: address::ollama_base_url(host), key: None, context_window: None }
+    }
+
+    fn from_options(options: EngineOptions) -> Self {
+        Self::new(options.name, &options.base_url).with_key(options.key).with_context_window(options.context_window)
     }
 
     /// Sends this key with every request, as Ollama's own service and gateways in front of one require.
@@ -92,7 +143,7 @@ impl Engine for OllamaEngine {
     }
 
     fn dialect(&self) -> Option<&'static str> {
-        Some("ollama")
+        Some(SPEC.dialect)
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {

@@ -2,21 +2,48 @@
 //!
 //! Only fields that every such server accepts are sent. Provider metadata goes back verbatim.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
 use super::discover::{self, ModelListQuery};
 use super::model_details::ModelDetailsQuery;
+use super::spec::{EngineSpec, price_unless_local, trim_base_url};
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::chat::ChatDecoder;
 use crate::event::{CallOutcome, Json, SamplingParams, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
-use crate::text::address::{base_and_query, has_host};
+use crate::text::address::base_and_query;
 
 const CHAT_COMPLETIONS_PATH: &str = "/chat/completions";
 /// The provider metadata of this dialect's decoder. That of other dialects is of no use here.
 const PROVIDER_METADATA_KEYS: &[&str] = &["reasoning_content", "reasoning_details", "extra_content"];
+
+/// OpenAI's older API, which most other servers have too.
+pub const SPEC: EngineSpec = EngineSpec {
+    name: "openai",
+    dialect: "openai-chat",
+    address_variables: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+    key_variable: Some("OPENAI_API_KEY"),
+    token_variable: None,
+    model_variable: Some("OPENAI_MODEL"),
+    default_address: Some("https://api.openai.com/v1"),
+    default_model: Some("gpt-4.1-mini"),
+    embedded_models: &[],
+    model_prefixes: &["gpt-", "chatgpt", "o1", "o3", "o4"],
+    loads_by_name: false,
+    setup_hint: "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for your own server",
+    no_model_hint: "name one as ENGINE/MODEL",
+    base_url: trim_base_url,
+    pricing: price_unless_local,
+    description: None,
+    build: |options| {
+        let engine = OpenAiEngine::new(options.name, &options.base_url, options.key);
+        Arc::new(engine.with_missing_key_setting(options.key_setting))
+    },
+};
 
 /// Client of one server's chat completions.
 #[derive(Clone, Debug)]
@@ -36,7 +63,7 @@ impl OpenAiEngine {
     /// `/chat/completions`. A query is kept.
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
         let (base, query) = base_and_query(base_url, CHAT_COMPLETIONS_PATH);
-        let limit = if has_host(&base, "api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
+        let limit = if SPEC.is_vendor(&base) { "max_completion_tokens" } else { "max_tokens" };
         let (chat, models) = (format!("{base}{CHAT_COMPLETIONS_PATH}{query}"), format!("{base}/models{query}"));
         Self {
             name,
@@ -90,7 +117,7 @@ impl Engine for OpenAiEngine {
     }
 
     fn dialect(&self) -> Option<&'static str> {
-        Some("openai-chat")
+        Some(SPEC.dialect)
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {

@@ -4,13 +4,16 @@
 //! unchanged, so that a model keeps its reasoning between two requests. What goes back has no ids, since the server
 //! would look them up and find nothing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
 use super::discover::{self, ModelListQuery};
 use super::model_details::ModelDetailsQuery;
-use super::openai::{add_sampling_params, args_text, bearer_header, tool_result_text};
+use super::openai::{self, add_sampling_params, args_text, bearer_header, tool_result_text};
+use super::spec::EngineSpec;
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::responses::ResponsesDecoder;
 use crate::event::{CallId, Json, ToolSpec};
@@ -18,6 +21,19 @@ use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
 const RESPONSES_PATH: &str = "/responses";
+
+/// OpenAI's newer API, at the same servers with the same key.
+pub const SPEC: EngineSpec = EngineSpec {
+    name: "openai-responses",
+    dialect: "openai-responses",
+    // Those of the other API come first.
+    model_prefixes: &[],
+    build: |options| {
+        let engine = ResponsesEngine::new(options.name, &options.base_url, options.key);
+        Arc::new(engine.with_missing_key_setting(options.key_setting))
+    },
+    ..openai::SPEC
+};
 
 /// Client of one server's Responses API.
 #[derive(Clone, Debug)]
@@ -67,7 +83,7 @@ impl Engine for ResponsesEngine {
     }
 
     fn dialect(&self) -> Option<&'static str> {
-        Some("openai-responses")
+        Some(SPEC.dialect)
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {

@@ -6,6 +6,7 @@ use std::io::IsTerminal as _;
 use serde_json::json;
 
 use crate::config::{self, ConfigFiles, LoadedConfig};
+use crate::engine::ENGINES;
 use crate::event::who_answers;
 use crate::runtime::{EngineListing, Runtime};
 use crate::text::address::{redact_credentials, redact_login};
@@ -134,7 +135,7 @@ pub async fn doctor(runtime: &Runtime, files: &ConfigFiles) -> Result<bool, Outp
     }
     for (name, config) in &runtime.config().engines {
         if !listed.iter().any(|listed| listed.engine == *name) {
-            let _ = writeln!(text, "  · {name:<9} {}", setup_hint(config.kind));
+            let _ = writeln!(text, "  · {name:<9} {}", config.kind.setup_hint);
         }
     }
     let choice = runtime.engine_resolver().interactive().resolve().await;
@@ -160,7 +161,13 @@ pub async fn doctor(runtime: &Runtime, files: &ConfigFiles) -> Result<bool, Outp
                     "A server found here is used once you choose it: pick a model with /model, or start with -m {names}."
                 );
             } else if choice.engine.name() == "offline" {
-                text.push_str("To talk to a model: start Ollama, llama.cpp, LM Studio or vLLM here, or set OPENAI_API_KEY or ANTHROPIC_API_KEY, or OPENAI_BASE_URL for your own server.\n");
+                let mut keys: Vec<&str> = ENGINES.iter().filter_map(|spec| spec.key_variable).collect();
+                keys.dedup();
+                let _ = writeln!(
+                    text,
+                    "To talk to a model: start Ollama, llama.cpp, LM Studio or vLLM here, or set {}, or OPENAI_BASE_URL for your own server.",
+                    keys.join(" or ")
+                );
             }
         }
         Err(fault) => {
@@ -211,17 +218,6 @@ fn describe_engine(text: &mut String, engine: &EngineListing) {
             let message = fault.message.strip_prefix(&format!("{}: ", engine.engine)).unwrap_or(&fault.message);
             let _ = writeln!(text, "  ✗ {:<9} {}", engine.engine, one_line(message, 200));
         }
-    }
-}
-
-fn setup_hint(kind: config::EngineKind) -> &'static str {
-    match kind {
-        config::EngineKind::Offline => "embedded",
-        config::EngineKind::OpenAi | config::EngineKind::OpenAiResponses => {
-            "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for your own server"
-        }
-        config::EngineKind::Anthropic => "not set up: ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for your own gateway",
-        config::EngineKind::Ollama => "not running here: start it, or point OLLAMA_HOST to it",
     }
 }
 

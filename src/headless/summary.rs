@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
+use crate::engine::{find_spec, openai};
 use crate::event::{
     AgentEvent, AnnotationTarget, CallId, CallOutcome, Envelope, Fault, FaultKind, FinishReason, LastContent,
     MessageId, Millis, NoticeLevel, Role, TextKind, TurnId, TurnOutcome, Usage, UsageScope,
@@ -364,13 +365,7 @@ impl CallSummary {
 
 /// Guesses the dialect by an engine's name, for logs that don't contain it. The embedded one emits events directly.
 fn dialect_of(engine: &str) -> &'static str {
-    match engine {
-        "offline" => "native",
-        "ollama" => "ollama",
-        "openai-responses" => "openai-responses",
-        "anthropic" => "anthropic",
-        _ => "openai-chat",
-    }
+    find_spec(engine).unwrap_or(&openai::SPEC).dialect
 }
 
 /// Returns the prefix of a notice of this level on stderr.

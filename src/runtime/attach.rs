@@ -411,19 +411,11 @@ fn origin_of(address: &str) -> Option<&str> {
 fn engine_choice(engine: Arc<RemoteEngine>, model: String, why: String, idle: Duration) -> EngineChoice {
     EngineChoice {
         server_approvals: engine.server_approvals(),
-        engine,
-        model,
-        reason: why,
-        context_window: None,
-        price: None,
         first_byte_timeout: idle,
         idle_timeout: idle,
-        no_output_timeout: Duration::ZERO,
         max_retries: 3,
         may_resend: false,
-        supports_tools: true,
-        warnings: Vec::new(),
-        describe: None,
+        ..EngineChoice::new(engine, model, why)
     }
 }
 

@@ -12,19 +12,16 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::agent::{DescribeModel, EngineChoice};
-use crate::config::{Config, EngineConfig, EngineKind, LoadedConfig, Origin};
-use crate::engine::Engine;
-use crate::engine::anthropic::{AnthropicAuth, AnthropicEngine};
+use crate::config::{Config, EngineConfig, LoadedConfig, Origin};
 use crate::engine::discover::{self, DiscoveredServer, Readiness, ServerKind};
 use crate::engine::model_details::ModelDetails;
 use crate::engine::offline::{self, OfflineEngine};
-use crate::engine::ollama::OllamaEngine;
-use crate::engine::openai::OpenAiEngine;
-use crate::engine::openai_responses::ResponsesEngine;
+use crate::engine::spec::{EngineOptions, ModelDescription};
+use crate::engine::{ENGINES, Engine, ollama, openai};
 use crate::event::{Fault, FaultKind};
 use crate::net::failure::is_loading;
 use crate::net::{HttpClient, probe, register_secret};
-use crate::text::address::{has_host, has_login, is_cleartext_remote, origin};
+use crate::text::address::{has_login, is_cleartext_remote, origin};
 pub(super) use accepted::AcceptedServers;
 pub use listing::EngineListing;
 use lookup::{KnownModel, find_unique};
@@ -33,13 +30,6 @@ use lookup::{KnownModel, find_unique};
 const LIST_MODELS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit of each query for a model's description, of which there may be two. The first prompt waits for it.
 const DESCRIBE_MODEL_TIMEOUT: Duration = Duration::from_millis(1500);
-/// The default model of OpenAI's own service.
-const DEFAULT_OPENAI_MODEL: &str = "gpt-4.1-mini";
-
-/// The default model of Anthropic's own service.
-const DEFAULT_ANTHROPIC_MODEL: &str = "claude-sonnet-4-5";
-/// A bearer token for a gateway; used in place of the key of the engine `anthropic`.
-const ANTHROPIC_TOKEN_VARIABLE: &str = "ANTHROPIC_AUTH_TOKEN";
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -105,7 +95,7 @@ impl EngineResolver {
     pub async fn switch_to(self, name: String) -> Result<EngineChoice, String> {
         let mut choice = self.resolve_name(&name, "chosen with /model").await.map_err(|fault| fault.message)?;
         let engine = choice.engine.name();
-        let is_found = !self.config().engines.contains_key(engine) || self.is_unset_ollama(engine);
+        let is_found = !self.config().engines.contains_key(engine) || self.is_unset_local(engine);
         if is_found && let Some(found) = self.find_local_server(engine).await {
             choice.warnings.extend(self.accept_server(&found, &choice.model).map(|text| ("not_remembered", text)));
         }
@@ -137,21 +127,13 @@ impl EngineResolver {
             return RequestedEngine::Named { engine: engine.to_owned(), model: model.map(str::to_owned), why, by };
         }
         let set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
-        for (name, engine) in [
-            ("OPENAI_API_KEY", "openai"),
-            ("OPENAI_BASE_URL", "openai"),
-            ("OPENAI_API_BASE", "openai"),
-            ("ANTHROPIC_API_KEY", "anthropic"),
-            (ANTHROPIC_TOKEN_VARIABLE, "anthropic"),
-            ("ANTHROPIC_BASE_URL", "anthropic"),
-            ("OLLAMA_HOST", "ollama"),
-        ] {
-            if set(name) {
-                let (engine, why) = (engine.to_owned(), name.to_owned());
-                return RequestedEngine::Named { engine, model: None, why, by: RequestedBy::Person };
-            }
-        }
-        RequestedEngine::Unspecified
+        let named = ENGINES.iter().find_map(|spec| Some((spec, spec.variables().find(|name| set(name))?)));
+        named.map_or(RequestedEngine::Unspecified, |(spec, variable)| RequestedEngine::Named {
+            engine: spec.name.to_owned(),
+            model: None,
+            why: variable.to_owned(),
+            by: RequestedBy::Person,
+        })
     }
 
     async fn resolve_engine(&self, name: &str, model: Option<String>, why: String) -> Result<EngineChoice, Fault> {
@@ -184,80 +166,31 @@ impl EngineResolver {
         Err(lookup::unknown_model_fault(&whole, &engines, &models))
     }
 
-    /// Builds the choice of a known engine and model.
-    async fn describe_and_build(
-        &self,
-        name: &str,
-        config: &EngineConfig,
-        model: String,
-        why: String,
-    ) -> Result<EngineChoice, Fault> {
-        let details = match config.kind {
-            EngineKind::Ollama => self.describe_ollama(config, &model).await,
-            EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => {
-                ModelDetails::default()
-            }
-        };
-        self.build_choice(name, config, model, why, details).await
-    }
-
-    /// Picks the default model: from the environment, the service's default, or the first one available.
+    /// Picks the default model: from the environment, the vendor's default, or the first one available.
     async fn default_model(&self, name: &str, config: &EngineConfig) -> Result<String, Fault> {
-        match config.kind {
-            EngineKind::Offline => return Ok(offline::MODEL_NAME.to_owned()),
-            EngineKind::OpenAi | EngineKind::OpenAiResponses => {
-                // The variable also applies to engines that take their address from the environment.
-                let is_usual = name == config.kind.name();
-                if let Some(model) = env_variable("OPENAI_MODEL").filter(|model| !model.is_empty() && is_usual) {
-                    return Ok(model);
-                }
-                let url = config.resolved_base_url(&env_variable).unwrap_or_default();
-                if has_host(&url, "api.openai.com") {
-                    return Ok(DEFAULT_OPENAI_MODEL.to_owned());
-                }
-            }
-            EngineKind::Anthropic => {
-                if let Some(model) =
-                    env_variable("ANTHROPIC_MODEL").filter(|model| !model.is_empty() && name == "anthropic")
-                {
-                    return Ok(model);
-                }
-                let url = config.resolved_base_url(&env_variable).unwrap_or_default();
-                if has_host(&url, "api.anthropic.com") {
-                    return Ok(DEFAULT_ANTHROPIC_MODEL.to_owned());
-                }
-            }
-            EngineKind::Ollama => {}
+        let spec = config.kind;
+        // The variable does not apply to other engines that take their address from the environment.
+        let variable = spec.model_variable.filter(|_| name == spec.name);
+        if let Some(model) = variable.and_then(env_variable).filter(|model| !model.is_empty()) {
+            return Ok(model);
+        }
+        let url = config.resolved_base_url(&env_variable);
+        if let Some(model) = spec.default_model
+            && url.is_none_or(|url| spec.is_vendor(&url))
+        {
+            return Ok(model.to_owned());
         }
         let models = match self.list_models(name, config).await {
-            Err(fault) if is_loading(&fault) && config.kind != EngineKind::Ollama => {
+            Err(fault) if is_loading(&fault) && !spec.loads_by_name => {
                 return Ok(local_servers::PLACEHOLDER_MODEL.to_owned());
             }
             listed => listed?,
         };
-        models.into_iter().next().map(|model| model.id).ok_or_else(|| {
-            let hint = match config.kind {
-                EngineKind::Ollama => "get one with `ollama pull qwen3`",
-                EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => {
-                    "name one as ENGINE/MODEL"
-                }
-            };
-            Fault::new(FaultKind::BadRequest, format!("{name} has no model; {hint}"))
-        })
-    }
-
-    /// Queries the context window to use and the tool support; a slow response must not delay the chat.
-    async fn describe_ollama(&self, config: &EngineConfig, model: &str) -> ModelDetails {
-        let Some(url) = config.resolved_base_url(&env_variable) else { return ModelDetails::default() };
-        let key = self.api_key(config).await.ok().flatten();
-        let engine = OllamaEngine::new(String::new(), &url).with_key(key);
-        let answers = probe::join_json(&self.http, &engine.show_requests(model), DESCRIBE_MODEL_TIMEOUT).await;
-        let [show, running] = [0, 1].map(|index| answers.get(index).and_then(|answer| answer.as_ref().ok()));
-        let window = self
-            .config()
-            .configured_window(model)
-            .unwrap_or_else(|| discover::ollama_context_window(model, show, running));
-        ModelDetails { context_window: Some(window), supports_tools: discover::ollama_supports_tools(show) }
+        models
+            .into_iter()
+            .next()
+            .map(|model| model.id)
+            .ok_or_else(|| Fault::new(FaultKind::BadRequest, format!("{name} has no model; {}", spec.no_model_hint)))
     }
 
     /// Returns the query for the server's description of its model, unless the settings have everything.
@@ -288,93 +221,65 @@ impl EngineResolver {
         }))
     }
 
-    /// Warns once about an unencrypted connection.
-    async fn cleartext_warning(&self, name: &str, config: &EngineConfig, url: &str) -> Option<String> {
-        if !is_cleartext_remote(url) {
-            return None;
-        }
-        let what = match self.api_key(config).await {
-            Ok(Some(_)) => "the API key and the whole conversation go",
-            _ if has_login(url) => "the login and the whole conversation go",
-            _ => return None,
-        };
-        let setting = config.address_setting(name, &env_variable);
-        Some(format!(
-            "{what} to {} unencrypted; if that server supports HTTPS, write https:// in {setting}",
-            origin(url)
-        ))
-    }
-
-    async fn build_choice(
+    /// Builds the choice of a known engine and model.
+    async fn describe_and_build(
         &self,
         name: &str,
         config: &EngineConfig,
         model: String,
         why: String,
-        details: ModelDetails,
     ) -> Result<EngineChoice, Fault> {
-        let url = config.resolved_base_url(&env_variable).unwrap_or_default();
-        // Ollama's window is the one that is requested, whatever the model supports.
-        let window = match config.kind {
-            EngineKind::Ollama => details.context_window,
-            _ => self.config().window(&model).or(details.context_window),
+        let spec = config.kind;
+        let mut options = self.options(name, config).await?;
+        if spec.is_vendor(&options.base_url) && !options.has_key() {
+            return Err(missing_key_fault(name, config));
+        }
+        let details = match &spec.description {
+            Some(description) => self.describe(description, &options, &model).await,
+            None => ModelDetails { context_window: self.config().window(&model), supports_tools: None },
         };
-        let engine: Arc<dyn Engine> = match config.kind {
-            EngineKind::Offline => Arc::new(OfflineEngine { pace: self.offline_pace }),
-            EngineKind::OpenAi => {
-                let key = self.openai_key(name, config, &url).await?;
-                Arc::new(
-                    OpenAiEngine::new(name.to_owned(), &url, key).with_missing_key_setting(key_setting(name, config)),
-                )
-            }
-            EngineKind::OpenAiResponses => {
-                let key = self.openai_key(name, config, &url).await?;
-                Arc::new(
-                    ResponsesEngine::new(name.to_owned(), &url, key)
-                        .with_missing_key_setting(key_setting(name, config)),
-                )
-            }
-            EngineKind::Anthropic => {
-                let pass = self.anthropic_auth(name, config).await?;
-                Arc::new(
-                    AnthropicEngine::new(name.to_owned(), &url, pass)
-                        .with_missing_key_setting(key_setting(name, config)),
-                )
-            }
-            EngineKind::Ollama => {
-                let key = self.api_key(config).await?;
-                Arc::new(OllamaEngine::new(name.to_owned(), &url).with_key(key).with_context_window(window))
-            }
-        };
-        // The vendors' own services report nothing that isn't known here.
-        let is_known = has_host(&url, "api.openai.com");
+        options.context_window = details.context_window;
+        let warning = cleartext_warning(name, config, &options);
+        let is_vendor = spec.is_vendor(&options.base_url);
+        let engine = (spec.build)(options);
         Ok(EngineChoice {
             supports_tools: details.supports_tools != Some(false),
-            warnings: self
-                .cleartext_warning(name, config, &url)
-                .await
-                .map(|text| ("exposed", text))
-                .into_iter()
-                .collect(),
-            describe: if is_known { None } else { self.description_fetcher(&engine, &model) },
-            engine,
-            reason: why,
-            context_window: window,
+            warnings: warning.map(|text| ("exposed", text)).into_iter().collect(),
+            // The vendors' own services report nothing that isn't known here.
+            describe: if is_vendor { None } else { self.description_fetcher(&engine, &model) },
+            context_window: details.context_window,
             price: self.config().price_at(name, &model, &env_variable),
-            model,
             first_byte_timeout: config.first_byte_timeout,
             idle_timeout: config.idle_timeout,
             no_output_timeout: config.no_output_timeout,
             max_retries: config.retries,
-            may_resend: true,
-            server_approvals: None,
+            ..EngineChoice::new(engine, model, why)
         })
     }
 
-    /// Returns the key; an error if the service requires one and it is missing.
-    async fn openai_key(&self, name: &str, config: &EngineConfig, url: &str) -> Result<Option<SecretString>, Fault> {
-        let key = self.api_key(config).await?;
-        if key.is_none() && needs_key(url) { Err(missing_key_fault(name, config)) } else { Ok(key) }
+    /// Queries what an engine must know before it is built; a slow response must not delay the chat.
+    async fn describe(&self, description: &ModelDescription, options: &EngineOptions, model: &str) -> ModelDetails {
+        let requests = (description.requests)(options, model);
+        let answers = probe::join_json(&self.http, &requests, DESCRIBE_MODEL_TIMEOUT).await;
+        let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
+        let details = (description.parse)(model, &answers);
+        // Settings win.
+        let window = self.config().configured_window(model).or(details.context_window);
+        ModelDetails { context_window: window, ..details }
+    }
+
+    /// Gathers what an engine is built from, with the key in every place where it may be.
+    async fn options(&self, name: &str, config: &EngineConfig) -> Result<EngineOptions, Fault> {
+        let token = token(name, config);
+        Ok(EngineOptions {
+            name: name.to_owned(),
+            base_url: config.resolved_base_url(&env_variable).unwrap_or_default(),
+            key: if token.is_some() { None } else { self.api_key(config).await? },
+            token,
+            key_setting: key_setting(name, config),
+            context_window: None,
+            pace: self.offline_pace,
+        })
     }
 
     /// A key may come from a slow command.
@@ -387,40 +292,38 @@ impl EngineResolver {
         Ok(key)
     }
 
-    /// A token in the environment wins over the key in the environment, but not over one in the settings.
-    async fn anthropic_auth(&self, name: &str, config: &EngineConfig) -> Result<AnthropicAuth, Fault> {
-        let usual = config.api_key.as_deref().is_none_or(|key| key == "env:ANTHROPIC_API_KEY");
-        if let Some(token) = env_variable(ANTHROPIC_TOKEN_VARIABLE)
-            .filter(|token| name == "anthropic" && usual && !token.trim().is_empty())
-        {
-            return Ok(AnthropicAuth::BearerToken(token.into()));
-        }
-        Ok(self.api_key(config).await?.map_or(AnthropicAuth::None, AnthropicAuth::ApiKey))
-    }
-
     fn offline_choice(&self, why: &str) -> EngineChoice {
+        let engine = Arc::new(OfflineEngine { pace: self.offline_pace });
         EngineChoice {
-            engine: Arc::new(OfflineEngine { pace: self.offline_pace }),
-            model: offline::MODEL_NAME.to_owned(),
-            reason: why.to_owned(),
-            context_window: None,
             price: Some((0.0, 0.0)),
-            first_byte_timeout: Duration::ZERO,
-            idle_timeout: Duration::ZERO,
-            no_output_timeout: Duration::ZERO,
-            max_retries: 0,
-            may_resend: true,
-            supports_tools: true,
-            warnings: Vec::new(),
-            describe: None,
-            server_approvals: None,
+            ..EngineChoice::new(engine, offline::MODEL_NAME.to_owned(), why.to_owned())
         }
     }
 }
 
-/// OpenAI's own service requires a key; other servers may not.
-fn needs_key(url: &str) -> bool {
-    url.is_empty() || has_host(url, "api.openai.com")
+/// Returns the token from the environment, which wins over the key in the environment, but not over one in the
+/// settings.
+fn token(name: &str, config: &EngineConfig) -> Option<SecretString> {
+    let spec = config.kind;
+    let key = config.api_key.as_deref();
+    let is_usual = key.is_none_or(|key| key.strip_prefix("env:") == spec.key_variable);
+    let variable = spec.token_variable.filter(|_| name == spec.name && is_usual)?;
+    env_variable(variable).filter(|token| !token.trim().is_empty()).map(SecretString::from)
+}
+
+/// Warns once about an unencrypted connection.
+fn cleartext_warning(name: &str, config: &EngineConfig, options: &EngineOptions) -> Option<String> {
+    let url = &options.base_url;
+    if !is_cleartext_remote(url) {
+        return None;
+    }
+    let what = match options {
+        options if options.has_key() => "the API key and the whole conversation go",
+        _ if has_login(url) => "the login and the whole conversation go",
+        _ => return None,
+    };
+    let setting = config.address_setting(name, &env_variable);
+    Some(format!("{what} to {} unencrypted; if that server supports HTTPS, write https:// in {setting}", origin(url)))
 }
 
 /// Says what to set, before sending a request that can only fail.
@@ -440,7 +343,7 @@ fn key_setting(name: &str, config: &EngineConfig) -> String {
 
 /// Returns the settings of a discovered server.
 fn discovered_config(found: &DiscoveredServer) -> EngineConfig {
-    let kind = if found.kind == ServerKind::Ollama { EngineKind::Ollama } else { EngineKind::OpenAi };
+    let kind = if found.kind == ServerKind::Ollama { &ollama::SPEC } else { &openai::SPEC };
     EngineConfig { base_url: Some(found.base_url.clone()), ..EngineConfig::new(kind) }
 }
 

@@ -10,6 +10,7 @@ mod cli;
 mod connections;
 mod damaged;
 mod dialects;
+mod documented;
 mod encode_chat;
 mod encoders;
 mod encoders_responses;

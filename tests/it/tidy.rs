@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "serve", "cli",
         ],
     ),
-    ("headless", &["event", "text", "config", "bridge", "runtime", "store", "ui"]),
+    ("headless", &["event", "text", "config", "engine", "bridge", "runtime", "store", "ui"]),
     ("app", &["event", "text", "store", "ui", "bridge", "config", "runtime"]),
     ("cli", &["event", "config"]),
 ];

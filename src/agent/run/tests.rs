@@ -80,22 +80,7 @@ fn engine(name: &'static str, scripts: Vec<Vec<AgentEvent>>) -> Arc<ScriptedEngi
 }
 
 fn choice(engine: &Arc<ScriptedEngine>) -> EngineChoice {
-    EngineChoice {
-        engine: engine.clone(),
-        model: "m".into(),
-        reason: "test".into(),
-        context_window: None,
-        price: None,
-        first_byte_timeout: Duration::ZERO,
-        idle_timeout: Duration::ZERO,
-        no_output_timeout: Duration::ZERO,
-        max_retries: 0,
-        may_resend: true,
-        supports_tools: true,
-        warnings: Vec::new(),
-        describe: None,
-        server_approvals: None,
-    }
+    EngineChoice::new(engine.clone(), "m".into(), "test".into())
 }
 
 /// Gives the engine's server approvals at this address.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::EngineKind;
+use crate::engine::{ollama, openai};
 
 fn no_env(_: &str) -> Option<String> {
     None
@@ -124,7 +124,7 @@ tool_output = 4_096
     )
     .unwrap();
     let config = loaded.config;
-    assert_eq!(config.engines["groq"].kind, EngineKind::OpenAi);
+    assert_eq!(config.engines["groq"].kind, &openai::SPEC);
     assert_eq!(config.engines["groq"].idle_timeout, Duration::from_millis(250));
     assert_eq!(config.engines["groq"].no_output_timeout, Duration::from_mins(15));
     assert_eq!(config.engines["groq"].retries, 0);
@@ -317,7 +317,7 @@ fn flags_set_any_key() {
     .unwrap();
     assert_eq!((loaded.config.ui.theme, loaded.config.ui.max_fps), (ThemeChoice::Dark, 30));
     assert_eq!(loaded.config.windows["gpt-4.1"], 5);
-    assert_eq!(loaded.config.engines["x"].kind, EngineKind::Ollama);
+    assert_eq!(loaded.config.engines["x"].kind, &ollama::SPEC);
     assert_eq!(loaded.config.engines["openai"].api_key.as_deref(), Some("1234"));
     assert_eq!(loaded.config.tools.timeout, Duration::from_secs(5));
     assert_eq!(loaded.config.approvals.allow, ["clock"]);

@@ -11,8 +11,11 @@ mod manual;
 mod report;
 mod script;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use super::spec::{EngineSpec, Pricing};
 use super::{Engine, HistoryMessage, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{CallOutcome, ToolSpec, estimate_tokens};
 use answers::AnswerContext;
@@ -21,9 +24,29 @@ use intent::{PlanStep, PromptPlan};
 use report::FinishedCall;
 use script::{PacingMode, ScriptBuilder};
 
-/// The engine's name, and its only model.
-pub const ENGINE_NAME: &str = "offline";
+/// Its only model.
 pub const MODEL_NAME: &str = "guide";
+
+/// The embedded engine.
+pub const SPEC: EngineSpec = EngineSpec {
+    name: "offline",
+    dialect: "native",
+    address_variables: &[],
+    key_variable: None,
+    token_variable: None,
+    model_variable: None,
+    default_address: None,
+    default_model: Some(MODEL_NAME),
+    embedded_models: &[(MODEL_NAME, "embedded, not a language model")],
+    model_prefixes: &[],
+    loads_by_name: false,
+    setup_hint: "embedded",
+    no_model_hint: "it has one",
+    base_url: |_, _| String::new(),
+    pricing: |_, _| Pricing::Free,
+    description: None,
+    build: |options| Arc::new(OfflineEngine { pace: options.pace }),
+};
 
 /// Calls that one prompt may lead to.
 const MAX_CALLS_PER_PROMPT: usize = 16;
@@ -43,11 +66,11 @@ impl Default for OfflineEngine {
 
 impl Engine for OfflineEngine {
     fn name(&self) -> &'static str {
-        ENGINE_NAME
+        SPEC.name
     }
 
     fn dialect(&self) -> Option<&'static str> {
-        Some("native")
+        Some(SPEC.dialect)
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {

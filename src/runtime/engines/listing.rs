@@ -1,19 +1,13 @@
 //! Lists what can be chosen: the models of every configured engine and of discovered local servers.
 
 use super::local_servers;
-use super::{EngineResolver, LIST_MODELS_TIMEOUT, env_variable, key_setting};
-use crate::config::{EngineConfig, EngineKind};
-use crate::engine::Engine as _;
-use crate::engine::anthropic::{AnthropicAuth, AnthropicEngine};
+use super::{EngineResolver, LIST_MODELS_TIMEOUT, env_variable};
+use crate::config::EngineConfig;
 use crate::engine::discover::{self, ModelInfo, Readiness};
-use crate::engine::offline;
-use crate::engine::ollama::OllamaEngine;
-use crate::engine::openai::OpenAiEngine;
-use crate::engine::openai_responses::ResponsesEngine;
 use crate::event::{Fault, FaultKind};
 use crate::net::probe;
 use crate::store::models::ModelChoice;
-use crate::text::address::{has_host, is_loopback, is_same_server};
+use crate::text::address::{is_loopback, is_same_server};
 
 /// An engine as `doctor` and `models` show it.
 pub struct EngineListing {
@@ -30,30 +24,15 @@ pub struct EngineListing {
 
 impl EngineResolver {
     pub(super) async fn list_models(&self, name: &str, config: &EngineConfig) -> Result<Vec<ModelInfo>, Fault> {
-        let url = config.resolved_base_url(&env_variable).unwrap_or_default();
-        let query = match config.kind {
-            EngineKind::Offline => {
-                return Ok(vec![ModelInfo {
-                    id: offline::MODEL_NAME.to_owned(),
-                    remark: "embedded, not a language model".to_owned(),
-                    context_window: None,
-                }]);
-            }
-            EngineKind::OpenAi => OpenAiEngine::new(name.to_owned(), &url, self.api_key(config).await?)
-                .with_missing_key_setting(key_setting(name, config))
-                .model_list_query(),
-            EngineKind::OpenAiResponses => {
-                let engine = ResponsesEngine::new(name.to_owned(), &url, self.api_key(config).await?);
-                engine.with_missing_key_setting(key_setting(name, config)).model_list_query()
-            }
-            EngineKind::Anthropic => {
-                let engine = AnthropicEngine::new(name.to_owned(), &url, self.anthropic_auth(name, config).await?);
-                engine.with_missing_key_setting(key_setting(name, config)).model_list_query()
-            }
-            EngineKind::Ollama => {
-                OllamaEngine::new(name.to_owned(), &url).with_key(self.api_key(config).await?).model_list_query()
-            }
-        };
+        if !config.kind.embedded_models.is_empty() {
+            let model = |(id, remark): &(&str, &str)| ModelInfo {
+                id: (*id).to_owned(),
+                remark: (*remark).to_owned(),
+                context_window: None,
+            };
+            return Ok(config.kind.embedded_models.iter().map(model).collect());
+        }
+        let query = (config.kind.build)(self.options(name, config).await?).model_list_query();
         let Some(query) = query else { return Ok(Vec::new()) };
         let answers = probe::join_json(&self.http, &query.requests, LIST_MODELS_TIMEOUT).await;
         query.parse_answers(&answers).map_err(|fault| Fault { message: format!("{name}: {}", fault.message), ..fault })
@@ -62,7 +41,7 @@ impl EngineResolver {
     /// Queries every configured engine and every discovered server for its models, in parallel.
     pub async fn list_all(&self) -> Vec<EngineListing> {
         let configured = self.config().engines.iter().map(|(name, config)| async move {
-            // OpenAI without a key, or an Ollama that isn't configured, would only list errors.
+            // A vendor without a key, or a local server that isn't configured, would only list errors.
             if !self.is_configured(name, config).await {
                 return None;
             }
@@ -104,33 +83,15 @@ impl EngineResolver {
         listed
     }
 
-    /// Returns whether this is Ollama at its default address without any configuration.
-    pub(super) fn is_unset_ollama(&self, name: &str) -> bool {
-        self.config().engines.get(name).is_some_and(|config| {
-            config.kind == EngineKind::Ollama
-                && env_variable("OLLAMA_HOST").is_none()
-                && config.resolved_base_url(&env_variable).is_some_and(|url| is_loopback(&url))
-        })
+    /// Returns whether this is a server of this machine that is at its default address without any configuration.
+    pub(super) fn is_unset_local(&self, name: &str) -> bool {
+        self.config().engines.get(name).is_some_and(is_unset_local)
     }
 
     async fn is_configured(&self, name: &str, config: &EngineConfig) -> bool {
         let url = config.resolved_base_url(&env_variable).unwrap_or_default();
-        match config.kind {
-            EngineKind::Offline => true,
-            EngineKind::OpenAi | EngineKind::OpenAiResponses => {
-                !has_host(&url, "api.openai.com") || matches!(self.api_key(config).await, Ok(Some(_)))
-            }
-            EngineKind::Anthropic => {
-                let keyed = || async {
-                    matches!(
-                        self.anthropic_auth(name, config).await,
-                        Ok(AnthropicAuth::ApiKey(_) | AnthropicAuth::BearerToken(_))
-                    )
-                };
-                !has_host(&url, "api.anthropic.com") || keyed().await
-            }
-            EngineKind::Ollama => env_variable("OLLAMA_HOST").is_some() || !is_loopback(&url),
-        }
+        let is_keyed = || async { self.options(name, config).await.is_ok_and(|options| options.has_key()) };
+        !is_unset_local(config) && (!config.kind.is_vendor(&url) || is_keyed().await)
     }
 
     /// Returns what `/model` can offer, discovered servers first: choosing one accepts it.
@@ -156,4 +117,9 @@ impl EngineResolver {
         }
         out
     }
+}
+
+fn is_unset_local(config: &EngineConfig) -> bool {
+    let is_set = config.kind.address_variables.iter().any(|name| env_variable(name).is_some());
+    config.kind.is_local() && !is_set && config.resolved_base_url(&env_variable).is_some_and(|url| is_loopback(&url))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::EngineListing;
 use crate::config::suggestion::suggest;
+use crate::engine::{ENGINES, EngineSpec};
 use crate::event::{Fault, FaultKind};
 use crate::text::address::is_same_server;
 
@@ -79,17 +80,9 @@ pub(super) fn unknown_model_fault(name: &str, engines: &[&str], models: &[KnownM
 fn suggestions(name: &str, engines: &[&str], models: &[KnownModel]) -> Vec<String> {
     let lower = name.to_lowercase();
     // Names of known vendors that were not queried because there is no key.
-    for (starts, engine) in [
-        ("gpt-", "openai"),
-        ("chatgpt", "openai"),
-        ("o1", "openai"),
-        ("o3", "openai"),
-        ("o4", "openai"),
-        ("claude", "anthropic"),
-    ] {
-        if lower.starts_with(starts) && engines.contains(&engine) {
-            return vec![format!("{engine}/{name}")];
-        }
+    let is_vendors = |spec: &&&EngineSpec| spec.model_prefixes.iter().any(|prefix| lower.starts_with(prefix));
+    if let Some(spec) = ENGINES.iter().filter(|spec| engines.contains(&spec.name)).find(is_vendors) {
+        return vec![format!("{}/{name}", spec.name)];
     }
     let (engine, model) = name.split_once('/').map_or((name, None), |(engine, model)| (engine, Some(model)));
     if let Some(close) = suggest(engine, engines.iter().copied()) {

@@ -44,9 +44,16 @@ fn a_flag_counts_before_the_settings_these_before_the_environment_and_that_befor
 }
 
 #[test]
-fn only_openai_itself_is_known_to_need_a_key() {
-    assert!(needs_key("") && needs_key("https://api.openai.com/v1") && needs_key("https://api.openai.com:443"));
-    assert!(!needs_key("http://127.0.0.1:8080/v1") && !needs_key("https://api.openai.com.example.org/v1"));
+fn only_the_vendors_themselves_are_known_to_need_a_key() {
+    for (spec, url, expected) in [
+        (&openai::SPEC, "https://api.openai.com/v1", true),
+        (&openai::SPEC, "https://api.openai.com:443", true),
+        (&openai::SPEC, "http://127.0.0.1:8080/v1", false),
+        (&openai::SPEC, "https://api.openai.com.example.org/v1", false),
+        (&ollama::SPEC, "http://127.0.0.1:11434", false),
+    ] {
+        assert_eq!(spec.is_vendor(url), expected, "{url}");
+    }
     let fault = missing_key_fault("openai", Config::default().engines.get("openai").unwrap());
     assert_eq!(fault.kind, FaultKind::Auth);
     assert!(fault.message.contains("set OPENAI_API_KEY"), "{fault}");
