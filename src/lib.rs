@@ -110,7 +110,7 @@
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`] |
 //! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |
-//! | a setting | a field in [`config::Config`], a row in `config/schema.rs` | `assets/config.toml` |
+//! | a setting | its declaration in `config/mod.rs` | `assets/config.toml` |
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
 //!
 //! A release build lays the functions that run together in memory (`src/build.rs`); `.ci/functions` makes their list anew.

@@ -9,9 +9,8 @@ use std::path::PathBuf;
 use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::schema::{self, ALLOW_KEY, DENY_KEY, SettingSpec};
 use super::value::{self, Setting, SettingValue, dotted};
-use super::{Config, DEFAULT_FILE, Env, ThemeChoice, secret, units};
+use super::{Config, DEFAULT_FILE, Env, ThemeChoice};
 use crate::event::{ApprovalMode, RuleKind};
-use crate::text::address::redact_login;
 
 /// How many ignored keys one warning lists.
 const MAX_LISTED_KEYS: usize = 8;
@@ -166,7 +165,7 @@ impl Merger {
             return Err(wrong(expected, "another".into()));
         }
         if (row.set)(&mut self.config, path, value).is_none() {
-            return Err(wrong(row.expected, quote_value(row, value)));
+            return Err(wrong(&row.expected, quote_value(row, value)));
         }
         if row.key == DENY_KEY {
             for pattern in &self.config.approvals.deny {
@@ -176,7 +175,7 @@ impl Merger {
         let shown = if row.key == DENY_KEY {
             SettingValue::strings(&self.config.approvals.deny).to_toml()
         } else {
-            display_value(row, value)
+            row.shown.display(value)
         };
         self.entries.insert(key, SettingEntry { display: shown, origin });
         Ok(())
@@ -198,7 +197,7 @@ impl Merger {
                 continue;
             };
             let here = origin(setting.line);
-            if let ("model", SettingValue::String(model)) = (row.key, &setting.value)
+            if let ("model", SettingValue::String(model)) = (row.key.as_str(), &setting.value)
                 && !self.config.engines.contains_key(Config::model_parts(model).0)
             {
                 let what = ProblemKind::UntrustedModel { model: truncate(&value::printable(model)) };
@@ -295,7 +294,7 @@ impl Merger {
 
     /// Every engine needs an explicit kind; its limits have defaults.
     fn check_engines(&mut self) {
-        for (name, engine) in &self.config.engines {
+        for name in self.config.engines.keys() {
             let key = |field: &str| dotted(&["engines".to_owned(), name.clone(), field.to_owned()]);
             if !self.entries.contains_key(&key("kind")) {
                 let below = format!("{}.", dotted(&["engines".to_owned(), name.clone()]));
@@ -303,26 +302,13 @@ impl Merger {
                 let origin = first.map_or(Origin::Default, |(_, entry)| entry.origin.clone());
                 self.errors.push(Problem::new(origin, ProblemKind::NoKind { engine: name.clone() }));
             }
-            for (field, value) in [
-                ("first_byte_timeout", SettingValue::string(units::format_duration(engine.first_byte_timeout))),
-                ("idle_timeout", SettingValue::string(units::format_duration(engine.idle_timeout))),
-                ("no_output_timeout", SettingValue::string(units::format_duration(engine.no_output_timeout))),
-                ("retries", SettingValue::Int(engine.retries.into())),
-            ] {
-                let entry = SettingEntry { display: value.to_toml(), origin: Origin::Default };
-                self.entries.entry(key(field)).or_insert(entry);
+            for row in schema::SETTINGS.iter() {
+                if let (Some(field), Some(value)) = (row.key.strip_prefix("engines.*."), &row.default) {
+                    let entry = SettingEntry { display: value.to_toml(), origin: Origin::Default };
+                    self.entries.entry(key(field)).or_insert(entry);
+                }
             }
         }
-    }
-}
-
-fn display_value(row: &SettingSpec, value: &SettingValue) -> String {
-    match value {
-        SettingValue::String(text) if row.is_secret() => SettingValue::string(secret::mask(text)).to_toml(),
-        SettingValue::String(text) if matches!(row.key, "engines.*.base_url" | "remotes.*.url") => {
-            SettingValue::string(redact_login(text)).to_toml()
-        }
-        other => other.to_toml(),
     }
 }
 
@@ -331,7 +317,7 @@ fn quote_value(row: &SettingSpec, value: &SettingValue) -> String {
     match value {
         _ if row.is_secret() => value.kind().to_owned(),
         SettingValue::List(_) | SettingValue::Table(_) | SettingValue::Other(_) => value.kind().to_owned(),
-        value => truncate(&display_value(row, value)),
+        value => truncate(&row.shown.display(value)),
     }
 }
 

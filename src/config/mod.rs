@@ -15,6 +15,7 @@ pub mod problem;
 pub mod remote;
 mod schema;
 pub mod secret;
+mod setting;
 pub mod show;
 pub mod suggestion;
 pub mod trust;
@@ -22,20 +23,19 @@ pub mod units;
 mod value;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::{ENGINES, EngineSpec};
+use crate::engine::{ENGINES, EngineSpec, openai};
 use crate::event::ApprovalMode;
 use crate::store::Timestamps;
-use crate::text::address::redact_login;
 
 pub use load::{ConfigFiles, ConfigSources, load};
 pub use merge::{LoadedConfig, Overrides};
 pub use paths::Paths;
 pub use problem::{ConfigError, Origin, Problem};
 pub use remote::RemoteConfig;
+use setting::{address, boolean, choice, duration, folders, optional, secret, settings, text, texts, whole};
 
 /// Every setting with its default, as documentation.
 pub const DEFAULT_FILE: &str = include_str!("../../assets/config.toml");
@@ -64,35 +64,92 @@ pub struct Config {
     pub keys: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
-pub struct EngineConfig {
-    pub kind: &'static EngineSpec,
-    /// Literal or `env:NAME`.
-    pub base_url: Option<String>,
-    /// `env:NAME`, `cmd:COMMAND`, or (discouraged) the key itself.
-    pub api_key: Option<String>,
-    /// From the request to the first byte; a server may load a model and process the prompt in silence.
-    pub first_byte_timeout: Duration,
-    /// Every byte resets it.
-    pub idle_timeout: Duration,
-    /// Bytes arrive, but nothing usable.
-    pub no_output_timeout: Duration,
-    pub retries: u32,
+settings! {
+    /// An engine by the person's name for it.
+    pub struct EngineConfig {
+        kind: &'static EngineSpec = &openai::SPEC, choice(ENGINES, |spec| spec.name);
+        /// Literal or `env:NAME`.
+        base_url: Option<String> = None,
+            optional(address("an address such as \"http://127.0.0.1:8080/v1\", or \"env:NAME\""));
+        api_key: Option<String> = None, optional(secret("the key"));
+        /// From the request to the first byte; a server may load a model and process the prompt in silence.
+        first_byte_timeout: Duration = Duration::from_mins(5), duration();
+        /// Every byte resets it.
+        idle_timeout: Duration = Duration::from_secs(90), duration();
+        /// Bytes arrive, but nothing usable.
+        no_output_timeout: Duration = Duration::from_mins(15), duration();
+        retries: u32 = 4, whole(0..=20);
+    }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UiConfig {
-    pub theme: ThemeChoice,
-    pub max_fps: u16,
-    /// Reasoning starts folded.
-    pub fold_thinking: bool,
-    /// Tool output starts folded.
-    pub fold_output: bool,
-    pub mouse: bool,
-    /// Show the tool panel if there is room.
-    pub tool_panel: bool,
-    pub timestamps: Timestamps,
-    pub images: ImageChoice,
+settings! {
+    pub struct UiConfig {
+        theme: ThemeChoice = ThemeChoice::Auto, choice(&ThemeChoice::ALL, ThemeChoice::name);
+        max_fps: u16 = 60, whole(1..=240);
+        /// Reasoning starts folded.
+        fold_thinking: bool = true, boolean();
+        /// Tool output starts folded.
+        fold_output: bool = true, boolean();
+        mouse: bool = true, boolean();
+        /// Show the tool panel if there is room.
+        tool_panel: bool = true, boolean();
+        timestamps: Timestamps = Timestamps::Off, choice(&Timestamps::ALL, Timestamps::name);
+        images: ImageChoice = ImageChoice::Auto, choice(&ImageChoice::ALL, ImageChoice::name);
+    }
+}
+
+settings! {
+    pub struct ApprovalConfig {
+        mode: ApprovalMode = ApprovalMode::Ask, choice(&ApprovalMode::ALL, ApprovalMode::name);
+        /// Patterns such as `read_file` or `shell(git status*)`.
+        allow: Vec<String> = Vec::new(), texts("a list of strings such as [\"read_file\", \"shell(git status*)\"]");
+        /// The same for denying.
+        deny: Vec<String> = Vec::new(), texts("a list of strings such as [\"shell(rm *)\"]").accumulating();
+    }
+}
+
+settings! {
+    pub struct ToolConfig {
+        /// Extra folders that file tools may use.
+        folders: Vec<PathBuf> = Vec::new(), folders("a list of folders such as [\"~/notes\"]");
+        timeout: Duration = Duration::from_mins(1), duration();
+        shell_timeout: Duration = Duration::from_mins(2), duration();
+    }
+}
+
+settings! {
+    pub struct LimitConfig {
+        /// Limit of requests to the model in one turn.
+        max_rounds: u32 = 25, whole(1..=1000);
+        /// Bytes of a call's output that the model gets.
+        max_tool_output_bytes as "tool_output": usize = 32_768,
+            whole(1024..=1_048_576).expecting("a whole number of bytes from 1024 to 1048576");
+    }
+}
+
+settings! {
+    /// Defaults for `serve`.
+    pub struct ServerConfig {
+        host: String = "127.0.0.1".to_owned(), text("an address or a name such as \"127.0.0.1\"");
+        /// 0 picks a free port.
+        port: u16 = 0, whole(0..=65_535);
+        token: String = "env:JARVIS_TUI_SERVER_TOKEN".to_owned(), secret("the token");
+        /// Only permits watching.
+        read_token: String = "env:JARVIS_TUI_READ_TOKEN".to_owned(), secret("the token");
+        /// Allowed origins of web pages.
+        origins: Vec<String> = Vec::new(), texts("a list of origins such as [\"https://app.example\"]");
+        /// Limit of connections.
+        max_clients as "clients": usize = 512, whole(1..=100_000);
+        /// Limit of running sessions.
+        max_sessions as "sessions": usize = 64, whole(1..=10_000);
+        /// Limit of a request's body.
+        max_body_bytes as "body": usize = 8 << 20, whole(1024..=1 << 30);
+        /// Limit of a prompt.
+        max_prompt_bytes as "message": usize = 1 << 20, whole(1024..=1 << 30);
+        /// How long an approval waits for a decision.
+        approval_timeout as "ask_timeout": Duration = Duration::from_mins(10),
+            duration().expecting("a duration such as \"10m\"");
+    }
 }
 
 /// How images are drawn, in builds that support images.
@@ -116,90 +173,6 @@ pub enum ThemeChoice {
     Mono,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApprovalConfig {
-    pub mode: ApprovalMode,
-    /// Patterns such as `read_file` or `shell(git status*)`.
-    pub allow: Vec<String>,
-    /// The same for denying. Accumulates over the layers: no layer can remove a pattern of another.
-    pub deny: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolConfig {
-    /// Extra folders that file tools may use.
-    pub folders: Vec<PathBuf>,
-    pub timeout: Duration,
-    pub shell_timeout: Duration,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LimitConfig {
-    /// Limit of requests to the model in one turn.
-    pub max_rounds: u32,
-    /// Bytes of a call's output that the model gets.
-    pub max_tool_output_bytes: usize,
-}
-
-/// Defaults for `serve`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ServerConfig {
-    pub host: String,
-    /// 0 picks a free port.
-    pub port: u16,
-    /// `env:NAME`, `cmd:COMMAND` or the token itself.
-    pub token: String,
-    /// The same for the token that only permits watching.
-    pub read_token: String,
-    /// Allowed origins of web pages.
-    pub origins: Vec<String>,
-    /// Limit of connections.
-    pub max_clients: usize,
-    /// Limit of running sessions.
-    pub max_sessions: usize,
-    /// Limit of a request's body.
-    pub max_body_bytes: usize,
-    /// Limit of a prompt.
-    pub max_prompt_bytes: usize,
-    /// How long an approval waits for a decision.
-    pub approval_timeout: Duration,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 0,
-            token: "env:JARVIS_TUI_SERVER_TOKEN".to_owned(),
-            read_token: "env:JARVIS_TUI_READ_TOKEN".to_owned(),
-            origins: Vec::new(),
-            max_clients: 512,
-            max_sessions: 64,
-            max_body_bytes: 8 << 20,
-            max_prompt_bytes: 1 << 20,
-            approval_timeout: Duration::from_mins(10),
-        }
-    }
-}
-
-/// Hides the tokens, because debug output ends up in logs.
-impl fmt::Debug for ServerConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerConfig")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("token", &secret::mask(&self.token))
-            .field("read_token", &secret::mask(&self.read_token))
-            .field("origins", &self.origins)
-            .field("clients", &self.max_clients)
-            .field("sessions", &self.max_sessions)
-            .field("body", &self.max_body_bytes)
-            .field("message", &self.max_prompt_bytes)
-            .field("ask_timeout", &self.approval_timeout)
-            .finish()
-    }
-}
-
 impl Config {
     /// Splits `engine/model`; the model's name may contain further slashes.
     pub fn model_parts(text: &str) -> (&str, Option<&str>) {
@@ -216,23 +189,10 @@ impl Default for Config {
             model: None,
             engines: ENGINES.iter().map(|spec| (spec.name.to_owned(), EngineConfig::from_environment(spec))).collect(),
             remotes: BTreeMap::new(),
-            ui: UiConfig {
-                theme: ThemeChoice::Auto,
-                max_fps: 60,
-                fold_thinking: true,
-                fold_output: true,
-                mouse: true,
-                tool_panel: true,
-                timestamps: Timestamps::Off,
-                images: ImageChoice::Auto,
-            },
-            approvals: ApprovalConfig { mode: ApprovalMode::Ask, allow: Vec::new(), deny: Vec::new() },
-            tools: ToolConfig {
-                folders: Vec::new(),
-                timeout: Duration::from_mins(1),
-                shell_timeout: Duration::from_mins(2),
-            },
-            limits: LimitConfig { max_rounds: 25, max_tool_output_bytes: 32_768 },
+            ui: UiConfig::default(),
+            approvals: ApprovalConfig::default(),
+            tools: ToolConfig::default(),
+            limits: LimitConfig::default(),
             server: ServerConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
@@ -244,15 +204,7 @@ impl Default for Config {
 impl EngineConfig {
     /// Returns an engine of this kind with default limits and no address or key.
     pub fn new(kind: &'static EngineSpec) -> Self {
-        Self {
-            kind,
-            base_url: None,
-            api_key: None,
-            first_byte_timeout: Duration::from_mins(5),
-            idle_timeout: Duration::from_secs(90),
-            no_output_timeout: Duration::from_mins(15),
-            retries: 4,
-        }
+        Self { kind, ..Self::default() }
     }
 
     /// Returns an engine of this kind whose address and key are in the usual variables.
@@ -263,21 +215,6 @@ impl EngineConfig {
             api_key: kind.key_variable.map(from),
             ..Self::new(kind)
         }
-    }
-}
-
-/// Hides the key and passwords in the address, because debug output ends up in logs.
-impl fmt::Debug for EngineConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineConfig")
-            .field("kind", &self.kind)
-            .field("base_url", &self.base_url.as_deref().map(redact_login))
-            .field("api_key", &self.api_key.as_deref().map(secret::mask))
-            .field("first_byte_timeout", &self.first_byte_timeout)
-            .field("idle_timeout", &self.idle_timeout)
-            .field("no_output_timeout", &self.no_output_timeout)
-            .field("retries", &self.retries)
-            .finish()
     }
 }
 
@@ -334,7 +271,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let mut engine = EngineConfig::new(&crate::engine::openai::SPEC);
+        let mut engine = EngineConfig::new(&openai::SPEC);
         engine.api_key = Some("sk-very-secret".into());
         engine.base_url = Some("https://user:hunter2@host/v1".into());
         let text = format!("{engine:?}");

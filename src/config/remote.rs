@@ -1,47 +1,48 @@
 //! PURE. Named remotes: their address, request format, credentials and headers.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
-use super::secret;
+use super::setting::{SettingType, address, boolean, duration, optional, secret, settings, text};
+use super::value::SettingValue;
 use crate::engine::remote::{REQUEST_KINDS, RequestKind};
-use crate::text::address::redact_login;
 
 /// Returns the names of the request formats that `--request` and the settings accept.
 pub fn request_names() -> Vec<&'static str> {
     REQUEST_KINDS.iter().map(|kind| kind.name).collect()
 }
 
-/// A named remote agent to attach to. Missing values are detected.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct RemoteConfig {
-    pub url: String,
-    pub dialect: Option<String>,
-    pub request: Option<&'static RequestKind>,
-    /// `env:NAME`, `cmd:COMMAND` or the token itself.
-    pub token: Option<String>,
-    /// Sent with each request; values in the same form as `token`.
-    pub headers: BTreeMap<String, String>,
-    /// Its tool calls are run here.
-    pub local_tools: bool,
-    /// Gives up if nothing arrives for so long; `None` waits forever.
-    pub idle_timeout: Option<Duration>,
-    pub model: Option<String>,
+settings! {
+    /// A named remote agent to attach to. Missing values are detected.
+    pub struct RemoteConfig {
+        url: String = String::new(), address("an address such as \"http://127.0.0.1:8000\"");
+        dialect: Option<String> = None, dialect();
+        request: Option<&'static RequestKind> = None, optional(request());
+        token: Option<String> = None, optional(secret("the token"));
+        model: Option<String> = None, optional(text("the name of a model"));
+        /// Its tool calls are run here.
+        local_tools: bool = false, boolean();
+        /// Gives up if nothing arrives for so long; `None` waits forever.
+        idle_timeout: Option<Duration> = None, optional(duration());
+    }
+    with {
+        /// Sent with each request; values in the same form as `token`.
+        headers: BTreeMap<String, String>,
+    }
 }
 
-/// Hides secrets, because debug output ends up in logs.
-impl fmt::Debug for RemoteConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteConfig")
-            .field("url", &redact_login(&self.url))
-            .field("dialect", &self.dialect)
-            .field("request", &self.request)
-            .field("token", &self.token.as_deref().map(secret::mask))
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("local_tools", &self.local_tools)
-            .field("idle_timeout", &self.idle_timeout)
-            .field("model", &self.model)
-            .finish()
-    }
+fn dialect() -> SettingType<Option<String>> {
+    SettingType::new(
+        "the name of a dialect such as \"openjarvis\", or \"auto\"",
+        |value| Some(Some(value.as_text()?.to_owned()).filter(|name| name != "auto")),
+        |name| Some(SettingValue::string(name.as_ref()?)),
+    )
+}
+
+fn request() -> SettingType<&'static RequestKind> {
+    SettingType::new(
+        "a request format such as \"chat\", \"responses\", \"ag-ui\" or \"get\"",
+        |value| RequestKind::find(value.as_text()?),
+        |kind| Some(SettingValue::string(kind.name)),
+    )
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 
 use super::environment::without_keys;
-use super::{Config, EngineConfig, Env};
+use super::setting::secrets_of;
+use super::{Config, EngineConfig, Env, RemoteConfig, ServerConfig};
 use crate::engine::ENGINES;
 use crate::event::{Fault, FaultKind};
 use crate::text::address::{has_login, redact_credentials};
@@ -20,7 +21,6 @@ use crate::text::address::{has_login, redact_credentials};
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// No key is longer.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
-const MASK: &str = "••••••••";
 
 /// Why a key couldn't be read. Never contains the command or its output.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,9 +53,8 @@ impl Config {
     /// the settings, the usual ones whether named or not, and addresses that contain a password or key.
     pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
         // The default settings' variables still hold keys if the settings name others.
-        let usual = Self::default();
-        let keys = self.secret_settings().chain(usual.secret_settings());
-        let keys = keys.filter_map(|text| text.strip_prefix("env:"));
+        let keys = [self.secret_settings(), Self::default().secret_settings()].concat();
+        let keys = keys.iter().filter_map(|text| text.strip_prefix("env:"));
         let has_password =
             |name: &&str| env(name).is_some_and(|url| has_login(&url) || redact_credentials(&url) != url);
         let addresses = self.engines.values().filter_map(|engine| engine.base_url.as_deref()?.strip_prefix("env:"));
@@ -75,17 +74,20 @@ impl Config {
 
     /// Returns the keys written in the settings themselves.
     pub fn literal_keys(&self) -> Vec<SecretString> {
-        let is_literal = |text: &&str| !text.starts_with("env:") && !text.starts_with("cmd:");
-        self.secret_settings().filter(is_literal).filter_map(non_empty).collect()
+        let is_literal = |text: &&String| !text.starts_with("env:") && !text.starts_with("cmd:");
+        self.secret_settings().iter().filter(is_literal).filter_map(|text| non_empty(text)).collect()
     }
 
-    fn secret_settings(&self) -> impl Iterator<Item = &str> {
-        let engines = self.engines.values().filter_map(|engine| engine.api_key.as_deref());
-        let remotes = self
-            .remotes
-            .values()
-            .flat_map(|remote| remote.token.as_deref().into_iter().chain(remote.headers.values().map(String::as_str)));
-        engines.chain(remotes).chain([self.server.token.as_str(), self.server.read_token.as_str()])
+    fn secret_settings(&self) -> Vec<String> {
+        let mut secrets = secrets_of(&self.server, &ServerConfig::fields());
+        for engine in self.engines.values() {
+            secrets.extend(secrets_of(engine, &EngineConfig::fields()));
+        }
+        for remote in self.remotes.values() {
+            secrets.extend(secrets_of(remote, &RemoteConfig::fields()));
+            secrets.extend(remote.headers.values().cloned());
+        }
+        secrets
     }
 }
 
@@ -98,15 +100,6 @@ pub fn resolve_secret(text: &str, env: Env<'_>) -> Result<Option<SecretString>, 
         return run_command(command.trim(), COMMAND_TIMEOUT);
     }
     Ok(non_empty(text))
-}
-
-/// Shows where a secret comes from, but never its value.
-pub fn mask(text: &str) -> String {
-    match text.strip_prefix("cmd:") {
-        Some(_) => format!("cmd:{MASK}"),
-        None if text.starts_with("env:") => text.to_owned(),
-        None => MASK.to_owned(),
-    }
 }
 
 fn non_empty(text: &str) -> Option<SecretString> {
@@ -182,9 +175,7 @@ mod tests {
         for (engine, key) in config.engines.values_mut().zip(["env: B", "cmd:x", "sk-literal", "env:A", "env:B"]) {
             engine.api_key = Some(key.into());
         }
-        config
-            .remotes
-            .insert("r".into(), crate::config::RemoteConfig { token: Some("env:C".into()), ..Default::default() });
+        config.remotes.insert("r".into(), RemoteConfig { token: Some("env:C".into()), ..Default::default() });
         let env = |name: &str| match name {
             "OPENAI_BASE_URL" => Some("http://me:pw@gateway/v1".to_owned()),
             "ANTHROPIC_BASE_URL" => Some("http://gateway/v1?api_key=abc".to_owned()),
@@ -243,9 +234,6 @@ mod tests {
 
     #[test]
     fn nothing_prints_a_secret() {
-        assert_eq!(mask("sk-123"), MASK);
-        assert_eq!(mask("cmd:echo sk-123"), format!("cmd:{MASK}"));
-        assert_eq!(mask("env:KEY"), "env:KEY");
         let key = resolve_secret("sk-123", &|_| None).unwrap().unwrap();
         assert!(!format!("{key:?}").contains("sk-123"));
         let error = run_command("echo sk-123 >&2; exit 1", COMMAND_TIMEOUT).unwrap_err();

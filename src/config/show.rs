@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_default_file_documents_every_key() {
         let settings = value::parse(&uncommented(), &schema::is_branch).unwrap();
-        for row in schema::SETTINGS {
+        for row in schema::SETTINGS.iter() {
             assert!(settings.iter().any(|setting| row.matches(&setting.path)), "{}", row.key);
         }
         let loaded = load(&uncommented());

@@ -45,6 +45,29 @@ impl SettingValue {
         Self::List(texts.iter().map(Self::string).collect())
     }
 
+    /// Returns a text that isn't blank.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::String(text) if !text.trim().is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns a list of such texts.
+    pub(super) fn as_texts(&self) -> Option<Vec<String>> {
+        match self {
+            Self::List(values) => values.iter().map(|value| value.as_text().map(str::to_owned)).collect(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn into_string(self) -> Option<String> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Parses the part after `=` in `-o key=value`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         DeValue::parse(text).ok().map(|value| convert(value.get_ref()))
