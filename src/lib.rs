@@ -40,7 +40,7 @@
 //! | --- | --- | --- |
 //! | base | [`event`], [`text`] | plain data, pure functions on strings |
 //! | core | [`dialect`], [`store`] and every file marked PURE | decisions, no IO |
-//! | io | [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
+//! | io | [`private`], [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
 //! | ui | [`ui`] | lays out and draws into ratatui's buffer, no IO |
 //! | app | [`runtime`], [`app`], [`headless`], [`cli`], `main` | wiring |
 //!
@@ -116,6 +116,7 @@
 //! A release build lays the functions that run together in memory (`src/build.rs`); `.ci/functions` makes their list anew.
 
 pub mod event;
+pub mod private;
 pub mod text;
 
 pub mod config;

@@ -10,7 +10,6 @@
 //! anything; and the person is told which way it went.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::config::environment::without_keys;
+use crate::private;
 
 /// Longest sequence that the terminals we know take; longer ones are dropped by some without a word.
 const MAX_OSC52_BYTES: usize = 100_000;
@@ -143,7 +143,7 @@ pub fn write_to_file(folder: &Path, text: &str) -> std::io::Result<PathBuf> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let mut file = private::open_options().write(true).create_new(true).open(&path)?;
     file.write_all(text.as_bytes())?;
     Ok(path)
 }

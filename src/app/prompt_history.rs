@@ -3,12 +3,14 @@
 //! Not here: walking through them (`ui/composer.rs`). Invariant: a line that can't be read costs that line.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::private;
 
 const MAX_PROMPTS: usize = 1000;
 /// A longer prompt is remembered while the program runs, but not kept.
@@ -44,7 +46,7 @@ pub fn load(path: &Path) -> io::Result<Vec<String>> {
     let needed: usize = prompts.iter().map(|text| text.len() + 16).sum();
     if bytes.len() > needed.saturating_mul(2) + MAX_WASTED_BYTES {
         let part = path.with_extension("part");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        let mut file = private::create_file(&part)?;
         file.write_all(&to_json_lines(&prompts))?;
         fs::rename(part, path)?;
     }
@@ -56,7 +58,7 @@ pub fn append(path: &Path, prompts: &[String]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let mut file = private::open_options().append(true).create(true).open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
     }

@@ -2,15 +2,16 @@
 //!
 //! Decides nothing: the contents go to [`merge`].
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::merge::{self, ConfigLayers, LoadedConfig, Overrides, ProjectText, SettingsText};
-use super::paths::{Paths, create_private};
+use super::paths::Paths;
 use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::trust::TrustList;
 use super::{Env, show};
+use crate::private;
 
 /// Far more than anybody writes; guards against devices and wrong files.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -100,9 +101,9 @@ pub fn init(load: &ConfigSources<'_>) -> Result<PathBuf, ConfigError> {
     let (file, _) = user_file(load);
     let write = || {
         if let Some(folder) = file.parent() {
-            create_private(folder)?;
+            private::create_dir(folder)?;
         }
-        create_private_file(&file)?.write_all(show::starter_file().as_bytes())
+        private::open_options().write(true).create_new(true).open(&file)?.write_all(show::starter_file().as_bytes())
     };
     match write() {
         Ok(()) => Ok(file),
@@ -192,25 +193,17 @@ fn save_trust_list(paths: &Paths, list: &TrustList) -> Result<(), ConfigError> {
     }
     let beside = file.with_extension("toml.new");
     let write = || {
-        create_private(&paths.data)?;
+        private::create_dir(&paths.data)?;
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut new = create_private_file(&beside)?;
+        let mut new = private::open_options().write(true).create_new(true).open(&beside)?;
         new.write_all(text.as_bytes())?;
         new.sync_all()?;
         fs::rename(&beside, &file)
     };
     write().map_err(|error| ConfigError::file(file.clone(), io_reason(&error)))
-}
-
-fn create_private_file(file: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)
 }
 
 fn read_file(file: &Path) -> io::Result<String> {

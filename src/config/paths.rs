@@ -1,10 +1,10 @@
 //! Paths of the program's files: the XDG folders, or one folder for all with `JARVIS_TUI_HOME`.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{ConfigError, Env};
+use crate::private;
 
 const APP_NAME: &str = "jarvis-tui";
 
@@ -79,21 +79,15 @@ impl Paths {
     pub fn create_dirs(&self) -> io::Result<()> {
         [self.data.clone(), self.sessions_dir(), self.state.clone()]
             .iter()
-            .try_for_each(|folder| create_private(folder))
+            .try_for_each(|folder| private::create_dir(folder))
     }
-}
-
-/// Creates a folder and its missing parents, accessible only to their owner. Existing folders are left unchanged.
-pub fn create_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn find(variables: &[(&str, &str)]) -> Paths {

@@ -329,9 +329,5 @@ pub(super) fn failure_message(outcome: &TurnOutcome) -> Option<(&str, &'static s
 
 /// Returns the longest prefix of whole characters that fits.
 fn truncate_to_bytes(text: &str, max_bytes: usize) -> &str {
-    let mut end = text.len().min(max_bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
+    text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default()
 }

@@ -20,7 +20,7 @@ pub use listing::{
 pub use naming::{log_path, new_session_id, new_uuid, overflow_path};
 pub use read::{Cursor, LogEnd, LogEntry, LogIndex, LogPage, LogTail, OpenError, ReadLimits, Reader, TurnMark};
 pub use state::{NameClaim, StateError, StatePart, StateStore};
-pub use write::{Writer, create_private, create_private_dir};
+pub use write::Writer;
 
 use serde::{Deserialize, Serialize};
 

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::naming::safe_file_name;
-use super::write::{create_private, create_private_dir};
 use crate::event::SessionId;
+use crate::private;
 
 pub use claim::NameClaim;
 
@@ -123,11 +123,11 @@ impl StateStore {
     pub fn save<T: Serialize>(&self, part: StatePart, value: &T) -> io::Result<()> {
         let path = self.path(part);
         let bytes = serde_json::to_vec(&StateFile { format: STATE_FORMAT, session: &self.session, value })?;
-        create_private_dir(&self.dir)?;
+        private::create_dir(&self.dir)?;
         // Only one program holds the session or the claim, so a fixed temporary name is safe.
         let new = path.with_extension("new");
         let _ = fs::remove_file(&new);
-        let mut file = create_private(&new)?;
+        let mut file = private::create_file(&new)?;
         file.write_all(&bytes)?;
         // Otherwise the file may be empty after a power cut.
         file.sync_data()?;

@@ -9,9 +9,9 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use super::read::LogFile;
 use super::{LogEnd, LogHeader, OpenError, Reader, log_path, overflow_path};
 use crate::event::{CallId, Seq};
+use crate::private;
 use queue::WriteQueue;
 
 /// How often to retry a lock that another process holds, and the pause between attempts; 100 ms in all.
@@ -50,8 +51,8 @@ impl Writer {
     pub fn create(dir: &Path, header: &LogHeader) -> Result<Self, OpenError> {
         let path = log_path(dir, &header.session);
         let failed = |cause| OpenError::Io { path: path.clone(), cause };
-        create_private_dir(dir).map_err(failed)?;
-        let mut options = private_options();
+        private::create_dir(dir).map_err(failed)?;
+        let mut options = private::open_options();
         let file = options.read(true).append(true).create_new(true).open(&path).map_err(failed)?;
         lock(&file, &path)?;
         let begun = serde_json::to_vec(header).map_err(io::Error::from).and_then(|mut line| {
@@ -129,8 +130,8 @@ impl Writer {
 
     /// Writes the log to its path again: the removed file exists as long as it is open.
     fn rewrite(&mut self) -> io::Result<()> {
-        create_private_dir(self.path.parent().unwrap_or(Path::new(".")))?;
-        let file = private_options().read(true).append(true).create_new(true).open(&self.path)?;
+        private::create_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+        let file = private::open_options().read(true).append(true).create_new(true).open(&self.path)?;
         let copied = self.reader.copy_to(&file).and_then(|()| file.sync_data()).and_then(|()| File::open(&self.path));
         let reading = match (lock(&file, &self.path), copied) {
             (Ok(()), Ok(reading)) => reading,
@@ -186,22 +187,6 @@ impl Writer {
 fn open_reader(path: &Path) -> Result<Reader, OpenError> {
     let file = File::open(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
     Reader::from_file(LogFile::new(file), path)
-}
-
-/// Creates a file that only its owner can read.
-pub fn create_private(path: &Path) -> io::Result<File> {
-    private_options().write(true).create(true).truncate(true).open(path)
-}
-
-/// Creates a folder that only its owner can enter, and its parents; existing folders are left unchanged.
-pub fn create_private_dir(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-fn private_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.mode(0o600);
-    options
 }
 
 /// Locks the log for this program; released with the last handle.

@@ -38,10 +38,7 @@ pub fn is_clean(text: &str) -> bool {
 /// Returns the text cleaned, on one line, and cut to `max` cells with an ellipsis. For titles and subjects.
 pub fn one_line(text: &str, max: usize) -> String {
     // Far more than fits, so that a huge argument costs nothing.
-    let mut end = text.len().min(max.saturating_mul(8).saturating_add(2048));
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = text.floor_char_boundary(max.saturating_mul(8).saturating_add(2048));
     let cleaned = clean(&text[..end]);
     let mut line = String::with_capacity(cleaned.len().min(max.saturating_mul(4)));
     for word in cleaned.split_whitespace() {

@@ -3,6 +3,7 @@
 //! Doesn't decide whether a call may run; `turn` and `approval` do.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::agent::turn::{TurnEffect, TurnInput};
 use crate::event::{
     AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, Json, Millis, NoticeLevel, OutputStream, Risk,
 };
+use crate::private;
 use crate::tool::truncate::{size, truncate_middle};
 use crate::tool::{SubjectCheck, SubjectPermission, Tool, ToolContext, ToolResult};
 
@@ -193,7 +195,7 @@ impl Agent {
             let mut rest = &done.text[..];
             let mut remaining = MAX_LOGGED_OUTPUT_BYTES;
             while !rest.is_empty() && remaining > 0 {
-                let end = floor_boundary(rest, MAX_OUTPUT_EVENT_BYTES.min(remaining));
+                let end = piece_end(rest, MAX_OUTPUT_EVENT_BYTES.min(remaining));
                 let (piece, after) = rest.split_at(end);
                 let input =
                     TurnInput::Output { call: call.clone(), stream: OutputStream::Stdout, text: piece.to_owned() };
@@ -223,7 +225,8 @@ impl Agent {
             let path = overflow(call);
             let whole = done.text.clone();
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let written = tokio::task::spawn_blocking(move || write_private(&path, whole.as_bytes())).await;
+            let written =
+                tokio::task::spawn_blocking(move || private::create_file(&path)?.write_all(whole.as_bytes())).await;
             match written {
                 Ok(Ok(())) => output.file = name,
                 Ok(Err(error)) => self.report_output_not_saved(&error.to_string()).await,
@@ -291,26 +294,14 @@ async fn run_limited(
     ToolResult { printed_bytes: printed, ..ToolResult::failed(text) }
 }
 
-fn floor_boundary(text: &str, at: usize) -> usize {
-    if at >= text.len() {
-        return text.len();
-    }
-    let floor = (0..=at).rev().find(|index| text.is_char_boundary(*index)).unwrap_or(0);
-    if floor == 0 { text.chars().next().map_or(0, char::len_utf8) } else { floor }
+/// Returns the end of the whole characters that fit, or of the first one, so that every piece has some.
+fn piece_end(text: &str, max_bytes: usize) -> usize {
+    text.floor_char_boundary(max_bytes).max(text.ceil_char_boundary(1))
 }
 
 fn truncate_bytes(mut text: String, remaining: usize) -> String {
     if text.len() > remaining {
-        text.truncate(floor_boundary(&text, remaining));
+        text.truncate(piece_end(&text, remaining));
     }
     text
-}
-
-fn write_private(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(bytes)
 }

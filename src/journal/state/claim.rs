@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::super::naming::safe_file_name;
-use super::super::write::create_private_dir;
 use super::{StatePart, StateStore};
 use crate::event::SessionId;
+use crate::private;
 
 /// Further clients of a place share a name.
 const MAX_NAMES_PER_PLACE: usize = 64;
@@ -92,11 +92,9 @@ impl Drop for NameClaim {
 
 /// Claims a name; `None` if another program has it.
 fn try_lock_name(dir: &Path, name: &SessionId) -> io::Result<Option<(File, PathBuf)>> {
-    create_private_dir(dir)?;
+    private::create_dir(dir)?;
     let path = dir.join(format!("{}.lock", safe_file_name(name.as_str())));
-    let mut options = File::options();
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.read(true).append(true).create(true).open(&path)?;
+    let file = private::open_options().read(true).append(true).create(true).open(&path)?;
     if file.try_lock().is_err() {
         return Ok(None);
     }

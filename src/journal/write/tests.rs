@@ -38,7 +38,7 @@ fn logs_and_their_folder_are_the_owners_alone() {
     let sessions = dir.path().join("a/sessions");
     let writer = Writer::create(&sessions, &header()).unwrap();
     let overflow = writer.overflow_path(&"call/1".into());
-    create_private(&overflow).unwrap();
+    private::create_file(&overflow).unwrap();
     assert_eq!((mode(&sessions), mode(writer.path()), mode(&overflow)), (0o700, 0o600, 0o600));
 }
 

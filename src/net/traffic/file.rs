@@ -9,28 +9,25 @@ use tokio::sync::mpsc;
 
 use super::line::RecordLine;
 use crate::event::Millis;
+use crate::private;
 
 /// Makes or replaces a file, the owner's alone.
 pub(super) async fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    options.open(path).await
+    private_options().write(true).create(true).truncate(true).open(path).await
 }
 
 /// Writes lines as a recording that begins with the first of them into a file that must not exist yet; the owner's alone.
 pub async fn save(path: &Path, lines: &[RecordLine]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = BufWriter::new(options.open(path).await?);
+    let mut file = BufWriter::new(private_options().write(true).create_new(true).open(path).await?);
     let began = lines.first().map_or(Millis(0), RecordLine::at);
     for line in lines {
         file.write_all(&line.clone().relative_to(began).to_jsonl()?).await?;
     }
     file.flush().await
+}
+
+fn private_options() -> OpenOptions {
+    OpenOptions::from(private::open_options())
 }
 
 /// Writes lines as they come.

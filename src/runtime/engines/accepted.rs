@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::discover::{DiscoveredServer, ServerCandidate, ServerKind};
-use crate::journal::{create_private, create_private_dir};
+use crate::private;
 use crate::text::address::is_loopback;
 
 /// Reads and writes the file of accepted servers.
@@ -63,11 +63,11 @@ impl AcceptedServers {
         servers.insert(0, server);
         servers.truncate(32);
         if let Some(folder) = self.file.parent() {
-            create_private_dir(folder)?;
+            private::create_dir(folder)?;
         }
         let part = self.file.with_extension("part");
         let text = serde_json::to_string_pretty(&AcceptedServersFile { servers })?;
-        create_private(&part)?.write_all(text.as_bytes())?;
+        private::create_file(&part)?.write_all(text.as_bytes())?;
         fs::rename(&part, &*self.file)
     }
 }

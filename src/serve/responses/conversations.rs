@@ -3,9 +3,8 @@
 //! A line holds the conversation's header, an item added by a client, a response created in it, or a removal. The
 //! content of a response is only in its own log: if that is deleted, it is gone from the conversation too.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use axum::Router;
@@ -26,6 +25,7 @@ use super::stored_response::StoredResponse;
 use super::{QueryPairs, ResponsesResult, json_response, to_response};
 use crate::bridge::new_uuid;
 use crate::event::{AgentEvent, Json};
+use crate::private;
 
 /// Limit of lines in one conversation.
 const MAX_CONVERSATION_LINES: usize = 10_000;
@@ -291,9 +291,9 @@ async fn write_lines(path: PathBuf, lines: Vec<ConversationLine>, new: bool) -> 
     }
     let written = tokio::task::spawn_blocking(move || {
         if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            private::create_dir(folder)?;
         }
-        let mut file = OpenOptions::new().append(true).create_new(new).mode(0o600).open(&path)?;
+        let mut file = private::open_options().append(true).create_new(new).open(&path)?;
         if file.metadata()?.len() + text.len() as u64 > MAX_CONVERSATION_BYTES {
             return Err(io::Error::other(format!(
                 "a conversation holds at most {MAX_CONVERSATION_BYTES} bytes; start another"

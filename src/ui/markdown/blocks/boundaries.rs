@@ -26,7 +26,7 @@ pub(super) fn window_end(text: &str, start: usize, end: usize) -> usize {
         return start + at + 1;
     }
     // A line as long as that is cut anyway; how it begins says what it is.
-    floor_boundary(text, full)
+    text.floor_char_boundary(full)
 }
 
 /// Returns where a block that is too long is cut: after a line, else after a word, else anywhere between characters.
@@ -49,7 +49,7 @@ pub(super) fn cut_by_size(text: &str, start: usize, end: usize) -> Option<usize>
     if let Some(at) = memchr::memrchr(b'\n', bytes).or_else(|| memchr::memrchr(b' ', bytes)) {
         return Some(start + at + 1);
     }
-    Some(floor_boundary(text, full))
+    Some(text.floor_char_boundary(full))
 }
 
 /// Returns the end of the line with which a block has as many cells of wide tables as it may have.
@@ -70,13 +70,6 @@ fn max_cells_end(block: &str) -> Option<usize> {
         }
     }
     None
-}
-
-fn floor_boundary(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }
 
 /// Returns the end of a block's last line that isn't blank.
