@@ -1,9 +1,10 @@
-//! The command line: clap types, value parsers, and flags as settings. Runs nothing.
+//! The command line: clap types, value parsers, and flags as settings. Only [`run`] runs anything.
 
 mod attach;
 mod bare_word;
 mod completions;
 mod man_page;
+pub mod run;
 mod serve;
 mod values;
 

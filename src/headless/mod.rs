@@ -2,7 +2,6 @@
 //!
 //! Results go to stdout, progress to stderr; no prompts, no colors.
 
-pub mod commands;
 pub mod output;
 pub mod save_errors;
 pub mod screen_dump;
@@ -22,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::bridge::{HubItem, LoggedEvent, SessionHandle, session};
+use crate::cli::OutputFormat;
 use crate::config::units;
 use crate::event::{
     AgentEvent, CallId, CallOutcome, Command, Envelope, Fault, FaultKind, LinkState, NoticeLevel, Role, Seq,
@@ -41,20 +41,9 @@ pub const EXIT_NOT_SAVED: u8 = 8;
 /// How long a dequeued prompt may take to leave the queue of a remote session.
 const TAKEN_BACK: Duration = Duration::from_secs(3);
 
-/// The output format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// The assistant's text as it comes.
-    Text,
-    /// One object at the end.
-    Json,
-    /// One envelope per line, byte for byte as in the log.
-    StreamJson,
-}
-
 /// Options of a run.
 pub struct RunOptions {
-    pub format: Format,
+    pub format: OutputFormat,
     /// Sent first; `None` only watches (a replay).
     pub prompt: Option<String>,
     /// Only later events are printed: those of this run.
@@ -68,6 +57,22 @@ pub struct RunOptions {
     pub explain: bool,
     /// Time limit of the run.
     pub timeout: Option<Duration>,
+}
+
+impl RunOptions {
+    /// Prints everything, without a prompt and a time limit.
+    pub fn new(format: OutputFormat, source: &'static str) -> Self {
+        Self {
+            format,
+            prompt: None,
+            after: Seq(0),
+            source,
+            shared: false,
+            opened_event: None,
+            explain: false,
+            timeout: None,
+        }
+    }
 }
 
 /// Prints the session until its turn is over (with a prompt) or its source ends, and returns the exit code.
@@ -188,7 +193,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
                 summary.set_failed(fault);
             }
             printer.print_event(&event.envelope, began)?;
-            if run.format == Format::StreamJson {
+            if run.format == OutputFormat::StreamJson {
                 held.push(Arc::clone(&event));
             }
             if let Some(remark) = summary.remark().filter(|_| began) {
@@ -358,7 +363,7 @@ impl Interrupts {
 }
 
 struct Printer {
-    format: Format,
+    format: OutputFormat,
     /// Whether text was printed, for a blank line between messages and a newline at the end.
     has_printed: bool,
     message_has_text: bool,
@@ -376,7 +381,7 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(format: Format, explain: bool) -> Self {
+    fn new(format: OutputFormat, explain: bool) -> Self {
         Self {
             format,
             explain,
@@ -407,7 +412,7 @@ impl Printer {
     }
 
     fn print_event(&mut self, envelope: &Envelope, began: bool) -> Result<(), OutputError> {
-        if self.format == Format::StreamJson {
+        if self.format == OutputFormat::StreamJson {
             if let AgentEvent::Notice { level: level @ (NoticeLevel::Warn | NoticeLevel::Error), code, text } =
                 &envelope.event
                 && code != "no_engine"
@@ -421,7 +426,7 @@ impl Printer {
         if began || matches!(envelope.event, AgentEvent::Notice { .. }) {
             self.print_progress(&envelope.event);
         }
-        if self.format == Format::Json {
+        if self.format == OutputFormat::Json {
             return Ok(());
         }
         match &envelope.event {
@@ -495,9 +500,9 @@ impl Printer {
 
     fn finish(&mut self, summary: &RunSummary) -> Result<(), OutputError> {
         match self.format {
-            Format::Json => output::print_json(&summary.to_json().to_string()),
-            Format::Text if self.is_line_open => output::print("\n"),
-            Format::Text | Format::StreamJson => Ok(()),
+            OutputFormat::Json => output::print_json(&summary.to_json().to_string()),
+            OutputFormat::Text if self.is_line_open => output::print("\n"),
+            OutputFormat::Text | OutputFormat::StreamJson => Ok(()),
         }
     }
 }

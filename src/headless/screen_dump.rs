@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::bridge::{HubItem, SessionHandle};
+use crate::cli::FrameFormat;
 use crate::config::keys::Keymap;
 use crate::config::{Config, ThemeChoice};
 use crate::event::Seq;
@@ -18,22 +19,13 @@ use crate::text::width::str_width;
 use crate::ui::theme::{self, Theme, ThemeKind};
 use crate::ui::{self, Ui};
 
-/// The output format of the screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScreenFormat {
-    Text,
-    /// With escape codes for colors.
-    Ansi,
-    Svg,
-}
-
 /// Returns one screen of the log at `path` as it was after event `seq`, or at its end.
 pub async fn dump_screen(
     runtime: &Runtime,
     path: &Path,
     seq: Option<Seq>,
     (width, height): (u16, u16),
-    kind: ScreenFormat,
+    kind: FrameFormat,
 ) -> anyhow::Result<String> {
     let config = runtime.config();
     let live = runtime.open_whole_log(path)?;
@@ -49,9 +41,9 @@ pub async fn dump_screen(
     let mut buffer = Buffer::empty(area);
     ui::draw(&store, &mut view, area, &mut buffer);
     Ok(match kind {
-        ScreenFormat::Text => text(&buffer),
-        ScreenFormat::Ansi => ansi(&buffer),
-        ScreenFormat::Svg => svg(&buffer, config.ui.theme == ThemeChoice::Light),
+        FrameFormat::Text => text(&buffer),
+        FrameFormat::Ansi => ansi(&buffer),
+        FrameFormat::Svg => svg(&buffer, config.ui.theme == ThemeChoice::Light),
     })
 }
 

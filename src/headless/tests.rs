@@ -46,16 +46,12 @@ impl There {
 }
 
 /// Options for a prompt in a shared session with a timeout of a second.
-fn asking(format: Format) -> RunOptions {
+fn asking(format: OutputFormat) -> RunOptions {
     RunOptions {
-        format,
         prompt: Some("ours".into()),
-        after: Seq(0),
-        source: "remote",
         shared: true,
-        opened_event: None,
-        explain: false,
         timeout: Some(Duration::from_secs(1)),
+        ..RunOptions::new(format, "remote")
     }
 }
 
@@ -70,7 +66,7 @@ async fn a_run_that_gives_up_behind_somebody_elses_turn_takes_its_prompt_back_an
         there.queue(&[]);
         assert_eq!(there.commands.recv().await, None, "nothing else is wished for");
     };
-    let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
+    let (code, ()) = tokio::join!(run(live, asking(OutputFormat::Text)), host);
     assert_eq!(code.ok(), Some(exit_code(&Fault::new(FaultKind::LimitReached, ""))));
 }
 
@@ -84,7 +80,7 @@ async fn a_run_that_gives_up_cancels_its_own_turn() {
         there.end(TurnOutcome::Cancelled);
         assert_eq!(there.commands.recv().await, None);
     };
-    let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
+    let (code, ()) = tokio::join!(run(live, asking(OutputFormat::Text)), host);
     assert_eq!(code.ok(), Some(exit_code(&Fault::new(FaultKind::LimitReached, ""))));
 }
 
@@ -96,7 +92,7 @@ async fn a_prompt_of_which_nothing_is_heard_ends_the_run_all_the_same() {
         there.commands.recv().await;
         assert_eq!(there.commands.recv().await, None);
     };
-    let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
+    let (code, ()) = tokio::join!(run(live, asking(OutputFormat::Text)), host);
     assert_eq!(code.ok(), Some(exit_code(&Fault::new(FaultKind::LimitReached, ""))));
 }
 
@@ -114,6 +110,6 @@ async fn the_end_of_somebody_elses_turn_is_not_the_end_of_ours() {
         there.end(TurnOutcome::Completed);
         there.turn("theirs again");
     };
-    let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
+    let (code, ()) = tokio::join!(run(live, asking(OutputFormat::Text)), host);
     assert_eq!(code.ok(), Some(0));
 }

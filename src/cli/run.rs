@@ -1,0 +1,184 @@
+//! Runs commands: one file each. Here is what all of them need, and how each reports its end.
+
+mod attach;
+mod chat;
+mod config;
+mod doctor;
+mod frame;
+mod models;
+mod program_log;
+mod replay;
+mod screen;
+mod serve;
+mod sessions;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::{Cli, CliCommand, CommonArgs, completions, man_page};
+use crate::config::{ConfigError, ConfigFiles, ConfigSources, LoadedConfig, Overrides, Paths, environment, load};
+use crate::event::Fault;
+use crate::headless;
+use crate::headless::output::{self, OutputError, print_error};
+use crate::headless::save_errors::SaveErrors;
+use crate::runtime::{Frontend, Runtime, UnusableSettings, UsageError};
+use crate::text::one_line;
+
+/// Exit codes; see the README.
+pub const EXIT_FAILED: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+const EXIT_CONFIG: u8 = 3;
+
+/// Runs the command and returns the exit code.
+pub async fn run(cli: Cli) -> u8 {
+    run_command(cli).await.unwrap_or_else(|error| report_error(&error))
+}
+
+async fn run_command(cli: Cli) -> anyhow::Result<u8> {
+    let start = StartOptions { flags: cli.overrides(), key_variables: cli.key_variables(), shared: cli.shared };
+    match cli.command {
+        None => chat::run(cli.chat, start.load()?).await,
+        Some(CliCommand::Attach(args)) => attach::run(&args, start.load()?).await,
+        Some(CliCommand::Serve(args)) => serve::run(&args, start.load()?).await,
+        Some(CliCommand::Replay(args)) => replay::run(&args, start.load()?).await,
+        Some(CliCommand::Frame(args)) => frame::run(&args, start.load()?).await,
+        Some(CliCommand::Sessions(command)) => sessions::run(command, start.load()?).await,
+        Some(CliCommand::Models { json }) => models::run(json, start.load()?).await,
+        Some(CliCommand::Doctor) => doctor::run(start.load()?).await,
+        Some(CliCommand::Config(command)) => start.with_sources(|sources| config::run(command, sources))?,
+        // These know only the command line, so no settings can be in their way.
+        Some(CliCommand::Completions { shell }) => print(&completions(shell)),
+        Some(CliCommand::Man) => print(&man_page().map_err(OutputError::from)?),
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<u8> {
+    output::print(text)?;
+    Ok(0)
+}
+
+/// What of the command line says where to start.
+struct StartOptions {
+    shared: CommonArgs,
+    flags: Overrides,
+    /// Variables that hold tokens.
+    key_variables: Vec<String>,
+}
+
+/// What a command runs with.
+struct RunContext {
+    loaded: LoadedConfig,
+    files: ConfigFiles,
+    paths: Paths,
+    folder: PathBuf,
+}
+
+/// There is no folder to work in, or none for the program's files.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+struct UnusableFolder(anyhow::Error);
+
+impl StartOptions {
+    fn with_sources<T>(&self, use_sources: impl FnOnce(&ConfigSources<'_>) -> T) -> anyhow::Result<T> {
+        let env = |name: &str| std::env::var(name).ok();
+        let paths = Paths::find(&env).map_err(|error| UnusableFolder(error.into()))?;
+        let folder = self.folder().map_err(UnusableFolder)?;
+        let file = self.shared.config.as_deref();
+        Ok(use_sources(&ConfigSources { paths: &paths, folder: &folder, file, env: &env, flags: &self.flags }))
+    }
+
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        let folder = match &self.shared.folder {
+            Some(folder) => {
+                folder.canonicalize().with_context(|| format!("can't use the folder {}", folder.display()))?
+            }
+            None => std::env::current_dir().context("the working folder no longer exists")?,
+        };
+        Ok(folder.canonicalize().unwrap_or(folder))
+    }
+
+    /// Loads the settings, takes the keys out of the environment, and opens the program log.
+    fn load(&self) -> anyhow::Result<RunContext> {
+        let context = self.with_sources(|sources| {
+            let loaded = load(sources)?;
+            // Done before starting any program that could read them. The command line may name more variables.
+            let mut keys = loaded.config.key_variables(sources.env);
+            keys.extend(self.key_variables.iter().cloned());
+            environment::take_variables(&keys);
+            let (paths, folder) = (sources.paths.clone(), sources.folder.to_owned());
+            Ok::<_, ConfigError>(RunContext { loaded, files: load::config_files(sources), paths, folder })
+        })??;
+        for warning in &context.loaded.warnings {
+            print_error(&warning.to_string());
+        }
+        program_log::open(&context.paths, self.shared.log_level());
+        Ok(context)
+    }
+}
+
+impl RunContext {
+    fn runtime(self, frontend: Frontend, system: Option<String>) -> Runtime {
+        Runtime::new(self.loaded, self.paths, self.folder, frontend, system)
+    }
+}
+
+fn is_on_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Reports an error and returns its exit code.
+fn report_error(error: &anyhow::Error) -> u8 {
+    if let Some(unwritten) = error.downcast_ref::<OutputError>() {
+        return unwritten.report();
+    }
+    print_error(&format!("{error:#}"));
+    match error.downcast_ref::<Fault>() {
+        Some(fault) => headless::exit_code(fault),
+        None if error.is::<UnusableSettings>() || error.is::<ConfigError>() || error.is::<UnusableFolder>() => {
+            EXIT_CONFIG
+        }
+        None if error.is::<UsageError>() => EXIT_USAGE,
+        None => EXIT_FAILED,
+    }
+}
+
+/// Reports save errors from closing the session, unless reported before, and returns the exit code.
+fn final_exit_code(unsaved: &SaveErrors, code: u8) -> u8 {
+    let ended = unsaved.exit_code(code);
+    if ended != code
+        && let Some(why) = unsaved.describe()
+    {
+        print_error(&one_line(&why, 400));
+    }
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::FaultKind;
+
+    #[test]
+    fn an_error_has_the_exit_code_of_its_kind() {
+        for (error, code) in [
+            (anyhow::anyhow!("anything else"), EXIT_FAILED),
+            (UsageError("what was typed".into()).into(), EXIT_USAGE),
+            (ConfigError(Vec::new()).into(), EXIT_CONFIG),
+            (UnusableFolder(anyhow::anyhow!("gone").context("can't use it")).into(), EXIT_CONFIG),
+            (Fault::new(FaultKind::Auth, "no key").into(), 4),
+        ] {
+            assert_eq!(report_error(&error), code, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named_with_the_reason() {
+        let shared = CommonArgs { folder: Some("/nonexistent/x".into()), ..CommonArgs::default() };
+        let start = StartOptions { shared, flags: Overrides::default(), key_variables: Vec::new() };
+        let error = start.load().map(drop).unwrap_err();
+        assert!(error.is::<UnusableFolder>(), "{error:#}");
+        assert!(error.to_string().starts_with("can't use the folder /nonexistent/x: "), "{error}");
+    }
+}

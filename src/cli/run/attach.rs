@@ -1,0 +1,66 @@
+//! `attach`: a session with a remote, on the screen or printed.
+
+use super::screen::{self, ScreenOptions};
+use super::{RunContext, final_exit_code, is_on_terminal};
+use crate::cli::AttachArgs;
+use crate::event::Seq;
+use crate::headless::output::{self, print_error};
+use crate::headless::save_errors::SaveErrors;
+use crate::headless::stdin::piped_prompt;
+use crate::headless::{self, RunOptions};
+use crate::runtime::{AttachedSession, Frontend, UsageError};
+
+pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Result<u8> {
+    let prints = args.printing.is_headless() || !is_on_terminal();
+    let mut runtime = context.runtime(if prints { Frontend::Headless } else { Frontend::Tui }, None);
+    let unsaved = SaveErrors::default();
+    runtime.on_save_change(unsaved.listener(false));
+    let needs_prompt = prints && runtime.is_request_only(args)? && !args.read_only;
+    let prompt = if args.printing.print.is_some() || needs_prompt {
+        piped_prompt(args.printing.prompt(), args.printing.print.is_some()).await?
+    } else {
+        None
+    };
+    if needs_prompt && prompt.is_none() {
+        if args.explain {
+            output::print(&format!("{}\n", runtime.explain(args).await?))?;
+            return Ok(0);
+        }
+        let text = format!(
+            "no prompt for {}: give one with -p, or watch a stream with --request get",
+            runtime.target_name(args)?
+        );
+        return Err(UsageError(text).into());
+    }
+    let AttachedSession { handle: live, history_end, opened_event, models, remarks, shared } =
+        runtime.attach(args, prompt.is_some()).await?;
+    if prints {
+        for remark in &remarks {
+            print_error(remark);
+        }
+        let run = RunOptions {
+            // With a prompt, only its answer is printed; otherwise everything.
+            after: if prompt.is_some() { history_end } else { Seq(args.from_seq.unwrap_or(0)) },
+            opened_event: opened_event.filter(|_| prompt.is_some()),
+            prompt,
+            shared,
+            timeout: args.printing.timeout,
+            explain: args.explain,
+            // A session's log in a file is played.
+            ..RunOptions::new(args.printing.format(), if live.capabilities.seek { "replay" } else { "remote" })
+        };
+        let code = headless::run(live, run).await;
+        runtime.close().await;
+        return Ok(final_exit_code(&unsaved, code?));
+    }
+    let options = ScreenOptions {
+        // The draft is kept for the next client of the same target.
+        draft_claim: live.capabilities.prompt.then(|| runtime.claim_draft(&args.target)),
+        prompt,
+        models: Some(models),
+        remarks,
+        save_errors: unsaved,
+        ..ScreenOptions::default()
+    };
+    screen::run(runtime, live, options).await
+}

@@ -1,0 +1,127 @@
+//! `doctor`: checks the setup and suggests what to do.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+
+use super::{EXIT_FAILED, RunContext};
+use crate::config::environment;
+use crate::engine::ENGINES;
+use crate::headless::output::print;
+use crate::runtime::{EngineListing, Frontend};
+use crate::text::address::redact_login;
+use crate::text::one_line;
+
+pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
+    let files = context.files.clone();
+    let runtime = context.runtime(Frontend::Headless, None);
+    let listed = runtime.engine_resolver().list_all().await;
+    let mut text = format!("jarvis-tui {}\n\n", env!("CARGO_PKG_VERSION"));
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<10} {value}");
+    };
+    let term = std::env::var("TERM").unwrap_or_else(|_| "not set".to_owned());
+    let place = if std::io::stdout().is_terminal() { "a terminal" } else { "not a terminal: answers are printed" };
+    row("terminal", &format!("{} (TERM {})", place, one_line(&term, 40)));
+    let none = if files.user_exists { "" } else { " (none yet; `jarvis-tui config init` writes one)" };
+    row("settings", &format!("{}{none}", files.user.display()));
+    if let Some(project) = &files.project {
+        let trust = if project.trusted { "trusted" } else { "not trusted: only `model` and `ui` settings apply" };
+        row("project", &format!("{} ({trust})", project.file.display()));
+    }
+    row("sessions", &runtime.paths.sessions_dir().display().to_string());
+    row("log", &runtime.paths.log_file().display().to_string());
+    row("folder", &runtime.folder.display().to_string());
+    for line in key_exposure(&environment::taken_names(), environment::is_process_protected()) {
+        row(line.0, &line.1);
+    }
+    text.push_str("\nEngines\n");
+    for engine in &listed {
+        describe_engine(&mut text, engine);
+    }
+    for (name, config) in &runtime.config().engines {
+        if !listed.iter().any(|listed| listed.engine == *name) {
+            let _ = writeln!(text, "  · {name:<9} {}", config.kind.setup_hint);
+        }
+    }
+    let choice = runtime.engine_resolver().interactive().resolve().await;
+    let starts = choice.is_ok();
+    match choice {
+        Ok(choice) => {
+            let name = format!("{}/{}", choice.engine.name(), choice.model);
+            let _ = writeln!(
+                text,
+                "\nA chat here starts with {} ({}).",
+                one_line(&name, 100),
+                one_line(&choice.reason, 80)
+            );
+            let found: Vec<&str> = listed
+                .iter()
+                .filter(|listed| listed.is_discovered && !listed.is_accepted && listed.models.is_ok())
+                .map(|listed| listed.engine.as_str())
+                .collect();
+            if choice.engine.name() == "offline" && !found.is_empty() {
+                let names = found.join(" or -m ");
+                let _ = writeln!(
+                    text,
+                    "A server found here is used once you choose it: pick a model with /model, or start with -m {names}."
+                );
+            } else if choice.engine.name() == "offline" {
+                let mut keys: Vec<&str> = ENGINES.iter().filter_map(|spec| spec.key_variable).collect();
+                keys.dedup();
+                let _ = writeln!(
+                    text,
+                    "To talk to a model: start Ollama, llama.cpp, LM Studio or vLLM here, or set {}, or OPENAI_BASE_URL for your own server.",
+                    keys.join(" or ")
+                );
+            }
+        }
+        Err(fault) => {
+            let _ = writeln!(text, "\nA chat here can't start: {}", one_line(&fault.message, 300));
+        }
+    }
+    print(&text)?;
+    Ok(if starts { 0 } else { EXIT_FAILED })
+}
+
+/// Describes who can read the keys, and which protections are missing.
+fn key_exposure(names: &[String], is_closed: bool) -> Vec<(&'static str, String)> {
+    let from = if names.is_empty() { "none in the environment".to_owned() } else { one_line(&names.join(", "), 200) };
+    let kept = if is_closed {
+        "hidden from commands that the agent runs; only root can read this program's memory"
+    } else {
+        "hidden from commands that the agent runs; your other programs may read this program's memory"
+    };
+    let shell = "there is no sandbox: commands can still read what your shell exports and every file you can read";
+    vec![("keys", from), ("", kept.to_owned()), ("", shell.to_owned())]
+}
+
+fn describe_engine(text: &mut String, engine: &EngineListing) {
+    let place = engine.base_url.as_deref().map(redact_login).unwrap_or_default();
+    let found = match (engine.is_discovered, engine.is_accepted) {
+        (false, _) => "",
+        (true, false) => ", found here",
+        (true, true) => ", found here and chosen",
+    };
+    match &engine.models {
+        Ok(models) if engine.base_url.is_none() => {
+            let _ = writeln!(text, "  ✓ {:<9} embedded, always available ({} model)", engine.engine, models.len());
+        }
+        Ok(models) => {
+            let names: Vec<String> = models.iter().take(4).map(|model| one_line(&model.id, 40)).collect();
+            let more = if models.len() > 4 { ", …" } else { "" };
+            let _ = writeln!(
+                text,
+                "  ✓ {:<9} {}{found}: {} model{} ({}{more})",
+                engine.engine,
+                one_line(&place, 80),
+                models.len(),
+                if models.len() == 1 { "" } else { "s" },
+                names.join(", ")
+            );
+        }
+        Err(fault) => {
+            let message = fault.message.strip_prefix(&format!("{}: ", engine.engine)).unwrap_or(&fault.message);
+            let _ = writeln!(text, "  ✗ {:<9} {}", engine.engine, one_line(message, 200));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `replay`: a saved session, on the screen with its timing or printed at once.
+
+use super::screen::{self, ScreenOptions};
+use super::{RunContext, is_on_terminal};
+use crate::cli::ReplayArgs;
+use crate::event::Millis;
+use crate::headless::{self, RunOptions};
+use crate::runtime::{Frontend, replay};
+
+pub(super) async fn run(args: &ReplayArgs, context: RunContext) -> anyhow::Result<u8> {
+    let mut runtime = context.runtime(Frontend::Tui, None);
+    if args.headless || !is_on_terminal() {
+        let live = runtime.open_whole_log(&args.file)?;
+        return Ok(headless::run(live, RunOptions::new(args.format(), "replay")).await?);
+    }
+    let options = replay::ReplayOptions {
+        speed: args.speed as f32,
+        from: args.from.map(Millis::from).unwrap_or_default(),
+        max_idle: args.max_idle.map(Millis::from),
+        paused: false,
+    };
+    let live = runtime.open_replay(&args.file, options)?;
+    // During playback, this is reported at the end.
+    let remarks = runtime.find_log_damage(&args.file).into_iter().map(|(_, text)| text).collect();
+    screen::run(runtime, live, ScreenOptions { remarks, ..ScreenOptions::default() }).await
+}

@@ -1,0 +1,72 @@
+//! The screen, for every command that has one.
+
+use anyhow::Context as _;
+
+use crate::app::{self, ChatContext};
+use crate::bridge::SessionHandle;
+use crate::config::keys::Keymap;
+use crate::headless::output::print_error;
+use crate::headless::save_errors::{SaveErrors, exit_code_for};
+use crate::runtime::{NameClaim, RemoteModels, Runtime, StartMode};
+use crate::text::one_line;
+
+#[derive(Default)]
+pub(super) struct ScreenOptions {
+    /// The name under which its draft is saved.
+    pub(super) draft_claim: Option<NameClaim>,
+    pub(super) prompt: Option<String>,
+    /// Whether a new session can be started from here.
+    pub(super) can_start_session: bool,
+    pub(super) models: Option<RemoteModels>,
+    pub(super) remarks: Vec<String>,
+    pub(super) save_errors: SaveErrors,
+}
+
+/// Shows a session until the person leaves, then shuts down in order.
+pub(super) async fn run(mut runtime: Runtime, live: SessionHandle, options: ScreenOptions) -> anyhow::Result<u8> {
+    let ScreenOptions { draft_claim: claim, prompt, can_start_session, models, remarks, save_errors } = options;
+    let status = live.status.clone();
+    let (keymap, about_keys) = Keymap::new(&runtime.config().keys);
+    let mut warnings: Vec<String> = runtime.loaded.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(about_keys);
+    let draft = claim.as_ref().and_then(|claim| runtime.load_draft(claim));
+    warnings.extend(runtime.take_restore_notices());
+    warnings.extend(remarks);
+    let resolver = runtime.engine_resolver();
+    let mut context = ChatContext {
+        session: live,
+        frames: runtime.frames(),
+        ui: runtime.config().ui.clone(),
+        keymap,
+        warnings,
+        prompt,
+        draft,
+        state: claim.map(|claim| (runtime.paths.session_state_dir(), claim)),
+        history: Some(runtime.paths.history_file()),
+        #[cfg(feature = "images")]
+        folder: runtime.folder.clone(),
+        list_models: match models {
+            Some(models) => Box::new(move || Box::pin(models.clone().model_choices())),
+            None => Box::new(move || Box::pin(resolver.clone().model_choices())),
+        },
+        new_session: None,
+    };
+    if can_start_session {
+        context.new_session = Some(Box::new(|| {
+            let live = runtime.open(&StartMode::New).map_err(|error| format!("{error:#}"));
+            Box::pin(async { live })
+        }));
+    }
+    let code = app::run(context).await;
+    runtime.close().await;
+    let code = code.context("the terminal")?;
+    // A mirror reports on its log itself.
+    let unsaved = save_errors.describe().or_else(|| {
+        let why = status.borrow().save_error.clone()?;
+        Some(format!("this session is not saved: {why}"))
+    });
+    if let Some(why) = &unsaved {
+        print_error(&one_line(why, 400));
+    }
+    Ok(exit_code_for(code, unsaved.is_some()))
+}

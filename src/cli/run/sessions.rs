@@ -1,0 +1,116 @@
+//! `sessions`: lists, prints and removes saved sessions.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::{EXIT_FAILED, RunContext, report_error};
+use crate::cli::{OutputFormat, SessionsCommand};
+use crate::event::who_answers;
+use crate::headless::output::{print, print_error, print_json};
+use crate::headless::{self, RunOptions};
+use crate::runtime::{Frontend, Runtime};
+use crate::text::address::redact_credentials;
+use crate::text::one_line;
+
+pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow::Result<u8> {
+    let runtime = context.runtime(Frontend::Headless, None);
+    match command {
+        SessionsCommand::List { all, json } => Ok(if list(&runtime, all, json)? { 0 } else { EXIT_FAILED }),
+        SessionsCommand::Show { id, json } => {
+            let live = runtime.open_whole_log(&runtime.session_path(&id)?)?;
+            if json {
+                headless::run(live, RunOptions::new(OutputFormat::Json, "replay")).await?;
+            } else {
+                headless::print_session(live).await?;
+            }
+            Ok(0)
+        }
+        SessionsCommand::Rm { ids } => {
+            let mut code = 0;
+            for id in ids {
+                // If one can't be removed, the others still are.
+                match runtime.remove_session(&id) {
+                    Ok(removed) => print(&format!("removed {removed}\n"))?,
+                    Err(error) => code = report_error(&error),
+                }
+            }
+            Ok(code)
+        }
+    }
+}
+
+/// Returns whether every log could be read.
+fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
+    let listing = runtime.list_sessions(all)?;
+    for error in &listing.unreadable {
+        print_error(&error.to_string());
+    }
+    let is_whole = listing.unreadable.is_empty();
+    let damage = runtime.find_damage(&listing);
+    if as_json {
+        let rows: Vec<_> = listing
+            .sessions
+            .iter()
+            .zip(&damage)
+            .map(|(session, damage)| {
+                json!({
+                    "id": session.id,
+                    "title": session.title,
+                    "folder": session.folder,
+                    "engine": session.engine,
+                    "model": session.model,
+                    "started_at": session.started_at,
+                    "modified": session.modified,
+                    "bytes": session.bytes,
+                    "path": session.path.display().to_string(),
+                    "damage": damage.as_ref().map(|damage| damage.iter().map(|(code, message)| {
+                        json!({ "code": code, "message": message })
+                    }).collect::<Vec<_>>()),
+                })
+            })
+            .collect();
+        print_json(&serde_json::Value::from(rows).to_string())?;
+        return Ok(is_whole);
+    }
+    if listing.sessions.is_empty() {
+        let hint = if all { "" } else { " in this folder; --all lists all folders" };
+        print_error(&format!("no saved sessions yet{hint}"));
+        return Ok(is_whole);
+    }
+    let mut text = String::new();
+    for (session, damage) in listing.sessions.iter().zip(&damage) {
+        let mark = if damage.as_ref().is_none_or(Vec::is_empty) { "" } else { "damaged: " };
+        let title = session.title.as_deref().unwrap_or("(no prompt)");
+        let _ = writeln!(
+            text,
+            "{}  {}  {:>7}  {:<24}  {mark}{}",
+            one_line(session.id.as_str(), 80),
+            format_local_time(session.modified),
+            format_size(session.bytes),
+            one_line(&who_answers(&session.engine, &session.model), 24),
+            one_line(&redact_credentials(title), 60)
+        );
+        if all {
+            let _ =
+                writeln!(text, "{:width$}  {}", "", one_line(&session.folder, 90), width = session.id.as_str().len());
+        }
+    }
+    print(&text)?;
+    Ok(is_whole)
+}
+
+fn format_local_time(ms: u64) -> String {
+    let Ok(stamp) = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(0)) else {
+        return "?".to_owned();
+    };
+    stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+fn format_size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} kB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
+    }
+}
