@@ -108,7 +108,8 @@
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | a row in [`dialect::DIALECTS`] |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
-//! | a tool | `tool/x.rs` | the table in [`tool`] |
+//! | a tool | `tool/x.rs` | the table in [`tool`], lines in README and manual |
+//! | a source of tools | `tool/x.rs` with a [`tool::ToolSource`] | the list in [`runtime`] |
 //! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |
 //! | a setting | its declaration in `config/mod.rs` | `assets/config.toml` |
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |

@@ -3,7 +3,9 @@
 //! Rules and grants are patterns (see [`Pattern`]). Their decisions are counted, so that a person sees which rules are
 //! useful.
 
-use crate::event::{ApprovalMode, DecidedBy, Decision, Grant, Pattern, PermissionRule, Permissions, Risk, RuleKind};
+use crate::event::{
+    ApprovalMode, DecidedBy, Decision, Grant, Pattern, PermissionRule, Permissions, Risk, RuleKind, ToolKind,
+};
 
 /// The policy's decision about a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +67,10 @@ impl ApprovalPolicy {
         self
     }
 
-    /// Decides about a call by the tool, risk and subject of its approval request; counts the rule or grant that
-    /// decided.
-    pub fn judge(&mut self, tool: &str, risk: Risk, subject: &str) -> ApprovalVerdict {
-        if let Some(rule) = self.deny.iter_mut().find(|rule| rule.pattern.denies(tool, subject)) {
+    /// Decides about a call of a tool by the kind, risk and subject of its approval request; counts the rule or grant
+    /// that decided.
+    pub fn judge(&mut self, tool: &str, kind: ToolKind, risk: Risk, subject: &str) -> ApprovalVerdict {
+        if let Some(rule) = self.deny.iter_mut().find(|rule| rule.pattern.denies(tool, kind, subject)) {
             rule.uses = rule.uses.saturating_add(1);
             return ApprovalVerdict::Deny(format!("denied by the rule `{}`", rule.pattern));
         }
@@ -88,7 +90,7 @@ impl ApprovalPolicy {
         }
         let rules = self.allow.iter_mut().map(|rule| (&rule.pattern, &mut rule.uses));
         let grants = self.grants.iter_mut().map(|grant| (&grant.pattern, &mut grant.uses));
-        match rules.chain(grants).find(|(pattern, _)| pattern.allows(tool, subject)) {
+        match rules.chain(grants).find(|(pattern, _)| pattern.allows(tool, kind, subject)) {
             Some((_, uses)) => {
                 *uses = uses.saturating_add(1);
                 ApprovalVerdict::Allow
@@ -97,8 +99,8 @@ impl ApprovalPolicy {
         }
     }
 
-    /// Adds what a decision about a call of `tool` allows from now on. "This session" allows the whole tool, the shell
-    /// too: that is what people take it to mean, and a pattern exists for less. An invalid pattern, or one for another
+    /// Adds what a decision about a call of `tool` allows from now on. "This session" allows the whole tool, even one
+    /// that runs commands: that is what people take it to mean, and a pattern exists for less. An invalid pattern, or one for another
     /// tool, is an error.
     pub fn grant(&mut self, tool: &str, decision: &Decision, by: DecidedBy) -> Result<(), String> {
         let pattern = match decision {
@@ -143,12 +145,6 @@ impl ApprovalPolicy {
             rules: [rules(RuleKind::Allow, &self.allow), rules(RuleKind::Deny, &self.deny)].concat(),
             grants: self.grants.iter().map(granted).collect(),
         }
-    }
-
-    /// Returns the configured patterns for tools that don't exist, which are probably misspelled.
-    pub fn patterns_of_unknown_tools<'a>(&'a self, tools: &'a [String]) -> impl Iterator<Item = &'a Pattern> {
-        let patterns = self.allow.iter().chain(&self.deny).map(|rule| &rule.pattern);
-        patterns.filter(|pattern| !tools.contains(&pattern.tool))
     }
 
     fn add_grant(&mut self, granted: PolicyGrant) {

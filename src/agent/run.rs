@@ -20,10 +20,10 @@ use crate::engine::ModelRequest;
 use crate::engine::model_details::ModelDetails;
 use crate::event::{
     AgentEvent, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, DecidedBy, Decision,
-    LinkState, Millis, NoticeLevel, OutputStream, Permissions, SamplingParams, ToolSpec, TurnOutcome, estimate_tokens,
+    LinkState, Millis, NoticeLevel, Permissions, SamplingParams, ToolSpec, TurnOutcome, estimate_tokens,
 };
 use crate::net::RequestEvent;
-use crate::tool::ToolResult;
+use crate::tool::{ToolProgress, ToolResult};
 
 use super::approval::ApprovalVerdict;
 use super::history::{FittedHistory, History, ReadLog, RestoredTurns, UnreadTurns};
@@ -34,7 +34,7 @@ use super::turn::{TurnEffect, TurnInput, TurnMachine};
 /// Messages from running tools.
 enum ToolMessage {
     Described { call: CallId, name: String, request: Result<ApprovalRequest, String> },
-    Output { call: CallId, stream: OutputStream, text: String },
+    Progress { call: CallId, progress: ToolProgress },
     Done { call: CallId, result: ToolResult, duration: Millis },
 }
 
@@ -42,7 +42,6 @@ enum ToolMessage {
 pub struct Agent {
     setup: AgentSetup,
     engine_choice: EngineChoice,
-    specs: Vec<ToolSpec>,
     history: History,
     ids: IdAllocator,
     events: mpsc::Sender<AgentEvent>,
@@ -51,14 +50,14 @@ pub struct Agent {
     permissions: watch::Sender<Permissions>,
     /// Held by tools that write or run something, so that they run one after another.
     side_effect_lock: Arc<Mutex<()>>,
-    /// Tokens that every request needs besides the conversation (an estimate).
-    overhead_tokens: u64,
     /// A switch to another model. The next request waits for it; nothing else does.
     switching: Option<BoxFuture<'static, Result<EngineChoice, String>>>,
     /// A query for the server's description of the model. The next request waits for it; nothing else does.
     describing: Option<BoxFuture<'static, Option<ModelDetails>>>,
     /// Turns that are read back from the log. The next request waits for them.
     restoring: Option<BoxFuture<'static, io::Result<RestoredTurns>>>,
+    /// Tools that are being listed. The next request waits for it; nothing else does.
+    listing: Option<tools::ToolListing>,
     /// Whether the description was queried at least once.
     is_warmed_up: bool,
     suggestions: Option<ServerSuggestions>,
@@ -80,7 +79,7 @@ struct RunningTurn {
     awaiting_approval: Vec<(CallId, String, ApprovalRequest)>,
     /// Approval requests that were shown to the person in this turn.
     shown_requests: std::collections::HashMap<CallId, ApprovalRequest>,
-    /// A request waits for a model switch, or for the server's description of the model.
+    /// A request waits for a model switch, the server's description of the model, or a list of tools.
     request_pending: bool,
     /// Whether it was reported that the conversation no longer fits.
     has_reported_history_cut: bool,
@@ -103,11 +102,6 @@ impl Agent {
         let past = std::mem::replace(&mut setup.history_and_ids, Box::pin(std::future::pending()));
         let offers = setup.suggestions.take();
         let (choice, (history, names)) = tokio::join!(choice, past);
-        let specs: Vec<ToolSpec> = match setup.client_tools.take() {
-            Some(specs) => specs,
-            None => setup.tools.iter().map(|tool| tool.spec()).collect(),
-        };
-        let overhead = estimate_tokens(&setup.system_prompt) + specs.iter().map(spec_tokens).sum::<u64>();
         // If no engine is available the session still opens and says why; `/model` may fix it.
         let (choice, startup_fault) = match choice {
             Ok(choice) => (choice, None),
@@ -117,23 +111,23 @@ impl Agent {
         let mut agent = Self {
             setup,
             engine_choice: choice,
-            specs,
             history,
             ids: names,
             events,
             link,
             permissions: allowed,
             side_effect_lock: hands,
-            overhead_tokens: overhead,
             switching: None,
             describing: None,
             restoring: None,
+            listing: None,
             is_warmed_up: false,
             suggestions: offers,
             suggestion_count: 0,
             server_approvals: server_approvals::ServerApprovalPoll::default(),
         };
         agent.emit_session_opened().await;
+        agent.list_outdated_tools().await;
         agent.announce_model().await;
         if let Some(fault) = startup_fault {
             let event = AgentEvent::Notice { level: NoticeLevel::Error, code: "no_engine".into(), text: fault.message };
@@ -145,6 +139,7 @@ impl Agent {
                 biased;
                 switched = next_of(&mut agent.switching) => agent.use_model(switched).await,
                 description = next_of(&mut agent.describing) => agent.apply_description(description).await,
+                listed = next_of(&mut agent.listing) => agent.use_tools(listed).await,
                 offer = model_info::next_suggestion(&mut agent.suggestions) => agent.emit_suggestion(offer).await,
                 found = next_of(&mut agent.server_approvals.request) => agent.show_server_approvals(found, &mut commands).await,
                 command = commands.recv() => match command {
@@ -273,6 +268,10 @@ impl Agent {
                     self.restore_turns(turns).await;
                     self.send_pending_request(&mut running).await;
                 }
+                listed = next_of(&mut self.listing) => {
+                    self.use_tools(listed).await;
+                    self.send_pending_request(&mut running).await;
+                }
                 found = next_of(&mut self.server_approvals.request) => self.announce_server_approvals(found).await,
                 () = first_expiry(&running.awaiting_approval, self.setup.epoch, self.setup.approvals.epoch_time) => self.expire_approvals(&mut running).await,
                 Some(msg) = running.tool_messages.recv() => self.handle_tool_message(msg, &mut running).await,
@@ -370,7 +369,7 @@ impl Agent {
     async fn judge_waiting_calls(&mut self, running: &mut RunningTurn) {
         let waiting = std::mem::take(&mut running.awaiting_approval);
         for (call, name, request) in waiting {
-            let decision = match self.setup.policy.judge(&name, request.risk, &request.subject) {
+            let decision = match self.setup.policy.judge(&name, request.kind, request.risk, &request.subject) {
                 ApprovalVerdict::Ask => {
                     running.awaiting_approval.push((call, name, request));
                     continue;
@@ -454,6 +453,18 @@ impl Agent {
         }
     }
 
+    /// The tools that the model gets.
+    fn offered_tools(&self) -> impl Iterator<Item = &ToolSpec> {
+        self.setup.tools.specs().filter(|_| self.engine_choice.supports_tools)
+    }
+
+    /// Estimates the tokens that every request needs besides the conversation.
+    fn overhead_tokens(&self) -> u64 {
+        let spec_tokens =
+            |tool: &ToolSpec| estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string()) + 16;
+        estimate_tokens(&self.setup.system_prompt) + self.setup.tools.specs().map(spec_tokens).sum::<u64>()
+    }
+
     /// Sends the pending request once what it waited for is available.
     async fn send_pending_request(&mut self, running: &mut RunningTurn) {
         if std::mem::take(&mut running.request_pending) {
@@ -474,7 +485,10 @@ impl Agent {
     }
 
     async fn request_model(&mut self, running: &mut RunningTurn) {
-        if self.switching.is_some() || self.describing.is_some() || self.restoring.is_some() {
+        self.list_outdated_tools().await;
+        let waits =
+            self.switching.is_some() || self.describing.is_some() || self.listing.is_some() || self.restoring.is_some();
+        if waits {
             running.request_pending = true;
             return;
         }
@@ -482,7 +496,7 @@ impl Agent {
         let budget = self
             .engine_choice
             .context_window
-            .map_or(u64::MAX, |window| (window / 4 * 3).saturating_sub(self.overhead_tokens).max(window / 4));
+            .map_or(u64::MAX, |window| (window / 4 * 3).saturating_sub(self.overhead_tokens()).max(window / 4));
         if let Some(turns) = self.history.unread_turns(budget) {
             self.restoring = Some(Box::pin(read_turns(turns, self.setup.read_log.clone())));
             running.request_pending = true;
@@ -518,7 +532,7 @@ impl Agent {
             model: self.engine_choice.model.clone(),
             system: self.setup.system_prompt.clone(),
             history: past,
-            tools: if self.engine_choice.supports_tools { self.specs.clone() } else { Vec::new() },
+            tools: self.offered_tools().cloned().collect(),
             sampling: SamplingParams {
                 tool_choice_required: tuning.tool_choice_required && running.machine.round() == 1,
                 ..tuning
@@ -560,8 +574,4 @@ async fn next_call_event(receiver: &mut Option<mpsc::Receiver<RequestEvent>>) ->
         Some(receiver) => receiver.recv().await,
         None => std::future::pending().await,
     }
-}
-
-fn spec_tokens(tool: &ToolSpec) -> u64 {
-    estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string()) + 16
 }

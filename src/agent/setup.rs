@@ -15,11 +15,9 @@ use super::turn::TurnLimits;
 use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
-use crate::event::{
-    AgentEvent, CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, SamplingParams, ToolSpec, TurnOutcome,
-};
+use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, SamplingParams, TurnOutcome};
 use crate::net::HttpClient;
-use crate::tool::Tool;
+use crate::tool::Registry;
 
 /// The chosen engine and model, and why they were chosen.
 #[derive(Clone)]
@@ -87,7 +85,7 @@ pub struct AgentSetup {
     /// Reads the turns back that the history has only places of. It blocks; `None` if no log is kept.
     pub read_log: Option<ReadLog>,
     pub http: HttpClient,
-    pub tools: Vec<Arc<dyn Tool>>,
+    pub tools: Registry,
     pub policy: ApprovalPolicy,
     pub folder: PathBuf,
     pub extra_folders: Vec<PathBuf>,
@@ -95,16 +93,12 @@ pub struct AgentSetup {
     pub hidden_env_vars: Arc<[String]>,
     pub system_prompt: String,
     pub limits: TurnLimits,
-    /// False for a remote whose calls are not run here.
+    /// False if the calls are not run here: a remote or a client runs them.
     pub runs_tools: bool,
     pub max_tool_output_bytes: usize,
-    pub tool_timeout: Duration,
-    pub shell_timeout: Duration,
     /// Nobody can approve anything: calls that need approval are denied.
     pub is_unattended: bool,
     pub approvals: ApprovalSettings,
-    /// Tools that the client runs: offered in place of ours, and their calls are only reported.
-    pub client_tools: Option<Vec<ToolSpec>>,
     /// Resources that a client passes to tools.
     pub resources: Option<Arc<Json>>,
     /// Sampling parameters of the client.

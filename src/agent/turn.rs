@@ -13,6 +13,7 @@
 //! limit is not run, and its output tells the model why; complete calls beside it run. Cancelled tools still report
 //! their outcome, and the turn ends after that.
 
+mod tool_events;
 mod truncated_calls;
 
 use std::collections::HashMap;
@@ -51,6 +52,11 @@ pub enum TurnInput {
         call: CallId,
         stream: OutputStream,
         text: String,
+    },
+    /// An event of a call's tool, with the tool's own ids.
+    ToolEvent {
+        call: CallId,
+        event: AgentEvent,
     },
     Done {
         call: CallId,
@@ -134,6 +140,8 @@ pub struct TurnMachine {
     is_finished: bool,
     /// Messages of this response that were started and not finished.
     open_messages: Vec<MessageId>,
+    /// Messages and calls of sub-agents that were started and not finished.
+    open_nested: Vec<tool_events::OpenNested>,
     /// Calls of this round.
     call_slots: Vec<CallSlot>,
     call_counts: HashMap<(String, String), u32>,
@@ -166,6 +174,7 @@ impl TurnMachine {
             is_cancelled: false,
             is_finished: false,
             open_messages: Vec::new(),
+            open_nested: Vec::new(),
             call_slots: Vec::new(),
             call_counts: HashMap::new(),
             has_text: false,
@@ -212,6 +221,7 @@ impl TurnMachine {
                     steps.push(TurnEffect::Emit(AgentEvent::ToolOutput { call, stream, text }));
                 }
             }
+            TurnInput::ToolEvent { call, event } => self.handle_tool_event(&call, event, names, &mut steps),
             TurnInput::Done { call, outcome, output, duration: took } => {
                 if self.slot(&call).is_some_and(|slot| slot.stage == CallStage::Running) {
                     self.finish_call(&call, outcome, output, Some(took), &mut steps);
@@ -522,6 +532,7 @@ impl TurnMachine {
         steps: &mut Vec<TurnEffect>,
     ) {
         self.set_stage(call, CallStage::Finished);
+        self.close_nested(call, outcome, steps);
         steps.push(TurnEffect::Emit(AgentEvent::ToolCallFinished {
             call: call.clone(),
             outcome,

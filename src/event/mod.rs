@@ -27,7 +27,7 @@ pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern};
 pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
 pub use sampling::SamplingParams;
 pub use status::{Capabilities, LinkState, QueuedPrompt, ReplayStatus, SessionStatus, UndeliveredCommand};
-pub use tool::{ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Risk, ToolSpec};
+pub use tool::{ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Risk, ToolKind, ToolSpec};
 pub use usage::{Usage, estimate_tokens};
 
 /// The engine's name if there is no engine.

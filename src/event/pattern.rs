@@ -1,10 +1,12 @@
 //! A pattern over calls: `tool`, or `tool(glob)` where `*` matches anything and every other character itself.
 //!
-//! In a shell command an allowing `*` never matches an operator, so `shell(git status*)` does not allow `git status; rm
+//! In a command line an allowing `*` never matches an operator, so `shell(git status*)` does not allow `git status; rm
 //! -rf ~`; a denying pattern is matched against every part of a chained command. This guards against mistakes and is no
 //! sandbox: a shell has endless ways to write the same thing.
 
 use std::fmt;
+
+use super::ToolKind;
 
 /// A pattern over calls. Rules in the settings, grants and "allow calls like this one" are written this way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +44,12 @@ impl Pattern {
     }
 
     /// Returns whether an allowing pattern allows a call. `subject` is the one in its approval request.
-    pub fn allows(&self, tool: &str, subject: &str) -> bool {
+    pub fn allows(&self, tool: &str, kind: ToolKind, subject: &str) -> bool {
         let Some(glob) = &self.glob else { return self.tool == tool };
         if self.tool != tool {
             return false;
         }
-        if tool == SHELL_TOOL {
+        if kind == ToolKind::Execute {
             glob_matches(glob, subject.trim(), |c| !is_operator(c))
         } else {
             glob_matches(glob, subject, |_| true)
@@ -55,17 +57,17 @@ impl Pattern {
     }
 
     /// Returns whether a denying pattern denies a call; chained commands are matched part by part.
-    pub fn denies(&self, tool: &str, subject: &str) -> bool {
+    pub fn denies(&self, tool: &str, kind: ToolKind, subject: &str) -> bool {
         let Some(glob) = &self.glob else { return self.tool == tool };
         if self.tool != tool {
             return false;
         }
-        if tool == SHELL_TOOL {
+        if kind == ToolKind::Execute {
             return split_commands(subject)
                 .is_none_or(|commands| commands.iter().any(|command| glob_matches(glob, command, |_| true)));
         }
         // Denying an address denies it in private networks as well.
-        let plain = subject.strip_prefix(PRIVATE_SUBJECT_PREFIX).filter(|_| tool == FETCH_TOOL);
+        let plain = subject.strip_prefix(PRIVATE_SUBJECT_PREFIX).filter(|_| kind == ToolKind::Fetch);
         glob_matches(glob, subject, |_| true) || plain.is_some_and(|address| glob_matches(glob, address, |_| true))
     }
 }
@@ -79,9 +81,6 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The only tool whose subject is a language.
-const SHELL_TOOL: &str = "shell";
-const FETCH_TOOL: &str = "fetch";
 /// Prefix of a fetch's subject if it may reach a private network without looking like it. A pattern that allows just
 /// the address does not allow that; one that denies the address denies both.
 pub const PRIVATE_SUBJECT_PREFIX: &str = "private ";

@@ -14,6 +14,30 @@ pub struct ToolSpec {
     pub risk: Risk,
 }
 
+/// What a tool does: rules and display go by it, never by a tool's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolKind {
+    /// Reads files.
+    Read,
+    /// Changes files.
+    Edit,
+    /// Runs a command line, which is the subject of its calls.
+    Execute,
+    /// Gets what is at an address, which is the subject of its calls.
+    Fetch,
+    /// Searches files.
+    Search,
+    #[default]
+    Other,
+}
+
+impl ToolKind {
+    pub fn is_other(&self) -> bool {
+        *self == Self::Other
+    }
+}
+
 /// The worst that a tool can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +56,9 @@ pub enum Risk {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
     pub tool: String,
+    /// `Other` in logs of versions that didn't record it.
+    #[serde(default, skip_serializing_if = "ToolKind::is_other")]
+    pub kind: ToolKind,
     pub risk: Risk,
     /// The subject of the call, in one line: the command, path or URL. Patterns are matched against it.
     pub subject: String,
@@ -177,6 +204,9 @@ pub struct CallOutput {
     /// How many first and last bytes were kept, if even the file doesn't hold the whole output.
     #[serde(rename = "kept", default, skip_serializing_if = "Option::is_none")]
     pub kept_bytes: Option<u64>,
+    /// The result as data, if the tool returned any besides the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Json>,
 }
 
 impl CallOutput {

@@ -30,6 +30,7 @@ use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
 use crate::net::{HttpClient, probe as net_probe};
 use crate::store::models::ModelChoice;
 use crate::text::address::{has_login, is_cleartext_remote, origin, redact_credentials};
+use crate::tool::Registry;
 use target::AttachTarget;
 
 /// Time limit of a probe.
@@ -281,7 +282,7 @@ impl Runtime {
             setup.http = http;
             setup.runs_tools = local_tools;
             if !local_tools {
-                setup.tools.clear();
+                setup.tools = Registry::default();
                 setup.system_prompt.clear();
             }
         });

@@ -28,7 +28,7 @@ use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
 pub use crate::journal::{NameClaim, StatePart, StateStore};
 use crate::net::traffic::{TrafficRing, TrafficTap};
 use crate::net::{self, HttpClient};
-use crate::tool;
+use crate::tool::{BuiltinTools, Registry, ToolSource, ToolTimeouts};
 
 pub use crate::bridge::replay;
 pub use attach::{AttachedSession, RemoteModels, UsageError};
@@ -79,6 +79,8 @@ pub struct Runtime {
     /// Notices about restored state, for the person.
     restore_notices: Vec<String>,
     save_listener: Option<session::SaveListener>,
+    /// The tools of every session, not listed yet.
+    tools: Registry,
     /// Variables with keys, hidden from commands.
     hidden_variables: Vec<String>,
 }
@@ -94,6 +96,7 @@ impl Runtime {
         let ring = TrafficRing::default();
         environment::taken_values().iter().chain(&loaded.config.literal_keys()).for_each(net::register_secret);
         Self {
+            tools: Registry::new(tool_sources(&loaded.config)),
             hidden_variables: loaded.config.key_variables(&environment::variable),
             loaded: Arc::new(loaded),
             paths,
@@ -355,7 +358,7 @@ impl Runtime {
             history_and_ids: Box::pin(async move { past.await.unwrap_or_default() }),
             read_log: None,
             http: self.http.clone(),
-            tools: tool::all(),
+            tools: self.tools.clone(),
             policy,
             folder: self.folder.clone(),
             hidden_env_vars: self.hidden_variables.clone().into(),
@@ -364,11 +367,8 @@ impl Runtime {
             limits: TurnLimits { max_rounds: config.limits.max_rounds, max_calls: None },
             runs_tools: true,
             max_tool_output_bytes: config.limits.max_tool_output_bytes,
-            tool_timeout: config.tools.timeout,
-            shell_timeout: config.tools.shell_timeout,
             is_unattended: self.frontend == Frontend::Headless,
             approvals: ApprovalSettings::default(),
-            client_tools: None,
             resources: None,
             sampling: SamplingParams::default(),
             overflow_path: overflow,
@@ -386,6 +386,12 @@ impl Runtime {
             .replace("{os}", std::env::consts::OS)
             .replace("{folder}", &folder.display().to_string())
     }
+}
+
+/// The sources of the agent's tools; where names collide the earlier one wins.
+fn tool_sources(config: &Config) -> Vec<Arc<dyn ToolSource>> {
+    let timeouts = ToolTimeouts { usual: config.tools.timeout, command: config.tools.shell_timeout };
+    vec![Arc::new(BuiltinTools { timeouts })]
 }
 
 /// A log that is ready, new or existing.

@@ -22,7 +22,7 @@ use crate::journal::{self, OpenError, ReadLimits, Reader};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
 use crate::serve::request::OneShotRequest;
-use crate::tool;
+use crate::tool::{ClientTools, Registry, ToolSource};
 
 /// How long the engine found for a name is reused.
 const CACHE_TTL: Duration = Duration::from_mins(1);
@@ -195,8 +195,8 @@ impl Factory for SessionFactory {
                     let rounds = request.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
                     setup.limits = TurnLimits { max_rounds: rounds, max_calls: request.max_calls };
                     if let Some(specs) = &request.client_tools {
-                        setup.client_tools = Some(specs.clone());
-                        setup.tools.clear();
+                        let tools: Arc<dyn ToolSource> = Arc::new(ClientTools(specs.clone()));
+                        setup.tools = Registry::new([tools]);
                         setup.runs_tools = false;
                         setup.system_prompt.clear();
                     }
@@ -356,8 +356,17 @@ impl Factory for SessionFactory {
         })
     }
 
-    fn tools(&self) -> Vec<ToolSpec> {
-        if self.recording.is_some() { Vec::new() } else { tool::all().iter().map(|tool| tool.spec()).collect() }
+    fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>> {
+        Box::pin(async move {
+            if self.recording.is_some() {
+                return Vec::new();
+            }
+            let Ok(mut tools) = self.with_runtime(|runtime| runtime.tools.clone()) else { return Vec::new() };
+            for problem in tools.refresh().await {
+                tracing::warn!("{problem}");
+            }
+            tools.specs().cloned().collect()
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -45,7 +45,7 @@ pub trait Factory: Send + Sync {
     fn models(&self) -> BoxFuture<'_, Vec<Model>>;
 
     /// Lists the tools of our agent.
-    fn tools(&self) -> Vec<ToolSpec>;
+    fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>>;
 
     /// Waits until every session has written its last line.
     fn close(&self) -> BoxFuture<'_, ()>;

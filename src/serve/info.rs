@@ -52,6 +52,6 @@ async fn models(Shared(state): Shared<ServerState>) -> Json<Value> {
 }
 
 async fn tools(Shared(state): Shared<ServerState>) -> Json<Value> {
-    let tools = state.factory().tools();
+    let tools = state.factory().tools().await;
     Json(json!({ "count": tools.len(), "tools": tools }))
 }

@@ -267,7 +267,7 @@ pub(super) fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
 /// Reads a pattern that is about this call.
 pub fn parse_pattern(ask: &ApprovalRequest, pattern: &str) -> Result<Pattern, String> {
     let pattern = Pattern::parse_for(&ask.tool, pattern)?;
-    if pattern.allows(&ask.tool, &ask.subject) {
+    if pattern.allows(&ask.tool, ask.kind, &ask.subject) {
         Ok(pattern)
     } else {
         Err(format!("`{pattern}` would not allow this very call: {}", ask.subject))

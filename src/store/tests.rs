@@ -6,7 +6,7 @@ use super::pane::Pane;
 use super::*;
 use crate::event::{
     ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Fault, FaultKind, Millis, QueuedPrompt,
-    ReplayStatus, Risk, SessionStatus,
+    ReplayStatus, Risk, SessionStatus, ToolKind,
 };
 
 mod approvals;
@@ -85,6 +85,7 @@ fn opened(mode: ApprovalMode, model: &str, caps: Capabilities) -> AgentEvent {
 fn ask() -> ApprovalRequest {
     ApprovalRequest {
         tool: "shell".into(),
+        kind: ToolKind::Execute,
         risk: Risk::Execute,
         subject: "git status".into(),
         folder: "/w".into(),

@@ -9,8 +9,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::args::ToolArgs;
-use super::{Tool, ToolContext, ToolResult, base_request, run_blocking};
-use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
+use super::{CallDescription, Tool, ToolContext, ToolResult, run_blocking};
+use crate::event::{Json, Risk, ToolKind, ToolSpec};
 
 pub(super) struct Calculator;
 
@@ -38,12 +38,12 @@ impl Tool for Calculator {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
-        Box::pin(async move { Ok(base_request("calculator", Risk::ReadOnly, parse_expression(args)?, ctx)) })
+    fn kind(&self) -> ToolKind {
+        ToolKind::Other
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, _: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
+        Box::pin(async move { Ok(CallDescription::new(Risk::ReadOnly, parse_expression(args)?)) })
     }
 
     fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {

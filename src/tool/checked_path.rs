@@ -19,14 +19,14 @@ pub(super) struct CheckedPath {
 }
 
 impl CheckedPath {
-    /// Returns the pattern for "this tool in this file's folder".
-    pub(super) fn pattern(&self, tool: &str) -> Option<String> {
+    /// Returns the subject with `*` that stands for "in this file's folder".
+    pub(super) fn similar(&self) -> Option<String> {
         if self.display_path.contains(['*', '\n', '\r']) {
             return None;
         }
         Some(match self.display_path.rsplit_once('/') {
-            Some((folder, _)) => format!("{tool}({folder}/*)"),
-            None => format!("{tool}({})", self.display_path),
+            Some((folder, _)) => format!("{folder}/*"),
+            None => self.display_path.clone(),
         })
     }
 
@@ -103,7 +103,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A context for a new folder; live output goes nowhere.
+    /// A context for a new folder; what calls report goes nowhere.
     pub(in crate::tool) fn ctx(folder: &Path) -> ToolContext {
         ToolContext {
             folder: folder.canonicalize().unwrap(),
@@ -111,7 +111,7 @@ pub(super) mod tests {
             hidden_env_vars: [].into(),
             check_subject: std::sync::Arc::new(|_| crate::tool::SubjectPermission::Allowed),
             resources: None,
-            live_output: mpsc::channel(1).0,
+            progress: mpsc::channel(1).0,
             cancel: CancellationToken::new(),
         }
     }
@@ -164,9 +164,9 @@ pub(super) mod tests {
     #[test]
     fn patterns_name_the_folder() {
         let place = |shown: &str| CheckedPath { path: shown.into(), display_path: shown.into() };
-        assert_eq!(place("src/a/b.rs").pattern("write_file").unwrap(), "write_file(src/a/*)");
-        assert_eq!(place("README.md").pattern("write_file").unwrap(), "write_file(README.md)");
-        assert_eq!(place("a*b").pattern("write_file"), None);
+        assert_eq!(place("src/a/b.rs").similar().unwrap(), "src/a/*");
+        assert_eq!(place("README.md").similar().unwrap(), "README.md");
+        assert_eq!(place("a*b").similar(), None);
         assert!(place("x/.git/hooks/pre-commit").is_sensitive() && !place("x/.github/y").is_sensitive());
     }
 }

@@ -6,18 +6,16 @@ use jiff::{Timestamp, Zoned};
 use serde_json::json;
 
 use super::args::ToolArgs;
-use super::{Tool, ToolContext, ToolResult, base_request, run_blocking};
-use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
+use super::{CallDescription, Tool, ToolContext, ToolResult, run_blocking};
+use crate::event::{Json, Risk, ToolKind, ToolSpec};
 
 /// Time is passed in, so that tests can set it.
 pub(super) struct ClockTool {
     now: fn() -> Timestamp,
 }
 
-impl Default for ClockTool {
-    fn default() -> Self {
-        Self { now: Timestamp::now }
-    }
+impl ClockTool {
+    pub(super) const SYSTEM: Self = Self { now: Timestamp::now };
 }
 
 impl Tool for ClockTool {
@@ -36,14 +34,14 @@ impl Tool for ClockTool {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
-        Box::pin(async move {
-            Ok(base_request("clock", Risk::ReadOnly, parse_zone(args)?.unwrap_or_else(|| "now".into()), ctx))
-        })
+    fn kind(&self) -> ToolKind {
+        ToolKind::Other
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, _: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
+        Box::pin(
+            async move { Ok(CallDescription::new(Risk::ReadOnly, parse_zone(args)?.unwrap_or_else(|| "now".into()))) },
+        )
     }
 
     fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {

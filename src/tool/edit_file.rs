@@ -12,9 +12,9 @@ use similar::get_close_matches;
 use super::args::ToolArgs;
 use super::checked_path::{CheckedPath, resolve_path};
 use super::file::{ExistingContent, open_regular, replace_file, unified_diff};
-use super::write_file::write_request;
-use super::{Tool, ToolContext, ToolResult, run_blocking, spawn_blocking_work};
-use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
+use super::write_file::describe_write;
+use super::{CallDescription, Tool, ToolContext, ToolResult, run_blocking, spawn_blocking_work};
+use crate::event::{Json, Risk, ToolKind, ToolSpec};
 
 pub(super) struct EditFile;
 
@@ -40,14 +40,14 @@ impl Tool for EditFile {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+    fn kind(&self) -> ToolKind {
+        ToolKind::Edit
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
             let FileEdit { target: place, before, after, .. } = plan_edit(args, ctx)?;
-            Ok(write_request("edit_file", &place, unified_diff(&place.display_path, &before, &after), ctx))
+            Ok(describe_write(&place, unified_diff(&place.display_path, &before, &after)))
         }))
     }
 

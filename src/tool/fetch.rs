@@ -17,8 +17,8 @@ use serde_json::json;
 use super::address::{AddressClass, normalize, parse_ip_literal};
 use super::args::ToolArgs;
 use super::truncate::size;
-use super::{SubjectCheck, SubjectPermission, Tool, ToolContext, ToolResult, base_request, html};
-use crate::event::{ApprovalRequest, Json, PRIVATE_SUBJECT_PREFIX, Risk, ToolSpec};
+use super::{CallDescription, SubjectCheck, SubjectPermission, Tool, ToolContext, ToolResult, html};
+use crate::event::{Json, PRIVATE_SUBJECT_PREFIX, Risk, ToolKind, ToolSpec};
 
 pub(super) struct Fetch;
 
@@ -50,11 +50,11 @@ impl Tool for Fetch {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+    fn kind(&self) -> ToolKind {
+        ToolKind::Fetch
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, _: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(async move {
             let target = parse_target(args)?;
             let (subject, FetchTarget { url, allows_private: local, .. }) = (target.subject(), target);
@@ -68,9 +68,9 @@ impl Tool for Fetch {
             };
             let origin = url.origin().ascii_serialization();
             let flag = if subject.starts_with(PRIVATE_SUBJECT_PREFIX) { PRIVATE_SUBJECT_PREFIX } else { "" };
-            let pattern = (!origin.contains('*')).then(|| format!("fetch({flag}{origin}/*)"));
+            let similar = (!origin.contains('*')).then(|| format!("{flag}{origin}/*"));
             let detail = format!("GET {url}\nhost: {host}, {what}");
-            Ok(ApprovalRequest { detail, pattern, ..base_request("fetch", Risk::Network, subject, ctx) })
+            Ok(CallDescription { detail, similar, ..CallDescription::new(Risk::Network, subject) })
         })
     }
 

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::args::ToolArgs;
 use super::checked_path::{CheckedPath, resolve_path};
 use super::truncate::size;
-use super::{Tool, ToolContext, ToolResult, base_request, run_blocking, spawn_blocking_work};
-use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
+use super::{CallDescription, Tool, ToolContext, ToolResult, run_blocking, spawn_blocking_work};
+use crate::event::{Json, Risk, ToolKind, ToolSpec};
 
 pub(super) struct ListDir;
 
@@ -39,14 +39,14 @@ impl Tool for ListDir {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+    fn kind(&self) -> ToolKind {
+        ToolKind::Read
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
             let ListDirArgs { folder: place, .. } = parse_args(args, ctx)?;
-            Ok(base_request("list_dir", Risk::ReadOnly, place.display_path, ctx))
+            Ok(CallDescription::new(Risk::ReadOnly, place.display_path))
         }))
     }
 

@@ -12,8 +12,8 @@ use serde_json::json;
 use super::args::ToolArgs;
 use super::checked_path::{CheckedPath, resolve_path};
 use super::truncate::size;
-use super::{Tool, ToolContext, ToolResult, base_request, file, run_blocking, spawn_blocking_work};
-use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
+use super::{CallDescription, Tool, ToolContext, ToolResult, file, run_blocking, spawn_blocking_work};
+use crate::event::{Json, Risk, ToolKind, ToolSpec};
 
 pub(super) struct ReadFile;
 
@@ -43,15 +43,15 @@ impl Tool for ReadFile {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+    fn kind(&self) -> ToolKind {
+        ToolKind::Read
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
             let ReadFileArgs { target: place, .. } = parse_args(args, ctx)?;
-            let pattern = place.pattern("read_file");
-            Ok(ApprovalRequest { pattern, ..base_request("read_file", Risk::ReadOnly, place.display_path, ctx) })
+            let similar = place.similar();
+            Ok(CallDescription { similar, ..CallDescription::new(Risk::ReadOnly, place.display_path) })
         }))
     }
 

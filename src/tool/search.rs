@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::args::ToolArgs;
 use super::checked_path::{CheckedPath, resolve_path};
 use super::list_dir::walker;
-use super::{Tool, ToolContext, ToolResult, base_request, run_blocking, spawn_blocking_work};
-use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
+use super::{CallDescription, Tool, ToolContext, ToolResult, run_blocking, spawn_blocking_work};
+use crate::event::{Json, Risk, ToolKind, ToolSpec};
 
 pub(super) struct SearchTool;
 
@@ -56,16 +56,16 @@ impl Tool for SearchTool {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+    fn kind(&self) -> ToolKind {
+        ToolKind::Search
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
             let query = parse_query(args, ctx)?;
-            Ok(ApprovalRequest {
+            Ok(CallDescription {
                 detail: query.pattern,
-                ..base_request("search", Risk::ReadOnly, query.root.display_path, ctx)
+                ..CallDescription::new(Risk::ReadOnly, query.root.display_path)
             })
         }))
     }

@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::args::ToolArgs;
 use super::truncate::BoundedOutput;
-use super::{Tool, ToolContext, ToolResult, base_request};
-use crate::event::{ApprovalRequest, Json, OutputStream, Risk, ToolSpec};
+use super::{CallDescription, Tool, ToolContext, ToolProgress, ToolResult, ToolTimeouts};
+use crate::event::{Json, OutputStream, Risk, ToolKind, ToolSpec};
 
 pub(super) struct Shell;
 
@@ -45,17 +45,21 @@ impl Tool for Shell {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+    fn kind(&self) -> ToolKind {
+        ToolKind::Execute
+    }
+
+    fn timeout(&self, timeouts: ToolTimeouts) -> Duration {
+        timeouts.command
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, _: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(async move {
             let command = parse_command(args)?;
-            Ok(ApprovalRequest {
+            Ok(CallDescription {
                 detail: command.clone(),
-                pattern: suggest_pattern(&command),
-                ..base_request("shell", Risk::Execute, command, ctx)
+                similar: similar_commands(&command),
+                ..CallDescription::new(Risk::Execute, command)
             })
         })
     }
@@ -85,9 +89,9 @@ fn parse_command(args: &Json) -> Result<String, String> {
     Ok(command.trim().to_owned())
 }
 
-/// Returns the pattern for "commands like this one". If the first words say little about what a command does, it is
+/// Returns "commands like this one", written with `*`. If the first words say little about what a command does, it is
 /// this exact command; for several chained commands there is none.
-fn suggest_pattern(command: &str) -> Option<String> {
+fn similar_commands(command: &str) -> Option<String> {
     const SUBCOMMAND_PROGRAMS: &[&str] = &[
         "apt",
         "brew",
@@ -132,12 +136,12 @@ fn suggest_pattern(command: &str) -> Option<String> {
     if SUBCOMMAND_PROGRAMS.contains(&first)
         && let Some(verb) = words.next().filter(is_verb)
     {
-        return Some(format!("shell({first} {verb}*)"));
+        return Some(format!("{first} {verb}*"));
     }
     if HARMLESS_PROGRAMS.contains(&first) {
-        return Some(format!("shell({first} *)"));
+        return Some(format!("{first} *"));
     }
-    (command.len() <= 200).then(|| format!("shell({command})"))
+    (command.len() <= 200).then(|| command.to_owned())
 }
 
 /// A running command with all its child processes. Dropping it kills them.
@@ -283,15 +287,15 @@ async fn forward(piece: &str, stream: OutputStream, output: &mut BoundedOutput, 
     if live == 0 || ctx.cancel.is_cancelled() {
         return;
     }
-    let piece = (stream, piece[..live].to_owned());
+    let piece = ToolProgress::Output(stream, piece[..live].to_owned());
     if ended {
-        let _ = ctx.live_output.try_send(piece);
+        let _ = ctx.progress.try_send(piece);
         return;
     }
     tokio::select! {
         biased;
         () = ctx.cancel.cancelled() => {}
-        _ = ctx.live_output.send(piece) => {}
+        _ = ctx.progress.send(piece) => {}
     }
 }
 
@@ -348,17 +352,17 @@ mod tests {
     #[test]
     fn patterns_are_offered_for_what_they_can_describe() {
         for (command, pattern) in [
-            ("git status -s", Some("shell(git status*)")),
-            ("cargo test --lib", Some("shell(cargo test*)")),
-            ("git -C x status", Some("shell(git -C x status)")),
-            ("ls -la src", Some("shell(ls *)")),
-            ("rm -rf build", Some("shell(rm -rf build)")),
-            ("python3 x.py", Some("shell(python3 x.py)")),
+            ("git status -s", Some("git status*")),
+            ("cargo test --lib", Some("cargo test*")),
+            ("git -C x status", Some("git -C x status")),
+            ("ls -la src", Some("ls *")),
+            ("rm -rf build", Some("rm -rf build")),
+            ("python3 x.py", Some("python3 x.py")),
             ("git status; rm x", None),
             ("echo $(id)", None),
             ("a\nb", None),
         ] {
-            assert_eq!(suggest_pattern(command).as_deref(), pattern, "{command}");
+            assert_eq!(similar_commands(command).as_deref(), pattern, "{command}");
         }
     }
 

@@ -7,8 +7,8 @@ use super::args::ToolArgs;
 use super::checked_path::{CheckedPath, resolve_path};
 use super::file::{ExistingContent, MAX_FILE_BYTES, count_changes, replace_file, unified_diff};
 use super::truncate::size;
-use super::{Tool, ToolContext, ToolResult, base_request, run_blocking, spawn_blocking_work};
-use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
+use super::{CallDescription, Tool, ToolContext, ToolResult, run_blocking, spawn_blocking_work};
+use crate::event::{Json, Risk, ToolKind, ToolSpec};
 
 pub(super) struct WriteFile;
 
@@ -31,11 +31,11 @@ impl Tool for WriteFile {
         }
     }
 
-    fn approval_request<'a>(
-        &'a self,
-        args: &'a Json,
-        ctx: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+    fn kind(&self) -> ToolKind {
+        ToolKind::Edit
+    }
+
+    fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
             let (place, content) = parse_args(args, ctx)?;
             let detail = match ExistingContent::read(&place)? {
@@ -46,7 +46,7 @@ impl Tool for WriteFile {
                     format!("replaces {what}\n{}", unified_diff(&place.display_path, "", &content))
                 }
             };
-            Ok(write_request("write_file", &place, detail, ctx))
+            Ok(describe_write(&place, detail))
         }))
     }
 
@@ -89,12 +89,8 @@ fn parse_args(args: &Json, ctx: &ToolContext) -> Result<(CheckedPath, String), S
     Ok((resolve_path(&path, ctx)?, content))
 }
 
-/// Builds the approval request for a change. If it can cause programs to run, it counts as running one.
-pub(super) fn write_request(tool: &str, place: &CheckedPath, detail: String, ctx: &ToolContext) -> ApprovalRequest {
+/// Describes a change of a file. If it can cause programs to run, it counts as running one.
+pub(super) fn describe_write(place: &CheckedPath, detail: String) -> CallDescription {
     let risk = if place.is_sensitive() { Risk::Execute } else { Risk::Write };
-    ApprovalRequest {
-        detail,
-        pattern: place.pattern(tool),
-        ..base_request(tool, risk, place.display_path.clone(), ctx)
-    }
+    CallDescription { detail, similar: place.similar(), ..CallDescription::new(risk, place.display_path.clone()) }
 }

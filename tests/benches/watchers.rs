@@ -169,8 +169,8 @@ impl Factory for SingleSession {
         Box::pin(async { Vec::new() })
     }
 
-    fn tools(&self) -> Vec<ToolSpec> {
-        Vec::new()
+    fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>> {
+        Box::pin(async { Vec::new() })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

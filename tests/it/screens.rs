@@ -6,7 +6,7 @@ use jarvis_tui::event::{
     AgentEvent, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities,
     DecidedBy, Decision, Envelope, ExecutedBy, Fault, FaultKind, FinishReason, Grant, LinkState, Millis, NoticeLevel,
     OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, Role, RuleKind, Seq, SessionStatus,
-    TextKind, TurnOutcome, Usage, UsageScope,
+    TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::approval::ApprovalChoice;
@@ -291,6 +291,7 @@ fn approval() -> Scene {
     scene.call("c1", "m1", "edit_file", r#"{"path":"src/difference.rs"}"#);
     let request = ApprovalRequest {
         tool: "edit_file".into(),
+        kind: ToolKind::Edit,
         risk: Risk::Write,
         subject: "src/difference.rs".into(),
         folder: "/home/ada/engine".into(),
@@ -311,6 +312,7 @@ fn hostile_approval() -> Scene {
     scene.call("c1", "m1", "shell", "{}");
     let request = ApprovalRequest {
         tool: "shell".into(),
+        kind: ToolKind::Execute,
         risk: Risk::Execute,
         subject: command.into(),
         folder: "/home/ada/engine".into(),
@@ -344,6 +346,7 @@ fn waiting() -> Scene {
     scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
     let request = ApprovalRequest {
         tool: "fetch".into(),
+        kind: ToolKind::Fetch,
         risk: Risk::Network,
         subject: "https://example.org/carry".into(),
         folder: "/home/ada/engine".into(),
@@ -706,6 +709,7 @@ fn asks_that_wait_are_counted_once_on_a_screen() {
     scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
     let request = ApprovalRequest {
         tool: "fetch".into(),
+        kind: ToolKind::Fetch,
         risk: Risk::Network,
         subject: "https://example.org/carry".into(),
         folder: "/home/ada/engine".into(),

@@ -253,8 +253,8 @@ impl Factory for ScriptedFactory {
         Box::pin(async { vec![model] })
     }
 
-    fn tools(&self) -> Vec<ToolSpec> {
-        Vec::new()
+    fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>> {
+        Box::pin(async { Vec::new() })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jarvis_tui::event::{
     AgentEvent, ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Envelope, ExecutedBy, FinishReason,
-    Millis, NoticeLevel, OutputStream, Risk, Role, Seq, TextKind, TurnOutcome, Usage, UsageScope,
+    Millis, NoticeLevel, OutputStream, Risk, Role, Seq, TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::msg::Msg;
 use jarvis_tui::store::tool_calls::CallState;
@@ -75,6 +75,7 @@ fn event() -> impl Strategy<Value = AgentEvent> {
             call: call.as_str().into(),
             request: ApprovalRequest {
                 tool: "shell".into(),
+                kind: ToolKind::Execute,
                 risk: Risk::Execute,
                 subject: "ls".into(),
                 folder: "/".into(),

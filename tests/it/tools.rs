@@ -1,6 +1,7 @@
 //! The tools from outside: through the table, as the agent calls them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -9,17 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jarvis_tui::event::{ApprovalRequest, CallOutcome, Json, OutputStream, Pattern, Risk};
-use jarvis_tui::tool::{SubjectPermission, Tool, ToolContext, ToolResult, all};
+use jarvis_tui::tool::{
+    BuiltinTools, RegisteredTool, Registry, SubjectPermission, ToolContext, ToolProgress, ToolResult, ToolSource,
+    ToolTimeouts,
+};
 use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 
-type LiveOutput = Receiver<(OutputStream, String)>;
+type Progress = Receiver<ToolProgress>;
 
 struct ToolBench {
     folder: tempfile::TempDir,
     ctx: ToolContext,
-    live: LiveOutput,
+    live: Progress,
 }
 
 impl ToolBench {
@@ -32,7 +36,7 @@ impl ToolBench {
             extra_folders: Vec::new(),
             hidden_env_vars: ["HOME".to_owned()].into(),
             check_subject: Arc::new(|_| SubjectPermission::Allowed),
-            live_output: sender,
+            progress: sender,
             cancel: CancellationToken::new(),
         };
         Self { folder, ctx, live }
@@ -43,16 +47,24 @@ impl ToolBench {
     }
 
     async fn run(&self, name: &str, args: Json) -> ToolResult {
-        tool(name).run(&args, &self.ctx).await
+        tool(name).await.run(&args, &self.ctx).await
     }
 
     async fn ask(&self, name: &str, args: Json) -> Result<ApprovalRequest, String> {
-        tool(name).approval_request(&args, &self.ctx).await
+        tool(name).await.approval_request(&args, &self.ctx).await
     }
 }
 
-fn tool(name: &str) -> Arc<dyn Tool> {
-    all().into_iter().find(|tool| tool.spec().name == name).unwrap()
+async fn builtin() -> Registry {
+    let timeouts = ToolTimeouts { usual: Duration::from_secs(30), command: Duration::from_mins(2) };
+    let source: Arc<dyn ToolSource> = Arc::new(BuiltinTools { timeouts });
+    let mut registry = Registry::new([source]);
+    assert_eq!(registry.refresh().await, Vec::<String>::new());
+    registry
+}
+
+async fn tool(name: &str) -> RegisteredTool {
+    builtin().await.get(name).unwrap().clone()
 }
 
 /// Waits until a condition becomes true; the test's own time limit fails it otherwise.
@@ -71,9 +83,10 @@ fn runs(pid: &str) -> bool {
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim().starts_with('Z'))
 }
 
-#[test]
-fn nine_tools_with_a_schema_each() {
-    let specs: Vec<_> = all().iter().map(|tool| tool.spec()).collect();
+#[tokio::test]
+async fn nine_tools_with_a_schema_each() {
+    let tools = builtin().await;
+    let specs: Vec<_> = tools.specs().collect();
     let names: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.risk)).collect();
     assert_eq!(
         names,
@@ -100,6 +113,21 @@ fn nine_tools_with_a_schema_each() {
             assert!(properties.contains_key(required.as_str().unwrap()));
         }
     }
+}
+
+#[tokio::test]
+async fn readme_and_manual_have_a_line_for_every_tool_and_for_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_backticks =
+        |text: &str| -> BTreeSet<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let (_, list) = readme.split_once("The agent has ").unwrap();
+    let manual = fs::read_to_string(root.join("assets/manual/tools.md")).unwrap();
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let tools = builtin().await;
+    let names: BTreeSet<String> = tools.specs().map(|spec| spec.name.clone()).collect();
+    assert_eq!(in_backticks(list.split_once(". ").unwrap().0), names, "README.md");
+    assert_eq!(rows.flat_map(in_backticks).collect::<BTreeSet<_>>(), names, "the table in manual/tools.md");
 }
 
 #[tokio::test]
@@ -278,18 +306,18 @@ async fn the_shell_gives_output_and_status() {
     }
     let folder = bench.run("shell", json!({"command": "pwd -P"})).await;
     assert_eq!(folder.text.trim(), bench.ctx.folder.display().to_string());
-    assert_eq!(bench.live.recv().await, Some((OutputStream::Stdout, "out\n".into())));
-    assert_eq!(bench.live.recv().await, Some((OutputStream::Stderr, "err\n".into())));
+    assert_eq!(bench.live.recv().await, Some(ToolProgress::Output(OutputStream::Stdout, "out\n".into())));
+    assert_eq!(bench.live.recv().await, Some(ToolProgress::Output(OutputStream::Stderr, "err\n".into())));
 }
 
 #[tokio::test]
 async fn output_is_live() {
     let mut bench = ToolBench::new();
-    let (shell, ctx) = (tool("shell"), bench.ctx.clone());
+    let (shell, ctx) = (tool("shell").await, bench.ctx.clone());
     let args = json!({"command": "echo first; until test -e go; do sleep 0.01; done; echo second"});
     let call = async { shell.run(&args, &ctx).await };
     let watch = async {
-        assert_eq!(bench.live.recv().await.unwrap().1, "first\n");
+        assert_eq!(bench.live.recv().await, Some(ToolProgress::Output(OutputStream::Stdout, "first\n".into())));
         fs::write(bench.folder.path().join("go"), "").unwrap();
     };
     let (done, ()) = tokio::join!(call, watch);
@@ -363,7 +391,7 @@ async fn a_command_that_prints_without_end_is_stopped() {
 async fn huge_output_is_bounded_and_keeps_its_end() {
     let ToolBench { ctx, mut live, folder: _folder } = ToolBench::new();
     let args = json!({"command": "head -c 200000000 /dev/zero | tr '\\0' x; echo; echo the end"});
-    let shell = tool("shell");
+    let shell = tool("shell").await;
     let call = async {
         let done = shell.run(&args, &ctx).await;
         drop(ctx);
@@ -371,7 +399,7 @@ async fn huge_output_is_bounded_and_keeps_its_end() {
     };
     let count = async {
         let mut bytes = 0;
-        while let Some((_, piece)) = live.recv().await {
+        while let Some(ToolProgress::Output(_, piece)) = live.recv().await {
             bytes += piece.len();
         }
         bytes
@@ -421,7 +449,7 @@ async fn asks_say_everything_and_their_patterns_match() {
         assert!(request.detail.contains(detail), "{}", request.detail);
         assert_eq!(request.folder, bench.ctx.folder.display().to_string());
         if let Some(pattern) = request.pattern {
-            assert!(Pattern::parse(&pattern).unwrap().allows(name, subject), "{pattern}");
+            assert!(Pattern::parse(&pattern).unwrap().allows(name, request.kind, subject), "{pattern}");
         }
     }
 }

@@ -5,6 +5,17 @@ fn policy(mode: ApprovalMode, allow: &[&str], deny: &[&str]) -> ApprovalPolicy {
     ApprovalPolicy::new(mode, &own(allow), &own(deny)).unwrap()
 }
 
+/// Judges a call of a tool whose kind is that of the built-in tools of this risk.
+fn judge(policy: &mut ApprovalPolicy, tool: &str, risk: Risk, subject: &str) -> ApprovalVerdict {
+    let kind = match risk {
+        Risk::ReadOnly => ToolKind::Read,
+        Risk::Network => ToolKind::Fetch,
+        Risk::Write => ToolKind::Edit,
+        Risk::Execute => ToolKind::Execute,
+    };
+    policy.judge(tool, kind, risk, subject)
+}
+
 #[test]
 fn modes_and_risks_give_verdicts() {
     use ApprovalMode::{Ask, AutoEdit, Full, Plan};
@@ -21,7 +32,7 @@ fn modes_and_risks_give_verdicts() {
         (Full, "allow", "allow", "allow", "allow"),
     ] {
         let mut policy = policy(mode, &[], &[]);
-        let got = [ReadOnly, Network, Write, Execute].map(|risk| word(policy.judge("tool", risk, "x")));
+        let got = [ReadOnly, Network, Write, Execute].map(|risk| word(judge(&mut policy, "tool", risk, "x")));
         assert_eq!(got, [read, network, write, execute], "{mode:?}");
     }
 }
@@ -29,7 +40,7 @@ fn modes_and_risks_give_verdicts() {
 #[test]
 fn denying_rules_win_over_everything() {
     let mut policy = policy(ApprovalMode::Full, &["shell"], &["shell(rm *)", "read_file(*.env)", "fetch"]);
-    let mut denied = |tool, risk, subject| matches!(policy.judge(tool, risk, subject), ApprovalVerdict::Deny(_));
+    let mut denied = |tool, risk, subject| matches!(judge(&mut policy, tool, risk, subject), ApprovalVerdict::Deny(_));
     assert!(denied("shell", Risk::Execute, "rm -rf x"));
     assert!(denied("read_file", Risk::ReadOnly, "deploy/.env"));
     assert!(denied("fetch", Risk::Network, "https://example.com/"));
@@ -39,7 +50,7 @@ fn denying_rules_win_over_everything() {
 #[test]
 fn plan_mode_denies_what_a_rule_allows() {
     let mut policy = policy(ApprovalMode::Plan, &["shell"], &[]);
-    let ApprovalVerdict::Deny(why) = policy.judge("shell", Risk::Execute, "ls") else { panic!("not denied") };
+    let ApprovalVerdict::Deny(why) = judge(&mut policy, "shell", Risk::Execute, "ls") else { panic!("not denied") };
     assert!(why.contains("plan mode"));
 }
 
@@ -47,7 +58,7 @@ fn plan_mode_denies_what_a_rule_allows() {
 fn grants_last_for_the_session_and_fit_the_call() {
     let mut policy = policy(ApprovalMode::Ask, &[], &[]);
     let shell =
-        |policy: &mut ApprovalPolicy, command| policy.judge("shell", Risk::Execute, command) == ApprovalVerdict::Allow;
+        |policy: &mut ApprovalPolicy, command| judge(policy, "shell", Risk::Execute, command) == ApprovalVerdict::Allow;
     policy.grant("shell", &Decision::Once, DecidedBy::Person).unwrap();
     policy.grant("shell", &Decision::Deny(None), DecidedBy::Person).unwrap();
     assert!(!shell(&mut policy, "git status"));
@@ -64,7 +75,7 @@ fn grants_last_for_the_session_and_fit_the_call() {
     assert!(policy.grant("shell", &Decision::Pattern("shell(".into()), DecidedBy::Person).is_err());
     policy.grant("shell", &Decision::Session, DecidedBy::Person).unwrap();
     assert!(shell(&mut policy, "git push; ls"));
-    assert_eq!(policy.judge("fetch", Risk::Network, "https://example.com/"), ApprovalVerdict::Ask);
+    assert_eq!(judge(&mut policy, "fetch", Risk::Network, "https://example.com/"), ApprovalVerdict::Ask);
 }
 
 #[test]
@@ -72,14 +83,6 @@ fn wrong_patterns_are_all_reported() {
     let error =
         ApprovalPolicy::new(ApprovalMode::Ask, &["shell(".into()], &[String::new(), "fetch".into()]).unwrap_err();
     assert_eq!(error.lines().count(), 2);
-    let policy = policy(ApprovalMode::Ask, &["shell", "shel(x)"], &["fetch"]);
-    assert_eq!(
-        policy
-            .patterns_of_unknown_tools(&["shell".into(), "fetch".into()])
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-        ["shel(x)"]
-    );
 }
 
 #[test]
@@ -89,9 +92,9 @@ fn what_decides_is_counted_and_a_grant_can_be_taken_back() {
     policy.grant("shell", &Decision::Session, DecidedBy::Person).unwrap();
     policy.grant("fetch", &Decision::Pattern("fetch(https://docs.rs/*)".into()), DecidedBy::Remote).unwrap();
     for command in ["ls", "ls -l", "rm x", "make"] {
-        policy.judge("shell", Risk::Execute, command);
+        judge(&mut policy, "shell", Risk::Execute, command);
     }
-    policy.judge("read_file", Risk::ReadOnly, "x");
+    judge(&mut policy, "read_file", Risk::ReadOnly, "x");
     let state = policy.permissions();
     let rules: Vec<_> = state.rules.iter().map(|rule| (rule.kind, &*rule.pattern, &*rule.origin, rule.uses)).collect();
     assert_eq!(
@@ -107,18 +110,18 @@ fn what_decides_is_counted_and_a_grant_can_be_taken_back() {
         [("shell".to_owned(), DecidedBy::Person, 1), ("fetch(https://docs.rs/*)".to_owned(), DecidedBy::Remote, 0)]
     );
     assert!(policy.revoke("shell") && !policy.revoke("shell") && !policy.revoke("shell(ls*)"));
-    assert_eq!(policy.judge("shell", Risk::Execute, "make"), ApprovalVerdict::Ask);
+    assert_eq!(judge(&mut policy, "shell", Risk::Execute, "make"), ApprovalVerdict::Ask);
 }
 
 #[test]
 fn grants_of_an_earlier_run_are_put_in_again() {
     let mut before = policy(ApprovalMode::Ask, &[], &[]);
     before.grant("shell", &Decision::Pattern("shell(make*)".into()), DecidedBy::Person).unwrap();
-    before.judge("shell", Risk::Execute, "make all");
+    judge(&mut before, "shell", Risk::Execute, "make all");
     let kept = serde_json::to_string(&before.permissions().grants).unwrap();
     let mut after = policy(ApprovalMode::Ask, &[], &[]);
     after.restore_grants(serde_json::from_str(&kept).unwrap());
-    assert_eq!(after.judge("shell", Risk::Execute, "make all"), ApprovalVerdict::Allow);
+    assert_eq!(judge(&mut after, "shell", Risk::Execute, "make all"), ApprovalVerdict::Allow);
     let [grant] = &after.permissions().grants[..] else { panic!("one grant") };
     assert_eq!((grant.from_earlier_run, grant.uses), (true, 2));
     let hostile = Grant { tool: "she ll".into(), glob: None, by: DecidedBy::Person, from_earlier_run: false, uses: 0 };
@@ -131,10 +134,10 @@ fn an_address_that_may_lead_inside_is_another_subject_to_what_allows_and_the_sam
     let asked = "private https://wiki.example.com/a";
     let wiki = "fetch(https://wiki.example.com/*)";
     let mut allowing = policy(ApprovalMode::Ask, &[wiki], &[]);
-    assert_eq!(allowing.judge("fetch", Risk::Network, "https://wiki.example.com/a"), ApprovalVerdict::Allow);
-    assert_eq!(allowing.judge("fetch", Risk::Network, asked), ApprovalVerdict::Ask);
+    assert_eq!(judge(&mut allowing, "fetch", Risk::Network, "https://wiki.example.com/a"), ApprovalVerdict::Allow);
+    assert_eq!(judge(&mut allowing, "fetch", Risk::Network, asked), ApprovalVerdict::Ask);
     let mut named = policy(ApprovalMode::Ask, &["fetch(private https://wiki.example.com/*)"], &[]);
-    assert_eq!(named.judge("fetch", Risk::Network, asked), ApprovalVerdict::Allow);
+    assert_eq!(judge(&mut named, "fetch", Risk::Network, asked), ApprovalVerdict::Allow);
     let mut denying = policy(ApprovalMode::Full, &[], &[wiki]);
-    assert!(matches!(denying.judge("fetch", Risk::Network, asked), ApprovalVerdict::Deny(_)));
+    assert!(matches!(judge(&mut denying, "fetch", Risk::Network, asked), ApprovalVerdict::Deny(_)));
 }

@@ -58,7 +58,7 @@ impl Agent {
 
     /// Some chat templates silently drop tools, so the model would never see them.
     async fn warn_no_tools(&mut self) {
-        if self.engine_choice.supports_tools || self.specs.is_empty() {
+        if self.engine_choice.supports_tools || self.setup.tools.specs().next().is_none() {
             return;
         }
         let text = format!(

@@ -14,7 +14,7 @@ use super::Agent;
 use crate::engine::server_approvals::{ServerApproval, ServerApprovals};
 use crate::event::{
     AgentEvent, ApprovalRequest, CallId, CallOutcome, CallOutput, Command, DecidedBy, Decision, ExecutedBy,
-    NoticeLevel, TurnId, TurnOutcome,
+    NoticeLevel, ToolKind, TurnId, TurnOutcome,
 };
 use crate::net::failure::RequestFailure;
 
@@ -167,6 +167,7 @@ impl Agent {
             .await;
         let request = ApprovalRequest {
             tool: wanted.tool.clone(),
+            kind: ToolKind::Other,
             risk: wanted.risk,
             subject: wanted.subject.clone(),
             folder: String::new(),

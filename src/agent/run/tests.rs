@@ -9,9 +9,11 @@ use super::*;
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::{ApprovalSettings, TurnLimits};
 use crate::engine::{Engine, HistoryCall, HistoryMessage, ReplyPlan, ScriptedEvent};
-use crate::event::{CallOutcome, Envelope, FinishReason, Grant, Json, Risk, Role, Seq, TextKind, grammar};
+use crate::event::{
+    CallOutcome, Envelope, FinishReason, Grant, Json, OutputStream, Risk, Role, Seq, TextKind, ToolKind, grammar,
+};
 use crate::net::HttpClient;
-use crate::tool::{Tool, ToolContext};
+use crate::tool::{CallDescription, ClientTools, FakeSource, Registry, ToolContext, ToolInfo, ToolResult, ToolSource};
 
 /// Answers each request with one script and keeps the requests.
 struct ScriptedEngine {
@@ -108,39 +110,50 @@ struct ScriptedTool {
     ran: Arc<Lock<u32>>,
 }
 
-impl Tool for ScriptedTool {
-    fn spec(&self) -> ToolSpec {
-        let description = String::new();
-        ToolSpec { name: self.name.into(), description, parameters: Json::Null, risk: Risk::Write }
+struct ScriptedSource(Vec<ScriptedTool>);
+
+impl ScriptedSource {
+    fn tool(&self, name: &str) -> &ScriptedTool {
+        self.0.iter().find(|tool| tool.name == name).unwrap()
+    }
+}
+
+impl ToolSource for ScriptedSource {
+    fn name(&self) -> &'static str {
+        "script"
     }
 
-    fn approval_request<'a>(
+    fn list(&self) -> BoxFuture<'_, Result<Vec<ToolInfo>, String>> {
+        let info = |tool: &ScriptedTool| {
+            let (name, description) = (tool.name.to_owned(), String::new());
+            let spec = ToolSpec { name, description, parameters: Json::Null, risk: Risk::Write };
+            ToolInfo { spec, kind: ToolKind::Edit, timeout: Duration::from_secs(5) }
+        };
+        let tools = self.0.iter().map(info).collect();
+        Box::pin(async { Ok(tools) })
+    }
+
+    fn describe<'a>(
         &'a self,
+        tool: &'a str,
         _: &'a Json,
         _: &'a ToolContext,
-    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
-        assert!(!matches!(self.does, ToolBehavior::PanicWhenAsked), "asked");
-        let detail = self.shows.lock().unwrap().clone();
-        let request = ApprovalRequest {
-            tool: self.name.into(),
-            risk: Risk::Write,
-            subject: "file".into(),
-            folder: String::new(),
-            detail,
-            pattern: None,
-            expires_at: None,
-        };
-        Box::pin(async { Ok(request) })
+    ) -> BoxFuture<'a, Result<CallDescription, String>> {
+        let tool = self.tool(tool);
+        assert!(!matches!(tool.does, ToolBehavior::PanicWhenAsked), "asked");
+        let detail = tool.shows.lock().unwrap().clone();
+        Box::pin(async { Ok(CallDescription { detail, ..CallDescription::new(Risk::Write, "file") }) })
     }
 
-    fn run<'a>(&'a self, _: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
-        *self.ran.lock().unwrap() += 1;
+    fn call<'a>(&'a self, tool: &'a str, _: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+        let tool = self.tool(tool);
+        *tool.ran.lock().unwrap() += 1;
         Box::pin(async {
-            match self.does {
+            match tool.does {
                 ToolBehavior::Return => ToolResult::ok("did it"),
                 ToolBehavior::Panic | ToolBehavior::PanicWhenAsked => panic!("broken"),
                 ToolBehavior::HangForever => {
-                    let _ = ctx.live_output.send((OutputStream::Stdout, "so far".into())).await;
+                    let _ = ctx.progress.send(ToolProgress::Output(OutputStream::Stdout, "so far".into())).await;
                     std::future::pending().await
                 }
                 ToolBehavior::Print(bytes) => ToolResult::ok("y\n".repeat(bytes / 2)),
@@ -192,9 +205,10 @@ impl AgentRig {
             .iter()
             .map(|(name, does)| {
                 let (shows, ran) = (Arc::clone(&shows), Arc::clone(&ran));
-                Arc::new(ScriptedTool { name, does: *does, shows, ran }) as Arc<dyn Tool>
+                ScriptedTool { name, does: *does, shows, ran }
             })
             .collect();
+        let source: Arc<dyn ToolSource> = Arc::new(ScriptedSource(tools));
         let choice = choice(first);
         let beside = folder.path().to_owned();
         let mut setup = AgentSetup {
@@ -204,7 +218,7 @@ impl AgentRig {
             history_and_ids: Box::pin(async { (History::new(), IdAllocator::default()) }),
             read_log: None,
             http: HttpClient::default(),
-            tools,
+            tools: Registry::new([source]),
             policy: ApprovalPolicy::new(mode, &[], &[]).unwrap(),
             folder: folder.path().to_owned(),
             extra_folders: Vec::new(),
@@ -213,10 +227,7 @@ impl AgentRig {
             limits: TurnLimits { max_rounds: 5, max_calls: None },
             runs_tools: true,
             max_tool_output_bytes: 2048,
-            tool_timeout: Duration::from_secs(5),
-            shell_timeout: Duration::from_secs(5),
             approvals: ApprovalSettings::default(),
-            client_tools: None,
             resources: None,
             sampling: SamplingParams::default(),
             is_unattended: false,
@@ -681,7 +692,8 @@ async fn calls_of_tools_that_somebody_else_runs_stay_requests() {
         ToolSpec { name: "theirs".into(), description: String::new(), parameters: Json::Null, risk: Risk::Execute };
     let offered = vec![spec.clone()];
     let mut bench = AgentRig::start_with(&engine, &[], move |setup| {
-        setup.client_tools = Some(offered);
+        let tools: Arc<dyn ToolSource> = Arc::new(ClientTools(offered));
+        setup.tools = Registry::new([tools]);
         setup.runs_tools = false;
     });
     bench.prompt("x").await;
@@ -800,4 +812,128 @@ async fn a_prompt_that_was_refused_as_too_long_is_not_sent_again_with_the_next()
     assert_eq!(bench.end().await, TurnOutcome::Completed);
     let asked = first.requests.lock().unwrap();
     assert_eq!(asked[1].history, [HistoryMessage::User { text: "hi".into() }]);
+}
+
+/// Starts an agent whose tools are those of these sources.
+fn with_sources(
+    engine: &Arc<ScriptedEngine>,
+    sources: &[&Arc<FakeSource>],
+    change: impl FnOnce(&mut AgentSetup),
+) -> AgentRig {
+    let tools = Registry::new(sources.iter().map(|source| Arc::clone(source) as Arc<dyn ToolSource>));
+    AgentRig::start_with(engine, &[], |setup| {
+        setup.tools = tools;
+        setup.policy = ApprovalPolicy::new(ApprovalMode::Full, &[], &[]).unwrap();
+        change(setup);
+    })
+}
+
+/// Returns the names of the tools that each request offered.
+fn offered(engine: &ScriptedEngine) -> Vec<Vec<String>> {
+    let requests = engine.requests.lock().unwrap();
+    requests.iter().map(|request| request.tools.iter().map(|spec| spec.name.clone()).collect()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tools_of_a_late_source_are_waited_for_and_listed_anew_at_each_request_after_a_change() {
+    let engine = engine("a", vec![calls(&["far__peek"]), says("one")]);
+    let (own, far) = (FakeSource::with_tools("own", &["look"]), FakeSource::new("far", true));
+    let mut bench = with_sources(&engine, &[&own, &far], |_| {});
+    bench.prompt("one").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(offered(&engine), Vec::<Vec<String>>::new());
+    far.offer(&["peek"]);
+    bench.until(|event| matches!(event, AgentEvent::ToolCallStarted { .. })).await;
+    far.change(&["poke"]);
+    bench.end().await;
+    bench.prompt("two").await;
+    bench.end().await;
+    assert_eq!(offered(&engine), [["look", "far__peek"], ["look", "far__poke"], ["look", "far__poke"]]);
+    assert_eq!((own.times_listed(), far.times_listed()), (1, 2));
+    assert!(!bench.seen.iter().any(|event| matches!(event, AgentEvent::Notice { .. })), "{:?}", bench.seen);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_does_not_list_delays_one_request_and_is_left_out_until_it_gives_notice() {
+    let engine = engine("a", vec![]);
+    let (own, far) = (FakeSource::with_tools("own", &["look"]), FakeSource::new("far", false));
+    let mut bench = with_sources(&engine, &[&own, &far], |_| {});
+    bench.prompt("one").await;
+    bench.end().await;
+    let begun = Instant::now();
+    bench.prompt("two").await;
+    bench.end().await;
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    far.change(&["look", "peek"]);
+    bench.prompt("three").await;
+    bench.end().await;
+    assert_eq!(offered(&engine), [vec!["look"], vec!["look"], vec!["look", "peek"]]);
+    let notices = bench.seen.iter().filter_map(|event| match event {
+        AgentEvent::Notice { code, text, .. } => Some((code.as_str(), text.as_str())),
+        _ => None,
+    });
+    let expected = [
+        ("tools", "the tools of far can't be listed: no list within 10 s"),
+        ("tools", "a second tool look, from far, is left out: own has one"),
+    ];
+    assert_eq!(notices.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_does_not_wait_for_a_source() {
+    let engine = engine("a", vec![]);
+    let far = FakeSource::new("far", false);
+    let mut bench = with_sources(&engine, &[&far], |_| {});
+    let begun = Instant::now();
+    bench.prompt("one").await;
+    bench.send(Command::Cancel).await;
+    assert_eq!(bench.end().await, TurnOutcome::Cancelled);
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_and_events_of_a_tool_reach_the_log_below_its_call() {
+    let engine = engine("a", vec![calls(&["peek", "peek"]), says("one")]);
+    let mut bench = with_sources(&engine, &[&FakeSource::with_tools("far", &["peek"])], |_| {});
+    bench.prompt("one").await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    let value = serde_json::json!({"value": "peek"});
+    let (mut annotated, mut nested, mut results) = (Vec::new(), Vec::new(), Vec::new());
+    for event in &bench.seen {
+        match event {
+            AgentEvent::Annotation { on: AnnotationTarget::Call(call), kind, data } if kind == "result" => {
+                assert_eq!(*data, value);
+                annotated.push(call.as_str());
+            }
+            AgentEvent::MessageStarted { message, parent: Some(call), .. } => nested.push((message, call.as_str())),
+            AgentEvent::ToolCallFinished { output, .. } => {
+                results.push((output.text.as_str(), output.structured.clone()));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(annotated, ["c0", "c1"]);
+    assert_eq!(nested.iter().map(|(_, call)| *call).collect::<Vec<_>>(), ["c0", "c1"]);
+    assert_ne!(nested[0].0, nested[1].0, "the log has one message of an id");
+    let result = (r#"{"answer":42}"#, Some(serde_json::json!({"answer": 42})));
+    assert_eq!(results, [result.clone(), result]);
+    let deltas = bench.seen.iter().filter_map(|event| match event {
+        AgentEvent::TextDelta { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(deltas.collect::<Vec<_>>(), ["from a sub-agent", "from a sub-agent", "one"]);
+    let turns = bench.seen.iter().filter(|event| matches!(event, AgentEvent::TurnStarted { .. })).count();
+    assert_eq!(turns, 1, "a tool starts no turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_called_shell_whose_kind_is_another_is_not_judged_as_a_shell() {
+    let engine = engine("a", vec![calls(&["shell"]), says("one")]);
+    let mut bench = with_sources(&engine, &[&FakeSource::with_tools("far", &["shell"])], |setup| {
+        setup.policy = ApprovalPolicy::new(ApprovalMode::Ask, &["shell(ask *)".into()], &[]).unwrap();
+    });
+    bench.prompt("one").await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert!(!bench.seen.iter().any(is_approval_request), "its subject is no command line, so `;` is a character");
+    assert_eq!(bench.outcomes().len(), 1);
 }

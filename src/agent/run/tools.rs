@@ -1,4 +1,4 @@
-//! Runs tools: finds out what a call would do, runs it under its limits, and stores its output.
+//! Lists and runs tools: finds out what a call would do, runs it under its limits, and stores its output.
 //!
 //! Doesn't decide whether a call may run; `turn` and `approval` do.
 
@@ -21,30 +21,58 @@ use crate::event::{
 };
 use crate::private;
 use crate::tool::truncate::{size, truncate_middle};
-use crate::tool::{SubjectCheck, SubjectPermission, Tool, ToolContext, ToolResult};
+use crate::tool::{RegisteredTool, Registry, SubjectCheck, SubjectPermission, ToolContext, ToolProgress, ToolResult};
 
 /// Bytes of a call's output that go into the log; longer outputs go to a file beside it.
 pub(super) const MAX_LOGGED_OUTPUT_BYTES: usize = 1024 * 1024;
+/// Data beside the text of a result is part of an event, and of every copy of it.
+const MAX_STRUCTURED_BYTES: usize = 64 * 1024;
 /// How long a tool may take to stop before it is dropped.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(3);
 /// Pieces of live output are cut to this size, so that events stay small.
 const MAX_OUTPUT_EVENT_BYTES: usize = 16 * 1024;
 
+/// Tools that are being listed, and the problems with that.
+pub(super) type ToolListing = BoxFuture<'static, (Registry, Vec<String>)>;
+
 impl Agent {
+    /// Lists tools that are new or changed. Where that takes time, the next request waits for it; nothing else does.
+    pub(super) async fn list_outdated_tools(&mut self) {
+        if self.listing.is_some() || !self.setup.tools.is_outdated() {
+            return;
+        }
+        let mut tools = self.setup.tools.clone();
+        let mut listing: ToolListing = Box::pin(async move {
+            let problems = tools.refresh().await;
+            (tools, problems)
+        });
+        match (&mut listing).now_or_never() {
+            Some(listed) => self.use_tools(listed).await,
+            None => self.listing = Some(listing),
+        }
+    }
+
+    pub(super) async fn use_tools(&mut self, (tools, problems): (Registry, Vec<String>)) {
+        self.listing = None;
+        self.setup.tools = tools;
+        for text in problems {
+            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "tools".into(), text }).await;
+        }
+    }
+
     fn tool_context(
         &self,
         call: &CallId,
-        tool: &str,
-        risk: Risk,
+        tool: &RegisteredTool,
         running: &RunningTurn,
     ) -> (ToolContext, BoxFuture<'static, ()>) {
         // Capacity 16: pieces of a few kB; a tool that prints faster than the log can be written waits.
-        let (live, mut pieces) = mpsc::channel::<(OutputStream, String)>(16);
+        let (sender, mut pieces) = mpsc::channel::<ToolProgress>(16);
         let tool_sender = running.tool_sender.clone();
         let name = call.clone();
         let forward = Box::pin(async move {
-            while let Some((stream, text)) = pieces.recv().await {
-                if tool_sender.send(ToolMessage::Output { call: name.clone(), stream, text }).await.is_err() {
+            while let Some(progress) = pieces.recv().await {
+                if tool_sender.send(ToolMessage::Progress { call: name.clone(), progress }).await.is_err() {
                     return;
                 }
             }
@@ -53,18 +81,18 @@ impl Agent {
             folder: self.setup.folder.clone(),
             extra_folders: self.setup.extra_folders.clone(),
             hidden_env_vars: Arc::clone(&self.setup.hidden_env_vars),
-            check_subject: self.subject_check(tool, risk, running.shown_requests.contains_key(call)),
+            check_subject: self.subject_check(tool, running.shown_requests.contains_key(call)),
             resources: self.setup.resources.clone(),
-            live_output: live,
+            progress: sender,
             cancel: running.cancel_tools.child_token(),
         };
         (ctx, forward)
     }
 
     /// Captures the rules at the start of a call.
-    fn subject_check(&self, tool: &str, risk: Risk, was_asked: bool) -> SubjectCheck {
-        let (policy, tool) = (self.setup.policy.clone(), tool.to_owned());
-        Arc::new(move |subject| match policy.clone().judge(&tool, risk, subject) {
+    fn subject_check(&self, tool: &RegisteredTool, was_asked: bool) -> SubjectCheck {
+        let (policy, tool) = (self.setup.policy.clone(), tool.clone());
+        Arc::new(move |subject| match policy.clone().judge(&tool.spec().name, tool.kind(), tool.risk(), subject) {
             ApprovalVerdict::Allow => SubjectPermission::Allowed,
             ApprovalVerdict::Ask if was_asked => SubjectPermission::AllowedNearby,
             ApprovalVerdict::Ask => SubjectPermission::NeedsApproval,
@@ -72,22 +100,17 @@ impl Agent {
         })
     }
 
-    fn tool(&self, name: &str) -> Option<Arc<dyn Tool>> {
-        let index = self.specs.iter().position(|spec| spec.name == name)?;
-        self.setup.tools.get(index).cloned()
-    }
-
     pub(super) fn describe_call(&self, call: CallId, name: String, args: Json, running: &mut RunningTurn) {
         let tool_sender = running.tool_sender.clone();
-        let Some(tool) = self.tool(&name) else {
-            let known: Vec<&str> = self.specs.iter().map(|spec| spec.name.as_str()).collect();
+        let Some(tool) = self.setup.tools.get(&name).cloned() else {
+            let known: Vec<&str> = self.setup.tools.specs().map(|spec| spec.name.as_str()).collect();
             let request = Err(format!("unknown tool: {name}; available: {}", known.join(", ")));
             running.tools.spawn(async move {
                 let _ = tool_sender.send(ToolMessage::Described { call, name, request }).await;
             });
             return;
         };
-        let (ctx, _) = self.tool_context(&call, &name, tool.spec().risk, running);
+        let (ctx, _) = self.tool_context(&call, &tool, running);
         running.tools.spawn(async move {
             let request = catch_panic(async { tool.approval_request(&args, &ctx).await }).await.unwrap_or_else(Err);
             let _ = tool_sender.send(ToolMessage::Described { call, name, request }).await;
@@ -95,13 +118,12 @@ impl Agent {
     }
 
     pub(super) fn start_tool(&self, call: CallId, name: &str, args: Json, running: &mut RunningTurn) {
-        let Some(tool) = self.tool(name) else { return };
-        let spec = tool.spec();
-        let (ctx, forward) = self.tool_context(&call, name, spec.risk, running);
+        let Some(tool) = self.setup.tools.get(name).cloned() else { return };
+        let (ctx, forward) = self.tool_context(&call, &tool, running);
         let tool_sender = running.tool_sender.clone();
         let shown = running.shown_requests.remove(&call);
-        let limit = if spec.risk == Risk::Execute { self.setup.shell_timeout } else { self.setup.tool_timeout };
-        let hands = matches!(spec.risk, Risk::Write | Risk::Execute).then(|| self.side_effect_lock.clone());
+        let limit = tool.timeout();
+        let hands = matches!(tool.risk(), Risk::Write | Risk::Execute).then(|| self.side_effect_lock.clone());
         running.tools.spawn(async move {
             let cancel = ctx.cancel.clone();
             let work = async {
@@ -114,7 +136,7 @@ impl Agent {
                 };
                 let begun = Instant::now();
                 let work = async {
-                    match check_unchanged(tool.as_ref(), &args, &ctx, shown.as_ref()).await {
+                    match check_unchanged(&tool, &args, &ctx, shown.as_ref()).await {
                         Ok(()) => tool.run(&args, &ctx).await,
                         Err(text) => ToolResult::failed(text),
                     }
@@ -139,7 +161,7 @@ impl Agent {
                     .map(|limit| self.setup.approvals.epoch_time.plus((self.setup.epoch.elapsed() + limit).into()));
                 let judgment = request.map(|mut request| {
                     request.expires_at = expires;
-                    let verdict = self.setup.policy.judge(&name, request.risk, &request.subject);
+                    let verdict = self.setup.policy.judge(&name, request.kind, request.risk, &request.subject);
                     (request, verdict)
                 });
                 self.publish_permissions();
@@ -158,7 +180,10 @@ impl Agent {
                 let reason = "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow";
                 TurnInput::Decided { call, decision: Decision::Deny(Some(reason.to_owned())), by: DecidedBy::Policy }
             }
-            ToolMessage::Output { call, stream, text } => {
+            ToolMessage::Progress { call, progress: ToolProgress::Event(event) } => {
+                TurnInput::ToolEvent { call, event }
+            }
+            ToolMessage::Progress { call, progress: ToolProgress::Output(stream, text) } => {
                 let logged = running.logged_bytes.entry(call.clone()).or_insert(0);
                 if *logged >= MAX_LOGGED_OUTPUT_BYTES {
                     return;
@@ -176,13 +201,30 @@ impl Agent {
                 }
                 TurnInput::Output { call, stream, text }
             }
-            ToolMessage::Done { call, result: done, duration: took } => {
-                let output = self.store_output(&call, &done, running).await;
+            ToolMessage::Done { call, result: mut done, duration: took } => {
+                for event in std::mem::take(&mut done.events) {
+                    let input = TurnInput::ToolEvent { call: call.clone(), event };
+                    let steps = running.machine.handle(input, &mut self.ids);
+                    self.apply_effects(steps, running).await;
+                }
+                let structured = self.bound_structured(done.structured.take()).await;
+                let output = CallOutput { structured, ..self.store_output(&call, &done, running).await };
                 TurnInput::Done { call, outcome: done.outcome, output, duration: took }
             }
         };
         let steps = running.machine.handle(input, &mut self.ids);
         self.apply_effects(steps, running).await;
+    }
+
+    /// Drops data that is too large for an event; the text remains.
+    async fn bound_structured(&mut self, data: Option<Json>) -> Option<Json> {
+        let bytes = data.as_ref()?.to_string().len();
+        if bytes <= MAX_STRUCTURED_BYTES {
+            return data;
+        }
+        let text = format!("a tool returned {} of data beside its text, which is too much to keep", size(bytes as u64));
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "data_dropped".into(), text }).await;
+        None
     }
 
     /// Truncates the output for the model, and stores all of it in the log or in a file beside it.
@@ -218,6 +260,7 @@ impl Agent {
             total_bytes: Some(done.printed_bytes.unwrap_or(kept)),
             file: None,
             kept_bytes: done.printed_bytes.is_some().then_some(kept),
+            structured: None,
         };
         if done.text.len() > MAX_LOGGED_OUTPUT_BYTES
             && let Some(overflow) = &self.setup.overflow_path
@@ -245,7 +288,7 @@ impl Agent {
 /// Makes sure that what runs is what was shown: a file may have changed before the decision, and then nobody has
 /// approved what the call would do now.
 async fn check_unchanged(
-    tool: &dyn Tool,
+    tool: &RegisteredTool,
     args: &Json,
     ctx: &ToolContext,
     shown: Option<&ApprovalRequest>,

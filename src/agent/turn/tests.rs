@@ -1,7 +1,7 @@
 //! The turn machine as a specification: no IO, no clock, no async.
 
 use super::*;
-use crate::event::{AnnotationTarget, Risk, Role, TextKind, grammar};
+use crate::event::{AnnotationTarget, Risk, Role, TextKind, ToolKind, grammar};
 
 struct TurnRig {
     machine: TurnMachine,
@@ -135,6 +135,7 @@ fn opened() -> AgentEvent {
 fn request() -> ApprovalRequest {
     ApprovalRequest {
         tool: "shell".into(),
+        kind: ToolKind::Execute,
         risk: Risk::Execute,
         subject: "ls".into(),
         folder: "/".into(),

@@ -8,7 +8,7 @@ use crate::config::keys::Keymap;
 use crate::config::{ImageChoice, ThemeChoice, UiConfig};
 use crate::event::{
     AgentEvent, ApprovalMode, ApprovalRequest as Question, Capabilities, Command, Decision, Envelope, ReplayStatus,
-    Risk, Seq, SessionStatus,
+    Risk, Seq, SessionStatus, ToolKind,
 };
 use crate::store::action::Context;
 use crate::store::{StoreOptions, Timestamps};
@@ -91,6 +91,7 @@ impl ChatRig {
         });
         let ask = Question {
             tool: "shell".into(),
+            kind: ToolKind::Execute,
             risk: Risk::Execute,
             subject: "echo hi".into(),
             folder: "/tmp".into(),
@@ -339,6 +340,7 @@ fn an_ask_of_the_past_rings_no_bell() {
     let ask = || {
         let ask = Question {
             tool: "shell".into(),
+            kind: ToolKind::Execute,
             risk: Risk::Execute,
             subject: "echo hi".into(),
             folder: "/tmp".into(),

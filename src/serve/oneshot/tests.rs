@@ -95,8 +95,8 @@ impl Factory for TestFactory {
         Box::pin(async { Vec::new() })
     }
 
-    fn tools(&self) -> Vec<ToolSpec> {
-        Vec::new()
+    fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>> {
+        Box::pin(async { Vec::new() })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,6 +1,6 @@
 use super::super::usage::UsageStats;
 use super::*;
-use crate::event::{CallOutput, OutputStream, Risk, TurnOutcome};
+use crate::event::{CallOutput, OutputStream, Risk, ToolKind, TurnOutcome};
 
 fn fold(events: &[(u64, AgentEvent)]) -> ToolCalls {
     let (mut board, mut transcript) = (ToolCalls::default(), Transcript::default());
@@ -33,6 +33,7 @@ fn ready() -> AgentEvent {
 fn ask() -> ApprovalRequest {
     ApprovalRequest {
         tool: "shell".into(),
+        kind: ToolKind::Execute,
         risk: Risk::Execute,
         subject: "ls".into(),
         folder: "/".into(),

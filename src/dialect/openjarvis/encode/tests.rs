@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{
-    ApprovalRequest, CallOutput, DecidedBy, Decision, Fault, FaultKind, Risk, Role, Seq, TextKind, TurnOutcome, Usage,
-    UsageScope,
+    ApprovalRequest, CallOutput, DecidedBy, Decision, Fault, FaultKind, Risk, Role, Seq, TextKind, ToolKind,
+    TurnOutcome, Usage, UsageScope,
 };
 
 const CHUNK: &str =
@@ -188,6 +188,7 @@ fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_request
     }
     let ask = ApprovalRequest {
         tool: "write_file".into(),
+        kind: ToolKind::Edit,
         risk: Risk::Write,
         subject: "x".into(),
         folder: "/".into(),

@@ -6,7 +6,7 @@ use super::*;
 use crate::event::{
     AgentEvent, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities, DecidedBy, Decision,
     Envelope, Fault, FaultKind, FinishReason, MessageId, Millis, OutputStream, Risk, Role as Who, Seq, SessionStatus,
-    TextKind, TurnId, TurnOutcome,
+    TextKind, ToolKind, TurnId, TurnOutcome,
 };
 use crate::store::StoreOptions;
 use crate::store::action::Action;
@@ -237,6 +237,7 @@ fn a_diff_waits_for_approval() {
         call: "c1".into(),
         request: ApprovalRequest {
             tool: "edit_file".into(),
+            kind: ToolKind::Edit,
             risk: Risk::Write,
             subject: "a.txt".into(),
             folder: "/w".into(),

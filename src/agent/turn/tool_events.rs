@@ -1,0 +1,139 @@
+//! PURE. Events that a running tool reports: annotations of its call, and the messages and calls of a sub-agent.
+//!
+//! A tool can't report anything else: the turn, its other calls and its approvals are the machine's. Ids are the tool's
+//! own and are made unique; what a sub-agent left open is closed with the call.
+
+use crate::agent::ids::IdAllocator;
+use crate::event::{
+    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, MessageId,
+};
+
+use super::{CallStage, TurnEffect, TurnMachine};
+
+/// A message or call of a sub-agent that is still open.
+#[derive(Debug, PartialEq)]
+pub(super) struct OpenNested {
+    parent: CallId,
+    item: NestedItem,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum NestedItem {
+    Message(MessageId),
+    Call(CallId),
+}
+
+impl TurnMachine {
+    pub(super) fn handle_tool_event(
+        &mut self,
+        call: &CallId,
+        event: AgentEvent,
+        names: &mut IdAllocator,
+        steps: &mut Vec<TurnEffect>,
+    ) {
+        let is_running = self.slot(call).is_some_and(|slot| slot.stage == CallStage::Running);
+        if is_running && let Some(event) = self.nest(call, event, names) {
+            steps.push(TurnEffect::Emit(event));
+        }
+    }
+
+    /// Puts an event of a call's tool below the call; `None` if it has no place there.
+    fn nest(&mut self, parent: &CallId, mut event: AgentEvent, names: &mut IdAllocator) -> Option<AgentEvent> {
+        let mut our_message = |theirs: &MessageId| names.map_message(&MessageId::new(format!("{parent}/{theirs}")));
+        match &mut event {
+            AgentEvent::Notice { .. } => {}
+            AgentEvent::Annotation { on, .. } => {
+                let on_message = match on {
+                    AnnotationTarget::Message(message) => Some(our_message(message)),
+                    AnnotationTarget::Turn(_) | AnnotationTarget::Call(_) => None,
+                };
+                *on = match on_message.filter(|ours| self.is_open(parent, &NestedItem::Message(ours.clone()))) {
+                    Some(ours) => AnnotationTarget::Message(ours),
+                    None => AnnotationTarget::Call(parent.clone()),
+                };
+            }
+            AgentEvent::MessageStarted { message, parent: nested_in, .. } => {
+                *message = our_message(message);
+                *nested_in = Some(parent.clone());
+                self.open(parent, NestedItem::Message(message.clone()))?;
+            }
+            AgentEvent::TextDelta { message, .. } | AgentEvent::ReasoningDelta { message, .. } => {
+                *message = our_message(message);
+                self.is_open(parent, &NestedItem::Message(message.clone())).then_some(())?;
+            }
+            AgentEvent::MessageFinished { message, .. } => {
+                *message = our_message(message);
+                self.close(parent, &NestedItem::Message(message.clone()))?;
+            }
+            AgentEvent::ToolCallStarted { call, message, parent: nested_in, executed_by, .. } => {
+                *message = our_message(message);
+                *call = our_call(names, parent, call);
+                *nested_in = Some(parent.clone());
+                *executed_by = ExecutedBy::Server;
+                self.open(parent, NestedItem::Call(call.clone()))?;
+            }
+            AgentEvent::ToolArgsDelta { call, .. }
+            | AgentEvent::ToolCallReady { call, .. }
+            | AgentEvent::ToolOutput { call, .. } => {
+                *call = our_call(names, parent, call);
+                self.is_open(parent, &NestedItem::Call(call.clone())).then_some(())?;
+            }
+            AgentEvent::ToolCallFinished { call, .. } => {
+                *call = our_call(names, parent, call);
+                self.close(parent, &NestedItem::Call(call.clone()))?;
+            }
+            AgentEvent::SessionOpened { .. }
+            | AgentEvent::TurnStarted { .. }
+            | AgentEvent::UserMessage { .. }
+            | AgentEvent::ApprovalRequested { .. }
+            | AgentEvent::ApprovalResolved { .. }
+            | AgentEvent::UsageReported { .. }
+            | AgentEvent::TurnFinished { .. }
+            | AgentEvent::Unknown(_) => return None,
+        }
+        Some(event)
+    }
+
+    /// Closes what a sub-agent left open, since its call is over.
+    pub(super) fn close_nested(&mut self, parent: &CallId, outcome: CallOutcome, steps: &mut Vec<TurnEffect>) {
+        let (left, others) = std::mem::take(&mut self.open_nested).into_iter().partition(|open| open.parent == *parent);
+        self.open_nested = others;
+        let cancelled = outcome == CallOutcome::Cancelled;
+        for OpenNested { item, .. } in left {
+            steps.push(TurnEffect::Emit(match item {
+                NestedItem::Message(message) => AgentEvent::MessageFinished {
+                    message,
+                    finish_reason: if cancelled { FinishReason::Cancelled } else { FinishReason::Interrupted },
+                    full_text: None,
+                    provider_metadata: None,
+                },
+                NestedItem::Call(call) => AgentEvent::ToolCallFinished {
+                    call,
+                    outcome: if cancelled { CallOutcome::Cancelled } else { CallOutcome::Unknown },
+                    output: CallOutput::default(),
+                    duration: None,
+                },
+            }));
+        }
+    }
+
+    /// Opens an item; `None` if it is open already.
+    fn open(&mut self, parent: &CallId, item: NestedItem) -> Option<()> {
+        (!self.is_open(parent, &item)).then(|| self.open_nested.push(OpenNested { parent: parent.clone(), item }))
+    }
+
+    fn is_open(&self, parent: &CallId, item: &NestedItem) -> bool {
+        self.open_nested.iter().any(|open| open.parent == *parent && open.item == *item)
+    }
+
+    /// Closes an item; `None` if it isn't open.
+    fn close(&mut self, parent: &CallId, item: &NestedItem) -> Option<()> {
+        let at = self.open_nested.iter().position(|open| open.parent == *parent && open.item == *item)?;
+        self.open_nested.remove(at);
+        Some(())
+    }
+}
+
+fn our_call(names: &mut IdAllocator, parent: &CallId, theirs: &CallId) -> CallId {
+    names.map_call(&CallId::new(format!("{parent}/{theirs}")))
+}
