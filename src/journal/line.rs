@@ -46,24 +46,61 @@ fn parse_number(text: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
-    let envelope = decode_text_delta(line).or_else(|| serde_json::from_slice(line).ok());
-    envelope.filter(|envelope| is_plausible(envelope.seq))
+    LineDecoder::default().decode(line)
 }
 
-/// Parses the form of nearly all lines of a log, as this program formats it. That costs a fifth of parsing an event; any
-/// other form is left to [`Envelope`].
-fn decode_text_delta(line: &[u8]) -> Option<Envelope> {
-    let (head, rest) = LineHead::split(line)?;
-    let rest = rest.strip_prefix(b",\"event\":{\"type\":\"text_delta\",\"message\":\"")?;
+/// Decodes line after line: consecutive events of a message share its id.
+#[derive(Default)]
+pub(super) struct LineDecoder {
+    last_message: Option<MessageId>,
+}
+
+impl LineDecoder {
+    pub(super) fn decode(&mut self, line: &[u8]) -> Option<Envelope> {
+        let envelope = self.decode_delta(line).or_else(|| serde_json::from_slice(line).ok());
+        envelope.filter(|envelope| is_plausible(envelope.seq))
+    }
+
+    /// Parses the forms of nearly all lines of a log, as this program formats them. That costs a fifth of parsing an
+    /// event; any other form is left to [`Envelope`].
+    fn decode_delta(&mut self, line: &[u8]) -> Option<Envelope> {
+        let (LineHead { seq, at }, rest) = LineHead::split(line)?;
+        let rest = rest.strip_prefix(b",\"event\":{\"type\":\"")?;
+        let (kind, rest) = rest.split_at_checked(memchr::memchr(b'"', rest)?)?;
+        let is_text = match kind {
+            b"text_delta" => true,
+            b"reasoning_delta" => false,
+            _ => return None,
+        };
+        let rest = rest.strip_prefix(b"\",\"message\":\"")?;
+        let (message, text) = message_and_text(rest)?;
+        let message = self.message_id(message);
+        let event = if is_text {
+            AgentEvent::TextDelta { message, text, kind: TextKind::Text }
+        } else {
+            AgentEvent::ReasoningDelta { message, text }
+        };
+        Some(Envelope { seq, at, event })
+    }
+
+    fn message_id(&mut self, text: &str) -> MessageId {
+        match &self.last_message {
+            Some(last) if last.as_str() == text => last.clone(),
+            _ => self.last_message.insert(text.into()).clone(),
+        }
+    }
+}
+
+/// Parses the end of a delta's line, from the content of its message id on.
+fn message_and_text(rest: &[u8]) -> Option<(&str, String)> {
     let (message, rest) = rest.split_at_checked(memchr::memchr2(b'"', b'\\', rest)?)?;
     let text = rest.strip_prefix(b"\",\"text\":\"")?.strip_suffix(b"\"}}")?;
-    let message = MessageId::new(unescaped(message)?);
+    let message = unescaped(message)?;
     let text = match unescaped(text) {
         Some(text) => text.to_owned(),
         None => serde_json::from_slice(&rest[TEXT_START..rest.len() - 2]).ok()?,
     };
-    let LineHead { seq, at } = head;
-    Some(Envelope { seq, at, event: AgentEvent::TextDelta { message, text, kind: TextKind::Text } })
+    Some((message, text))
 }
 
 /// Offset of the text's JSON string after the message id.
@@ -102,6 +139,9 @@ mod tests {
         for line in [
             r#"{"seq":7,"at":12,"event":{"type":"text_delta","message":"m1","text":"a \u00e9\n"}}"#,
             r#"{"seq":7,"at":12,"event":{"type":"text_delta","message":"m1","text":"a","kind":"refusal"}}"#,
+            r#"{"seq":7,"at":12,"event":{"type":"reasoning_delta","message":"m1","text":"a \u00e9\n"}}"#,
+            r#"{"seq":7,"at":12,"event":{"type":"reasoning_delta","message":"m1","text":"a","kind":"refusal"}}"#,
+            r#"{"seq":7,"at":12,"event":{"type":"reasoning_delta","message":"m\u0031","text":""}}"#,
             r#"{"seq":7,"at":12,"event":{"type":"text_delta","text":"a","message":"m1","later":1},"more":2}"#,
             r#"{"seq":7,"at":12,"event":{"type":"text_delta","message":"m1"}}"#,
             r#"{"seq":7,"at":12,"event":{"type":"text_delta","message":"m1","text":"a"}} x"#,
@@ -118,6 +158,22 @@ mod tests {
         ] {
             assert_eq!(decode(line.as_bytes()), serde_json::from_str(line).ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn deltas_of_a_message_share_its_id() {
+        let mut decoder = LineDecoder::default();
+        let mut message = |id: &str, kind: &str| {
+            let line = format!(r#"{{"seq":7,"at":12,"event":{{"type":"{kind}","message":"{id}","text":"a"}}}}"#);
+            match decoder.decode(line.as_bytes()).unwrap().event {
+                AgentEvent::TextDelta { message, .. } | AgentEvent::ReasoningDelta { message, .. } => message,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (one, same, other) =
+            (message("m1", "reasoning_delta"), message("m1", "text_delta"), message("m2", "text_delta"));
+        assert!(std::ptr::eq(one.as_str(), same.as_str()));
+        assert_eq!((one.as_str(), other.as_str()), ("m1", "m2"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::order::{self, PrecedingLine};
 use super::{Cursor, LogEntry, Reader};
 use crate::event::{AgentEvent, Envelope, Seq};
 use crate::journal::Damage;
-use crate::journal::line::{LineHead, decode, is_plausible};
+use crate::journal::line::{LineDecoder, LineHead, is_plausible};
 
 /// The start of every record that this program writes; inside a JSON string its quotes would be escaped.
 const RECORD_PREFIX: &[u8] = b"{\"seq\":";
@@ -19,6 +19,7 @@ const MAX_SPLITS_PER_LINE: u32 = 64;
 
 pub(super) struct LogWalker<'a> {
     lines: LogLines<'a>,
+    decoder: LineDecoder,
     /// `None` right after a jump: the line before is unknown.
     preceding: Option<PrecedingLine>,
     after: Seq,
@@ -41,6 +42,7 @@ impl<'a> LogWalker<'a> {
     pub(super) fn new(reader: &'a Reader, cursor: Cursor) -> Self {
         Self {
             lines: LogLines::new(reader, cursor.offset),
+            decoder: LineDecoder::default(),
             preceding: cursor.preceding,
             after: cursor.after,
             starts_at_one: reader.starts_at_one,
@@ -91,7 +93,7 @@ impl<'a> LogWalker<'a> {
         if self.preceding.is_none() && LineHead::parse(&text).is_some_and(|head| head.seq <= self.after) {
             return Ok(WalkResult::Nothing);
         }
-        if let Some(envelope) = decode(&text) {
+        if let Some(envelope) = self.decoder.decode(&text) {
             return self.accept(envelope, text, raw, through);
         }
         let mut records = serde_json::Deserializer::from_slice(&text).into_iter::<Envelope>();
