@@ -77,6 +77,8 @@
 //!   environment, and `net/redact` blanks them out of what comes back.
 //! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
 //! - The terminal is sent what changed and no more; rows that moved it moves itself ([`app::screen`]).
+//! - What was said is in memory once, packed ([`store::chunks`]); the agent reads the turns of an earlier run back from
+//!   the log when a request has room for them.
 //! - Nothing ticks when nothing moves: an idle program sleeps.
 //!
 //! # Seven walks

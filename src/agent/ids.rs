@@ -1,6 +1,7 @@
 //! PURE. Gives messages, turns and calls ids that are unique in the session, whatever ids a decoder uses.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 
 use crate::event::{AgentEvent, AnnotationTarget, CallId, MessageId, TurnId};
 
@@ -9,7 +10,9 @@ use crate::event::{AgentEvent, AnnotationTarget, CallId, MessageId, TurnId};
 pub struct IdAllocator {
     last_turn: u64,
     last_message: u64,
-    known_calls: HashSet<CallId>,
+    /// Hashes of the calls' ids: one that is new and seems known only gets a longer name.
+    known_calls: HashSet<u64>,
+    hasher: RandomState,
     /// The decoder's message ids of the current response, and ours for them.
     response_messages: HashMap<MessageId, MessageId>,
     response_calls: HashMap<CallId, CallId>,
@@ -22,7 +25,7 @@ impl IdAllocator {
             AgentEvent::TurnStarted { .. } => self.last_turn += 1,
             AgentEvent::UserMessage { .. } | AgentEvent::MessageStarted { .. } => self.last_message += 1,
             AgentEvent::ToolCallStarted { call, .. } => {
-                self.known_calls.insert(call.clone());
+                self.known_calls.insert(self.hasher.hash_one(call));
             }
             _ => {}
         }
@@ -60,7 +63,7 @@ impl IdAllocator {
         }
         let mut ours = theirs.clone();
         let mut copy = 2;
-        while ours.as_str().is_empty() || self.known_calls.contains(&ours) {
+        while ours.as_str().is_empty() || self.known_calls.contains(&self.hasher.hash_one(&ours)) {
             ours = if theirs.as_str().is_empty() {
                 CallId::new(format!("call_{}", self.known_calls.len() + copy - 1))
             } else {
@@ -68,7 +71,7 @@ impl IdAllocator {
             };
             copy += 1;
         }
-        self.known_calls.insert(ours.clone());
+        self.known_calls.insert(self.hasher.hash_one(&ours));
         self.response_calls.insert(theirs.clone(), ours.clone());
         ours
     }

@@ -4,6 +4,8 @@
 //! on is folded here while nothing else is to be done. Not for drawing. The invariant: nobody notices but by what there
 //! is to scroll to.
 
+use std::sync::Arc;
+
 use crate::bridge::HubItem;
 use crate::bridge::hub::{Hub, Subscription};
 use crate::event::Seq;
@@ -52,7 +54,9 @@ impl HistoryLoader {
         self.events.try_next_batch(MAX_EVENTS_PER_STEP, &mut self.items);
         for delivery in self.items.drain(..) {
             match delivery {
-                HubItem::Event(fact) => self.store.update(Msg::Event(fact.envelope.clone()), &mut effects),
+                HubItem::Event(fact) => {
+                    self.store.update(Msg::Event(Arc::unwrap_or_clone(fact).envelope), &mut effects);
+                }
                 HubItem::Reset => return false,
             }
             effects.clear();
@@ -86,6 +90,7 @@ mod tests {
     use crate::event::{AgentEvent, Envelope, MessageId, Millis};
     use crate::journal::Reader;
     use crate::store::action::Action;
+    use crate::store::transcript::ItemKind;
     use crate::ui::panes::transcript::{self, TranscriptView};
     use crate::ui::theme::Theme;
 
@@ -146,15 +151,16 @@ mod tests {
         }
         let mut whole = behind.into_store();
         whole.update(Msg::Event(new), &mut Vec::new());
-        let expected: Vec<_> = whole.transcript.items().iter().map(|item| item.kind.clone()).collect();
+        let expected = whole.clone();
         store.adopt_full_history(whole);
-        let kinds: Vec<_> = store.transcript.items().iter().map(|item| item.kind.clone()).collect();
-        assert_eq!(kinds, expected);
+        let kinds =
+            |store: &Store| format!("{:?}", store.transcript.items().iter().map(|item| item.kind).collect::<Vec<_>>());
+        assert_eq!(kinds(&store), kinds(&expected));
         assert_eq!(frame(&store, &mut view), before);
         assert_eq!(view.selected(), Some(selected));
         assert!(store.transcript.item(selected).unwrap().folded.is_some());
         let call = store.tool_calls.calls().last().unwrap();
-        assert_eq!(store.transcript.item_of(&call.id), Some(call.item));
+        assert_eq!(store.transcript.item(call.item).unwrap().kind, ItemKind::Call { call: &call.id });
         view.to_start();
         assert!(frame(&store, &mut view).contains("prompt 0"));
         view.to_end();

@@ -269,6 +269,32 @@ impl AgentEvent {
             Self::Unknown(json) => json.get("type").and_then(Json::as_str).unwrap_or_default(),
         }
     }
+
+    /// Returns the call that it is about.
+    pub fn call(&self) -> Option<&CallId> {
+        match self {
+            Self::ToolCallStarted { call, .. }
+            | Self::ToolArgsDelta { call, .. }
+            | Self::ToolCallReady { call, .. }
+            | Self::ApprovalRequested { call, .. }
+            | Self::ApprovalResolved { call, .. }
+            | Self::ToolOutput { call, .. }
+            | Self::ToolCallFinished { call, .. }
+            | Self::Annotation { on: AnnotationTarget::Call(call), .. } => Some(call),
+            Self::SessionOpened { .. }
+            | Self::TurnStarted { .. }
+            | Self::UserMessage { .. }
+            | Self::MessageStarted { .. }
+            | Self::TextDelta { .. }
+            | Self::ReasoningDelta { .. }
+            | Self::MessageFinished { .. }
+            | Self::Annotation { .. }
+            | Self::UsageReported { .. }
+            | Self::Notice { .. }
+            | Self::TurnFinished { .. }
+            | Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// Kinds of [`AgentEvent::Annotation`] and what their data is.

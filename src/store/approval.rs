@@ -145,7 +145,7 @@ pub(super) fn on_shown(store: &mut Store) {
 pub(super) fn select(store: &mut Store, choice: ApprovalChoice) {
     let offered = store
         .visible_approval()
-        .and_then(|(_, call)| call.approval_request.as_ref())
+        .and_then(|(_, call)| call.approval_request())
         .is_some_and(|ask| choice.is_offered(ask));
     let Some(approval) = store.focus.approval_mut().filter(|top| top.input == ApprovalInput::Choosing) else { return };
     approval.feedback = None;
@@ -189,7 +189,7 @@ pub(super) fn hide(store: &mut Store, more: impl Into<Option<char>>, fx: &mut Ve
 
 /// Goes to the choice after, or before.
 pub(super) fn select_next(store: &mut Store, on: bool) {
-    let Some(ask) = store.visible_approval().and_then(|(_, call)| call.approval_request.clone()) else { return };
+    let Some(ask) = store.visible_approval().and_then(|(_, call)| call.approval_request().cloned()) else { return };
     let Some(approval) = store.focus.approval_mut().filter(|top| top.input == ApprovalInput::Choosing) else { return };
     let offered: Vec<ApprovalChoice> =
         ApprovalChoice::ALL.into_iter().filter(|choice| choice.is_offered(&ask)).collect();
@@ -216,7 +216,7 @@ pub(super) fn unselect(store: &mut Store) {
 /// Enter: gives the selected answer, or goes to the field that it needs.
 pub(super) fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
     let (now, last_key) = (store.session.now, store.focus.last_key);
-    let Some(ask) = store.visible_approval().and_then(|(_, call)| call.approval_request.clone()) else { return };
+    let Some(ask) = store.visible_approval().and_then(|(_, call)| call.approval_request().cloned()) else { return };
     let Some(approval) = store.focus.approval_mut() else { return };
     if approval.full_scroll.take().is_some() {
         return approval.set_input(approval.input);

@@ -29,27 +29,21 @@ impl ItemField {
 const MAX_WORD_BYTES: usize = 500;
 
 /// Returns a text of an item; empty where it has none.
-pub fn field_text<'a>(item: &'a TranscriptItem, tools: &'a ToolCalls, field: ItemField) -> Cow<'a, str> {
-    match (&item.kind, field) {
-        (
-            ItemKind::Prompt { text }
-            | ItemKind::Answer { text, .. }
-            | ItemKind::Thinking { text, .. }
-            | ItemKind::Notice { text, .. },
-            ItemField::Text,
-        ) => Cow::Borrowed(text),
+pub fn field_text<'a>(item: TranscriptItem<'a>, tools: &'a ToolCalls, field: ItemField) -> Cow<'a, str> {
+    match (item.kind, field) {
         (ItemKind::Call { call }, _) => tools.get(call).map_or(Cow::Borrowed(""), |call| match field {
             ItemField::Text => Cow::Owned(headline(call)),
             ItemField::Detail => Cow::Borrowed(detail(call)),
             ItemField::Output => Cow::Borrowed(&call.output),
         }),
-        _ => Cow::Borrowed(""),
+        (kind, ItemField::Text) => Cow::Borrowed(kind.text()),
+        (_, ItemField::Detail | ItemField::Output) => Cow::Borrowed(""),
     }
 }
 
 /// Returns the whole source of an item, as it is copied and shown raw.
-pub fn full_text<'a>(item: &'a TranscriptItem, tools: &'a ToolCalls) -> Cow<'a, str> {
-    let ItemKind::Call { call } = &item.kind else { return field_text(item, tools, ItemField::Text) };
+pub fn full_text<'a>(item: TranscriptItem<'a>, tools: &'a ToolCalls) -> Cow<'a, str> {
+    let ItemKind::Call { call } = item.kind else { return field_text(item, tools, ItemField::Text) };
     let Some(call) = tools.get(call) else { return Cow::Borrowed("") };
     let mut text = format!("{} {}\n", call.name, call.args);
     for part in [detail(call), &call.output] {
@@ -65,8 +59,8 @@ pub fn full_text<'a>(item: &'a TranscriptItem, tools: &'a ToolCalls) -> Cow<'a, 
 }
 
 /// Returns the bytes of an item's source without making it.
-pub fn byte_len(item: &TranscriptItem, tools: &ToolCalls) -> usize {
-    match &item.kind {
+pub fn byte_len(item: TranscriptItem<'_>, tools: &ToolCalls) -> usize {
+    match item.kind {
         ItemKind::Call { call } => {
             tools.get(call).map_or(0, |call| call.args.len() + detail(call).len() + call.output.len())
         }
@@ -76,12 +70,12 @@ pub fn byte_len(item: &TranscriptItem, tools: &ToolCalls) -> usize {
 
 /// One line is in the headline already.
 fn detail(call: &ToolCall) -> &str {
-    let detail = call.approval_request.as_ref().map_or("", |ask| ask.detail.as_str());
+    let detail = call.approval_request().map_or("", |ask| ask.detail.as_str());
     if detail.trim_end().contains('\n') { detail } else { "" }
 }
 
 fn headline(call: &ToolCall) -> String {
-    let mut text = call.name.clone();
+    let mut text = call.name.to_string();
     if let Ok(value) = serde_json::from_str::<Value>(&call.args) {
         collect_words(&value, &mut text);
     } else {

@@ -86,7 +86,7 @@ pub struct Link {
 }
 
 /// Returns the links of these items, given newest first; those of one item in its order.
-pub fn links<'a>(items: impl Iterator<Item = &'a TranscriptItem>, tools: &ToolCalls) -> Vec<Link> {
+pub fn links<'a>(items: impl Iterator<Item = TranscriptItem<'a>>, tools: &ToolCalls) -> Vec<Link> {
     let mut all = Vec::new();
     let mut known = HashSet::new();
     for item in items.take(MAX_SCANNED_ITEMS) {
@@ -99,9 +99,9 @@ pub fn links<'a>(items: impl Iterator<Item = &'a TranscriptItem>, tools: &ToolCa
     all
 }
 
-fn item_links(item: &TranscriptItem, tools: &ToolCalls) -> Vec<Link> {
+fn item_links(item: TranscriptItem<'_>, tools: &ToolCalls) -> Vec<Link> {
     let mut found = Vec::new();
-    match &item.kind {
+    match item.kind {
         ItemKind::Answer { text, .. } => find_markdown_links(scanned_part(text), &mut found),
         ItemKind::Prompt { text } => find_bare_urls(scanned_part(text), &mut found),
         ItemKind::Call { call } => {

@@ -8,6 +8,7 @@
 pub mod action;
 pub mod agent_status;
 pub mod approval;
+pub mod chunks;
 pub mod effect;
 pub mod focus;
 pub mod frames;
@@ -31,7 +32,7 @@ mod unanswered_prompts;
 mod update;
 pub mod usage;
 
-use crate::event::{AgentEvent, Command, Envelope, LinkState, NoticeLevel, Seq, TurnOutcome};
+use crate::event::{AgentEvent, Command, Envelope, LinkState, Millis, NoticeLevel, Seq, TurnOutcome};
 
 use self::agent_status::AgentStatus;
 use self::approval::ApprovalDialog;
@@ -202,7 +203,7 @@ impl Store {
     pub fn waits_only_for_user(&self) -> bool {
         let moves = |call: &ToolCall| match call.state {
             CallState::Writing | CallState::Running => true,
-            CallState::AwaitingApproval => call.approval_request.as_ref().is_some_and(|ask| ask.expires_at.is_some()),
+            CallState::AwaitingApproval => call.approval_request().is_some_and(|ask| ask.expires_at.is_some()),
             CallState::Done(_) => false,
         };
         matches!(self.session.phase, Phase::WaitingApproval { .. })
@@ -231,8 +232,8 @@ impl Store {
     }
 
     /// Returns whether an item is folded: the person's choice, else the setting for its kind.
-    pub fn is_folded(&self, item: &TranscriptItem) -> bool {
-        item.folded.unwrap_or(match &item.kind {
+    pub fn is_folded(&self, item: TranscriptItem<'_>) -> bool {
+        item.folded.unwrap_or(match item.kind {
             ItemKind::Thinking { .. } => self.fold_thinking,
             ItemKind::Call { .. } => self.fold_outputs,
             ItemKind::Prompt { .. }
@@ -259,8 +260,7 @@ impl Store {
         if let Some(sources) = self.agent_status.on_event(event) {
             self.transcript.notice(*at, NoticeLevel::Info, "sources", &sources);
         }
-        self.transcript.on_event(*at, event, &self.usage);
-        self.tool_calls.on_event(*at, event, &self.transcript);
+        self.fold_items(*at, event);
         self.session.on_event(*at, event);
         if let Some((code, text)) = change {
             self.transcript.notice(*at, NoticeLevel::Info, code, &text);
@@ -281,6 +281,12 @@ impl Store {
             fx.push(Effect::Bell);
         }
         self.open_next_approval();
+    }
+
+    fn fold_items(&mut self, at: Millis, event: &AgentEvent) {
+        let item = event.call().and_then(|call| self.tool_calls.get(call)).map(|call| call.item);
+        self.transcript.on_event(at, event, item, &self.usage);
+        self.tool_calls.on_event(at, event, &self.transcript);
     }
 
     /// Opens the oldest ask that waits, but never over something the person is doing.
@@ -318,8 +324,7 @@ impl Store {
         let at = self.session.now;
         if let Phase::Working { turn, .. } | Phase::WaitingApproval { turn, .. } = &self.session.phase {
             let event = AgentEvent::TurnFinished { turn: turn.clone(), outcome: TurnOutcome::Interrupted };
-            self.transcript.on_event(at, &event, &self.usage);
-            self.tool_calls.on_event(at, &event, &self.transcript);
+            self.fold_items(at, &event);
             self.session.on_event(at, &event);
         }
         let left = self.focus.close_resolved(|_| false);

@@ -110,8 +110,8 @@ impl Outline {
     }
 
     /// Takes an item's entries, the last first.
-    fn scan_item(&mut self, item: &TranscriptItem, bytes: &mut usize) {
-        match &item.kind {
+    fn scan_item(&mut self, item: TranscriptItem<'_>, bytes: &mut usize) {
+        match item.kind {
             ItemKind::Prompt { text } => {
                 self.push(item.id, 0, 0, text.trim_start());
                 *bytes = bytes.saturating_sub(MAX_ENTRY_BYTES);
@@ -230,7 +230,7 @@ mod tests {
         act(&mut store, Action::OverlayAccept);
         assert!(store.focus.overlays.is_empty());
         let place = store.focus.requested_place;
-        assert_eq!((place.item, place.offset), (Some(store.transcript.items()[1].id), 49));
+        assert_eq!((place.item, place.offset), (Some(store.transcript.items().get(1).unwrap().id), 49));
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
         let texts: Vec<String> = (0..30).map(|n| format!("prompt {n}")).collect();
         let texts: Vec<(&str, &str)> = texts.iter().map(|text| (text.as_str(), "answer")).collect();
         let mut store = store(&texts);
-        let from = Some(store.transcript.items()[21].id.0);
+        let from = Some(store.transcript.items().get(21).unwrap().id.0);
         act(&mut store, Action::OpenOutline { from });
         let outline = store.focus.outline().unwrap();
         assert_eq!(outline.entry(outline.selected).unwrap().text, "prompt 10");

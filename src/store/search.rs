@@ -276,7 +276,7 @@ impl Search {
     }
 
     /// Notes how many matches an item has.
-    fn record_matches(&mut self, job: ScanJob, item: &TranscriptItem, items: &Transcript) {
+    fn record_matches(&mut self, job: ScanJob, item: TranscriptItem<'_>, items: &Transcript) {
         let live = GrowingItem { item: item.id, rev: item.rev, resume: job.resume };
         match self.growing.iter_mut().find(|known| known.item == item.id) {
             Some(known) => *known = live,
@@ -406,12 +406,12 @@ impl Search {
 }
 
 impl ScanJob {
-    fn new(item: &TranscriptItem) -> Self {
+    fn new(item: TranscriptItem<'_>) -> Self {
         Self { item: item.id, rev: item.rev, field: ItemField::Text, at: 0, count: 0, resume: (0, 0) }
     }
 }
 
 /// Tells whether an item's text only gets longer.
-fn is_append_only(item: &TranscriptItem) -> bool {
-    matches!(&item.kind, ItemKind::Answer { open: true, .. } | ItemKind::Thinking { open: true, .. })
+fn is_append_only(item: TranscriptItem<'_>) -> bool {
+    matches!(item.kind, ItemKind::Answer { open: true, .. } | ItemKind::Thinking { open: true, .. })
 }

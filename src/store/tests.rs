@@ -128,8 +128,8 @@ fn a_switch_of_model_or_mode_is_told_in_the_transcript() {
         .transcript
         .items()
         .iter()
-        .map(|item| match &item.kind {
-            ItemKind::Notice { code, text, count, .. } => (code.as_str(), text.as_str(), *count),
+        .map(|item| match item.kind {
+            ItemKind::Notice { code, text, count, .. } => (code, text, count),
             _ => panic!("a notice"),
         })
         .collect();
@@ -294,28 +294,31 @@ fn replay_commands_need_a_replay() {
 fn folding_one_item_outlives_the_general_setting() {
     let mut session = StoreSession::live();
     session.event(0, AgentEvent::ReasoningDelta { message: "m".into(), text: "hm".into() });
-    let item = session.store.transcript.items()[0].clone();
-    assert!(session.store.is_folded(&item));
-    session.act(Action::ToggleFold(item.id.0));
-    let item = session.store.transcript.items()[0].clone();
-    assert_eq!((item.folded, item.rev), (Some(false), 1));
+    let first = |session: &StoreSession| {
+        let item = session.store.transcript.items().first().unwrap();
+        (item.id, item.folded, item.rev, session.store.is_folded(item))
+    };
+    let (id, ..) = first(&session);
+    assert_eq!(first(&session), (id, None, 0, true));
+    session.act(Action::ToggleFold(id.0));
+    assert_eq!(first(&session), (id, Some(false), 1, false));
     session.act(Action::ToggleThinking);
     session.act(Action::ToggleThinking);
-    assert!(!session.store.is_folded(&item));
+    assert_eq!(first(&session), (id, Some(false), 1, false));
 }
 
 #[test]
 fn a_reset_forgets_events_and_keeps_the_persons_place() {
     let mut session = StoreSession::live();
     session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
-    let (epoch, old) = (session.store.transcript.epoch(), session.store.transcript.items()[0].id);
+    let (epoch, old) = (session.store.transcript.epoch(), session.store.transcript.items().first().unwrap().id);
     session.act(Action::Focus(Pane::Transcript));
     session.store.update(Msg::Reset, &mut session.fx);
-    assert_eq!(session.store.transcript.items(), []);
+    assert!(session.store.transcript.items().is_empty());
     assert_ne!(session.store.transcript.epoch(), epoch);
     session.seq = 0;
     session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
-    assert!(session.store.transcript.items()[0].id > old);
+    assert!(session.store.transcript.items().first().unwrap().id > old);
     assert_eq!(session.store.transcript.item(old), None);
     assert_eq!(session.store.focus.pane, Pane::Transcript);
 }
@@ -349,7 +352,7 @@ fn a_broken_answer_can_be_asked_for_again_by_the_person_only() {
 
 fn offers(store: &Store) -> bool {
     let items = store.transcript.items();
-    items.iter().any(|item| matches!(&item.kind, ItemKind::Notice { text, .. } if text.contains("/retry")))
+    items.iter().any(|item| matches!(item.kind, ItemKind::Notice { text, .. } if text.contains("/retry")))
 }
 
 #[test]

@@ -1,37 +1,33 @@
 //! The call board: every tool call with its arguments, approval, output, outcome and timing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::event::{
     AgentEvent, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, DecidedBy, Decision, ExecutedBy, Json, Millis,
 };
 
 use super::agent_status;
-use super::transcript::{ItemId, Transcript};
+use super::chunks::ChunkedVec;
+use super::transcript::{ItemId, ItemKind, Transcript, TranscriptItem};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolCall {
     pub id: CallId,
     /// The transcript item that shows it.
     pub item: ItemId,
-    pub name: String,
+    /// Shared by all calls of the tool.
+    pub name: Arc<str>,
     /// The arguments so far, as the model writes them.
     pub args: String,
     /// Grows with each change of name or arguments: what was made of them is good for as long as this is the same.
     pub args_rev: u32,
     pub state: CallState,
     pub executed_by: ExecutedBy,
-    /// The ask, once there was one; kept after the answer.
-    pub approval_request: Option<ApprovalRequest>,
-    pub decision: Option<(Decision, DecidedBy)>,
     /// Live output, then the final one; head and tail when long (the log has all of it).
     pub output: String,
     /// Bytes of the whole output.
     pub output_bytes: u64,
-    /// File beside the log with all of it, if any.
-    pub output_file: Option<String>,
-    /// Bytes of it that were kept, where that is not all.
-    pub output_kept: Option<u64>,
     /// When the model began to write it.
     pub at: Millis,
     /// When its running began.
@@ -39,8 +35,17 @@ pub struct ToolCall {
     pub duration: Option<Millis>,
     /// It turned out to belong to another client of the same server.
     pub is_foreign: bool,
-    /// What its result rests on.
-    pub sources: Vec<String>,
+    rare: Option<Box<RareParts>>,
+}
+
+/// What many calls have nothing of.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct RareParts {
+    approval_request: Option<ApprovalRequest>,
+    decision: Option<(Decision, DecidedBy)>,
+    output_file: Option<String>,
+    output_kept: Option<u64>,
+    sources: Vec<String>,
 }
 
 impl ToolCall {
@@ -49,22 +54,18 @@ impl ToolCall {
         Self {
             id,
             item,
-            name: String::new(),
+            name: Arc::default(),
             args: String::new(),
             args_rev: 0,
             state: CallState::Writing,
             executed_by: ExecutedBy::Client,
-            approval_request: None,
-            decision: None,
             output: String::new(),
             output_bytes: 0,
-            output_file: None,
-            output_kept: None,
             at,
             running_since: None,
             duration: None,
             is_foreign: false,
-            sources: Vec::new(),
+            rare: None,
         }
     }
 
@@ -96,7 +97,8 @@ const MAX_SOURCES: usize = 50;
 /// All calls of the session, in the order in which the model began to write them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolCalls {
-    calls: Vec<ToolCall>,
+    calls: ChunkedVec<ToolCall>,
+    names: HashSet<Arc<str>>,
     index: HashMap<CallId, usize>,
     /// How much of each open call's output was cut out of its middle.
     cuts: HashMap<CallId, MiddleCut>,
@@ -123,6 +125,34 @@ impl CallState {
 }
 
 impl ToolCall {
+    /// Returns the ask, once there was one; kept after the answer.
+    pub fn approval_request(&self) -> Option<&ApprovalRequest> {
+        self.rare.as_ref()?.approval_request.as_ref()
+    }
+
+    pub fn decision(&self) -> Option<&(Decision, DecidedBy)> {
+        self.rare.as_ref()?.decision.as_ref()
+    }
+
+    /// Returns the file beside the log with the whole output, if there is one.
+    pub fn output_file(&self) -> Option<&str> {
+        self.rare.as_ref()?.output_file.as_deref()
+    }
+
+    /// Returns the bytes of the output that were kept, where that is not all.
+    pub fn output_kept(&self) -> Option<u64> {
+        self.rare.as_ref()?.output_kept
+    }
+
+    /// Returns what its result rests on.
+    pub fn sources(&self) -> &[String] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.sources)
+    }
+
+    fn rare(&mut self) -> &mut RareParts {
+        self.rare.get_or_insert_default()
+    }
+
     /// Returns how long it runs or ran; none before it began to.
     pub fn running_time(&self, now: Millis) -> Option<Millis> {
         match self.state {
@@ -138,7 +168,7 @@ impl ToolCalls {
         self.calls.get(*self.index.get(call)?)
     }
 
-    pub fn calls(&self) -> &[ToolCall] {
+    pub fn calls(&self) -> &ChunkedVec<ToolCall> {
         &self.calls
     }
 
@@ -154,8 +184,8 @@ impl ToolCalls {
             "foreign" => call.is_foreign = *data == Json::Bool(true),
             "sources" | "citation" => {
                 let list = data.as_array().map_or(std::slice::from_ref(data), Vec::as_slice);
-                let room = MAX_SOURCES.saturating_sub(call.sources.len());
-                call.sources.extend(list.iter().filter_map(agent_status::source_label).take(room));
+                let room = MAX_SOURCES.saturating_sub(call.sources().len());
+                call.rare().sources.extend(list.iter().filter_map(agent_status::source_label).take(room));
             }
             _ => {}
         }
@@ -172,7 +202,7 @@ impl ToolCalls {
 
     /// The ids of all items grew.
     pub(super) fn shift_item_ids(&mut self, by: u64) {
-        for call in &mut self.calls {
+        for call in self.calls.iter_mut() {
             call.item.0 += by;
         }
     }
@@ -192,10 +222,11 @@ impl ToolCalls {
             | AgentEvent::Unknown(_) => {}
             AgentEvent::Annotation { on, kind, data } => self.on_annotation(on, kind, data),
             AgentEvent::ToolCallStarted { call, name, executed_by: ran_by, message: _, parent: _ } => {
+                let name = name.as_ref().map(|name| self.shared_name(name));
                 let call = self.entry(at, call, items);
                 call.executed_by = *ran_by;
                 if let Some(name) = name {
-                    call.name.clone_from(name);
+                    call.name = name;
                     call.args_rev = call.args_rev.wrapping_add(1);
                 }
             }
@@ -206,9 +237,12 @@ impl ToolCalls {
                 call.args_rev = call.args_rev.wrapping_add(1);
             }
             AgentEvent::ToolCallReady { call, name, args, provider_metadata: _ } => {
+                let name = self.shared_name(name);
                 let call = self.entry(at, call, items);
-                call.name.clone_from(name);
+                call.name = name;
                 args[..args.floor_char_boundary(MAX_ARGS_BYTES)].clone_into(&mut call.args);
+                // It grew by doubling, and is kept for as long as the session.
+                call.args.shrink_to_fit();
                 call.args_rev = call.args_rev.wrapping_add(1);
                 if call.state == CallState::Writing {
                     call.state = CallState::Running;
@@ -217,7 +251,7 @@ impl ToolCalls {
             }
             AgentEvent::ApprovalRequested { call, request: ask } => {
                 let call = self.entry(at, call, items);
-                call.approval_request = Some(ask.clone());
+                call.rare().approval_request = Some(ask.clone());
                 if call.state.is_open() {
                     call.state = CallState::AwaitingApproval;
                     call.running_since = None;
@@ -225,7 +259,7 @@ impl ToolCalls {
             }
             AgentEvent::ApprovalResolved { call, decision, by } => {
                 let call = self.entry(at, call, items);
-                call.decision = Some((decision.clone(), *by));
+                call.rare().decision = Some((decision.clone(), *by));
                 if call.state.is_open() {
                     if decision.allows() {
                         call.state = CallState::Running;
@@ -248,8 +282,12 @@ impl ToolCalls {
                     cut.apply(&mut call.output, MAX_OUTPUT_BYTES);
                     call.output_bytes = output.total_bytes.unwrap_or(output.text.len() as u64);
                 }
-                call.output_file.clone_from(&output.file);
-                call.output_kept = output.kept_bytes;
+                call.output.shrink_to_fit();
+                if (output.file.as_deref(), output.kept_bytes) != (call.output_file(), call.output_kept()) {
+                    let rare = call.rare();
+                    rare.output_file.clone_from(&output.file);
+                    rare.output_kept = output.kept_bytes;
+                }
             }
             AgentEvent::TurnFinished { .. } => {
                 for index in std::mem::take(&mut self.open) {
@@ -286,11 +324,21 @@ impl ToolCalls {
         let next = self.calls.len();
         let index = *self.index.entry(id.clone()).or_insert(next);
         if index == next {
-            let item = items.item_of(id).unwrap_or(ItemId(0));
+            let shows = |item: &TranscriptItem<'_>| matches!(item.kind, ItemKind::Call { call } if call == id);
+            let item = items.items().last().filter(shows).map_or(ItemId(0), |item| item.id);
             self.calls.push(ToolCall::new(id.clone(), item, at));
             self.open.push(index);
         }
         &mut self.calls[index]
+    }
+
+    fn shared_name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(Arc::clone(&name));
+        name
     }
 }
 

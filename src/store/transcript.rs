@@ -1,91 +1,38 @@
 //! The transcript: items in order, each with a revision that grows with every change. Data only, no layout.
 
+mod item;
+
 use std::collections::HashMap;
 
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, FinishReason, LastContent, MessageId, Millis, NoticeLevel, Role, TextKind,
-    TurnId, TurnOutcome, Usage,
+    AgentEvent, CallId, FinishReason, LastContent, MessageId, Millis, NoticeLevel, Role, TextKind, TurnOutcome,
 };
 
+use super::chunks::{ChunkedVec, TextArena};
 use super::usage::UsageStats;
+use item::{ItemBody, ItemRecord, Notice, OpenKind, TurnSummary};
+
+pub use item::{ItemId, ItemKind, Items, TranscriptItem};
 
 /// Notices that leave room for what an untouched transcript shows besides.
 const MAX_UNTOUCHED_NOTICES: usize = 4;
 
-/// Names an item for ever, wherever it stands. Anchors, heights and caches key on it, never on an index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ItemId(pub u64);
-
-/// One thing in the transcript.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TranscriptItem {
-    pub id: ItemId,
-    /// Grows with every change of this item: the only signal that the view's cache needs.
-    pub rev: u32,
-    /// When it began, on the session's clock.
-    pub at: Millis,
-    pub turn: Option<TurnId>,
-    pub kind: ItemKind,
-    /// The person's own choice; none follows the general setting.
-    pub folded: Option<bool>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum ItemKind {
-    Prompt {
-        text: String,
-    },
-    /// A run of the assistant's text. Markdown.
-    Answer {
-        message: MessageId,
-        text: String,
-        is_refusal: bool,
-        open: bool,
-        finish_reason: Option<FinishReason>,
-    },
-    /// A run of reasoning. `duration` once it ended.
-    Thinking {
-        message: MessageId,
-        text: String,
-        open: bool,
-        duration: Option<Millis>,
-    },
-    /// A tool call; all about it is in the tool board.
-    Call {
-        call: CallId,
-    },
-    /// Repeats of one code in a row are counted, not listed.
-    Notice {
-        level: NoticeLevel,
-        code: String,
-        text: String,
-        count: u32,
-    },
-    /// The end of a turn, with what it took.
-    TurnSummary {
-        outcome: TurnOutcome,
-        duration: Millis,
-        usage: Option<Usage>,
-        first_token: Option<Millis>,
-        /// In dollars, where the price is known.
-        cost: Option<f64>,
-    },
-}
-
 /// Every item since the session began, in order. Only [`Transcript::on_event`] and the fold switch change it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transcript {
-    items: Vec<TranscriptItem>,
+    records: ChunkedVec<ItemRecord>,
+    /// What was said, once it is complete.
+    texts: TextArena,
     /// Ids are given without holes: item `i` has id `base + i`.
     base: u64,
     epoch: u64,
     /// Grows with every change of any item.
     version: u64,
-    turn: Option<(TurnId, Millis)>,
+    /// When the running turn began.
+    turn: Option<Millis>,
     /// How many items there were when the turn began.
     turn_start: usize,
     messages: HashMap<MessageId, OpenMessage>,
-    calls: HashMap<CallId, usize>,
     /// Calls of the running turn without an end so far.
     open_calls: Vec<usize>,
 }
@@ -126,18 +73,18 @@ impl RunKind {
 }
 
 impl Transcript {
-    pub fn items(&self) -> &[TranscriptItem] {
-        &self.items
+    pub fn items(&self) -> Items<'_> {
+        Items::new(self)
     }
 
     /// Returns where the item stands now. O(1).
     pub fn index_of(&self, id: ItemId) -> Option<usize> {
         let index = usize::try_from(id.0.checked_sub(self.base)?).ok()?;
-        (index < self.items.len()).then_some(index)
+        (index < self.records.len()).then_some(index)
     }
 
-    pub fn item(&self, id: ItemId) -> Option<&TranscriptItem> {
-        self.items.get(self.index_of(id)?)
+    pub fn item(&self, id: ItemId) -> Option<TranscriptItem<'_>> {
+        self.items().get(self.index_of(id)?)
     }
 
     /// Changes whenever everything was forgotten; ids of an earlier epoch name nothing any more.
@@ -152,7 +99,7 @@ impl Transcript {
 
     /// Returns from which index on items may still change their texts.
     pub fn open_from(&self) -> usize {
-        let last = self.items.len().saturating_sub(1);
+        let last = self.records.len().saturating_sub(1);
         if self.turn.is_some() { self.turn_start.min(last) } else { last }
     }
 
@@ -164,17 +111,14 @@ impl Transcript {
     /// Takes the place of a transcript that has only the last of these items: those keep their ids, and the choices that
     /// were made about them. Returns by how much ids grew.
     pub(super) fn adopt_tail(&mut self, tail: &Self) -> u64 {
-        let by = (tail.base + tail.items.len() as u64).saturating_sub(self.base + self.items.len() as u64);
+        let by = (tail.base + tail.records.len() as u64).saturating_sub(self.base + self.records.len() as u64);
         self.base += by;
-        for item in &mut self.items {
-            item.id.0 += by;
-        }
-        for known in &tail.items {
+        for known in tail.items().iter() {
             let Some(index) = self.index_of(known.id) else { continue };
-            if let Some(item) = self.items.get_mut(index) {
-                item.folded = known.folded;
+            if let Some(record) = self.records.get_mut(index) {
+                record.folded = known.folded;
                 // What was laid out of it is found by its revision.
-                item.rev = known.rev;
+                record.rev = known.rev;
             }
         }
         self.epoch = tail.epoch;
@@ -182,15 +126,10 @@ impl Transcript {
         by
     }
 
-    /// Returns the item that shows a call.
-    pub fn item_of(&self, call: &CallId) -> Option<ItemId> {
-        Some(self.items.get(*self.calls.get(call)?)?.id)
-    }
-
     /// Forgets everything. Ids go on growing, so that none is ever given twice.
     pub fn reset(&mut self) {
         *self = Self {
-            base: self.base + self.items.len() as u64,
+            base: self.base + self.records.len() as u64,
             epoch: self.epoch + 1,
             version: self.version + 1,
             ..Self::default()
@@ -201,50 +140,49 @@ impl Transcript {
     pub fn fold(&mut self, id: ItemId, folded: impl Into<Option<bool>>) {
         if let Some(index) = self.index_of(id) {
             let folded = folded.into();
-            self.change(index, |item| item.folded = folded);
+            self.change(index, |record, _| record.folded = folded);
         }
     }
 
     /// Returns whether nothing was said yet: there are at most a few notices.
     pub fn is_untouched(&self) -> bool {
-        self.items.len() <= MAX_UNTOUCHED_NOTICES
-            && self.items.iter().all(|item| matches!(item.kind, ItemKind::Notice { .. }))
+        self.records.len() <= MAX_UNTOUCHED_NOTICES
+            && self.items().iter().all(|item| matches!(item.kind, ItemKind::Notice { .. }))
     }
 
     /// Adds a notice, or counts it when the last item is one with the same code.
     pub fn notice(&mut self, at: Millis, level: NoticeLevel, code: &str, text: &str) {
-        if let Some(TranscriptItem {
-            kind: ItemKind::Notice { level: last, code: same, text: old, count }, rev, ..
-        }) = self.items.last_mut()
-            && same == code
-            && *last == level
+        if let Some(ItemRecord { body: ItemBody::Notice(last), rev, .. }) = self.records.last_mut()
+            && (last.level, &*last.code) == (level, code)
         {
-            *count = count.saturating_add(1);
-            text.clone_into(old);
+            last.count = last.count.saturating_add(1);
+            text.clone_into(&mut last.text);
             *rev = rev.wrapping_add(1);
             self.version += 1;
             return;
         }
-        self.push(at, ItemKind::Notice { level, code: code.into(), text: text.into(), count: 1 });
+        let notice = Notice { level, code: code.into(), text: text.to_owned(), count: 1 };
+        self.push(at, ItemBody::Notice(Box::new(notice)));
     }
 
-    /// Folds one fact. Costs O(delta), but for the end of a message, which is O(message).
-    pub fn on_event(&mut self, at: Millis, event: &AgentEvent, usage: &UsageStats) {
+    /// Folds one fact. Costs O(delta), but for the end of a message, which is O(message). `shown` is the item of the call
+    /// that the fact is about, unless the call is new.
+    pub fn on_event(&mut self, at: Millis, event: &AgentEvent, shown: Option<ItemId>, usage: &UsageStats) {
+        let shown = shown.and_then(|item| self.index_of(item));
         match event {
             AgentEvent::SessionOpened { .. } | AgentEvent::UsageReported { .. } | AgentEvent::Unknown(_) => {}
-            AgentEvent::Annotation { on, .. } => {
-                if let AnnotationTarget::Call(call) = on
-                    && let Some(index) = self.calls.get(call).copied()
-                {
+            AgentEvent::Annotation { .. } => {
+                if let Some(index) = shown {
                     self.touch(index);
                 }
             }
-            AgentEvent::TurnStarted { turn, parent: _ } => {
-                self.turn = Some((turn.clone(), at));
-                self.turn_start = self.items.len();
+            AgentEvent::TurnStarted { turn: _, parent: _ } => {
+                self.turn = Some(at);
+                self.turn_start = self.records.len();
             }
             AgentEvent::UserMessage { message: _, text } => {
-                self.push(at, ItemKind::Prompt { text: text.clone() });
+                let text = self.texts.push(text);
+                self.push(at, ItemBody::Prompt { text });
             }
             AgentEvent::MessageStarted { message, role, parent: _ } => {
                 self.messages
@@ -268,17 +206,17 @@ impl Transcript {
                 if let Some(open) = self.messages.get_mut(message) {
                     open.last = LastContent::Call;
                 }
-                self.on_call(at, call);
+                self.on_call(at, call, shown);
             }
             AgentEvent::ToolArgsDelta { call, .. }
             | AgentEvent::ToolCallReady { call, .. }
             | AgentEvent::ApprovalRequested { call, .. }
             | AgentEvent::ApprovalResolved { call, .. }
             | AgentEvent::ToolOutput { call, .. } => {
-                self.on_call(at, call);
+                self.on_call(at, call, shown);
             }
             AgentEvent::ToolCallFinished { call, .. } => {
-                let index = self.on_call(at, call);
+                let index = self.on_call(at, call, shown);
                 self.open_calls.retain(|open| *open != index);
             }
             AgentEvent::Notice { level, code, text } => self.notice(at, *level, code, text),
@@ -295,28 +233,23 @@ impl Transcript {
         if let Some((index, current)) = open.and_then(|open| open.current)
             && current == voice
         {
-            self.change(index, |item| {
-                if let Some(old) = text_of(&mut item.kind) {
-                    old.push_str(text);
+            self.change(index, |record, _| {
+                if let ItemBody::Open { text: so_far, .. } = &mut record.body {
+                    so_far.push_str(text);
                 }
             });
             return;
         }
         let role = open.map_or(Role::Assistant, |open| open.role);
         self.close_run(at, message);
-        let (message_id, text) = (message.clone(), text.to_owned());
         let kind = match (role, voice) {
-            (Role::User, _) => ItemKind::Prompt { text },
-            (_, RunKind::Reasoning) => ItemKind::Thinking { message: message_id, text, open: true, duration: None },
-            (_, RunKind::Text | RunKind::Refusal) => ItemKind::Answer {
-                message: message_id,
-                text,
-                is_refusal: voice == RunKind::Refusal,
-                open: true,
-                finish_reason: None,
-            },
+            (Role::User, _) => OpenKind::Prompt,
+            (_, RunKind::Reasoning) => OpenKind::Thinking,
+            (_, RunKind::Text) => OpenKind::Answer { is_refusal: false },
+            (_, RunKind::Refusal) => OpenKind::Answer { is_refusal: true },
         };
-        let index = self.push(at, kind);
+        let body = ItemBody::Open { kind, text: Box::new(text.to_owned()) };
+        let index = self.push(at, body);
         let open = self.messages.entry(message.clone()).or_default();
         open.last = voice.part();
         open.current = Some((index, voice));
@@ -333,21 +266,14 @@ impl Transcript {
     }
 
     fn close_item(&mut self, at: Millis, index: usize) {
-        self.change(index, |item| match &mut item.kind {
-            ItemKind::Answer { open, text, .. } => {
-                *open = false;
-                // It grew by doubling, and is kept for as long as the session.
-                text.shrink_to_fit();
-            }
-            ItemKind::Thinking { open, duration: took, text, .. } => {
-                *open = false;
-                text.shrink_to_fit();
-                *took = Some(at.since(item.at));
-            }
-            ItemKind::Prompt { .. }
-            | ItemKind::Call { .. }
-            | ItemKind::Notice { .. }
-            | ItemKind::TurnSummary { .. } => {}
+        self.change(index, |record, texts| {
+            let ItemBody::Open { kind, text } = &record.body else { return };
+            let (kind, text) = (*kind, texts.push(text));
+            record.body = match kind {
+                OpenKind::Prompt => ItemBody::Prompt { text },
+                OpenKind::Answer { is_refusal } => ItemBody::Answer { text, is_refusal, finish_reason: None },
+                OpenKind::Thinking => ItemBody::Thinking { text, duration: at.since(record.at) },
+            };
         });
     }
 
@@ -364,12 +290,12 @@ impl Transcript {
             self.reconcile(at, &open.runs, full);
         }
         // Text that something came after was not what was cut off.
-        let is_last = open.runs.last().is_some_and(|last| last + 1 == self.items.len());
+        let is_last = open.runs.last().is_some_and(|last| last + 1 == self.records.len());
         match (open.runs.last().copied(), stop.explanation(open.last)) {
             (Some(last), remark) if is_last || remark.is_none() => {
-                self.change(last, |item| {
-                    if let ItemKind::Answer { finish_reason: old, .. } = &mut item.kind {
-                        *old = Some(stop);
+                self.change(last, |record, _| {
+                    if let ItemBody::Answer { finish_reason, .. } = &mut record.body {
+                        *finish_reason = Some(stop);
                     }
                 });
             }
@@ -381,38 +307,29 @@ impl Transcript {
     }
 
     fn repeats_last_notice(&self, code: &str) -> bool {
-        matches!(self.items.last(), Some(TranscriptItem { kind: ItemKind::Notice { code: last, .. }, .. }) if last == code)
+        matches!(&self.records.last(), Some(ItemRecord { body: ItemBody::Notice(last), .. }) if &*last.code == code)
     }
 
     /// Makes the runs say what the wire repeated at the end: runs that agree stay untouched, the first that doesn't
     /// gets the rest, later ones become empty.
     fn reconcile(&mut self, at: Millis, runs: &[usize], full: &str) {
-        let mut streamed = String::new();
-        for index in runs {
-            if let Some(text) = self.items.get_mut(*index).and_then(|item| text_of(&mut item.kind)) {
-                streamed.push_str(text);
-            }
-        }
+        let streamed: String = runs.iter().map(|index| self.text_at(*index)).collect();
         if streamed == full {
             return;
         }
         let mut rest = full;
         for (nth, index) in runs.iter().enumerate() {
             let last = nth + 1 == runs.len();
-            let Some(text) = self.items.get_mut(*index).and_then(|item| text_of(&mut item.kind)) else { continue };
-            if let Some(after) = rest.strip_prefix(text.as_str())
+            let text = self.text_at(*index);
+            if let Some(after) = rest.strip_prefix(text)
                 && !last
             {
                 rest = after;
                 continue;
             }
             if text != rest {
-                let new = std::mem::take(&mut rest).to_owned();
-                self.change(*index, |item| {
-                    if let Some(old) = text_of(&mut item.kind) {
-                        *old = new;
-                    }
-                });
+                let new = std::mem::take(&mut rest);
+                self.change(*index, |record, texts| record.replace_text(texts, new));
             }
             rest = "";
         }
@@ -432,58 +349,54 @@ impl Transcript {
         for index in std::mem::take(&mut self.open_calls) {
             self.touch(index);
         }
-        let started = self.turn.as_ref().map_or(at, |(_, started)| *started);
+        let started = self.turn.take().unwrap_or(at);
         let turn = usage.turn();
-        self.push(
-            at,
-            ItemKind::TurnSummary {
-                outcome: end.clone(),
-                duration: at.since(started),
-                usage: (turn.total() > 0).then_some(turn),
-                first_token: usage.first_token(),
-                cost: usage.turn_cost().filter(|_| turn.total() > 0),
-            },
-        );
-        self.turn = None;
+        let summary = TurnSummary {
+            outcome: end.clone(),
+            duration: at.since(started),
+            usage: (turn.total() > 0).then_some(turn),
+            first_token: usage.first_token(),
+            cost: usage.turn_cost().filter(|_| turn.total() > 0),
+        };
+        self.push(at, ItemBody::TurnSummary(Box::new(summary)));
     }
 
     /// Returns the item of a call, made now if the call is new, with its revision grown.
-    fn on_call(&mut self, at: Millis, call: &CallId) -> usize {
-        if let Some(index) = self.calls.get(call).copied() {
+    fn on_call(&mut self, at: Millis, call: &CallId, shown: Option<usize>) -> usize {
+        if let Some(index) = shown {
             self.touch(index);
             return index;
         }
-        let index = self.push(at, ItemKind::Call { call: call.clone() });
-        self.calls.insert(call.clone(), index);
+        let index = self.push(at, ItemBody::Call(call.clone()));
         self.open_calls.push(index);
         index
     }
 
-    fn push(&mut self, at: Millis, kind: ItemKind) -> usize {
-        let index = self.items.len();
-        let turn = self.turn.as_ref().map(|(turn, _)| turn.clone());
+    fn push(&mut self, at: Millis, body: ItemBody) -> usize {
+        let index = self.records.len();
         self.version += 1;
-        self.items.push(TranscriptItem { id: ItemId(self.base + index as u64), rev: 0, at, turn, kind, folded: None });
+        self.records.push(ItemRecord { at, body, rev: 0, folded: None });
         index
     }
 
-    fn touch(&mut self, index: usize) {
-        self.change(index, |_| {});
+    fn id_at(&self, index: usize) -> ItemId {
+        ItemId(self.base + index as u64)
     }
 
-    fn change(&mut self, index: usize, change: impl FnOnce(&mut TranscriptItem)) {
-        if let Some(item) = self.items.get_mut(index) {
-            change(item);
-            item.rev = item.rev.wrapping_add(1);
+    fn text_at(&self, index: usize) -> &str {
+        self.records.get(index).map_or("", |record| record.text(&self.texts))
+    }
+
+    fn touch(&mut self, index: usize) {
+        self.change(index, |_, _| {});
+    }
+
+    fn change(&mut self, index: usize, change: impl FnOnce(&mut ItemRecord, &mut TextArena)) {
+        if let Some(record) = self.records.get_mut(index) {
+            change(record, &mut self.texts);
+            record.rev = record.rev.wrapping_add(1);
             self.version += 1;
         }
-    }
-}
-
-fn text_of(kind: &mut ItemKind) -> Option<&mut String> {
-    match kind {
-        ItemKind::Prompt { text } | ItemKind::Answer { text, .. } | ItemKind::Thinking { text, .. } => Some(text),
-        ItemKind::Call { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => None,
     }
 }
 

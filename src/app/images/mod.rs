@@ -128,7 +128,7 @@ impl ImageLoader {
     /// Returns the text that holds a picture: one copy for all of its pictures that are being read.
     fn item_text(&mut self, source: &ImageSource, store: &Store) -> Option<Arc<str>> {
         let item = store.transcript.item(source.item)?;
-        let (ImageLocation::Data { .. }, ItemKind::Answer { text, .. }) = (&source.location, &item.kind) else {
+        let (ImageLocation::Data { .. }, ItemKind::Answer { text, .. }) = (&source.location, item.kind) else {
             return None;
         };
         if let Some((id, rev, text)) = &self.last_text
@@ -137,7 +137,7 @@ impl ImageLoader {
         {
             return Some(text);
         }
-        let text: Arc<str> = text.as_str().into();
+        let text: Arc<str> = text.into();
         self.last_text = Some((item.id, item.rev, Arc::downgrade(&text)));
         Some(text)
     }

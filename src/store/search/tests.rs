@@ -131,7 +131,7 @@ fn the_search_begins_where_the_reader_is() {
     for n in 0..9 {
         rig.prompt(&format!("foo {n}"));
     }
-    let from = Some(rig.store.transcript.items()[4].id.0);
+    let from = Some(rig.store.transcript.items().get(4).unwrap().id.0);
     rig.act(Action::OpenSearch { from, query: Some("foo".into()) });
     rig.finish();
     assert_eq!(rig.shows(), (5, 9, "foo 4".into()));

@@ -302,7 +302,7 @@ fn an_ask_of_a_session_that_is_lost_goes_and_says_why() {
     session.store.update(Msg::SessionEnded, &mut session.fx);
     assert_eq!((session.shown(), session.store.hidden_approval_count()), (None, 0));
     assert!(session.store.session.phase.is_idle());
-    let last = session.store.transcript.items().last().map(|item| &item.kind);
+    let last = session.store.transcript.items().last().map(|item| item.kind);
     assert!(
         matches!(last, Some(ItemKind::Notice { text, .. }) if text == "the session has ended: no such session"),
         "{last:?}"

@@ -82,7 +82,8 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             store.open_next_approval();
         }
         Action::OpenRaw { item } => {
-            let last = |item: &&TranscriptItem| matches!(&item.kind, ItemKind::Answer { text, .. } if !text.is_empty());
+            let last =
+                |item: &TranscriptItem<'_>| matches!(item.kind, ItemKind::Answer { text, .. } if !text.is_empty());
             let last = || store.transcript.items().iter().rev().find(last).map(|item| item.id);
             match item.map(ItemId).or_else(last) {
                 Some(item) => open(store, Overlay::Raw { item, scroll: 0 }),

@@ -7,15 +7,15 @@ use crate::event::NoticeLevel;
 use crate::store::Store;
 use crate::store::effect::{CopyRequest, Effect};
 use crate::store::item_source::full_text;
-use crate::store::transcript::{ItemId, ItemKind};
+use crate::store::transcript::{ItemId, ItemKind, TranscriptItem};
 
 /// Copies an answer, counted from the newest.
 pub(super) fn copy_answer(store: &mut Store, nth: usize, fx: &mut Vec<Effect>) {
-    let mut answers = store.transcript.items().iter().rev().filter_map(|item| match &item.kind {
-        ItemKind::Answer { text, .. } if !text.trim().is_empty() => Some(text),
-        _ => None,
-    });
-    let found = nth.checked_sub(1).and_then(|before| answers.nth(before)).cloned();
+    let is_answer =
+        |item: &TranscriptItem<'_>| matches!(item.kind, ItemKind::Answer { text, .. } if !text.trim().is_empty());
+    let items = store.transcript.items();
+    let found = nth.checked_sub(1).and_then(|before| items.iter().rev().filter(is_answer).nth(before));
+    let found = found.map(|item| item.kind.text().to_owned());
     match found {
         Some(text) if nth == 1 => copy_text(store, "the last answer", text, fx),
         Some(text) => copy_text(store, &format!("answer {nth} from the end"), text, fx),

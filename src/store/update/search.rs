@@ -116,7 +116,7 @@ fn show_match(store: &mut Store) {
     let Some(search) = whole.focus.search() else { return };
     let Some(found) = search.current_location(&whole.transcript, &whole.tool_calls) else { return };
     let Some(item) = whole.transcript.item(found.item) else { return };
-    let hidden = match &item.kind {
+    let hidden = match item.kind {
         ItemKind::Thinking { .. } => true,
         ItemKind::Call { .. } => found.field != ItemField::Text,
         ItemKind::Prompt { .. } | ItemKind::Answer { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => {

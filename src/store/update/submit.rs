@@ -75,8 +75,8 @@ pub(super) fn retry(store: &mut Store, fx: &mut Vec<Effect>) {
     if !require(store, |caps| caps.prompt, "this session is read-only and takes no prompts") {
         return;
     }
-    let last = store.transcript.items().iter().rev().find_map(|item| match &item.kind {
-        ItemKind::Prompt { text } => Some(text.clone()),
+    let last = store.transcript.items().iter().rev().find_map(|item| match item.kind {
+        ItemKind::Prompt { text } => Some(text.to_owned()),
         _ => None,
     });
     match last {

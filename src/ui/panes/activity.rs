@@ -80,7 +80,7 @@ fn activity_text(store: &Store, labels: &KeyHints) -> Option<ActivityText> {
     } else if let Some(call) = running {
         format!("running {}", one_line(&call.name, 30))
     } else {
-        match store.transcript.items().last().map(|item| &item.kind) {
+        match store.transcript.items().last().map(|item| item.kind) {
             Some(ItemKind::Thinking { open: true, .. }) => "thinking".into(),
             Some(ItemKind::Answer { open: true, .. }) => "answering".into(),
             _ if let Some(doing) = store.agent_status.current_activity() => one_line(doing, 60),

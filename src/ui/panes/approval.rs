@@ -65,7 +65,7 @@ impl ApprovalOption {
 
 /// Lays an ask out for so many columns and at most so many rows.
 pub fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room: Rect) -> Option<DockedApproval> {
-    let ask = store.tool_calls.get(&approval.call)?.approval_request.as_ref()?;
+    let ask = store.tool_calls.get(&approval.call)?.approval_request()?;
     let width = usize::from(inset(room).width).max(1);
     let answers = answers(approval, ask, labels, width);
     let effect_rows = if width >= MIN_BROAD_COLUMNS { 1 } else { 2 };
@@ -209,7 +209,7 @@ pub fn draw_full(
     area: Rect,
     buf: &mut Buffer,
 ) -> usize {
-    let Some(ask) = store.tool_calls.get(&approval.call).and_then(|call| call.approval_request.as_ref()) else {
+    let Some(ask) = store.tool_calls.get(&approval.call).and_then(|call| call.approval_request()) else {
         return 0;
     };
     let width = usize::from(area.width.saturating_sub(4)).max(1);

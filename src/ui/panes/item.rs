@@ -22,7 +22,7 @@ use crate::ui::theme::{Role, TextStyle};
 /// Everything that a part's rows depend on.
 pub(super) struct PartContext<'a> {
     pub(super) store: &'a Store,
-    pub(super) item: &'a TranscriptItem,
+    pub(super) item: TranscriptItem<'a>,
     /// The text that the part is a range of, for items that have one.
     pub(super) text: &'a str,
     pub(super) part: ItemPart,
@@ -32,19 +32,8 @@ pub(super) struct PartContext<'a> {
     pub(super) fold_key: &'a str,
 }
 
-/// Returns an item's own text, if it has one.
-pub(super) fn item_text(item: &TranscriptItem) -> &str {
-    match &item.kind {
-        ItemKind::Prompt { text }
-        | ItemKind::Answer { text, .. }
-        | ItemKind::Thinking { text, .. }
-        | ItemKind::Notice { text, .. } => text,
-        ItemKind::Call { .. } | ItemKind::TurnSummary { .. } => "",
-    }
-}
-
 /// Returns by how much an item's rows are indented. Others bring their own marker.
-pub(super) fn indent(kind: &ItemKind, width: u16) -> u16 {
+pub(super) fn indent(kind: ItemKind<'_>, width: u16) -> u16 {
     match kind {
         ItemKind::Answer { .. } | ItemKind::TurnSummary { .. } if width >= 16 => 2,
         _ => 0,
@@ -58,7 +47,7 @@ impl PartContext<'_> {
     /// `source` is the hash of the part's source, see [`Self::source_hash`].
     pub(super) fn stamp(&self, source: u64) -> u64 {
         let folded = u64::from(self.folded);
-        match (self.part.kind, &self.item.kind) {
+        match (self.part.kind, self.item.kind) {
             (PartKind::Markdown(kind), _) => {
                 let sample = match kind {
                     BlockKind::TableRows { head, sample, .. } => {
@@ -134,7 +123,7 @@ impl PartContext<'_> {
     }
 
     pub(super) fn lay_out(&self) -> LaidOut {
-        match (self.part.kind, &self.item.kind) {
+        match (self.part.kind, self.item.kind) {
             (PartKind::Markdown(kind), _) => {
                 let says_targets = self.store.show_link_targets;
                 let source = self.part.source(self.text);
@@ -150,10 +139,10 @@ impl PartContext<'_> {
             }
             (PartKind::Prompt, _) => self.lay_prompt(),
             (PartKind::Remark, ItemKind::Answer { finish_reason: stop, is_refusal: refusal, .. }) => {
-                self.lay_remark(*stop, *refusal)
+                self.lay_remark(stop, refusal)
             }
             (PartKind::ThinkingHead, ItemKind::Thinking { text, open, duration: took, .. }) => {
-                self.lay_thinking_head(text, *open, *took)
+                self.lay_thinking_head(text, open, took)
             }
             (PartKind::Thinking, _) => self.lay_thinking(),
             (
@@ -165,11 +154,11 @@ impl PartContext<'_> {
                 | PartKind::FullOutput,
                 ItemKind::Call { call },
             ) => self.store.tool_calls.get(call).map(|call| call::lay_out(self, call)).unwrap_or_default(),
-            (PartKind::Notice, ItemKind::Notice { level, text, count, .. }) => self.lay_notice(*level, text, *count),
+            (PartKind::Notice, ItemKind::Notice { level, text, count, .. }) => self.lay_notice(level, text, count),
             (
                 PartKind::TurnSummary,
                 ItemKind::TurnSummary { outcome: end, duration: took, usage, first_token, cost },
-            ) => self.lay_ended(end, *took, (*usage, *cost), *first_token),
+            ) => self.lay_ended(end, took, (usage, cost), first_token),
             _ => LaidOut::default(),
         }
     }
@@ -299,7 +288,7 @@ fn block_stamp(kind: BlockKind) -> u64 {
 }
 
 /// Returns when an item began, as the person wants to know it. `zone` is seconds east of Greenwich.
-pub(super) fn time_label(store: &Store, item: &TranscriptItem, zone: i32) -> Option<String> {
+pub(super) fn time_label(store: &Store, item: TranscriptItem<'_>, zone: i32) -> Option<String> {
     if matches!(item.kind, ItemKind::TurnSummary { .. }) {
         return None;
     }
@@ -318,9 +307,9 @@ pub(super) struct LiveIndicator {
 }
 
 /// Returns what moves in an item now, if anything does.
-pub(super) fn live_indicator(store: &Store, item: &TranscriptItem) -> Option<LiveIndicator> {
+pub(super) fn live_indicator(store: &Store, item: TranscriptItem<'_>) -> Option<LiveIndicator> {
     let now = store.session.now;
-    let since = match &item.kind {
+    let since = match item.kind {
         ItemKind::Thinking { open: true, .. } => Some(now.since(item.at)),
         ItemKind::Call { call } => {
             let call = store.tool_calls.get(call)?;

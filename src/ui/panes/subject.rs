@@ -36,7 +36,7 @@ pub(super) fn subject(call: &ToolCall) -> String {
 }
 
 fn raw(call: &ToolCall) -> String {
-    if let Some(ask) = &call.approval_request
+    if let Some(ask) = call.approval_request()
         && !ask.subject.is_empty()
     {
         return ask.subject.clone();

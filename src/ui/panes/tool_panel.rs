@@ -146,10 +146,10 @@ fn title(store: &Store, focused: bool, theme: Theme, area: Rect, buf: &mut Buffe
 fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: usize) -> (Vec<ToolRow>, Option<usize>) {
     let calls = store.tool_calls.calls();
     let Some(selected) = view.selected.filter(|index| *index < calls.len()) else {
-        return (tail(store, calls, width, height), None);
+        return (tail(store, calls.len(), width, height), None);
     };
     let mut rows = Vec::new();
-    for (index, call) in calls.iter().enumerate().skip(selected) {
+    for (index, call) in (selected..).zip(calls.range(selected..calls.len())) {
         rows.extend(call_rows(store, call, width));
         if index == selected {
             // A call longer than the panel is scrolled through, but never out of.
@@ -167,18 +167,18 @@ fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: u
     }
     // What room is left, or a third of it, goes to what came before.
     let before = height.saturating_sub(rows.len()).max(height / 3);
-    let mut all = tail(store, &calls[..selected], width, before);
+    let mut all = tail(store, selected, width, before);
     let head = all.len();
     all.extend(rows);
     all.truncate(height);
     (all, Some(head))
 }
 
-/// Returns the last rows of these calls.
-fn tail(store: &Store, calls: &[ToolCall], width: usize, height: usize) -> Vec<ToolRow> {
+/// Returns the last rows of the first `length` calls.
+fn tail(store: &Store, length: usize, width: usize, height: usize) -> Vec<ToolRow> {
     let mut blocks = Vec::new();
     let mut count = 0;
-    for call in calls.iter().rev() {
+    for call in store.tool_calls.calls().range(0..length).rev() {
         if count >= height {
             break;
         }
@@ -297,14 +297,14 @@ fn unfolded(call: &ToolCall, width: usize, rows: &mut Vec<ToolRow>) {
     if call.is_foreign {
         rows.push(ToolRow::of("  ", "made by another client of this server".into(), Role::Warn));
     }
-    if let Some((decision, by)) = &call.decision {
+    if let Some((decision, by)) = call.decision() {
         rows.push(ToolRow::of("  ", decision_label(decision, *by), Role::Dim));
     }
     let role = if call.state == CallState::Done(CallOutcome::Failed) { Role::Error } else { Role::Text };
     for line in output(&call.output, room, MAX_UNFOLDED_ROWS) {
         rows.push(ToolRow::of("  │ ", line, role));
     }
-    for source in &call.sources {
+    for source in call.sources() {
         rows.push(ToolRow::of("  ◦ ", one_line(source, room), Role::Link));
     }
     if let Some(all) = full_output_hint(call) {
@@ -318,8 +318,8 @@ pub(in crate::ui::panes) fn full_output_hint(call: &ToolCall) -> Option<String> 
         return None;
     }
     let all = size(call.output_bytes);
-    let file = call.output_file.as_ref().map(|file| one_line(file, 80));
-    Some(match (call.output_kept, file) {
+    let file = call.output_file().map(|file| one_line(file, 80));
+    Some(match (call.output_kept(), file) {
         (None, Some(file)) => format!("{all} in total, saved in {file}"),
         (None, None) => format!("{all} in total"),
         (Some(kept), Some(file)) => {

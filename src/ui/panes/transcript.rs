@@ -24,7 +24,7 @@ use ratatui::layout::Rect;
 
 use crate::store::Store;
 use crate::store::focus::{self, Overlay};
-use crate::store::transcript::{ItemId, TranscriptItem};
+use crate::store::transcript::{ItemId, Items};
 use crate::ui::text_layout::anchor::{self, Anchor, BlockPlace, RowSource as _};
 use crate::ui::text_layout::{LayoutCounters, ScreenLinks};
 use crate::ui::theme::Theme;
@@ -336,7 +336,7 @@ impl TranscriptView {
         Some(top)
     }
 
-    fn count_new(&mut self, items: &[TranscriptItem]) {
+    fn count_new(&mut self, items: Items<'_>) {
         if self.anchor == Anchor::Bottom {
             self.unfollowed_at = None;
             self.new_below = 0;
@@ -348,7 +348,7 @@ impl TranscriptView {
     }
 
     /// Returns whether the item that was the last when following ended has grown since.
-    fn has_grown(&self, items: &[TranscriptItem]) -> bool {
+    fn has_grown(&self, items: Items<'_>) -> bool {
         self.unfollowed_at.is_some_and(|(then, rev)| {
             then.checked_sub(1).and_then(|last| items.get(last)).is_some_and(|item| item.rev != rev)
         })

@@ -115,11 +115,11 @@ fn fitting(store: &Store, height: usize, width: u16) -> Vec<WelcomeRow> {
 /// Returns what was noticed before anything was said.
 fn notice_rows(store: &Store, width: usize) -> Vec<WelcomeRow> {
     let mut rows = Vec::new();
-    for item in store.transcript.items() {
-        let ItemKind::Notice { level, text, .. } = &item.kind else { continue };
+    for item in store.transcript.items().iter() {
+        let ItemKind::Notice { level, text, .. } = item.kind else { continue };
         let text = clean(text);
         let note =
-            |(at, row): (usize, Range)| WelcomeRow::Notice(at == 0, row.slice(&text).to_owned(), Role::from(*level));
+            |(at, row): (usize, Range)| WelcomeRow::Notice(at == 0, row.slice(&text).to_owned(), Role::from(level));
         rows.extend(wrap(&text, width).into_iter().enumerate().map(note));
     }
     rows

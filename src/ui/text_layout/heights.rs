@@ -1,13 +1,16 @@
-//! How many rows every item takes, measured or estimated, with sums in logarithmic time: a Fenwick tree.
+//! How many rows every item takes, measured or estimated, with sums in logarithmic time: a Fenwick tree of groups.
 //!
 //! Not for layout: whoever lays out an item corrects its height here. The invariant: `prefix(len())` is the sum of all
 //! heights after any order of calls.
 
-/// Heights of a growing list of items.
+/// Items whose sum the tree has as one; within a group heights are added up.
+const GROUP_LENGTH: usize = 64;
+
+/// Heights of a growing list of items: four bytes for each, and little more.
 #[derive(Clone, Debug, Default)]
 pub struct Heights {
     rows: Vec<u32>,
-    /// `tree[i]` is the sum of the `lowest bit of i + 1` heights that end with item `i`.
+    /// `tree[i]` is the sum of the `lowest bit of i + 1` groups that end with group `i`.
     tree: Vec<u64>,
 }
 
@@ -26,16 +29,13 @@ impl Heights {
 
     /// Appends an item. O(log n).
     pub fn push(&mut self, rows: u32) {
-        let n = self.rows.len() + 1;
-        let mut sum = u64::from(rows);
-        let mut below = n - 1;
-        let stop = n - lowest_bit(n);
-        while below > stop {
-            sum += self.tree.get(below - 1).copied().unwrap_or(0);
-            below -= lowest_bit(below);
+        if self.rows.len().is_multiple_of(GROUP_LENGTH) {
+            self.push_group(0);
         }
         self.rows.push(rows);
-        self.tree.push(sum);
+        if let Some(sum) = self.tree.last_mut() {
+            *sum += u64::from(rows);
+        }
     }
 
     /// Corrects a height. O(log n), and nothing where it is the same.
@@ -46,7 +46,7 @@ impl Heights {
         if before == now {
             return;
         }
-        let mut at = index + 1;
+        let mut at = index / GROUP_LENGTH + 1;
         while let Some(sum) = self.tree.get_mut(at - 1) {
             *sum = *sum - before + now;
             at += lowest_bit(at);
@@ -55,35 +55,37 @@ impl Heights {
 
     /// Returns the sum of the first `count` heights. O(log n).
     pub fn prefix(&self, count: usize) -> u64 {
-        let mut at = count.min(self.tree.len());
-        let mut sum = 0;
-        while at > 0 {
-            sum += self.tree.get(at - 1).copied().unwrap_or(0);
-            at -= lowest_bit(at);
-        }
-        sum
+        let count = count.min(self.len());
+        let whole = count / GROUP_LENGTH;
+        let rest = self.rows.get(whole * GROUP_LENGTH..count).unwrap_or_default();
+        self.groups_prefix(whole) + rest.iter().map(|rows| u64::from(*rows)).sum::<u64>()
     }
 
     pub fn total(&self) -> u64 {
-        self.prefix(self.len())
+        self.groups_prefix(self.tree.len())
     }
 
     /// Returns the item that holds this row and the row within it; the last item's end past the end. O(log n).
     pub fn find(&self, row: u64) -> Option<(usize, u32)> {
-        let mut at = 0;
-        let mut left = row;
-        let mut step = self.len().checked_ilog2().map(|bits| 1 << bits)?;
+        let last = self.len().checked_sub(1)?;
+        let (mut group, mut left) = (0, row);
+        let mut step = self.tree.len().checked_ilog2().map_or(0, |bits| 1 << bits);
         while step > 0 {
-            if let Some(&sum) = self.tree.get(at + step - 1)
+            if let Some(&sum) = self.tree.get(group + step - 1)
                 && sum <= left
             {
-                at += step;
+                group += step;
                 left -= sum;
             }
             step /= 2;
         }
-        let last = self.len() - 1;
-        if at > last { Some((last, self.get(last).saturating_sub(1))) } else { Some((at, left as u32)) }
+        for (index, &rows) in self.rows.iter().enumerate().skip(group * GROUP_LENGTH) {
+            if left < u64::from(rows) {
+                return Some((index, left as u32));
+            }
+            left -= u64::from(rows);
+        }
+        Some((last, self.get(last).saturating_sub(1)))
     }
 
     /// Forgets all and takes these. O(n).
@@ -91,14 +93,32 @@ impl Heights {
         self.rows.clear();
         self.rows.extend(rows);
         self.tree.clear();
-        self.tree.extend(self.rows.iter().map(|&rows| u64::from(rows)));
-        for at in 1..=self.tree.len() {
-            let parent = at + lowest_bit(at);
-            let sum = self.tree.get(at - 1).copied().unwrap_or(0);
-            if let Some(above) = self.tree.get_mut(parent - 1) {
-                *above += sum;
-            }
+        for at in (0..self.rows.len()).step_by(GROUP_LENGTH) {
+            let group = self.rows.iter().skip(at).take(GROUP_LENGTH);
+            let sum = group.map(|rows| u64::from(*rows)).sum();
+            self.push_group(sum);
         }
+    }
+
+    fn push_group(&mut self, rows: u64) {
+        let n = self.tree.len() + 1;
+        let mut sum = rows;
+        let mut below = n - 1;
+        let stop = n - lowest_bit(n);
+        while below > stop {
+            sum += self.tree.get(below - 1).copied().unwrap_or(0);
+            below -= lowest_bit(below);
+        }
+        self.tree.push(sum);
+    }
+
+    fn groups_prefix(&self, mut at: usize) -> u64 {
+        let mut sum = 0;
+        while at > 0 {
+            sum += self.tree.get(at - 1).copied().unwrap_or(0);
+            at -= lowest_bit(at);
+        }
+        sum
     }
 }
 
@@ -123,15 +143,16 @@ mod tests {
         heights.push(5);
         assert_eq!(heights.total(), (0..100_000u64).map(|i| i % 7).sum::<u64>() + 5);
         assert_eq!(heights.find(heights.total() - 1), Some((100_000, 4)));
+        assert!(heights.tree.len() * size_of::<u64>() * 16 < heights.rows.len() * size_of::<u32>());
     }
 
     proptest! {
         #[test]
         fn sums_match_a_plain_list(
-            built in proptest::collection::vec(0u32..9, 0..40),
-            pushed in proptest::collection::vec(0u32..9, 0..40),
+            built in proptest::collection::vec(0u32..9, 0..400),
+            pushed in proptest::collection::vec(0u32..9, 0..200),
             sets in proptest::collection::vec((any::<prop::sample::Index>(), 0u32..9), 0..20),
-            row in 0u64..400,
+            row in 0u64..4_000,
         ) {
             let mut plain = built.clone();
             let mut heights = Heights::default();

@@ -39,7 +39,7 @@ pub(super) fn lay_out(scene: &PartContext<'_>, call: &ToolCall) -> LaidOut {
     match scene.part.kind {
         PartKind::CallHead => lay_head(&mut page, call),
         PartKind::Detail(rows) => {
-            let detail = call.approval_request.as_ref().map_or("", |ask| &ask.detail);
+            let detail = call.approval_request().map_or("", |ask| &ask.detail);
             let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
             let detail = visible(scene.part.source(detail));
             lay_lines(&mut page, scene, &detail, rows, |line| if is_diff { diff_role(line) } else { Role::Source });
@@ -87,7 +87,7 @@ pub(super) fn stamp(scene: &PartContext<'_>, call: &ToolCall) -> u64 {
     };
     match scene.part.kind {
         PartKind::Detail(rows) => {
-            let detail = call.approval_request.as_ref().map_or("", |ask| &ask.detail);
+            let detail = call.approval_request().map_or("", |ask| &ask.detail);
             quick_hash(scene.part.source(detail).as_bytes()) ^ rows_stamp(rows)
         }
         PartKind::Output(rows) => {
@@ -100,14 +100,14 @@ pub(super) fn stamp(scene: &PartContext<'_>, call: &ToolCall) -> u64 {
             u64::from(call.args_rev).wrapping_mul(0x9e37_79b9_7f4a_7c15) << 2 | look
         }
         PartKind::FullOutput => {
-            quick_hash(call.output_file.as_deref().unwrap_or("").as_bytes()) ^ call.output_bytes.rotate_left(17)
+            quick_hash(call.output_file().unwrap_or("").as_bytes()) ^ call.output_bytes.rotate_left(17)
         }
         _ => {
             // Arguments only grow, and a decision is made once.
-            let asked = u64::from(call.approval_request.is_some()) << 1 | u64::from(call.decision.is_some());
+            let asked = u64::from(call.approval_request().is_some()) << 1 | u64::from(call.decision().is_some());
             let took = call.duration.map_or(0, |took| took.0 + 1);
             let grown = (call.args.len() as u64) << 6 | asked << 4 | state;
-            let noted = (call.sources.len() as u64) << 1 | u64::from(call.is_foreign);
+            let noted = (call.sources().len() as u64) << 1 | u64::from(call.is_foreign);
             quick_hash(call.name.as_bytes())
                 ^ noted.rotate_left(52)
                 ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -146,7 +146,7 @@ fn lay_head(page: &mut LayoutBuilder, call: &ToolCall) {
     if !word.is_empty() {
         after.push(word);
     }
-    match call.sources.len() {
+    match call.sources().len() {
         0 => {}
         1 => after.push("1 source".to_owned()),
         count => after.push(format!("{count} sources")),
@@ -286,7 +286,7 @@ fn status(call: &ToolCall) -> (&'static str, Role, String) {
         CallState::AwaitingApproval => ("?", Role::Warn, "waiting for approval".into()),
         CallState::Done(outcome) => {
             let (mark, role) = outcome_mark(outcome);
-            let word = match (outcome, &call.decision) {
+            let word = match (outcome, call.decision()) {
                 (CallOutcome::Ok, _) => String::new(),
                 (CallOutcome::Denied, Some((Decision::Deny(Some(reason)), _))) => format!("denied: {reason}"),
                 (outcome, _) => outcome.label().into(),

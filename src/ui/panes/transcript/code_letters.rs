@@ -15,7 +15,6 @@ use crate::text::data_url::restore_payloads;
 use crate::text::width::str_width;
 use crate::ui::markdown::BlockKind;
 use crate::ui::markdown::code_blocks::code_blocks;
-use crate::ui::panes::item;
 use crate::ui::text_layout::laid_out::draw_text;
 use crate::ui::theme::{Role, Theme};
 
@@ -88,7 +87,7 @@ pub(super) fn draw(
 }
 
 /// Returns where the code blocks that are on a strip begin in the item's text, and on which row of the part.
-fn starts(memo: &LayoutCache, item: &TranscriptItem, strip: &Strip) -> Vec<(u32, u32)> {
+fn starts(memo: &LayoutCache, item: TranscriptItem<'_>, strip: &Strip) -> Vec<(u32, u32)> {
     let Some(part) = memo.peek(item, strip.block) else { return Vec::new() };
     match part.kind {
         PartKind::Markdown(BlockKind::Code { .. }) => {
@@ -130,5 +129,5 @@ pub(super) fn picked_code(
     let text = memo.text(item);
     let source = text.get(start as usize..end as usize)?;
     let code = code_blocks(source).into_iter().find(|code| start + code.start as u32 >= block.start)?;
-    Some(restore_payloads(&code.text, item::item_text(item)))
+    Some(restore_payloads(&code.text, item.kind.text()))
 }

@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use super::layout_cache::{LayoutCache, LayoutKey, TranscriptWalk};
 use super::{Jump, TranscriptView};
 use crate::store::Store;
-use crate::store::transcript::{ItemKind, TranscriptItem};
+use crate::store::transcript::{ItemKind, Items, TranscriptItem};
 use crate::text::width::str_width;
 use crate::ui::panes::item;
 use crate::ui::text_layout::anchor::{Anchor, BlockPlace, RowSource};
@@ -149,7 +149,7 @@ fn collect(store: &Store, memo: &mut LayoutCache, top: (BlockPlace, u32), area: 
         let rows = (laid.rows() + lead).saturating_sub(skip).min(u32::from(left)) as u16;
         if rows > 0 {
             let item = store.transcript.items().get(place.index);
-            let indent = item.map_or(0, |item| item::indent(&item.kind, area.width));
+            let indent = item.map_or(0, |item| item::indent(item.kind, area.width));
             let y = area.bottom() - left;
             strips.push(Strip {
                 index: place.index,
@@ -171,13 +171,13 @@ fn collect(store: &Store, memo: &mut LayoutCache, top: (BlockPlace, u32), area: 
     }
 }
 
-fn note_selectable(view: &mut TranscriptView, items: &[TranscriptItem], strips: &[Strip]) {
+fn note_selectable(view: &mut TranscriptView, items: Items<'_>, strips: &[Strip]) {
     view.selectable.clear();
     let (Some(first), Some(last)) = (strips.first(), strips.last()) else { return };
-    let selectable = |item: &&TranscriptItem| !matches!(item.kind, ItemKind::TurnSummary { .. });
-    let before = items.get(..first.index).and_then(|before| before.iter().rev().take(8).find(selectable));
-    let after = items.get(last.index + 1..).and_then(|after| after.iter().take(8).find(selectable));
-    let on_screen = items.get(first.index..=last.index).unwrap_or(&[]).iter().filter(selectable);
+    let selectable = |item: &TranscriptItem<'_>| !matches!(item.kind, ItemKind::TurnSummary { .. });
+    let before = items.range(first.index.saturating_sub(8)..first.index).rfind(selectable);
+    let after = items.range(last.index + 1..last.index + 9).find(selectable);
+    let on_screen = items.range(first.index..last.index + 1).filter(selectable);
     view.selectable.extend(before.into_iter().chain(on_screen).chain(after).map(|item| item.id));
 }
 
@@ -194,7 +194,7 @@ fn draw_time(time: &str, used: u16, above: bool, row: Rect, theme: Theme, buf: &
     draw_text(time, row.right() - width, y, row.right(), theme.style(Role::Dim), buf);
 }
 
-fn draw_live(store: &Store, item: &TranscriptItem, laid: &LaidOut, row: Rect, theme: Theme, buf: &mut Buffer) {
+fn draw_live(store: &Store, item: TranscriptItem<'_>, laid: &LaidOut, row: Rect, theme: Theme, buf: &mut Buffer) {
     let Some(live) = item::live_indicator(store, item) else { return };
     let end = row.right();
     draw_text(live.glyph, row.x, row.y, end, theme.style(Role::Accent), buf);
@@ -234,7 +234,7 @@ fn draw_scroll_bar(
     }
 }
 
-fn draw_new_marker(view: &TranscriptView, items: &[TranscriptItem], area: Rect, theme: Theme, buf: &mut Buffer) {
+fn draw_new_marker(view: &TranscriptView, items: Items<'_>, area: Rect, theme: Theme, buf: &mut Buffer) {
     let text = match view.new_below {
         0 if view.has_grown(items) => " ↓ more ".to_owned(),
         0 => return,

@@ -120,8 +120,8 @@ enum PartsBody {
 }
 
 impl ItemParts {
-    pub(super) fn new(store: &Store, item: &TranscriptItem) -> Self {
-        let body = match &item.kind {
+    pub(super) fn new(store: &Store, item: TranscriptItem<'_>) -> Self {
+        let body = match item.kind {
             ItemKind::Answer { .. } => PartsBody::Markdown(Box::default()),
             _ => PartsBody::Plain { parts: Vec::new(), seen: 0 },
         };
@@ -140,7 +140,7 @@ impl ItemParts {
         outline
     }
 
-    pub(super) fn is_current(&self, store: &Store, item: &TranscriptItem) -> bool {
+    pub(super) fn is_current(&self, store: &Store, item: TranscriptItem<'_>) -> bool {
         self.rev == item.rev && self.folded == store.is_folded(item)
     }
 
@@ -256,19 +256,19 @@ impl ItemParts {
     }
 
     /// Takes the item as it is now.
-    pub(super) fn update(&mut self, store: &Store, item: &TranscriptItem) {
+    pub(super) fn update(&mut self, store: &Store, item: TranscriptItem<'_>) {
         self.rev = item.rev;
         let folded = store.is_folded(item);
         let fold_changed = std::mem::replace(&mut self.folded, folded) != folded;
-        let unchanged = match (&mut self.body, &item.kind) {
+        let unchanged = match (&mut self.body, item.kind) {
             (
                 PartsBody::Markdown(markdown),
                 ItemKind::Answer { text, open, finish_reason: stop, is_refusal: refusal, .. },
             ) => {
                 self.text_bytes = text.len() as u64;
                 markdown.remark =
-                    !open && (*refusal || matches!(stop, Some(FinishReason::Length | FinishReason::Refused)));
-                markdown.update(text, *open)
+                    !open && (refusal || matches!(stop, Some(FinishReason::Length | FinishReason::Refused)));
+                markdown.update(text, open)
             }
             (PartsBody::Plain { parts, seen }, ItemKind::Thinking { text, .. }) => {
                 self.text_bytes = if folded { 0 } else { text.len() as u64 };

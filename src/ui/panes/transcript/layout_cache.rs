@@ -2,7 +2,7 @@
 //! no pixel.
 //!
 //! The invariant: nothing here looks at all items, but when the width or a general fold setting changes, and then only
-//! for arithmetic on numbers it has.
+//! counts their lines.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::item_parts::{ItemPart, ItemParts};
 use crate::store::Store;
 use crate::store::item_source::ItemField;
-use crate::store::transcript::{ItemId, ItemKind, TranscriptItem};
+use crate::store::transcript::{ItemId, ItemKind, Items, TranscriptItem};
 use crate::ui::panes::item::{self, PartContext};
 use crate::ui::text_layout::{BlockCache, BlockKey, BlockPlace, Heights, LaidOut, LayoutCounters, RowSource};
 
@@ -39,28 +39,13 @@ impl LayoutKey {
     }
 }
 
-/// What an estimate of an item's height needs.
-#[derive(Clone, Copy, Debug)]
-struct ItemShape {
-    bytes: u32,
-    lines: u32,
-    kind: ShapeKind,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum ShapeKind {
-    Text,
-    Thinking,
-    Call,
-    Line,
-}
-
 #[derive(Debug)]
 pub(super) struct LayoutCache {
     cache: BlockCache,
     pub(super) heights: Heights,
     item_parts: HashMap<ItemId, ItemParts>,
-    shapes: Vec<ItemShape>,
+    /// Bytes of the last item's text when its height was estimated.
+    last_bytes: usize,
     /// Where the person's prompts are.
     pub(super) prompts: Vec<usize>,
     pub(super) key: LayoutKey,
@@ -80,7 +65,7 @@ impl LayoutCache {
             cache: BlockCache::new(MAX_CACHE_BYTES),
             heights: Heights::default(),
             item_parts: HashMap::new(),
-            shapes: Vec::new(),
+            last_bytes: 0,
             prompts: Vec::new(),
             key: LayoutKey::default(),
             counters: LayoutCounters::default(),
@@ -96,18 +81,17 @@ impl LayoutCache {
     pub(super) fn sync(&mut self, store: &Store, look: LayoutKey) -> bool {
         self.frame += 1;
         let items = store.transcript.items();
-        let same = self.epoch == store.transcript.epoch() && items.len() >= self.shapes.len();
+        let same = self.epoch == store.transcript.epoch() && items.len() >= self.heights.len();
         if !same {
             self.epoch = store.transcript.epoch();
             self.forget();
         }
         // Earlier items were put before those that are known: numbers are taken again, what was laid out stays.
         let first = items.first().map_or(0, |item| item.id.0);
-        self.prepended = if same && !self.shapes.is_empty() { self.first.saturating_sub(first) as usize } else { 0 };
+        self.prepended = if same && !self.heights.is_empty() { self.first.saturating_sub(first) as usize } else { 0 };
         self.first = first;
         if self.prepended > 0 {
             self.heights = Heights::default();
-            self.shapes.clear();
             self.prompts.clear();
         }
         if self.key != look {
@@ -115,16 +99,14 @@ impl LayoutCache {
             for outline in self.item_parts.values_mut() {
                 outline.forget();
             }
-            let (shapes, look) = (&self.shapes, &self.key);
-            self.heights.rebuild(shapes.iter().map(|shape| estimated_rows(*shape, *look)));
+            self.heights.rebuild(items.range(0..self.heights.len()).map(|item| estimated_rows(item.kind, look)));
         }
-        for (index, item) in items.iter().enumerate().skip(self.shapes.len()) {
-            let shape = shape_of(item);
-            self.shapes.push(shape);
-            self.heights.push(estimated_rows(shape, look));
+        for item in items.range(self.heights.len()..items.len()) {
             if matches!(item.kind, ItemKind::Prompt { .. }) {
-                self.prompts.push(index);
+                self.prompts.push(self.heights.len());
             }
+            self.heights.push(estimated_rows(item.kind, look));
+            self.last_bytes = item.kind.text().len();
         }
         self.grow_last(items);
         if self.item_parts.len() > MAX_KEPT_ITEMS {
@@ -139,7 +121,6 @@ impl LayoutCache {
         self.cache.clear();
         self.heights = Heights::default();
         self.item_parts.clear();
-        self.shapes.clear();
         self.prompts.clear();
     }
 
@@ -153,8 +134,8 @@ impl LayoutCache {
         self.refresh(store, item);
         let Some(outline) = self.item_parts.get_mut(&item.id) else { return Default::default() };
         let part = outline.part(place.block);
-        let width = self.key.width.saturating_sub(item::indent(&item.kind, self.key.width));
-        let text = outline.text(item::item_text(item));
+        let width = self.key.width.saturating_sub(item::indent(item.kind, self.key.width));
+        let text = outline.text(item.kind.text());
         let scene = PartContext {
             store,
             item,
@@ -217,21 +198,21 @@ impl LayoutCache {
     }
 
     /// Returns a part as it was drawn last.
-    pub(super) fn peek(&self, item: &TranscriptItem, block: u32) -> Option<ItemPart> {
+    pub(super) fn peek(&self, item: TranscriptItem<'_>, block: u32) -> Option<ItemPart> {
         self.item_parts.get(&item.id).map(|outline| outline.part(block))
     }
 
     /// Returns the text that the item's parts are ranges of.
-    pub(super) fn text<'a>(&'a self, item: &'a TranscriptItem) -> &'a str {
-        self.item_parts.get(&item.id).map_or("", |outline| outline.text(item::item_text(item)))
+    pub(super) fn text<'a>(&'a self, item: TranscriptItem<'a>) -> &'a str {
+        self.item_parts.get(&item.id).map_or("", |outline| outline.text(item.kind.text()))
     }
 
     /// Returns the range of the fenced block that a part belongs to.
-    pub(super) fn fence(&self, item: &TranscriptItem, block: u32) -> Option<(u32, u32)> {
+    pub(super) fn fence(&self, item: TranscriptItem<'_>, block: u32) -> Option<(u32, u32)> {
         self.item_parts.get(&item.id)?.fence(block)
     }
 
-    fn refresh(&mut self, store: &Store, item: &TranscriptItem) {
+    fn refresh(&mut self, store: &Store, item: TranscriptItem<'_>) {
         let mut before = 0;
         let outline = self
             .item_parts
@@ -248,17 +229,14 @@ impl LayoutCache {
     }
 
     /// The last item grows mostly; its height is kept near the truth even while it isn't on screen.
-    fn grow_last(&mut self, items: &[TranscriptItem]) {
+    fn grow_last(&mut self, items: Items<'_>) {
         let (Some(item), Some(index)) = (items.last(), items.len().checked_sub(1)) else { return };
-        let bytes = item::item_text(item).len() as u32;
-        if let Some(shape) = self.shapes.get_mut(index)
-            && shape.bytes != bytes
-        {
-            shape.bytes = bytes;
-            let rows = estimated_rows(*shape, self.key);
+        let bytes = item.kind.text().len();
+        if self.last_bytes != bytes {
+            self.last_bytes = bytes;
             let seen = self.item_parts.get(&item.id).is_some_and(|outline| outline.used + 1 >= self.frame);
             if !seen {
-                self.heights.set(index, rows);
+                self.heights.set(index, estimated_rows(item.kind, self.key));
             }
         }
     }
@@ -305,7 +283,7 @@ fn rows_above(store: &Store, place: BlockPlace, part: ItemPart) -> u32 {
     }
     let items = store.transcript.items();
     let before = place.index.checked_sub(1).and_then(|before| items.get(before));
-    match (before.map(|item| &item.kind), items.get(place.index).map(|item| &item.kind)) {
+    match (before.map(|item| item.kind), items.get(place.index).map(|item| item.kind)) {
         (None, _) => 0,
         (Some(ItemKind::Call { .. }), Some(ItemKind::Call { .. })) => 0,
         (Some(ItemKind::Notice { .. }), Some(ItemKind::Notice { .. })) => 0,
@@ -315,26 +293,18 @@ fn rows_above(store: &Store, place: BlockPlace, part: ItemPart) -> u32 {
     }
 }
 
-fn shape_of(item: &TranscriptItem) -> ItemShape {
-    let text = item::item_text(item);
-    let class = match &item.kind {
-        ItemKind::Prompt { .. } | ItemKind::Answer { .. } => ShapeKind::Text,
-        ItemKind::Thinking { .. } => ShapeKind::Thinking,
-        ItemKind::Call { .. } => ShapeKind::Call,
-        ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => ShapeKind::Line,
+fn estimated_rows(kind: ItemKind<'_>, look: LayoutKey) -> u32 {
+    let text = || {
+        let text = kind.text();
+        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u32;
+        (text.len() as u32 / u32::from(look.width.max(1))).max(lines) + 1
     };
-    let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u32;
-    ItemShape { bytes: text.len() as u32, lines, kind: class }
-}
-
-fn estimated_rows(shape: ItemShape, look: LayoutKey) -> u32 {
-    let text = (shape.bytes / u32::from(look.width.max(1))).max(shape.lines) + 1;
-    match shape.kind {
-        ShapeKind::Text => text + 1,
-        ShapeKind::Thinking if look.fold_thinking => 2,
-        ShapeKind::Thinking => text + 2,
-        ShapeKind::Call if look.fold_outputs => 4,
-        ShapeKind::Call => 12,
-        ShapeKind::Line => 1,
+    match kind {
+        ItemKind::Prompt { .. } | ItemKind::Answer { .. } => text() + 1,
+        ItemKind::Thinking { .. } if look.fold_thinking => 2,
+        ItemKind::Thinking { .. } => text() + 2,
+        ItemKind::Call { .. } if look.fold_outputs => 4,
+        ItemKind::Call { .. } => 12,
+        ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => 1,
     }
 }

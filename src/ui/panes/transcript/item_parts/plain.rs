@@ -42,7 +42,7 @@ pub(super) fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, par
 /// Appends what a call shows below its headline. Returns the bytes of it.
 pub(super) fn call_parts(call: &ToolCall, folded: bool, told: &mut ArgsPreview, parts: &mut Vec<ItemPart>) -> u64 {
     let mut bytes = 0;
-    let detail = call.approval_request.as_ref().map_or("", |ask| ask.detail.trim_end());
+    let detail = call.approval_request().map_or("", |ask| ask.detail.trim_end());
     if shows_detail(detail) {
         bytes += head_parts(detail, folded.then_some(FOLDED_DETAIL_ROWS), PartKind::Detail, parts);
     } else if told.more_than_headline(call) {
