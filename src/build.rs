@@ -1,15 +1,15 @@
 //! The build script: lays the program out in memory.
 //!
 //! A terminal program's memory is mostly its own text, and the kernel maps text in pieces of 64 KiB: functions that run
-//! lie together (`assets/functions.txt`, in the linker's symbol names, made anew by `.ci/functions`), those that seldom do
-//! behind them. Relative relocations are packed, for all of them are read at start. Both are the linker's doing and only
-//! about cost: where the linker or the C library does not know them the program is built without.
+//! lie together (`assets/functions.txt`, in the compiler's symbol names, made anew by `.ci/functions`), the others behind
+//! them. Relative relocations are packed, for all of them are read at start. Both are the linker's doing and only about
+//! cost: where the linker or the C library does not know them the program is built without.
 
 #![allow(clippy::print_stdout)] // how a build script speaks to cargo
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const FUNCTIONS: &str = "assets/functions.txt";
@@ -21,13 +21,26 @@ fn main() {
     if var("PROFILE") != "release" || var("HOST") != var("TARGET") {
         return;
     }
-    let functions = Path::new(&var("CARGO_MANIFEST_DIR")).join(FUNCTIONS);
-    let order = format!("-Wl,--symbol-ordering-file={},--no-warn-symbol-ordering", functions.display());
-    for arg in [order.as_str(), "-Wl,-z,pack-relative-relocs"] {
-        if runs_with(arg, Path::new(&var("OUT_DIR"))) {
+    let folder = PathBuf::from(var("OUT_DIR"));
+    let order = write_linker_script(&Path::new(&var("CARGO_MANIFEST_DIR")).join(FUNCTIONS), &folder);
+    for arg in [order, Some("-Wl,-z,pack-relative-relocs".to_owned())].into_iter().flatten() {
+        if runs_with(&arg, &folder) {
             println!("cargo:rustc-link-arg-bins={arg}");
         }
     }
+}
+
+/// Writes the script that puts the listed functions in front of the others. Returns the argument that names it.
+fn write_linker_script(list: &Path, folder: &Path) -> Option<String> {
+    let functions = fs::read_to_string(list).ok()?;
+    let script = folder.join("functions.ld");
+    let mut text = "SECTIONS\n{\n  .text.often :\n  {\n".to_owned();
+    for name in functions.lines() {
+        text.extend(["    *(.text.", name, ")\n"]);
+    }
+    text.push_str("  }\n}\nINSERT BEFORE .text;\n");
+    fs::write(&script, text).ok()?;
+    Some(format!("-Wl,-T,{}", script.display()))
 }
 
 /// Whether a program linked like that can be made and runs here.

@@ -293,6 +293,12 @@ impl SharedClients {
     }
 }
 
+/// Begins a client that knows what does its cryptography: without that even one for plain HTTP can't be built.
+pub fn client_builder() -> ClientBuilder {
+    tls::crypto_provider();
+    Client::builder().user_agent(concat!("jarvis-tui/", env!("CARGO_PKG_VERSION")))
+}
+
 /// Builds a client off the loop's thread.
 async fn build_client(
     builder: impl FnOnce() -> Result<ClientBuilder, String> + Send + 'static,
@@ -327,8 +333,7 @@ impl ClientKind {
     fn builder(self, connect: Duration, http1_only: bool) -> Result<ClientBuilder, String> {
         // A plain server takes the first bytes of HTTPS for a request that is still coming, and waits.
         let connect = if self.is_secure && self.is_loopback { connect.min(LOOPBACK_CONNECT_TIMEOUT) } else { connect };
-        let builder = Client::builder()
-            .user_agent(concat!("jarvis-tui/", env!("CARGO_PKG_VERSION")))
+        let builder = client_builder()
             .connect_timeout(connect)
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(redirect::Policy::none());

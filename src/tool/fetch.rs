@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Client, Response, Url};
+use reqwest::{Response, Url};
 use serde_json::json;
 
 use super::address::{AddressClass, normalize, parse_ip_literal};
@@ -19,6 +19,7 @@ use super::args::ToolArgs;
 use super::truncate::size;
 use super::{CallDescription, SubjectCheck, SubjectPermission, Tool, ToolContext, ToolResult, html};
 use crate::event::{Json, PRIVATE_SUBJECT_PREFIX, Risk, ToolKind, ToolSpec};
+use crate::net::http::client_builder;
 
 pub(super) struct Fetch;
 
@@ -202,11 +203,10 @@ async fn send_request(url: &Url, local: bool) -> Result<Response, String> {
         Err(LookupError::NotFound(error) | LookupError::Refused(error)) => return Err(error),
         Ok(addresses) => addresses,
     };
-    let mut client = Client::builder()
+    let mut client = client_builder()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
-        .user_agent(concat!("jarvis-tui/", env!("CARGO_PKG_VERSION")))
         .resolve_to_addrs(&host, &addresses);
     if !proxied {
         client = client.no_proxy();

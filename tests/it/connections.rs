@@ -70,7 +70,7 @@ fn certificate(name: &str) -> PathBuf {
 fn https() -> (SocketAddr, Receiver<Vec<u8>>) {
     let chain = vec![CertificateDer::from_pem_file(certificate("authority.pem")).unwrap()];
     let key = PrivateKeyDer::from_pem_file(certificate("authority.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -505,7 +505,7 @@ async fn a_server_whose_log_was_removed_says_so_and_ends_with_its_own_code() {
         .unwrap();
     let mut shown_text = BufReader::new(child.stdout.take().unwrap()).lines();
     let url = shown_text.next_line().await.unwrap().unwrap().replace("listening on ", "");
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = jarvis_tui::net::http::client_builder().no_proxy().build().unwrap();
     let opened = client.post(format!("{url}/v1/sessions")).body("{}").send().await.unwrap().text().await.unwrap();
     let id = serde_json::from_str::<Value>(&opened).unwrap()["id"].as_str().unwrap().to_owned();
     let commands = format!("{url}/v1/sessions/{id}/commands");

@@ -61,7 +61,7 @@ impl HostedServer {
 
 /// A client without a proxy.
 pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    jarvis_tui::net::http::client_builder().no_proxy().build().unwrap()
 }
 
 /// Returns the logs of one-shot sessions, the newest last.

@@ -50,7 +50,8 @@ impl JarvisServer {
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(serve::run(listener, serve::ServerState::new(factory, settings), async { drop(stopped.await) }));
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        let client =
+            jarvis_tui::net::http::client_builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
         Self { url, client, stop, tasks }
     }
 
@@ -364,7 +365,7 @@ async fn half_sent_requests_keep_nobody_out() {
     // A client that has waited only briefly may just be slow; a new one gets an error and can retry.
     let answered = async {
         loop {
-            let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+            let client = jarvis_tui::net::http::client_builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
             if client.get(format!("{}/health", server.url)).send().await.is_ok_and(|answer| answer.status() == 200) {
                 break;
             }
@@ -382,7 +383,7 @@ async fn one_client_too_many_is_told_so() {
     let id = server.open().await;
     let _watching = server.events(&id, 1).await;
     // The first connection is idle and may be reused, so this one must be another.
-    let other = Client::builder().no_proxy().build().unwrap();
+    let other = jarvis_tui::net::http::client_builder().no_proxy().build().unwrap();
     let refused = other.get(format!("{}/health", server.url)).send().await.unwrap();
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "5"));
 }

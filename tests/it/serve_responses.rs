@@ -139,7 +139,8 @@ impl ResponsesBench {
         let mut tasks = JoinSet::new();
         let app = Router::new().route("/v1/chat/completions", post(model));
         tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        let client =
+            jarvis_tui::net::http::client_builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
         Self { home: tempfile::tempdir().unwrap(), model: model_url, _tasks: tasks, client }
     }
 

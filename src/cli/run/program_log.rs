@@ -1,6 +1,9 @@
 //! The program's own log, for developers.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::LogLevel;
 use crate::config::Paths;
@@ -9,12 +12,13 @@ use crate::private;
 /// Opens the log file; it is created with the first line.
 pub(super) fn open(paths: &Paths, level: Option<LogLevel>) {
     let own = std::env::var("JARVIS_TUI_LOG").or_else(|_| std::env::var("RUST_LOG")).ok();
-    let Some(filter) = filter(level, own).and_then(|filter| EnvFilter::try_new(filter).ok()) else { return };
+    let Some(filter) = filter(level, own).and_then(|filter| filter.parse::<Targets>().ok()) else { return };
     if paths.create_dirs().is_err() {
         return;
     }
     let Ok(file) = private::open_options().create(true).append(true).open(paths.log_file()) else { return };
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(file).try_init();
+    let lines = layer().with_ansi(false).with_writer(file);
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }
 
 /// Returns the filter: a flag applies to this program only, a variable says what it applies to.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -24,9 +24,18 @@ pub(super) const CERT_FILE: &str = "SSL_CERT_FILE";
 /// Names folders of them.
 pub(super) const CERT_DIR: &str = "SSL_CERT_DIR";
 
+/// Returns what does the cryptography, for every client alike.
+pub(super) fn crypto_provider() -> Arc<CryptoProvider> {
+    if CryptoProvider::get_default().is_none() {
+        // Somebody else was first: then that one counts.
+        let _ = ring::default_provider().install_default();
+    }
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
+}
+
 /// Sets up HTTPS, or says which setting is in the way.
 pub(super) fn client_config(http1_only: bool) -> Result<ClientConfig, String> {
-    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+    let provider = crypto_provider();
     let usual = rustls_platform_verifier::Verifier::new(provider.clone()).map_err(|error| {
         certificate_setting_problem().unwrap_or_else(|| {
             format!("{error}; install the system's CA certificates, or name a file of them in {CERT_FILE}")

@@ -31,7 +31,7 @@ fn verify(own: &[&CertificateDer<'static>], shown: &CertificateDer<'static>, nam
     for own in own {
         roots.add((*own).clone()).unwrap();
     }
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(ring::default_provider());
     let usual = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
     let verifier = PinningVerifier { default_verifier: usual, pinned: own.iter().map(|own| (*own).clone()).collect() };
     // 2030-01-01.
