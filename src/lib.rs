@@ -75,7 +75,8 @@
 //!   [`journal::StateStore`], and never read from a log, which may be somebody else's.
 //! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the
 //!   environment, and `net/redact` blanks them out of what comes back.
-//! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
+//! - A frame draws the rows that changed and looks at those on screen, a token lays out the open block of its message;
+//!   `tests/it/work.rs` counts.
 //! - The terminal is sent what changed and no more; rows that moved it moves itself ([`app::screen`]).
 //! - What was said is in memory once, packed ([`store::chunks`]); the agent reads the turns of an earlier run back from
 //!   the log when a request has room for them.

@@ -45,7 +45,7 @@ use self::frame_pacer::FramePacer;
 use self::history_loader::HistoryLoader;
 use self::input::InputReader;
 use self::paste_detector::PasteDetector;
-use self::screen::ScreenCounters;
+use self::screen::{Painted, ScreenCounters};
 use self::session_clock::SessionClock;
 use self::term::{ChatPanicScope, SignalEvent, Signals, Term};
 use self::wait_futures::{next_frames, sleep_until_or_forever};
@@ -441,9 +441,12 @@ impl<'a> ChatLoop<'a> {
             ui.transcript.utc_offset_secs =
                 *self.utc_offset_secs.get_or_insert_with(|| jiff::Zoned::now().offset().seconds());
         }
-        self.term.screen.draw_linked(|area, buf| {
-            let cursor = ui::draw(store, ui, area, buf);
-            (cursor, Some(ui.transcript.links()))
+        self.term.screen.redraw(|area, buf, is_last_frame| {
+            if !is_last_frame {
+                ui.transcript.forget_rows();
+            }
+            let cursor = ui::redraw(store, ui, area, buf);
+            Painted { cursor, links: Some(ui.transcript.links()), unchanged: ui.transcript.unchanged_rows(area.height) }
         })?;
         if let Some((began, counts, late)) = measured {
             let (drawn, figures) = (self.term.screen.counters, &mut self.chat.ui.perf);

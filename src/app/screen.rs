@@ -10,6 +10,7 @@ mod widths;
 
 use std::io;
 use std::io::Write;
+use std::ops::Range;
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
@@ -41,12 +42,26 @@ pub struct ScreenCounters {
     pub bytes: u64,
 }
 
+/// A painted frame.
+#[derive(Default)]
+pub struct Painted<'l> {
+    /// Where the cursor belongs.
+    pub cursor: Option<(u16, u16)>,
+    /// Where links go.
+    pub links: Option<&'l ScreenLinks>,
+    /// In these columns the rows that are marked were left as the last frame made them.
+    pub unchanged: (Range<u16>, Vec<bool>),
+}
+
 /// Two frames and where they go.
 pub struct Screen<W: Write> {
     out: W,
     /// What the terminal shows.
     front: Buffer,
+    /// What was painted last.
     back: Buffer,
+    /// Something was painted since the size changed.
+    is_painted: bool,
     cursor: Option<(u16, u16)>,
     /// The terminal may show something else: clear before the next frame.
     needs_clear: bool,
@@ -66,6 +81,7 @@ impl<W: Write> Screen<W> {
             out,
             front: Buffer::empty(area),
             back: Buffer::empty(area),
+            is_painted: false,
             cursor: None,
             needs_clear: false,
             writer: AnsiWriter::new(columns),
@@ -85,6 +101,7 @@ impl<W: Write> Screen<W> {
         if area != self.area() {
             self.front = Buffer::empty(area);
             self.back = Buffer::empty(area);
+            self.is_painted = false;
             self.writer = AnsiWriter::new(columns);
             self.blank = vec![Cell::EMPTY; usize::from(columns)];
             self.needs_clear = true;
@@ -98,17 +115,24 @@ impl<W: Write> Screen<W> {
 
     /// Paints a frame without links.
     pub fn draw(&mut self, paint: impl FnOnce(Rect, &mut Buffer) -> Option<(u16, u16)>) -> io::Result<()> {
-        self.draw_linked(|area, buf| (paint(area, buf), None))
+        self.draw_linked(|area, buf| Painted { cursor: paint(area, buf), ..Painted::default() })
     }
 
-    /// Paints a frame: `paint` gets an empty buffer and returns where the cursor belongs and where links go.
-    pub fn draw_linked<'l>(
-        &mut self,
-        paint: impl FnOnce(Rect, &mut Buffer) -> (Option<(u16, u16)>, Option<&'l ScreenLinks>),
-    ) -> io::Result<()> {
+    /// Paints a frame into an empty buffer.
+    pub fn draw_linked<'l>(&mut self, paint: impl FnOnce(Rect, &mut Buffer) -> Painted<'l>) -> io::Result<()> {
+        self.redraw(|area, buf, is_last_frame| {
+            if is_last_frame {
+                buf.reset();
+            }
+            paint(area, buf)
+        })
+    }
+
+    /// Paints a frame: `paint` gets a buffer and whether that holds what was painted last; else it is empty.
+    pub fn redraw<'l>(&mut self, paint: impl FnOnce(Rect, &mut Buffer, bool) -> Painted<'l>) -> io::Result<()> {
         let area = self.area();
-        self.back.reset();
-        let (cursor, links) = paint(area, &mut self.back);
+        let Painted { cursor, links, unchanged } = paint(area, &mut self.back, self.is_painted);
+        self.is_painted = true;
         let cursor = cursor.filter(|(x, y)| area.contains((*x, *y).into()));
         self.counters.frames += 1;
 
@@ -126,7 +150,7 @@ impl<W: Write> Screen<W> {
             self.front.reset();
         }
         let before = self.writer.cells;
-        let shifted = self.write_changed_rows(links);
+        let shifted = self.write_changed_rows(links, &unchanged);
         self.writer.reset_style();
         if self.writer.bytes.len() == brackets && cursor == self.cursor {
             return Ok(());
@@ -155,21 +179,39 @@ impl<W: Write> Screen<W> {
         self.out.flush()?;
         self.needs_clear = false;
         self.cursor = cursor;
-        std::mem::swap(&mut self.front, &mut self.back);
+        let width = usize::from(area.width).max(1);
+        let rows = self.front.content.chunks_exact_mut(width).zip(self.back.content.chunks_exact(width));
+        for ((front, back), changed) in rows.zip(&self.changed) {
+            if *changed {
+                front.clone_from_slice(back);
+            }
+        }
         Ok(())
     }
 
     /// Puts what changed into the buffer; returns whether the terminal moved rows. O(cells) to compare, O(changed rows) to
     /// work out.
-    fn write_changed_rows(&mut self, links: Option<&ScreenLinks>) -> bool {
+    fn write_changed_rows(
+        &mut self,
+        links: Option<&ScreenLinks>,
+        (columns, unchanged): &(Range<u16>, Vec<bool>),
+    ) -> bool {
         let width = usize::from(self.back.area.width);
         if width == 0 {
             return false;
         }
         self.changed.clear();
         let rows = self.front.content.chunks_exact(width).zip(self.back.content.chunks_exact_mut(width));
-        self.changed.extend(rows.map(|(old, new)| {
-            let changed = !rows_look_equal(old, new);
+        let columns = usize::from(columns.start).min(width)..usize::from(columns.end).min(width);
+        let is_known = |y: usize| !self.needs_clear && unchanged.get(y).is_some_and(|unchanged| *unchanged);
+        self.changed.extend(rows.enumerate().map(|(y, (old, new))| {
+            let is_same = if is_known(y) {
+                rows_look_equal(&old[..columns.start], &new[..columns.start])
+                    && rows_look_equal(&old[columns.end..], &new[columns.end..])
+            } else {
+                rows_look_equal(old, new)
+            };
+            let changed = !is_same;
             if changed {
                 sanitize_row(new);
             }

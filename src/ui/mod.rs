@@ -9,6 +9,7 @@ pub mod composer;
 pub mod format;
 #[cfg(feature = "images")]
 pub mod image;
+pub mod kept_rows;
 pub mod key_hints;
 pub mod keymap;
 pub mod layout;
@@ -34,6 +35,7 @@ use crate::store::pane::Pane;
 
 use self::completion::Completion;
 use self::composer::Composer;
+use self::kept_rows::clear_cells;
 use self::key_hints::KeyHints;
 use self::layout::{Layout, LayoutRequest};
 use self::panes::perf_overlay::PerfStats;
@@ -123,8 +125,20 @@ const IDLE_PLACEHOLDER: &str = "Ask anything, or / for commands";
 const WATCHED_PLACEHOLDER: &str = "This session is read-only; it takes no prompts";
 const BUSY_PLACEHOLDER: &str = "Type ahead: prompts are queued";
 
-/// Draws one frame and returns where the terminal's cursor belongs. Later parts lie above earlier ones.
+/// Draws one frame into an empty buffer and returns where the terminal's cursor belongs.
 pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+    let cursor = draw_frame(store, ui, false, area, buf);
+    ui.transcript.forget_rows();
+    cursor
+}
+
+/// Draws the next frame into the buffer that holds the last one, and leaves rows of the transcript that stay the same.
+pub fn redraw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+    draw_frame(store, ui, true, area, buf)
+}
+
+/// Later parts lie above earlier ones.
+fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
     let area = area.intersection(buf.area);
     if area.is_empty() {
         return None;
@@ -154,6 +168,11 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     ui.layout = layout;
     let covered = store.focus.top().is_some();
     let focused = |pane| !covered && store.focus.pane == pane;
+    if holds_last_frame {
+        let kept = if store.transcript.is_untouched() { Rect::default() } else { layout.transcript };
+        clear_around(kept, area, buf);
+        ui.transcript.reuse_last_frame();
+    }
 
     if store.transcript.is_untouched() {
         welcome::draw(store, &ui.key_hints, theme, layout.transcript, buf);
@@ -186,6 +205,9 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         let input = if layout.activity.is_empty() { layout.composer } else { layout.activity };
         let above = Rect { height: input.y - area.y, ..area };
         ui.completion.update(&ui.composer);
+        if !ui.completion.candidates().is_empty() {
+            ui.transcript.forget_rows();
+        }
         popup::draw(ui.completion.candidates(), ui.completion.selected(), theme, above, buf);
     }
     // The status line stays readable below every overlay.
@@ -198,10 +220,23 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     for overlay in &store.focus.overlays {
         cursor = draw_overlay(store, ui, overlay, (stage, input), question.as_ref(), buf);
     }
+    if covered || store.focus.is_debug_shown {
+        ui.transcript.forget_rows();
+    }
     if store.focus.is_debug_shown {
         perf_overlay::draw(store, &ui.perf, ui.transcript.cached_bytes(), theme, stage, buf);
     }
     cursor
+}
+
+/// Empties what of the frame is outside of the rows that may be kept.
+fn clear_around(kept: Rect, area: Rect, buf: &mut Buffer) {
+    let (above, below) =
+        if kept.is_empty() { (area.height, 0) } else { (kept.y - area.y, area.bottom() - kept.bottom()) };
+    clear_cells(buf, Rect { height: above, ..area });
+    clear_cells(buf, Rect { y: area.bottom() - below, height: below, ..area });
+    clear_cells(buf, Rect { width: kept.x.saturating_sub(area.x), x: area.x, ..kept });
+    clear_cells(buf, Rect { x: kept.right(), width: area.right().saturating_sub(kept.right()), ..kept });
 }
 
 /// Draws what lies above the panes; `stage` is for boxes, `input` for what takes the composer's place. Returns where the

@@ -8,7 +8,7 @@ use jarvis_tui::event::{
     OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, Role, RuleKind, Seq, SessionStatus,
     TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
 };
-use jarvis_tui::store::action::Action;
+use jarvis_tui::store::action::{ACTIONS, Action, ActionHandler};
 use jarvis_tui::store::approval::ApprovalChoice;
 use jarvis_tui::store::frames::{FrameKind, FrameRow};
 use jarvis_tui::store::models::ModelChoice;
@@ -17,6 +17,7 @@ use jarvis_tui::store::pane::Pane;
 use jarvis_tui::store::{Store, StoreOptions, Timestamps};
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use jarvis_tui::ui::{self, Ui};
+use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -846,6 +847,99 @@ fn a_drawing_stays_inside_its_area() {
             if !(5..45).contains(&x) || !(4..14).contains(&y) {
                 assert_eq!(buf[(x, y)].symbol(), " ", "{x},{y}");
             }
+        }
+    }
+}
+
+/// One thing that happens between two frames.
+#[derive(Clone, Debug)]
+enum Step {
+    Text(&'static str),
+    Prompt,
+    Call(bool),
+    Output,
+    Finish,
+    Tick(u64),
+    Action(usize),
+    Type(&'static str),
+    Resize(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let texts = [
+        "word ",
+        "line\n",
+        "\n\n",
+        "```rust\nlet a = 1;\n```\n",
+        "- item\n",
+        "[link](https://a.example/b) ",
+        "| a | b |\n|-|-|\n",
+    ];
+    prop_oneof![
+        8 => prop::sample::select(texts.to_vec()).prop_map(Step::Text),
+        1 => Just(Step::Prompt),
+        1 => any::<bool>().prop_map(Step::Call),
+        1 => Just(Step::Output),
+        1 => Just(Step::Finish),
+        1 => (0..2000u64).prop_map(Step::Tick),
+        5 => (0..ACTIONS.len()).prop_map(Step::Action),
+        1 => prop::sample::select(vec!["/", "a", ""]).prop_map(Step::Type),
+        1 => (0..SIZES.len()).prop_map(Step::Resize),
+    ]
+}
+
+impl Scene {
+    fn step(&mut self, number: usize, step: &Step) {
+        let message = "m1";
+        match step {
+            Step::Text(part) => self.text(message, part),
+            Step::Prompt => self.prompt(&format!("t{number}"), "a prompt"),
+            Step::Call(true) => self.call(&format!("c{number}"), message, "shell", r#"{"command":"ls"}"#),
+            Step::Call(false) => self.done("c0", CallOutcome::Ok, "one\ntwo\n"),
+            Step::Output => self.output("c0", "a line\n"),
+            Step::Finish => self.finished(message, FinishReason::End),
+            Step::Tick(ms) => {
+                self.now += ms;
+                self.tick(self.now);
+            }
+            Step::Action(index) => match &ACTIONS[*index].handler {
+                ActionHandler::Store(action) => self.act(action()),
+                ActionHandler::View(action) => {
+                    if let Some(msg) = self.ui.apply(&self.store, *action) {
+                        self.msg(msg);
+                    }
+                }
+            },
+            Step::Type("") => drop(self.ui.composer.take()),
+            Step::Type(text) => self.ui.composer.paste(text),
+            Step::Resize(_) => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_frame_drawn_over_the_last_looks_as_if_drawn_alone(steps in prop::collection::vec(step(), 1..60)) {
+        let (mut over, mut alone) = (streaming(), streaming());
+        over.message("m1");
+        alone.message("m1");
+        let mut area = Rect::new(0, 0, 80, 24);
+        let mut buf = Buffer::empty(area);
+        for (number, step) in steps.iter().enumerate() {
+            over.step(number, step);
+            alone.step(number, step);
+            if let Step::Resize(size) = step {
+                area = Rect::new(0, 0, SIZES[*size].0, SIZES[*size].1);
+                buf = Buffer::empty(area);
+                over.ui.transcript.forget_rows();
+            }
+            let cursor = ui::redraw(&over.store, &mut over.ui, area, &mut buf);
+            let (expected, expected_cursor) = alone.draw((area.width, area.height));
+            prop_assert_eq!(text(&buf), text(&expected), "after {:?}", step);
+            prop_assert_eq!(&buf, &expected, "after {:?}", step);
+            prop_assert_eq!(cursor, expected_cursor);
         }
     }
 }

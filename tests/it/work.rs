@@ -296,6 +296,29 @@ fn an_answer_that_defines_no_links_is_not_read_once_more_when_it_ends() {
     }
 }
 
+#[test]
+fn a_word_draws_its_row_and_leaves_the_others() {
+    let mut session = WorkSession::new(20);
+    let message = session.open("");
+    let (mut view, area) = (TranscriptView::new(), Rect::new(0, 0, 80, 60));
+    let mut buf = Buffer::empty(area);
+    let mut draw = |session: &WorkSession| {
+        let before = view.counters().rows_written;
+        view.reuse_last_frame();
+        transcript::draw(&session.store, &mut view, &Theme::new(ThemeKind::Dark), true, area, &mut buf);
+        view.counters().rows_written - before
+    };
+    assert!(draw(&session) > 40, "the first frame has every row");
+    let rows: Vec<u64> = (0..100)
+        .map(|_| {
+            session.say(&message, "word ");
+            draw(&session)
+        })
+        .collect();
+    let wrapped = rows.iter().filter(|rows| **rows > 2).count();
+    assert!(wrapped <= 100 * "word ".len() / 70, "{rows:?}");
+}
+
 /// Streams an answer of many screens, one word per frame; returns bytes per word and the frames in which rows were
 /// moved.
 fn streamed(columns: u16, rows: u16) -> (u64, u64) {

@@ -135,6 +135,28 @@ fn a_redraw_writes_everything_again() {
 }
 
 #[test]
+fn rows_said_to_be_unchanged_are_not_compared_unless_the_terminal_was_cleared() {
+    let mut rig = ScreenRig::new(10, 2);
+    rig.draw(&["one", "two"], None);
+    let paint = |screen: &mut Screen<Vec<u8>>| {
+        screen
+            .redraw(|_, buf, is_last_frame| {
+                assert!(is_last_frame);
+                assert_eq!(buf[(0, 1)].symbol(), "t");
+                buf.set_string(0, 0, "six", Style::default());
+                Painted { unchanged: (0..8, vec![false, true]), ..Painted::default() }
+            })
+            .unwrap();
+        String::from_utf8(std::mem::take(&mut screen.out)).unwrap()
+    };
+    let sent = paint(&mut rig.screen);
+    assert!(sent.contains("six") && !sent.contains("two"), "{sent:?}");
+    rig.screen.invalidate();
+    let sent = paint(&mut rig.screen);
+    assert!(sent.contains("six") && sent.contains("two"), "{sent:?}");
+}
+
+#[test]
 fn a_change_of_style_is_a_change() {
     let mut rig = ScreenRig::new(10, 1);
     let mut paint = |style: Style| {
@@ -172,7 +194,7 @@ fn a_link_is_written_between_its_marks_and_only_where_it_is_known() {
             .draw_linked(|_, buf| {
                 buf.set_string(0, 0, "a ", Style::default());
                 buf.set_string(2, 0, "link", style);
-                (None, links)
+                Painted { links, ..Painted::default() }
             })
             .unwrap();
         String::from_utf8(std::mem::take(&mut screen.out)).unwrap()
@@ -453,7 +475,7 @@ fn shows_each(changes: Vec<Change>, (columns, rows): (u16, u16), widths: Widths)
         screen
             .draw_linked(|area, buf| {
                 cursor = page.paint(area, buf);
-                (cursor, Some(&known))
+                Painted { cursor, links: Some(&known), ..Painted::default() }
             })
             .unwrap();
         let bytes = std::mem::take(&mut screen.out);

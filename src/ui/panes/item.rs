@@ -300,7 +300,7 @@ pub(super) fn time_label(store: &Store, item: TranscriptItem<'_>, zone: i32) -> 
 }
 
 /// What is drawn over an item's first row because it moves with the clock.
-pub(super) struct LiveIndicator {
+pub(in crate::ui) struct LiveIndicator {
     pub(super) glyph: &'static str,
     /// How long it has been going on.
     pub(super) time: Option<String>,

@@ -19,12 +19,15 @@ mod item_parts;
 mod layout_cache;
 mod search_marks;
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
 use crate::store::focus::{self, Overlay};
 use crate::store::transcript::{ItemId, Items};
+use crate::ui::kept_rows::KeptRows;
 use crate::ui::text_layout::anchor::{self, Anchor, BlockPlace, RowSource as _};
 use crate::ui::text_layout::{LayoutCounters, ScreenLinks};
 use crate::ui::theme::Theme;
@@ -57,6 +60,10 @@ pub struct TranscriptView {
     code_letters: Vec<code_letters::LetteredBlock>,
     /// Where the links on the screen go.
     links: ScreenLinks,
+    /// What its rows show in the buffer of the last frame.
+    kept: KeptRows,
+    /// The next frame goes into that buffer.
+    holds_last_frame: bool,
     /// What of the pictures on the screen others must know.
     #[cfg(feature = "images")]
     pub images: crate::ui::image::VisibleImages,
@@ -97,10 +104,27 @@ impl TranscriptView {
             before_search: None,
             code_letters: Vec::new(),
             links: ScreenLinks::default(),
+            kept: KeptRows::default(),
+            holds_last_frame: false,
             #[cfg(feature = "images")]
             images: crate::ui::image::VisibleImages::default(),
             utc_offset_secs: 0,
         }
+    }
+
+    /// Says that the next frame goes into the buffer of the last one, whose rows may be kept.
+    pub fn reuse_last_frame(&mut self) {
+        self.holds_last_frame = true;
+    }
+
+    /// Says that something was drawn above the rows of this frame.
+    pub fn forget_rows(&mut self) {
+        self.kept.forget();
+    }
+
+    /// Returns which rows of a screen the last frame left as they were, and in which columns.
+    pub fn unchanged_rows(&self, screen_rows: u16) -> (Range<u16>, Vec<bool>) {
+        self.kept.unchanged_rows(screen_rows)
     }
 
     /// Moves by that many rows; down is positive.
@@ -361,7 +385,11 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     if area.is_empty() {
         return;
     }
-    let Some(frame) = drawing::draw_rows(store, view, *theme, focused, area, buf) else { return };
+    let holds_last_frame = std::mem::take(&mut view.holds_last_frame);
+    let Some(frame) = drawing::draw_rows(store, view, *theme, focused, holds_last_frame, area, buf) else { return };
+    if store.focus.search().is_some() || matches!(store.focus.top(), Some(Overlay::CodePicker)) {
+        view.kept.forget();
+    }
     for strip in &frame.strips {
         search_marks::draw(store, strip, &mut view.cache, *theme, buf);
     }
@@ -370,7 +398,7 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     } else {
         view.code_letters.clear();
     }
-    drawing::draw_edges(store, view, &frame, *theme, area, buf);
+    drawing::draw_new_marker(view, store.transcript.items(), *theme, area, buf);
 }
 
 /// Moves the first row as little as needed to have an item on screen; of a long one its beginning.

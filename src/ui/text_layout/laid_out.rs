@@ -93,6 +93,17 @@ impl LaidOut {
         })
     }
 
+    /// Returns whether a row looks like a row of another text. Those with links or images never do.
+    pub fn is_same_row(&self, row: u32, other: &Self, other_row: u32) -> bool {
+        #[cfg(feature = "images")]
+        if !self.images.is_empty() || !other.images.is_empty() {
+            return false;
+        }
+        self.row_text(row) == other.row_text(other_row)
+            && self.row(row).eq(other.row(other_row))
+            && self.row(row).all(|(_, style)| style.link().is_none())
+    }
+
     /// Returns all rows as strings: for tests and copies.
     pub fn to_strings(&self) -> Vec<String> {
         (0..self.rows()).map(|row| self.row_text(row).to_owned()).collect()

@@ -2,6 +2,7 @@
 //!
 //! Not for where the first row is, nor for what is marked on the rows. The invariant: rows that are not on the screen are not touched.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use ratatui::buffer::Buffer;
@@ -12,7 +13,8 @@ use super::{Jump, TranscriptView};
 use crate::store::Store;
 use crate::store::transcript::{ItemKind, Items, TranscriptItem};
 use crate::text::width::str_width;
-use crate::ui::panes::item;
+use crate::ui::kept_rows::RowContent;
+use crate::ui::panes::item::{self, LiveIndicator};
 use crate::ui::text_layout::anchor::{Anchor, BlockPlace, RowSource};
 use crate::ui::text_layout::laid_out::{LaidOut, draw_text};
 use crate::ui::theme::{Role, Theme};
@@ -35,16 +37,16 @@ pub(super) struct Strip {
 /// The rows of a frame.
 pub(super) struct Frame {
     pub(super) strips: Vec<Strip>,
-    first_row: (BlockPlace, u32),
-    has_margins: bool,
 }
 
-/// Finds the rows that are on the screen and draws them; none where there is nothing to draw.
+/// Finds the rows that are on the screen and draws them, but for those that the buffer holds already; none where there is
+/// nothing to draw.
 pub(super) fn draw_rows(
     store: &Store,
     view: &mut TranscriptView,
     theme: Theme,
     focused: bool,
+    holds_last_frame: bool,
     area: Rect,
     buf: &mut Buffer,
 ) -> Option<Frame> {
@@ -52,6 +54,7 @@ pub(super) fn draw_rows(
     let (left, right) = if has_margins { (1, 2) } else { (0, 0) };
     let text_area = Rect { x: area.x + left, width: area.width - left - right, ..area };
     sync(store, view, text_area);
+    view.kept.begin(area, theme, holds_last_frame);
     let items = store.transcript.items();
     let top = view.resolve(store, u32::from(area.height));
     view.top = top;
@@ -61,6 +64,7 @@ pub(super) fn draw_rows(
     view.images.clear();
     let Some(first_row) = top else {
         view.selectable.clear();
+        (area.top()..area.bottom()).for_each(|y| view.kept.renew(y, buf));
         return None;
     };
     let strips = collect(store, &mut view.cache, first_row, text_area);
@@ -74,29 +78,57 @@ pub(super) fn draw_rows(
         #[cfg(feature = "images")]
         strip.laid.images().iter().for_each(|shown| view.images.collect(shown, &store.images));
     }
+    let bar = if has_margins { scroll_bar(store, view, first_row, area) } else { 0..0 };
     for strip in &strips {
         let Some(item) = items.get(strip.index) else { continue };
-        let marked = focused && has_margins && view.selected == Some(item.id);
+        let is_selected = focused && has_margins && view.selected == Some(item.id);
         for (y, row) in (strip.area.top()..).zip(strip.part_row..strip.part_row + u32::from(strip.rows)) {
-            if let Some(row) = row.checked_sub(strip.rows_above) {
+            let row = row.checked_sub(strip.rows_above);
+            let is_first = row == Some(0) && strip.block == 0;
+            let live = if is_first { item::live_indicator(store, item) } else { None };
+            let time = if is_first { item::time_label(store, item, view.utc_offset_secs) } else { None };
+            let content = RowContent {
+                text: row.map(|row| (strip.laid.clone(), row, strip.area.x)),
+                is_marked: is_selected && row.is_some(),
+                has_bar: bar.contains(&y),
+            };
+            let (is_marked, has_bar) = (content.is_marked, content.has_bar);
+            if live.is_some() || time.is_some() {
+                view.kept.renew(y, buf);
+            } else if view.kept.keep(y, content, buf) {
+                continue;
+            }
+            if let Some(row) = row {
                 strip.laid.draw_row(row, strip.area.x, y, strip.area.width, theme, buf);
-                if row == 0 && strip.block == 0 {
-                    let line = Rect { y, height: 1, ..text_area };
-                    draw_live(store, item, &strip.laid, line, theme, buf);
-                    if let Some(time) = item::time_label(store, item, view.utc_offset_secs) {
-                        let used = strip.area.x - text_area.x + str_width(strip.laid.row_text(0)) as u16;
-                        let above = y > area.top() && strip.rows_above > 0;
-                        draw_time(&time, used, above, line, theme, buf);
-                    }
+                let line = Rect { y, height: 1, ..text_area };
+                if let Some(live) = live {
+                    draw_live(&live, &strip.laid, line, theme, buf);
                 }
-                if marked {
-                    draw_text("▌", area.left(), y, text_area.x, theme.style(Role::Accent), buf);
+                if let Some(time) = time {
+                    let used = strip.area.x - text_area.x + str_width(strip.laid.row_text(0)) as u16;
+                    let above = y > area.top() && strip.rows_above > 0;
+                    if above {
+                        view.kept.renew(y - 1, buf);
+                        draw_bar(bar.contains(&(y - 1)), y - 1, area, theme, buf);
+                    }
+                    draw_time(&time, used, above, line, theme, buf);
                 }
                 view.cache.counters.rows_written += 1;
             }
+            if is_marked {
+                draw_text("▌", area.left(), y, text_area.x, theme.style(Role::Accent), buf);
+            }
+            draw_bar(has_bar, y, area, theme, buf);
         }
     }
-    Some(Frame { strips, first_row, has_margins })
+    let used: u16 = strips.iter().map(|strip| strip.rows).sum();
+    for y in area.top() + used..area.bottom() {
+        let has_bar = bar.contains(&y);
+        if !view.kept.keep(y, RowContent { has_bar, ..RowContent::default() }, buf) {
+            draw_bar(has_bar, y, area, theme, buf);
+        }
+    }
+    Some(Frame { strips })
 }
 
 /// Takes over what has changed since the last frame: the items, the width, the place that is asked for.
@@ -122,21 +154,6 @@ fn sync(store: &Store, view: &mut TranscriptView, text_area: Rect) {
         view.jump = Some(Jump::Place(wanted));
         view.selected = wanted.item;
     }
-}
-
-/// Draws what stands at the edges of the rows: the scroll bar, and that there is more below.
-pub(super) fn draw_edges(
-    store: &Store,
-    view: &mut TranscriptView,
-    frame: &Frame,
-    theme: Theme,
-    area: Rect,
-    buf: &mut Buffer,
-) {
-    if frame.has_margins {
-        draw_scroll_bar(store, view, frame.first_row, area, theme, buf);
-    }
-    draw_new_marker(view, store.transcript.items(), area, theme, buf);
 }
 
 /// Walks down from the first row until the screen is full.
@@ -194,25 +211,18 @@ fn draw_time(time: &str, used: u16, above: bool, row: Rect, theme: Theme, buf: &
     draw_text(time, row.right() - width, y, row.right(), theme.style(Role::Dim), buf);
 }
 
-fn draw_live(store: &Store, item: TranscriptItem<'_>, laid: &LaidOut, row: Rect, theme: Theme, buf: &mut Buffer) {
-    let Some(live) = item::live_indicator(store, item) else { return };
+fn draw_live(live: &LiveIndicator, laid: &LaidOut, row: Rect, theme: Theme, buf: &mut Buffer) {
     let end = row.right();
     draw_text(live.glyph, row.x, row.y, end, theme.style(Role::Accent), buf);
-    if let Some(time) = live.time {
+    if let Some(time) = &live.time {
         let used = str_width(laid.row_text(0)) as u16;
-        draw_text(&time, row.x.saturating_add(used + 2), row.y, end, theme.style(Role::Dim), buf);
+        draw_text(time, row.x.saturating_add(used + 2), row.y, end, theme.style(Role::Dim), buf);
     }
 }
 
-/// Draws where the screen is in the whole, by what is known and guessed of its height.
-fn draw_scroll_bar(
-    store: &Store,
-    view: &mut TranscriptView,
-    top: (BlockPlace, u32),
-    area: Rect,
-    theme: Theme,
-    buf: &mut Buffer,
-) {
+/// Returns the rows that the scroll bar takes: where the screen is in the whole, by what is known and guessed of its
+/// height.
+fn scroll_bar(store: &Store, view: &mut TranscriptView, top: (BlockPlace, u32), area: Rect) -> Range<u16> {
     let height = u64::from(area.height);
     let total = view.cache.heights.total().max(1);
     let start = if view.anchor == Anchor::Bottom {
@@ -223,18 +233,28 @@ fn draw_scroll_bar(
         view.cache.heights.prefix(top.0.index) + within + u64::from(top.1)
     };
     if total <= height || (view.anchor == Anchor::Bottom && top == (BlockPlace { index: 0, block: 0 }, 0)) {
-        return;
+        return 0..0;
     }
     let size = (height * height / total).clamp(1, height);
     let free = height - size;
     let at = (start * free / total.saturating_sub(height).max(1)).min(free);
-    let x = area.right() - 1;
-    for row in at..at + size {
-        draw_text("┃", x, area.top() + row as u16, area.right(), theme.style(Role::Border), buf);
+    area.top() + at as u16..area.top() + (at + size) as u16
+}
+
+fn draw_bar(has_bar: bool, y: u16, area: Rect, theme: Theme, buf: &mut Buffer) {
+    if has_bar {
+        draw_text("┃", area.right() - 1, y, area.right(), theme.style(Role::Border), buf);
     }
 }
 
-fn draw_new_marker(view: &TranscriptView, items: Items<'_>, area: Rect, theme: Theme, buf: &mut Buffer) {
+/// Says at the end of the last row that there is more below.
+pub(super) fn draw_new_marker(
+    view: &mut TranscriptView,
+    items: Items<'_>,
+    theme: Theme,
+    area: Rect,
+    buf: &mut Buffer,
+) {
     let text = match view.new_below {
         0 if view.has_grown(items) => " ↓ more ".to_owned(),
         0 => return,
@@ -242,5 +262,6 @@ fn draw_new_marker(view: &TranscriptView, items: Items<'_>, area: Rect, theme: T
     };
     let width = str_width(&text) as u16;
     let x = area.right().saturating_sub(width + 2).max(area.left());
+    view.kept.forget_row(area.bottom() - 1);
     draw_text(&text, x, area.bottom() - 1, area.right(), theme.style(Role::Selection), buf);
 }
