@@ -248,13 +248,7 @@ fn draw_bar(has_bar: bool, y: u16, area: Rect, theme: Theme, buf: &mut Buffer) {
 }
 
 /// Says at the end of the last row that there is more below.
-pub(super) fn draw_new_marker(
-    view: &mut TranscriptView,
-    items: Items<'_>,
-    theme: Theme,
-    area: Rect,
-    buf: &mut Buffer,
-) {
+pub(super) fn draw_new_marker(view: &mut TranscriptView, items: Items<'_>, theme: Theme, area: Rect, buf: &mut Buffer) {
     let text = match view.new_below {
         0 if view.has_grown(items) => " ↓ more ".to_owned(),
         0 => return,
