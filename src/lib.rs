@@ -87,7 +87,7 @@
 //! 1. *A token arrives.* Bytes → [`net`] splits frames → a decoder returns `TextDelta` → [`agent::turn`] passes it on →
 //!    [`bridge::session`] numbers, logs and publishes it → [`store::Store::update`] appends it and raises the item's
 //!    revision → [`app`] draws within 16 ms → one block is laid out.
-//! 2. *The person approves.* Key → [`store::approval`] selects; Enter, after a pause → `Effect::Send` → the turn machine →
+//! 2. *The person approves.* Key → [`store::overlay::approval`] selects; Enter, after a pause → `Effect::Send` → the turn machine →
 //!    `ApprovalResolved` comes back as an event, and that changes the screen. What it grants comes back as status.
 //! 3. *Esc.* Key → `Command::Cancel` → the response is dropped, tools are stopped and report →
 //!    `TurnFinished(Cancelled)`.
@@ -113,7 +113,9 @@
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`], lines in README and manual |
 //! | a source of tools | `tool/x.rs` with a [`tool::ToolSource`] | the list in [`runtime`] |
-//! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |
+//! | a key or slash command | a row in `store/action.rs` | `assets/keymap.toml`, `assets/manual/commands.md` |
+//! | a pane | `ui/panes/x.rs` | the list in `ui/panes/mod.rs`; if it takes keys, a row in `store/pane.rs` |
+//! | an overlay | `store/overlay/x.rs`, `ui/panes/x.rs` | the lists in `store/overlay/mod.rs` and `ui/overlays.rs` |
 //! | a setting | its declaration in `config/mod.rs` | `assets/config.toml` |
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
 //!

@@ -18,9 +18,12 @@ use crate::event::{Command, Envelope, Millis, NoticeLevel};
 use crate::store::Store;
 use crate::store::action::{Action, ActionHandler, Edit, UiAction};
 use crate::store::effect::{ComposerEdit, Effect};
-use crate::store::focus::Overlay;
 use crate::store::msg::{Msg, Report};
+use crate::store::overlay::OverlayExtent;
+use crate::store::overlay::approval::ApprovalDialog;
+use crate::store::overlay::code_picker::CodePicker;
 use crate::store::pane::Pane;
+use crate::store::search::Search;
 use crate::ui::Ui;
 use crate::ui::keymap::{Input, Shade, contexts};
 use crate::ui::layout;
@@ -72,7 +75,7 @@ impl ChatController {
 
     pub fn update(&mut self, msg: Msg) {
         self.dispatch(msg);
-        self.sync_composer();
+        self.offer_approval();
     }
 
     /// Tells the store. Whoever sends something wants to see it, and so the end, wherever they were reading: a prompt,
@@ -86,7 +89,7 @@ impl ChatController {
             _ => false,
         };
         if self.effects.iter().skip(before).any(is_sent) {
-            self.ui.transcript.to_end();
+            self.ui.panes.transcript.to_end();
             self.close_covering_panel();
         }
         // At once, for the next key may be text that stands behind it.
@@ -98,11 +101,18 @@ impl ChatController {
         }
     }
 
-    /// Puts a tool panel away that lies over the transcript.
+    /// Shows the panes that there are by default.
+    fn reset_panes(&mut self) {
+        for pane in self.store.focus.toggled_panes.clone() {
+            self.store.update(Msg::Action(Action::TogglePane(pane)), &mut self.effects);
+        }
+    }
+
+    /// Puts a pane away that lies over the transcript.
     fn close_covering_panel(&mut self) {
-        if self.store.focus.is_panel_toggled && !layout::is_wide(self.ui.layout.area.width) {
+        if !layout::is_wide(self.ui.layout.area.width) {
             let hint = self.store.toast.take();
-            self.store.update(Msg::Action(Action::ToggleToolPanel), &mut self.effects);
+            self.reset_panes();
             self.store.toast = hint;
         }
     }
@@ -125,7 +135,7 @@ impl ChatController {
                     self.toast_timer.forget();
                 }
                 let ask = self.handle_key(chord, asked, now);
-                self.sync_composer();
+                self.offer_approval();
                 self.store.update(Msg::KeyPressed(clock), &mut self.effects);
                 return ask;
             }
@@ -136,10 +146,8 @@ impl ChatController {
             }
             Input::Resize(columns, rows) => {
                 // A panel hidden beside the transcript must not come up over it.
-                if layout::is_wide(columns) != layout::is_wide(self.ui.layout.area.width)
-                    && self.store.focus.is_panel_toggled
-                {
-                    self.update(Msg::Action(Action::ToggleToolPanel));
+                if layout::is_wide(columns) != layout::is_wide(self.ui.layout.area.width) {
+                    self.reset_panes();
                 }
                 return Some(LoopRequest::Resize(columns, rows));
             }
@@ -153,7 +161,7 @@ impl ChatController {
                 });
             }
         }
-        self.sync_composer();
+        self.offer_approval();
         None
     }
 
@@ -161,8 +169,8 @@ impl ChatController {
         if self.handle_approval_key(chord) {
             return None;
         }
-        let contexts = contexts(&self.store, self.ui.composer.is_empty());
-        let what = self.keymap.find(contexts, chord).map(|row| row.handler);
+        let contexts = contexts(&self.store, self.ui.panes.composer.is_empty());
+        let what = self.keymap.find(&contexts, chord).map(|row| row.handler);
         if self.handle_stray_char(chord, what, now) {
             return None;
         }
@@ -173,17 +181,17 @@ impl ChatController {
             Some(ActionHandler::View(UiAction::Redraw)) => return Some(LoopRequest::Redraw),
             Some(ActionHandler::View(UiAction::Interrupt)) => self.interrupt(asked, now),
             Some(ActionHandler::View(UiAction::Escape)) => self.escape(),
-            Some(ActionHandler::View(UiAction::DeleteOrQuit)) if self.ui.composer.is_empty() => {
+            Some(ActionHandler::View(UiAction::DeleteOrQuit)) if self.ui.panes.composer.is_empty() => {
                 self.quit(chord, asked, now);
             }
-            Some(ActionHandler::View(UiAction::DeleteOrQuit)) => self.ui.composer.edit(Edit::Delete),
+            Some(ActionHandler::View(UiAction::DeleteOrQuit)) => self.ui.panes.composer.edit(Edit::Delete),
             Some(ActionHandler::View(UiAction::Send))
-                if self.ui.composer.is_empty() && self.store.session.status.queue_held =>
+                if self.ui.panes.composer.is_empty() && self.store.session.status.queue_held =>
             {
                 self.run_action(Action::SendQueued);
             }
             // Where Shift+Enter can't be told from Enter.
-            Some(ActionHandler::View(UiAction::Send)) if self.ui.composer.continue_line() => {}
+            Some(ActionHandler::View(UiAction::Send)) if self.ui.panes.composer.continue_line() => {}
             Some(ActionHandler::View(action)) => self.run_ui_action(action),
             None => self.type_chord(chord),
         }
@@ -193,12 +201,12 @@ impl ChatController {
     /// Takes a key over an ask that could answer by accident: a character is text first, whatever it is bound to, and
     /// Enter never selects and answers at once.
     fn handle_approval_key(&mut self, chord: Chord) -> bool {
-        let Some(approval) = self.store.focus.approval() else { return false };
+        let Some(approval) = self.store.focus.top_as::<ApprovalDialog>() else { return false };
         if self.store.focus.is_typing() {
             return false;
         }
         let (docked, selected) = (approval.is_docked(), approval.selected.is_some());
-        let found = self.keymap.find(contexts(&self.store, true), chord).map(|row| row.handler);
+        let found = self.keymap.find(&contexts(&self.store, true), chord).map(|row| row.handler);
         let choice = match found {
             Some(ActionHandler::Store(make)) => match make() {
                 Action::Choose(choice) => Some(choice),
@@ -224,19 +232,10 @@ impl ChatController {
 
     /// A search that is left takes the reader back to where they were.
     fn run_action(&mut self, action: Action) {
-        if action == Action::CloseOverlay && matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
-            self.ui.transcript.return_to_search_start();
+        if action == Action::CloseOverlay && self.store.focus.top_as::<Search>().is_some() {
+            self.ui.panes.transcript.return_to_search_start();
         }
-        // Beside an ask the transcript is read, also from a field.
-        match action {
-            Action::OverlayPageUp if self.store.focus.docked_approval().is_some() => {
-                self.run_ui_action(UiAction::PageUp);
-            }
-            Action::OverlayPageDown if self.store.focus.docked_approval().is_some() => {
-                self.run_ui_action(UiAction::PageDown);
-            }
-            action => self.dispatch(Msg::Action(action)),
-        }
+        self.dispatch(Msg::Action(action));
     }
 
     fn run_ui_action(&mut self, action: UiAction) {
@@ -247,9 +246,9 @@ impl ChatController {
 
     /// A key that no table knows is text, for whoever takes text.
     fn type_chord(&mut self, chord: Chord) {
-        if matches!(self.store.focus.top(), Some(Overlay::CodePicker)) {
+        if self.store.focus.top_as::<CodePicker>().is_some() {
             if let Some(code) =
-                chord.typed_char().and_then(|letter| self.ui.transcript.picked_code(&self.store, letter))
+                chord.typed_char().and_then(|letter| self.ui.panes.transcript.picked_code(&self.store, letter))
             {
                 self.dispatch(Msg::Action(Action::CopyCode(code)));
             }
@@ -258,7 +257,7 @@ impl ChatController {
                 self.dispatch(Msg::Action(Action::OverlayChar(c)));
             }
         } else if self.is_composing() {
-            self.ui.composer.type_chord(chord);
+            self.ui.panes.composer.type_chord(chord);
         }
     }
 
@@ -267,9 +266,6 @@ impl ChatController {
             for c in text.chars().filter(|c| !c.is_control()).take(MAX_FIELD_PASTE_CHARS) {
                 self.dispatch(Msg::Action(Action::OverlayChar(c)));
             }
-        } else if self.store.focus.approval().is_some() && self.store.session.capabilities().prompt {
-            self.dispatch(Msg::Action(Action::HideApproval));
-            self.ui.composer.paste(text);
         } else if self.store.session.capabilities().prompt {
             self.write_to_composer(text);
         }
@@ -289,8 +285,8 @@ impl ChatController {
     fn escape(&mut self) {
         let action = if self.store.focus.top().is_some() {
             Action::CloseOverlay
-        } else if self.ui.completion.is_open() {
-            return self.ui.completion.close();
+        } else if self.ui.panes.composer.completion.is_open() {
+            return self.ui.panes.composer.completion.close();
         } else if self.store.focus.pane != Pane::Composer {
             Action::Focus(Pane::Composer)
         } else if self.can_interrupt() {
@@ -303,11 +299,10 @@ impl ChatController {
 
     /// The draft goes to the history; without one the turn is interrupted; without that, twice quits.
     fn interrupt(&mut self, asked: Option<Instant>, now: Instant) {
-        if self.store.focus.top().is_some_and(|top| !matches!(top, Overlay::Approval(approval) if approval.is_docked()))
-        {
+        if self.store.focus.extent().is_some_and(|extent| extent != OverlayExtent::Docked) {
             self.escape();
-        } else if !self.ui.composer.is_empty() {
-            self.ui.composer.take();
+        } else if !self.ui.panes.composer.is_empty() {
+            self.ui.panes.composer.take();
         } else if self.can_interrupt() {
             if self.store.focus.docked_approval().is_some() && !self.store.focus.is_typing() {
                 self.dispatch(Msg::Action(Action::OverlayBackspace));
@@ -347,11 +342,7 @@ impl ChatController {
 
     /// Tells the store what came out while drawing.
     pub fn after_draw(&mut self) {
-        #[cfg(feature = "images")]
-        if let Some(msg) = self.ui.take_image_requests() {
-            self.update(msg);
-        }
-        if let Some(msg) = self.ui.after_draw(&self.store) {
+        for msg in self.ui.after_draw(&self.store) {
             self.update(msg);
         }
     }
@@ -370,11 +361,11 @@ impl ChatController {
     /// Gives back a text that could not be sent, or that was taken back, before what is being written.
     pub fn restore_text(&mut self, text: &str) {
         self.has_restored_text = true;
-        let draft = self.ui.composer.text();
+        let draft = self.ui.panes.composer.text();
         if draft.is_empty() {
-            self.ui.composer.set_text(text);
+            self.ui.panes.composer.set_text(text);
         } else {
-            self.ui.composer.set_text(&format!("{text}\n{draft}"));
+            self.ui.panes.composer.set_text(&format!("{text}\n{draft}"));
         }
     }
 
@@ -387,20 +378,28 @@ impl ChatController {
     pub fn edit_composer(&mut self, edit: ComposerEdit) {
         match edit {
             ComposerEdit::Restore(text) => self.restore_text(&text),
+            ComposerEdit::RestoreUnanswered(prompt) => {
+                let where_to = if self.ui.panes.composer.is_empty() {
+                    self.restore_text(&prompt);
+                    "the prompt is back in the composer"
+                } else {
+                    "Up brings the prompt back"
+                };
+                self.store.toast = Some((NoticeLevel::Warn, format!("no response: {where_to}")));
+            }
             ComposerEdit::Insert(text) => {
                 self.has_restored_text = true;
                 for c in text.chars() {
-                    self.ui.composer.type_chord(Chord::plain(Key::Char(c)));
+                    self.ui.panes.composer.type_chord(Chord::plain(Key::Char(c)));
                 }
             }
         }
     }
 
-    /// Tells the store whether something stands in the composer, where that has changed.
-    fn sync_composer(&mut self) {
-        let empty = self.ui.composer.is_empty();
-        if empty == self.store.focus.is_composer_busy {
-            self.dispatch(Msg::Action(Action::ComposerChanged { empty }));
+    /// Lets an ask that waits open, but never over something the person is doing.
+    fn offer_approval(&mut self) {
+        if self.ui.panes.composer.is_empty() {
+            self.store.update(Msg::OfferApproval, &mut self.effects);
         }
     }
 }

@@ -58,6 +58,7 @@ use crate::event::{Command, Seq};
 use crate::runtime::NameClaim;
 use crate::store::action::Action;
 use crate::store::effect::Effect;
+use crate::store::frames::FrameList;
 use crate::store::msg::{Msg, Report};
 use crate::store::{Store, StoreOptions, Timestamps};
 use crate::text::one_line;
@@ -245,7 +246,7 @@ impl<'a> ChatLoop<'a> {
             quit: None,
         };
         if let Some(prompt) = prompt {
-            this.chat.ui.composer.set_text(&prompt);
+            this.chat.ui.panes.composer.set_text(&prompt);
         } else {
             this.restore_draft();
         }
@@ -275,9 +276,9 @@ impl<'a> ChatLoop<'a> {
                     if reader.take_broken_paste() {
                         self.chat.show_warnings(&["the paste was cut short: the received part is in the composer".into()]);
                     }
-                    self.draft.on_edit(now, self.chat.ui.composer.is_empty());
+                    self.draft.on_edit(now, self.chat.ui.panes.composer.is_empty());
                     // Not with the first key, which may mean anything, and not before its echo.
-                    if !self.is_prepared && self.prepare_at.is_none() && self.chat.ui.composer.holds(PROMPT_BEGUN) {
+                    if !self.is_prepared && self.prepare_at.is_none() && self.chat.ui.panes.composer.holds(PROMPT_BEGUN) {
                         self.prepare_at = Some(now + BACKGROUND_START_DELAY);
                     }
                     self.pacer.request(now, Duration::ZERO);
@@ -359,7 +360,7 @@ impl<'a> ChatLoop<'a> {
 
     /// Returns what was typed here and is nowhere else: prompts that wait for a line, then what is being written.
     fn unsent_text(&self) -> String {
-        draft::unsent_text(self.chat.store.session.queue(), self.chat.ui.composer.draft())
+        draft::unsent_text(self.chat.store.session.queue(), self.chat.ui.panes.composer.draft())
     }
 
     /// Does a slice of what nobody waits for.
@@ -374,7 +375,7 @@ impl<'a> ChatLoop<'a> {
         } else if let Some(behind) = self.history_loader.take() {
             let calls = self.chat.store.tool_calls.calls().len();
             self.chat.store.adopt_full_history(behind.into_store());
-            self.chat.ui.tools.shift_indexes(self.chat.store.tool_calls.calls().len().saturating_sub(calls));
+            self.chat.ui.panes.tools.shift_indexes(self.chat.store.tool_calls.calls().len().saturating_sub(calls));
         }
     }
 
@@ -417,7 +418,7 @@ impl<'a> ChatLoop<'a> {
             self.term.screen.write_raw(BACKGROUND_QUERY.as_bytes())?;
         }
         if std::mem::take(&mut self.has_prompt) {
-            let text = self.chat.ui.composer.take();
+            let text = self.chat.ui.panes.composer.take();
             self.chat.update(Msg::Action(Action::Submit(text)));
             self.restore_draft();
         }
@@ -438,15 +439,19 @@ impl<'a> ChatLoop<'a> {
         let ChatController { store, ui, .. } = &mut self.chat;
         if store.timestamps == Timestamps::Clock {
             // Asked only now: it may read the time zone's file.
-            ui.transcript.utc_offset_secs =
+            ui.panes.transcript.utc_offset_secs =
                 *self.utc_offset_secs.get_or_insert_with(|| jiff::Zoned::now().offset().seconds());
         }
         self.term.screen.redraw(|area, buf, is_last_frame| {
             if !is_last_frame {
-                ui.transcript.forget_rows();
+                ui.panes.transcript.forget_rows();
             }
             let cursor = ui::redraw(store, ui, area, buf);
-            Painted { cursor, links: Some(ui.transcript.links()), unchanged: ui.transcript.unchanged_rows(area.height) }
+            Painted {
+                cursor,
+                links: Some(ui.panes.transcript.links()),
+                unchanged: ui.panes.transcript.unchanged_rows(area.height),
+            }
         })?;
         if let Some((began, counts, late)) = measured {
             let (drawn, figures) = (self.term.screen.counters, &mut self.chat.ui.perf);
@@ -459,7 +464,7 @@ impl<'a> ChatLoop<'a> {
             });
         }
         #[cfg(feature = "images")]
-        self.images.sender.show(&self.chat.ui.transcript.images.placed);
+        self.images.sender.show(&self.chat.ui.panes.transcript.images.placed);
         self.chat.after_draw();
         self.pacer.on_drawn(now);
         if self.chat.store.wants_ticks() {
@@ -546,7 +551,7 @@ impl<'a> ChatLoop<'a> {
     fn handle_effect_result(&mut self, done: EffectResult) -> io::Result<()> {
         match done {
             EffectResult::Report(report) => self.chat.update(Msg::Report(report)),
-            EffectResult::History(prompts) => self.chat.ui.composer.set_history(prompts),
+            EffectResult::History(prompts) => self.chat.ui.panes.composer.set_history(prompts),
             EffectResult::Session(live) => self.attach_session(*live),
             EffectResult::Terminal(bytes, report) => {
                 self.term.screen.write_raw(&bytes)?;
@@ -563,7 +568,7 @@ impl<'a> ChatLoop<'a> {
             self.effects.save_draft(save);
         }
         self.draft.switch_session(&live.session);
-        if !self.chat.ui.composer.is_empty() {
+        if !self.chat.ui.panes.composer.is_empty() {
             self.draft.on_edit(Instant::now(), false);
         }
         self.chat.update(Msg::Reset);
@@ -634,15 +639,15 @@ impl<'a> ChatLoop<'a> {
             }
         }
         if self.chat.take_has_restored_text() {
-            self.draft.on_edit(Instant::now(), self.chat.ui.composer.is_empty());
+            self.draft.on_edit(Instant::now(), self.chat.ui.panes.composer.is_empty());
         }
         self.chat.track_toast(Instant::now());
-        match (self.chat.store.focus.shows_frames(), &self.watched_frames) {
+        match (self.chat.store.focus.find::<FrameList>().is_some(), &self.watched_frames) {
             (true, None) => self.watched_frames = Some(self.frames.clone()),
             (false, Some(_)) => self.watched_frames = None,
             _ => {}
         }
-        let fresh = self.chat.ui.composer.take_unsaved_prompts();
+        let fresh = self.chat.ui.panes.composer.take_unsaved_prompts();
         if !fresh.is_empty() {
             self.effects.append_history(fresh);
         }

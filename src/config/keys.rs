@@ -243,9 +243,9 @@ impl Keymap {
     }
 
     /// Returns every bound action: context, keys, description. In the order of [`ACTIONS`], grouped by context.
-    pub fn help(&self) -> Vec<(&'static str, String, &'static str)> {
+    pub fn help(&self) -> Vec<(Context, String, &'static str)> {
         let mut lines = Vec::new();
-        for context in Context::ALL {
+        for context in Context::all() {
             for row in ACTIONS {
                 let labels: Vec<String> = self
                     .bindings
@@ -254,7 +254,7 @@ impl Keymap {
                     .map(|(_, chord, _)| chord.display_name())
                     .collect();
                 if !labels.is_empty() {
-                    lines.push((context.name(), labels.join("  "), row.help));
+                    lines.push((context, labels.join("  "), row.help));
                 }
             }
         }
@@ -264,7 +264,7 @@ impl Keymap {
     /// Returns the current bindings as settings, with descriptions, and the unbound actions as comments.
     pub fn to_settings(&self) -> String {
         let mut text = String::new();
-        for context in Context::ALL {
+        for context in Context::all() {
             let _ = writeln!(text, "[keys.{}]", context.name());
             for row in ACTIONS {
                 let bound =
@@ -305,7 +305,7 @@ struct BindingEntry {
 fn parse_binding(context: &str, chord: &str, action: &str) -> Result<BindingEntry, String> {
     let place = format!("keys.{context}");
     let Some(known) = Context::parse(context) else {
-        let names = Context::ALL.map(Context::name);
+        let names: Vec<&str> = Context::all().map(Context::name).collect();
         return Err(format!("{place}: unknown context{}", did_you_mean(context, &names)));
     };
     let Some(key) = Chord::parse(chord) else {
@@ -390,6 +390,7 @@ fn edit_distance(one: &str, other: &str) -> usize {
 mod tests {
     use super::*;
     use crate::store::action::{ActionHandler, UiAction};
+    use crate::store::pane::Pane;
 
     /// Actions reached by another action's key, or from a list or a command.
     const WITHOUT_KEY: &[&str] = &[
@@ -468,9 +469,9 @@ mod tests {
         let keymap = Keymap::default();
         let name = |contexts: &[Context], key: &str| keymap.find(contexts, chord(key)).map(|row| row.name);
         assert_eq!(name(&[Context::Approval, Context::Global], "up"), Some("approval.up"));
-        assert_eq!(name(&[Context::Composer, Context::Global], "esc"), Some("app.escape"));
-        assert_eq!(name(&[Context::Transcript, Context::Global], "pgup"), Some("transcript.page-up"));
-        assert_eq!(name(&[Context::Composer, Context::Global], "?"), None);
+        assert_eq!(name(&[Context::Pane(Pane::Composer), Context::Global], "esc"), Some("app.escape"));
+        assert_eq!(name(&[Context::Pane(Pane::Transcript), Context::Global], "pgup"), Some("transcript.page-up"));
+        assert_eq!(name(&[Context::Pane(Pane::Composer), Context::Global], "?"), None);
     }
 
     #[test]
@@ -524,7 +525,11 @@ mod tests {
     #[test]
     fn help_groups_the_keys_of_an_action() {
         let help = Keymap::default().help();
-        assert!(help.contains(&("composer", "Ctrl+J  Shift+Enter  Alt+Enter".to_owned(), "new line")));
+        assert!(help.contains(&(
+            Context::Pane(Pane::Composer),
+            "Ctrl+J  Shift+Enter  Alt+Enter".to_owned(),
+            "new line"
+        )));
         assert_eq!(
             find_action("composer.newline").map(|row| row.handler),
             Some(ActionHandler::View(UiAction::Newline))

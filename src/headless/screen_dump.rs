@@ -29,7 +29,9 @@ pub async fn dump_screen(
 ) -> anyhow::Result<String> {
     let config = runtime.config();
     let live = runtime.open_whole_log(path)?;
-    let store = fold_until(&live, seq, config).await;
+    let mut store = fold_until(&live, seq, config).await;
+    // Nobody is writing.
+    store.update(Msg::OfferApproval, &mut Vec::new());
     let theme = Theme::new(match config.ui.theme {
         ThemeChoice::Light => ThemeKind::Light,
         ThemeChoice::Mono => ThemeKind::Mono,

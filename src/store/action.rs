@@ -1,10 +1,11 @@
 //! Every named thing a person can ask for.
 //!
-//! [`ACTIONS`] is the one table that keys, help, palette and config read. What needs an argument a key can't carry
-//! (a text, a model's name) is a variant without a row. Nothing here knows a key.
+//! [`ACTIONS`] is the one table that keys, slash commands, completion, help and config read. What needs an argument that
+//! neither a key nor a command carries is a variant without a row. Nothing here knows a key.
 
 use crate::event::{ApprovalMode, Millis, SeekTarget};
 
+use super::Timestamps;
 use super::approval::ApprovalChoice;
 use super::pane::Pane;
 
@@ -26,10 +27,8 @@ pub enum Action {
         c: char,
         choice: Option<ApprovalChoice>,
     },
-    /// The ask on the screen was drawn.
-    ApprovalShown,
-    /// Text for the composer came: the ask on the screen steps back behind its marker.
-    HideApproval,
+    /// Text for the composer came: what lies over it gives way.
+    YieldToComposer,
     CycleMode,
     /// Lists the modes.
     OpenModes,
@@ -61,8 +60,6 @@ pub enum Action {
     OpenLinks {
         item: Option<u64>,
     },
-    OverlayStart,
-    OverlayEnd,
     /// Puts letters on the code blocks.
     OpenCodePicker,
     /// Lists the prompts and headings, from the one that is being read.
@@ -81,6 +78,8 @@ pub enum Action {
     PauseFrames,
     /// Saves them as a recording.
     SaveFrames,
+    /// Saves what there was of them in that file.
+    SaveFramesTo(String),
     CloseOverlay,
     /// Brings the waiting approval to the front.
     OpenApproval,
@@ -89,23 +88,20 @@ pub enum Action {
     OverlayBackspace,
     /// Empties the field.
     OverlayClear,
-    OverlayUp,
-    OverlayDown,
-    OverlayPageUp,
-    OverlayPageDown,
-    /// The view found that the overlay on top ends there.
-    OverlayScrollTo(usize),
+    /// Moves in the overlay on top; `end` is how far a text can be scrolled, which only the view knows.
+    ScrollOverlay {
+        step: ScrollStep,
+        end: usize,
+    },
     /// Enter: choose the selected model, give the selected answer, send the reason or pattern.
     OverlayAccept,
-    /// The composer got or lost its text: an approval that arrives opens by itself only over an empty one.
-    ComposerChanged {
-        empty: bool,
-    },
     ToggleThinking,
     ToggleOutputs,
-    ToggleToolPanel,
+    /// Shows a pane where it is not, or hides it.
+    TogglePane(Pane),
     ToggleLinkTargets,
     CycleTimestamps,
+    SetTimestamps(Timestamps),
     /// Shows what the screen costs, or not.
     ToggleDebug,
     ToggleFold(u64),
@@ -117,8 +113,28 @@ pub enum Action {
     Seek(SeekTarget),
     /// The same value again switches it off.
     CapIdle(Option<Millis>),
+    /// Leaves this session, which stays saved, and begins an empty one.
+    NewSession,
     Quit,
     Focus(Pane),
+}
+
+/// A move in a list or a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScrollStep {
+    Back(usize),
+    Forward(usize),
+}
+
+impl ScrollStep {
+    /// Returns where it leads, up to and including `end`.
+    #[must_use]
+    pub fn from(self, place: usize, end: usize) -> usize {
+        match self {
+            Self::Back(rows) => place.min(end).saturating_sub(rows),
+            Self::Forward(rows) => place.saturating_add(rows).min(end),
+        }
+    }
 }
 
 /// A wish about the view that needs geometry. Goes to `Ui::apply`.
@@ -159,6 +175,8 @@ pub enum UiAction {
     Edit(Edit),
     /// Takes the chosen completion into the text.
     Complete,
+    /// Moves in the overlay on top.
+    ScrollOverlay(ScrollStep),
     Escape,
     Interrupt,
     DeleteOrQuit,
@@ -213,11 +231,10 @@ pub enum Edit {
 pub enum Context {
     /// Anywhere.
     Global,
-    Composer,
     /// The composer while nothing is typed; falls through to the composer.
     EmptyComposer,
-    Transcript,
-    ToolPanel,
+    /// While the pane has the keys.
+    Pane(Pane),
     Approval,
     Replay,
     /// The field of the search; falls through to the overlay.
@@ -229,27 +246,24 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 10] = [
-        Self::Global,
-        Self::Composer,
-        Self::EmptyComposer,
-        Self::Transcript,
-        Self::ToolPanel,
-        Self::Approval,
-        Self::Replay,
-        Self::Search,
-        Self::Matches,
-        Self::Overlay,
-    ];
+    /// Returns all of them, in the order of help and settings.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let panes = Pane::all().filter(|pane| *pane != Pane::Composer).map(Self::Pane);
+        [Self::Global, Self::Pane(Pane::Composer), Self::EmptyComposer].into_iter().chain(panes).chain([
+            Self::Approval,
+            Self::Replay,
+            Self::Search,
+            Self::Matches,
+            Self::Overlay,
+        ])
+    }
 
-    /// Returns the name in the config file and in the help.
+    /// Returns the name in the config file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Global => "global",
-            Self::Composer => "composer",
             Self::EmptyComposer => "empty-composer",
-            Self::Transcript => "transcript",
-            Self::ToolPanel => "tool-panel",
+            Self::Pane(pane) => pane.name(),
             Self::Approval => "approval",
             Self::Replay => "replay",
             Self::Search => "search",
@@ -258,13 +272,27 @@ impl Context {
         }
     }
 
+    /// Returns the name in the help.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Global => "Anywhere",
+            Self::EmptyComposer => "Empty composer",
+            Self::Pane(pane) => pane.title(),
+            Self::Approval => "Approval",
+            Self::Replay => "Replay",
+            Self::Search => "Search",
+            Self::Matches => "Among the matches",
+            Self::Overlay => "Lists and fields",
+        }
+    }
+
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|context| context.name() == name)
+        Self::all().find(|context| context.name() == name)
     }
 
     /// Tells whether letters are text here, so that a bare letter can't be a command.
     pub fn takes_text(self) -> bool {
-        matches!(self, Self::Global | Self::Composer | Self::Overlay | Self::Search)
+        matches!(self, Self::Global | Self::Pane(Pane::Composer) | Self::Overlay | Self::Search)
     }
 }
 
@@ -295,6 +323,55 @@ pub struct ActionSpec {
     pub context: Context,
     pub handler: ActionHandler,
     pub help: &'static str,
+    /// Its command, for whoever doesn't know its key.
+    pub slash: Option<SlashCommand>,
+}
+
+/// A command that is typed at the start of the composer.
+#[derive(Clone, Copy, Debug)]
+pub struct SlashCommand {
+    /// Its place among the commands.
+    pub rank: u8,
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    /// What may follow, or nothing.
+    pub argument: &'static str,
+    pub about: &'static str,
+    /// What it does, if that is not what its row does.
+    pub run: Option<RunCommand>,
+}
+
+/// Reads what follows a command, and returns what it asks for; the error says what may follow.
+pub type RunCommand = fn(Option<&str>) -> Result<Action, String>;
+
+impl ActionSpec {
+    /// Gives it a command that does the same.
+    const fn slash(
+        mut self,
+        rank: u8,
+        name: &'static str,
+        aliases: &'static [&'static str],
+        about: &'static str,
+    ) -> Self {
+        self.slash = Some(SlashCommand { rank, name, aliases, argument: "", about, run: None });
+        self
+    }
+
+    /// Lets its command do something of its own.
+    const fn runs(mut self, run: RunCommand) -> Self {
+        if let Some(slash) = &mut self.slash {
+            slash.run = Some(run);
+        }
+        self
+    }
+
+    /// Lets its command take an argument.
+    const fn takes(mut self, argument: &'static str, run: RunCommand) -> Self {
+        if let Some(slash) = &mut self.slash {
+            slash.argument = argument;
+        }
+        self.runs(run)
+    }
 }
 
 /// Returns the row of that name.
@@ -306,65 +383,140 @@ pub fn find_action(name: &str) -> Option<&'static ActionSpec> {
 const IDLE_CAP: Millis = Millis(1_000);
 
 const fn act(name: &'static str, context: Context, make: fn() -> Action, help: &'static str) -> ActionSpec {
-    ActionSpec { name, context, handler: ActionHandler::Store(make), help }
+    ActionSpec { name, context, handler: ActionHandler::Store(make), help, slash: None }
 }
 
 const fn view(name: &'static str, context: Context, what: UiAction, help: &'static str) -> ActionSpec {
-    ActionSpec { name, context, handler: ActionHandler::View(what), help }
+    ActionSpec { name, context, handler: ActionHandler::View(what), help, slash: None }
 }
 
 const fn edit(name: &'static str, what: Edit, help: &'static str) -> ActionSpec {
-    view(name, Composer, UiAction::Edit(what), help)
+    view(name, COMPOSER, UiAction::Edit(what), help)
 }
 
-use Context::{Approval, Composer, Global, Matches, Overlay, Replay, Search, ToolPanel, Transcript};
+/// Rows that a page of an overlay scrolls.
+pub const PAGE_ROWS: usize = 10;
+
+const fn scroll(name: &'static str, context: Context, step: ScrollStep, help: &'static str) -> ActionSpec {
+    view(name, context, UiAction::ScrollOverlay(step), help)
+}
+
+use Context::{Approval, Global, Matches, Overlay, Replay, Search};
+
+const COMPOSER: Context = Context::Pane(Pane::Composer);
+const TRANSCRIPT: Context = Context::Pane(Pane::Transcript);
+const TOOL_PANEL: Context = Context::Pane(Pane::ToolPanel);
 
 /// All of them, in the order in which help shows them.
 pub const ACTIONS: &[ActionSpec] = &[
     view("app.escape", Global, UiAction::Escape, "close what is open, else interrupt; again forces"),
     view("app.interrupt", Global, UiAction::Interrupt, "clear the draft, else interrupt, else quit (twice)"),
-    act("app.help", Global, || Action::OpenHelp, "all keys"),
-    act("model.choose", Global, || Action::OpenModels, "choose a model"),
-    act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream"),
+    act("app.help", Global, || Action::OpenHelp, "all keys").slash(1, "help", &[], "show all keys and commands"),
+    act("model.choose", Global, || Action::OpenModels, "choose a model")
+        .slash(2, "model", &["models"], "choose the model")
+        .takes("[engine/model]", |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
+    act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream")
+        .slash(17, "frames", &[], "show the raw frames, or save them")
+        .takes("[file]", |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned())))),
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
     act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
     act("mode.auto-edit", Global, || Action::SetMode(ApprovalMode::AutoEdit), "change files here without asking"),
     act("mode.plan", Global, || Action::SetMode(ApprovalMode::Plan), "read only"),
     act("mode.full", Global, || Action::SetMode(ApprovalMode::Full), "never ask"),
-    act("mode.choose", Global, || Action::OpenModes, "choose a mode"),
-    act("permissions.open", Global, || Action::OpenPermissions, "list what is allowed, take grants back"),
-    act("approval.open", Global, || Action::OpenApproval, "show the pending approval"),
+    act("mode.choose", Global, || Action::OpenModes, "choose a mode")
+        .slash(3, "mode", &[], "set the approval mode")
+        .takes("[ask|auto-edit|plan|full]", choose_mode),
+    act("permissions.open", Global, || Action::OpenPermissions, "list what is allowed, take grants back").slash(
+        4,
+        "permissions",
+        &["allowed", "grants"],
+        "list what is allowed and denied; take grants back",
+    ),
+    act("approval.open", Global, || Action::OpenApproval, "show the pending approval").slash(
+        16,
+        "approve",
+        &["approval"],
+        "show the pending approval",
+    ),
     act("prompt.take-back", Global, || Action::DequeuePrompt, "take back the last queued prompt"),
-    act("prompt.retry", Global, || Action::Retry, "send the last prompt again"),
+    act("prompt.retry", Global, || Action::Retry, "send the last prompt again").slash(
+        18,
+        "retry",
+        &["again"],
+        "send the last prompt again",
+    ),
     act("turn.cancel", Global, || Action::Cancel, "interrupt the turn"),
-    act("output.toggle", Global, || Action::ToggleOutputs, "fold or unfold tool output"),
-    act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking"),
-    act("links.toggle", Global, || Action::ToggleLinkTargets, "show or hide link targets"),
-    act("timestamps.cycle", Global, || Action::CycleTimestamps, "message times: off, relative, clock"),
-    act("tool-panel.toggle", Global, || Action::ToggleToolPanel, "show or hide the tool panel"),
+    act("output.toggle", Global, || Action::ToggleOutputs, "fold or unfold tool output").slash(
+        11,
+        "outputs",
+        &["fold", "details"],
+        "fold or unfold tool output",
+    ),
+    act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking").slash(
+        12,
+        "thinking",
+        &["reasoning"],
+        "show or hide thinking",
+    ),
+    act("links.toggle", Global, || Action::ToggleLinkTargets, "show or hide link targets").slash(
+        13,
+        "targets",
+        &["urls"],
+        "show or hide link targets",
+    ),
+    act("timestamps.cycle", Global, || Action::CycleTimestamps, "message times: off, relative, clock")
+        .slash(14, "timestamps", &["times"], "show message times")
+        .takes("[off|relative|clock]", show_times),
+    act("tool-panel.toggle", Global, || Action::TogglePane(Pane::ToolPanel), "show or hide the tool panel").slash(
+        15,
+        "tools",
+        &["panel"],
+        "show or hide the tool panel",
+    ),
     view("transcript.page-up", Global, UiAction::PageUp, "page up"),
     view("transcript.page-down", Global, UiAction::PageDown, "page down"),
     view("transcript.start", Global, UiAction::ScrollStart, "go to the start"),
     view("transcript.end", Global, UiAction::ScrollEnd, "go to the end and follow"),
     view("transcript.previous-prompt", Global, UiAction::PreviousPrompt, "your previous prompt"),
     view("transcript.next-prompt", Global, UiAction::NextPrompt, "your next prompt"),
-    view("search.open", Global, UiAction::Search, "search the transcript"),
-    view("outline.open", Global, UiAction::Outline, "list of prompts and headings"),
-    act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer"),
-    act("copy.code", Global, || Action::OpenCodePicker, "copy a code block by its letter"),
+    view("search.open", Global, UiAction::Search, "search the transcript")
+        .slash(5, "search", &["find"], "search the transcript")
+        .takes("[text]", |query| Ok(Action::OpenSearch { from: None, query: query.map(str::to_owned) })),
+    view("outline.open", Global, UiAction::Outline, "list of prompts and headings")
+        .slash(6, "outline", &["toc"], "jump to a prompt or a heading")
+        .runs(|_| Ok(Action::OpenOutline { from: None })),
+    act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer")
+        .slash(7, "copy", &["yank"], "copy the last answer, or the nth from the end")
+        .takes("[n]", copy_nth),
+    act("copy.code", Global, || Action::OpenCodePicker, "copy a code block by its letter").slash(
+        10,
+        "code",
+        &["blocks"],
+        "copy a code block by its letter",
+    ),
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
-    act("session.new", Global, || Action::Submit("/new".into()), "start a new session"),
-    act("app.debug", Global, || Action::ToggleDebug, "show render statistics"),
+    act("session.new", Global, || Action::NewSession, "start a new session").slash(
+        20,
+        "new",
+        &["clear", "reset"],
+        "start a new session; this one stays saved",
+    ),
+    act("app.debug", Global, || Action::ToggleDebug, "show render statistics").slash(
+        19,
+        "debug",
+        &["figures"],
+        "show render statistics",
+    ),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg resumes"),
-    act("app.quit", Global, || Action::Quit, "quit"),
-    view("composer.send", Composer, UiAction::Send, "send; while busy, queue"),
-    view("composer.newline", Composer, UiAction::Newline, "new line"),
-    view("composer.complete", Composer, UiAction::Complete, "complete a command"),
-    view("composer.up", Composer, UiAction::HistoryPrevious, "up; from the first line, earlier prompt"),
-    view("composer.down", Composer, UiAction::HistoryNext, "down; from the last line, later prompt"),
-    view("composer.delete-or-quit", Composer, UiAction::DeleteOrQuit, "delete forward; quit when empty"),
+    act("app.quit", Global, || Action::Quit, "quit").slash(21, "quit", &["exit", "q"], "quit; the session stays saved"),
+    view("composer.send", COMPOSER, UiAction::Send, "send; while busy, queue"),
+    view("composer.newline", COMPOSER, UiAction::Newline, "new line"),
+    view("composer.complete", COMPOSER, UiAction::Complete, "complete a command"),
+    view("composer.up", COMPOSER, UiAction::HistoryPrevious, "up; from the first line, earlier prompt"),
+    view("composer.down", COMPOSER, UiAction::HistoryNext, "down; from the last line, later prompt"),
+    view("composer.delete-or-quit", COMPOSER, UiAction::DeleteOrQuit, "delete forward; quit when empty"),
     edit("composer.left", Edit::Left, "left"),
     edit("composer.right", Edit::Right, "right"),
     edit("composer.word-left", Edit::WordLeft, "one word left"),
@@ -380,21 +532,25 @@ pub const ACTIONS: &[ActionSpec] = &[
     edit("composer.yank", Edit::Yank, "insert the last deleted text"),
     edit("composer.undo", Edit::Undo, "undo"),
     edit("composer.redo", Edit::Redo, "redo"),
-    view("transcript.scroll-up", Transcript, UiAction::ScrollUp, "scroll up"),
-    view("transcript.scroll-down", Transcript, UiAction::ScrollDown, "scroll down"),
-    view("transcript.half-page-up", Transcript, UiAction::HalfPageUp, "half a page up"),
-    view("transcript.half-page-down", Transcript, UiAction::HalfPageDown, "half a page down"),
-    view("transcript.select-up", Transcript, UiAction::SelectUp, "select the previous item"),
-    view("transcript.select-down", Transcript, UiAction::SelectDown, "select the next item"),
-    view("transcript.fold", Transcript, UiAction::FoldSelected, "fold or unfold the selected item"),
-    view("transcript.search-again", Transcript, UiAction::SearchAgain, "repeat the last search"),
-    view("transcript.copy", Transcript, UiAction::CopySelected, "copy the selected item"),
-    view("transcript.raw", Transcript, UiAction::RawSelected, "show the source of the selected item"),
-    view("transcript.links", Transcript, UiAction::LinksSelected, "links and files, to open or copy"),
-    view("tool-panel.up", ToolPanel, UiAction::SelectUp, "select the previous call"),
-    view("tool-panel.down", ToolPanel, UiAction::SelectDown, "select the next call"),
-    view("tool-panel.fold", ToolPanel, UiAction::FoldSelected, "fold or unfold the selected call"),
-    view("tool-panel.copy", ToolPanel, UiAction::CopySelected, "copy the selected call and its output"),
+    view("transcript.scroll-up", TRANSCRIPT, UiAction::ScrollUp, "scroll up"),
+    view("transcript.scroll-down", TRANSCRIPT, UiAction::ScrollDown, "scroll down"),
+    view("transcript.half-page-up", TRANSCRIPT, UiAction::HalfPageUp, "half a page up"),
+    view("transcript.half-page-down", TRANSCRIPT, UiAction::HalfPageDown, "half a page down"),
+    view("transcript.select-up", TRANSCRIPT, UiAction::SelectUp, "select the previous item"),
+    view("transcript.select-down", TRANSCRIPT, UiAction::SelectDown, "select the next item"),
+    view("transcript.fold", TRANSCRIPT, UiAction::FoldSelected, "fold or unfold the selected item"),
+    view("transcript.search-again", TRANSCRIPT, UiAction::SearchAgain, "repeat the last search"),
+    view("transcript.copy", TRANSCRIPT, UiAction::CopySelected, "copy the selected item"),
+    view("transcript.raw", TRANSCRIPT, UiAction::RawSelected, "show the source of the selected item")
+        .slash(8, "raw", &["source"], "show the source of the last answer")
+        .runs(|_| Ok(Action::OpenRaw { item: None })),
+    view("transcript.links", TRANSCRIPT, UiAction::LinksSelected, "links and files, to open or copy")
+        .slash(9, "links", &["open"], "links and files, to open or copy")
+        .runs(|_| Ok(Action::OpenLinks { item: None })),
+    view("tool-panel.up", TOOL_PANEL, UiAction::SelectUp, "select the previous call"),
+    view("tool-panel.down", TOOL_PANEL, UiAction::SelectDown, "select the next call"),
+    view("tool-panel.fold", TOOL_PANEL, UiAction::FoldSelected, "fold or unfold the selected call"),
+    view("tool-panel.copy", TOOL_PANEL, UiAction::CopySelected, "copy the selected call and its output"),
     act("approval.once", Approval, || Action::Choose(ApprovalChoice::Once), "select: allow once"),
     act(
         "approval.session",
@@ -417,8 +573,8 @@ pub const ACTIONS: &[ActionSpec] = &[
     ),
     act("approval.view", Approval, || Action::Choose(ApprovalChoice::ShowAll), "show it in full"),
     act("approval.answer", Approval, || Action::OverlayAccept, "confirm the selected answer; Esc denies"),
-    act("approval.up", Approval, || Action::OverlayUp, "select the previous answer"),
-    act("approval.down", Approval, || Action::OverlayDown, "select the next answer"),
+    scroll("approval.up", Approval, ScrollStep::Back(1), "select the previous answer"),
+    scroll("approval.down", Approval, ScrollStep::Forward(1), "select the next answer"),
     act("approval.clear", Approval, || Action::OverlayBackspace, "select nothing"),
     view("approval.page-up", Approval, UiAction::PageUp, "scroll the transcript up"),
     view("approval.page-down", Approval, UiAction::PageDown, "scroll the transcript down"),
@@ -444,12 +600,12 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("matches.older", Matches, || Action::SearchOlder, "previous match (older)"),
     act("matches.newer", Matches, || Action::SearchNewer, "next match (newer)"),
     act("matches.stay", Matches, || Action::SearchAccept, "stay at this match; Esc goes back"),
-    act("overlay.up", Overlay, || Action::OverlayUp, "up"),
-    act("overlay.down", Overlay, || Action::OverlayDown, "down"),
-    act("overlay.page-up", Overlay, || Action::OverlayPageUp, "page up"),
-    act("overlay.page-down", Overlay, || Action::OverlayPageDown, "page down"),
-    act("overlay.start", Overlay, || Action::OverlayStart, "first"),
-    act("overlay.end", Overlay, || Action::OverlayEnd, "last"),
+    scroll("overlay.up", Overlay, ScrollStep::Back(1), "up"),
+    scroll("overlay.down", Overlay, ScrollStep::Forward(1), "down"),
+    scroll("overlay.page-up", Overlay, ScrollStep::Back(PAGE_ROWS), "page up"),
+    scroll("overlay.page-down", Overlay, ScrollStep::Forward(PAGE_ROWS), "page down"),
+    scroll("overlay.start", Overlay, ScrollStep::Back(usize::MAX), "first"),
+    scroll("overlay.end", Overlay, ScrollStep::Forward(usize::MAX), "last"),
     act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
     act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
     act("overlay.clear", Overlay, || Action::OverlayClear, "clear the field"),
@@ -458,6 +614,25 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("frames.save", Overlay, || Action::SaveFrames, "frames: save as a recording"),
     act("overlay.close", Overlay, || Action::CloseOverlay, "close"),
 ];
+
+fn choose_mode(name: Option<&str>) -> Result<Action, String> {
+    let Some(name) = name else { return Ok(Action::OpenModes) };
+    let mode = ApprovalMode::parse(&name.to_lowercase());
+    mode.map(Action::SetMode).ok_or_else(|| format!("unknown mode {name}; use ask, auto-edit, plan or full"))
+}
+
+fn copy_nth(number: Option<&str>) -> Result<Action, String> {
+    match number.map_or(Ok(1), str::parse) {
+        Ok(nth) if nth > 0 => Ok(Action::CopyAnswer(nth)),
+        _ => Err("/copy takes a number: 1 is the last answer".into()),
+    }
+}
+
+fn show_times(name: Option<&str>) -> Result<Action, String> {
+    let Some(name) = name else { return Ok(Action::CycleTimestamps) };
+    let times = Timestamps::parse(&name.to_lowercase());
+    times.map(Action::SetTimestamps).ok_or_else(|| format!("unknown value {name}; use off, relative or clock"))
+}
 
 #[cfg(test)]
 mod tests {
@@ -473,9 +648,29 @@ mod tests {
         }
     }
 
+    /// What has a key everywhere can be had without knowing it.
+    #[test]
+    fn what_has_a_key_everywhere_has_a_command() {
+        // Moving, and what is done to a text or to the terminal, is no command; `/mode` sets any mode.
+        let keys_only = [
+            "transcript.",
+            "focus.",
+            "mode.",
+            "app.escape",
+            "app.interrupt",
+            "app.redraw",
+            "app.suspend",
+            "prompt.take-back",
+            "turn.cancel",
+        ];
+        for row in ACTIONS.iter().filter(|row| row.context == Global && row.slash.is_none()) {
+            assert!(keys_only.iter().any(|name| row.name.starts_with(name)), "{}", row.name);
+        }
+    }
+
     #[test]
     fn every_context_is_found_by_its_name() {
-        for context in Context::ALL {
+        for context in Context::all() {
             assert_eq!(Context::parse(context.name()), Some(context));
         }
     }

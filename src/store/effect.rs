@@ -36,8 +36,17 @@ pub enum Effect {
 pub enum ComposerEdit {
     /// Put a prompt that was not sent, or was taken back, before what is being written.
     Restore(String),
+    /// Put a prompt that came to nothing there, unless something else is being written; say where it is.
+    RestoreUnanswered(String),
     /// Type what was typed over an approval dialog, where the cursor is.
     Insert(String),
+}
+
+impl ComposerEdit {
+    /// Returns the effect that types what was typed over an approval dialog, if anything was.
+    pub(super) fn insert(typed: String) -> Option<Effect> {
+        (!typed.is_empty()).then_some(Effect::Composer(Self::Insert(typed)))
+    }
 }
 
 /// A text to be copied: source, never what a screen made of it. Not cleaned.

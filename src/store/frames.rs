@@ -5,14 +5,13 @@
 
 use std::collections::VecDeque;
 
+use super::action::ScrollStep;
 use crate::event::Millis;
 
 /// Rows that are kept.
 const MAX_ROWS: usize = 5_000;
 /// Bytes of them.
 const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
-/// Longest filter, in bytes.
-const MAX_QUERY_BYTES: usize = 200;
 
 /// One thing of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,16 +136,18 @@ impl FrameList {
         self.selected.is_none() && !self.is_paused
     }
 
-    /// Goes on or back by so many rows; behind the last one it follows again.
-    pub(super) fn move_selection(&mut self, rows: isize) {
+    /// Goes on or back in the list, and behind the last row follows again; or scrolls the row that is shown whole, which
+    /// ends at `end`.
+    pub(super) fn move_selection(&mut self, step: ScrollStep, end: usize) {
         if let Some(scroll) = &mut self.opened_scroll {
-            *scroll = scroll.saturating_add_signed(rows);
+            *scroll = step.from(*scroll, end);
             return;
         }
         let shown = self.visible_rows();
-        let to = self.selected_index(&shown).saturating_add_signed(rows);
-        let is_last = to + 1 >= shown.len() && rows > 0;
-        self.selected = if is_last { None } else { shown.get(to).copied() };
+        let last = shown.len().saturating_sub(1);
+        let to = step.from(self.selected_index(&shown), last);
+        let follows = to >= last && matches!(step, ScrollStep::Forward(_));
+        self.selected = if follows { None } else { shown.get(to).copied() };
     }
 
     pub(super) fn pause(&mut self) {
@@ -174,18 +175,6 @@ impl FrameList {
         let number = self.selected?;
         Some((number, self.row(number)?))
     }
-
-    pub(super) fn type_char(&mut self, c: char) {
-        if !c.is_control() && self.opened_scroll.is_none() && self.query.len() < MAX_QUERY_BYTES {
-            self.query.push(c);
-        }
-    }
-
-    pub(super) fn backspace(&mut self) {
-        if self.opened_scroll.is_none() {
-            self.query.pop();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -208,10 +197,10 @@ mod tests {
         let mut frames = filled(10);
         let place = |frames: &FrameList| frames.selected_index(&frames.visible_rows());
         assert_eq!((place(&frames), frames.is_following()), (9, true));
-        frames.move_selection(-2);
+        frames.move_selection(ScrollStep::Back(2), 0);
         frames.add(vec![frame(200, "delta", "{}")], 0);
         assert_eq!((place(&frames), frames.is_following()), (7, false));
-        frames.move_selection(100);
+        frames.move_selection(ScrollStep::Forward(100), 0);
         assert_eq!((place(&frames), frames.is_following()), (10, true));
     }
 
@@ -243,7 +232,7 @@ mod tests {
     fn rows_and_bytes_are_bounded_and_what_fell_out_is_counted() {
         let mut frames = filled(6_000);
         assert_eq!((frames.visible_rows().len(), frames.dropped_rows()), (5_000, 1_000));
-        frames.move_selection(-4_999);
+        frames.move_selection(ScrollStep::Back(4_999), 0);
         frames.toggle_opened();
         assert_eq!(frames.opened_row().map(|(number, _)| number), Some(1_000));
         frames.add((0..10).map(|n| frame(n, "big", &"x".repeat(1_000_000))).collect(), 7);

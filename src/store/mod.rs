@@ -21,6 +21,7 @@ pub mod links;
 pub mod models;
 pub mod msg;
 pub mod outline;
+pub mod overlay;
 pub mod pane;
 pub mod permissions;
 pub mod search;
@@ -35,11 +36,10 @@ pub mod usage;
 use crate::event::{AgentEvent, Command, Envelope, LinkState, Millis, NoticeLevel, Seq, TurnOutcome};
 
 use self::agent_status::AgentStatus;
-use self::approval::ApprovalDialog;
 use self::effect::{ComposerEdit, Effect};
 use self::focus::Focus;
-use self::frames::FrameList;
 use self::msg::Msg;
+use self::overlay::approval::ApprovalDialog;
 use self::session::{Phase, SessionState};
 use self::tool_calls::{CallState, ToolCall, ToolCalls};
 use self::transcript::{ItemKind, Transcript, TranscriptItem};
@@ -120,8 +120,6 @@ pub struct Store {
     pub toast: Option<(NoticeLevel, String)>,
     /// Earlier turns are still being read: how much of them was, in percent.
     pub history_progress: Option<u8>,
-    /// The raw frames, while they are looked at.
-    pub frames: FrameList,
     #[cfg(feature = "images")]
     pub images: images::ImageCache,
     /// Prompts of this screen that nothing came of so far.
@@ -172,7 +170,7 @@ impl Store {
         self.tool_calls.shift_item_ids(by);
         self.usage = usage;
         self.session.adopt_past(session);
-        update::search::on_items_prepended(self);
+        update::support::on_each(self, |overlay, store| overlay.on_items_prepended(store));
     }
 
     /// Returns whether something on screen moves with the clock, so that ticks are worth sending.
@@ -194,8 +192,7 @@ impl Store {
 
     /// Returns whether something is being looked for that was not looked at yet: then [`Msg::Work`] is worth sending.
     pub fn wants_work(&self) -> bool {
-        self.focus.search().is_some_and(|search| !search.is_done(&self.transcript))
-            || self.focus.outline().is_some_and(|outline| !outline.is_done())
+        self.focus.overlays.iter().any(|overlay| overlay.state().wants_work(self))
     }
 
     /// Returns whether the turn waits for a person and nothing else goes on, nor will by itself: a clock that runs on
@@ -213,12 +210,14 @@ impl Store {
 
     /// Returns whether the ask on the screen takes no answer yet.
     pub fn is_guarded(&self) -> bool {
-        self.focus.approval().is_some_and(|approval| approval.is_guarded(self.session.now, self.focus.last_key))
+        self.focus
+            .top_as::<ApprovalDialog>()
+            .is_some_and(|approval| approval.is_guarded(self.session.now, self.focus.last_key))
     }
 
     /// Returns the ask on the screen, if there is one.
     pub fn visible_approval(&self) -> Option<(&ApprovalDialog, &ToolCall)> {
-        let approval = self.focus.approval()?;
+        let approval = self.focus.top_as::<ApprovalDialog>()?;
         Some((approval, self.tool_calls.get(&approval.call)?))
     }
 
@@ -227,7 +226,7 @@ impl Store {
         if !self.session.capabilities().decide {
             return 0;
         }
-        let shown = self.focus.approval().map(|approval| &approval.call);
+        let shown = self.focus.top_as::<ApprovalDialog>().map(|approval| &approval.call);
         self.tool_calls.pending().filter(|call| Some(&call.id) != shown && !self.focus.was_answered(&call.id)).count()
     }
 
@@ -271,16 +270,15 @@ impl Store {
             self.transcript.notice(*at, NoticeLevel::Info, "retry_offer", "/retry sends the prompt again");
         }
         if let Some(prompt) = self.unanswered_prompts.on_event(event) {
-            self.restore_prompt(prompt, fx);
+            fx.push(Effect::Composer(ComposerEdit::RestoreUnanswered(prompt)));
         }
         self.session.set_waiting(self.tool_calls.pending().next().is_some());
         let tools = &self.tool_calls;
         let left = self.focus.close_resolved(|call| tools.is_pending(call));
-        self.insert_into_composer(left, fx);
+        fx.extend(ComposerEdit::insert(left));
         if matches!(event, AgentEvent::ApprovalRequested { .. }) && self.session.capabilities().decide {
             fx.push(Effect::Bell);
         }
-        self.open_next_approval();
     }
 
     fn fold_items(&mut self, at: Millis, event: &AgentEvent) {
@@ -289,34 +287,15 @@ impl Store {
         self.tool_calls.on_event(at, event, &self.transcript);
     }
 
-    /// Opens the oldest ask that waits, but never over something the person is doing.
+    /// Opens the oldest ask that waits, unless something else is open.
     fn open_next_approval(&mut self) {
-        if self.focus.is_composer_busy || !self.focus.overlays.is_empty() || !self.session.capabilities().decide {
+        if !self.focus.overlays.is_empty() || !self.session.capabilities().decide {
             return;
         }
         let next = self.tool_calls.pending().find(|call| !self.focus.was_answered(&call.id));
         if let Some(call) = next {
             self.focus.push_approval(&call.id);
         }
-    }
-
-    /// Puts what was typed over an ask into the composer.
-    fn insert_into_composer(&mut self, left: String, fx: &mut Vec<Effect>) {
-        if !left.is_empty() {
-            fx.push(Effect::Composer(ComposerEdit::Insert(left)));
-            self.focus.is_composer_busy = true;
-        }
-    }
-
-    /// Puts a prompt that came to nothing into the composer, unless something else is written there.
-    fn restore_prompt(&mut self, prompt: String, fx: &mut Vec<Effect>) {
-        let where_to = if self.focus.is_composer_busy {
-            "Up brings the prompt back"
-        } else {
-            fx.push(Effect::Composer(ComposerEdit::Restore(prompt)));
-            "the prompt is back in the composer"
-        };
-        self.toast = Some((NoticeLevel::Warn, format!("no response: {where_to}")));
     }
 
     /// Nothing more will be told: what was under way ends here, and nothing can be asked or answered.
@@ -328,7 +307,7 @@ impl Store {
             self.session.on_event(at, &event);
         }
         let left = self.focus.close_resolved(|_| false);
-        self.insert_into_composer(left, fx);
+        fx.extend(ComposerEdit::insert(left));
         self.session.is_over = true;
         match &self.session.status.link {
             LinkState::Lost(Some(fault)) => {
@@ -347,7 +326,7 @@ impl Store {
         self.agent_status = AgentStatus::default();
         self.session.reset();
         let left = self.focus.close_resolved(|_| false);
-        self.insert_into_composer(left, fx);
+        fx.extend(ComposerEdit::insert(left));
         self.history_progress = None;
         self.last_seq = Seq(0);
     }

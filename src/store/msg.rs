@@ -28,6 +28,10 @@ pub enum Msg {
     /// Pictures that are on the screen and not known.
     #[cfg(feature = "images")]
     RequestImages(Vec<ImageSource>),
+    /// The ask on top was drawn.
+    ApprovalShown,
+    /// Nothing is being written: an ask that waits may open.
+    OfferApproval,
     /// There is time: a slice of what `Store::wants_work` has to do.
     Work,
     /// The source's clock, sent only while something is animated.

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::event::{AgentEvent, Envelope, Millis, Seq, TextKind};
     use crate::store::Store;
-    use crate::store::action::Action;
+    use crate::store::action::{Action, ScrollStep};
     use crate::store::msg::Msg;
 
     fn store(texts: &[(&str, &str)]) -> Store {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn lines(store: &Store) -> Vec<(u8, String)> {
-        let outline = store.focus.outline().unwrap();
+        let outline = store.focus.find::<Outline>().unwrap();
         (0..outline.len()).rev().filter_map(|nth| outline.entry(nth)).map(|e| (e.level, e.text.clone())).collect()
     }
 
@@ -240,7 +240,7 @@ mod tests {
         let mut store = store(&texts);
         let from = Some(store.transcript.items().get(21).unwrap().id.0);
         act(&mut store, Action::OpenOutline { from });
-        let outline = store.focus.outline().unwrap();
+        let outline = store.focus.find::<Outline>().unwrap();
         assert_eq!(outline.entry(outline.selected).unwrap().text, "prompt 10");
     }
 
@@ -252,8 +252,8 @@ mod tests {
             store.update(Msg::Event(Envelope { seq: Seq(n), at: Millis(0), event }), &mut Vec::new());
         }
         store.update(Msg::Action(Action::OpenOutline { from: None }), &mut Vec::new());
-        assert!(store.focus.outline().unwrap().len() <= MAX_STEP_ITEMS);
-        act(&mut store, Action::OverlayDown);
-        assert_eq!(store.focus.outline().unwrap().len(), MAX_ENTRIES);
+        assert!(store.focus.find::<Outline>().unwrap().len() <= MAX_STEP_ITEMS);
+        act(&mut store, Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
+        assert_eq!(store.focus.find::<Outline>().unwrap().len(), MAX_ENTRIES);
     }
 }

@@ -1,99 +1,29 @@
-//! Slash commands: one table for parsing, completion and help. What looks like a command is never sent by accident.
+//! Slash commands: reading and completing them. What looks like a command is never sent by accident.
+//!
+//! Not here: which ones there are and what each does, see [`ACTIONS`].
 
-use crate::event::ApprovalMode;
+use std::sync::LazyLock;
 
-use super::Timestamps;
+use super::action::{ACTIONS, Action, ActionHandler, SlashCommand};
 
-/// A row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommandInfo {
-    pub name: &'static str,
-    pub aliases: &'static [&'static str],
-    /// What may follow, or nothing.
-    pub argument: &'static str,
-    pub about: &'static str,
+/// Returns all commands, in the order in which they are listed.
+pub fn commands() -> impl Iterator<Item = &'static SlashCommand> {
+    static COMMANDS: LazyLock<Vec<&SlashCommand>> = LazyLock::new(|| {
+        let mut commands: Vec<_> = ACTIONS.iter().filter_map(|row| row.slash.as_ref()).collect();
+        commands.sort_by_key(|command| command.rank);
+        commands
+    });
+    COMMANDS.iter().copied()
 }
 
-pub const COMMANDS: &[CommandInfo] = &[
-    CommandInfo { name: "help", aliases: &[], argument: "", about: "show all keys and commands" },
-    CommandInfo { name: "model", aliases: &["models"], argument: "[engine/model]", about: "choose the model" },
-    CommandInfo { name: "mode", aliases: &[], argument: "[ask|auto-edit|plan|full]", about: "set the approval mode" },
-    CommandInfo {
-        name: "permissions",
-        aliases: &["allowed", "grants"],
-        argument: "",
-        about: "list what is allowed and denied; take grants back",
-    },
-    CommandInfo { name: "search", aliases: &["find"], argument: "[text]", about: "search the transcript" },
-    CommandInfo { name: "outline", aliases: &["toc"], argument: "", about: "jump to a prompt or a heading" },
-    CommandInfo {
-        name: "copy",
-        aliases: &["yank"],
-        argument: "[n]",
-        about: "copy the last answer, or the nth from the end",
-    },
-    CommandInfo { name: "raw", aliases: &["source"], argument: "", about: "show the source of the last answer" },
-    CommandInfo { name: "links", aliases: &["open"], argument: "", about: "links and files, to open or copy" },
-    CommandInfo { name: "code", aliases: &["blocks"], argument: "", about: "copy a code block by its letter" },
-    CommandInfo { name: "outputs", aliases: &["fold", "details"], argument: "", about: "fold or unfold tool output" },
-    CommandInfo { name: "thinking", aliases: &["reasoning"], argument: "", about: "show or hide thinking" },
-    CommandInfo { name: "targets", aliases: &["urls"], argument: "", about: "show or hide link targets" },
-    CommandInfo {
-        name: "timestamps",
-        aliases: &["times"],
-        argument: "[off|relative|clock]",
-        about: "show message times",
-    },
-    CommandInfo { name: "tools", aliases: &["panel"], argument: "", about: "show or hide the tool panel" },
-    CommandInfo { name: "approve", aliases: &["approval"], argument: "", about: "show the pending approval" },
-    CommandInfo { name: "frames", aliases: &[], argument: "[file]", about: "show the raw frames, or save them" },
-    CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
-    CommandInfo { name: "debug", aliases: &["figures"], argument: "", about: "show render statistics" },
-    CommandInfo {
-        name: "new",
-        aliases: &["clear", "reset"],
-        argument: "",
-        about: "start a new session; this one stays saved",
-    },
-    CommandInfo { name: "quit", aliases: &["exit", "q"], argument: "", about: "quit; the session stays saved" },
-];
-
 /// What a submitted text is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Submitted {
     /// For the model.
     Text(String),
-    Command(SlashCommand),
+    Command(Action),
     /// Looks like a command and is none; the text says what to do instead.
     Invalid(String),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SlashCommand {
-    Help,
-    Model(Option<String>),
-    Mode(Option<ApprovalMode>),
-    Permissions,
-    Search(Option<String>),
-    Outline,
-    Raw,
-    Debug,
-    Links,
-    Code,
-    Outputs,
-    Thinking,
-    Targets,
-    Tools,
-    Approval,
-    /// The next kind of times, or this one.
-    Times(Option<Timestamps>),
-    /// The nth answer from the end.
-    Copy(usize),
-    /// Show the raw frames, or save them in a file.
-    Frames(Option<String>),
-    Retry,
-    New,
-    Quit,
 }
 
 /// Reads a submitted text. A first word with a second slash in it is a path (`/usr/bin`, `/tmp/`), and no command begins
@@ -110,53 +40,19 @@ pub fn parse(text: &str) -> Submitted {
     }
     let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let (name, argument) = (name.to_lowercase(), argument.trim());
-    let given = (!argument.is_empty()).then(|| argument.to_owned());
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name || command.aliases.contains(&&*name))
-    else {
-        return Submitted::Invalid(unknown_command(&name));
-    };
+    let given = Some(argument).filter(|argument| !argument.is_empty());
+    let known = |command: &SlashCommand| command.name == name || command.aliases.contains(&&*name);
+    let row = ACTIONS.iter().find_map(|row| Some((row, row.slash.as_ref().filter(|command| known(command))?)));
+    let Some((row, command)) = row else { return Submitted::Invalid(unknown_command(&name)) };
     if command.argument.is_empty() && given.is_some() {
         return Submitted::Invalid(format!("/{} takes no argument", command.name));
     }
-    Submitted::Command(match command.name {
-        "help" => SlashCommand::Help,
-        "model" => SlashCommand::Model(given),
-        "mode" => match given.as_deref().map(|given| (given, ApprovalMode::parse(&given.to_lowercase()))) {
-            None => SlashCommand::Mode(None),
-            Some((_, Some(mode))) => SlashCommand::Mode(Some(mode)),
-            Some((given, None)) => {
-                return Submitted::Invalid(format!("unknown mode {given}; use ask, auto-edit, plan or full"));
-            }
-        },
-        "permissions" => SlashCommand::Permissions,
-        "search" => SlashCommand::Search(given),
-        "outline" => SlashCommand::Outline,
-        "raw" => SlashCommand::Raw,
-        "debug" => SlashCommand::Debug,
-        "links" => SlashCommand::Links,
-        "code" => SlashCommand::Code,
-        "outputs" => SlashCommand::Outputs,
-        "thinking" => SlashCommand::Thinking,
-        "targets" => SlashCommand::Targets,
-        "tools" => SlashCommand::Tools,
-        "approve" => SlashCommand::Approval,
-        "timestamps" => match given.as_deref().map(|given| (given, Timestamps::parse(&given.to_lowercase()))) {
-            None => SlashCommand::Times(None),
-            Some((_, Some(times))) => SlashCommand::Times(Some(times)),
-            Some((given, None)) => {
-                return Submitted::Invalid(format!("unknown value {given}; use off, relative or clock"));
-            }
-        },
-        "copy" => match given.as_deref().map(str::parse) {
-            None => SlashCommand::Copy(1),
-            Some(Ok(nth)) if nth > 0 => SlashCommand::Copy(nth),
-            Some(_) => return Submitted::Invalid("/copy takes a number: 1 is the last answer".into()),
-        },
-        "frames" => SlashCommand::Frames(given),
-        "retry" => SlashCommand::Retry,
-        "new" => SlashCommand::New,
-        _ => SlashCommand::Quit,
-    })
+    let asked = match (command.run, row.handler) {
+        (Some(run), _) => run(given),
+        (None, ActionHandler::Store(make)) => Ok(make()),
+        (None, ActionHandler::View(_)) => Err(format!("/{} is only a key", command.name)),
+    };
+    asked.map_or_else(Submitted::Invalid, Submitted::Command)
 }
 
 /// Tells whether what follows a slash is the rest of a path: its first word has another slash.
@@ -170,14 +66,14 @@ fn may_begin_name(text: &str) -> bool {
 }
 
 /// Returns the commands that a text begun with a slash can become, best first; none once it has an argument.
-pub fn complete(text: &str) -> Vec<&'static CommandInfo> {
+pub fn complete(text: &str) -> Vec<&'static SlashCommand> {
     let Some(begun) = text.strip_prefix('/') else { return Vec::new() };
     if begun.contains(char::is_whitespace) || begun.starts_with('/') {
         return Vec::new();
     }
     let begun = begun.to_lowercase();
-    let named = COMMANDS.iter().filter(|command| command.name.starts_with(&begun));
-    let other = COMMANDS.iter().filter(|command| {
+    let named = commands().filter(|command| command.name.starts_with(&begun));
+    let other = commands().filter(|command| {
         !command.name.starts_with(&begun) && command.aliases.iter().any(|alias| alias.starts_with(&begun))
     });
     named.chain(other).collect()
@@ -185,8 +81,7 @@ pub fn complete(text: &str) -> Vec<&'static CommandInfo> {
 
 fn unknown_command(name: &str) -> String {
     let escape = "start with // to send it as text";
-    let nearest = COMMANDS
-        .iter()
+    let nearest = commands()
         .flat_map(|command| std::iter::once(&command.name).chain(command.aliases))
         .map(|known| (edit_distance(name, known), known))
         .min()
@@ -221,7 +116,8 @@ fn edit_distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::action::{ACTIONS, Context};
+    use crate::event::ApprovalMode;
+    use crate::store::Timestamps;
 
     #[test]
     fn texts_are_read_as_what_they_are() {
@@ -229,14 +125,14 @@ mod tests {
         let cases = [
             ("hello", text("hello")),
             ("//usr/bin is a folder", text("/usr/bin is a folder")),
-            ("/help", Submitted::Command(SlashCommand::Help)),
-            ("/MODEL  ollama/qwen3 ", Submitted::Command(SlashCommand::Model(Some("ollama/qwen3".into())))),
-            ("/models", Submitted::Command(SlashCommand::Model(None))),
-            ("/mode plan", Submitted::Command(SlashCommand::Mode(Some(ApprovalMode::Plan)))),
-            ("/times clock", Submitted::Command(SlashCommand::Times(Some(Timestamps::Clock)))),
+            ("/help", Submitted::Command(Action::OpenHelp)),
+            ("/MODEL  ollama/qwen3 ", Submitted::Command(Action::SetModel("ollama/qwen3".into()))),
+            ("/models", Submitted::Command(Action::OpenModels)),
+            ("/mode plan", Submitted::Command(Action::SetMode(ApprovalMode::Plan))),
+            ("/times clock", Submitted::Command(Action::SetTimestamps(Timestamps::Clock))),
             ("/times never", Submitted::Invalid("unknown value never; use off, relative or clock".into())),
-            ("/reset", Submitted::Command(SlashCommand::New)),
-            ("/q", Submitted::Command(SlashCommand::Quit)),
+            ("/reset", Submitted::Command(Action::NewSession)),
+            ("/q", Submitted::Command(Action::Quit)),
             ("/mode never", Submitted::Invalid("unknown mode never; use ask, auto-edit, plan or full".into())),
             ("/quit now", Submitted::Invalid("/quit takes no argument".into())),
             (
@@ -318,58 +214,30 @@ mod tests {
         assert_eq!(names("hello"), [""; 0]);
     }
 
-    /// What has a key everywhere, and the command that does the same for whoever doesn't know the key.
     #[test]
-    fn what_has_a_key_everywhere_has_a_command() {
-        let commands = [
-            ("app.help", "help"),
-            ("model.choose", "model"),
-            ("frames.open", "frames"),
-            ("mode.cycle", "mode"),
-            ("mode.ask", "mode"),
-            ("mode.auto-edit", "mode"),
-            ("mode.plan", "mode"),
-            ("mode.full", "mode"),
-            ("mode.choose", "mode"),
-            ("permissions.open", "permissions"),
-            ("approval.open", "approve"),
-            ("prompt.retry", "retry"),
-            ("output.toggle", "outputs"),
-            ("thinking.toggle", "thinking"),
-            ("links.toggle", "targets"),
-            ("timestamps.cycle", "timestamps"),
-            ("tool-panel.toggle", "tools"),
-            ("search.open", "search"),
-            ("outline.open", "outline"),
-            ("copy.answer", "copy"),
-            ("copy.code", "code"),
-            ("session.new", "new"),
-            ("app.debug", "debug"),
-            ("app.quit", "quit"),
-        ];
-        // Moving, and what is done to a text or to the terminal, is no command.
-        let keys_only = [
-            "transcript.",
-            "focus.",
-            "app.escape",
-            "app.interrupt",
-            "app.redraw",
-            "app.suspend",
-            "prompt.take-back",
-            "turn.cancel",
-        ];
-        for row in ACTIONS.iter().filter(|row| row.context == Context::Global) {
-            let command = commands.iter().find(|(action, _)| *action == row.name).map(|(_, command)| *command);
-            let known = command.is_some_and(|command| COMMANDS.iter().any(|known| known.name == command));
-            assert!(known || keys_only.iter().any(|name| row.name.starts_with(name)), "{}", row.name);
-        }
+    fn the_manual_names_every_command_and_no_other() {
+        let manual = include_str!("../../assets/manual/commands.md");
+        let mut told: Vec<&str> = manual
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `/"))
+            .filter_map(|line| line.split(['`', ' ']).next())
+            .collect();
+        let mut known: Vec<&str> = commands().map(|command| command.name).collect();
+        told.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(told, known);
     }
 
     #[test]
     fn every_row_of_the_table_can_be_read() {
-        for command in COMMANDS {
+        let mut known = Vec::new();
+        for command in commands() {
+            assert!(!known.contains(&command.rank.to_string()), "two commands in one place: {}", command.name);
+            known.push(command.rank.to_string());
             for name in std::iter::once(&command.name).chain(command.aliases) {
                 assert!(matches!(parse(&format!("/{name}")), Submitted::Command(_)), "{name}");
+                assert!(!known.contains(&(*name).to_owned()), "{name} twice");
+                known.push((*name).to_owned());
             }
         }
     }

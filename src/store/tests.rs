@@ -1,7 +1,7 @@
-use super::action::Action;
-use super::focus::Overlay;
+use super::action::{Action, ScrollStep};
 use super::models::ModelChoice;
 use super::msg::Report;
+use super::overlay::models::ModelPicker;
 use super::pane::Pane;
 use super::*;
 use crate::event::{
@@ -15,6 +15,8 @@ struct StoreSession {
     store: Store,
     fx: Vec<Effect>,
     seq: u64,
+    /// Something is being written.
+    is_writing: bool,
 }
 
 impl StoreSession {
@@ -23,7 +25,8 @@ impl StoreSession {
     }
 
     fn with(caps: Capabilities) -> Self {
-        let mut session = Self { store: Store::new(StoreOptions::default()), fx: Vec::new(), seq: 0 };
+        let mut session =
+            Self { store: Store::new(StoreOptions::default()), fx: Vec::new(), seq: 0, is_writing: false };
         session.event(0, opened(ApprovalMode::Ask, "small", caps));
         session
     }
@@ -32,6 +35,15 @@ impl StoreSession {
         self.seq += 1;
         let envelope = Envelope { seq: Seq(self.seq), at: Millis(at), event };
         self.store.update(Msg::Event(envelope), &mut self.fx);
+        self.offer();
+    }
+
+    /// What whoever has the composer says after each change.
+    fn offer(&mut self) {
+        self.is_writing |= self.fx.iter().any(|effect| matches!(effect, Effect::Composer(_)));
+        if !self.is_writing {
+            self.store.update(Msg::OfferApproval, &mut self.fx);
+        }
     }
 
     fn ask(&mut self, at: u64, call: &str) {
@@ -46,6 +58,7 @@ impl StoreSession {
     fn act(&mut self, action: Action) -> Vec<Effect> {
         self.fx.clear();
         self.store.update(Msg::Action(action), &mut self.fx);
+        self.offer();
         self.fx.clone()
     }
 
@@ -55,11 +68,11 @@ impl StoreSession {
 
     /// What the view says after a frame.
     fn drawn(&mut self) {
-        self.act(Action::ApprovalShown);
+        self.store.update(Msg::ApprovalShown, &mut self.fx);
     }
 
     fn shown(&self) -> Option<&str> {
-        self.store.focus.approval().map(|approval| approval.call.as_str())
+        self.store.focus.top_as::<ApprovalDialog>().map(|approval| approval.call.as_str())
     }
 }
 
@@ -257,9 +270,9 @@ fn models_are_listed_filtered_and_chosen() {
         session.act(Action::OverlayChar(c));
     }
     for _ in 0..5 {
-        session.act(Action::OverlayDown);
+        session.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
     }
-    assert_eq!(session.store.focus.top(), Some(&Overlay::Models { query: "OLL".into(), selected: 1 }));
+    assert_eq!(session.store.focus.top_as(), Some(&ModelPicker { query: "OLL".into(), selected: 1 }));
     let chosen = Effect::Send(Command::SetModel { model: "ollama/llama".into() });
     assert_eq!(session.act(Action::OverlayAccept), [chosen]);
     assert_eq!(session.store.focus.top(), None);
@@ -377,5 +390,5 @@ fn a_prompt_of_an_earlier_run_that_is_refused_comes_back_too() {
     session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "old".into() });
     session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
-    assert_eq!(session.fx.last(), Some(&restored("old")));
+    assert_eq!(session.fx.last(), Some(&Effect::Composer(ComposerEdit::RestoreUnanswered("old".into()))));
 }

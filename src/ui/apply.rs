@@ -1,15 +1,17 @@
-//! Wishes about the view: they need to know where things are, so the store can't grant them.
+//! Wishes about the view go to the part that has the keys, then to the transcript and the composer: they need to know
+//! where things are, so the store can't grant them.
 //!
 //! Not here: leaving, suspending, redrawing and what Escape or Ctrl+C mean, which the loop decides.
 
 use crate::store::Store;
-use crate::store::action::{Action, UiAction};
+use crate::store::action::{Action, PAGE_ROWS, ScrollStep, UiAction};
 use crate::store::msg::Msg;
+use crate::store::overlay::OverlayExtent;
 use crate::store::pane::Pane;
-use crate::store::slash::{self, Submitted};
-use crate::store::transcript::ItemId;
 
 use super::Ui;
+use super::pane::PaneResponse;
+use super::panes::PanePart;
 
 #[derive(Clone, Copy)]
 enum FocusDirection {
@@ -20,112 +22,79 @@ enum FocusDirection {
 impl Ui {
     /// Does what only the view can do; the answer is for the store.
     pub fn apply(&mut self, store: &Store, action: UiAction) -> Option<Msg> {
-        self.completion.update(&self.composer);
-        let in_tools = store.focus.pane == Pane::ToolPanel;
-        match action {
-            UiAction::Send => return self.submit(),
-            UiAction::Newline => self.composer.newline(),
-            UiAction::Complete => {
-                if let Some(text) = self.completion.take() {
-                    self.composer.set_text(&text);
-                }
+        let action = match action {
+            // Beside an ask the transcript is read, also from a field.
+            UiAction::ScrollOverlay(ScrollStep::Back(PAGE_ROWS)) if store.focus.docked_approval().is_some() => {
+                UiAction::PageUp
             }
-            UiAction::HistoryPrevious if self.completion.is_open() => self.completion.up(),
-            UiAction::HistoryNext if self.completion.is_open() => self.completion.down(),
-            UiAction::HistoryPrevious => self.composer.up(),
-            UiAction::HistoryNext => self.composer.down(),
-            UiAction::Edit(edit) => self.composer.edit(edit),
-            UiAction::ScrollUp => self.transcript.scroll(-1),
-            UiAction::ScrollDown => self.transcript.scroll(1),
-            UiAction::PageUp if in_tools => self.tools.scroll_up(self.tool_panel_rows()),
-            UiAction::PageDown if in_tools => self.tools.scroll_down(self.tool_panel_rows()),
-            UiAction::ScrollStart if in_tools => self.tools.select_first(store),
-            UiAction::ScrollEnd if in_tools => self.tools.follow(),
-            UiAction::PageUp => self.transcript.page(-1),
-            UiAction::PageDown => self.transcript.page(1),
-            UiAction::HalfPageUp => self.transcript.half_page(-1),
-            UiAction::HalfPageDown => self.transcript.half_page(1),
-            UiAction::ScrollStart => self.transcript.to_start(),
-            UiAction::ScrollEnd => self.transcript.to_end(),
-            UiAction::PreviousPrompt => self.transcript.previous_prompt(),
-            UiAction::NextPrompt => self.transcript.next_prompt(),
-            UiAction::SelectUp if in_tools => self.tools.select_up(store),
-            UiAction::SelectDown if in_tools => self.tools.select_down(store),
-            UiAction::SelectUp => self.transcript.select_up(),
-            UiAction::SelectDown => self.transcript.select_down(),
-            UiAction::FoldSelected => {
-                return self.selected(store).map(|item| Msg::Action(Action::ToggleFold(item.0)));
+            UiAction::ScrollOverlay(ScrollStep::Forward(PAGE_ROWS)) if store.focus.docked_approval().is_some() => {
+                UiAction::PageDown
             }
-            UiAction::RawSelected => {
-                let item = self.transcript.selected().map(|item| item.0);
-                return Some(Msg::Action(Action::OpenRaw { item }));
+            UiAction::ScrollOverlay(step) => {
+                return Some(Msg::Action(Action::ScrollOverlay { step, end: self.overlay_scroll_end }));
             }
-            UiAction::LinksSelected => {
-                let item = self.transcript.selected().map(|item| item.0);
-                return Some(Msg::Action(Action::OpenLinks { item }));
+            UiAction::FocusNext => {
+                return Some(Msg::Action(Action::Focus(self.next_pane(store, FocusDirection::Next))));
             }
-            UiAction::CopySelected => {
-                return self.selected(store).map(|item| Msg::Action(Action::CopyItem(item.0)));
+            UiAction::FocusPrevious => {
+                return Some(Msg::Action(Action::Focus(self.next_pane(store, FocusDirection::Previous))));
             }
-            UiAction::Search => {
-                let from = self.transcript.reading_item(store).map(|item| item.0);
-                return Some(Msg::Action(Action::OpenSearch { from, query: None }));
+            action => action,
+        };
+        let focused = self.panes.part(store.focus.pane);
+        for part in focused.into_iter().chain([PanePart::Transcript, PanePart::Composer]) {
+            match self.panes.get_mut(part).handle(store, action) {
+                PaneResponse::Ignored => {}
+                PaneResponse::Done => return None,
+                PaneResponse::Tell(action) => return Some(Msg::Action(action)),
             }
-            UiAction::Outline => {
-                let from = self.transcript.reading_item(store).map(|item| item.0);
-                return Some(Msg::Action(Action::OpenOutline { from }));
-            }
-            UiAction::SearchAgain => {
-                let from = self.transcript.reading_item(store).map(|item| item.0);
-                let query = Some(store.focus.last_query.clone()).filter(|query| !query.is_empty());
-                return Some(Msg::Action(Action::OpenSearch { from, query }));
-            }
-            UiAction::FocusNext => return Some(self.next_focus(store, FocusDirection::Next)),
-            UiAction::FocusPrevious => return Some(self.next_focus(store, FocusDirection::Previous)),
-            UiAction::Escape | UiAction::Interrupt | UiAction::DeleteOrQuit | UiAction::Redraw | UiAction::Suspend => {}
         }
         None
     }
 
-    /// Returns the item that is selected in the focused pane; the tool panel shows the last call until one is.
-    fn selected(&self, store: &Store) -> Option<ItemId> {
-        if store.focus.pane == Pane::ToolPanel {
-            return self.tools.call(store).or(store.tool_calls.calls().last()).map(|call| call.item);
+    /// Returns whether an action of the pane that has the keys does anything just now.
+    pub fn has_effect(&self, store: &Store, action: UiAction) -> bool {
+        let focused = self.panes.part(store.focus.pane);
+        focused.is_some_and(|part| self.panes.get(part).has_effect(store, action))
+    }
+
+    /// Scrolls what is under the pointer; what lies on top lies under it everywhere.
+    pub fn wheel(&mut self, store: &Store, rows: i32, at: (u16, u16)) -> Option<Msg> {
+        match store.focus.extent() {
+            Some(OverlayExtent::Box) => {
+                let count = rows.unsigned_abs() as usize;
+                let step = if rows < 0 { ScrollStep::Back(count) } else { ScrollStep::Forward(count) };
+                return self.apply(store, UiAction::ScrollOverlay(step));
+            }
+            Some(OverlayExtent::InputRow) => {}
+            Some(OverlayExtent::Docked) | None => {
+                let part = PanePart::at(&self.layout, at);
+                if part.is_some_and(|part| self.panes.get_mut(part).wheel(store, rows)) {
+                    return None;
+                }
+            }
         }
-        self.transcript.selected()
+        self.panes.transcript.scroll(rows);
+        None
     }
 
-    /// A command that is only begun is sent as the chosen completion.
-    fn submit(&mut self) -> Option<Msg> {
-        let chosen = self.completion.take();
-        let text = self.composer.take();
-        self.completion.update(&self.composer);
-        let text = match (slash::parse(&text), chosen) {
-            (Submitted::Invalid(_), Some(chosen)) => chosen.trim_end().to_owned(),
-            _ => text,
-        };
-        (!text.trim().is_empty()).then_some(Msg::Action(Action::Submit(text)))
+    /// Returns what a click asks for.
+    pub fn click(&self, store: &Store, at: (u16, u16)) -> Option<Msg> {
+        self.panes.get(PanePart::at(&self.layout, at)?).click(store, at).map(Msg::Action)
     }
 
-    /// Goes round the panes that are on the screen.
-    fn next_focus(&self, store: &Store, way: FocusDirection) -> Msg {
-        let visible = |pane: &Pane| match pane {
-            Pane::Composer => true,
-            Pane::Transcript => !self.layout.transcript.is_empty(),
-            Pane::ToolPanel => !self.layout.tools.is_empty(),
+    /// Goes round the panes that are on the screen; where one writes, one can always go.
+    fn next_pane(&self, store: &Store, way: FocusDirection) -> Pane {
+        let is_shown = |pane: &Pane| {
+            *pane == Pane::Composer || self.panes.part(*pane).is_some_and(|part| !part.area(&self.layout).is_empty())
         };
-        let panes: Vec<Pane> =
-            [Pane::Composer, Pane::Transcript, Pane::ToolPanel].into_iter().filter(visible).collect();
+        let panes: Vec<Pane> = Pane::all().filter(is_shown).collect();
         let at = panes.iter().position(|pane| *pane == store.focus.pane).unwrap_or(0);
-        let step = match way {
+        let steps = match way {
             FocusDirection::Next => 1,
             FocusDirection::Previous => panes.len().saturating_sub(1),
         };
-        Msg::Action(Action::Focus(panes.get((at + step) % panes.len().max(1)).copied().unwrap_or_default()))
-    }
-
-    fn tool_panel_rows(&self) -> usize {
-        usize::from(self.layout.tools.height).saturating_sub(2).max(1)
+        panes.get((at + steps) % panes.len().max(1)).copied().unwrap_or_default()
     }
 }
 
@@ -141,7 +110,7 @@ mod tests {
     use crate::ui::draw;
     use crate::ui::theme::Theme;
 
-    fn drawn(width: u16, text: &str) -> (Store, Ui) {
+    fn drawn(width: u16, height: u16) -> (Store, Ui) {
         let config = UiConfig {
             theme: ThemeChoice::Dark,
             max_fps: 60,
@@ -152,42 +121,18 @@ mod tests {
             timestamps: Timestamps::Off,
             images: ImageChoice::Off,
         };
-        let (store, mut ui) = (Store::default(), Ui::new(&config, Theme::default(), &Keymap::default()));
-        ui.composer.set_text(text);
-        let area = Rect::new(0, 0, width, 20);
+        let (mut store, mut ui) = (Store::default(), Ui::new(&config, Theme::default(), &Keymap::default()));
+        store.toast = None;
+        let area = Rect::new(0, 0, width, height);
         draw(&store, &mut ui, area, &mut Buffer::empty(area));
         (store, ui)
-    }
-
-    fn submitted(text: &str) -> Msg {
-        Msg::Action(Action::Submit(text.into()))
-    }
-
-    #[test]
-    fn a_command_begun_is_sent_in_full() {
-        let cases = [("/he", "/help"), ("/mode plan", "/mode plan"), ("/q", "/q"), ("/zzz", "/zzz"), ("hi", "hi")];
-        for (typed, sent) in cases {
-            let (store, mut ui) = drawn(80, typed);
-            assert_eq!(ui.apply(&store, UiAction::Send), Some(submitted(sent)), "{typed}");
-            assert!(ui.composer.is_empty());
-        }
-        let (store, mut ui) = drawn(80, "");
-        assert_eq!(ui.apply(&store, UiAction::Send), None);
-    }
-
-    #[test]
-    fn arrows_choose_a_completion_and_tab_takes_it() {
-        let (store, mut ui) = drawn(80, "/mo");
-        ui.apply(&store, UiAction::HistoryNext);
-        ui.apply(&store, UiAction::Complete);
-        assert_eq!(ui.composer.text(), "/mode ");
     }
 
     #[test]
     fn focus_goes_round_what_is_on_the_screen() {
         let (composer, tools, transcript) = (Pane::Composer, Pane::ToolPanel, Pane::Transcript);
         let round = |width: u16, action| {
-            let (mut store, mut ui) = drawn(width, "");
+            let (mut store, mut ui) = drawn(width, 20);
             let mut panes = Vec::new();
             for _ in 0..3 {
                 let msg = ui.apply(&store, action).unwrap();
@@ -199,5 +144,45 @@ mod tests {
         assert_eq!(round(120, UiAction::FocusNext), [transcript, tools, composer]);
         assert_eq!(round(120, UiAction::FocusPrevious), [tools, transcript, composer]);
         assert_eq!(round(80, UiAction::FocusNext), [transcript, composer, transcript]);
+    }
+
+    #[test]
+    fn a_message_takes_its_rows_from_the_transcript_only() {
+        for height in 0..40 {
+            let at = |toast: Option<&str>| {
+                let (mut store, mut ui) = drawn(80, height);
+                store.toast = toast.map(|text| (crate::event::NoticeLevel::Info, text.to_owned()));
+                let area = Rect::new(0, 0, 80, height);
+                draw(&store, &mut ui, area, &mut Buffer::empty(area));
+                PanePart::ALL.iter().map(|part| (*part, part.area(&ui.layout))).collect::<Vec<_>>()
+            };
+            let (without, with) = (at(None), at(Some(&"words ".repeat(20))));
+            let rows = |parts: &[(PanePart, Rect)], wanted| {
+                parts.iter().find(|(part, _)| *part == wanted).map_or(0, |(_, area)| area.height)
+            };
+            for (before, after) in without.iter().zip(&with) {
+                let is_other = !matches!(before.0, PanePart::Transcript | PanePart::Toast);
+                if is_other && !(before.1.is_empty() && after.1.is_empty()) {
+                    assert_eq!(before, after, "{height}");
+                }
+            }
+            let toast = rows(&with, PanePart::Toast);
+            let most = rows(&without, PanePart::Transcript);
+            assert_eq!(toast, most.min(if height < 16 { 1 } else { 2 }), "{height}");
+            assert!(height < 2 || toast > 0, "{height}");
+        }
+    }
+
+    #[test]
+    fn the_usage_bar_goes_before_the_status_line() {
+        let rows = |height| {
+            let (_, ui) = drawn(80, height);
+            [PanePart::Composer, PanePart::Activity, PanePart::UsageBar, PanePart::StatusLine]
+                .map(|part| part.area(&ui.layout).height)
+        };
+        assert_eq!(rows(8), [1, 1, 1, 1]);
+        assert_eq!(rows(7), [1, 1, 0, 1]);
+        assert_eq!(rows(5), [1, 0, 0, 1]);
+        assert_eq!(rows(2), [1, 0, 0, 0]);
     }
 }

@@ -1,14 +1,13 @@
 //! What the text in the composer may become, and which of it is chosen.
 
-use crate::store::slash::{self, CommandInfo};
-
-use super::composer::Composer;
+use crate::store::action::SlashCommand;
+use crate::store::slash;
 
 /// Commands that the text begun with a slash can become. Gone once the text is anything else.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Completion {
     text: String,
-    candidates: Vec<&'static CommandInfo>,
+    candidates: Vec<&'static SlashCommand>,
     selected: usize,
 }
 
@@ -17,8 +16,7 @@ const MAX_COMMAND_BYTES: usize = 64;
 
 impl Completion {
     /// Looks at the text again; the choice starts over when it changed.
-    pub fn update(&mut self, composer: &Composer) {
-        let text = if composer.is_empty() { String::new() } else { composer.text() };
+    pub fn update(&mut self, text: String) {
         if text == self.text {
             return;
         }
@@ -27,7 +25,7 @@ impl Completion {
         self.selected = 0;
     }
 
-    pub fn candidates(&self) -> &[&'static CommandInfo] {
+    pub fn candidates(&self) -> &[&'static SlashCommand] {
         &self.candidates
     }
 

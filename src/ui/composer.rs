@@ -13,6 +13,7 @@ use ratatui::widgets::Widget;
 use tui_textarea::{AtomicRange, CursorMove, CursorRenderMode, TextArea, WrapMode};
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::completion::Completion;
 use super::theme::{Role, Theme};
 use crate::config::keys::Chord;
 use crate::store::action::Edit;
@@ -38,6 +39,8 @@ pub struct Composer {
     /// Remembered since [`Composer::take_unsaved_prompts`].
     unsaved_prompts: Vec<String>,
     browsing: Option<HistoryBrowsing>,
+    /// What the text may become.
+    pub completion: Completion,
 }
 
 /// A big paste and what stands for it.
@@ -70,7 +73,14 @@ impl Composer {
         area.set_cursor_line_style(Style::default());
         area.set_max_rows(MAX_ROWS);
         area.set_placeholder_text("Ask anything");
-        Self { area, chips: Vec::new(), history: Vec::new(), unsaved_prompts: Vec::new(), browsing: None }
+        Self {
+            area,
+            chips: Vec::new(),
+            history: Vec::new(),
+            unsaved_prompts: Vec::new(),
+            browsing: None,
+            completion: Completion::default(),
+        }
     }
 
     /// Sets what an empty composer says.
@@ -86,7 +96,7 @@ impl Composer {
     }
 
     /// Paints prompt and text; returns where the terminal's own cursor belongs, for input methods need it there.
-    pub fn draw(&mut self, theme: &Theme, focused: bool, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+    pub fn draw_field(&mut self, theme: &Theme, focused: bool, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
         let area = area.intersection(buf.area);
         if area.is_empty() {
             return None;
@@ -106,6 +116,12 @@ impl Composer {
         (&self.area).render(inner, buf);
         let cursor = self.area.rendered_cursor_position()?;
         focused.then_some((cursor.x, cursor.y))
+    }
+
+    /// Looks at the text again, for what it may become.
+    pub fn update_completion(&mut self) {
+        let text = if self.is_empty() { String::new() } else { self.text() };
+        self.completion.update(text);
     }
 
     pub fn is_empty(&self) -> bool {

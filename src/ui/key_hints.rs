@@ -2,14 +2,88 @@
 
 use crate::config::keys::Keymap;
 use crate::store::Store;
-use crate::store::focus::Overlay;
+use crate::store::action::Context;
 use crate::store::pane::Pane;
+
+/// Actions worth showing where the keys are, most useful first, and what to say of each.
+const HINTS: &[(Context, &[(&str, &str)])] = &[
+    (
+        Context::Pane(Pane::Composer),
+        &[
+            ("app.help", "help"),
+            ("mode.cycle", "mode"),
+            ("model.choose", "model"),
+            ("composer.newline", "new line"),
+            ("tool-panel.toggle", "tools"),
+            ("focus.next", "panes"),
+        ],
+    ),
+    (
+        Context::Pane(Pane::Transcript),
+        &[
+            ("app.escape", "write"),
+            ("app.help", "help"),
+            ("transcript.select-up", "select"),
+            ("transcript.fold", "fold"),
+            ("transcript.copy", "copy"),
+            ("transcript.links", "links"),
+            ("transcript.previous-prompt", "previous prompt"),
+            ("focus.next", "panes"),
+        ],
+    ),
+    (
+        Context::Pane(Pane::ToolPanel),
+        &[
+            ("app.escape", "write"),
+            ("app.help", "help"),
+            ("tool-panel.up", "select"),
+            ("tool-panel.fold", "fold"),
+            ("tool-panel.copy", "copy"),
+            ("tool-panel.toggle", "hide"),
+            ("focus.next", "panes"),
+        ],
+    ),
+    (
+        Context::Replay,
+        &[
+            ("app.help", "help"),
+            ("replay.pause", "pause"),
+            ("replay.forward", "5 s on"),
+            ("replay.next-turn", "turn"),
+            ("replay.faster", "faster"),
+            ("replay.squeeze", "squeeze"),
+        ],
+    ),
+    (
+        Context::Search,
+        &[
+            ("overlay.close", "back"),
+            ("search.accept", "matches"),
+            ("search.older", "older"),
+            ("search.regex", "expression"),
+        ],
+    ),
+    (
+        Context::Matches,
+        &[
+            ("overlay.close", "back"),
+            ("matches.stay", "stay"),
+            ("matches.older", "older"),
+            ("matches.newer", "newer"),
+            ("search.open", "write"),
+        ],
+    ),
+];
+
+/// The same for the composer of a stream that takes no prompt.
+const WATCHED_HINTS: &[(&str, &str)] =
+    &[("app.help", "help"), ("frames.open", "raw frames"), ("tool-panel.toggle", "tools"), ("focus.next", "panes")];
 
 /// Keys in words, such as `Ctrl+T`; empty where nothing is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHints {
     /// Context, keys, description: for the help.
-    pub help: Vec<(&'static str, String, &'static str)>,
+    pub help: Vec<(Context, String, &'static str)>,
     pub show_help: String,
     pub cancel: String,
     pub dequeue_prompt: String,
@@ -27,14 +101,9 @@ pub struct KeyHints {
     pub close: String,
     pub pause_frames: String,
     pub save_frames: String,
-    composer: Vec<KeyHint>,
+    contexts: Vec<(Context, Vec<KeyHint>)>,
     /// Of a stream that takes no prompt.
     watched: Vec<KeyHint>,
-    transcript: Vec<KeyHint>,
-    tool_panel: Vec<KeyHint>,
-    replay: Vec<KeyHint>,
-    search: Vec<KeyHint>,
-    matches: Vec<KeyHint>,
 }
 
 /// A key and what it does.
@@ -43,7 +112,7 @@ pub type KeyHint = (String, &'static str);
 impl KeyHints {
     pub fn new(keymap: &Keymap) -> Self {
         let key = |action: &str| keymap.key_for(action).unwrap_or_default();
-        let hints = |wanted: &[(&str, &'static str)]| {
+        let hints = |wanted: &[(&str, &'static str)]| -> Vec<KeyHint> {
             wanted.iter().filter_map(|(action, what)| Some((keymap.key_for(action)?, *what))).collect()
         };
         Self {
@@ -65,78 +134,22 @@ impl KeyHints {
             close: key("overlay.close"),
             pause_frames: key("frames.pause"),
             save_frames: key("frames.save"),
-            composer: hints(&[
-                ("app.help", "help"),
-                ("mode.cycle", "mode"),
-                ("model.choose", "model"),
-                ("composer.newline", "new line"),
-                ("tool-panel.toggle", "tools"),
-                ("focus.next", "panes"),
-            ]),
-            watched: hints(&[
-                ("app.help", "help"),
-                ("frames.open", "raw frames"),
-                ("tool-panel.toggle", "tools"),
-                ("focus.next", "panes"),
-            ]),
-            transcript: hints(&[
-                ("app.escape", "write"),
-                ("app.help", "help"),
-                ("transcript.select-up", "select"),
-                ("transcript.fold", "fold"),
-                ("transcript.copy", "copy"),
-                ("transcript.links", "links"),
-                ("transcript.previous-prompt", "previous prompt"),
-                ("focus.next", "panes"),
-            ]),
-            tool_panel: hints(&[
-                ("app.escape", "write"),
-                ("app.help", "help"),
-                ("tool-panel.up", "select"),
-                ("tool-panel.fold", "fold"),
-                ("tool-panel.copy", "copy"),
-                ("tool-panel.toggle", "hide"),
-                ("focus.next", "panes"),
-            ]),
-            replay: hints(&[
-                ("app.help", "help"),
-                ("replay.pause", "pause"),
-                ("replay.forward", "5 s on"),
-                ("replay.next-turn", "turn"),
-                ("replay.faster", "faster"),
-                ("replay.squeeze", "squeeze"),
-            ]),
-            search: hints(&[
-                ("overlay.close", "back"),
-                ("search.accept", "matches"),
-                ("search.older", "older"),
-                ("search.regex", "expression"),
-            ]),
-            matches: hints(&[
-                ("overlay.close", "back"),
-                ("matches.stay", "stay"),
-                ("matches.older", "older"),
-                ("matches.newer", "newer"),
-                ("search.open", "write"),
-            ]),
+            contexts: HINTS.iter().map(|(context, wanted)| (*context, hints(wanted))).collect(),
+            watched: hints(WATCHED_HINTS),
         }
     }
 
     /// Returns the keys worth showing now, most useful first.
     pub fn hints(&self, store: &Store) -> &[KeyHint] {
-        match store.focus.top() {
-            Some(Overlay::Search(search)) if search.is_typing => return &self.search,
-            Some(Overlay::Search(_)) => return &self.matches,
-            Some(_) => return &[],
-            None => {}
-        }
-        match store.focus.pane {
-            Pane::Composer if store.session.capabilities().seek => &self.replay,
-            Pane::Composer if store.session.opened.is_some() && !store.session.capabilities().prompt => &self.watched,
-            Pane::Composer => &self.composer,
-            Pane::Transcript => &self.transcript,
-            Pane::ToolPanel => &self.tool_panel,
-        }
+        let context = match (store.focus.top(), store.focus.pane) {
+            (Some(overlay), _) => overlay.state().key_contexts().first().copied(),
+            (None, Pane::Composer) if store.session.capabilities().seek => Some(Context::Replay),
+            (None, Pane::Composer) if store.session.opened.is_some() && !store.session.capabilities().prompt => {
+                return &self.watched;
+            }
+            (None, pane) => Some(Context::Pane(pane)),
+        };
+        self.contexts.iter().find(|(of, _)| Some(*of) == context).map_or(&[], |(_, hints)| hints)
     }
 }
 

@@ -7,7 +7,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, Mou
 use crate::config::keys::{Chord, Key};
 use crate::store::Store;
 use crate::store::action::Context;
-use crate::store::focus::Overlay;
+use crate::store::overlay::{Overlay, OverlayExtent};
 use crate::store::pane::Pane;
 
 /// What a terminal can tell us.
@@ -62,28 +62,29 @@ pub fn translate(event: Event) -> Option<Input> {
 }
 
 /// Returns where a key is looked up, innermost first.
-pub fn contexts(store: &Store, composer_empty: bool) -> &'static [Context] {
-    use Context::{Approval, Composer, EmptyComposer, Global, Matches, Replay, Search, ToolPanel, Transcript};
+pub fn contexts(store: &Store, composer_empty: bool) -> Vec<Context> {
     let replays = store.session.capabilities().seek;
-    match (store.focus.top(), store.focus.pane) {
-        (Some(Overlay::Approval(approval)), pane) if approval.is_docked() && !store.focus.is_typing() => match pane {
-            Pane::Composer => &[Approval, Global],
-            Pane::Transcript => &[Approval, Transcript, Global],
-            Pane::ToolPanel => &[Approval, ToolPanel, Global],
-        },
-        (Some(Overlay::Search(search)), _) if search.is_typing => &[Search, Context::Overlay, Global],
-        (Some(Overlay::Search(_)), _) => &[Matches, Transcript, Global],
-        // The transcript can be scrolled while its blocks have letters.
-        (Some(Overlay::CodePicker), _) => &[Global],
-        (Some(_), _) => &[Context::Overlay, Global],
-        (None, Pane::Transcript) if replays => &[Transcript, Replay, Global],
-        (None, Pane::Transcript) => &[Transcript, Global],
-        (None, Pane::ToolPanel) if replays => &[ToolPanel, Replay, Global],
-        (None, Pane::ToolPanel) => &[ToolPanel, Global],
-        (None, Pane::Composer) if replays => &[Replay, Global],
-        (None, Pane::Composer) if composer_empty => &[EmptyComposer, Composer, Global],
-        (None, Pane::Composer) => &[Composer, Global],
+    let pane = store.focus.pane;
+    let mut contexts = Vec::new();
+    if let Some(overlay) = store.focus.top().map(Overlay::state) {
+        contexts.extend(overlay.key_contexts());
+        // Beside it the pane stays in use, but letters that are typed into the composer are none of its keys.
+        if overlay.extent() == OverlayExtent::Docked && !overlay.is_typing() && pane != Pane::Composer {
+            contexts.push(Context::Pane(pane));
+        }
+    } else {
+        if pane == Pane::Composer && composer_empty && !replays {
+            contexts.push(Context::EmptyComposer);
+        }
+        if pane != Pane::Composer || !replays {
+            contexts.push(Context::Pane(pane));
+        }
+        if replays {
+            contexts.push(Context::Replay);
+        }
     }
+    contexts.push(Context::Global);
+    contexts
 }
 
 fn chord(event: KeyEvent) -> Option<Chord> {

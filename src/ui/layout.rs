@@ -16,135 +16,106 @@
 //!  └─────────────────────────────────┘        └─────────────────────┘
 //! ```
 //!
-//! A message takes its rows from the transcript, of which the last may go, and from nothing else: what it says is
-//! short-lived, and link, mode and draft stay in sight.
+//! Which parts there are is a list in `ui/panes`; each says itself how many rows it would like. A message takes its rows
+//! from the transcript, of which the last may go, and from nothing else: what it says is short-lived, and link, mode and
+//! draft stay in sight.
 //!
 //! The invariant: at any size the parts lie inside the area and do not overlap; a part without room is empty.
 
 use ratatui::layout::Rect;
 
-use crate::store::pane::Pane;
-
-/// From this width on, the tool panel stands beside the transcript.
+/// From this width on, side panes stand beside the transcript.
 pub const WIDE_COLUMNS: u16 = 100;
-/// Returns whether the tool panel stands beside the transcript at this width.
+/// Most columns of the side panes.
+const MAX_SIDE_COLUMNS: u16 = 64;
+
+/// Returns whether side panes stand beside the transcript at this width.
 pub fn is_wide(width: u16) -> bool {
     width >= WIDE_COLUMNS
 }
 
-/// The most rows that the composer grows to.
-pub const MAX_COMPOSER_ROWS: u16 = 8;
-
-/// What the parts would like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LayoutRequest {
-    pub composer_rows: u16,
-    pub queue_rows: u16,
-    /// Rows of what is said to the person just now.
-    pub toast_rows: u16,
-    /// What a call's question needs; it gets no more than half of the rows.
-    pub approval_rows: u16,
-    /// A replay is watched: its bar stands where the composer would.
-    pub is_replay: bool,
-    /// The tool panel stands beside the transcript where there is room.
-    pub has_tool_panel: bool,
-    /// The person wants it other than so.
-    pub is_panel_toggled: bool,
+/// What a part would like of the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Rows over the whole width, at the bottom of what is left.
+    Rows(u16),
+    /// Beside the main part, where that is wide; or over it.
+    Side(SidePlace),
+    /// What is left.
+    Main,
 }
 
+/// When a side pane is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SidePlace {
+    /// It stands beside the main part where there is room.
+    pub is_default: bool,
+    /// The person wants it other than so.
+    pub is_toggled: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     pub area: Rect,
-    pub transcript: Rect,
-    pub tools: Rect,
-    pub approval: Rect,
-    pub toast: Rect,
-    pub queue: Rect,
-    pub activity: Rect,
-    pub composer: Rect,
-    pub replay: Rect,
-    pub usage: Rect,
-    pub status: Rect,
+    /// In the order of the places.
+    pub parts: Vec<Rect>,
 }
 
 impl Layout {
-    pub fn new(area: Rect, wants: LayoutRequest) -> Self {
-        let height = area.height;
-        let status = u16::from(height >= 3);
-        let usage = u16::from(height >= 8);
-        let activity = u16::from(height >= 6);
-        let input = if wants.is_replay {
-            if height >= 10 { 2 } else { 1 }
-        } else {
-            wants.composer_rows.clamp(1, MAX_COMPOSER_ROWS).min((height / 3).max(1))
-        };
-        let queue = match height {
-            0..8 => 0,
-            8..16 => wants.queue_rows.min(1),
-            _ => wants.queue_rows.min(3),
-        };
-
-        // From the bottom up; the first ones get their rows first.
+    /// Gives out the area; the first ones get their rows first, from the bottom up.
+    pub fn new(area: Rect, places: &[Place]) -> Self {
         let mut rest = area;
-        let status = take_bottom(&mut rest, status);
-        let usage = take_bottom(&mut rest, usage);
-        let input = take_bottom(&mut rest, input);
-        let activity = take_bottom(&mut rest, activity);
-        let queue = take_bottom(&mut rest, queue);
-        let message = take_bottom(&mut rest, wants.toast_rows.min(max_toast_rows(height)));
-        let question = take_bottom(&mut rest, wants.approval_rows.min(max_approval_rows(height)));
-        let (composer, replay) = if wants.is_replay { (Rect::ZERO, input) } else { (input, Rect::ZERO) };
-
+        let mut parts: Vec<Rect> = places
+            .iter()
+            .map(|place| match place {
+                Place::Rows(rows) => take_bottom(&mut rest, *rows),
+                Place::Side(_) | Place::Main => Rect::ZERO,
+            })
+            .collect();
         let wide = is_wide(area.width);
-        let (transcript, tools) = match (wide, (wants.has_tool_panel && wide) != wants.is_panel_toggled) {
-            (true, true) => {
-                let panel = (u32::from(rest.width) * 36 / 100) as u16;
-                let panel = panel.min(64);
-                (
-                    Rect { width: rest.width - panel, ..rest },
-                    Rect { x: rest.x + rest.width - panel, width: panel, ..rest },
-                )
-            }
-            (false, true) => (Rect::ZERO, rest),
-            (true | false, false) => (rest, Rect::ZERO),
+        let is_shown = |place: &Place| match place {
+            Place::Side(side) => (side.is_default && wide) != side.is_toggled,
+            Place::Rows(_) | Place::Main => false,
         };
-        Self {
-            area,
-            transcript,
-            tools,
-            approval: question,
-            toast: message,
-            queue,
-            activity,
-            composer,
-            replay,
-            usage,
-            status,
+        let mut left = places.iter().filter(|place| is_shown(place)).count() as u16;
+        let (main, mut side) = match (wide, left) {
+            (_, 0) => (rest, Rect::ZERO),
+            (false, _) => (Rect::ZERO, rest),
+            (true, _) => {
+                let width = ((u32::from(rest.width) * 36 / 100) as u16).min(MAX_SIDE_COLUMNS);
+                let main = Rect { width: rest.width - width, ..rest };
+                (main, Rect { x: main.right(), width, ..rest })
+            }
+        };
+        for (part, place) in parts.iter_mut().zip(places) {
+            if *place == Place::Main {
+                *part = main;
+            } else if is_shown(place) {
+                let rows = side.height / left;
+                *part = take_top(&mut side, rows);
+                left -= 1;
+            }
         }
+        Self { area, parts }
     }
 
-    /// Returns the pane at a column and row, if one is there.
-    pub fn pane_at(&self, at: (u16, u16)) -> Option<Pane> {
-        let panes =
-            [(self.transcript, Pane::Transcript), (self.tools, Pane::ToolPanel), (self.composer, Pane::Composer)];
-        panes.into_iter().find(|(area, _)| area.contains(at.into())).map(|(_, pane)| pane)
+    /// Returns the index of the part at a column and row.
+    pub fn part_at(&self, at: (u16, u16)) -> Option<usize> {
+        self.parts.iter().position(|area| area.contains(at.into()))
     }
-}
-
-/// Returns the most rows that a message may have at this height.
-pub fn max_toast_rows(height: u16) -> u16 {
-    if height < 16 { 1 } else { 3 }
-}
-
-/// Returns the most rows that a question gets.
-pub fn max_approval_rows(height: u16) -> u16 {
-    height / 2
 }
 
 fn take_bottom(rest: &mut Rect, rows: u16) -> Rect {
     let rows = rows.min(rest.height);
     rest.height -= rows;
     Rect { y: rest.y + rest.height, height: rows, ..*rest }
+}
+
+fn take_top(rest: &mut Rect, rows: u16) -> Rect {
+    let rows = rows.min(rest.height);
+    let taken = Rect { height: rows, ..*rest };
+    (rest.y, rest.height) = (rest.y + rows, rest.height - rows);
+    taken
 }
 
 /// Leaves a cell free at both sides, where there is room for that.
@@ -162,44 +133,24 @@ pub fn centered(area: Rect, width: u16, height: u16) -> Rect {
 mod tests {
     use super::*;
 
-    fn parts(layout: &Layout) -> [Rect; 10] {
-        let Layout {
-            area: _,
-            transcript,
-            tools,
-            approval: question,
-            toast: message,
-            queue,
-            activity,
-            composer,
-            replay,
-            usage,
-            status,
-        } = *layout;
-        [transcript, tools, question, message, queue, activity, composer, replay, usage, status]
+    fn side(is_default: bool, is_toggled: bool) -> Place {
+        Place::Side(SidePlace { is_default, is_toggled })
     }
 
     #[test]
     fn parts_tile_the_area_at_any_size() {
+        let sides = [(true, false), (true, true), (false, true), (false, false)];
         for width in [0, 1, 2, 7, 39, 99, 100, 101, 300] {
             for height in 0..40 {
-                for (replay, panel_flipped) in [(false, false), (true, false), (false, true), (true, true)] {
+                for (one, other) in sides.into_iter().flat_map(|one| sides.map(|other| (one, other))) {
                     let area = Rect { x: 3, y: 2, width, height };
-                    let message_rows = height % 5;
-                    let wants = LayoutRequest {
-                        composer_rows: 5,
-                        queue_rows: 4,
-                        approval_rows: 9,
-                        toast_rows: message_rows,
-                        is_replay: replay,
-                        has_tool_panel: true,
-                        is_panel_toggled: panel_flipped,
-                    };
-                    let layout = Layout::new(area, wants);
-                    let covered: u32 = parts(&layout).iter().map(|part| part.area()).sum();
+                    let rows = [1, 1, 5, 0, 1, height % 5].map(Place::Rows);
+                    let places = [&rows[..], &[side(one.0, one.1), Place::Main, side(other.0, other.1)]].concat();
+                    let layout = Layout::new(area, &places);
+                    let covered: u32 = layout.parts.iter().map(|part| part.area()).sum();
                     assert_eq!(covered, area.area(), "{width}x{height} {layout:?}");
-                    for part in parts(&layout) {
-                        assert!(part.is_empty() || area.intersection(part) == part, "{width}x{height} {layout:?}");
+                    for part in layout.parts.iter().filter(|part| !part.is_empty()) {
+                        assert_eq!(area.intersection(*part), *part, "{width}x{height} {layout:?}");
                     }
                 }
             }
@@ -207,51 +158,18 @@ mod tests {
     }
 
     #[test]
-    fn a_message_takes_its_rows_from_the_transcript_only() {
-        for height in 0..40 {
-            let at = |message_rows| {
-                let wants = LayoutRequest {
-                    composer_rows: 1,
-                    queue_rows: 1,
-                    toast_rows: message_rows,
-                    ..LayoutRequest::default()
-                };
-                Layout::new(Rect::new(0, 0, 80, height), wants)
-            };
-            let (without, with) = (at(0), at(2));
-            let rows = with.toast.height;
-            let others = |layout: Layout| {
-                let Layout { composer, activity, usage, status, queue, .. } = layout;
-                [composer, activity, usage, status, queue]
-            };
-            assert_eq!(others(with), others(without), "{height}");
-            assert_eq!(rows, without.transcript.height.min(if height < 16 { 1 } else { 2 }), "{height}");
-            assert!(height < 2 || rows > 0, "{height}");
-        }
-    }
-
-    #[test]
-    fn the_panel_stands_beside_only_when_wide() {
-        let wants = LayoutRequest { composer_rows: 1, has_tool_panel: true, ..LayoutRequest::default() };
+    fn a_side_pane_stands_beside_only_when_wide() {
         let widths = |width| {
-            let layout = Layout::new(Rect::new(0, 0, width, 24), wants);
-            (layout.transcript.width, layout.tools.width)
+            let layout = Layout::new(Rect::new(0, 0, width, 24), &[side(true, false), Place::Main]);
+            (layout.parts[1].width, layout.parts[0].width)
         };
         assert_eq!((widths(99), widths(100), widths(140)), ((99, 0), (64, 36), (90, 50)));
     }
 
     #[test]
-    fn the_usage_bar_goes_before_the_status_line() {
-        let rows = |height| {
-            let layout = Layout::new(
-                Rect::new(0, 0, 80, height),
-                LayoutRequest { composer_rows: 1, ..LayoutRequest::default() },
-            );
-            (layout.composer.height, layout.activity.height, layout.usage.height, layout.status.height)
-        };
-        assert_eq!(rows(8), (1, 1, 1, 1));
-        assert_eq!(rows(7), (1, 1, 0, 1));
-        assert_eq!(rows(5), (1, 0, 0, 1));
-        assert_eq!(rows(2), (1, 0, 0, 0));
+    fn side_panes_share_their_column() {
+        let layout = Layout::new(Rect::new(0, 0, 120, 25), &[Place::Main, side(true, false), side(false, true)]);
+        assert_eq!(layout.parts[1], Rect::new(77, 0, 43, 12));
+        assert_eq!(layout.parts[2], Rect::new(77, 12, 43, 13));
     }
 }

@@ -8,13 +8,15 @@ use jarvis_tui::event::{
     OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, Role, RuleKind, Seq, SessionStatus,
     TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
 };
-use jarvis_tui::store::action::{ACTIONS, Action, ActionHandler};
+use jarvis_tui::store::action::{ACTIONS, Action, ActionHandler, ScrollStep};
 use jarvis_tui::store::approval::ApprovalChoice;
 use jarvis_tui::store::frames::{FrameKind, FrameRow};
 use jarvis_tui::store::models::ModelChoice;
 use jarvis_tui::store::msg::{Msg, Report};
+use jarvis_tui::store::overlay::approval::ApprovalDialog;
 use jarvis_tui::store::pane::Pane;
 use jarvis_tui::store::{Store, StoreOptions, Timestamps};
+use jarvis_tui::ui::panes::PanePart;
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use jarvis_tui::ui::{self, Ui};
 use proptest::prelude::*;
@@ -63,6 +65,9 @@ impl Scene {
 
     fn msg(&mut self, msg: Msg) {
         self.store.update(msg, &mut Vec::new());
+        if self.ui.panes.composer.is_empty() {
+            self.store.update(Msg::OfferApproval, &mut Vec::new());
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -222,7 +227,7 @@ fn check(name: &str, make: impl Fn() -> Scene) {
             let (cold, cursor) = scene.draw(size);
             let (warm, _) = scene.draw(size);
             assert_eq!(cold, warm, "{name}: a second frame differs");
-            scene.ui.transcript.forget();
+            scene.ui.panes.transcript.forget();
             let (again, _) = scene.draw(size);
             assert_eq!(barless(&cold), barless(&again), "{name}: a frame without its cache differs");
             let cursor = cursor.map_or("none".into(), |(x, y)| format!("{x},{y}"));
@@ -324,10 +329,10 @@ fn hostile_approval() -> Scene {
     scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);
     scene.act(Action::Choose(ApprovalChoice::DenyWithReason));
-    scene.act(Action::ApprovalShown);
+    scene.msg(Msg::ApprovalShown);
     scene.tick(400);
     scene.act(Action::OverlayAccept);
-    scene.act(Action::ApprovalShown);
+    scene.msg(Msg::ApprovalShown);
     for c in "not in my home".chars() {
         scene.act(Action::OverlayChar(c));
     }
@@ -342,8 +347,7 @@ fn waiting() -> Scene {
         by: DecidedBy::Person,
     });
     scene.done("c1", CallOutcome::Denied, "");
-    scene.ui.composer.set_text("wait, first tell me");
-    scene.act(Action::ComposerChanged { empty: false });
+    scene.ui.panes.composer.set_text("wait, first tell me");
     scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
     let request = ApprovalRequest {
         tool: "fetch".into(),
@@ -363,7 +367,7 @@ fn waiting() -> Scene {
 /// An approval that was read and is about to be granted for the rest of the session.
 fn approval_selected() -> Scene {
     let mut scene = approval();
-    scene.act(Action::ApprovalShown);
+    scene.msg(Msg::ApprovalShown);
     scene.act(Action::ApprovalTyped { c: 'a', choice: Some(ApprovalChoice::Session) });
     scene.tick(1000);
     scene
@@ -379,7 +383,7 @@ fn wrong_pattern() -> Scene {
     let mut scene = approval_selected();
     scene.act(Action::Choose(ApprovalChoice::Pattern));
     scene.act(Action::OverlayAccept);
-    scene.act(Action::ApprovalShown);
+    scene.msg(Msg::ApprovalShown);
     scene.tick(400);
     for c in "write 120".chars() {
         scene.act(Action::OverlayChar(c));
@@ -462,7 +466,7 @@ fn models() -> Scene {
         model("ollama/llama3.3:70b", "128k · 43 GB"),
         model("openai/gpt-4.1-mini", "1M · $0.40 in, $1.60 out"),
     ])));
-    scene.act(Action::OverlayDown);
+    scene.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
     scene
 }
 
@@ -497,15 +501,15 @@ fn frames() -> Scene {
 fn frames_looked_back() -> Scene {
     let mut scene = frames();
     scene.act(Action::PauseFrames);
-    scene.act(Action::OverlayUp);
-    scene.act(Action::OverlayUp);
+    scene.act(Action::ScrollOverlay { step: ScrollStep::Back(1), end: 0 });
+    scene.act(Action::ScrollOverlay { step: ScrollStep::Back(1), end: 0 });
     "tool".chars().for_each(|c| scene.act(Action::OverlayChar(c)));
     scene
 }
 
 fn a_frame_opened() -> Scene {
     let mut scene = frames();
-    scene.act(Action::OverlayUp);
+    scene.act(Action::ScrollOverlay { step: ScrollStep::Back(1), end: 0 });
     scene.act(Action::OverlayAccept);
     scene
 }
@@ -575,7 +579,7 @@ fn replay() -> Scene {
 
 fn completing() -> Scene {
     let mut scene = empty();
-    scene.ui.composer.set_text("/mod");
+    scene.ui.panes.composer.set_text("/mod");
     scene
 }
 
@@ -592,7 +596,7 @@ fn outline() -> Scene {
     let mut scene = streaming();
     scene.text("m3", "\n\n# What fails\n\nOne test.\n\n## Why\n");
     scene.act(Action::OpenOutline { from: None });
-    scene.act(Action::OverlayUp);
+    scene.act(Action::ScrollOverlay { step: ScrollStep::Back(1), end: 0 });
     scene
 }
 
@@ -619,8 +623,8 @@ fn panel() -> Scene {
     let item = scene.store.tool_calls.calls()[0].item;
     scene.act(Action::ToggleFold(item.0));
     scene.act(Action::Focus(Pane::ToolPanel));
-    scene.ui.tools.select_up(&scene.store);
-    scene.ui.tools.select_up(&scene.store);
+    scene.ui.panes.tools.select_up(&scene.store);
+    scene.ui.panes.tools.select_up(&scene.store);
     scene
 }
 
@@ -676,14 +680,19 @@ fn an_ask_leaves_half_of_the_screen() {
         for make in [approval, approval_selected, hostile_approval, wrong_pattern] {
             let mut scene = make();
             let (buf, _) = scene.draw((width, height));
-            let area = scene.ui.layout.approval;
+            let area = PanePart::Approval.area(&scene.ui.layout);
             assert!(area.height <= height / 2 && area.width == width, "{area:?}");
             if scene.store.focus.is_typing() {
                 continue;
             }
             let shown = text(&buf);
             let words: Vec<&str> = shown.split_whitespace().collect();
-            if scene.store.focus.approval().is_some_and(|request| request.selected == Some(ApprovalChoice::Session)) {
+            if scene
+                .store
+                .focus
+                .top_as::<ApprovalDialog>()
+                .is_some_and(|request| request.selected == Some(ApprovalChoice::Session))
+            {
                 let scope = "this session without asking: every change to a file";
                 assert!(words.join(" ").contains(scope), "{width}x{height} doesn't say all of it:\n{shown}");
             }
@@ -830,7 +839,7 @@ fn every_scene_draws_at_any_size() {
                 }
             }
             if !flipped {
-                scene.act(Action::ToggleToolPanel);
+                scene.act(Action::TogglePane(Pane::ToolPanel));
             }
         }
     }
@@ -910,8 +919,8 @@ impl Scene {
                     }
                 }
             },
-            Step::Type("") => drop(self.ui.composer.take()),
-            Step::Type(text) => self.ui.composer.paste(text),
+            Step::Type("") => drop(self.ui.panes.composer.take()),
+            Step::Type(text) => self.ui.panes.composer.paste(text),
             Step::Resize(_) => {}
         }
     }
@@ -933,7 +942,7 @@ proptest! {
             if let Step::Resize(size) = step {
                 area = Rect::new(0, 0, SIZES[*size].0, SIZES[*size].1);
                 buf = Buffer::empty(area);
-                over.ui.transcript.forget_rows();
+                over.ui.panes.transcript.forget_rows();
             }
             let cursor = ui::redraw(&over.store, &mut over.ui, area, &mut buf);
             let (expected, expected_cursor) = alone.draw((area.width, area.height));

@@ -16,10 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::ChatController;
 use crate::config::keys::Chord;
-use crate::event::ApprovalMode;
-use crate::store::action::{Action, ActionHandler, UiAction};
-use crate::store::focus::Overlay;
-use crate::store::links;
+use crate::store::action::{Action, ActionHandler};
+use crate::store::overlay::LetterUse;
 use crate::store::pane::Pane;
 
 /// Keys further apart than this belong to two things.
@@ -85,40 +83,33 @@ impl ChatController {
             return false;
         };
         let (soon, goes_on) = (self.stray_typing.is_recent(now), self.stray_typing.is_continuing(now));
-        let is_text = match self.store.focus.top() {
-            None if self.store.focus.pane == Pane::Composer => false,
-            Some(Overlay::Search(search)) if search.is_typing => return false,
-            // Among the matches a letter goes to another match, or is text.
-            Some(Overlay::Search(_)) => {
+        let letter = match self.store.focus.top() {
+            None if self.store.focus.pane == Pane::Composer => return false,
+            None => LetterUse::Command(what.is_some_and(|what| self.has_effect(what))),
+            Some(overlay) if overlay.state().is_typing() => return false,
+            Some(overlay) => match overlay.state().letter_use(c) {
+                LetterUse::Match => LetterUse::Command(what.is_some_and(is_match_navigation)),
+                LetterUse::CodeBlock => LetterUse::Choice(self.ui.panes.transcript.has_letter(c)),
+                letter => letter,
+            },
+        };
+        let is_text = match letter {
+            LetterUse::Own | LetterUse::Match | LetterUse::CodeBlock => false,
+            LetterUse::Command(means) => {
                 self.stray_typing.push(c, false, now);
-                !what.is_some_and(is_match_navigation)
+                !means
             }
-            None => {
-                self.stray_typing.push(c, false, now);
-                !what.is_some_and(|what| self.has_effect(what))
-            }
-            // These lists take few letters or none: the others were meant for the composer.
-            Some(Overlay::Permissions { .. }) if what.is_none() => true,
-            Some(Overlay::Modes { full_mode_confirm: None, .. }) if what.is_none() => {
-                self.stray_typing.push(c, false, now);
-                !ApprovalMode::ALL.iter().any(|mode| mode.name().starts_with(c.to_ascii_lowercase()))
-            }
-            Some(Overlay::Links { links, .. }) => {
-                let chooses = links::index_of_letter(c).is_some_and(|nth| nth < links.len()) || c == links::COPY_KEY;
+            // A list that another key has opened just now was not read yet.
+            LetterUse::Choice(chooses) => {
                 self.stray_typing.push(c, true, now);
                 soon || !chooses
             }
-            Some(Overlay::CodePicker) => {
+            // What opened by itself or by another key is none of our business.
+            LetterUse::Reading(_) if self.stray_typing.is_empty() => false,
+            LetterUse::Reading(acts) => {
                 self.stray_typing.push(c, true, now);
-                soon || !self.ui.transcript.has_letter(c)
+                goes_on && (soon || !acts)
             }
-            // What else opened by itself or by another key is none of our business.
-            Some(_) if self.stray_typing.is_empty() => return false,
-            Some(Overlay::Raw { .. } | Overlay::Help { .. }) => {
-                self.stray_typing.push(c, true, now);
-                goes_on && (soon || c != links::COPY_KEY)
-            }
-            Some(_) => false,
         };
         if is_text {
             let mut text = self.stray_typing.take();
@@ -133,36 +124,17 @@ impl ChatController {
     /// Tells whether a letter of a pane does anything just now: what is done to the chosen item needs one.
     fn has_effect(&self, what: ActionHandler) -> bool {
         match what {
-            ActionHandler::View(UiAction::CopySelected) => match self.store.focus.pane {
-                Pane::ToolPanel => self.ui.tools.call(&self.store).is_some(),
-                Pane::Transcript | Pane::Composer => self.ui.transcript.selected().is_some(),
-            },
-            ActionHandler::View(UiAction::SearchAgain) => !self.store.focus.last_query.is_empty(),
-            ActionHandler::View(_) | ActionHandler::Store(_) => true,
+            ActionHandler::View(action) => self.ui.has_effect(&self.store, action),
+            ActionHandler::Store(_) => true,
         }
     }
 
-    /// Puts a text that was meant for the composer there, and the keyboard with it; what lies over the composer closes.
+    /// Puts a text that was meant for the composer there, and the keyboard with it; what lies over the composer gives way.
     pub(super) fn write_to_composer(&mut self, text: &str) {
-        self.ui.composer.paste(text);
-        self.sync_composer();
-        if matches!(
-            self.store.focus.top(),
-            Some(
-                Overlay::Links { .. }
-                    | Overlay::CodePicker
-                    | Overlay::Raw { .. }
-                    | Overlay::Help { .. }
-                    | Overlay::Permissions { .. }
-                    | Overlay::Modes { .. }
-            )
-        ) {
-            self.run_action(Action::CloseOverlay);
+        if self.store.focus.top().is_some() {
+            self.run_action(Action::YieldToComposer);
         }
-        // Where the match is that was found, the reader stays.
-        if matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
-            self.run_action(Action::SearchAccept);
-        }
+        self.ui.panes.composer.paste(text);
         // Whoever writes there already moves nothing, and what is being said stays.
         if self.store.focus.pane != Pane::Composer {
             self.run_action(Action::Focus(Pane::Composer));

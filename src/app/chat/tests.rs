@@ -11,6 +11,7 @@ use crate::event::{
     Risk, Seq, SessionStatus, ToolKind,
 };
 use crate::store::action::Context;
+use crate::store::overlay::help::HelpText;
 use crate::store::{StoreOptions, Timestamps};
 use crate::ui;
 
@@ -105,9 +106,9 @@ impl ChatRig {
 
     /// What the loop does after a frame.
     fn drawn(&mut self) {
-        if self.chat.store.focus.approval().is_some() {
+        if self.chat.store.focus.top_as::<ApprovalDialog>().is_some() {
             self.chat.update(Msg::Tick(self.clock));
-            self.chat.update(Msg::Action(Action::ApprovalShown));
+            self.chat.update(Msg::ApprovalShown);
         }
     }
 
@@ -134,7 +135,7 @@ impl ChatRig {
     }
 
     fn text(&self) -> String {
-        self.chat.ui.composer.text()
+        self.chat.ui.panes.composer.text()
     }
 }
 
@@ -148,7 +149,7 @@ fn what_is_typed_is_sent_and_remembered() {
     rig.press(&["h", "i", "enter"]);
     assert_eq!(rig.effects(), [Effect::Send(Command::Prompt { text: "hi".into() })]);
     assert_eq!(rig.text(), "");
-    assert_eq!(rig.chat.ui.composer.take_unsaved_prompts(), ["hi"]);
+    assert_eq!(rig.chat.ui.panes.composer.take_unsaved_prompts(), ["hi"]);
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn a_question_mark_is_help_only_while_nothing_is_typed() {
     rig.press(&["a", "?"]);
     assert_eq!(rig.text(), "a?");
     rig.press(&["backspace", "backspace", "?"]);
-    assert!(matches!(rig.chat.store.focus.top(), Some(Overlay::Help { .. })));
+    assert!(rig.chat.store.focus.top_as::<HelpText>().is_some());
     rig.press(&["x"]);
     assert_eq!(rig.text(), "");
     rig.press(&["esc"]);
@@ -182,7 +183,7 @@ fn ctrl_c_clears_then_interrupts_then_quits() {
     rig.turn();
     rig.press(&["d", "ctrl+c"]);
     assert_eq!((rig.effects(), rig.text().as_str()), (vec![], ""));
-    assert_eq!(rig.chat.ui.composer.history(), ["d"]);
+    assert_eq!(rig.chat.ui.panes.composer.history(), ["d"]);
     rig.press(&["ctrl+c"]);
     assert_eq!(rig.effects(), [Effect::Send(Command::Cancel)]);
     assert!(rig.chat.store.session.cancelling, "acknowledged before the session has answered");
@@ -227,7 +228,7 @@ fn esc_sends_completions_away_first() {
     rig.press(&["/", "m"]);
     let area = Rect::new(0, 0, 80, 24);
     ui::draw(&rig.chat.store, &mut rig.chat.ui, area, &mut Buffer::empty(area));
-    assert!(rig.chat.ui.completion.is_open());
+    assert!(rig.chat.ui.panes.composer.completion.is_open());
     rig.press(&["esc"]);
     assert_eq!(rig.effects(), []);
     rig.press(&["esc"]);
@@ -255,7 +256,7 @@ fn esc_in_a_search_goes_back_to_where_the_reader_was() {
         let draw = |rig: &mut ChatRig| {
             let ChatController { store, ui, .. } = &mut rig.chat;
             ui::draw(store, ui, area, &mut Buffer::empty(area));
-            ui.transcript.is_following()
+            ui.panes.transcript.is_following()
         };
         assert!(draw(&mut rig));
         rig.press(&["ctrl+f", "d", "space", "3", "space", "backspace"]);
@@ -330,9 +331,9 @@ fn a_hidden_panel_does_not_cover_a_narrow_screen() {
     ui::draw(&rig.chat.store, &mut rig.chat.ui, area, &mut Buffer::empty(area));
     rig.press(&["ctrl+t"]);
     rig.chat.input(Input::Resize(110, 24), rig.began, rig.clock);
-    assert!(rig.chat.store.focus.is_panel_toggled);
+    assert!(rig.chat.store.focus.is_toggled(Pane::ToolPanel));
     rig.chat.input(Input::Resize(80, 24), rig.began, rig.clock);
-    assert!(!rig.chat.store.focus.is_panel_toggled);
+    assert!(!rig.chat.store.focus.is_toggled(Pane::ToolPanel));
 }
 
 #[test]
@@ -373,13 +374,13 @@ fn the_mouse_is_about_what_is_under_it() {
     ui::draw(&rig.chat.store, &mut rig.chat.ui, area, &mut Buffer::empty(area));
     let mut wheel = |column| {
         rig.chat.input(Input::Wheel { rows: -3, column, row: 2 }, rig.began, rig.clock);
-        (rig.chat.ui.tools.selected, rig.chat.ui.transcript.is_following())
+        (rig.chat.ui.panes.tools.selected, rig.chat.ui.panes.transcript.is_following())
     };
     assert_eq!(wheel(110), (Some(0), true));
     assert_eq!(wheel(5), (Some(0), false));
     rig.chat.update(Msg::Action(Action::OpenHelp));
     rig.chat.input(Input::Wheel { rows: 3, column: 5, row: 2 }, rig.began, rig.clock);
-    assert_eq!(rig.chat.store.focus.top(), Some(&Overlay::Help { scroll: 3 }));
+    assert_eq!(rig.chat.store.focus.top_as(), Some(&HelpText { scroll: 3 }));
 }
 
 #[test]
@@ -392,6 +393,9 @@ fn the_terminals_answer_sets_the_theme() {
 #[test]
 fn every_context_of_a_key_ends_in_global() {
     let rig = ChatRig::agent();
-    assert_eq!(contexts(&rig.chat.store, true), [Context::EmptyComposer, Context::Composer, Context::Global]);
-    assert_eq!(contexts(&rig.chat.store, false), [Context::Composer, Context::Global]);
+    assert_eq!(
+        contexts(&rig.chat.store, true),
+        [Context::EmptyComposer, Context::Pane(Pane::Composer), Context::Global]
+    );
+    assert_eq!(contexts(&rig.chat.store, false), [Context::Pane(Pane::Composer), Context::Global]);
 }

@@ -91,7 +91,7 @@ impl ImagesRig {
         let area = Rect::new(0, 0, 60, 40);
         let mut buf = Buffer::empty(area);
         ui::draw(&self.chat.store, &mut self.chat.ui, area, &mut buf);
-        self.images.sender.show(&self.chat.ui.transcript.images.placed);
+        self.images.sender.show(&self.chat.ui.panes.transcript.images.placed);
         self.chat.after_draw();
         buf
     }
@@ -151,7 +151,7 @@ async fn what_an_answer_shows_is_read_and_drawn() {
     assert!(after.contains("and [image: e] (a.png)\n"), "{after}");
     // Nothing is left to do, and forgetting what was laid out changes no cell.
     assert!(rig.chat.effects.is_empty() && !rig.images.sender.is_sending());
-    rig.chat.ui.transcript.forget();
+    rig.chat.ui.panes.transcript.forget();
     assert_eq!(text(&rig.frame()), after);
 }
 

@@ -5,7 +5,6 @@ use crate::event::{
 };
 use crate::store::action::Action;
 use crate::store::effect::Effect;
-use crate::store::focus::Overlay;
 use crate::store::msg::Msg;
 use crate::store::{Store, StoreOptions};
 
@@ -81,7 +80,7 @@ impl SearchRig {
     }
 
     fn search(&self) -> &Search {
-        self.store.focus.search().expect("the search is open")
+        self.store.focus.find::<Search>().expect("the search is open")
     }
 
     /// The number of the shown match, how many there are, and the text where it is.
@@ -267,7 +266,7 @@ fn a_reset_is_survived() {
     rig.prompt("foo foo");
     rig.finish();
     assert_eq!(rig.search().total(), 2);
-    assert!(matches!(rig.store.focus.top(), Some(Overlay::Search(_))));
+    assert!(rig.store.focus.top_as::<Search>().is_some());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::event::{DecidedBy, Grant, PermissionRule, Permissions, RuleKind, UndeliveredCommand};
-use crate::store::approval::{ApprovalChoice, ApprovalInput};
+use crate::store::approval::ApprovalChoice;
+use crate::store::overlay::approval::ApprovalInput;
+use crate::store::overlay::modes::ModeList;
 use crate::store::permissions;
 
 #[test]
@@ -48,7 +50,7 @@ fn enter_answers_nothing_that_was_not_selected() {
     session.tick(9000);
     assert_eq!(session.act(Action::OverlayAccept), []);
     assert_eq!(session.shown(), Some("c1"));
-    session.act(Action::OverlayDown);
+    session.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
     session.act(Action::OverlayBackspace);
     assert_eq!(session.act(Action::OverlayAccept), []);
 }
@@ -58,20 +60,23 @@ fn arrows_go_round_the_answers_there_are() {
     let mut session = StoreSession::live();
     session.ask(0, "c1");
     let mut down = || {
-        session.act(Action::OverlayDown);
-        session.store.focus.approval().and_then(|ask| ask.selected)
+        session.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
+        session.store.focus.top_as::<ApprovalDialog>().and_then(|ask| ask.selected)
     };
     let seen: Vec<_> = (0..7).filter_map(|_| down()).collect();
     assert_eq!(seen[..6], ApprovalChoice::ALL);
     assert_eq!(seen[6], ApprovalChoice::Once);
-    session.act(Action::OverlayUp);
-    assert_eq!(session.store.focus.approval().and_then(|ask| ask.selected), Some(ApprovalChoice::ShowAll));
+    session.act(Action::ScrollOverlay { step: ScrollStep::Back(1), end: 0 });
+    assert_eq!(
+        session.store.focus.top_as::<ApprovalDialog>().and_then(|ask| ask.selected),
+        Some(ApprovalChoice::ShowAll)
+    );
 }
 
 #[test]
 fn an_ask_waits_while_the_composer_holds_text() {
     let mut session = StoreSession::live();
-    session.act(Action::ComposerChanged { empty: false });
+    session.is_writing = true;
     session.ask(1000, "c1");
     assert_eq!((session.shown(), session.store.hidden_approval_count()), (None, 1));
     session.act(Action::OpenApproval);
@@ -173,7 +178,7 @@ fn a_wrong_pattern_is_told_in_the_field_and_the_ask_stays() {
     session.act(Action::Choose(ApprovalChoice::Pattern));
     session.act(Action::OverlayAccept);
     session.act(Action::CloseOverlay);
-    assert_eq!(session.store.focus.approval().map(|a| a.input), Some(ApprovalInput::Choosing));
+    assert_eq!(session.store.focus.top_as::<ApprovalDialog>().map(|a| a.input), Some(ApprovalInput::Choosing));
     session.drawn();
     session.tick(2000);
     session.act(Action::OverlayAccept);
@@ -189,7 +194,7 @@ fn a_wrong_pattern_is_told_in_the_field_and_the_ask_stays() {
         }
         edit.chars().for_each(|c| drop(session.act(Action::OverlayChar(c))));
         assert_eq!(session.act(Action::OverlayAccept), []);
-        let told = session.store.focus.approval().and_then(|ask| ask.feedback.clone());
+        let told = session.store.focus.top_as::<ApprovalDialog>().and_then(|ask| ask.feedback.clone());
         assert_eq!(told.as_deref(), Some(wrong));
     }
     session.act(Action::OverlayClear);
@@ -205,10 +210,10 @@ fn the_mode_that_never_asks_is_confirmed_once_a_session() {
     assert_eq!(session.act(Action::OverlayAccept), [], "staying is what is selected");
     assert_eq!(session.store.focus.top(), None);
     session.act(Action::Submit("/mode".into()));
-    assert_eq!(session.store.focus.top(), Some(&Overlay::Modes { selected: 0, full_mode_confirm: None }));
+    assert_eq!(session.store.focus.top_as(), Some(&ModeList { selected: 0, full_mode_confirm: None }));
     session.act(Action::OverlayChar('f'));
     assert_eq!(session.act(Action::OverlayAccept), []);
-    session.act(Action::OverlayDown);
+    session.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
     assert_eq!(session.act(Action::OverlayAccept), set(ApprovalMode::Full));
     assert_eq!(session.act(Action::SetMode(ApprovalMode::Ask)), set(ApprovalMode::Ask));
     assert_eq!(session.act(Action::SetMode(ApprovalMode::Full)), set(ApprovalMode::Full), "it was confirmed before");
@@ -229,9 +234,9 @@ fn no_single_key_leads_to_the_mode_that_never_asks() {
 fn the_mode_key_answers_no_ask_that_waits() {
     let mut session = StoreSession::live();
     session.ask(0, "c1");
-    session.act(Action::ComposerChanged { empty: false });
+    session.is_writing = true;
     assert_eq!(session.act(Action::CycleMode), []);
-    assert_eq!(session.store.focus.top(), Some(&Overlay::Modes { selected: 1, full_mode_confirm: None }));
+    assert_eq!(session.store.focus.top_as(), Some(&ModeList { selected: 1, full_mode_confirm: None }));
 }
 
 #[test]
@@ -274,10 +279,10 @@ fn grants_are_listed_with_the_rules_and_can_be_taken_back() {
         ]
     );
     session.act(Action::Submit("/permissions".into()));
-    session.act(Action::OverlayDown);
+    session.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
     let revoke = |pattern: &str| [Effect::Send(Command::RevokeGrant { pattern: pattern.into() })];
     assert_eq!(session.act(Action::RevokeGrant), revoke("fetch(https://docs.rs/*)"));
-    session.act(Action::OverlayDown);
+    session.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
     assert_eq!(session.act(Action::RevokeGrant), [], "a rule is no grant");
 }
 

@@ -25,7 +25,7 @@ pub(super) fn copy_answer(store: &mut Store, nth: usize, fx: &mut Vec<Effect>) {
 }
 
 /// Copies the source of an item.
-pub(super) fn copy_item(store: &mut Store, id: u64, fx: &mut Vec<Effect>) {
+pub(in crate::store) fn copy_item(store: &mut Store, id: u64, fx: &mut Vec<Effect>) {
     let Some(item) = store.transcript.item(ItemId(id)) else { return };
     let what = match item.kind {
         ItemKind::Prompt { .. } => "the prompt",
@@ -38,7 +38,7 @@ pub(super) fn copy_item(store: &mut Store, id: u64, fx: &mut Vec<Effect>) {
     copy_text(store, what, text, fx);
 }
 
-pub(super) fn copy_text(store: &mut Store, what: &str, text: String, fx: &mut Vec<Effect>) {
+pub(in crate::store) fn copy_text(store: &mut Store, what: &str, text: String, fx: &mut Vec<Effect>) {
     if text.trim().is_empty() {
         store.toast = Some((NoticeLevel::Info, "nothing to copy".into()));
         return;

@@ -1,8 +1,7 @@
 //! What each message does to the store.
 
 mod actions;
-mod copy;
-pub(super) mod search;
+pub(super) mod copy;
 mod submit;
 pub(super) mod support;
 
@@ -10,7 +9,9 @@ use crate::event::{NoticeLevel, SessionStatus, UndeliveredCommand};
 
 use super::Store;
 use super::effect::{ComposerEdit, Effect};
+use super::frames::FrameList;
 use super::msg::{Msg, Report};
+use super::overlay::approval::ApprovalDialog;
 
 pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
     match msg {
@@ -23,7 +24,11 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         Msg::Report(Report::Failed { what, why }) => {
             store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
         }
-        Msg::Report(Report::Frames { rows, dropped_bytes: fallen }) => store.frames.add(rows, fallen),
+        Msg::Report(Report::Frames { rows, dropped_bytes }) => {
+            if let Some(frames) = store.focus.find_mut::<FrameList>() {
+                frames.add(rows, dropped_bytes);
+            }
+        }
         #[cfg(feature = "images")]
         Msg::RequestImages(sources) => store.images.request(sources, fx),
         #[cfg(feature = "images")]
@@ -33,7 +38,14 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         Msg::Report(Report::Info(text)) => store.toast = Some((NoticeLevel::Info, text)),
         Msg::Tick(now) => store.session.advance_clock(now),
         Msg::KeyPressed(now) => store.focus.last_key = Some(now),
-        Msg::Work => search::work_slice(store),
+        Msg::ApprovalShown => {
+            let now = store.session.now;
+            if let Some(approval) = store.focus.top_mut::<ApprovalDialog>() {
+                approval.on_shown(now);
+            }
+        }
+        Msg::OfferApproval => store.open_next_approval(),
+        Msg::Work => support::on_each(store, |overlay, store| overlay.work(store)),
         Msg::HistoryProgress(percent) => store.history_progress = Some(percent),
     }
 }

@@ -20,7 +20,7 @@ fn write(composer: &mut Composer, text: &str) {
 fn shown(composer: &mut Composer, width: u16) -> (Vec<String>, Option<(u16, u16)>) {
     let area = Rect::new(0, 0, width, composer.height(width));
     let mut buf = Buffer::empty(area);
-    let cursor = composer.draw(&Theme::default(), true, area, &mut buf);
+    let cursor = composer.draw_field(&Theme::default(), true, area, &mut buf);
     let row = |y| (0..width).map(|x| buf[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
     ((0..area.height).map(row).collect(), cursor)
 }
@@ -48,7 +48,7 @@ fn height_stays_between_one_and_eight() {
     for width in 0..6 {
         for height in 0..3 {
             let area = Rect::new(0, 0, width, height);
-            composer.draw(&Theme::default(), true, area, &mut Buffer::empty(area));
+            composer.draw_field(&Theme::default(), true, area, &mut Buffer::empty(area));
         }
     }
 }

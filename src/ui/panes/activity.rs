@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
+use crate::store::pane::Pane;
 use crate::store::session::Phase;
 use crate::store::tool_calls::CallState;
 use crate::store::transcript::ItemKind;
@@ -11,26 +12,34 @@ use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::ui::format;
 use crate::ui::key_hints::KeyHints;
+use crate::ui::layout::Place;
 use crate::ui::paint::{RowWriter, spinner};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{PaneScreen, PaneView};
+use crate::ui::theme::Role;
 
-/// `focused`: the keyboard is below the rule; `away` names where it is when it was taken elsewhere.
-pub fn draw(
-    store: &Store,
-    labels: &KeyHints,
-    (focused, away): (bool, Option<&str>),
-    theme: Theme,
-    area: Rect,
-    buf: &mut Buffer,
-) {
-    if area.is_empty() {
-        return;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ActivityRule;
+
+impl PaneView for ActivityRule {
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        Place::Rows(u16::from(screen.area.height >= 6))
     }
-    let border = theme.style(if focused { Role::BorderFocused } else { Role::Border });
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        if !area.is_empty() {
+            rule(screen, area, buf);
+        }
+        None
+    }
+}
+
+fn rule(screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = screen.theme;
+    let border = theme.style(if screen.has_keys(Pane::Composer) { Role::BorderFocused } else { Role::Border });
     RowWriter::new(buf, area, 0).fill("─", border);
-    let words = activity_text(store, labels);
+    let words = activity_text(screen.store, screen.key_hints);
     // Said in the rule too, for a draft hides what the empty composer says.
-    if let Some(away) = away {
+    if let Some(away) = screen.keyboard_elsewhere() {
         let told = format!(" keyboard: {away} ");
         let room = words.as_ref().map_or(0, |(_, text, _, _)| str_width(text) + 6) + str_width(&told) + 2;
         if room <= usize::from(area.width) {

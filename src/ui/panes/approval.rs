@@ -11,14 +11,17 @@ use ratatui::layout::Rect;
 
 use crate::event::{ApprovalRequest, Millis, Risk};
 use crate::store::Store;
-use crate::store::approval::{ApprovalChoice, ApprovalDialog, ApprovalInput, parse_pattern};
+use crate::store::action::Action;
+use crate::store::approval::{ApprovalChoice, parse_pattern};
+use crate::store::overlay::approval::{ApprovalDialog, ApprovalInput};
 use crate::text::width::{str_width, truncate_with_ellipsis};
 use crate::text::wrap::wrap;
 use crate::text::{one_line, visible, visible_line};
 use crate::ui::format;
 use crate::ui::key_hints::KeyHints;
-use crate::ui::layout::inset;
+use crate::ui::layout::{Place, inset};
 use crate::ui::paint::{RowWriter, clear, draw_box, restyle};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen, PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
 
 use super::models::tail;
@@ -31,8 +34,46 @@ const MIN_AIRY_ROWS: u16 = 10;
 /// From so many cells on the answers stand in one row, and what Enter does as well.
 const MIN_BROAD_COLUMNS: usize = 75;
 
+/// The ask that is open, in its rows.
+#[derive(Default)]
+pub struct ApprovalPane {
+    docked: Option<DockedApproval>,
+    area: Rect,
+}
+
+impl ApprovalPane {
+    /// Returns whether its answers were on the last frame.
+    pub fn is_visible(&self) -> bool {
+        self.docked.is_some() && self.area.height > 1
+    }
+}
+
+impl PaneView for ApprovalPane {
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        let PaneScreen { store, key_hints, area, .. } = *screen;
+        let room = Rect { height: area.height / 2, ..area };
+        let ask = store.focus.find::<ApprovalDialog>();
+        self.docked = ask.and_then(|ask| lay_out(store, ask, key_hints, room));
+        Place::Rows(self.docked.as_ref().map_or(0, DockedApproval::rows).min(room.height))
+    }
+
+    /// It is drawn with the overlays, in the order of their stack.
+    fn draw(&mut self, _screen: &PaneScreen<'_>, area: Rect, _buf: &mut Buffer) -> Option<(u16, u16)> {
+        self.area = area;
+        None
+    }
+
+    /// Selects the answer, as a letter does: a click may only have brought the window to the front.
+    fn click(&self, store: &Store, at: (u16, u16)) -> Option<Action> {
+        store.focus.docked_approval()?;
+        let answers = self.docked.as_ref()?.answer_areas(self.area);
+        let choice = answers.into_iter().find(|(_, area)| area.contains(at.into())).map(|(choice, _)| choice)?;
+        Some(Action::Choose(choice))
+    }
+}
+
 /// An ask laid out to stand above the composer.
-pub struct DockedApproval {
+struct DockedApproval {
     title: String,
     right: String,
     border: Role,
@@ -64,7 +105,7 @@ impl ApprovalOption {
 }
 
 /// Lays an ask out for so many columns and at most so many rows.
-pub fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room: Rect) -> Option<DockedApproval> {
+fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room: Rect) -> Option<DockedApproval> {
     let ask = store.tool_calls.get(&approval.call)?.approval_request()?;
     let width = usize::from(inset(room).width).max(1);
     let answers = answers(approval, ask, labels, width);
@@ -99,12 +140,12 @@ pub fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room
 
 impl DockedApproval {
     /// Returns how many rows it takes.
-    pub fn rows(&self) -> u16 {
+    fn rows(&self) -> u16 {
         1 + self.content.rows.len() as u16 + self.gap + self.rows_below
     }
 
     /// Draws it and returns where the cursor is.
-    pub fn draw(&self, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+    fn draw(&self, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
         if area.is_empty() {
             return None;
         }
@@ -135,7 +176,7 @@ impl DockedApproval {
     }
 
     /// Returns where each answer stands in this area; none while a field has the keys.
-    pub fn answer_areas(&self, area: Rect) -> Vec<(ApprovalChoice, Rect)> {
+    fn answer_areas(&self, area: Rect) -> Vec<(ApprovalChoice, Rect)> {
         if self.field.is_some() || area.is_empty() {
             return Vec::new();
         }
@@ -199,16 +240,23 @@ impl DockedApproval {
     }
 }
 
-/// Shows the whole of an ask over everything, and returns how many rows one can scroll down.
-pub fn draw_full(
-    store: &Store,
+/// Draws an ask in its rows above the composer, or the whole of it over everything.
+pub fn draw(
     approval: &ApprovalDialog,
-    scroll: usize,
-    labels: &KeyHints,
-    theme: Theme,
-    area: Rect,
+    screen: &OverlayScreen<'_>,
+    pane: &ApprovalPane,
     buf: &mut Buffer,
-) -> usize {
+) -> DrawnOverlay {
+    let cursor = pane.docked.as_ref().and_then(|docked| docked.draw(screen.theme, pane.area, buf));
+    match approval.full_scroll {
+        Some(scroll) => DrawnOverlay::with_scroll_end(draw_full(approval, scroll, screen, buf)),
+        None => DrawnOverlay { cursor, scroll_end: 0 },
+    }
+}
+
+/// Returns how many rows one can scroll down.
+fn draw_full(approval: &ApprovalDialog, scroll: usize, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> usize {
+    let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
     let Some(ask) = store.tool_calls.get(&approval.call).and_then(|call| call.approval_request()) else {
         return 0;
     };

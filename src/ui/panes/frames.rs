@@ -15,6 +15,7 @@ use crate::ui::format::count;
 use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box, restyle};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
 /// Bytes of a frame that are laid out.
@@ -26,18 +27,14 @@ const SIZE_CELLS: usize = 6;
 /// Bytes that are worth leaving out because the frame before began with them, too.
 const MIN_SHARED_BYTES: usize = 12;
 
-/// Draws the overlay. Returns where the cursor is, and how far the frame that is shown whole can be scrolled.
-pub fn draw(
-    frames: &FrameList,
-    labels: &KeyHints,
-    theme: Theme,
-    area: Rect,
-    buf: &mut Buffer,
-) -> (Option<(u16, u16)>, usize) {
+pub fn draw(frames: &FrameList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { key_hints: labels, theme, stage: area, .. } = *screen;
     let place = centered(area, area.width.min(160), area.height);
     match frames.opened_row() {
-        Some((number, row)) => (None, draw_opened(frames, number, row, labels, theme, place, buf)),
-        None => (Some(list(frames, labels, theme, place, buf)), 0),
+        Some((number, row)) => {
+            DrawnOverlay::with_scroll_end(draw_opened(frames, number, row, labels, theme, place, buf))
+        }
+        None => DrawnOverlay::with_cursor(list(frames, labels, theme, place, buf)),
     }
 }
 

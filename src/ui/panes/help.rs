@@ -7,15 +7,18 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
-use crate::store::focus::Overlay;
+use crate::store::action::Context;
+use crate::store::overlay::approval::ApprovalDialog;
+use crate::store::overlay::help::HelpText;
 use crate::store::pane::Pane;
-use crate::store::slash::COMMANDS;
+use crate::store::slash::commands;
 use crate::text::width::str_width;
 use crate::text::wrap::wrap;
 use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
 
 /// Most cells for the keys of one action: what they do matters more than the third way to do it.
 const MAX_KEYS_CELLS: usize = 18;
@@ -34,8 +37,8 @@ enum HelpRow {
     Gap,
 }
 
-/// Draws the overlay and returns how many rows one can scroll down.
-pub fn draw(store: &Store, labels: &KeyHints, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer) -> usize {
+pub fn draw(text: &HelpText, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
     let count = if area.width >= 96 { 2 } else { 1 };
     let wide = area.width.saturating_sub(2).min(if count > 1 { 132 } else { 76 });
     let each = wide.saturating_sub(4 + 3 * (count - 1)) / count;
@@ -44,7 +47,7 @@ pub fn draw(store: &Store, labels: &KeyHints, scroll: usize, theme: Theme, area:
     let place = centered(area, wide, (longest + 2).min(usize::from(area.height)) as u16);
     let rows_shown = usize::from(place.height.saturating_sub(2));
     let most = longest.saturating_sub(rows_shown);
-    let scroll = scroll.min(most);
+    let scroll = text.scroll.min(most);
     let footer = match most {
         0 => format!("{} closes", labels.close),
         _ => format!("{}–{} of {longest} · ↑↓ · {} closes", scroll + 1, scroll + rows_shown, labels.close),
@@ -68,18 +71,16 @@ pub fn draw(store: &Store, labels: &KeyHints, scroll: usize, theme: Theme, area:
             }
         }
     }
-    most
+    DrawnOverlay::with_scroll_end(most)
 }
 
 /// Returns the context that the help was asked for in.
-fn current_context(store: &Store) -> &'static str {
-    let approving = store.focus.overlays.iter().any(|overlay| matches!(overlay, Overlay::Approval(_)));
+fn current_context(store: &Store) -> Context {
     match store.focus.pane {
-        _ if approving => "approval",
-        Pane::Transcript => "transcript",
-        Pane::ToolPanel => "tool-panel",
-        Pane::Composer if store.session.capabilities().seek => "replay",
-        Pane::Composer => "global",
+        _ if store.focus.find::<ApprovalDialog>().is_some() => Context::Approval,
+        Pane::Composer if store.session.capabilities().seek => Context::Replay,
+        Pane::Composer => Context::Global,
+        pane => Context::Pane(pane),
     }
 }
 
@@ -107,24 +108,23 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Returns what there is to say, the group of a context first.
-fn groups<'a>(labels: &'a KeyHints, first: &str) -> Vec<Vec<HelpEntry<'a>>> {
+fn groups(labels: &KeyHints, first: Context) -> Vec<Vec<HelpEntry<'_>>> {
     let mut groups: Vec<Vec<HelpEntry<'_>>> = Vec::new();
-    let mut context = "";
+    let mut last = None;
     let mut here = 0;
-    for (name, key, what) in &labels.help {
-        if context != *name {
-            context = name;
-            if context == first {
+    for (context, key, what) in &labels.help {
+        if last.replace(*context) != Some(*context) {
+            if *context == first {
                 here = groups.len();
             }
-            groups.push(vec![HelpEntry::Heading(heading(name))]);
+            groups.push(vec![HelpEntry::Heading(context.title())]);
         }
         if let Some(group) = groups.last_mut() {
             group.push(HelpEntry::Key(key.clone(), Cow::from(*what)));
         }
     }
-    let mut commands = vec![HelpEntry::Heading("Commands")];
-    commands.extend(COMMANDS.iter().map(|command| {
+    let mut told = vec![HelpEntry::Heading("Commands")];
+    told.extend(commands().map(|command| {
         let name = format!("/{} {}", command.name, command.argument);
         if name.len() <= MAX_KEYS_CELLS {
             return HelpEntry::Key(name.trim_end().to_owned(), command.about.into());
@@ -136,24 +136,8 @@ fn groups<'a>(labels: &'a KeyHints, first: &str) -> Vec<Vec<HelpEntry<'a>>> {
     if let Some(before) = groups.get_mut(..=here) {
         before.rotate_right(1);
     }
-    groups.insert(groups.len().min(1), commands);
+    groups.insert(groups.len().min(1), told);
     groups
-}
-
-fn heading(context: &str) -> &str {
-    match context {
-        "global" => "Anywhere",
-        "composer" => "Composer",
-        "empty-composer" => "Empty composer",
-        "transcript" => "Transcript",
-        "tool-panel" => "Tool panel",
-        "approval" => "Approval",
-        "replay" => "Replay",
-        "search" => "Search",
-        "matches" => "Among the matches",
-        "overlay" => "Lists and fields",
-        other => other,
-    }
 }
 
 /// Puts whole groups into columns of about the same length, in order.
@@ -180,13 +164,22 @@ fn balance(groups: Vec<Vec<HelpRow>>, columns: usize) -> Vec<Vec<HelpRow>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::theme::Theme;
 
     fn shown(width: u16, scroll: usize) -> (String, usize) {
         let area = Rect::new(0, 0, width, 12);
         let mut buf = Buffer::empty(area);
-        let most = draw(&Store::default(), &KeyHints::default(), scroll, Theme::default(), area, &mut buf);
+        let (store, key_hints) = (Store::default(), KeyHints::default());
+        let screen = OverlayScreen {
+            store: &store,
+            key_hints: &key_hints,
+            theme: Theme::default(),
+            stage: area,
+            input: Rect::ZERO,
+        };
+        let drawn = draw(&HelpText { scroll }, &screen, &mut buf);
         let row = |y| (0..width).map(|x| buf[(x, y)].symbol()).collect::<String>();
-        ((0..12).map(row).collect::<Vec<_>>().join("\n"), most)
+        ((0..12).map(row).collect::<Vec<_>>().join("\n"), drawn.scroll_end)
     }
 
     #[test]
@@ -214,7 +207,7 @@ mod tests {
             };
             groups(&labels, first).into_iter().map(heading).take(3).collect()
         };
-        assert_eq!(heads("replay"), ["Replay", "Commands", "Anywhere"]);
-        assert_eq!(heads("global"), ["Anywhere", "Commands", ""]);
+        assert_eq!(heads(Context::Replay), ["Replay", "Commands", "Anywhere"]);
+        assert_eq!(heads(Context::Global), ["Anywhere", "Commands", ""]);
     }
 }

@@ -3,14 +3,17 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::links::{self, Link, LinkTarget};
+use crate::store::links::{self, LinkTarget};
+use crate::store::overlay::links::LinkList;
 use crate::text::{one_line, visible};
-use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box, restyle};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
 
-pub fn draw(list: &[Link], selected: Option<usize>, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
+pub fn draw(list: &LinkList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { key_hints: labels, theme, stage: area, .. } = *screen;
+    let LinkList { links: list, selected, .. } = list;
     let place = centered(area, area.width.saturating_sub(2).min(110), (list.len().max(1) + 2).min(30) as u16);
     let footer = format!("letter chooses · {} opens · y copies · {} closes", labels.accept, labels.close);
     let inner = draw_box("Links and files", &footer, Role::BorderFocused, theme, place, buf);
@@ -34,8 +37,9 @@ pub fn draw(list: &[Link], selected: Option<usize>, labels: &KeyHints, theme: Th
         }
         let room = pen.room();
         pen.write(&one_line(&target, room), theme.style(role));
-        if Some(nth) == selected {
+        if Some(nth) == *selected {
             restyle(Rect { y: inner.y + row, height: 1, ..inner }, theme.style(Role::Selection), buf);
         }
     }
+    DrawnOverlay::default()
 }

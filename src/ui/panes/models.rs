@@ -3,27 +3,19 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::Store;
-use crate::store::models::matching_models;
+use crate::store::overlay::models::ModelPicker;
 use crate::store::session::OpenedSession;
 use crate::text::one_line;
 use crate::text::width::str_width;
-use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box, restyle};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
 
-/// Draws the overlay and returns where the cursor is.
-pub fn draw(
-    store: &Store,
-    (query, selected): (&str, usize),
-    labels: &KeyHints,
-    theme: Theme,
-    area: Rect,
-    buf: &mut Buffer,
-) -> Option<(u16, u16)> {
-    let models = store.session.models.as_deref();
-    let found = matching_models(models.unwrap_or_default(), query);
+pub fn draw(picker: &ModelPicker, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
+    let (models, query) = (store.session.models.as_deref(), picker.query.as_str());
+    let found = picker.matching(store);
     let height = (found.len().max(3) + 4).min(22).min(usize::from(area.height)) as u16;
     let place = centered(area, area.width.saturating_sub(2).min(84), height);
     let footer = format!("{} uses it · {} closes", labels.accept, labels.close);
@@ -47,10 +39,10 @@ pub fn draw(
             Some(_) => "no matching model",
         };
         RowWriter::new(buf, list, 0).write_truncated(text, 0, theme.style(Role::Dim));
-        return Some(cursor);
+        return DrawnOverlay::with_cursor(cursor);
     }
     let current = store.session.opened.as_ref().map(OpenedSession::name);
-    let selected = selected.min(found.len() - 1);
+    let selected = picker.selected.min(found.len() - 1);
     let first = (selected + 1).saturating_sub(usize::from(list.height));
     for (row, model) in found.iter().skip(first).take(usize::from(list.height)).enumerate() {
         let mark = if current.as_deref() == Some(&model.name) { "● " } else { "  " };
@@ -69,7 +61,7 @@ pub fn draw(
             restyle(row_area, theme.style(Role::Selection), buf);
         }
     }
-    Some(cursor)
+    DrawnOverlay::with_cursor(cursor)
 }
 
 /// Returns the end of a text that fits: what was typed last stays in view.

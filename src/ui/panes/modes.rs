@@ -4,26 +4,20 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::event::ApprovalMode;
-use crate::store::Store;
+use crate::store::overlay::modes::ModeList;
 use crate::store::permissions::mode_description;
 use crate::text::wrap::wrap;
-use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box, restyle};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
 
 /// Cells for a mark and the longest name.
 const NAME_CELLS: usize = 13;
 
-/// Draws the list; `sure` is the question whether the mode that never asks is meant, and what is selected there.
-pub fn draw(
-    store: &Store,
-    (selected, sure): (usize, Option<bool>),
-    labels: &KeyHints,
-    theme: Theme,
-    area: Rect,
-    buf: &mut Buffer,
-) {
+pub fn draw(list: &ModeList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
+    let ModeList { selected, full_mode_confirm: sure } = *list;
     let current = store.session.mode();
     let pending = store.tool_calls.pending().count();
     let footer = format!("{} chooses · {} closes", labels.accept, labels.close);
@@ -86,4 +80,5 @@ pub fn draw(
         }
         row += tall;
     }
+    DrawnOverlay::default()
 }

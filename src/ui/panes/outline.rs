@@ -5,15 +5,15 @@ use ratatui::layout::Rect;
 
 use crate::store::outline::Outline;
 use crate::text::one_line;
-use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box, restyle};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
 
 use super::models::tail;
 
-/// Draws the overlay and returns where the cursor is.
-pub fn draw(outline: &Outline, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+pub fn draw(outline: &Outline, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { key_hints: labels, theme, stage: area, .. } = *screen;
     let rows = (outline.len().max(3) + 4).min(usize::from(area.height.saturating_sub(2)).max(6));
     let place = centered(area, area.width.saturating_sub(2).min(100), rows as u16);
     let more = if outline.is_done() { "" } else { " and more" };
@@ -33,7 +33,7 @@ pub fn draw(outline: &Outline, labels: &KeyHints, theme: Theme, area: Rect, buf:
     if outline.is_empty() {
         let text = if outline.is_done() { "no matches" } else { "looking…" };
         RowWriter::new(buf, list, 0).write_truncated(text, 0, theme.style(Role::Dim));
-        return Some(cursor);
+        return DrawnOverlay::with_cursor(cursor);
     }
     // The newest is number 0 and stands at the bottom; the selected one has some rows on either side.
     let height = usize::from(list.height);
@@ -57,5 +57,5 @@ pub fn draw(outline: &Outline, labels: &KeyHints, theme: Theme, area: Rect, buf:
             restyle(line, theme.style(Role::Selection), buf);
         }
     }
-    Some(cursor)
+    DrawnOverlay::with_cursor(cursor)
 }

@@ -9,6 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
+use crate::store::search::Search;
 use crate::text::width::str_width;
 use crate::ui::paint::{RowWriter, draw_box};
 use crate::ui::theme::{Role, Theme};
@@ -97,7 +98,7 @@ pub fn draw(store: &Store, figures: &PerfStats, cached: usize, theme: Theme, are
 }
 
 fn search_work(store: &Store) -> String {
-    store.focus.search().map_or(String::new(), |search| {
+    store.focus.find::<Search>().map_or(String::new(), |search| {
         let work = search.work_done;
         format!("{} steps, {} items, {} kB", work.steps, work.items, work.bytes / 1024)
     })

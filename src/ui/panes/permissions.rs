@@ -3,13 +3,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::Store;
+use crate::store::overlay::permissions::PermissionList;
 use crate::store::permissions::{PermissionEntry, entries, grants};
 use crate::text::width::str_width;
 use crate::text::{one_line, visible, visible_line};
-use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box, restyle};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
 use super::models::tail;
@@ -19,7 +19,9 @@ const VERB_CELLS: usize = 8;
 /// Cells at the end that say how often it was used.
 const USES_CELLS: usize = 18;
 
-pub fn draw(store: &Store, selected: usize, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
+pub fn draw(list: &PermissionList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
+    let selected = list.selected;
     let (all, granted) = (entries(store), grants(store).len());
     let width = area.width.saturating_sub(2).min(110);
     // Narrow screens put where it comes from below what it is.
@@ -35,7 +37,7 @@ pub fn draw(store: &Store, selected: usize, labels: &KeyHints, theme: Theme, are
     if all.is_empty() {
         let text = "permissions are unknown: this source doesn't report them";
         RowWriter::new(buf, inner, 0).write_truncated(text, 0, theme.style(Role::Dim));
-        return;
+        return DrawnOverlay::default();
     }
     let selected = selected.min(all.len() - 1);
     let shown = (usize::from(inner.height) / tall).max(1);
@@ -48,6 +50,7 @@ pub fn draw(store: &Store, selected: usize, labels: &KeyHints, theme: Theme, are
             restyle(part, theme.style(Role::Selection), buf);
         }
     }
+    DrawnOverlay::default()
 }
 
 fn draw_entry(entry: &PermissionEntry, theme: Theme, area: Rect, buf: &mut Buffer) {

@@ -3,13 +3,16 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::ui::key_hints::KeyHints;
+use crate::ui::layout::inset;
 use crate::ui::paint::{RowWriter, clear};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
 
-pub fn draw(any: bool, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
+pub fn draw(any: bool, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { key_hints: labels, theme, .. } = *screen;
+    let area = inset(screen.input);
     if area.is_empty() {
-        return;
+        return DrawnOverlay::default();
     }
     clear(Rect { x: area.x.saturating_sub(1), width: area.width.saturating_add(2), ..area }, buf);
     let text = if any { "press a block's letter to copy it" } else { "no code block on the screen; scroll to one" };
@@ -19,4 +22,5 @@ pub fn draw(any: bool, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Bu
         pen.write(" · ", theme.style(Role::Dim)).write(&labels.cancel, theme.style(Role::Key));
         pen.write(" leaves", theme.style(Role::Dim));
     }
+    DrawnOverlay::default()
 }

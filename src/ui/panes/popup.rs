@@ -3,13 +3,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::slash::CommandInfo;
+use crate::store::action::SlashCommand;
 use crate::text::width::str_width;
 use crate::ui::paint::{RowWriter, clear, restyle};
 use crate::ui::theme::{Role, Theme};
 
 /// Draws the commands in the rows that end at the bottom of `above`; the selected one stands out.
-pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rect, buf: &mut Buffer) {
+pub fn draw(commands: &[&SlashCommand], selected: usize, theme: Theme, above: Rect, buf: &mut Buffer) {
     let rows = commands.len().min(usize::from(above.height)).min(8) as u16;
     if rows == 0 || above.width < 4 {
         return;
@@ -44,7 +44,7 @@ pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rec
     }
 }
 
-fn name(command: &CommandInfo, arguments: bool) -> String {
+fn name(command: &SlashCommand, arguments: bool) -> String {
     let argument = if arguments { command.argument } else { "" };
     format!("/{} {argument}", command.name).trim_end().to_owned()
 }

@@ -6,11 +6,32 @@ use ratatui::layout::Rect;
 use crate::store::Store;
 use crate::text::one_line;
 use crate::ui::key_hints::KeyHints;
+use crate::ui::layout::Place;
 use crate::ui::paint::RowWriter;
+use crate::ui::pane::{PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
 
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueList;
+
+impl PaneView for QueueList {
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        let most = match screen.area.height {
+            0..8 => 0,
+            8..16 => 1,
+            _ => 3,
+        };
+        Place::Rows(screen.store.session.queue().len().min(most) as u16)
+    }
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        list(screen.store, screen.key_hints, screen.theme, area, buf);
+        None
+    }
+}
+
 /// Draws the newest ones that fit; the key takes back the last.
-pub fn draw(store: &Store, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
+fn list(store: &Store, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
     let queue = store.session.queue();
     let hidden = queue.len().saturating_sub(usize::from(area.height));
     for (row, queued) in queue.iter().skip(hidden).enumerate() {

@@ -6,15 +6,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::Store;
 use crate::store::item_source;
+use crate::store::overlay::raw::RawText;
 use crate::store::transcript::ItemId;
 use crate::text::visible::escape_hidden;
 use crate::text::width::{graphemes, str_width};
-use crate::ui::key_hints::KeyHints;
 use crate::ui::paint::draw_box;
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::text_layout::laid_out::draw_text;
-use crate::ui::theme::{Role, Theme};
+use crate::ui::theme::Role;
 
 const TAB_CELLS: usize = 4;
 
@@ -77,17 +77,10 @@ fn visible_width(grapheme: &str, at: usize) -> usize {
     if grapheme == "\t" { TAB_CELLS - at % TAB_CELLS } else { str_width(&escape_hidden(grapheme)) }
 }
 
-/// Draws the overlay and returns how many rows one can scroll down.
-pub fn draw(
-    store: &Store,
-    view: &mut RawView,
-    (item, scroll): (ItemId, usize),
-    labels: &KeyHints,
-    theme: Theme,
-    area: Rect,
-    buf: &mut Buffer,
-) -> usize {
-    let Some(found) = store.transcript.item(item) else { return 0 };
+pub fn draw(source: &RawText, view: &mut RawView, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
+    let RawText { item, scroll } = *source;
+    let Some(found) = store.transcript.item(item) else { return DrawnOverlay::default() };
     let text = item_source::full_text(found, &store.tool_calls);
     let place = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let width = usize::from(place.width.saturating_sub(4)).max(1);
@@ -119,7 +112,7 @@ pub fn draw(
         }
         draw_text(&line, inner.x, inner.y + y, inner.right(), theme.style(Role::Text), buf);
     }
-    most
+    DrawnOverlay::with_scroll_end(most)
 }
 
 #[cfg(test)]

@@ -4,17 +4,37 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::event::ReplayStatus;
-use crate::store::Store;
 use crate::text::width::str_width;
 use crate::ui::format;
+use crate::ui::layout::Place;
 use crate::ui::paint::{RowWriter, Segment, draw_segments};
+use crate::ui::pane::{PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
 
-pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let Some(replay) = store.session.replay() else { return };
-    if area.width < 3 || area.height == 0 {
-        return;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReplayBar;
+
+impl PaneView for ReplayBar {
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        Place::Rows(match screen.area.height {
+            _ if !screen.is_replay() => 0,
+            10.. => 2,
+            _ => 1,
+        })
     }
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        if let Some(replay) = screen.store.session.replay()
+            && area.width >= 3
+            && area.height > 0
+        {
+            bar(replay, screen.theme, area, buf);
+        }
+        None
+    }
+}
+
+fn bar(replay: ReplayStatus, theme: Theme, area: Rect, buf: &mut Buffer) {
     let area = Rect { x: area.x + 1, width: area.width - 2, ..area };
     timeline(replay, area.height == 1, theme, area, buf);
     if area.height >= 2 {

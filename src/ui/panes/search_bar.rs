@@ -8,18 +8,22 @@ use crate::store::search::Search;
 use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::ui::format::count;
+use crate::ui::layout::inset;
 use crate::ui::paint::{RowWriter, clear};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
 
 use super::models::tail;
 
 /// The least cells for the query itself.
 const MIN_QUERY_CELLS: usize = 10;
 
-/// Draws the bar and returns where the cursor is, while the query is being written.
-pub fn draw(store: &Store, search: &Search, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+/// Draws the bar; the cursor is in it while the query is being written.
+pub fn draw(search: &Search, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { store, theme, .. } = *screen;
+    let area = inset(screen.input);
     if area.is_empty() {
-        return None;
+        return DrawnOverlay::default();
     }
     clear(Rect { x: area.x.saturating_sub(1), width: area.width.saturating_add(2), ..area }, buf);
     let area = Rect { height: 1, ..area };
@@ -36,7 +40,7 @@ pub fn draw(store: &Store, search: &Search, theme: Theme, area: Rect, buf: &mut 
         pen.write_truncated(" words, or /expression/", str_width(&told) + 2, theme.style(Role::Dim));
     }
     RowWriter::at_right(buf, area, 0, str_width(&told)).write(&told, theme.style(role));
-    search.is_typing.then_some(cursor)
+    DrawnOverlay { cursor: search.is_typing.then_some(cursor), scroll_end: 0 }
 }
 
 /// Returns what is to be said about the matches.

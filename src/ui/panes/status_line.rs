@@ -9,23 +9,38 @@ use crate::store::Store;
 use crate::store::permissions::grants;
 use crate::text::{one_line, width::str_width};
 use crate::ui::format;
-use crate::ui::key_hints::{KeyHint, KeyHints};
+use crate::ui::key_hints::KeyHint;
+use crate::ui::layout::Place;
 use crate::ui::paint::{RowWriter, Segment, draw_segments};
+use crate::ui::pane::{PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
+
+use super::PanePart;
 
 /// Longest foreign text shown here, in cells.
 const MAX_FOREIGN_TEXT_CELLS: usize = 60;
 /// Cells that the reason for a model leaves to the rest of the row.
 const MODEL_REASON_RESERVE_CELLS: usize = 30;
 
-/// `told_above`: the activity row is on the screen and says what the turn does.
-pub fn draw(store: &Store, labels: &KeyHints, told_above: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
-    if area.width < 3 || area.height == 0 {
-        return;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StatusLine;
+
+impl PaneView for StatusLine {
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        Place::Rows(u16::from(screen.area.height >= 3))
     }
-    let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    let used = draw_segments(state(store, told_above, usize::from(inner.width)), theme, inner, buf);
-    keys(labels.hints(store), used, theme, inner, buf);
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        if area.width >= 3 && area.height > 0 {
+            let PaneScreen { store, theme, .. } = *screen;
+            // The activity row says what the turn does.
+            let told_above = !PanePart::Activity.area(screen.layout).is_empty();
+            let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
+            let used = draw_segments(state(store, told_above, usize::from(inner.width)), theme, inner, buf);
+            keys(screen.key_hints.hints(store), used, theme, inner, buf);
+        }
+        None
+    }
 }
 
 fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {

@@ -6,8 +6,30 @@ use ratatui::layout::Rect;
 use crate::store::Store;
 use crate::text::one_line;
 use crate::text::wrap::wrap;
+use crate::ui::layout::Place;
 use crate::ui::paint::{RowWriter, clear};
+use crate::ui::pane::{PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ToastRows;
+
+impl PaneView for ToastRows {
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        let PaneScreen { store, area, .. } = *screen;
+        Place::Rows(if screen.is_boxed() { 0 } else { row_count(store, area.width, max_rows(area.height)) })
+    }
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        draw(screen.store, screen.theme, area, buf);
+        None
+    }
+}
+
+/// Returns the most rows that the message may have at this height.
+pub fn max_rows(height: u16) -> u16 {
+    if height < 16 { 1 } else { 3 }
+}
 
 /// Returns the rows that the message takes at this width, at most `most`; none without a message.
 pub fn row_count(store: &Store, width: u16, most: u16) -> u16 {

@@ -7,12 +7,16 @@ use ratatui::layout::Rect;
 
 use crate::event::{CallOutcome, Json};
 use crate::store::Store;
+use crate::store::action::{Action, UiAction};
+use crate::store::pane::Pane;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::text::width::{expand_tabs, str_width};
 use crate::text::wrap::wrap_hard;
 use crate::text::{clean, one_line, size};
 use crate::ui::format;
+use crate::ui::layout::Place;
 use crate::ui::paint::{RowWriter, restyle, spinner};
+use crate::ui::pane::{PaneResponse, PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
 
 use super::subject::subject;
@@ -34,27 +38,85 @@ pub struct ToolPanelView {
     pub scroll: usize,
     /// How far that can go, as drawn last.
     scroll_end: usize,
+    /// It stands beside the transcript where there is room.
+    pub is_default: bool,
+    /// Rows of its last frame.
+    height: u16,
+}
+
+impl PaneView for ToolPanelView {
+    fn pane(&self) -> Option<Pane> {
+        Some(Pane::ToolPanel)
+    }
+
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        screen.beside(Pane::ToolPanel, self.is_default)
+    }
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        draw(screen.store, self, screen.has_keys(Pane::ToolPanel), screen.theme, area, buf);
+        None
+    }
+
+    fn handle(&mut self, store: &Store, action: UiAction) -> PaneResponse {
+        let page = usize::from(self.height).saturating_sub(2).max(1);
+        // Until one is selected, the last call is what is looked at.
+        let item = || self.call(store).or(store.tool_calls.calls().last()).map(|call| call.item.0);
+        match action {
+            UiAction::PageUp => self.scroll_up(page),
+            UiAction::PageDown => self.scroll_down(page),
+            UiAction::ScrollStart => self.select_first(store),
+            UiAction::ScrollEnd => self.follow(),
+            UiAction::SelectUp => self.select_up(store),
+            UiAction::SelectDown => self.select_down(store),
+            UiAction::FoldSelected => return item().map(Action::ToggleFold).into(),
+            UiAction::CopySelected => return item().map(Action::CopyItem).into(),
+            _ => return PaneResponse::Ignored,
+        }
+        PaneResponse::Done
+    }
+
+    fn has_effect(&self, store: &Store, action: UiAction) -> bool {
+        action != UiAction::CopySelected || self.call(store).is_some()
+    }
+
+    /// Goes through a long call first, then on to its neighbour.
+    fn wheel(&mut self, store: &Store, rows: i32) -> bool {
+        let step = rows.unsigned_abs() as usize;
+        match rows {
+            0 => {}
+            ..0 if self.scroll > 0 => self.scroll_up(step),
+            ..0 => self.select_up(store),
+            _ if self.selected.is_some() && self.scroll < self.scroll_end => self.scroll_down(step),
+            _ => self.select_down(store),
+        }
+        true
+    }
 }
 
 impl ToolPanelView {
     pub fn select_up(&mut self, store: &Store) {
         let count = store.tool_calls.calls().len();
         let from = self.selected.unwrap_or(count);
-        *self = Self { selected: (count > 0).then(|| from.min(count).saturating_sub(1)), ..Self::default() };
+        self.select((count > 0).then(|| from.min(count).saturating_sub(1)));
     }
 
     /// Goes on to the next call; past the newest it follows again.
     pub fn select_down(&mut self, store: &Store) {
         let next = self.selected.map(|index| index + 1);
-        *self = Self { selected: next.filter(|index| *index < store.tool_calls.calls().len()), ..Self::default() };
+        self.select(next.filter(|index| *index < store.tool_calls.calls().len()));
     }
 
     pub fn select_first(&mut self, store: &Store) {
-        *self = Self { selected: (!store.tool_calls.calls().is_empty()).then_some(0), ..Self::default() };
+        self.select((!store.tool_calls.calls().is_empty()).then_some(0));
     }
 
     pub fn follow(&mut self) {
-        *self = Self::default();
+        self.select(None);
+    }
+
+    fn select(&mut self, call: Option<usize>) {
+        (self.selected, self.scroll, self.scroll_end) = (call, 0, 0);
     }
 
     /// Goes on through a call longer than the panel; drawing stops it at the end.
@@ -64,18 +126,6 @@ impl ToolPanelView {
 
     pub fn scroll_up(&mut self, rows: usize) {
         self.scroll = self.scroll.saturating_sub(rows);
-    }
-
-    /// Takes the turns of a wheel: through a long call first, then on to its neighbour.
-    pub fn wheel(&mut self, store: &Store, rows: i32) {
-        let step = rows.unsigned_abs() as usize;
-        match rows {
-            0 => {}
-            ..0 if self.scroll > 0 => self.scroll_up(step),
-            ..0 => self.select_up(store),
-            _ if self.selected.is_some() && self.scroll < self.scroll_end => self.scroll_down(step),
-            _ => self.select_down(store),
-        }
     }
 
     /// So many calls were put before those that were known.
@@ -102,6 +152,7 @@ impl ToolRow {
 }
 
 pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
+    view.height = area.height;
     if area.width < 4 || area.height == 0 {
         return;
     }
@@ -377,7 +428,6 @@ fn last_rows(cleaned: &str, width: usize, most: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::event::{AgentEvent, CallOutput, Envelope, Millis, Seq};
-    use crate::store::action::Action;
     use crate::store::msg::Msg;
 
     fn store(calls: u64) -> Store {
@@ -455,7 +505,7 @@ mod tests {
         view.select_up(&store);
         assert_eq!(view.selected, Some(1));
         view.select_down(&store);
-        assert_eq!(view, ToolPanelView::default());
+        assert_eq!((view.selected, view.scroll), (None, 0));
     }
 
     #[test]

@@ -25,13 +25,20 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
-use crate::store::focus::{self, Overlay};
+use crate::store::action::{Action, UiAction};
+use crate::store::focus;
+use crate::store::overlay::code_picker::CodePicker;
+use crate::store::pane::Pane;
+use crate::store::search::Search;
 use crate::store::transcript::{ItemId, Items};
 use crate::ui::kept_rows::KeptRows;
+use crate::ui::layout::Place;
+use crate::ui::pane::{PaneResponse, PaneScreen, PaneView};
 use crate::ui::text_layout::anchor::{self, Anchor, BlockPlace, RowSource as _};
 use crate::ui::text_layout::{LayoutCounters, ScreenLinks};
 use crate::ui::theme::Theme;
 
+use super::welcome;
 pub(super) use item_parts::{ItemPart, PartKind, RowLimit, quick_hash};
 use layout_cache::{LayoutCache, TranscriptWalk};
 
@@ -125,6 +132,25 @@ impl TranscriptView {
     /// Returns which rows of a screen the last frame left as they were, and in which columns.
     pub fn unchanged_rows(&self, screen_rows: u16) -> (Range<u16>, Vec<bool>) {
         self.kept.unchanged_rows(screen_rows)
+    }
+
+    fn move_by(&mut self, action: UiAction) -> PaneResponse {
+        match action {
+            UiAction::ScrollUp => self.scroll(-1),
+            UiAction::ScrollDown => self.scroll(1),
+            UiAction::PageUp => self.page(-1),
+            UiAction::PageDown => self.page(1),
+            UiAction::HalfPageUp => self.half_page(-1),
+            UiAction::HalfPageDown => self.half_page(1),
+            UiAction::ScrollStart => self.to_start(),
+            UiAction::ScrollEnd => self.to_end(),
+            UiAction::PreviousPrompt => self.previous_prompt(),
+            UiAction::NextPrompt => self.next_prompt(),
+            UiAction::SelectUp => self.select_up(),
+            UiAction::SelectDown => self.select_down(),
+            _ => return PaneResponse::Ignored,
+        }
+        PaneResponse::Done
     }
 
     /// Moves by that many rows; down is positive.
@@ -379,6 +405,54 @@ impl TranscriptView {
     }
 }
 
+impl PaneView for TranscriptView {
+    fn pane(&self) -> Option<Pane> {
+        Some(Pane::Transcript)
+    }
+
+    fn place(&mut self, _screen: &PaneScreen<'_>) -> Place {
+        Place::Main
+    }
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        let PaneScreen { store, key_hints, theme, .. } = *screen;
+        if store.transcript.is_untouched() {
+            welcome::draw(store, key_hints, theme, area, buf);
+        } else if !area.is_empty() {
+            let among_matches = store.focus.find::<Search>().is_some_and(|search| !search.is_typing);
+            draw(store, self, &theme, among_matches || screen.has_keys(Pane::Transcript), area, buf);
+        }
+        None
+    }
+
+    fn handle(&mut self, store: &Store, action: UiAction) -> PaneResponse {
+        let selected = self.selected.map(|item| item.0);
+        let reading = || self.reading_item(store).map(|item| item.0);
+        let told = match action {
+            UiAction::FoldSelected => selected.map(Action::ToggleFold),
+            UiAction::CopySelected => selected.map(Action::CopyItem),
+            UiAction::RawSelected => Some(Action::OpenRaw { item: selected }),
+            UiAction::LinksSelected => Some(Action::OpenLinks { item: selected }),
+            UiAction::Search => Some(Action::OpenSearch { from: reading(), query: None }),
+            UiAction::SearchAgain => {
+                let query = Some(store.focus.last_query.clone()).filter(|query| !query.is_empty());
+                Some(Action::OpenSearch { from: reading(), query })
+            }
+            UiAction::Outline => Some(Action::OpenOutline { from: reading() }),
+            action => return self.move_by(action),
+        };
+        told.into()
+    }
+
+    fn has_effect(&self, store: &Store, action: UiAction) -> bool {
+        match action {
+            UiAction::CopySelected => self.selected.is_some(),
+            UiAction::SearchAgain => !store.focus.last_query.is_empty(),
+            _ => true,
+        }
+    }
+}
+
 /// Draws the transcript into an area that is empty so far.
 pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bool, area: Rect, buf: &mut Buffer) {
     let area = area.intersection(buf.area);
@@ -387,13 +461,13 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     }
     let holds_last_frame = std::mem::take(&mut view.holds_last_frame);
     let Some(frame) = drawing::draw_rows(store, view, *theme, focused, holds_last_frame, area, buf) else { return };
-    if store.focus.search().is_some() || matches!(store.focus.top(), Some(Overlay::CodePicker)) {
+    if store.focus.find::<Search>().is_some() || store.focus.top_as::<CodePicker>().is_some() {
         view.kept.forget();
     }
     for strip in &frame.strips {
         search_marks::draw(store, strip, &mut view.cache, *theme, buf);
     }
-    if matches!(store.focus.top(), Some(Overlay::CodePicker)) {
+    if store.focus.top_as::<CodePicker>().is_some() {
         code_letters::draw(store, &view.cache, &frame.strips, &mut view.code_letters, *theme, buf);
     } else {
         view.code_letters.clear();

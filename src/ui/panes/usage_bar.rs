@@ -8,8 +8,10 @@ use ratatui::layout::Rect;
 
 use crate::store::Store;
 use crate::ui::format;
+use crate::ui::layout::Place;
 use crate::ui::paint::{Segment, draw_segments};
-use crate::ui::theme::{Role, Theme};
+use crate::ui::pane::{PaneScreen, PaneView};
+use crate::ui::theme::Role;
 
 /// From this fill on the gauge warns, and from the second on it is red.
 const HIGH_FILL: f64 = 0.75;
@@ -17,12 +19,21 @@ const CRITICAL_FILL: f64 = 0.92;
 /// Below this width words are short.
 const NARROW_COLUMNS: u16 = 50;
 
-pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
-    if area.width < 3 || area.height == 0 {
-        return;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UsageBar;
+
+impl PaneView for UsageBar {
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        Place::Rows(u16::from(screen.area.height >= 8))
     }
-    let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    draw_segments(meters(store, area.width), theme, inner, buf);
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        if area.width >= 3 && area.height > 0 {
+            let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
+            draw_segments(meters(screen.store, area.width), screen.theme, inner, buf);
+        }
+        None
+    }
 }
 
 fn meters(store: &Store, width: u16) -> Vec<Segment> {
@@ -124,6 +135,9 @@ mod tests {
     use super::*;
     use crate::event::{AgentEvent, Envelope, Millis, Role as Speaker, Seq, TurnOutcome, Usage, UsageScope};
     use crate::store::msg::Msg;
+    use crate::ui::key_hints::KeyHints;
+    use crate::ui::layout::Layout;
+    use crate::ui::theme::Theme;
 
     fn bar(width: u16) -> String {
         let mut store = Store::default();
@@ -144,7 +158,9 @@ mod tests {
     fn row(store: &Store, width: u16) -> String {
         let area = Rect::new(0, 0, width, 1);
         let mut buf = Buffer::empty(area);
-        draw(store, Theme::default(), area, &mut buf);
+        let (key_hints, layout) = (KeyHints::default(), Layout::default());
+        let screen = PaneScreen { store, key_hints: &key_hints, theme: Theme::default(), area, layout: &layout };
+        UsageBar.draw(&screen, area, &mut buf);
         (0..width).map(|x| buf[(x, 0)].symbol()).collect::<String>().trim().to_owned()
     }
 

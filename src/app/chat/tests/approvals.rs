@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::keys::Bindings;
 use crate::store::approval::ApprovalChoice;
+use crate::store::overlay::modes::ModeList;
 
 impl ChatRig {
     /// An ask that has been on the screen for a while.
@@ -26,11 +27,11 @@ impl ChatRig {
     }
 
     fn selected(&self) -> Option<ApprovalChoice> {
-        self.chat.store.focus.approval().and_then(|ask| ask.selected)
+        self.chat.store.focus.top_as::<ApprovalDialog>().and_then(|ask| ask.selected)
     }
 
     fn is_open(&self) -> bool {
-        self.chat.store.focus.approval().is_some()
+        self.chat.store.focus.top_as::<ApprovalDialog>().is_some()
     }
 
     /// Types at no speed at all.
@@ -182,7 +183,8 @@ fn a_paste_never_answers_and_is_never_lost() {
 
 #[test]
 fn the_whole_of_it_is_shown_and_left_and_typing_leaves_it_too() {
-    let whole = |rig: &ChatRig| rig.chat.store.focus.approval().is_some_and(|ask| ask.full_scroll.is_some());
+    let whole =
+        |rig: &ChatRig| rig.chat.store.focus.top_as::<ApprovalDialog>().is_some_and(|ask| ask.full_scroll.is_some());
     for back in ["esc", "enter"] {
         let mut rig = ChatRig::asked();
         rig.press(&["v"]);
@@ -239,7 +241,7 @@ fn keys_that_mean_something_elsewhere_do_not_answer() {
     }
     rig.press(&["shift+tab"]);
     assert_eq!(rig.effects(), [], "the next mode might allow it");
-    assert!(matches!(rig.chat.store.focus.top(), Some(Overlay::Modes { .. })));
+    assert!(rig.chat.store.focus.top_as::<ModeList>().is_some());
 }
 
 #[test]
@@ -256,7 +258,7 @@ fn the_transcript_is_read_beside_an_ask() {
         let ChatController { store, ui, .. } = &mut rig.chat;
         ui::draw(store, ui, area, &mut Buffer::empty(area));
         rig.chat.after_draw();
-        rig.chat.ui.transcript.is_following()
+        rig.chat.ui.panes.transcript.is_following()
     };
     assert!(follows(&mut rig));
     rig.press(&["pgup"]);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::{NoticeLevel, QueuedPrompt, Role, TextKind, TurnOutcome};
 use crate::store::links::LinkTarget;
+use crate::store::overlay::links::LinkList;
 
 /// A link, a file, a code block: something for each letter that could do harm.
 const ANSWER_WITH_LINKS: &str = "See [a](https://a.example), [b](https://b.example), <https://c.example> and `x`.\n\n```\nrm -r x\n```\n\n```\nls\n```\n";
@@ -116,7 +117,7 @@ fn a_letter_that_chose_in_a_list_is_no_text_after_a_pause() {
     let mut rig = ChatRig::answered();
     rig.chat.update(Msg::Action(Action::OpenLinks { item: None }));
     rig.types("b", 100);
-    assert!(matches!(rig.chat.store.focus.top(), Some(Overlay::Links { selected: Some(1), .. })));
+    assert_eq!(rig.chat.store.focus.top_as::<LinkList>().and_then(|list| list.selected), Some(1));
     rig.wait(1500);
     rig.types("so", 100);
     assert_eq!((rig.text().as_str(), rig.effects()), ("so", vec![]));
@@ -245,7 +246,7 @@ fn leaving_while_an_ask_is_open_is_asked_once_more_too() {
     rig.drawn();
     rig.press(&["ctrl+d"]);
     assert_eq!((rig.effects(), rig.said()), (vec![], Some("still open: shell; Ctrl+D again to quit")));
-    assert!(rig.chat.store.focus.approval().is_some());
+    assert!(rig.chat.store.focus.top_as::<ApprovalDialog>().is_some());
     rig.press(&["ctrl+d"]);
     assert_eq!(rig.effects(), [Effect::Quit]);
 }
@@ -276,11 +277,11 @@ fn sending_goes_to_the_end_wherever_one_was_reading() {
         rig.event(AgentEvent::UserMessage { message: "u1".into(), text: "asked".into() });
         rig.press(&["ctrl+home"]);
         rig.draw();
-        assert!(!rig.chat.ui.transcript.is_following());
+        assert!(!rig.chat.ui.panes.transcript.is_following());
         rig.press(keys);
         assert!(!rig.effects().is_empty(), "{keys:?}");
         rig.draw();
-        assert!(rig.chat.ui.transcript.is_following(), "{keys:?}");
+        assert!(rig.chat.ui.panes.transcript.is_following(), "{keys:?}");
     }
     let mut rig = ChatRig::answered();
     rig.turn();
@@ -288,12 +289,12 @@ fn sending_goes_to_the_end_wherever_one_was_reading() {
     rig.draw();
     rig.press(&["h", "i", "enter"]);
     rig.draw();
-    assert!(rig.chat.ui.transcript.is_following(), "a prompt that waits for its turn");
+    assert!(rig.chat.ui.panes.transcript.is_following(), "a prompt that waits for its turn");
     rig.press(&["ctrl+home"]);
     rig.draw();
     rig.press(&["shift+tab"]);
     rig.draw();
-    assert!(!rig.chat.ui.transcript.is_following(), "nothing was sent to be answered there");
+    assert!(!rig.chat.ui.panes.transcript.is_following(), "nothing was sent to be answered there");
 }
 
 #[test]
@@ -328,7 +329,8 @@ fn a_click_on_an_answer_selects_it_and_answers_nothing() {
     rig.wait(1000);
     let at = |rig: &ChatRig, wanted: ApprovalChoice| {
         let places = (0..24).flat_map(|row| (0..120).map(move |column| (column, row)));
-        places.filter(|at| rig.chat.ui.answer_at(*at) == Some(wanted)).collect::<Vec<_>>()
+        let wanted = Msg::Action(Action::Choose(wanted));
+        places.filter(|at| rig.chat.ui.click(&rig.chat.store, *at).as_ref() == Some(&wanted)).collect::<Vec<_>>()
     };
     for choice in [
         ApprovalChoice::Once,
@@ -341,7 +343,7 @@ fn a_click_on_an_answer_selects_it_and_answers_nothing() {
         assert!(cells.len() > 4, "{choice:?}");
         for (column, row) in cells {
             rig.chat.input(Input::Click { column, row }, rig.began + Duration::from(rig.clock), rig.clock);
-            let selected = rig.chat.store.focus.approval().and_then(|approval| approval.selected);
+            let selected = rig.chat.store.focus.top_as::<ApprovalDialog>().and_then(|approval| approval.selected);
             assert_eq!((selected, rig.effects()), (Some(choice), vec![]));
             rig.draw();
         }
@@ -409,7 +411,7 @@ fn among_the_matches_of_a_search_letters_that_mean_nothing_are_text() {
     let mut rig = ChatRig::answered();
     rig.press(&["ctrl+f"]);
     rig.types("See", 50);
-    let at = |rig: &ChatRig| rig.chat.store.focus.search().and_then(crate::store::search::Search::current_item);
+    let at = |rig: &ChatRig| rig.chat.store.focus.find::<Search>().and_then(Search::current_item);
     let newest = at(&rig);
     rig.press(&["enter"]);
     rig.wait(2000);
@@ -433,7 +435,7 @@ fn a_panel_over_the_transcript_gives_way_to_what_is_sent() {
         draw(&mut rig, width);
         rig.press(&["h", "i", "enter"]);
         assert_eq!(rig.effects().len(), 1);
-        assert_ne!(rig.chat.store.focus.is_panel_toggled, is_away, "{width}");
+        assert_ne!(rig.chat.store.focus.is_toggled(Pane::ToolPanel), is_away, "{width}");
     }
 }
 

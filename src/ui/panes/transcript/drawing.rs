@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use super::layout_cache::{LayoutCache, LayoutKey, TranscriptWalk};
 use super::{Jump, TranscriptView};
 use crate::store::Store;
+use crate::store::search::Search;
 use crate::store::transcript::{ItemKind, Items, TranscriptItem};
 use crate::text::width::str_width;
 use crate::ui::kept_rows::RowContent;
@@ -143,7 +144,7 @@ fn sync(store: &Store, view: &mut TranscriptView, text_area: Rect) {
     }
     view.shift(view.cache.prepended);
     let wanted = store.focus.requested_place;
-    if store.focus.search().is_none() {
+    if store.focus.find::<Search>().is_none() {
         view.before_search = None;
     } else if view.before_search.is_none() {
         view.before_search = Some(view.anchor);

@@ -13,7 +13,7 @@ use super::layout_cache::LayoutCache;
 use crate::store::Store;
 use crate::store::focus;
 use crate::store::item_source::field_text;
-use crate::store::search::Matcher;
+use crate::store::search::{Matcher, Search};
 use crate::text::width::str_width;
 use crate::ui::paint::restyle;
 use crate::ui::text_layout::LaidOut;
@@ -85,7 +85,7 @@ pub(super) fn match_at(
     part: ItemPart,
     wanted: focus::TranscriptPlace,
 ) -> Option<(u32, usize)> {
-    let matcher = store.focus.search()?.matcher()?;
+    let matcher = store.focus.find::<Search>()?.matcher()?;
     let item = store.transcript.item(wanted.item?)?;
     let text = field_text(item, &store.tool_calls, wanted.field);
     let start = text.floor_char_boundary(part.start as usize);
@@ -99,7 +99,7 @@ pub(super) fn match_at(
 
 /// Marks what the search found on the rows of a strip. Looks at one row more on either side: a match may begin there.
 pub(super) fn draw(store: &Store, strip: &Strip, memo: &mut LayoutCache, theme: Theme, buf: &mut Buffer) {
-    let Some(search) = store.focus.search() else { return };
+    let Some(search) = store.focus.find::<Search>() else { return };
     let Some(item) = store.transcript.items().get(strip.index) else { return };
     let area = strip.area;
     let Some(matcher) = search.matcher() else { return };

@@ -1,0 +1,57 @@
+//! The outline as a list to jump from.
+
+use super::{OverlayOutcome, OverlayState};
+use crate::store::Store;
+use crate::store::action::ScrollStep;
+use crate::store::effect::Effect;
+use crate::store::item_source::ItemField;
+use crate::store::outline::Outline;
+use crate::store::transcript::ItemId;
+use crate::store::update::support::open;
+
+impl OverlayState for Outline {
+    fn is_typing(&self) -> bool {
+        true
+    }
+
+    fn field(&mut self) -> Option<&mut String> {
+        Some(&mut self.query)
+    }
+
+    fn on_edit(&mut self, _store: &mut Store) {
+        self.filter();
+    }
+
+    /// The newest is the first and stands at the bottom.
+    fn scroll(&mut self, step: ScrollStep, _end: usize, _store: &mut Store) {
+        self.select(match step {
+            ScrollStep::Back(rows) => self.selected.saturating_add(rows),
+            ScrollStep::Forward(rows) => self.selected.saturating_sub(rows),
+        });
+    }
+
+    fn accept(&mut self, store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
+        let Some(entry) = self.entry(self.selected) else { return OverlayOutcome::Stay };
+        store.focus.request_place(entry.item, ItemField::Text, entry.offset);
+        OverlayOutcome::Close
+    }
+
+    fn wants_work(&self, _store: &Store) -> bool {
+        !self.is_done()
+    }
+
+    fn work(&mut self, store: &mut Store) {
+        self.step(&store.transcript);
+    }
+
+    fn on_items_prepended(&mut self, store: &mut Store) {
+        self.restart(&store.transcript);
+    }
+}
+
+/// Lists the prompts and headings, from the one that is being read.
+pub(in crate::store) fn open_outline(store: &mut Store, from: Option<u64>) {
+    let mut outline = Outline::new(from.map(ItemId), &store.transcript);
+    outline.step(&store.transcript);
+    open(store, outline);
+}

@@ -1,0 +1,38 @@
+//! Which function draws which overlay: one arm each.
+
+use ratatui::buffer::Buffer;
+
+use super::pane::{DrawnOverlay, OverlayScreen};
+use super::panes::approval::ApprovalPane;
+use super::panes::raw::RawView;
+use super::panes::{approval, frames, help, links, models, modes, outline, permissions, pick_hint, raw, search_bar};
+use crate::store::overlay::Overlay;
+
+/// What only the view knows of what lies above the panes.
+pub struct OverlayViews<'a> {
+    pub raw: &'a mut RawView,
+    /// The ask that is open.
+    pub approval: &'a ApprovalPane,
+    pub has_code_letters: bool,
+}
+
+pub fn draw(
+    overlay: &Overlay,
+    screen: &OverlayScreen<'_>,
+    views: &mut OverlayViews<'_>,
+    buf: &mut Buffer,
+) -> DrawnOverlay {
+    match overlay {
+        Overlay::Help(text) => help::draw(text, screen, buf),
+        Overlay::Models(picker) => models::draw(picker, screen, buf),
+        Overlay::Frames(list) => frames::draw(list, screen, buf),
+        Overlay::Approval(dialog) => approval::draw(dialog, screen, views.approval, buf),
+        Overlay::Search(search) => search_bar::draw(search, screen, buf),
+        Overlay::Outline(outline) => outline::draw(outline, screen, buf),
+        Overlay::Raw(text) => raw::draw(text, views.raw, screen, buf),
+        Overlay::Links(list) => links::draw(list, screen, buf),
+        Overlay::Modes(list) => modes::draw(list, screen, buf),
+        Overlay::Permissions(list) => permissions::draw(list, screen, buf),
+        Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),
+    }
+}

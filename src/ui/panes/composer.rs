@@ -1,0 +1,116 @@
+//! The composer as a part of the screen: its rows, what it says while it is empty, and what its keys do.
+
+use std::borrow::Cow;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::store::Store;
+use crate::store::action::{Action, UiAction};
+use crate::store::pane::Pane;
+use crate::store::slash::{self, Submitted};
+use crate::ui::composer::Composer;
+use crate::ui::layout::{Place, inset};
+use crate::ui::pane::{PaneResponse, PaneScreen, PaneView};
+
+/// What it says while it is empty.
+const IDLE_PLACEHOLDER: &str = "Ask anything, or / for commands";
+const WATCHED_PLACEHOLDER: &str = "This session is read-only; it takes no prompts";
+const BUSY_PLACEHOLDER: &str = "Type ahead: prompts are queued";
+
+impl PaneView for Composer {
+    fn pane(&self) -> Option<Pane> {
+        Some(Pane::Composer)
+    }
+
+    fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        if screen.is_replay() {
+            return Place::Rows(0);
+        }
+        let wanted = self.height(screen.area.width.saturating_sub(2));
+        Place::Rows(wanted.min((screen.area.height / 3).max(1)))
+    }
+
+    fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        self.set_placeholder(&placeholder(screen));
+        self.draw_field(&screen.theme, screen.has_keys(Pane::Composer), inset(area), buf)
+    }
+
+    fn handle(&mut self, _store: &Store, action: UiAction) -> PaneResponse {
+        self.update_completion();
+        match action {
+            UiAction::Send => return submit(self).into(),
+            UiAction::Newline => self.newline(),
+            UiAction::Complete => {
+                if let Some(text) = self.completion.take() {
+                    self.set_text(&text);
+                }
+            }
+            UiAction::HistoryPrevious if self.completion.is_open() => self.completion.up(),
+            UiAction::HistoryNext if self.completion.is_open() => self.completion.down(),
+            UiAction::HistoryPrevious => self.up(),
+            UiAction::HistoryNext => self.down(),
+            UiAction::Edit(edit) => self.edit(edit),
+            _ => return PaneResponse::Ignored,
+        }
+        PaneResponse::Done
+    }
+}
+
+/// Hands the text over. A command that is only begun is sent as the chosen completion.
+fn submit(composer: &mut Composer) -> Option<Action> {
+    let chosen = composer.completion.take();
+    let text = composer.take();
+    composer.update_completion();
+    let text = match (slash::parse(&text), chosen) {
+        (Submitted::Invalid(_), Some(chosen)) => chosen.trim_end().to_owned(),
+        _ => text,
+    };
+    (!text.trim().is_empty()).then_some(Action::Submit(text))
+}
+
+fn placeholder(screen: &PaneScreen<'_>) -> Cow<'static, str> {
+    let session = &screen.store.session;
+    match (screen.keyboard_elsewhere(), &*screen.key_hints.cancel) {
+        (Some(pane), "") => format!("The keyboard is in {pane}").into(),
+        (Some(pane), key) => format!("The keyboard is in {pane}; {key} returns here").into(),
+        _ if session.opened.is_some() && !session.capabilities().prompt => WATCHED_PLACEHOLDER.into(),
+        _ if session.phase.is_idle() => IDLE_PLACEHOLDER.into(),
+        _ => BUSY_PLACEHOLDER.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn submitted(text: &str) -> PaneResponse {
+        PaneResponse::Tell(Action::Submit(text.into()))
+    }
+
+    fn written(text: &str) -> Composer {
+        let mut composer = Composer::new();
+        composer.set_text(text);
+        composer
+    }
+
+    #[test]
+    fn a_command_begun_is_sent_in_full() {
+        let cases = [("/he", "/help"), ("/mode plan", "/mode plan"), ("/q", "/q"), ("/zzz", "/zzz"), ("hi", "hi")];
+        for (typed, sent) in cases {
+            let mut composer = written(typed);
+            assert_eq!(composer.handle(&Store::default(), UiAction::Send), submitted(sent), "{typed}");
+            assert!(composer.is_empty());
+        }
+        assert_eq!(written("").handle(&Store::default(), UiAction::Send), PaneResponse::Done);
+    }
+
+    #[test]
+    fn arrows_choose_a_completion_and_tab_takes_it() {
+        let mut composer = written("/mo");
+        composer.handle(&Store::default(), UiAction::HistoryNext);
+        composer.handle(&Store::default(), UiAction::Complete);
+        assert_eq!(composer.text(), "/mode ");
+    }
+}
