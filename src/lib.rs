@@ -118,6 +118,8 @@
 //! | an overlay | `store/overlay/x.rs`, `ui/panes/x.rs` | the lists in `store/overlay/mod.rs` and `ui/overlays.rs` |
 //! | a setting | its declaration in `config/mod.rs` | `assets/config.toml` |
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
+//! | an annotation | a variant of [`event::Annotation`] | who shows it |
+//! | a notice | a row in `event/notice.rs` | who says it |
 //!
 //! A release build lays the functions that run together in memory (`src/build.rs`); `.ci/functions` makes their list anew.
 

@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::ModelRequest;
 use crate::engine::model_details::ModelDetails;
 use crate::event::{
-    AgentEvent, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, DecidedBy, Decision,
-    LinkState, Millis, NoticeLevel, Permissions, SamplingParams, ToolSpec, TurnOutcome, estimate_tokens,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, DecidedBy,
+    Decision, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, SamplingParams, ToolSpec, TurnOutcome,
+    estimate_tokens,
 };
 use crate::net::RequestEvent;
 use crate::tool::{ToolProgress, ToolResult};
@@ -130,7 +131,8 @@ impl Agent {
         agent.list_outdated_tools().await;
         agent.announce_model().await;
         if let Some(fault) = startup_fault {
-            let event = AgentEvent::Notice { level: NoticeLevel::Error, code: "no_engine".into(), text: fault.message };
+            let event =
+                AgentEvent::Notice { level: NoticeLevel::Error, code: NoticeCode::NoEngine, text: fault.message };
             agent.emit(event).await;
         }
         agent.poll_server_approvals(true);
@@ -217,7 +219,7 @@ impl Agent {
                 self.warm_up();
             }
             Err(text) => {
-                self.emit(AgentEvent::Notice { level: NoticeLevel::Error, code: "model".into(), text }).await;
+                self.emit(AgentEvent::Notice { level: NoticeLevel::Error, code: NoticeCode::Model, text }).await;
             }
         }
     }
@@ -298,7 +300,7 @@ impl Agent {
                 if let Err(text) = self.grant(&call, &decision, &running.awaiting_approval) {
                     let text = format!("still pending: invalid pattern: {text}");
                     return self
-                        .emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "pattern".into(), text })
+                        .emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Pattern, text })
                         .await;
                 }
                 let by = self.setup.approvals.decided_by;
@@ -362,7 +364,7 @@ impl Agent {
         }
         self.publish_permissions();
         let text = format!("grant taken back: {pattern} needs approval again");
-        self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: "revoked".into(), text }).await;
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Revoked, text }).await;
     }
 
     /// A grant or another mode may decide approvals that are still pending.
@@ -421,8 +423,7 @@ impl Agent {
             running.has_first_token = true;
             let annotation = AgentEvent::Annotation {
                 on: AnnotationTarget::Turn(running.machine.turn().clone()),
-                kind: "first_token".into(),
-                data: serde_json::json!({ "ms": Millis::from(running.started_at.elapsed()).0 }),
+                annotation: Annotation::FirstToken { ms: running.started_at.elapsed().into() },
             };
             self.emit(annotation).await;
         }
@@ -479,7 +480,7 @@ impl Agent {
             Err(error) => {
                 self.history.forget_logged();
                 let text = format!("the log can't be read, so earlier turns are not sent: {error}");
-                self.emit(AgentEvent::Notice { level: NoticeLevel::Error, code: "history_cut".into(), text }).await;
+                self.emit(AgentEvent::Notice { level: NoticeLevel::Error, code: NoticeCode::HistoryCut, text }).await;
             }
         }
     }
@@ -515,15 +516,14 @@ impl Agent {
                      and were not sent"
                 ),
             };
-            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "history_cut".into(), text }).await;
+            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::HistoryCut, text }).await;
         }
         if let Some(name) = self.engine_choice.engine.dialect()
             && running.dialect.replace(name) != Some(name)
         {
             let annotation = AgentEvent::Annotation {
                 on: AnnotationTarget::Turn(running.machine.turn().clone()),
-                kind: "dialect".into(),
-                data: serde_json::json!({ "name": name, "because": "the engine speaks it" }),
+                annotation: Annotation::Dialect { name: name.into(), because: "the engine speaks it".into() },
             };
             self.emit(annotation).await;
         }

@@ -15,7 +15,9 @@ use super::turn::TurnLimits;
 use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
-use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, SamplingParams, TurnOutcome};
+use crate::event::{
+    AgentEvent, CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, NoticeCode, SamplingParams, TurnOutcome,
+};
 use crate::net::HttpClient;
 use crate::tool::Registry;
 
@@ -36,7 +38,7 @@ pub struct EngineChoice {
     /// Whether the model supports tools.
     pub supports_tools: bool,
     /// Warnings for the person, each with a stable code: for example, that the connection is unencrypted.
-    pub warnings: Vec<(&'static str, String)>,
+    pub warnings: Vec<(NoticeCode, String)>,
     /// Queries the server's description of the model, if it isn't known.
     pub describe: Option<DescribeModel>,
     /// The approvals that its server has pending outside of any turn.

@@ -19,9 +19,9 @@ mod truncated_calls;
 use std::collections::HashMap;
 
 use crate::event::{
-    AgentEvent, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision, ExecutedBy,
-    Fault, FaultKind, FinishReason, Json, MessageId, Millis, NoticeLevel, OutputStream, TurnId, TurnOutcome,
-    UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision,
+    ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId, Millis, NoticeCode, NoticeLevel, OutputStream, TurnId,
+    TurnOutcome, UsageScope,
 };
 
 use super::approval::ApprovalVerdict;
@@ -29,9 +29,6 @@ use super::ids::IdAllocator;
 
 /// How many identical calls (same tool, same arguments) one turn may make.
 pub const MAX_IDENTICAL_CALLS: u32 = 3;
-
-/// The annotation by which a server says that the turn must be sent back for it to continue.
-const PAUSED_ANNOTATION: &str = "paused";
 
 /// An input of the turn machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -262,7 +259,7 @@ impl TurnMachine {
             AgentEvent::MessageStarted { message, .. } => self.open_messages.push(message.clone()),
             AgentEvent::TextDelta { .. } => self.has_text = true,
             // The empty answer was already reported.
-            AgentEvent::Notice { code, .. } if code == "empty_answer" => self.has_text = true,
+            AgentEvent::Notice { code: NoticeCode::EmptyAnswer, .. } => self.has_text = true,
             AgentEvent::MessageFinished { message, finish_reason: stop, .. } => {
                 self.open_messages.retain(|open| open != message);
                 if matches!(stop, FinishReason::Length | FinishReason::Refused) {
@@ -290,7 +287,7 @@ impl TurnMachine {
                 }
             }
             AgentEvent::UsageReported { scope, .. } => *scope = UsageScope::Request(self.round),
-            AgentEvent::Annotation { kind, .. } => self.is_paused |= kind == PAUSED_ANNOTATION,
+            AgentEvent::Annotation { annotation: Annotation::Paused {}, .. } => self.is_paused = true,
             // May occur twice; the later one counts.
             AgentEvent::ToolCallFinished { call, .. } => self.set_stage(call, CallStage::Finished),
             _ => {}
@@ -332,7 +329,7 @@ impl TurnMachine {
             if !self.has_text && self.call_slots.is_empty() && self.finish_reasons.is_empty() {
                 steps.push(TurnEffect::Emit(AgentEvent::Notice {
                     level: NoticeLevel::Warn,
-                    code: "empty_answer".into(),
+                    code: NoticeCode::EmptyAnswer,
                     text: "the model returned an empty response".into(),
                 }));
             }
@@ -387,8 +384,8 @@ impl TurnMachine {
             Err(text) => self.finish_call(call, CallOutcome::Failed, CallOutput::from_text(text), None, steps),
             Ok((_, ApprovalVerdict::Allow)) => {
                 // If somebody was asked, their decision shows that it runs.
-                let (on, kind) = (AnnotationTarget::Call(call.clone()), "running".to_owned());
-                steps.push(TurnEffect::Emit(AgentEvent::Annotation { on, kind, data: serde_json::json!({}) }));
+                let (on, annotation) = (AnnotationTarget::Call(call.clone()), Annotation::Running {});
+                steps.push(TurnEffect::Emit(AgentEvent::Annotation { on, annotation }));
                 self.run_call(call, steps);
             }
             Ok((_, ApprovalVerdict::Deny(reason))) => {

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::event::grammar::Sealer;
 use crate::event::{
-    AgentEvent, Capabilities, Command, Envelope, Grant, LinkState, Millis, NoticeLevel, Permissions, Seq, SessionId,
-    SessionStatus, TurnOutcome,
+    AgentEvent, Capabilities, Command, Envelope, Grant, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, Seq,
+    SessionId, SessionStatus, TurnOutcome,
 };
 use crate::journal::{StatePart, StateStore, Writer};
 
@@ -36,10 +36,7 @@ const MAX_PENDING_NOTICES: usize = 100;
 /// Commands that may wait for the source; more wait in the session's own channel.
 const MAX_OUTBOX_COMMANDS: usize = 64;
 
-/// Notice code: the log was removed and has been rewritten.
-pub const LOG_REWRITTEN_CODE: &str = "log_rewritten";
-
-/// The beginning of that notice's text; the path follows.
+/// The beginning of the text of a [`NoticeCode::LogRewritten`]; the path follows.
 pub(super) const REMOVED: &str = "the log was removed while in use; it was rewritten to";
 
 /// How often writing the log is retried after an error.
@@ -253,7 +250,7 @@ impl SessionActor {
             Command::Prompt { text } if self.is_turn_running || self.queue.blocks_new_prompts() => {
                 match self.queue.push(text) {
                     Ok(()) => self.publish_queue(),
-                    Err(full) => self.publish_notice(notice(NoticeLevel::Warn, "queue_full", full)),
+                    Err(full) => self.publish_notice(notice(NoticeLevel::Warn, NoticeCode::QueueFull, full)),
                 }
             }
             Command::Prompt { text } => self.send_prompt(source, text),
@@ -414,7 +411,7 @@ impl SessionActor {
     /// Reports once that the next run of the session will lack something.
     fn report_state_error(&mut self, text: String) {
         if !std::mem::replace(&mut self.has_reported_state_error, true) {
-            self.publish_notice(notice(NoticeLevel::Warn, "not_kept", text));
+            self.publish_notice(notice(NoticeLevel::Warn, NoticeCode::NotKept, text));
         }
     }
 
@@ -455,8 +452,8 @@ async fn wait_for_capacity(source: Option<&mpsc::Sender<Command>>) {
 }
 
 /// Creates a notice about the session itself.
-pub fn notice(level: NoticeLevel, code: &str, text: impl Into<String>) -> AgentEvent {
-    AgentEvent::Notice { level, code: code.to_owned(), text: text.into() }
+pub fn notice(level: NoticeLevel, code: NoticeCode, text: impl Into<String>) -> AgentEvent {
+    AgentEvent::Notice { level, code, text: text.into() }
 }
 
 #[cfg(test)]

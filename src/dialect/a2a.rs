@@ -13,8 +13,6 @@ mod wire;
 
 use std::collections::VecDeque;
 
-use serde_json::json;
-
 use self::artifact::Artifact;
 use self::events::{annotate, emit_waiting_notice, failure_message, resolve_surrogates};
 use self::message_writer::A2aMessageWriter;
@@ -24,7 +22,9 @@ use super::finish_reason::FinishTracker;
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
-use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, Json, LastContent, NoticeLevel, TurnOutcome};
+use crate::event::{
+    AgentEvent, Annotation, Fault, FaultKind, FinishReason, Json, LastContent, NoticeCode, NoticeLevel, TurnOutcome,
+};
 
 /// Also `--dialect a2a`.
 pub const DIALECT: Dialect = Dialect {
@@ -148,7 +148,7 @@ impl A2aDecoder {
             return;
         }
         self.task = Some((id.to_owned(), context.map(str::to_owned)));
-        annotate("task", json!({"id": id, "context": context}), out);
+        annotate(Annotation::Task { id: id.to_owned(), context: context.map(str::to_owned) }, out);
     }
 
     /// Replays the conversation behind a task. What precedes our own prompt is known and skipped.
@@ -200,7 +200,7 @@ impl A2aDecoder {
                 let text =
                     "the agent ended its response while its task is still running; send another prompt for the rest"
                         .to_owned();
-                out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "task_open".into(), text });
+                out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::TaskOpen, text });
                 TurnOutcome::Completed
             }
             // The task works again after it waited.
@@ -319,7 +319,7 @@ impl A2aDecoder {
             let mut part = part.clone();
             surrogate::resolve_marks_in_json(&mut part, marked);
             self.non_text_parts += 1;
-            annotate("part", part, out);
+            annotate(Annotation::Part(part), out);
         }
     }
 
@@ -373,11 +373,11 @@ impl Decode for A2aDecoder {
         self.close_status(Some(finish_reason), out);
         // The interrupted message is already closed.
         if let Some((code, text)) = finish_reason.explanation(LastContent::Text).filter(|_| !self.is_finish_noted) {
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text: text.into() });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code, text: text.into() });
         }
         if !self.has_text && self.non_text_parts > 0 {
             let text = format!("the response has no text, but {} parts of data or files", self.non_text_parts);
-            out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "parts".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Parts, text });
         }
         out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
     }

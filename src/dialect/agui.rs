@@ -24,8 +24,8 @@ use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallOutcome, ExecutedBy, FinishReason, Json, LastContent, NoticeLevel, Role,
-    TurnOutcome, Usage, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallOutcome, ExecutedBy, FinishReason, Json, LastContent, NoticeCode,
+    NoticeLevel, Role, SharedState, StepState, TurnOutcome, Usage, UsageScope,
 };
 
 /// Also `--dialect ag-ui`.
@@ -133,9 +133,9 @@ impl AgUiDecoder {
             "RUN_FINISHED" => self.run_finished(&head, &parse_event(text, marked), out),
             "RUN_ERROR" => self.run_error(&head, &parse_event(text, marked), marked),
             "STEP_STARTED" | "STEP_FINISHED" => {
-                let state = if kind == "STEP_STARTED" { "started" } else { "finished" };
-                let name = surrogate::resolve_marks(head.step_name.0.unwrap_or_default(), marked);
-                annotate("step", json!({"name": name, "state": state}), out);
+                let state = if kind == "STEP_STARTED" { StepState::Started } else { StepState::Finished };
+                let name = surrogate::resolve_marks(head.step_name.0.unwrap_or_default(), marked).into_owned();
+                annotate(Annotation::Step { name, state }, out);
             }
             "RAW" => self.raw_events += 1,
             _ => self.handle_rare_event(kind, &head, &parse_event(text, marked), out),
@@ -265,7 +265,7 @@ impl AgUiDecoder {
             emit_waiting_notices(&interrupts, out);
         }
         if let Some(result) = event.get("result").filter(|result| !result.is_null()) {
-            annotate("result", json!({ "value": capped(result) }), out);
+            annotate(Annotation::Result { value: capped(result) }, out);
         }
         // An outcome that the format does not define, and fields that servers add for the model's finish reason.
         let added = ["finishReason", "finish_reason", "stopReason", "stop_reason"];
@@ -310,15 +310,15 @@ impl AgUiDecoder {
         let field = |key: &str| event.get(key).cloned().unwrap_or(Json::Null);
         let run = head.subagent_run_id.non_empty().unwrap_or_default();
         match kind {
-            "STATE_SNAPSHOT" => annotate("state", capped_field("snapshot", &field("snapshot")), out),
-            "STATE_DELTA" => annotate("state", capped_field("patch", &field("delta")), out),
+            "STATE_SNAPSHOT" => annotate(shared_state(SharedState::Snapshot, &field("snapshot")), out),
+            "STATE_DELTA" => annotate(shared_state(SharedState::Patch, &field("delta")), out),
             "ACTIVITY_SNAPSHOT" | "ACTIVITY_DELTA" => {
                 let key = if kind == "ACTIVITY_SNAPSHOT" { "content" } else { "patch" };
                 let mut data = json!({"id": field("messageId"), "type": field("activityType")});
                 data[key] = capped(&field(key));
-                annotate("activity", data, out);
+                annotate(Annotation::Activity(data), out);
             }
-            "CUSTOM" => annotate("custom", json!({"name": field("name"), "value": capped(&field("value"))}), out),
+            "CUSTOM" => annotate(Annotation::Custom { name: field("name"), value: capped(&field("value")) }, out),
             "MESSAGES_SNAPSHOT" => {
                 let list = event.get("messages").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
                 snapshot::reconcile(list, self.is_prompted, &mut self.messages, &mut self.calls, out);
@@ -362,7 +362,7 @@ impl AgUiDecoder {
         let is_finished = self.subagents.finish(run, outcome, text.clone(), &mut self.calls, out);
         if !is_finished && outcome == CallOutcome::Failed {
             let text = format!("a subagent failed: {}", error::to_single_line(&text));
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "subagent".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Subagent, text });
         }
     }
 }
@@ -413,10 +413,10 @@ impl Decode for AgUiDecoder {
             .and_then(|finish_reason| finish_reason.explanation(LastContent::Text))
             .filter(|_| was_closed)
         {
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text: text.into() });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code, text: text.into() });
         }
         if self.raw_events > 0 {
-            annotate("custom", json!({"name": "raw events", "value": self.raw_events}), out);
+            annotate(Annotation::Custom { name: "raw events".into(), value: self.raw_events.into() }, out);
         }
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: UsageScope::Turn, usage });
@@ -460,23 +460,25 @@ fn parse_event(text: &str, marked: bool) -> Json {
     json
 }
 
-fn annotate(kind: &str, data: Json, out: &mut Vec<AgentEvent>) {
-    out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: kind.into(), data });
+fn annotate(annotation: Annotation, out: &mut Vec<AgentEvent>) {
+    out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), annotation });
 }
 
-fn capped_field(key: &str, value: &Json) -> Json {
-    match capped(value) {
-        Json::Object(object) if object.contains_key("left_out_bytes") => {
-            json!({ "bytes": object.get("left_out_bytes") })
-        }
-        value => json!({ key: value }),
-    }
+fn shared_state(kept: fn(Json) -> SharedState, value: &Json) -> Annotation {
+    Annotation::State(match excess_size(value) {
+        Some(size) => SharedState::Bytes(size as u64),
+        None => kept(value.clone()),
+    })
 }
 
 /// Returns the value, or its size in bytes where it is too large to keep.
 fn capped(value: &Json) -> Json {
-    let size = value.to_string().len();
-    if size <= MAX_ANNOTATION_BYTES { value.clone() } else { json!({ "left_out_bytes": size }) }
+    excess_size(value).map_or_else(|| value.clone(), |size| json!({ "left_out_bytes": size }))
+}
+
+/// Returns the size of a value that is too large to keep.
+fn excess_size(value: &Json) -> Option<usize> {
+    Some(value.to_string().len()).filter(|size| *size > MAX_ANNOTATION_BYTES)
 }
 
 fn emit_waiting_notices(interrupts: &[Json], out: &mut Vec<AgentEvent>) {
@@ -487,8 +489,8 @@ fn emit_waiting_notices(interrupts: &[Json], out: &mut Vec<AgentEvent>) {
         interrupts.iter().filter_map(|one| word(one, "message").or_else(|| word(one, "reason"))).collect();
     let reasons = if reasons.is_empty() { "no reason given".to_owned() } else { reasons.join("; ") };
     let text = format!("the agent needs an answer before it continues: {reasons}");
-    out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "input_required".into(), text });
-    annotate("interrupt", json!({ "interrupts": capped(&interrupts.into()) }), out);
+    out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::InputRequired, text });
+    annotate(Annotation::Interrupt { interrupts: capped(&interrupts.into()) }, out);
 }
 
 /// Adds up the usage of all models.

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::answer_usage::AnswerUsage;
 use crate::event::{
-    AgentEvent, CallId, CallOutcome, Fault, FinishReason, Json, MessageId, Millis, Role, TextKind, TurnOutcome,
+    AgentEvent, CallId, CallOutcome, Fault, FinishReason, Json, MessageId, Millis, NoticeCode, Role, TextKind,
+    TurnOutcome,
 };
 
 /// Bytes of text, arguments and outputs that are kept, each.
@@ -161,7 +162,7 @@ impl AnswerBuilder {
                 self.answer_usage.observe(event);
                 AnswerDelta::Nothing
             }
-            AgentEvent::Notice { code, text, .. } if code == "retry" || code == "recoverable" => {
+            AgentEvent::Notice { code: NoticeCode::Retry | NoticeCode::Recoverable, text, .. } => {
                 self.retries = self.retries.saturating_add(1);
                 AnswerDelta::Retry(self.retries, text.clone())
             }

@@ -6,7 +6,7 @@
 //! sent back verbatim; calls carry the id by which that content names them, or `server: true`.
 //!
 //! `pause_turn` means that the server wants the turn back to continue it: the message ends with [`FinishReason::End`]
-//! and the annotation `paused`, and the agent then sends another request with the kept content as the last message.
+//! and the annotation [`Annotation::Paused`], and the agent then sends another request with the kept content as the last message.
 
 mod blocks;
 mod calls;
@@ -27,7 +27,7 @@ use super::text_assembler;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, Fault, FinishReason, Json, MessageId, Role, TextKind, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallId, Fault, FinishReason, Json, MessageId, Role, TextKind, UsageScope,
 };
 
 /// Also `--dialect anthropic`.
@@ -432,7 +432,7 @@ impl AnthropicDecoder {
     fn annotate_citation(&mut self, citation: Json, out: &mut Vec<AgentEvent>) {
         self.begin_message(out);
         let on = AnnotationTarget::Message(self.message.clone());
-        out.push(AgentEvent::Annotation { on, kind: "citation".into(), data: citation });
+        out.push(AgentEvent::Annotation { on, annotation: Annotation::Citation(citation) });
     }
 
     fn push_reasoning(&mut self, by: ReasoningSource, text: &str, out: &mut Vec<AgentEvent>) {

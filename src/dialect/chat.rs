@@ -30,8 +30,8 @@ use super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
-    AgentEvent, AnnotationTarget, Fault, FaultKind, FinishReason, Json, MessageId, TextKind, TurnOutcome, Usage,
-    UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, FinishReason, Json, MessageId, TextKind, TurnOutcome,
+    Usage, UsageScope,
 };
 
 /// Also `--dialect openai-chat`.
@@ -400,7 +400,8 @@ impl Decode for ChatDecoder {
                 AnnotationTarget::Turn("t".into())
             };
             self.usage = timings.fill_usage(self.usage);
-            out.extend(timings.to_json().map(|data| AgentEvent::Annotation { on, kind: "timing".into(), data }));
+            let annotation = timings.to_timing().map(Annotation::Timing);
+            out.extend(annotation.map(|annotation| AgentEvent::Annotation { on, annotation }));
         }
         // There was reasoning and nothing else.
         if finish_reason == FinishReason::End && self.has_reasoning && !self.has_text {

@@ -11,7 +11,7 @@ use super::evidence::{Evidence, FirstFrame, strongest};
 use super::{
     DIALECTS, Decode, DecodeContext, DecodeExtension, Dialect, ResponseHead, SseFrame, chat, error, find, plain,
 };
-use crate::event::{AgentEvent, Fault, FaultKind, NoticeLevel, TurnOutcome};
+use crate::event::{AgentEvent, Fault, FaultKind, NoticeCode, NoticeLevel, TurnOutcome};
 
 /// Frames held back while the dialect is unknown.
 const MAX_HELD_FRAMES: usize = 8;
@@ -172,7 +172,7 @@ impl Detector {
             }
         }
         // Only frames that the decoder itself did not know are examined again.
-        let wondered = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "unknown_frame");
+        let wondered = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::UnknownFrame, .. });
         if !self.dialect_mismatch && out.iter().skip(before).any(wondered) {
             self.check_mismatch(frame, out);
         }
@@ -189,7 +189,7 @@ impl Detector {
         }
         self.dialect_mismatch = true;
         let text = format!("the stream is read as {}, but {because}, as in {}", own.title, other.title);
-        out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "misfit".into(), text });
+        out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Misfit, text });
     }
 }
 
@@ -259,7 +259,7 @@ impl Decode for Detector {
 
 fn dialect_notice(dialect: &Dialect, why: &str) -> AgentEvent {
     let text = format!("looks like {} because {why}", dialect.title);
-    AgentEvent::Notice { level: NoticeLevel::Info, code: "dialect".into(), text }
+    AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Dialect, text }
 }
 
 /// A refusal instead of a stream.

@@ -21,8 +21,8 @@ use super::surrogate::{self, SurrogateJoiner};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, Json, TurnOutcome,
-    Usage, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, Json,
+    TurnOutcome, Usage, UsageScope,
 };
 
 /// Calls and messages of one answer.
@@ -185,12 +185,11 @@ impl EnclavaDecoder {
 
     /// Annotates the response id, once.
     fn annotate_response(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
-        let pick =
-            |key: &str| json.get(key).filter(|value| value.is_string()).map(|value| (key.to_owned(), value.clone()));
-        let data: serde_json::Map<String, Json> = ["id", "model"].into_iter().filter_map(pick).collect();
-        if !data.is_empty() && !std::mem::replace(&mut self.is_named, true) {
-            let (on, data) = (AnnotationTarget::Turn("t".into()), Json::Object(data));
-            out.push(AgentEvent::Annotation { on, kind: "served_by".into(), data });
+        let text = |key: &str| json.get(key).and_then(Json::as_str).map(str::to_owned);
+        let (id, model) = (text("id"), text("model"));
+        if (id.is_some() || model.is_some()) && !std::mem::replace(&mut self.is_named, true) {
+            let (on, annotation) = (AnnotationTarget::Turn("t".into()), Annotation::ServedBy { id, model });
+            out.push(AgentEvent::Annotation { on, annotation });
         }
     }
 

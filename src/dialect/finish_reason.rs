@@ -1,6 +1,6 @@
 //! Finish reasons, in the words of all servers.
 
-use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, NoticeLevel};
+use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, NoticeCode, NoticeLevel};
 
 /// The message for an answer that a content filter removed.
 pub(super) const CONTENT_FILTER_MESSAGE: &str =
@@ -182,14 +182,14 @@ pub(super) fn is_worth_showing(finish_reason: FinishReason) -> bool {
 /// The notice for an answer that ended normally and is empty.
 pub(super) fn empty_response_notice() -> AgentEvent {
     let text = "the model returned an empty response".to_owned();
-    AgentEvent::Notice { level: NoticeLevel::Warn, code: "empty_answer".into(), text }
+    AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::EmptyAnswer, text }
 }
 
 /// The notice for an unknown finish reason: the answer may be incomplete.
 pub(super) fn unknown_reason_notice(word: &str) -> AgentEvent {
     let word: String = word.chars().take(60).collect();
     let text = format!("the server ended the response for an unknown reason: {word}");
-    AgentEvent::Notice { level: NoticeLevel::Warn, code: "unknown_stop".into(), text }
+    AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::UnknownStop, text }
 }
 
 #[cfg(test)]

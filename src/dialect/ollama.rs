@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::json;
 
 use super::arguments::{self, ArgumentsAssembler};
 use super::finish_reason::{self, FinishTracker};
@@ -19,8 +18,8 @@ use super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId, Role, TextKind,
-    TurnOutcome, Usage, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallId, ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId,
+    Role, TextKind, Timing, TurnOutcome, Usage, UsageScope,
 };
 
 /// Also `--dialect ollama`.
@@ -121,7 +120,7 @@ pub struct OllamaDecoder {
     has_text: bool,
     has_reasoning: bool,
     usage: Option<Usage>,
-    timing: Option<Json>,
+    timing: Option<Timing>,
     fault: Option<Fault>,
     stray: Stray,
     unknown_frames: UnknownFrames,
@@ -183,7 +182,7 @@ impl OllamaDecoder {
             let openai_usage = line.usage.as_ref().and_then(super::usage::parse);
             self.usage = parse_usage(line.prompt_eval_count.0, line.eval_count.0).or(openai_usage);
             self.timing =
-                timing_data(line.load_duration.0, line.prompt_eval_duration.0, line.eval_duration.0, line.eval_count.0);
+                timing(line.load_duration.0, line.prompt_eval_duration.0, line.eval_duration.0, line.eval_count.0);
         }
         known
     }
@@ -337,13 +336,13 @@ impl Decode for OllamaDecoder {
         if finish_reason::is_worth_showing(finish_reason) {
             self.begin_message(out);
         }
-        if let Some(data) = self.timing.take() {
+        if let Some(timing) = self.timing.take() {
             let on = if self.open {
                 AnnotationTarget::Message(self.message.clone())
             } else {
                 AnnotationTarget::Turn("t".into())
             };
-            out.push(AgentEvent::Annotation { on, kind: "timing".into(), data });
+            out.push(AgentEvent::Annotation { on, annotation: Annotation::Timing(timing) });
         }
         // There was reasoning and nothing else.
         if finish_reason == FinishReason::End && self.has_reasoning && !self.has_text {
@@ -394,16 +393,18 @@ fn parse_usage(prompt: Option<u64>, answer: Option<u64>) -> Option<Usage> {
     })
 }
 
-fn timing_data(load: Option<u64>, prompt: Option<u64>, decode: Option<u64>, tokens: Option<u64>) -> Option<Json> {
-    let mut data = serde_json::Map::new();
+fn timing(load: Option<u64>, prompt: Option<u64>, decode: Option<u64>, tokens: Option<u64>) -> Option<Timing> {
     let round = |n: f64| (n * 100.0).round() / 100.0;
-    for (key, nanos) in [("load_ms", load), ("prompt_ms", prompt), ("decode_ms", decode)] {
-        if let Some(nanos) = nanos {
-            data.insert(key.into(), json!(round(nanos as f64 / 1e6)));
-        }
-    }
-    if let (Some(tokens), Some(nanos @ 1..)) = (tokens, decode) {
-        data.insert("tokens_per_second".into(), json!(round(tokens as f64 / nanos as f64 * 1e9)));
-    }
-    (!data.is_empty()).then_some(Json::Object(data))
+    let millis = |nanos: u64| round(nanos as f64 / 1e6);
+    let tokens_per_second = match (tokens, decode) {
+        (Some(tokens), Some(nanos @ 1..)) => Some(round(tokens as f64 / nanos as f64 * 1e9)),
+        _ => None,
+    };
+    let timing = Timing {
+        load_ms: load.map(millis),
+        prompt_ms: prompt.map(millis),
+        decode_ms: decode.map(millis),
+        tokens_per_second,
+    };
+    (timing != Timing::default()).then_some(timing)
 }

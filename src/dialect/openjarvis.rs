@@ -29,7 +29,7 @@ use super::chat::{self, ChatDecoder};
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, DecodeExtension, Dialect, Evidence, Extension, FirstFrame, SseFrame};
-use crate::event::{AgentEvent, AnnotationTarget, Json, NoticeLevel, UsageScope};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, NoticeCode, NoticeLevel, UsageScope};
 
 /// Also `--dialect openjarvis`.
 pub const DIALECT: Dialect = Dialect {
@@ -183,7 +183,7 @@ impl OpenJarvisDecoder {
         if self.bus.is_ours()
             && let Some(data) = inference_data(json)
         {
-            out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "inference".into(), data });
+            out.push(about_turn(Annotation::Inference(data)));
         }
     }
 
@@ -267,15 +267,19 @@ fn progress_event(mut data: Json) -> AgentEvent {
     if let Some(data) = data.as_object_mut() {
         data.retain(|_, value| !value.is_null());
     }
-    AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "progress".into(), data }
+    about_turn(Annotation::Progress(data))
+}
+
+fn about_turn(annotation: Annotation) -> AgentEvent {
+    AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), annotation }
 }
 
 fn report_foreign_calls(reconciled: &ReconciledCalls, out: &mut Vec<AgentEvent>) {
     for call in &reconciled.foreign {
         let on = AnnotationTarget::Call(call.clone());
-        out.push(AgentEvent::Annotation { on, kind: "foreign".into(), data: Json::Bool(true) });
+        out.push(AgentEvent::Annotation { on, annotation: Annotation::Foreign(true) });
     }
-    let notice = |text: String| AgentEvent::Notice { level: NoticeLevel::Info, code: "foreign_calls".into(), text };
+    let notice = |text: String| AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::ForeignCalls, text };
     match reconciled.hidden_count {
         0 => {}
         1 => out.push(notice("1 tool call missing from this turn's results was left out".into())),

@@ -9,7 +9,7 @@
 use super::finish_reason::{self, FinishTracker, WireFinishReason};
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate};
 use crate::event::{
-    AgentEvent, Fault, FaultKind, FinishReason, Json, MessageId, NoticeLevel, Role, TextKind, TurnOutcome,
+    AgentEvent, Fault, FaultKind, FinishReason, Json, MessageId, NoticeCode, NoticeLevel, Role, TextKind, TurnOutcome,
 };
 
 /// Also `--dialect plain`.
@@ -123,7 +123,7 @@ impl Decode for PlainDecoder {
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         if self.hidden_frames > 0 {
             let text = format!("{} more frames of this stream are hidden", self.hidden_frames);
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "left_out".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::LeftOut, text });
         }
         let has_output = self.open || self.done;
         if self.open {
@@ -269,6 +269,6 @@ mod tests {
         let frames: Vec<SseFrame> = (0..100).map(|_| SseFrame::data("x".repeat(100_000))).collect();
         let (text, events) = shown(&frames);
         assert!(text.len() < MAX_SHOWN_BYTES + 2 * MAX_FRAME_BYTES, "{}", text.len());
-        assert!(events.iter().any(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "left_out")));
+        assert!(events.iter().any(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::LeftOut, .. })));
     }
 }

@@ -21,7 +21,9 @@ use super::server_calls::{self, ServerCalls};
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
-use crate::event::{AgentEvent, AnnotationTarget, Fault, FinishReason, Json, NoticeLevel, TurnOutcome};
+use crate::event::{
+    AgentEvent, Annotation, AnnotationTarget, Fault, FinishReason, Json, NoticeCode, NoticeLevel, TurnOutcome,
+};
 
 /// Also `--dialect poe`.
 pub const DIALECT: Dialect = Dialect {
@@ -185,7 +187,7 @@ impl PoeDecoder {
         if data.recoverable == Some(Json::Bool(true)) {
             let attempt = data.attempt.0.map_or_else(String::new, |n| format!(" (attempt {n})"));
             let text = format!("the server had a problem{attempt} and continues: {}", server_error.message);
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "recoverable".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recoverable, text });
             return;
         }
         let mut fault = error::to_fault(&server_error);
@@ -227,7 +229,7 @@ impl PoeDecoder {
         }
         if !is_whole && may_add && self.streamed_text.len() <= content.len() {
             let text = "the response was too long for the server to repeat in full; part of it is missing".to_owned();
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "truncated".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Truncated, text });
         }
         if may_add && !self.has_calls && !data.tool_calls.0.is_empty() {
             let (ran, wished): (Vec<_>, Vec<_>) = data.tool_calls.0.into_iter().partition(server_calls::is_server_call);
@@ -239,15 +241,13 @@ impl PoeDecoder {
             }
         }
         self.chat.finish_stream(usage.as_ref());
-        let mut about = serde_json::Map::new();
-        for key in ["id", "model"] {
-            if let Some(word) = data.metadata.as_ref().and_then(|metadata| metadata.get(key)?.as_str()) {
-                about.insert(key.into(), surrogate::resolve_marks(word.into(), marked).into());
-            }
-        }
-        if !about.is_empty() {
-            let data = Json::Object(about);
-            out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "served_by".into(), data });
+        let [id, model] = ["id", "model"].map(|key| {
+            let word = data.metadata.as_ref()?.get(key)?.as_str()?;
+            Some(surrogate::resolve_marks(word.into(), marked).into_owned())
+        });
+        if id.is_some() || model.is_some() {
+            let (on, annotation) = (AnnotationTarget::Turn("t".into()), Annotation::ServedBy { id, model });
+            out.push(AgentEvent::Annotation { on, annotation });
         }
     }
 

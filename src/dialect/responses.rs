@@ -27,8 +27,8 @@ use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, NoticeLevel,
-    TurnOutcome, Usage, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json,
+    NoticeCode, NoticeLevel, TurnOutcome, Usage, UsageScope,
 };
 
 /// Items and parts of one list that are read.
@@ -212,7 +212,7 @@ impl ResponsesDecoder {
             }
             "compaction.compacting" => {
                 let text = "the server is compacting the conversation".to_owned();
-                out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "compacting".into(), text });
+                out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Compacting, text });
             }
             "error" => self.fail(&error::parse_error_data(data)),
             "audio.delta" => self.unknown_frames.report("sound", out),
@@ -417,12 +417,11 @@ impl ResponsesDecoder {
 
     /// Annotates the response id, once.
     fn annotate_response(&mut self, response: &Json, out: &mut Vec<AgentEvent>) {
-        let pick = |key: &str| Some((key.to_owned(), Json::from(text_at(response, key)?)));
-        let data: serde_json::Map<String, Json> = ["id", "model"].into_iter().filter_map(pick).collect();
-        self.model = self.model.take().or_else(|| text_at(response, "model").map(Into::into));
-        if !data.is_empty() && !std::mem::replace(&mut self.is_named, true) {
-            let (on, data) = (AnnotationTarget::Turn("t".into()), Json::Object(data));
-            out.push(AgentEvent::Annotation { on, kind: "served_by".into(), data });
+        let [id, model] = ["id", "model"].map(|key| text_at(response, key).map(str::to_owned));
+        self.model = self.model.take().or_else(|| model.clone());
+        if (id.is_some() || model.is_some()) && !std::mem::replace(&mut self.is_named, true) {
+            let (on, annotation) = (AnnotationTarget::Turn("t".into()), Annotation::ServedBy { id, model });
+            out.push(AgentEvent::Annotation { on, annotation });
         }
     }
 

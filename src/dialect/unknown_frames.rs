@@ -1,6 +1,6 @@
 //! Frames that a decoder doesn't know: each kind is reported once.
 
-use crate::event::{AgentEvent, NoticeLevel};
+use crate::event::{AgentEvent, NoticeCode, NoticeLevel};
 
 /// Kinds that are remembered; later ones share one notice.
 const MAX_KINDS: usize = 16;
@@ -23,6 +23,6 @@ impl UnknownFrames {
             format!("the server sent an unknown kind of frame, which is skipped: {kind}")
         };
         self.kinds.push(kind);
-        out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "unknown_frame".into(), text });
+        out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::UnknownFrame, text });
     }
 }

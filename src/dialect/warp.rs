@@ -22,8 +22,8 @@ use super::text_assembler::{SegmentKind, TextAssembler, strip_reasoning};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, FinishReason, Json, MessageId, NoticeLevel, Role, TextKind, TurnOutcome,
-    Usage, UsageScope,
+    AgentEvent, CallId, Fault, FaultKind, FinishReason, Json, MessageId, NoticeCode, NoticeLevel, Role, TextKind,
+    TurnOutcome, Usage, UsageScope,
 };
 
 /// Also `--dialect warp`.
@@ -192,7 +192,7 @@ impl WarpDecoder {
         let message = server_error.map_or_else(|| block.to_string(), |server_error| server_error.message);
         if block.get("recoverable").and_then(Json::as_bool) == Some(true) {
             let text = format!("the server had a problem and continues: {message}");
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "recoverable".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recoverable, text });
             return;
         }
         let code = block.get("code").and_then(Json::as_str).unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::NoticeCode;
+
 /// Why a message ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,9 +49,9 @@ impl FinishReason {
         }
     }
 
-    /// Returns a stable code and an explanation for people, if a message ended but isn't what was asked for. Cancelled,
+    /// Returns the code of a notice and an explanation for people, if a message ended but isn't what was asked for. Cancelled,
     /// interrupted and failed turns are explained by their outcome.
-    pub fn explanation(self, last: LastContent) -> Option<(&'static str, &'static str)> {
+    pub fn explanation(self, last: LastContent) -> Option<(NoticeCode, &'static str)> {
         let text = match (self, last) {
             (Self::Length, LastContent::Call) => "a call was cut off: the model reached its output limit",
             (Self::Length, LastContent::Reasoning) => {
@@ -62,7 +64,7 @@ impl FinishReason {
             (Self::Refused, _) => "incomplete: the model or a filter declined to continue",
             _ => return None,
         };
-        Some((if self == Self::Length { "output_limit" } else { "refused" }, text))
+        Some((if self == Self::Length { NoticeCode::OutputLimit } else { NoticeCode::Refused }, text))
     }
 }
 
@@ -85,8 +87,8 @@ mod tests {
             for stop in FinishReason::ALL {
                 let code = stop.explanation(last).map(|(code, _)| code);
                 let expected = match stop {
-                    FinishReason::Length => Some("output_limit"),
-                    FinishReason::Refused => Some("refused"),
+                    FinishReason::Length => Some(NoticeCode::OutputLimit),
+                    FinishReason::Refused => Some(NoticeCode::Refused),
                     _ => None,
                 };
                 assert_eq!(code, expected, "{stop:?} {last:?}");

@@ -4,12 +4,14 @@
 //! ([`SessionStatus`]) never are. The enum *is* the file format and the native wire format: a change must take every
 //! old log into account. No handles, clocks or IO; depends on no other module.
 
+mod annotation;
 mod command;
 mod fault;
 mod finish_reason;
 pub mod grammar;
 mod ids;
 pub mod incomplete_call;
+mod notice;
 mod pattern;
 mod permission;
 mod sampling;
@@ -19,10 +21,12 @@ mod usage;
 
 use serde::{Deserialize, Serialize};
 
+pub use annotation::{Annotation, AnnotationTarget, SharedState, StepState, Timing};
 pub use command::{Command, SeekTarget};
 pub use fault::{Fault, FaultKind};
 pub use finish_reason::{FinishReason, LastContent};
 pub use ids::{CallId, MessageId, SessionId, TurnId};
+pub use notice::{NoticeCode, NoticeLevel};
 pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern};
 pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
 pub use sampling::SamplingParams;
@@ -215,13 +219,11 @@ pub enum AgentEvent {
         #[serde(rename = "took", default, skip_serializing_if = "Option::is_none")]
         duration: Option<Millis>,
     },
-    /// Data of a dialect that has no event of its own: citations, energy, server timings, step progress …
     #[serde(rename = "annotated")]
     Annotation {
         on: AnnotationTarget,
-        /// One of [`ANNOTATION_KINDS`].
-        kind: String,
-        data: Json,
+        #[serde(flatten)]
+        annotation: Annotation,
     },
     UsageReported {
         scope: UsageScope,
@@ -230,8 +232,7 @@ pub enum AgentEvent {
     #[serde(rename = "noticed")]
     Notice {
         level: NoticeLevel,
-        /// A stable code for programs, such as `gap` or `retry`.
-        code: String,
+        code: NoticeCode,
         text: String,
     },
     TurnFinished {
@@ -297,45 +298,6 @@ impl AgentEvent {
     }
 }
 
-/// Kinds of [`AgentEvent::Annotation`] and what their data is.
-pub const ANNOTATION_KINDS: &[(&str, &str)] = &[
-    ("timing", "{load_ms?, prompt_ms?, decode_ms?, tokens_per_second?}: what the server measured"),
-    ("dialect", "{name, because}: the wire format of the answer and why it was taken for that"),
-    ("first_token", "{ms}: from the request to the first usable token, measured here"),
-    ("citation", "what a passage of the answer rests on, as the server puts it: {type?, cited_text?, title?, url?, …}"),
-    ("paused", "{}: the server stopped in the middle of its work and wants the turn back to go on"),
-    ("served_by", "{id?, model?}: what the server calls the answer, and who gave it"),
-    ("step", "{name, state: started | finished}: a step of a remote agent's plan"),
-    ("state", "{snapshot} or {patch}, or {bytes} of one too large to keep: the state a remote agent shares"),
-    ("activity", "{id?, type?, content} or {id?, type?, patch}: what a remote agent is busy with"),
-    ("custom", "{name, value}: an event that only its sender understands"),
-    ("interrupt", "{interrupts}: what a remote agent waits for before it goes on"),
-    ("result", "{value}: what a remote agent returned beside its words"),
-    ("task", "{id?, context?, state?}: the remote task, and what a follow-up must name to belong to it"),
-    ("part", "{kind: data | file, …}: a part of an answer that is not text"),
-    ("progress", "{step, agent?, model?, label?}: what a remote agent is doing just now"),
-    (
-        "inference",
-        "{model?, latency_ms?, first_token_ms?, tokens_per_second?, input_tokens?, output_tokens?, energy_j?, power_w?}: \
-         one request of a remote agent to its model",
-    ),
-    ("complexity", "{score, tier, suggested_max_tokens}: how hard the server thinks the prompt is"),
-    ("telemetry", "{engine?, model_id?, total_ms?, tokens_per_sec?, tool_calls?}: what the server measured of a turn"),
-    ("energy", "{power_w, energy_j, duration_s}: what the server's graphics card draws"),
-    ("sources", "[{ref?, title?, url?, …}]: what an answer or a search rests on"),
-    (
-        "totals",
-        "{requests, tokens, saved_usd?, against?, energy_j?, power_w?}: what the server counted since it was started",
-    ),
-    (
-        "request",
-        "{surface, echo, model?, client_tools, asked, store, rounds?}: what a client asked for; what was said before it \
-         was said in earlier answers",
-    ),
-    ("running", "{}: the call began to run, and nobody had to be asked"),
-    ("foreign", "true: the call turned out to belong to another client of the same server"),
-];
-
 /// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -385,15 +347,6 @@ pub enum OutputStream {
     Stderr,
 }
 
-/// What an annotation refers to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AnnotationTarget {
-    Turn(TurnId),
-    Message(MessageId),
-    Call(CallId),
-}
-
 /// What a usage report covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -402,14 +355,6 @@ pub enum UsageScope {
     Request(u32),
     /// The whole turn, if the source reports only one sum.
     Turn,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NoticeLevel {
-    Info,
-    Warn,
-    Error,
 }
 
 /// How a turn ended.

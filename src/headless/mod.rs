@@ -20,12 +20,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::bridge::{HubItem, LoggedEvent, SessionHandle, session};
+use crate::bridge::{HubItem, LoggedEvent, SessionHandle};
 use crate::cli::OutputFormat;
 use crate::config::units;
 use crate::event::{
-    AgentEvent, CallId, CallOutcome, Command, Envelope, Fault, FaultKind, LinkState, NoticeLevel, Role, Seq,
-    SessionStatus, TextKind, TurnOutcome,
+    AgentEvent, CallId, CallOutcome, Command, Envelope, Fault, FaultKind, LinkState, NoticeCode, NoticeLevel, Role,
+    Seq, SessionStatus, TextKind, TurnOutcome,
 };
 use crate::text::clean::one_line;
 
@@ -223,7 +223,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
         if is_news {
             printer.print_notice(&format!("! {text}"));
         }
-        summary.add_notice("not_saved", &text);
+        summary.add_notice(NoticeCode::NotSaved, &text);
     }
     printer.finish(&summary)?;
     Ok(saved.exit_code(summary.exit_code()))
@@ -286,8 +286,8 @@ impl SaveMonitor {
 
     fn observe(&mut self, envelope: &Envelope, source: &str) {
         // In a replay this happened to the log of another run.
-        self.is_removed |= source != "replay"
-            && matches!(&envelope.event, AgentEvent::Notice { code, .. } if code == session::LOG_REWRITTEN_CODE);
+        self.is_removed |=
+            source != "replay" && matches!(&envelope.event, AgentEvent::Notice { code: NoticeCode::LogRewritten, .. });
     }
 
     /// Returns why the log is incomplete, and whether that was not reported yet.
@@ -415,7 +415,7 @@ impl Printer {
         if self.format == OutputFormat::StreamJson {
             if let AgentEvent::Notice { level: level @ (NoticeLevel::Warn | NoticeLevel::Error), code, text } =
                 &envelope.event
-                && code != "no_engine"
+                && *code != NoticeCode::NoEngine
             {
                 self.print_notice(&format!("{} {text}", summary::level_prefix(*level)));
             } else if began {
@@ -470,9 +470,10 @@ impl Printer {
                 self.print_notice(&summary::call_outcome_line(name, *outcome, &output.text));
             }
             AgentEvent::Notice { level: NoticeLevel::Info, code, .. }
-                if !self.explain && matches!(code.as_str(), "found" | "dialect" | "prompt_left_out") => {}
+                if !self.explain
+                    && matches!(code, NoticeCode::Found | NoticeCode::Dialect | NoticeCode::PromptLeftOut) => {}
             // The failing turn reports the same.
-            AgentEvent::Notice { code, .. } if code == "no_engine" => {}
+            AgentEvent::Notice { code: NoticeCode::NoEngine, .. } => {}
             AgentEvent::Notice { level, text, .. } => {
                 self.print_notice(&format!("{} {text}", summary::level_prefix(*level)));
             }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::engine::{find_spec, openai};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, CallOutcome, Envelope, Fault, FaultKind, FinishReason, LastContent,
-    MessageId, Millis, NoticeLevel, Role, TextKind, TurnId, TurnOutcome, Usage, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, Fault, FaultKind, FinishReason,
+    LastContent, MessageId, Millis, NoticeCode, NoticeLevel, Role, TextKind, TurnId, TurnOutcome, Usage, UsageScope,
 };
 use crate::text::clean::one_line;
 
@@ -38,7 +38,7 @@ pub struct RunSummary {
     open_turn: Option<(TurnId, Millis)>,
     first_token: Option<Millis>,
     total_time: Millis,
-    notices: Vec<(String, String, u64)>,
+    notices: Vec<(NoticeCode, String, u64)>,
     was_denied: bool,
     has_usage: bool,
 }
@@ -78,7 +78,7 @@ impl RunSummary {
             AgentEvent::ToolCallStarted { .. }
             | AgentEvent::ToolCallReady { .. }
             | AgentEvent::ToolCallFinished { .. } => self.call_changed(&envelope.event),
-            AgentEvent::Annotation { on, kind, data } => self.apply_annotation(on, kind, data),
+            AgentEvent::Annotation { on, annotation } => self.apply_annotation(on, annotation),
             AgentEvent::UsageReported { scope, usage } => {
                 if let Some((turn, _)) = &self.open_turn {
                     self.has_usage = true;
@@ -86,12 +86,12 @@ impl RunSummary {
                 }
             }
             AgentEvent::Notice { code, text, .. } => {
-                self.has_no_engine |= code == "no_engine";
+                self.has_no_engine |= *code == NoticeCode::NoEngine;
                 // Reported for an answer whose messages were already finished.
-                if code == "output_limit" {
+                if *code == NoticeCode::OutputLimit {
                     self.finish_reason = Some(FinishReason::Length);
                 }
-                self.add_notice(code, text);
+                self.add_notice(code.clone(), text);
             }
             AgentEvent::TurnFinished { outcome: end, .. } => {
                 if let Some((_, started)) = self.open_turn.take() {
@@ -174,14 +174,14 @@ impl RunSummary {
         }
     }
 
-    fn apply_annotation(&mut self, on: &AnnotationTarget, kind: &str, data: &Value) {
-        match (kind, on) {
-            ("first_token", _) if self.first_token.is_none() => {
-                self.first_token = data.get("ms").and_then(Value::as_u64).map(Millis);
+    fn apply_annotation(&mut self, on: &AnnotationTarget, annotation: &Annotation) {
+        match (annotation, on) {
+            (Annotation::FirstToken { ms }, _) => {
+                self.first_token.get_or_insert(*ms);
             }
-            ("dialect", _) => self.dialect = data.get("name").and_then(Value::as_str).map(str::to_owned),
+            (Annotation::Dialect { name, .. }, _) => self.dialect = Some(name.clone()),
             // It turned out to be another client's.
-            ("foreign", AnnotationTarget::Call(call)) => self.calls.retain(|known| known.id != *call),
+            (Annotation::Foreign(true), AnnotationTarget::Call(call)) => self.calls.retain(|known| known.id != *call),
             _ => {}
         }
     }
@@ -198,7 +198,7 @@ impl RunSummary {
         }
         let Some((code, text)) = stop.explanation(last) else { return };
         // The dialect may have reported it with the server's own words.
-        if code == "refused" && self.notices.iter().any(|(known, _, _)| known == code) {
+        if code == NoticeCode::Refused && self.notices.iter().any(|(known, _, _)| *known == code) {
             return;
         }
         self.remark = Some(text);
@@ -225,10 +225,10 @@ impl RunSummary {
         self.outcome.get_or_insert(TurnOutcome::Cancelled);
     }
 
-    pub fn add_notice(&mut self, code: &str, text: &str) {
-        match self.notices.iter_mut().find(|(known, _, _)| known == code) {
+    pub fn add_notice(&mut self, code: NoticeCode, text: &str) {
+        match self.notices.iter_mut().find(|(known, _, _)| *known == code) {
             Some((_, _, count)) => *count += 1,
-            None => self.notices.push((code.to_owned(), text.to_owned(), 1)),
+            None => self.notices.push((code, text.to_owned(), 1)),
         }
     }
 
@@ -279,7 +279,8 @@ impl RunSummary {
         } else {
             Value::Null
         };
-        let count = |code: &str| self.notices.iter().find(|(known, _, _)| known == code).map_or(0, |(_, _, n)| *n);
+        let count =
+            |code: NoticeCode| self.notices.iter().find(|(known, _, _)| *known == code).map_or(0, |(_, _, n)| *n);
         json!({
             "session": self.session,
             "source": self.source,
@@ -298,13 +299,13 @@ impl RunSummary {
             "notices": self.notices.iter().map(|(code, message, count)| {
                 json!({ "code": code, "message": message, "count": count })
             }).collect::<Vec<_>>(),
-            "link": { "attempts": count("retry"), "resumed": count("resumed"), "gaps": count("gap") },
+            "link": { "attempts": count(NoticeCode::Retry), "resumed": count(NoticeCode::Resumed), "gaps": count(NoticeCode::Gap) },
         })
     }
 
     /// Returns why an answer has no end: the last connection error, if there was one.
     pub(super) fn disconnect_reason(&self) -> &str {
-        let cut = self.notices.iter().rfind(|(code, _, _)| code == "cut");
+        let cut = self.notices.iter().rfind(|(code, _, _)| *code == NoticeCode::Cut);
         cut.map_or("the answer was cut short", |(_, why, _)| why)
     }
 

@@ -4,6 +4,8 @@
 
 use std::ops::AddAssign;
 
+use crate::event::NoticeCode;
+
 /// Counts of what could not be read as it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
@@ -32,14 +34,16 @@ impl Damage {
 
     /// Returns the notices to show, each with a stable code: `torn_line`, `unreadable_lines`, `wrong_numbers`,
     /// `unknown_events`, `no_header`.
-    pub fn notices(&self) -> Vec<(&'static str, String)> {
+    pub fn notices(&self) -> Vec<(NoticeCode, String)> {
         let mut notices = Vec::new();
         if let Some(bytes) = self.torn {
-            notices
-                .push(("torn_line", format!("the log ends in an unfinished line of {bytes} bytes, which is skipped")));
+            notices.push((
+                NoticeCode::TornLine,
+                format!("the log ends in an unfinished line of {bytes} bytes, which is skipped"),
+            ));
         }
         if self.unreadable > 0 {
-            notices.push(("unreadable_lines", format!("{} of the log can't be read", lines(self.unreadable))));
+            notices.push((NoticeCode::UnreadableLines, format!("{} of the log can't be read", lines(self.unreadable))));
         }
         let mut wrong = Vec::new();
         if self.renumbered > 0 {
@@ -58,18 +62,18 @@ impl Damage {
             wrong.push(format!("{} {fit} not fit what precedes", events(self.misplaced)));
         }
         if !wrong.is_empty() {
-            notices.push(("wrong_numbers", format!("the log is damaged: {}", wrong.join("; "))));
+            notices.push((NoticeCode::WrongNumbers, format!("the log is damaged: {}", wrong.join("; "))));
         }
         if self.unknown > 0 {
             let text = format!(
                 "{} of the log can't be parsed: damaged, or from a newer version of jarvis-tui",
                 events(self.unknown)
             );
-            notices.push(("unknown_events", text));
+            notices.push((NoticeCode::UnknownEvents, text));
         }
         if self.headerless {
             let text = "the log has no header; its session and start time are taken from its events";
-            notices.push(("no_header", text.to_owned()));
+            notices.push((NoticeCode::NoHeader, text.to_owned()));
         }
         notices
     }
@@ -113,7 +117,10 @@ mod tests {
     #[test]
     fn what_was_lost_is_told_once() {
         let torn_apart = Damage { unreadable: 2, missing: 1, ..Damage::default() };
-        assert_eq!(torn_apart.notices(), [("unreadable_lines", "2 lines of the log can't be read".to_owned())]);
+        assert_eq!(
+            torn_apart.notices(),
+            [(NoticeCode::UnreadableLines, "2 lines of the log can't be read".to_owned())]
+        );
         let notices = Damage { missing: 3, renumbered: 1, repeated: 2, ..Damage::default() }.notices();
         assert_eq!(notices.len(), 1);
         assert_eq!(

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use futures_util::{FutureExt, StreamExt};
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -28,7 +27,7 @@ use super::timeouts::RequestPolicy;
 use super::watchdog::{RequestEvent, WaitOutcome, Watchdog};
 use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, Millis};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind};
 
 /// How long extras are waited for once the answer is complete.
 const TRAILING_DATA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -320,9 +319,8 @@ impl<'a> RequestDriver<'a> {
         });
         if let Some((at, message)) = first {
             self.has_first_token = true;
-            let data = json!({ "ms": Millis::from(self.watchdog.timers.sent_at.elapsed()).0 });
-            let note =
-                AgentEvent::Annotation { on: AnnotationTarget::Message(message), kind: "first_token".into(), data };
+            let annotation = Annotation::FirstToken { ms: self.watchdog.timers.sent_at.elapsed().into() };
+            let note = AgentEvent::Annotation { on: AnnotationTarget::Message(message), annotation };
             self.events.insert(at, note);
         }
     }

@@ -31,7 +31,7 @@ use super::watchdog::{RequestEvent, WaitOutcome, Watchdog};
 use crate::dialect::detect::is_trailing;
 use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, ResponseHead, SseFrame};
-use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeLevel, TurnOutcome};
+use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, TurnOutcome};
 
 /// A connection that held for so long counts as a good one, whatever came of it.
 const STABLE_CONNECTION_DURATION: Duration = Duration::from_secs(10);
@@ -188,7 +188,7 @@ impl<'a> StreamWatcher<'a> {
             // After a whole answer that is how it should be.
             if self.has_decoded_any && !self.decode.is_complete() {
                 let text = format!("{} reports the end of the stream (204)", self.watchdog.origin);
-                self.push_notice(NoticeLevel::Info, "no_more", text);
+                self.push_notice(NoticeLevel::Info, NoticeCode::NoMore, text);
             }
             return ConnectionEnd::Complete;
         }
@@ -272,7 +272,11 @@ impl<'a> StreamWatcher<'a> {
             FrameVerdict::New(joint) => {
                 match joint {
                     Some(Resumption::Resumed) => {
-                        self.push_notice(NoticeLevel::Info, "resumed", "the stream continues where it was cut".into());
+                        self.push_notice(
+                            NoticeLevel::Info,
+                            NoticeCode::Resumed,
+                            "the stream continues where it was cut".into(),
+                        );
                     }
                     Some(Resumption::Gap(missing)) => self.report_gap(missing),
                     None => {}
@@ -322,11 +326,11 @@ impl<'a> StreamWatcher<'a> {
             Some(missing) => format!("{missing} frames of the stream were missed while disconnected"),
             None => "the stream restarted; content sent while disconnected may be missing".to_owned(),
         };
-        self.push_notice(NoticeLevel::Warn, "gap", text);
+        self.push_notice(NoticeLevel::Warn, NoticeCode::Gap, text);
     }
 
-    fn push_notice(&mut self, level: NoticeLevel, code: &str, text: String) {
-        self.events.push(AgentEvent::Notice { level, code: code.to_owned(), text });
+    fn push_notice(&mut self, level: NoticeLevel, code: NoticeCode, text: String) {
+        self.events.push(AgentEvent::Notice { level, code, text });
     }
 
     /// Returns false if nobody listens any more.
@@ -342,7 +346,7 @@ impl<'a> StreamWatcher<'a> {
             backoff::format_delay(pause),
             self.watchdog.policy.max_retries
         );
-        self.push_notice(NoticeLevel::Info, "retry", text);
+        self.push_notice(NoticeLevel::Info, NoticeCode::Retry, text);
         self.send_events().await
     }
 
@@ -350,7 +354,7 @@ impl<'a> StreamWatcher<'a> {
     async fn give_up(&mut self, fault: Fault) {
         self.watchdog.send_link_state(LinkState::Lost(Some(fault.clone()))).await;
         if self.has_decoded_any {
-            self.push_notice(NoticeLevel::Warn, "cut", format!("{fault}; the partial response is kept"));
+            self.push_notice(NoticeLevel::Warn, NoticeCode::Cut, format!("{fault}; the partial response is kept"));
             self.close(None).await;
         } else {
             self.close(Some(fault)).await;
@@ -369,7 +373,7 @@ impl<'a> StreamWatcher<'a> {
         }
         match (fault, self.events.get_mut(from..).and_then(<[_]>::last_mut)) {
             (Some(fault), Some(AgentEvent::TurnFinished { outcome: end, .. })) => *end = TurnOutcome::Failed(fault),
-            (Some(fault), _) => self.push_notice(NoticeLevel::Error, "stream", fault.message),
+            (Some(fault), _) => self.push_notice(NoticeLevel::Error, NoticeCode::Stream, fault.message),
             (None, _) => {}
         }
         if self.send_events().await && !matches!(self.watchdog.last_link_state, LinkState::Lost(_)) {

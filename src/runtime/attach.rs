@@ -24,7 +24,7 @@ use crate::dialect::DIALECTS;
 use crate::engine::discover::{self, ModelInfo};
 use crate::engine::remote::probe::{self, ProbedServer, RemoteAccess};
 use crate::engine::remote::{CHAT, GET, RemoteEngine, RemoteTarget, RequestKind};
-use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, NoticeLevel, Seq};
+use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, NoticeCode, NoticeLevel, Seq};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
 use crate::net::{HttpClient, probe as net_probe};
@@ -164,7 +164,7 @@ impl Runtime {
         if let Some(found) = &found {
             let text =
                 format!("{} at {} ({}); requests by {}", found.description, aim.name, found.evidence, style.name);
-            notices.push(notice(NoticeLevel::Info, "found", text));
+            notices.push(notice(NoticeLevel::Info, NoticeCode::Found, text));
         }
         let target = RemoteTarget {
             name: aim.name.clone(),

@@ -18,7 +18,7 @@ use crate::engine::model_details::ModelDetails;
 use crate::engine::offline::{self, OfflineEngine};
 use crate::engine::spec::{EngineOptions, ModelDescription};
 use crate::engine::{ENGINES, Engine, ollama, openai};
-use crate::event::{Fault, FaultKind};
+use crate::event::{Fault, FaultKind, NoticeCode};
 use crate::net::failure::is_loading;
 use crate::net::{HttpClient, probe, register_secret};
 use crate::text::address::{has_login, is_cleartext_remote, origin};
@@ -97,7 +97,9 @@ impl EngineResolver {
         let engine = choice.engine.name();
         let is_found = !self.config().engines.contains_key(engine) || self.is_unset_local(engine);
         if is_found && let Some(found) = self.find_local_server(engine).await {
-            choice.warnings.extend(self.accept_server(&found, &choice.model).map(|text| ("not_remembered", text)));
+            choice
+                .warnings
+                .extend(self.accept_server(&found, &choice.model).map(|text| (NoticeCode::NotRemembered, text)));
         }
         Ok(choice)
     }
@@ -244,7 +246,7 @@ impl EngineResolver {
         let engine = (spec.build)(options);
         Ok(EngineChoice {
             supports_tools: details.supports_tools != Some(false),
-            warnings: warning.map(|text| ("exposed", text)).into_iter().collect(),
+            warnings: warning.map(|text| (NoticeCode::Exposed, text)).into_iter().collect(),
             // The vendors' own services report nothing that isn't known here.
             describe: if is_vendor { None } else { self.description_fetcher(&engine, &model) },
             context_window: details.context_window,

@@ -23,7 +23,7 @@ use crate::bridge::session::{self, PriorSession, ResumePoint, notice};
 use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{SessionHandle, local};
 use crate::config::{Config, LoadedConfig, Paths, environment};
-use crate::event::{AgentEvent, CallId, Grant, Millis, NoticeLevel, SamplingParams, Seq, SessionId};
+use crate::event::{AgentEvent, CallId, Grant, Millis, NoticeCode, NoticeLevel, SamplingParams, Seq, SessionId};
 use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
 pub use crate::journal::{NameClaim, StatePart, StateStore};
 use crate::net::traffic::{TrafficRing, TrafficTap};
@@ -289,7 +289,7 @@ impl Runtime {
         let mut notices = Vec::new();
         if let Some(bytes) = end.torn {
             let text = format!("the log ended in a torn line of {bytes} bytes, which was skipped");
-            notices.push(notice(NoticeLevel::Warn, "torn_line", text));
+            notices.push(notice(NoticeLevel::Warn, NoticeCode::TornLine, text));
         }
         // The file name counts: listings use it, and a damaged header may contain anything.
         let session = path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into());
@@ -297,7 +297,7 @@ impl Runtime {
         let folder = folder.display().to_string();
         if header.folder != folder && !header.folder.is_empty() {
             let text = format!("this session started in {}; its tools now work in {folder}", header.folder);
-            notices.push(notice(NoticeLevel::Warn, "other_folder", text));
+            notices.push(notice(NoticeLevel::Warn, NoticeCode::OtherFolder, text));
         }
         let (tell_past, past) = oneshot::channel();
         let (tell_sealed, sealed) = oneshot::channel();
@@ -430,7 +430,7 @@ fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, Prior
             tracing::error!("the session's history can't be read: {error}");
             let text = format!("the log can't be read further, so the history is incomplete: {error}");
             PriorSession {
-                notices: vec![notice(NoticeLevel::Error, "unreadable_lines", text)],
+                notices: vec![notice(NoticeLevel::Error, NoticeCode::UnreadableLines, text)],
                 ..PriorSession::default()
             }
         }

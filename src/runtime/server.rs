@@ -17,7 +17,7 @@ use crate::agent::ids::IdAllocator;
 use crate::agent::{ApprovalSettings, EngineChoice, TurnLimits};
 use crate::bridge::SessionHandle;
 use crate::bridge::session::notice;
-use crate::event::{AgentEvent, DecidedBy, Millis, NoticeLevel, SessionId, ToolSpec, TurnId};
+use crate::event::{AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, SessionId, ToolSpec, TurnId};
 use crate::journal::{self, OpenError, ReadLimits, Reader};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
@@ -248,8 +248,10 @@ impl Factory for SessionFactory {
                     Some(error) => log_error(error),
                     None => internal_error(error),
                 })?;
-                let notices =
-                    runtime.take_restore_notices().into_iter().map(|text| notice(NoticeLevel::Info, "restored", text));
+                let notices = runtime
+                    .take_restore_notices()
+                    .into_iter()
+                    .map(|text| notice(NoticeLevel::Info, NoticeCode::Restored, text));
                 prepared.notices.extend(notices);
                 Ok(self.start_shared(runtime, policy, prepared, choice, folder))
             })?

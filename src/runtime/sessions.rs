@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use serde::de::DeserializeOwned;
 
 use super::{Frontend, Runtime, StartMode};
-use crate::event::{Grant, SessionId};
+use crate::event::{Grant, NoticeCode, SessionId};
 use crate::journal::{self, NameClaim, SessionListing, StatePart, StateStore};
 use crate::text::address::{redact_credentials, with_scheme};
 use crate::text::one_line;
@@ -28,7 +28,7 @@ impl Runtime {
 
     /// Scans the logs of the newest sessions and returns the damage of each, as texts with stable codes; `None` for
     /// those that were not scanned.
-    pub fn find_damage(&self, listing: &SessionListing) -> Vec<Option<Vec<(&'static str, String)>>> {
+    pub fn find_damage(&self, listing: &SessionListing) -> Vec<Option<Vec<(NoticeCode, String)>>> {
         journal::scan_damage(&listing.sessions)
             .iter()
             .map(|damage| damage.as_ref().map(journal::Damage::notices))
@@ -36,7 +36,7 @@ impl Runtime {
     }
 
     /// Scans a log and returns its damage in the same form.
-    pub fn find_log_damage(&self, path: &Path) -> Vec<(&'static str, String)> {
+    pub fn find_log_damage(&self, path: &Path) -> Vec<(NoticeCode, String)> {
         journal::scan_log_damage(path).notices()
     }
 

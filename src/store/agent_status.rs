@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::event::{AgentEvent, AnnotationTarget, Json};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, StepState};
 
 /// Sources, and files, that are named of one turn.
 const MAX_SOURCES: usize = 50;
@@ -35,8 +35,8 @@ impl AgentStatus {
     /// Folds one fact; returns what is to be said of the sources when a turn ends.
     pub(super) fn on_event(&mut self, event: &AgentEvent) -> Option<String> {
         match event {
-            AgentEvent::Annotation { on: AnnotationTarget::Turn(_) | AnnotationTarget::Message(_), kind, data } => {
-                self.on_annotation(kind, data);
+            AgentEvent::Annotation { on: AnnotationTarget::Turn(_) | AnnotationTarget::Message(_), annotation } => {
+                self.on_annotation(annotation);
                 None
             }
             AgentEvent::TextDelta { .. } | AgentEvent::ReasoningDelta { .. } => {
@@ -51,20 +51,22 @@ impl AgentStatus {
         }
     }
 
-    fn on_annotation(&mut self, kind: &str, data: &Json) {
-        match kind {
-            "progress" => self.activity = first_string(data, &["label", "step"]),
-            "activity" => self.activity = activity(data),
-            "step" => {
-                let Some(name) = first_string(data, &["name"]) else { return };
+    fn on_annotation(&mut self, annotation: &Annotation) {
+        match annotation {
+            Annotation::Progress(data) => self.activity = first_string(data, &["label", "step"]),
+            Annotation::Activity(data) => self.activity = activity(data),
+            Annotation::Step { name, state } => {
+                let Some(name) = Some(shorten(name.trim())).filter(|name| !name.is_empty()) else { return };
                 self.steps.retain(|step| *step != name);
-                if data.get("state").and_then(Json::as_str) == Some("started") && self.steps.len() < MAX_SOURCES {
+                if *state == StepState::Started && self.steps.len() < MAX_SOURCES {
                     self.steps.push(name);
                 }
             }
-            "part" => self.add_file(data),
-            "citation" => self.add_source(data),
-            "sources" => data.as_array().into_iter().flatten().for_each(|source| self.add_source(source)),
+            Annotation::Part(data) => self.add_file(data),
+            Annotation::Citation(data) => self.add_source(data),
+            Annotation::Sources(data) => {
+                data.as_array().into_iter().flatten().for_each(|source| self.add_source(source));
+            }
             _ => {}
         }
     }
@@ -162,8 +164,10 @@ mod tests {
     use crate::event::{TextKind, TurnOutcome};
     use serde_json::json;
 
+    #[allow(clippy::needless_pass_by_value)] // Values written in place read best.
     fn note(kind: &str, data: Json) -> AgentEvent {
-        AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: kind.into(), data }
+        let annotation = serde_json::from_value(json!({"kind": kind, "data": data})).unwrap();
+        AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), annotation }
     }
 
     #[test]

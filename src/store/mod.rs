@@ -33,7 +33,7 @@ mod unanswered_prompts;
 mod update;
 pub mod usage;
 
-use crate::event::{AgentEvent, Command, Envelope, LinkState, Millis, NoticeLevel, Seq, TurnOutcome};
+use crate::event::{AgentEvent, Command, Envelope, LinkState, Millis, NoticeCode, NoticeLevel, Seq, TurnOutcome};
 
 use self::agent_status::AgentStatus;
 use self::effect::{ComposerEdit, Effect};
@@ -250,14 +250,14 @@ impl Store {
         let expected = self.last_seq.next();
         if *seq != expected {
             let text = format!("events {} to {} are missing here", expected.0, seq.0 - 1);
-            self.transcript.notice(*at, NoticeLevel::Error, "hole", &text);
+            self.transcript.notice(*at, NoticeLevel::Error, NoticeCode::Hole, &text);
         }
         self.last_seq = *seq;
 
         let change = self.session.describe_change(event);
         self.usage.on_event(*at, event);
         if let Some(sources) = self.agent_status.on_event(event) {
-            self.transcript.notice(*at, NoticeLevel::Info, "sources", &sources);
+            self.transcript.notice(*at, NoticeLevel::Info, NoticeCode::Sources, &sources);
         }
         self.fold_items(*at, event);
         self.session.on_event(*at, event);
@@ -267,7 +267,7 @@ impl Store {
         if let AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted | TurnOutcome::Failed(_), .. } = event
             && self.session.capabilities().prompt
         {
-            self.transcript.notice(*at, NoticeLevel::Info, "retry_offer", "/retry sends the prompt again");
+            self.transcript.notice(*at, NoticeLevel::Info, NoticeCode::RetryOffer, "/retry sends the prompt again");
         }
         if let Some(prompt) = self.unanswered_prompts.on_event(event) {
             fx.push(Effect::Composer(ComposerEdit::RestoreUnanswered(prompt)));
@@ -312,7 +312,7 @@ impl Store {
         match &self.session.status.link {
             LinkState::Lost(Some(fault)) => {
                 let text = format!("the session has ended: {}", fault.message);
-                self.transcript.notice(at, NoticeLevel::Error, "session_ended", &text);
+                self.transcript.notice(at, NoticeLevel::Error, NoticeCode::SessionEnded, &text);
             }
             _ => self.toast = Some((NoticeLevel::Info, "the session has ended".into())),
         }

@@ -1,7 +1,8 @@
 //! What is known about the session as a whole: who answers, what it may do, whether it works, how the line is.
 
 use crate::event::{
-    AgentEvent, ApprovalMode, Capabilities, Millis, QueuedPrompt, ReplayStatus, SessionStatus, TurnId, who_answers,
+    AgentEvent, ApprovalMode, Capabilities, Millis, NoticeCode, QueuedPrompt, ReplayStatus, SessionStatus, TurnId,
+    who_answers,
 };
 
 use super::models::ModelChoice;
@@ -135,7 +136,7 @@ impl SessionState {
     }
 
     /// Says in words what a second `SessionOpened` changes: a stable code and a text.
-    pub fn describe_change(&self, event: &AgentEvent) -> Option<(&'static str, String)> {
+    pub fn describe_change(&self, event: &AgentEvent) -> Option<(NoticeCode, String)> {
         let AgentEvent::SessionOpened { engine, model, engine_reason: why, mode, context_window: window, .. } = event
         else {
             return None;
@@ -143,16 +144,16 @@ impl SessionState {
         let old = self.opened.as_ref()?;
         if old.engine != *engine || old.model != *model {
             let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-            return Some(("model", format!("the model is now {engine}/{model}{why}")));
+            return Some((NoticeCode::Model, format!("the model is now {engine}/{model}{why}")));
         }
         if old.mode != *mode {
-            return Some(("mode", format!("the mode is now {}", mode.name())));
+            return Some((NoticeCode::Mode, format!("the mode is now {}", mode.name())));
         }
         // The server has told how much fits; the usage bar shows it.
         if old.context_window.is_none() && window.is_some() {
             return None;
         }
-        Some(("continued", format!("session continued with {engine}/{model}")))
+        Some((NoticeCode::Continued, format!("session continued with {engine}/{model}")))
     }
 
     /// Takes from `whole` what only the whole past tells.

@@ -5,7 +5,7 @@ use super::overlay::models::ModelPicker;
 use super::pane::Pane;
 use super::*;
 use crate::event::{
-    ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Fault, FaultKind, Millis, QueuedPrompt,
+    ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Fault, FaultKind, Millis, NoticeCode, QueuedPrompt,
     ReplayStatus, Risk, SessionStatus, ToolKind,
 };
 
@@ -148,7 +148,10 @@ fn a_switch_of_model_or_mode_is_told_in_the_transcript() {
         .collect();
     assert_eq!(
         told,
-        [("model", "the model is now offline/large (nothing else found)", 1), ("mode", "the mode is now full", 2)]
+        [
+            (&NoticeCode::Model, "the model is now offline/large (nothing else found)", 1),
+            (&NoticeCode::Mode, "the mode is now full", 2)
+        ]
     );
 }
 

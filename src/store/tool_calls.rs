@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::event::{
-    AgentEvent, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, DecidedBy, Decision, ExecutedBy, Json, Millis,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, DecidedBy, Decision, ExecutedBy,
+    Millis,
 };
 
 use super::agent_status;
@@ -177,12 +178,12 @@ impl ToolCalls {
         self.open().filter(|call| call.state == CallState::AwaitingApproval)
     }
 
-    fn on_annotation(&mut self, on: &AnnotationTarget, kind: &str, data: &Json) {
+    fn on_annotation(&mut self, on: &AnnotationTarget, annotation: &Annotation) {
         let AnnotationTarget::Call(call) = on else { return };
         let Some(call) = self.index.get(call).and_then(|index| self.calls.get_mut(*index)) else { return };
-        match kind {
-            "foreign" => call.is_foreign = *data == Json::Bool(true),
-            "sources" | "citation" => {
+        match annotation {
+            Annotation::Foreign(is_foreign) => call.is_foreign = *is_foreign,
+            Annotation::Sources(data) | Annotation::Citation(data) => {
                 let list = data.as_array().map_or(std::slice::from_ref(data), Vec::as_slice);
                 let room = MAX_SOURCES.saturating_sub(call.sources().len());
                 call.rare().sources.extend(list.iter().filter_map(agent_status::source_label).take(room));
@@ -220,7 +221,7 @@ impl ToolCalls {
             | AgentEvent::UsageReported { .. }
             | AgentEvent::Notice { .. }
             | AgentEvent::Unknown(_) => {}
-            AgentEvent::Annotation { on, kind, data } => self.on_annotation(on, kind, data),
+            AgentEvent::Annotation { on, annotation } => self.on_annotation(on, annotation),
             AgentEvent::ToolCallStarted { call, name, executed_by: ran_by, message: _, parent: _ } => {
                 let name = name.as_ref().map(|name| self.shared_name(name));
                 let call = self.entry(at, call, items);

@@ -5,7 +5,8 @@ mod item;
 use std::collections::HashMap;
 
 use crate::event::{
-    AgentEvent, CallId, FinishReason, LastContent, MessageId, Millis, NoticeLevel, Role, TextKind, TurnOutcome,
+    AgentEvent, CallId, FinishReason, LastContent, MessageId, Millis, NoticeCode, NoticeLevel, Role, TextKind,
+    TurnOutcome,
 };
 
 use super::chunks::{ChunkedVec, TextArena};
@@ -151,9 +152,9 @@ impl Transcript {
     }
 
     /// Adds a notice, or counts it when the last item is one with the same code.
-    pub fn notice(&mut self, at: Millis, level: NoticeLevel, code: &str, text: &str) {
+    pub fn notice(&mut self, at: Millis, level: NoticeLevel, code: NoticeCode, text: &str) {
         if let Some(ItemRecord { body: ItemBody::Notice(last), rev, .. }) = self.records.last_mut()
-            && (last.level, &*last.code) == (level, code)
+            && (last.level, &last.code) == (level, &code)
         {
             last.count = last.count.saturating_add(1);
             text.clone_into(&mut last.text);
@@ -161,7 +162,7 @@ impl Transcript {
             self.version += 1;
             return;
         }
-        let notice = Notice { level, code: code.into(), text: text.to_owned(), count: 1 };
+        let notice = Notice { level, code, text: text.to_owned(), count: 1 };
         self.push(at, ItemBody::Notice(Box::new(notice)));
     }
 
@@ -219,7 +220,7 @@ impl Transcript {
                 let index = self.on_call(at, call, shown);
                 self.open_calls.retain(|open| *open != index);
             }
-            AgentEvent::Notice { level, code, text } => self.notice(at, *level, code, text),
+            AgentEvent::Notice { level, code, text } => self.notice(at, *level, code.clone(), text),
             AgentEvent::TurnFinished { turn: _, outcome: end } => self.end_turn(at, end, usage),
         }
     }
@@ -299,15 +300,15 @@ impl Transcript {
                     }
                 });
             }
-            (_, Some((code, text))) if open.role != Role::User && !self.repeats_last_notice(code) => {
+            (_, Some((code, text))) if open.role != Role::User && !self.repeats_last_notice(&code) => {
                 self.notice(at, NoticeLevel::Warn, code, text);
             }
             _ => {}
         }
     }
 
-    fn repeats_last_notice(&self, code: &str) -> bool {
-        matches!(&self.records.last(), Some(ItemRecord { body: ItemBody::Notice(last), .. }) if &*last.code == code)
+    fn repeats_last_notice(&self, code: &NoticeCode) -> bool {
+        matches!(&self.records.last(), Some(ItemRecord { body: ItemBody::Notice(last), .. }) if last.code == *code)
     }
 
     /// Makes the runs say what the wire repeated at the end: runs that agree stay untouched, the first that doesn't
@@ -336,7 +337,7 @@ impl Transcript {
         // All of it was taken back: it was reasoning, which is told as such.
         if !full.is_empty() && !full.starts_with(&streamed) && streamed.trim() != full.trim() {
             let text = "the final text differs from the streamed one; the final one is shown";
-            self.notice(at, NoticeLevel::Warn, "rewritten", text);
+            self.notice(at, NoticeLevel::Warn, NoticeCode::Rewritten, text);
         }
     }
 

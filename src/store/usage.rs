@@ -3,7 +3,7 @@
 //! What a server said wins over what can be guessed from text lengths, and every sum with a guess in it says so.
 //! Not for limits: whoever enforces one counts for itself.
 
-use crate::event::{AgentEvent, AnnotationTarget, Json, Millis, Role, Usage, UsageScope};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, Millis, Role, Timing, Usage, UsageScope};
 
 /// Spans shorter than this say nothing about a rate: the text came in one piece.
 const MIN_RATE_DURATION: Millis = Millis(100);
@@ -136,7 +136,7 @@ impl UsageStats {
                 let price = self.price;
                 self.turn.request(*n, price).reported = Some(*usage);
             }
-            AgentEvent::Annotation { on, kind, data } => self.on_annotation(on, kind, data),
+            AgentEvent::Annotation { on, annotation } => self.on_annotation(on, annotation),
             AgentEvent::TurnFinished { .. } => self.turn.ended = Some(at),
             AgentEvent::UserMessage { .. }
             | AgentEvent::MessageFinished { .. }
@@ -181,21 +181,19 @@ impl UsageStats {
         request.last = Some(at);
     }
 
-    fn on_annotation(&mut self, on: &AnnotationTarget, kind: &str, data: &Json) {
-        if kind == "totals" {
-            self.saved_cost = data.get("saved_usd").and_then(Json::as_f64).filter(|saved| *saved > 0.0);
-        }
-        let number = |name: &str| data.get(name).and_then(Json::as_f64).filter(|n| n.is_finite() && *n > 0.0);
-        match (kind, on) {
-            ("first_token", AnnotationTarget::Turn(_) | AnnotationTarget::Message(_)) => {
-                if let Some(ms) = number("ms") {
-                    self.turn.reported_first_token.get_or_insert(Millis(ms as u64));
-                }
+    fn on_annotation(&mut self, on: &AnnotationTarget, annotation: &Annotation) {
+        match (annotation, on) {
+            (Annotation::Totals(data), _) => {
+                self.saved_cost = data.get("saved_usd").and_then(Json::as_f64).filter(|saved| *saved > 0.0);
             }
-            ("timing", AnnotationTarget::Turn(_) | AnnotationTarget::Message(_)) => {
-                if let Some(rate) = number("tokens_per_second") {
-                    self.turn.reported_rate = Some(rate);
-                }
+            (_, AnnotationTarget::Call(_)) => {}
+            (Annotation::FirstToken { ms: ms @ Millis(1..) }, _) => {
+                self.turn.reported_first_token.get_or_insert(*ms);
+            }
+            (Annotation::Timing(Timing { tokens_per_second: Some(rate), .. }), _)
+                if rate.is_finite() && *rate > 0.0 =>
+            {
+                self.turn.reported_rate = Some(*rate);
             }
             _ => {}
         }
@@ -361,9 +359,8 @@ mod tests {
     fn the_first_token_is_measured_unless_the_source_says_it() {
         let mut events = vec![(1000, turn("t1")), (1000, message("m")), (1250, text("a")), (1300, text("b"))];
         assert_eq!(meters(&events).first_token(), Some(Millis(250)));
-        let data = serde_json::json!({"ms": 180});
         let on = AnnotationTarget::Turn("t1".into());
-        events.push((1310, AgentEvent::Annotation { on, kind: "first_token".into(), data }));
+        events.push((1310, AgentEvent::Annotation { on, annotation: Annotation::FirstToken { ms: Millis(180) } }));
         assert_eq!(meters(&events).first_token(), Some(Millis(180)));
     }
 
@@ -387,14 +384,14 @@ mod tests {
 
     #[test]
     fn the_servers_own_rate_wins() {
-        let data = serde_json::json!({"tokens_per_second": 42.5});
+        let timing = Timing { tokens_per_second: Some(42.5), ..Timing::default() };
         let on = AnnotationTarget::Message("m".into());
         let meters = meters(&[
             (0, turn("t1")),
             (0, message("m")),
             (0, text("a")),
             (1000, text("bcde")),
-            (1000, AgentEvent::Annotation { on, kind: "timing".into(), data }),
+            (1000, AgentEvent::Annotation { on, annotation: Annotation::Timing(timing) }),
         ]);
         assert_eq!(meters.rate(), Some(42.5));
     }

@@ -20,8 +20,8 @@ use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, ResponseHead, SseFram
 use jarvis_tui::engine::remote::REQUEST_KINDS;
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{
-    AgentEvent, AnnotationTarget, ApprovalMode, CallId, CallOutcome, Capabilities, FinishReason, MessageId,
-    TurnOutcome, Usage,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, CallId, CallOutcome, Capabilities, FinishReason, MessageId,
+    NoticeCode, TurnOutcome, Usage,
 };
 use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
@@ -163,7 +163,7 @@ struct ShownTurn {
     reasoning: String,
     calls: Vec<ShownCall>,
     usage: Option<Usage>,
-    notices: Vec<(String, String)>,
+    notices: Vec<(NoticeCode, String)>,
     annotations: Vec<(String, Value)>,
 }
 
@@ -218,10 +218,13 @@ impl ShownTurn {
                 known.output = output.text;
                 known.took = took.map(|took| took.0).or(known.took);
             }
-            AgentEvent::Annotation { on: AnnotationTarget::Call(call), kind, .. } if kind == "foreign" => {
+            AgentEvent::Annotation { on: AnnotationTarget::Call(call), annotation: Annotation::Foreign(true) } => {
                 self.calls.retain(|known| known.id != call);
             }
-            AgentEvent::Annotation { kind, data, .. } => self.annotations.push((kind, data)),
+            AgentEvent::Annotation { annotation, .. } => {
+                let mut json = serde_json::to_value(annotation).unwrap();
+                self.annotations.push((json["kind"].as_str().unwrap().to_owned(), json["data"].take()));
+            }
             AgentEvent::UsageReported { usage, .. } => self.usage = Some(usage),
             AgentEvent::Notice { code, text, .. } => self.notices.push((code, text)),
             AgentEvent::TurnFinished { outcome: end, .. } => self.end = Some(end),
@@ -307,8 +310,8 @@ impl ShownTurn {
                 assert_eq!(self.annotation("timing").unwrap()["tokens_per_second"], *wanted, "{at}");
             }
             "notices" => {
-                let codes: Vec<&str> = self.notices.iter().map(|(code, _)| code.as_str()).collect();
-                let codes: Vec<&str> = codes.into_iter().filter(|code| *code != "dialect").collect();
+                let codes = self.notices.iter().map(|(code, _)| code).filter(|code| **code != NoticeCode::Dialect);
+                let codes: Vec<&NoticeCode> = codes.collect();
                 assert_eq!(json!(codes), *wanted, "{at}: {:?}", self.notices);
             }
             "inference_calls" => assert_eq!(self.progress("inference_start").len() as u64, *wanted, "{at}"),
@@ -445,7 +448,7 @@ fn compare_calls(calls: &[&ShownCall], wanted: &[Value], at: &str) {
 }
 
 fn is_dialect_notice(event: &AgentEvent) -> bool {
-    matches!(event, AgentEvent::Notice { code, .. } if code == "dialect")
+    matches!(event, AgentEvent::Notice { code: NoticeCode::Dialect, .. })
 }
 
 #[test]

@@ -32,7 +32,8 @@ use jarvis_tui::dialect::openjarvis::encode::OpenJarvisEncoder;
 use jarvis_tui::dialect::{Decode, DecodeContext, Encode, SseFrame};
 use jarvis_tui::event::grammar::check;
 use jarvis_tui::event::{
-    AgentEvent, CallOutcome, Envelope, ExecutedBy, FaultKind, FinishReason, Millis, Seq, TextKind, TurnOutcome, Usage,
+    AgentEvent, CallOutcome, Envelope, ExecutedBy, FaultKind, FinishReason, Millis, NoticeCode, Seq, TextKind,
+    TurnOutcome, Usage,
 };
 use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
@@ -353,7 +354,7 @@ fn the_bridge_says_what_our_decoder_understands() {
         });
         let bytes = encode(&mut bridge(), &events);
         let decoded = decode(&mut OpenJarvisDecoder::new(&context(&prompt.unwrap())), &cut(&bytes, &[]));
-        let foreign = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "foreign_calls");
+        let foreign = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::ForeignCalls, .. });
         assert!(!decoded.iter().any(foreign), "{name}: nothing in it is another client's: {decoded:?}");
         let mut expected = ShownChat::of(events.iter().map(|logged| &logged.event)).on_the_bridge();
         let mut decoded = ShownChat::of(&decoded).on_the_bridge();

@@ -12,7 +12,8 @@ use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, Encode, KeepAlive, Ss
 use jarvis_tui::event::grammar::{Sealer, check};
 use jarvis_tui::event::{
     AgentEvent, ApprovalMode, CallId, CallOutcome, CallOutput, Capabilities, Envelope, ExecutedBy, Fault, FaultKind,
-    FinishReason, MessageId, Millis, NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage, UsageScope,
+    FinishReason, MessageId, Millis, NoticeCode, NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage,
+    UsageScope,
 };
 use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
@@ -197,11 +198,11 @@ impl SeenTurn {
                     requests.retain(|(known, _)| *known != scope);
                     requests.push((scope, usage));
                 }
-                AgentEvent::Notice { code, .. } if matches!(code.as_str(), "retry" | "recoverable") => {
+                AgentEvent::Notice { code: NoticeCode::Retry | NoticeCode::Recoverable, .. } => {
                     seen.retries += 1;
                 }
                 AgentEvent::Notice { code, text, .. } => {
-                    assert!(!matches!(code.as_str(), "unknown_frame" | "truncated"), "{text}");
+                    assert!(!matches!(code, NoticeCode::UnknownFrame | NoticeCode::Truncated), "{text}");
                 }
                 AgentEvent::TurnFinished { outcome: end, .. } => seen.end = Some(end),
                 _ => {}
@@ -414,7 +415,7 @@ fn a_poe_stream_counts_from_0_and_signs_of_life_have_no_number() {
 #[test]
 fn engine_retries_are_recoverable_errors_and_the_end_is_one_that_is_not() {
     let retry =
-        |n: u32| AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text: format!("no luck {n}") };
+        |n: u32| AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text: format!("no luck {n}") };
     let fault = Fault::new(FaultKind::RateLimited, "the model is busy");
     let mut events: Vec<AgentEvent> = (1..=5).map(retry).collect();
     events.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
@@ -617,7 +618,7 @@ impl EventMaker {
                 AgentEvent::UsageReported { scope: UsageScope::Request(1), usage }
             }
             (EventAct::Retry, _) => {
-                AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text: "once more".into() }
+                AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text: "once more".into() }
             }
             (EventAct::Junk, _) => AgentEvent::Unknown(serde_json::json!({"type": "newer"})),
             _ => return Vec::new(),

@@ -10,8 +10,9 @@ use jarvis_tui::dialect::responses::{self, ResponsesDecoder, encode::ResponseHea
 use jarvis_tui::dialect::{Decode, Encode, SseFrame};
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{
-    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, Fault, FaultKind,
-    FinishReason, MessageId, Millis, NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, Fault, FaultKind,
+    FinishReason, MessageId, Millis, NoticeCode, NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage,
+    UsageScope,
 };
 use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
@@ -605,11 +606,13 @@ impl Dice<'_> {
                 let call = self.calls.iter().find(|(_, _, ready, ended, _)| *ready && *ended == 0);
                 self.events.push(match (self.made % 4, call) {
                     (0, _) => AgentEvent::UsageReported { scope, usage },
-                    (1, _) => AgentEvent::Notice { level: NoticeLevel::Info, code: "x".into(), text: word },
+                    (1, _) => {
+                        AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Other("x".into()), text: word }
+                    }
                     (2, Some((call, ..))) => {
                         AgentEvent::ToolOutput { call: call.clone(), stream: OutputStream::Stdout, text: word }
                     }
-                    _ => AgentEvent::Annotation { on, kind: "first_token".into(), data: json!({"ms": 1}) },
+                    _ => AgentEvent::Annotation { on, annotation: Annotation::FirstToken { ms: Millis(1) } },
                 });
             }
         }

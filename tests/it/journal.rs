@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use jarvis_tui::event::{AgentEvent, ApprovalMode, Decision, Json, Seq, SessionId, TurnOutcome};
+use jarvis_tui::event::{AgentEvent, ApprovalMode, Decision, Json, NoticeCode, Seq, SessionId, TurnOutcome};
 use jarvis_tui::journal::{self, FindError, LogHeader, Reader, RemoveError, Writer};
 
 fn golden() -> Reader {
@@ -45,7 +45,7 @@ fn a_record_glued_to_half_a_line_is_kept_and_the_half_is_told() {
     assert!(page.entries.iter().any(|entry| is_text(&entry.envelope.event)), "the answer to question 1");
     let index = reader.build_index().unwrap();
     assert_eq!(index.damage, journal::Damage { unreadable: 1, ..journal::Damage::default() });
-    assert_eq!(index.damage.notices()[0].0, "unreadable_lines");
+    assert_eq!(index.damage.notices()[0].0, NoticeCode::UnreadableLines);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_list_knows_which_logs_are_damaged() {
         let mut ids: Vec<_> = std::iter::zip(sessions, found)
             .filter(|(_, damage)| {
                 let damage = damage.expect("the logs are small");
-                damage.notices().iter().any(|(code, _)| *code != "wrong_numbers") || damage.missing > 0
+                damage.notices().iter().any(|(code, _)| *code != NoticeCode::WrongNumbers) || damage.missing > 0
             })
             .map(|(session, _)| session.id.to_string())
             .collect();

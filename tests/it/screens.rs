@@ -4,9 +4,9 @@ use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{ImageChoice, ThemeChoice, UiConfig};
 use jarvis_tui::event::{
     AgentEvent, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities,
-    DecidedBy, Decision, Envelope, ExecutedBy, Fault, FaultKind, FinishReason, Grant, LinkState, Millis, NoticeLevel,
-    OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, Role, RuleKind, Seq, SessionStatus,
-    TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
+    DecidedBy, Decision, Envelope, ExecutedBy, Fault, FaultKind, FinishReason, Grant, LinkState, Millis, NoticeCode,
+    NoticeLevel, OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, Role, RuleKind, Seq,
+    SessionStatus, TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::action::{ACTIONS, Action, ActionHandler, ScrollStep};
 use jarvis_tui::store::approval::ApprovalChoice;
@@ -435,8 +435,8 @@ fn failed() -> Scene {
     answered(&mut scene);
     scene.after(9000).prompt("t2", "And what does it do?");
     let text = "the server returned 503; retrying in 2s".to_owned();
-    scene.event(AgentEvent::Notice { level: NoticeLevel::Warn, code: "retry".into(), text: text.clone() });
-    scene.after(2000).event(AgentEvent::Notice { level: NoticeLevel::Warn, code: "retry".into(), text });
+    scene.event(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Retry, text: text.clone() });
+    scene.after(2000).event(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Retry, text });
     let fault = Fault::new(FaultKind::Network, "can't reach 127.0.0.1:11434: is `ollama serve` running?");
     scene.after(4000).event(AgentEvent::TurnFinished { turn: "t2".into(), outcome: TurnOutcome::Failed(fault) });
     let now = Millis(scene.now);
@@ -518,8 +518,8 @@ fn a_frame_opened() -> Scene {
 fn annotated() -> Scene {
     let mut scene = empty();
     let note = |on: AnnotationTarget, kind: &str, data: &str| {
-        let data = serde_json::from_str(data).unwrap();
-        AgentEvent::Annotation { on, kind: kind.into(), data }
+        let annotation = serde_json::from_str(&format!(r#"{{"kind":"{kind}","data":{data}}}"#)).unwrap();
+        AgentEvent::Annotation { on, annotation }
     };
     let turn = || AnnotationTarget::Turn("t9".into());
     scene.event(AgentEvent::TurnStarted { turn: "t9".into(), parent: None });

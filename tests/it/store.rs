@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jarvis_tui::event::{
     AgentEvent, ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Envelope, ExecutedBy, FinishReason,
-    Millis, NoticeLevel, OutputStream, Risk, Role, Seq, TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
+    Millis, NoticeCode, NoticeLevel, OutputStream, Risk, Role, Seq, TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::msg::Msg;
 use jarvis_tui::store::tool_calls::CallState;
@@ -104,7 +104,7 @@ fn event() -> impl Strategy<Value = AgentEvent> {
             scope: if n == 0 { UsageScope::Turn } else { UsageScope::Request(n) },
             usage: Usage { input_tokens: tokens, output_tokens: tokens / 2, ..Usage::default() }
         }),
-        text().prop_map(|text| AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text }),
+        text().prop_map(|text| AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text }),
     ]
 }
 

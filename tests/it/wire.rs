@@ -11,7 +11,7 @@ use jarvis_tui::engine::discover::{self, ServerCandidate, ServerKind};
 use jarvis_tui::engine::ollama::OllamaEngine;
 use jarvis_tui::engine::openai::OpenAiEngine;
 use jarvis_tui::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
-use jarvis_tui::event::{AgentEvent, Fault, FaultKind, LinkState, TurnOutcome};
+use jarvis_tui::event::{AgentEvent, Fault, FaultKind, LinkState, NoticeCode, TurnOutcome};
 use jarvis_tui::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use jarvis_tui::net::{HttpClient, RequestEvent, RequestPolicy, perform, probe};
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ const DONE: &str = "data: [DONE]\n\n";
 #[derive(Default)]
 struct WireOutcome {
     text: String,
-    notices: Vec<String>,
+    notices: Vec<NoticeCode>,
     links: Vec<LinkState>,
     ends: Vec<TurnOutcome>,
 }
@@ -148,7 +148,7 @@ async fn a_cut_in_mid_frame_keeps_the_text_and_is_not_a_success() {
     let text = send_request(&server).await;
     assert_eq!(
         (text.text.as_str(), &text.ends[..], &text.notices[..]),
-        ("hi", &[TurnOutcome::Interrupted][..], &["cut".to_owned()][..])
+        ("hi", &[TurnOutcome::Interrupted][..], &[NoticeCode::Cut][..])
     );
     assert_eq!(server.asked().len(), 1);
 }
@@ -162,7 +162,7 @@ async fn a_body_that_ends_with_its_connection_needs_its_end_mark() {
     ])
     .await;
     let text = send_request(&server).await;
-    assert_eq!((&text.ends[..], &text.notices[..]), (&[TurnOutcome::Interrupted][..], &["cut".to_owned()][..]));
+    assert_eq!((&text.ends[..], &text.notices[..]), (&[TurnOutcome::Interrupted][..], &[NoticeCode::Cut][..]));
     let text = send_request(&server).await;
     assert_eq!((&text.ends[..], &text.notices[..]), (&[TurnOutcome::Completed][..], &[][..]));
 }
@@ -174,7 +174,7 @@ async fn a_busy_server_is_asked_again_when_it_says() {
     );
     let server = ScriptedServer::start(vec![vec![busy], vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
     let text = send_request(&server).await;
-    assert_eq!((text.text.as_str(), text.notices), ("hi", vec!["retry".to_owned()]));
+    assert_eq!((text.text.as_str(), text.notices), ("hi", vec![NoticeCode::Retry]));
     assert!(text.links.iter().any(|link| matches!(link, LinkState::Retrying { attempt: 2, .. })));
     assert_eq!(server.asked().len(), 2);
 }

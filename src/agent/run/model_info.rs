@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use super::Agent;
 use crate::agent::setup::ServerSuggestions;
 use crate::engine::model_details::ModelDetails;
-use crate::event::{AgentEvent, NoticeLevel};
+use crate::event::{AgentEvent, NoticeCode, NoticeLevel};
 
 /// Returns the next suggestion; waits forever if there are none.
 pub(super) async fn next_suggestion(offers: &mut Option<ServerSuggestions>) -> Option<String> {
@@ -22,7 +22,7 @@ impl Agent {
         self.describing = None;
         self.is_warmed_up = false;
         for (code, text) in std::mem::take(&mut self.engine_choice.warnings) {
-            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text }).await;
+            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code, text }).await;
         }
         self.warn_no_tools().await;
     }
@@ -65,7 +65,7 @@ impl Agent {
             "{} doesn't support tools (its chat template has no place for them), so none are offered",
             self.engine_choice.model
         );
-        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "no_tools".into(), text }).await;
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::NoTools, text }).await;
     }
 
     pub(super) async fn emit_suggestion(&mut self, offer: Option<String>) {
@@ -75,7 +75,7 @@ impl Agent {
         };
         // Each has its own code: notices with the same code are merged.
         self.suggestion_count += 1;
-        let code = format!("offer_{}", self.suggestion_count);
+        let code = NoticeCode::Offer(self.suggestion_count);
         self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code, text }).await;
     }
 
@@ -85,7 +85,7 @@ impl Agent {
             let text = "the server refused that prompt, so later requests leave it out";
             self.emit(AgentEvent::Notice {
                 level: NoticeLevel::Info,
-                code: "prompt_left_out".into(),
+                code: NoticeCode::PromptLeftOut,
                 text: text.into(),
             })
             .await;

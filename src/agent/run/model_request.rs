@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::agent::setup::EngineChoice;
 use crate::engine::{ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
-use crate::event::{AgentEvent, Fault, FaultKind, Millis, NoticeLevel, TurnOutcome};
+use crate::event::{AgentEvent, Fault, FaultKind, Millis, NoticeCode, NoticeLevel, TurnOutcome};
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, perform_with_side_channel};
 
 /// Time limit of one request before it.
@@ -28,7 +28,7 @@ pub(super) async fn send_request(
         let ReplyPlan::Prepare(Preparation { request: call, handle }) = plan else { break };
         let answer = http.request_json(&call, PREPARATION_TIMEOUT).await;
         if let Some(text) = handle(answer) {
-            let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "prepared".into(), text };
+            let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Prepared, text };
             if out.send(RequestEvent::Event(notice)).await.is_err() {
                 return;
             }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::Agent;
 use crate::engine::server_approvals::{ServerApproval, ServerApprovals};
 use crate::event::{
-    AgentEvent, ApprovalRequest, CallId, CallOutcome, CallOutput, Command, DecidedBy, Decision, ExecutedBy,
+    AgentEvent, ApprovalRequest, CallId, CallOutcome, CallOutput, Command, DecidedBy, Decision, ExecutedBy, NoticeCode,
     NoticeLevel, ToolKind, TurnId, TurnOutcome,
 };
 use crate::net::failure::RequestFailure;
@@ -84,7 +84,7 @@ impl Agent {
             if !known && self.server_approvals.announced_ids.insert(wanted.id) {
                 let text =
                     format!("the server requests an approval; you can answer after this turn: {}", wanted.subject);
-                self.send_unrecorded(AgentEvent::Notice { level: NoticeLevel::Info, code: "approval".into(), text })
+                self.send_unrecorded(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Approval, text })
                     .await;
             }
         }
@@ -134,8 +134,11 @@ impl Agent {
                 Ok(()) => (CallOutcome::Denied, "denied".to_owned(), TurnOutcome::Completed),
                 Err(RequestFailure { fault, .. }) => {
                     let text = format!("the decision was not delivered to the server: {}", fault.message);
-                    let notice =
-                        AgentEvent::Notice { level: NoticeLevel::Error, code: "approval".into(), text: text.clone() };
+                    let notice = AgentEvent::Notice {
+                        level: NoticeLevel::Error,
+                        code: NoticeCode::Approval,
+                        text: text.clone(),
+                    };
                     self.send_unrecorded(notice).await;
                     (CallOutcome::Failed, text, TurnOutcome::Failed(fault))
                 }

@@ -10,7 +10,8 @@ use crate::agent::approval::ApprovalPolicy;
 use crate::agent::{ApprovalSettings, TurnLimits};
 use crate::engine::{Engine, HistoryCall, HistoryMessage, ReplyPlan, ScriptedEvent};
 use crate::event::{
-    CallOutcome, Envelope, FinishReason, Grant, Json, OutputStream, Risk, Role, Seq, TextKind, ToolKind, grammar,
+    CallOutcome, Envelope, FinishReason, Grant, Json, NoticeCode, OutputStream, Risk, Role, Seq, TextKind, ToolKind,
+    grammar,
 };
 use crate::net::HttpClient;
 use crate::tool::{CallDescription, ClientTools, FakeSource, Registry, ToolContext, ToolInfo, ToolResult, ToolSource};
@@ -372,7 +373,7 @@ async fn a_grant_that_was_taken_back_asks_again_from_the_next_call_on() {
         }]
     );
     bench.send(Command::RevokeGrant { pattern: "write".into() }).await;
-    let revoked = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "revoked");
+    let revoked = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::Revoked, .. });
     bench.until(revoked).await;
     assert_eq!(bench.permissions.borrow().grants, []);
     engine.scripts.lock().unwrap().push_back(calls(&["write"]));
@@ -389,7 +390,7 @@ async fn a_wrong_pattern_leaves_the_ask_open() {
     for wrong in ["write(", "shell"] {
         bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern(wrong.into()) }).await;
         let is_pattern_notice =
-            |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "pattern");
+            |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::Pattern, .. });
         bench.until(is_pattern_notice).await;
     }
     bench.send(Command::Decide { call: "c0".into(), decision: Decision::Once }).await;
@@ -582,7 +583,7 @@ async fn a_model_that_is_not_there_leaves_the_one_before() {
     bench.send(Command::SetModel { model: "none/m".into() }).await;
     bench.prompt("go").await;
     assert_eq!(bench.end().await, TurnOutcome::Completed);
-    assert!(bench.seen.iter().any(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "model")));
+    assert!(bench.seen.iter().any(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::Model, .. })));
     assert_eq!(first.requests.lock().unwrap().len(), 1);
 }
 
@@ -626,7 +627,7 @@ async fn what_a_server_wants_decided_during_a_turn_is_said_and_asked_when_it_is_
     let AgentEvent::ApprovalRequested { call, .. } = bench.until(is_approval_request).await else {
         panic!("nothing was asked")
     };
-    let says = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "approval");
+    let says = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::Approval, .. });
     // They may have been sent before the turn's approval request.
     while bench.seen.iter().filter(|event| says(event)).count() < 3 {
         bench.until(says).await;
@@ -730,7 +731,7 @@ async fn the_first_prompt_waits_for_what_the_server_tells_of_its_model() {
     });
     assert_eq!(windows.collect::<Vec<_>>(), [None, Some(2048)]);
     let notices =
-        bench.seen.iter().filter(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "no_tools"));
+        bench.seen.iter().filter(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::NoTools, .. }));
     assert_eq!(notices.count(), 1, "{:?}", bench.seen);
     assert!(first.requests.lock().unwrap().iter().all(|request| request.tools.is_empty()));
 }
@@ -807,7 +808,7 @@ async fn a_prompt_that_was_refused_as_too_long_is_not_sent_again_with_the_next()
     let mut bench = AgentRig::simple(&first, &[], ApprovalMode::Full);
     bench.prompt("far too long").await;
     bench.end().await;
-    bench.until(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "prompt_left_out")).await;
+    bench.until(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::PromptLeftOut, .. })).await;
     bench.prompt("hi").await;
     assert_eq!(bench.end().await, TurnOutcome::Completed);
     let asked = first.requests.lock().unwrap();
@@ -869,12 +870,12 @@ async fn a_source_that_does_not_list_delays_one_request_and_is_left_out_until_it
     bench.end().await;
     assert_eq!(offered(&engine), [vec!["look"], vec!["look"], vec!["look", "peek"]]);
     let notices = bench.seen.iter().filter_map(|event| match event {
-        AgentEvent::Notice { code, text, .. } => Some((code.as_str(), text.as_str())),
+        AgentEvent::Notice { code, text, .. } => Some((code, text.as_str())),
         _ => None,
     });
     let expected = [
-        ("tools", "the tools of far can't be listed: no list within 10 s"),
-        ("tools", "a second tool look, from far, is left out: own has one"),
+        (&NoticeCode::Tools, "the tools of far can't be listed: no list within 10 s"),
+        (&NoticeCode::Tools, "a second tool look, from far, is left out: own has one"),
     ];
     assert_eq!(notices.collect::<Vec<_>>(), expected);
 }
@@ -897,12 +898,11 @@ async fn data_and_events_of_a_tool_reach_the_log_below_its_call() {
     let mut bench = with_sources(&engine, &[&FakeSource::with_tools("far", &["peek"])], |_| {});
     bench.prompt("one").await;
     assert_eq!(bench.end().await, TurnOutcome::Completed);
-    let value = serde_json::json!({"value": "peek"});
     let (mut annotated, mut nested, mut results) = (Vec::new(), Vec::new(), Vec::new());
     for event in &bench.seen {
         match event {
-            AgentEvent::Annotation { on: AnnotationTarget::Call(call), kind, data } if kind == "result" => {
-                assert_eq!(*data, value);
+            AgentEvent::Annotation { on: AnnotationTarget::Call(call), annotation: Annotation::Result { value } } => {
+                assert_eq!(value, "peek");
                 annotated.push(call.as_str());
             }
             AgentEvent::MessageStarted { message, parent: Some(call), .. } => nested.push((message, call.as_str())),

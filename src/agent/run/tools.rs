@@ -17,7 +17,8 @@ use super::{Agent, RunningTurn, ToolMessage};
 use crate::agent::approval::ApprovalVerdict;
 use crate::agent::turn::{TurnEffect, TurnInput};
 use crate::event::{
-    AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, Json, Millis, NoticeLevel, OutputStream, Risk,
+    AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, Json, Millis, NoticeCode, NoticeLevel,
+    OutputStream, Risk,
 };
 use crate::private;
 use crate::tool::truncate::{size, truncate_middle};
@@ -56,7 +57,7 @@ impl Agent {
         self.listing = None;
         self.setup.tools = tools;
         for text in problems {
-            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "tools".into(), text }).await;
+            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Tools, text }).await;
         }
     }
 
@@ -223,7 +224,7 @@ impl Agent {
             return data;
         }
         let text = format!("a tool returned {} of data beside its text, which is too much to keep", size(bytes as u64));
-        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "data_dropped".into(), text }).await;
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::DataDropped, text }).await;
         None
     }
 
@@ -281,7 +282,7 @@ impl Agent {
 
     async fn report_output_not_saved(&mut self, why: &str) {
         let text = format!("the full output of a tool could not be saved beside the log: {why}");
-        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "output_not_saved".into(), text }).await;
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::OutputNotSaved, text }).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The turn machine as a specification: no IO, no clock, no async.
 
 use super::*;
-use crate::event::{AnnotationTarget, Risk, Role, TextKind, ToolKind, grammar};
+use crate::event::{Annotation, AnnotationTarget, NoticeCode, Risk, Role, TextKind, ToolKind, grammar};
 
 struct TurnRig {
     machine: TurnMachine,
@@ -174,7 +174,8 @@ fn parallel_calls_are_all_over_before_the_model_is_asked_again() {
     bench.respond_with_calls(&[("a", "{}"), ("b", "{\"x\":1}")]);
     bench.judge("a", ApprovalVerdict::Allow);
     bench.judge("b", ApprovalVerdict::Allow);
-    let running = |event: &&AgentEvent| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "running");
+    let running =
+        |event: &&AgentEvent| matches!(event, AgentEvent::Annotation { annotation: Annotation::Running {}, .. });
     assert_eq!(bench.events.iter().filter(running).count(), 2, "nobody was asked, so nobody else says that they run");
     bench.done("b", CallOutcome::Ok);
     assert!(!bench.other.contains(&TurnEffect::RequestModel { round: 2 }));
@@ -321,7 +322,7 @@ fn a_fault_ends_the_turn_as_it_is() {
 
 #[test]
 fn a_silent_model_is_noticed_once() {
-    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "empty_answer".into(), text: "nothing".into() };
+    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::EmptyAnswer, text: "nothing".into() };
     for notice in [None, Some(notice)] {
         let mut bench = TurnRig::begin();
         if let Some(notice) = notice {
@@ -329,8 +330,7 @@ fn a_silent_model_is_noticed_once() {
         }
         bench.finish_response(TurnOutcome::Completed);
         bench.check();
-        let is_notice =
-            |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "empty_answer");
+        let is_notice = |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::EmptyAnswer, .. });
         assert_eq!(bench.events.iter().filter(is_notice).count(), 1);
     }
 }
@@ -370,11 +370,8 @@ fn what_the_server_ran_is_passed_on_and_not_run_again() {
 #[test]
 fn a_reply_that_the_server_paused_is_given_back_until_the_rounds_are_used_up() {
     let mut bench = TurnRig::with_rounds(2);
-    let paused = || AgentEvent::Annotation {
-        on: AnnotationTarget::Message("m1".into()),
-        kind: PAUSED_ANNOTATION.into(),
-        data: serde_json::json!({}),
-    };
+    let paused =
+        || AgentEvent::Annotation { on: AnnotationTarget::Message("m1".into()), annotation: Annotation::Paused {} };
     bench.other.clear();
     bench.model(paused());
     bench.respond_with_text("looking");

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::unreadable_error;
 use crate::dialect::detect::{can_begin_answer, is_trailing};
 use crate::dialect::{Decode, ResponseHead, SseFrame};
-use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeLevel, TurnOutcome};
+use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, TurnOutcome};
 use crate::net::RequestEvent;
 use crate::net::reconnect::DecoderFactory;
 use crate::net::request::Framing;
@@ -268,7 +268,8 @@ impl RecordingPlayer<'_> {
                     *end = TurnOutcome::Failed(Fault::new(FaultKind::Protocol, text));
                 } else {
                     let text = "the stream ends before the response is complete; the partial response is kept";
-                    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "cut".into(), text: text.into() };
+                    let notice =
+                        AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Cut, text: text.into() };
                     self.events.insert(self.events.len() - 1, notice);
                 }
             }
@@ -283,7 +284,7 @@ impl RecordingPlayer<'_> {
     }
 
     fn notice(&mut self, text: &str) {
-        let event = AgentEvent::Notice { level: NoticeLevel::Warn, code: "recording".into(), text: text.to_owned() };
+        let event = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recording, text: text.to_owned() };
         if !self.events.contains(&event) {
             self.events.push(event);
         }

@@ -2,7 +2,7 @@ use std::io::Write as _;
 
 use super::*;
 use crate::dialect::chat::ChatDecoder;
-use crate::event::{ApprovalMode, CallOutcome, grammar};
+use crate::event::{ApprovalMode, CallOutcome, NoticeCode, grammar};
 
 const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\",\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"clock\",\"arguments\":\"{}\"}}]}}]}\n\ndata: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
 
@@ -106,7 +106,7 @@ async fn a_recording_is_played_in_its_time_answer_by_answer() {
     let events = played(text.as_bytes(), true).await;
     assert_eq!(ends(&events), [TurnOutcome::Completed, TurnOutcome::Completed]);
     assert_eq!(began.elapsed().as_secs(), 90);
-    assert!(events.iter().any(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "recording")));
+    assert!(events.iter().any(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::Recording, .. })));
 }
 
 #[tokio::test]

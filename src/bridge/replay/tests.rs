@@ -3,7 +3,7 @@ use std::io::Write;
 use super::*;
 use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
-use crate::event::{LinkState, TurnOutcome, grammar};
+use crate::event::{LinkState, NoticeCode, TurnOutcome, grammar};
 
 /// Two turns, a long pause between them: events at 0, 0, 0, 1 s, 2 s, 3 s; 63 s, 63 s, 64 s, 65 s.
 const OPEN_LOG: &str = r#"{"format":1,"session":"s1","started_at":1000}
@@ -294,7 +294,7 @@ async fn a_cut_log_is_sealed_for_its_viewer_and_not_on_disk() {
         events.push(event.envelope.event.clone());
     }
     assert_eq!(grammar::check(&events), []);
-    assert!(matches!(&events[10], AgentEvent::Notice { code, .. } if code == "torn_line"));
+    assert!(matches!(&events[10], AgentEvent::Notice { code: NoticeCode::TornLine, .. }));
     assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted, .. })));
     assert_eq!(std::fs::read_to_string(file.path()).unwrap(), torn);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{LOG_REWRITTEN_CODE, LoggedEvent, REMOVED, SessionActor, notice};
-use crate::event::{NoticeLevel, SessionId};
+use super::{LoggedEvent, REMOVED, SessionActor, notice};
+use crate::event::{NoticeCode, NoticeLevel, SessionId};
 
 /// A change in how a session's log is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl SessionActor {
             let text = format!("{REMOVED} {}", writer.path().display());
             tracing::error!("{text}");
             self.notify_save_listener(SaveEvent::Rewritten(&text));
-            self.publish_notice(notice(NoticeLevel::Warn, LOG_REWRITTEN_CODE, text));
+            self.publish_notice(notice(NoticeLevel::Warn, NoticeCode::LogRewritten, text));
         }
     }
 

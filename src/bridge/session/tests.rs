@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::bridge::HubItem;
 use crate::bridge::hub::Backlog;
-use crate::event::{ApprovalMode, Role, TextKind};
+use crate::event::{ApprovalMode, NoticeCode, Role, TextKind};
 
 struct SessionRig {
     live: SessionHandle,
@@ -182,7 +182,7 @@ async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
     while notices.len() < 5 {
         let Some(HubItem::Event(event)) = subscription.next().await else { panic!("the session ended") };
         if let AgentEvent::Notice { code, text, .. } = &event.envelope.event {
-            assert_eq!(code, "queue_full");
+            assert_eq!(*code, NoticeCode::QueueFull);
             notices.push(text.clone());
         }
     }
@@ -272,10 +272,7 @@ async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
     bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
     subscription.next().await.unwrap();
     let Some(HubItem::Event(event)) = subscription.next().await else { panic!("nothing was told") };
-    assert!(
-        matches!(&event.envelope.event, AgentEvent::Notice { code, .. } if code == LOG_REWRITTEN_CODE),
-        "{event:?}"
-    );
+    assert!(matches!(&event.envelope.event, AgentEvent::Notice { code: NoticeCode::LogRewritten, .. }), "{event:?}");
     assert!(notices.lock().unwrap()[0].starts_with("Rewritten(\"the log was removed"), "{notices:?}");
     let saved = crate::journal::Reader::open(&path).unwrap().read_all().unwrap();
     assert_eq!(saved.entries.len(), 3);
@@ -327,7 +324,7 @@ async fn what_the_next_run_will_lack_is_said_once() {
         bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
     }
     let is_not_kept_notice =
-        |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "not_kept");
+        |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::NotKept, .. });
     let events = everything(bench).await;
     assert_eq!(events.iter().filter(is_not_kept_notice).count(), 1, "{events:#?}");
 }

@@ -1,7 +1,9 @@
 //! Events of a task, and the outcome that its states stand for.
 
 use super::super::{error, surrogate};
-use crate::event::{AgentEvent, AnnotationTarget, FinishReason, Json, MessageId, NoticeLevel, TextKind};
+use crate::event::{
+    AgentEvent, Annotation, AnnotationTarget, FinishReason, MessageId, NoticeCode, NoticeLevel, TextKind,
+};
 
 pub(super) fn resolve_surrogates(text: &str, marked: bool) -> String {
     surrogate::resolve_marks(text.into(), marked).into_owned()
@@ -15,8 +17,8 @@ pub(super) fn message_finished(message: MessageId, finish_reason: FinishReason, 
     AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: None }
 }
 
-pub(super) fn annotate(kind: &str, data: Json, out: &mut Vec<AgentEvent>) {
-    out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: kind.into(), data });
+pub(super) fn annotate(annotation: Annotation, out: &mut Vec<AgentEvent>) {
+    out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), annotation });
 }
 
 pub(super) fn failure_message(what: &str, words: &str) -> String {
@@ -26,10 +28,10 @@ pub(super) fn failure_message(what: &str, words: &str) -> String {
 
 pub(super) fn emit_waiting_notice(state: &str, words: &str, out: &mut Vec<AgentEvent>) {
     let (code, what) = match state {
-        "auth-required" => ("auth_required", "the agent needs authorization"),
-        _ => ("input_required", "the agent needs your input"),
+        "auth-required" => (NoticeCode::AuthRequired, "the agent needs authorization"),
+        _ => (NoticeCode::InputRequired, "the agent needs your input"),
     };
     let words = error::to_single_line(words);
     let text = if words.is_empty() { what.to_owned() } else { format!("{what}: {words}") };
-    out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text });
+    out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code, text });
 }

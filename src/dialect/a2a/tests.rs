@@ -1,6 +1,7 @@
+use serde_json::json;
+
 use super::*;
-use crate::event::AnnotationTarget;
-use crate::event::MessageId;
+use crate::event::{Annotation, AnnotationTarget, MessageId, NoticeCode};
 
 fn decode(is_prompted: bool, results: &[Json]) -> Vec<AgentEvent> {
     let (mut decoder, mut out) = (A2aDecoder::new(is_prompted), Vec::new());
@@ -33,11 +34,11 @@ fn texts_and_outcome(events: &[AgentEvent]) -> (Vec<String>, TurnOutcome) {
     panic!("no end")
 }
 
-fn codes(events: &[AgentEvent]) -> Vec<&str> {
+fn codes(events: &[AgentEvent]) -> Vec<NoticeCode> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Notice { code, .. } => Some(code.as_str()),
+            AgentEvent::Notice { code, .. } => Some(code.clone()),
             _ => None,
         })
         .collect()
@@ -84,8 +85,7 @@ fn an_artifact_is_written_piece_by_piece() {
     assert_eq!(texts_and_outcome(&events), (vec!["Looking.".into(), "It is 12.".into()], TurnOutcome::Completed));
     let note = AgentEvent::Annotation {
         on: AnnotationTarget::Turn("t".into()),
-        kind: "task".into(),
-        data: json!({"id": "T", "context": "C"}),
+        annotation: Annotation::Task { id: "T".into(), context: Some("C".into()) },
     };
     assert_eq!(events.iter().filter(|event| **event == note).count(), 1);
 }
@@ -207,9 +207,9 @@ fn a_task_ends_in_one_of_many_ways() {
     ));
     let events_of = of("input-required", "Which city?");
     assert_eq!(texts_and_outcome(&events_of), (vec!["Which city?".into()], TurnOutcome::Completed));
-    assert_eq!(codes(&events_of), ["input_required"]);
-    assert_eq!(codes(&of("auth-required", "")), ["auth_required"]);
-    assert_eq!(codes(&of("working", "Still busy")), ["task_open"]);
+    assert_eq!(codes(&events_of), [NoticeCode::InputRequired]);
+    assert_eq!(codes(&of("auth-required", "")), [NoticeCode::AuthRequired]);
+    assert_eq!(codes(&of("working", "Still busy")), [NoticeCode::TaskOpen]);
     assert_eq!(
         texts_and_outcome(&decode(true, &[status("working", "half", false)])),
         (vec!["half".into()], TurnOutcome::Interrupted)
@@ -248,7 +248,7 @@ fn parts_that_are_not_text_are_annotations_without_their_bytes() {
     let parts: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotation { kind, data, .. } if kind == "part" => Some(data),
+            AgentEvent::Annotation { annotation: Annotation::Part(data), .. } => Some(data),
             _ => None,
         })
         .collect();
@@ -260,7 +260,7 @@ fn parts_that_are_not_text_are_annotations_without_their_bytes() {
             &json!({"kind": "file", "name": "x", "media_type": "text/plain", "url": "https://h/x"}),
         ]
     );
-    assert_eq!(codes(&events), ["parts"]);
+    assert_eq!(codes(&events), [NoticeCode::Parts]);
 }
 
 #[test]

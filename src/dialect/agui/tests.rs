@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{CallId, CallOutput, MessageId};
+use crate::event::{CallId, CallOutput, MessageId, NoticeCode};
 
 fn decode(is_prompted: bool, frames: &[Json]) -> Vec<AgentEvent> {
     let (mut decoder, mut out) = (AgUiDecoder::new(is_prompted), Vec::new());
@@ -106,13 +106,14 @@ fn call(kind: &str, id: &str, rest: Json) -> Json {
     event
 }
 
-fn annotation<'a>(events: &'a [AgentEvent], wanted_kind: &str) -> Vec<&'a Json> {
+fn annotation(events: &[AgentEvent], kind: &str) -> Vec<Json> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotation { kind, data, .. } if kind == wanted_kind => Some(data),
+            AgentEvent::Annotation { annotation, .. } => Some(serde_json::to_value(annotation).unwrap()),
             _ => None,
         })
+        .filter_map(|mut json| (json["kind"] == kind).then(|| json["data"].take()))
         .collect()
 }
 
@@ -207,7 +208,7 @@ fn a_run_ends_well_badly_cancelled_or_waiting() {
     assert_eq!(outcome(&waits), &TurnOutcome::Completed);
     assert!(waits.iter().any(|event| matches!(
         event,
-        AgentEvent::Notice { code, text, .. } if code == "input_required" && text.ends_with("May I?")
+        AgentEvent::Notice { code: NoticeCode::InputRequired, text, .. } if text.ends_with("May I?")
     )));
     assert_eq!(annotation(&waits, "interrupt").len(), 1);
     let failed = decode(
@@ -345,15 +346,15 @@ fn state_steps_and_custom_events_are_annotations_and_raw_ones_are_counted() {
         json!({"type": "RAW", "event": {"x": 1}}),
         json!({"type": "SOMETHING_NEW"}),
     ]);
-    assert_eq!(annotation(&events, "step"), [&json!({"name": "plan", "state": "started"})]);
+    assert_eq!(annotation(&events, "step"), [json!({"name": "plan", "state": "started"})]);
     assert_eq!(
         annotation(&events, "state"),
-        [&json!({"patch": [{"op": "add", "path": "/a", "value": 1}]}), &json!({"bytes": MAX_ANNOTATION_BYTES + 2})]
+        [json!({"patch": [{"op": "add", "path": "/a", "value": 1}]}), json!({"bytes": MAX_ANNOTATION_BYTES + 2})]
     );
-    assert_eq!(annotation(&events, "activity"), [&json!({"id": "p", "type": "PLAN", "content": {"steps": []}})]);
+    assert_eq!(annotation(&events, "activity"), [json!({"id": "p", "type": "PLAN", "content": {"steps": []}})]);
     assert_eq!(
         annotation(&events, "custom"),
-        [&json!({"name": "note", "value": {"a": 1}}), &json!({"name": "raw events", "value": 2})]
+        [json!({"name": "note", "value": {"a": 1}}), json!({"name": "raw events", "value": 2})]
     );
 }
 

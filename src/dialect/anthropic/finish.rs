@@ -1,11 +1,12 @@
 //! How an answer ends: the meaning of the stop reason, and the notice for an abnormal end.
 
-use serde_json::json;
-
 use super::AnthropicDecoder;
 use crate::dialect::error;
 use crate::dialect::finish_reason::{self, WireFinishReason};
-use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, FinishReason, Json, NoticeLevel, TurnOutcome};
+use crate::event::{
+    AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, FinishReason, Json, NoticeCode, NoticeLevel,
+    TurnOutcome,
+};
 
 impl AnthropicDecoder {
     pub(super) fn handle_stop_reason(
@@ -68,12 +69,12 @@ impl AnthropicDecoder {
         if let Some(why) = self.refusal_explanation.take() {
             let why = if why.is_empty() { why } else { format!(" ({why})") };
             let text = format!("the model declined to answer{why}; rephrase the prompt, or start a new session");
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "refused".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Refused, text });
         }
         if self.paused {
             self.calls.finish_paused(out);
             let on = AnnotationTarget::Message(self.message.clone());
-            out.push(AgentEvent::Annotation { on, kind: "paused".into(), data: json!({}) });
+            out.push(AgentEvent::Annotation { on, annotation: Annotation::Paused {} });
         }
         if !self.open && !self.closed && finish_reason == FinishReason::End {
             out.push(finish_reason::empty_response_notice());

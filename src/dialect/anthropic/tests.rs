@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{CallOutcome, CallOutput, ExecutedBy, FaultKind, TurnOutcome};
+use crate::event::{Annotation, CallOutcome, CallOutput, ExecutedBy, FaultKind, TurnOutcome};
 
 fn decode(frames: &[&str]) -> Vec<AgentEvent> {
     let (mut decoder, mut out) = (AnthropicDecoder::new(), Vec::new());
@@ -153,7 +153,9 @@ fn a_tool_of_the_server_is_a_call_the_server_ran() {
     assert!(
         events.iter().any(|event| matches!(event, AgentEvent::ToolCallStarted { executed_by: ExecutedBy::Server, .. }))
     );
-    assert!(events.iter().any(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "citation")));
+    assert!(
+        events.iter().any(|event| matches!(event, AgentEvent::Annotation { annotation: Annotation::Citation(_), .. }))
+    );
 }
 
 #[test]
@@ -167,7 +169,9 @@ fn a_pause_is_marked_and_its_open_call_is_told_again_with_its_result() {
     let (finish_reason, metadata) = finished(&paused);
     assert_eq!((finish_reason, outcome(&paused)), (FinishReason::End, &TurnOutcome::Completed));
     assert_eq!(metadata.unwrap()["content"][0]["input"], json!({"query": "oslo"}));
-    assert!(paused.iter().any(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "paused")));
+    assert!(
+        paused.iter().any(|event| matches!(event, AgentEvent::Annotation { annotation: Annotation::Paused {}, .. }))
+    );
     assert!(
         paused.iter().any(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: CallOutcome::Unknown, .. }))
     );

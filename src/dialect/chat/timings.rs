@@ -1,9 +1,7 @@
 //! llama.cpp's measurements of an answer.
 
-use serde_json::json;
-
 use super::wire::LlamaTimings;
-use crate::event::{Json, Usage};
+use crate::event::{Timing, Usage};
 
 impl LlamaTimings {
     /// Adds to the usage what only the timings hold.
@@ -18,16 +16,14 @@ impl LlamaTimings {
         Some(if is_part { Usage { cached_tokens, ..usage } } else { usage })
     }
 
-    pub(super) fn to_json(&self) -> Option<Json> {
-        let pairs = [
-            ("prompt_ms", self.prompt_ms.0),
-            ("decode_ms", self.predicted_ms.0),
-            ("tokens_per_second", self.predicted_per_second.0),
-        ];
-        let data: serde_json::Map<String, Json> = pairs
-            .into_iter()
-            .filter_map(|(key, n)| Some((key.to_owned(), json!((n? * 100.0).round() / 100.0))))
-            .collect();
-        (!data.is_empty()).then_some(Json::Object(data))
+    pub(super) fn to_timing(&self) -> Option<Timing> {
+        let round = |n: f64| (n * 100.0).round() / 100.0;
+        let timing = Timing {
+            load_ms: None,
+            prompt_ms: self.prompt_ms.0.map(round),
+            decode_ms: self.predicted_ms.0.map(round),
+            tokens_per_second: self.predicted_per_second.0.map(round),
+        };
+        (timing != Timing::default()).then_some(timing)
     }
 }

@@ -39,7 +39,7 @@ fn nothing_at_all_is_an_interrupted_turn() {
 fn notices(frames: &[(&str, &str)]) -> (Vec<String>, &'static str) {
     let (events, name) = decode(frames, "");
     let text = |event: &AgentEvent| match event {
-        AgentEvent::Notice { code, text, .. } if matches!(code.as_str(), "dialect" | "misfit") => Some(text.clone()),
+        AgentEvent::Notice { code: NoticeCode::Dialect | NoticeCode::Misfit, text, .. } => Some(text.clone()),
         _ => None,
     };
     (events.iter().filter_map(text).collect(), name)

@@ -25,7 +25,8 @@ use crate::dialect::chat::answer_text::{self, AnswerText, AnswerTextDelta};
 use crate::dialect::chat::chunk::{self, ChunkHead, UsageField};
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, CallOutcome, Envelope, ExecutedBy, FinishReason, Json, MessageId, Millis,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, ExecutedBy, FinishReason, Json, MessageId,
+    Millis,
 };
 
 /// The agent's name in `agent_turn_start`.
@@ -233,7 +234,7 @@ impl OpenJarvisEncoder {
             }
             AgentEvent::ApprovalResolved { call, decision, .. } if decision.allows() => self.start_call(call, at, out),
             AgentEvent::ToolOutput { call, .. } => self.start_call(call, at, out),
-            AgentEvent::Annotation { on: AnnotationTarget::Call(call), kind, .. } if kind == "running" => {
+            AgentEvent::Annotation { on: AnnotationTarget::Call(call), annotation: Annotation::Running {} } => {
                 self.start_call(call, at, out);
             }
             AgentEvent::ToolCallFinished { call, outcome, output, duration: took } => {

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::super::DecodeContext;
 use super::super::chat::wire::Chunk;
-use super::{error_prose, progress_event};
-use crate::event::{AgentEvent, AnnotationTarget, Fault, Json};
+use super::{about_turn, error_prose, progress_event};
+use crate::event::{AgentEvent, Annotation, Fault, Json, Timing};
 
 /// Events of the bus, and the bridge's own `tool_results`. Some are not forwarded today.
 pub(super) const BUS_EVENTS: &[&str] = &[
@@ -87,11 +87,14 @@ impl OpenJarvisEvidence {
         {
             self.inspect_first_chunk(chunk, data);
         }
-        for (kind, extra) in [("telemetry", chunk.telemetry.take()), ("complexity", chunk.complexity.take())] {
-            let Some(data) = extra.filter(Json::is_object) else { continue };
-            self.evidence.get_or_insert_with(|| format!("a chunk holds its {kind}").into());
-            out.extend(rate_event(kind, &data));
-            out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: kind.into(), data });
+        if let Some(data) = chunk.telemetry.take().filter(Json::is_object) {
+            self.evidence.get_or_insert("a chunk holds its telemetry".into());
+            out.extend(rate(&data).map(about_turn));
+            out.push(about_turn(Annotation::Telemetry(data)));
+        }
+        if let Some(data) = chunk.complexity.take().filter(Json::is_object) {
+            self.evidence.get_or_insert("a chunk holds its complexity".into());
+            out.push(about_turn(Annotation::Complexity(data)));
         }
         let mut fault = None;
         for choice in &mut chunk.choices.0 {
@@ -131,9 +134,8 @@ fn is_openjarvis_id(id: &str) -> bool {
         .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
 }
 
-/// The speed that a research agent measured, as a common rate annotation.
-fn rate_event(kind: &str, data: &Json) -> Option<AgentEvent> {
-    let rate = data.get("tokens_per_sec").filter(|_| kind == "telemetry")?.as_f64()?;
-    let data = json!({"tokens_per_second": rate});
-    Some(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "timing".into(), data })
+/// The speed that a research agent measured, as all servers' is annotated.
+fn rate(telemetry: &Json) -> Option<Annotation> {
+    let tokens_per_second = Some(telemetry.get("tokens_per_sec")?.as_f64()?);
+    Some(Annotation::Timing(Timing { tokens_per_second, ..Timing::default() }))
 }

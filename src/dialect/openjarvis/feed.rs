@@ -12,7 +12,7 @@ use serde_json::json;
 use super::super::SseFrame;
 use super::calls::{ToolCallEnd, ToolCallStart};
 use super::{OpenJarvisDecoder, parse_json};
-use crate::event::{AgentEvent, AnnotationTarget, Json, NoticeLevel};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, NoticeCode, NoticeLevel};
 
 /// Events of the feed that concern a chat.
 const FEED_EVENTS: &[&str] =
@@ -41,7 +41,10 @@ impl OpenJarvisDecoder {
         // A server without traces is not asked again.
         let known = traces.is_none_or(Vec::is_empty) || self.reconcile_from_traces(traces.into_iter().flatten(), out);
         if known && let Some(data) = server_totals(record(1), record(2)) {
-            out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "totals".into(), data });
+            out.push(AgentEvent::Annotation {
+                on: AnnotationTarget::Turn("t".into()),
+                annotation: Annotation::Totals(data),
+            });
         }
         known
     }
@@ -69,8 +72,7 @@ impl OpenJarvisDecoder {
         for call in reconciled.foreign {
             out.push(AgentEvent::Annotation {
                 on: AnnotationTarget::Call(call),
-                kind: "foreign".into(),
-                data: Json::Bool(true),
+                annotation: Annotation::Foreign(true),
             });
         }
         for start in refused {
@@ -132,7 +134,7 @@ pub(super) fn report_unattributed(calls: usize, out: &mut Vec<AgentEvent>) {
     let text = format!(
         "{calls} of this server, ours or another client's, can't be attributed and are hidden: it has no trace of this turn"
     );
-    out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "foreign_calls".into(), text });
+    out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::ForeignCalls, text });
 }
 
 /// The server's totals since its start.

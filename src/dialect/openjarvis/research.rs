@@ -6,8 +6,8 @@ use serde_json::json;
 use super::super::FirstFrame;
 use super::super::chat::ChatDecoder;
 use super::calls::{OpenJarvisCalls, ToolCallEnd, ToolCallStart};
-use super::progress_event;
-use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, Json};
+use super::{about_turn, progress_event};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, Json};
 
 /// Titles listed of one search.
 const MAX_TITLES: usize = 50;
@@ -50,11 +50,8 @@ pub(super) fn decode(json: &Json, chat: &mut ChatDecoder, calls: &mut OpenJarvis
         "search_result" => {
             let sources = value("sources");
             if let Some(call) = calls.running_call("search").filter(|_| has_entries(&sources)) {
-                out.push(AgentEvent::Annotation {
-                    on: AnnotationTarget::Call(call),
-                    kind: "sources".into(),
-                    data: sources,
-                });
+                let (on, annotation) = (AnnotationTarget::Call(call), Annotation::Sources(sources));
+                out.push(AgentEvent::Annotation { on, annotation });
             }
             calls.finish(ToolCallEnd::new("search", hits_text(json)), true, chat, out);
         }
@@ -66,8 +63,7 @@ pub(super) fn decode(json: &Json, chat: &mut ChatDecoder, calls: &mut OpenJarvis
             let pairs = ["power_w", "energy_j", "duration_s"].map(|key| (key.to_owned(), value(key)));
             let data: serde_json::Map<String, Json> =
                 pairs.into_iter().filter(|(_, value)| value.is_number()).collect();
-            let on = AnnotationTarget::Turn("t".into());
-            out.push(AgentEvent::Annotation { on, kind: "energy".into(), data: data.into() });
+            out.push(about_turn(Annotation::Energy(data.into())));
         }
         "synthesis" => chat.push_delta(text("text"), out),
         "final_sources" => annotate_sources(value("sources"), out),
@@ -102,7 +98,7 @@ fn start_call(
 
 fn annotate_sources(data: Json, out: &mut Vec<AgentEvent>) {
     if has_entries(&data) {
-        out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "sources".into(), data });
+        out.push(about_turn(Annotation::Sources(data)));
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{CallOutcome, TurnOutcome};
+use crate::event::{Annotation, CallOutcome, TurnOutcome};
 
 const ROLE: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null},"finish_reason":null}]}"#;
 const END: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
@@ -76,7 +76,9 @@ fn a_server_that_changes_the_prompt_loses_no_call() {
 fn a_call_that_was_told_and_is_in_no_result_is_marked() {
     let results = ("tool_results", r#"{"results":[{"tool_name":"g","success":true,"output":"","latency_ms":1.0}]}"#);
     let events = decode("hi", &[("", ROLE), TURN, START, STOP, results, ("", END), ("", "[DONE]")]);
-    let marks = events.iter().filter(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "foreign"));
+    let marks = events
+        .iter()
+        .filter(|event| matches!(event, AgentEvent::Annotation { annotation: Annotation::Foreign(true), .. }));
     assert_eq!((marks.count(), started(&events)), (1, 2));
 }
 

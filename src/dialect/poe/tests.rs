@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{FinishReason, TurnOutcome};
+use crate::event::{Annotation, FinishReason, NoticeCode, TurnOutcome};
 
 fn frame(id: Option<u64>, event: &str, data: &str) -> SseFrame {
     SseFrame { event: event.into(), id: id.map(|id| id.to_string()), retry: None, data: data.into() }
@@ -89,7 +89,7 @@ fn a_recoverable_error_is_a_notice_and_a_fatal_one_wins_over_complete() {
         .collect();
     assert_eq!(
         notices,
-        [("recoverable".to_owned(), "the server had a problem (attempt 1) and continues: no luck".to_owned())]
+        [(NoticeCode::Recoverable, "the server had a problem (attempt 1) and continues: no luck".to_owned())]
     );
     let (text, _, end) = shown(&[init(), delta(0, "a"), error(true), error(false), complete(1, "a")]);
     assert_eq!(text, "a");
@@ -132,8 +132,7 @@ fn calls_come_from_deltas_or_else_from_the_end() {
         );
         assert!(events.contains(&AgentEvent::Annotation {
             on: AnnotationTarget::Turn("t".into()),
-            kind: "served_by".into(),
-            data: json!({"model": "M"}),
+            annotation: Annotation::ServedBy { id: None, model: Some("M".into()) },
         }));
     }
 }

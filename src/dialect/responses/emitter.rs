@@ -14,8 +14,8 @@ use super::provider_metadata::ResponsesProviderMetadata;
 use super::tools;
 use super::wire::text_at;
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId, OutputStream,
-    Role, TextKind,
+    AgentEvent, Annotation, AnnotationTarget, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId,
+    OutputStream, Role, TextKind,
 };
 
 /// Bytes of arguments kept for all calls.
@@ -163,8 +163,8 @@ impl ResponsesEmitter {
             return;
         }
         let Some(message) = self.assign_message(at, out) else { return };
-        let (on, data) = (AnnotationTarget::Message(message), annotation.clone());
-        out.push(AgentEvent::Annotation { on, kind: "citation".into(), data });
+        let (on, annotation) = (AnnotationTarget::Message(message), Annotation::Citation(annotation.clone()));
+        out.push(AgentEvent::Annotation { on, annotation });
     }
 
     /// Returns the message of the item, starting one where it is not the current one.

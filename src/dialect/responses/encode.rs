@@ -29,8 +29,8 @@ pub(in crate::dialect) use self::response::SessionOpening;
 use super::super::answer_usage::AnswerUsage;
 use super::super::{Encode, KeepAlive, SseFrame};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, Json, MessageId,
-    Role, TextKind, TurnOutcome,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason,
+    Json, MessageId, Role, TextKind, TurnOutcome,
 };
 
 /// Bytes of text and arguments kept to be repeated at the end of an item and of the answer.
@@ -468,7 +468,10 @@ impl Encode for ResponsesEncoder {
             AgentEvent::ToolCallFinished { call, outcome, output, duration: _ } => {
                 self.end_call(call, *outcome, output, out);
             }
-            AgentEvent::Annotation { on: AnnotationTarget::Message(message), kind, data } if kind == "citation" => {
+            AgentEvent::Annotation {
+                on: AnnotationTarget::Message(message),
+                annotation: Annotation::Citation(data),
+            } => {
                 self.add_citation(message, data, out);
             }
             AgentEvent::TurnFinished { turn: _, outcome: end } => {

@@ -7,7 +7,7 @@ use super::emitter::ResponsesEmitter;
 use super::items::{ResponsesItemKind, TextChannel};
 use super::tools;
 use super::wire::{list_at, text_at};
-use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, NoticeLevel};
+use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, NoticeCode, NoticeLevel};
 
 /// Takes an item at its start or complete. `nth` counts the items of its kind where a list has them all.
 pub(super) fn reconcile_item(
@@ -128,7 +128,7 @@ fn reconcile_call(
     if item_type == "mcp_approval_request" {
         emitter.finish_call(at, CallOutcome::Requested, String::new(), out);
         let text = "the server requests an approval, which jarvis-tui can't send in this format".to_owned();
-        out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "approval".into(), text });
+        out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Approval, text });
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{OutputStream, TextKind};
+use crate::event::{Annotation, OutputStream, TextKind};
 
 mod provider_metadata;
 mod tools;
@@ -77,10 +77,11 @@ fn lines(events: &[AgentEvent]) -> Vec<String> {
         }
         AgentEvent::TurnFinished { outcome: end, .. } => format!("{end:?}"),
         AgentEvent::Notice { code, text, .. } => format!("notice {code} {text}"),
-        AgentEvent::Annotation { kind, data, .. } => format!("{kind} {data}"),
+        AgentEvent::Annotation { annotation: Annotation::Citation(data), .. } => format!("citation {data}"),
+        AgentEvent::Annotation { annotation: Annotation::ServedBy { .. }, .. } => String::new(),
         other => serde_json::to_string(other).unwrap(),
     };
-    events.iter().map(line).filter(|line| !line.starts_with("served_by ")).collect()
+    events.iter().map(line).filter(|line| !line.is_empty()).collect()
 }
 
 #[test]

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
-
 use crate::dialect::detect::Detector;
 use crate::dialect::{Decode, DecodeContext, Dialect, ResponseHead, SseFrame};
-use crate::event::{AgentEvent, AnnotationTarget};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, NoticeCode};
 
 /// Detects, decodes, and announces the dialect as an annotation before the first events.
 pub struct AnnouncingDetector {
@@ -53,7 +51,7 @@ impl AnnouncingDetector {
         }
         self.announced_dialect = name;
         let is_dialect_notice =
-            |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "dialect");
+            |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::Dialect, .. });
         let at = out.iter().skip(from).position(is_dialect_notice).map(|at| from + at);
         let because = match at.and_then(|at| out.get(at)) {
             Some(AgentEvent::Notice { text, .. }) => {
@@ -68,8 +66,8 @@ impl AnnouncingDetector {
         {
             out.remove(at);
         }
-        let data = json!({ "name": name, "because": because });
-        let note = AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "dialect".into(), data };
+        let annotation = Annotation::Dialect { name: name.to_owned(), because };
+        let note = AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), annotation };
         out.insert(from.min(out.len()), note);
     }
 }

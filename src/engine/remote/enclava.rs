@@ -16,7 +16,7 @@ use super::request_kind::{ModelListPath, RequestKind};
 use super::{AnnouncingDetector, RemoteTarget};
 use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan};
-use crate::event::{AgentEvent, Fault, Json, NoticeLevel, TurnOutcome};
+use crate::event::{AgentEvent, Fault, Json, NoticeCode, NoticeLevel, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
@@ -236,7 +236,7 @@ impl<D: Decode> Decode for ConversationDecoder<D> {
         let told = lock(&self.conversation).handle_turn_end(outcome, self.has_output);
         if let Some(text) = told {
             let at = out.len().saturating_sub(1);
-            out.insert(at, AgentEvent::Notice { level: NoticeLevel::Warn, code: "conversation".into(), text });
+            out.insert(at, AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Conversation, text });
         }
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{CallOutput, ExecutedBy, Seq};
+use crate::event::{Annotation, CallOutput, ExecutedBy, NoticeCode, Seq};
 
 fn run(events: Vec<AgentEvent>) -> RunSummary {
     let mut summary = RunSummary::new("s", "agent");
@@ -95,8 +95,7 @@ fn the_dialect_is_what_was_told_before_what_a_name_suggests() {
     };
     let annotation = AgentEvent::Annotation {
         on: AnnotationTarget::Turn("t1".into()),
-        kind: "dialect".into(),
-        data: json!({ "name": "ollama" }),
+        annotation: Annotation::Dialect { name: "ollama".into(), because: String::new() },
     };
     assert_eq!(run(vec![opened("work")]).to_json()["dialect"], "openai-chat");
     assert_eq!(run(vec![opened("work"), annotation]).to_json()["dialect"], "ollama");
@@ -106,7 +105,7 @@ fn the_dialect_is_what_was_told_before_what_a_name_suggests() {
 
 #[test]
 fn settings_that_name_no_engine_are_a_mistake_in_the_settings() {
-    let notice = AgentEvent::Notice { level: NoticeLevel::Error, code: "no_engine".into(), text: "x".into() };
+    let notice = AgentEvent::Notice { level: NoticeLevel::Error, code: NoticeCode::NoEngine, text: "x".into() };
     let end = |kind| AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(Fault::new(kind, "x")) };
     assert_eq!(run(vec![notice.clone(), end(FaultKind::BadRequest)]).exit_code(), 3);
     assert_eq!(run(vec![notice, end(FaultKind::Auth)]).exit_code(), 4);
@@ -166,7 +165,7 @@ fn an_answer_that_was_declined_says_so_once() {
     assert_eq!(summary.to_json()["notices"][0]["message"], "the model declined to answer this");
     assert_eq!(summary.exit_code(), 1);
     let annotation =
-        AgentEvent::Notice { level: NoticeLevel::Warn, code: "refused".into(), text: "for its reasons".into() };
+        AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Refused, text: "for its reasons".into() };
     let notices = stopped(&[annotation], FinishReason::Refused).to_json()["notices"].clone();
     assert_eq!(notices, json!([{ "code": "refused", "message": "for its reasons", "count": 1 }]));
 }
@@ -220,7 +219,7 @@ fn an_answer_without_an_end_says_why() {
     let broke = json!({ "kind": "interrupted", "message": "the answer was cut short" });
     assert_eq!(why(ended(TurnOutcome::Interrupted)), broke);
     assert_eq!(why(run(Vec::new())), broke);
-    let cut = AgentEvent::Notice { level: NoticeLevel::Warn, code: "cut".into(), text: "http://h hung up".into() };
+    let cut = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Cut, text: "http://h hung up".into() };
     assert_eq!(why(run(vec![cut]))["message"], "http://h hung up");
     assert_eq!(why(ended(TurnOutcome::Cancelled)), Value::Null);
 }

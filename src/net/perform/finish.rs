@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::RequestDriver;
 use super::side_channel::SideChannelReader;
-use crate::event::{AgentEvent, Fault, FaultKind, LinkState, NoticeLevel, TurnOutcome};
+use crate::event::{AgentEvent, Fault, FaultKind, LinkState, NoticeCode, NoticeLevel, TurnOutcome};
 use crate::net::failure::RequestFailure;
 use crate::net::timeouts::{finite_timeout, format_timeout};
 
@@ -20,7 +20,7 @@ impl RequestDriver<'_> {
         let seconds = pause.as_secs_f64();
         let of = self.watchdog.policy.max_retries.saturating_add(1);
         let text = format!("{fault}; retrying in {seconds:.1} s (attempt {attempt} of {of})");
-        self.events.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text });
+        self.events.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text });
         self.send_events().await;
     }
 
@@ -35,7 +35,7 @@ impl RequestDriver<'_> {
         let place = self.watchdog.origin.clone();
         if is_first {
             let text = format!("{place} is loading its model; the prompt waits for it (Esc interrupts)");
-            self.events.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "loading".into(), text });
+            self.events.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Loading, text });
             self.send_events().await;
         }
         let waited = since.elapsed();
@@ -81,7 +81,7 @@ impl RequestDriver<'_> {
 
     async fn report_broken(&mut self, fault: Fault) {
         let text = format!("{}; the partial response is kept", fault.message);
-        self.events.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "cut".into(), text });
+        self.events.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Cut, text });
         self.watchdog.send_link_state(LinkState::Lost(Some(fault))).await;
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Fault, Json, NoticeLevel};
+use crate::event::{AgentEvent, Fault, Json, NoticeCode, NoticeLevel};
 use crate::net::http::HttpClient;
 use crate::net::probe::join_json;
 use crate::net::redact::Redactor;
@@ -85,7 +85,7 @@ impl<'a> SideChannelReader<'a> {
     /// Says that there is no feed, where that has not been said.
     pub(super) fn report_failure(&mut self, why: &str, out: &mut Vec<AgentEvent>) {
         if let Some(text) = self.channel.report_unavailable(why) {
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "feed".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Feed, text });
         }
     }
 

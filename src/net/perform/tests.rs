@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::dialect::ResponseHead;
 use crate::dialect::chat::ChatDecoder;
-use crate::event::{FinishReason, LinkState, TurnOutcome};
+use crate::event::Millis;
+use crate::event::{Annotation, FinishReason, LinkState, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod};
 
 /// One thing a server does.
@@ -94,7 +95,7 @@ fn word(heard: RequestEvent) -> String {
             AgentEvent::MessageStarted { .. } => "(".into(),
             AgentEvent::MessageFinished { finish_reason: FinishReason::End, .. } => ")".into(),
             AgentEvent::MessageFinished { finish_reason: stop, .. } => format!(") {stop:?}"),
-            AgentEvent::Annotation { kind, data, .. } => format!("{kind} {data}"),
+            AgentEvent::Annotation { annotation: Annotation::FirstToken { ms }, .. } => format!("first token {}", ms.0),
             AgentEvent::Notice { code, text, .. } => format!("{code}: {text}"),
             AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. } => {
                 format!("failed {:?}: {fault}", fault.kind)
@@ -109,7 +110,7 @@ fn word(heard: RequestEvent) -> String {
 async fn a_good_answer_is_told_in_order() {
     assert_eq!(
         heard(vec![Ok(vec![Wait(1), Send(HI), Send(STOP), Send(DONE)])]).await,
-        ["connecting", "live", "(", "first_token {\"ms\":1000}", "hi", ")", "idle", "completed"]
+        ["connecting", "live", "(", "first token 1000", "hi", ")", "idle", "completed"]
     );
 }
 
@@ -121,7 +122,7 @@ async fn silence_is_told_and_in_the_end_cut() {
             "connecting",
             "live",
             "(",
-            "first_token {\"ms\":0}",
+            "first token 0",
             "hi",
             "silent since 0 of 90000",
             ") Interrupted",
@@ -173,7 +174,7 @@ async fn a_usable_event_makes_the_line_live_again() {
             "waiting since 0 of 300000",
             "live",
             "(",
-            "first_token {\"ms\":4000}",
+            "first token 4000",
             "hi",
             "silent since 4000 of 90000",
             "live",
@@ -191,7 +192,7 @@ async fn a_break_in_mid_answer_keeps_the_text_and_is_not_tried_again() {
         heard(vec![Ok(vec![Send(HI), Break])]).await[2..],
         [
             "(",
-            "first_token {\"ms\":0}",
+            "first token 0",
             "hi",
             "lost",
             "cut: the connection to http://h broke; the partial response is kept",
@@ -231,7 +232,7 @@ async fn what_fails_before_the_first_byte_is_tried_again() {
         "connecting",
         "live",
         "(",
-        "first_token",
+        "first token",
         "hi",
         ")",
         "idle",

@@ -230,7 +230,11 @@ impl Decode for HeadDecoder {
     }
 
     fn decode_frame(&mut self, _: &SseFrame, out: &mut Vec<AgentEvent>) {
-        out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: self.0.clone(), text: String::new() });
+        out.push(AgentEvent::Notice {
+            level: NoticeLevel::Info,
+            code: NoticeCode::Other(self.0.clone()),
+            text: String::new(),
+        });
     }
 
     fn finish(&mut self, _: &mut Vec<AgentEvent>) {}

@@ -100,7 +100,7 @@ async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_rememb
     // A folder can't be created where a file is.
     std::fs::write(state.path().join("file"), "").unwrap();
     let forgetful = EngineResolver { accepted: AcceptedServers::at(state.path().join("file/servers.json")), ..fresh() };
-    let [("not_remembered", text)] = &forgetful.switch_to(name).await.unwrap().warnings[..] else {
+    let [(NoticeCode::NotRemembered, text)] = &forgetful.switch_to(name).await.unwrap().warnings[..] else {
         panic!("no warning")
     };
     assert!(text.contains("to this session only"), "{text}");

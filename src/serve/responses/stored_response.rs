@@ -15,10 +15,10 @@ use super::super::request::is_history_turn;
 use super::super::state::ServerState;
 use crate::dialect::responses::encode::{ResponseHead, ResponsesEncoder};
 use crate::dialect::{Encode, enclava};
-use crate::event::{AgentEvent, AnnotationTarget, Envelope, Json, SessionId};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Envelope, Json, SessionId};
 
-/// The annotation that records a request.
-const REQUEST_ANNOTATION: &str = "request";
+/// The turn of the annotation that records a request: it precedes the request's own turn.
+const REQUEST_TURN: &str = "request";
 /// How long a session to be deleted may take to end.
 const SESSION_END_TIMEOUT: Duration = Duration::from_secs(6);
 
@@ -47,16 +47,15 @@ impl RequestRecord {
     pub(in crate::serve) fn insert_into(&self, past: &mut Vec<AgentEvent>, at: usize) {
         let data = serde_json::to_value(self).unwrap_or_default();
         let event = AgentEvent::Annotation {
-            on: AnnotationTarget::Turn(REQUEST_ANNOTATION.into()),
-            kind: REQUEST_ANNOTATION.into(),
-            data,
+            on: AnnotationTarget::Turn(REQUEST_TURN.into()),
+            annotation: Annotation::Request(data),
         };
         past.insert(at.min(past.len()), event);
     }
 
     fn from_event(event: &AgentEvent) -> Option<Self> {
         match event {
-            AgentEvent::Annotation { kind, data, .. } if kind == REQUEST_ANNOTATION => {
+            AgentEvent::Annotation { annotation: Annotation::Request(data), .. } => {
                 serde_json::from_value(data.clone()).ok()
             }
             _ => None,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::event::{CallId, FinishReason, Millis, NoticeLevel, TurnOutcome, Usage};
+use crate::event::{CallId, FinishReason, Millis, NoticeCode, NoticeLevel, TurnOutcome, Usage};
 
 use super::Transcript;
 use crate::store::chunks::{TextArena, TextRef};
@@ -49,7 +49,7 @@ pub enum ItemKind<'a> {
     /// Repeats of one code in a row are counted, not listed.
     Notice {
         level: NoticeLevel,
-        code: &'a str,
+        code: &'a NoticeCode,
         text: &'a str,
         count: u32,
     },
@@ -113,7 +113,7 @@ pub(super) enum OpenKind {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Notice {
     pub(super) level: NoticeLevel,
-    pub(super) code: Box<str>,
+    pub(super) code: NoticeCode,
     pub(super) text: String,
     pub(super) count: u32,
 }

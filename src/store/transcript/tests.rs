@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Fault, FaultKind, Usage};
+use crate::event::{Fault, FaultKind, NoticeCode, Usage};
 use crate::store::tool_calls::ToolCalls;
 
 fn fold(events: &[(u64, AgentEvent)]) -> Transcript {
@@ -78,7 +78,7 @@ fn runs_of_one_voice_become_items() {
 
 #[test]
 fn a_notice_does_not_cut_a_run() {
-    let notice = AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text: "again".into() };
+    let notice = AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text: "again".into() };
     let transcript = fold(&[(0, message("m")), (0, text("m", "a")), (0, notice), (0, text("m", "b"))]);
     assert_eq!(kinds(&transcript)[0], answer("ab", true, None));
 }
@@ -103,7 +103,7 @@ fn empty_deltas_make_no_item() {
 fn a_repeated_full_text_is_reconciled_and_never_appended() {
     let warn = ItemKind::Notice {
         level: NoticeLevel::Warn,
-        code: "rewritten",
+        code: &NoticeCode::Rewritten,
         text: "the final text differs from the streamed one; the final one is shown",
         count: 1,
     };
@@ -215,7 +215,7 @@ fn an_answer_that_was_declined_is_told_once() {
         full_text: None,
         provider_metadata: None,
     };
-    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "refused".into(), text: "because".into() };
+    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Refused, text: "because".into() };
     let texts = |transcript: &Transcript| -> Vec<String> {
         let text = |item: TranscriptItem<'_>| match item.kind {
             ItemKind::Notice { text, count, .. } => Some(format!("{text} {count}")),

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
 use super::*;
-use crate::event::{AgentEvent, AnnotationTarget, Role, TextKind, TurnId};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Role, TextKind, TurnId};
 
 /// A source whose list comes and changes when a test says so. Its calls return data and events, and no text.
 pub(crate) struct FakeSource {
@@ -90,8 +90,7 @@ impl ToolSource for FakeSource {
             AgentEvent::TurnStarted { turn: "t9".into(), parent: None },
             AgentEvent::Annotation {
                 on: AnnotationTarget::Turn(TurnId::from("t9")),
-                kind: "result".into(),
-                data: serde_json::json!({"value": tool}),
+                annotation: Annotation::Result { value: tool.into() },
             },
             AgentEvent::MessageStarted { message, role, parent: None },
             AgentEvent::TextDelta { message: "m1".into(), text: "from a sub-agent".into(), kind: TextKind::Text },

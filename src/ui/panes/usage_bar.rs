@@ -169,7 +169,7 @@ mod tests {
         let mut store = Store::default();
         let data = serde_json::json!({"requests": 6, "tokens": 637, "saved_usd": 0.5, "against": "B"});
         let on = crate::event::AnnotationTarget::Turn("t1".into());
-        let event = AgentEvent::Annotation { on, kind: "totals".into(), data };
+        let event = AgentEvent::Annotation { on, annotation: crate::event::Annotation::Totals(data) };
         store.update(Msg::Event(Envelope { seq: Seq(1), at: Millis(1), event }), &mut Vec::new());
         assert!(row(&store, 100).contains("server saved $0.50"), "{}", row(&store, 100));
         assert!(!row(&store, 40).contains("saved"), "{}", row(&store, 40));

@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{
-    ApprovalRequest, CallOutput, DecidedBy, Decision, Fault, FaultKind, Risk, Role, Seq, TextKind, ToolKind,
-    TurnOutcome, Usage, UsageScope,
+    Annotation, ApprovalRequest, CallOutput, DecidedBy, Decision, Fault, FaultKind, Risk, Role, Seq, TextKind,
+    ToolKind, TurnOutcome, Usage, UsageScope,
 };
 
 const CHUNK: &str =
@@ -163,8 +163,8 @@ fn a_turn_with_a_call_is_told_as_the_bridge_tells_it() {
 #[test]
 fn a_call_is_started_when_it_begins_to_run_not_when_it_ends() {
     let [asked, ready] = call("c1", "search", "{}");
-    let (on, kind) = (AnnotationTarget::Call("c1".into()), "running".to_owned());
-    let running = AgentEvent::Annotation { on, kind, data: serde_json::json!({}) };
+    let (on, annotation) = (AnnotationTarget::Call("c1".into()), Annotation::Running {});
+    let running = AgentEvent::Annotation { on, annotation };
     let mut events = vec![user("where?"), started("a"), asked, ready, finished("a", FinishReason::ToolCalls)];
     let starts = |events: &[AgentEvent]| {
         let (mut encoder, mut out) = (encoder(), Vec::new());

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dialect::{Decode, DecodeContext, ResponseHead};
-use crate::event::{CallId, CallOutcome, TurnOutcome};
+use crate::event::{Annotation, CallId, CallOutcome, TurnOutcome};
 
 const ROLE: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":null},"finish_reason":null}]}"#;
 const TEXT: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"m","choices":[{"index":0,"delta":{"content":"It is 42."},"finish_reason":null}]}"#;
@@ -100,7 +100,10 @@ fn ended(events: &[AgentEvent]) -> Vec<(CallOutcome, String, Option<u64>)> {
 }
 
 fn foreign(events: &[AgentEvent]) -> usize {
-    events.iter().filter(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "foreign")).count()
+    events
+        .iter()
+        .filter(|event| matches!(event, AgentEvent::Annotation { annotation: Annotation::Foreign(true), .. }))
+        .count()
 }
 
 fn six_times_seven() -> Json {
@@ -217,7 +220,7 @@ fn what_the_server_counted_is_emitted_once_with_the_dearest_alternative() {
     let totals: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotation { kind, data, .. } if kind == "totals" => Some(data),
+            AgentEvent::Annotation { annotation: Annotation::Totals(data), .. } => Some(data),
             _ => None,
         })
         .collect();

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{ApprovalMode, Capabilities, Fault, FaultKind, Millis, Seq};
+use crate::event::{Annotation, ApprovalMode, Capabilities, Fault, FaultKind, Millis, Seq};
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
@@ -137,7 +137,7 @@ fn a_citation_stands_where_official_clients_look_for_it() {
     turn.extend(message("So it is."));
     for data in [json!({"url": "https://x.example", "title": "X"}), json!({"cited_text": "nowhere"})] {
         let on = AnnotationTarget::Message("m1".into());
-        turn.push(AgentEvent::Annotation { on, kind: "citation".into(), data });
+        turn.push(AgentEvent::Annotation { on, annotation: Annotation::Citation(data) });
     }
     turn.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
     let (_, response, _) = closing_event(&turn);

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::grammar;
+use crate::event::{NoticeCode, grammar};
 
 fn talked(input: &Json) -> Result<BuiltConversation, ApiError> {
     let mut builder = ConversationBuilder::default();
@@ -113,8 +113,11 @@ fn what_can_not_be_taken_is_refused_by_name() {
 fn whatever_repeats_or_lacks_its_place_is_grammatical() {
     let input = json!([call("a"), call("a"), output("a", "1"), {"role": "assistant", "content": "x"}, call(""), {"role": "user", "content": ""},
         {"role": "user", "content": "go"}, call("a"), {"role": "user", "content": "on"}]);
-    let mut events =
-        vec![AgentEvent::Notice { level: crate::event::NoticeLevel::Info, code: "x".into(), text: String::new() }];
+    let mut events = vec![AgentEvent::Notice {
+        level: crate::event::NoticeLevel::Info,
+        code: NoticeCode::Other("x".into()),
+        text: String::new(),
+    }];
     events.extend(talked(&input).unwrap().history);
     let violations = grammar::check(&events);
     assert!(violations.len() == 1 && violations[0].message.contains("open the session"), "{violations:?}");

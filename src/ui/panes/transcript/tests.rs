@@ -5,8 +5,8 @@ use ratatui::style::Modifier;
 use super::*;
 use crate::event::{
     AgentEvent, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities, DecidedBy, Decision,
-    Envelope, Fault, FaultKind, FinishReason, MessageId, Millis, OutputStream, Risk, Role as Who, Seq, SessionStatus,
-    TextKind, ToolKind, TurnId, TurnOutcome,
+    Envelope, Fault, FaultKind, FinishReason, MessageId, Millis, NoticeCode, OutputStream, Risk, Role as Who, Seq,
+    SessionStatus, TextKind, ToolKind, TurnId, TurnOutcome,
 };
 use crate::store::StoreOptions;
 use crate::store::action::Action;
@@ -422,7 +422,11 @@ fn hostile_text_never_becomes_a_cell() {
     session.begin("m");
     session.event(AgentEvent::ReasoningDelta { message: "m".into(), text: evil.into() });
     session.say("m", &format!("{evil}\n\n```{evil}\n{evil}\n```\n\n|{evil}|\n|-|\n\n[{evil}](<{evil}>)\n"));
-    session.event(AgentEvent::Notice { level: crate::event::NoticeLevel::Warn, code: "x".into(), text: evil.into() });
+    session.event(AgentEvent::Notice {
+        level: crate::event::NoticeLevel::Warn,
+        code: NoticeCode::Other("x".into()),
+        text: evil.into(),
+    });
     session.end(TurnOutcome::Failed(Fault::new(FaultKind::Internal, evil)));
     session.act(Action::ToggleThinking);
     for width in [1, 10, 40, 100] {
