@@ -487,13 +487,7 @@ impl TurnMachine {
     }
 
     fn finish_turn(&mut self, end: TurnOutcome, steps: &mut Vec<TurnEffect>) {
-        let stop = match &end {
-            TurnOutcome::Completed => FinishReason::End,
-            TurnOutcome::Cancelled => FinishReason::Cancelled,
-            TurnOutcome::Interrupted => FinishReason::Interrupted,
-            TurnOutcome::Failed(_) => FinishReason::Failed,
-        };
-        self.close_messages(stop, steps);
+        self.close_messages(end.finish_reason(), steps);
         let left: Vec<(CallId, CallStage)> = self
             .call_slots
             .iter()

@@ -362,9 +362,7 @@ impl Decode for A2aDecoder {
         };
         let finish_reason = match outcome {
             TurnOutcome::Completed => self.finish_tracker.finish_reason_with(false),
-            TurnOutcome::Cancelled => FinishReason::Cancelled,
-            TurnOutcome::Interrupted => FinishReason::Interrupted,
-            TurnOutcome::Failed(_) => FinishReason::Failed,
+            _ => outcome.finish_reason(),
         };
         for at in 0..self.artifacts.len() {
             self.close_artifact(at, Some(finish_reason), out);

@@ -400,9 +400,7 @@ impl Decode for AgUiDecoder {
         let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
         let finish_reason = match outcome {
             TurnOutcome::Completed => self.early_finish_reason,
-            TurnOutcome::Cancelled => Some(FinishReason::Cancelled),
-            TurnOutcome::Interrupted => Some(FinishReason::Interrupted),
-            TurnOutcome::Failed(_) => Some(FinishReason::Failed),
+            _ => Some(outcome.finish_reason()),
         };
         if outcome == TurnOutcome::Completed {
             self.calls.close_chunks(None, out);

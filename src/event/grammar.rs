@@ -13,8 +13,7 @@
 use std::collections::HashMap;
 
 use super::{
-    AgentEvent, CallId, CallOutcome, CallOutput, DecidedBy, Decision, ExecutedBy, FinishReason, MessageId, TurnId,
-    TurnOutcome,
+    AgentEvent, CallId, CallOutcome, CallOutput, DecidedBy, Decision, ExecutedBy, MessageId, TurnId, TurnOutcome,
 };
 
 /// An event that isn't legal at its position.
@@ -168,19 +167,13 @@ impl Sealer {
                 });
             }
         }
-        let (stop, cancelled) = match end {
-            TurnOutcome::Completed => (FinishReason::End, false),
-            TurnOutcome::Cancelled => (FinishReason::Cancelled, true),
-            TurnOutcome::Interrupted => (FinishReason::Interrupted, false),
-            TurnOutcome::Failed(_) => (FinishReason::Failed, false),
-        };
-        let completed = *end == TurnOutcome::Completed;
+        let (completed, cancelled) = (*end == TurnOutcome::Completed, *end == TurnOutcome::Cancelled);
         let replying = self.messages.iter().any(|(_, open)| *open);
         for (message, open) in &self.messages {
             if *open {
                 out.push(AgentEvent::MessageFinished {
                     message: message.clone(),
-                    finish_reason: stop,
+                    finish_reason: end.finish_reason(),
                     full_text: None,
                     provider_metadata: None,
                 });
@@ -295,7 +288,7 @@ impl Sealer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ApprovalMode, Capabilities, Role, TextKind};
+    use crate::event::{ApprovalMode, Capabilities, FinishReason, Role, TextKind};
 
     pub(super) fn opened() -> AgentEvent {
         AgentEvent::SessionOpened {

@@ -368,6 +368,18 @@ pub enum TurnOutcome {
     Failed(Fault),
 }
 
+impl TurnOutcome {
+    /// Returns why a message ended that the end of its turn cut off.
+    pub fn finish_reason(&self) -> FinishReason {
+        match self {
+            Self::Completed => FinishReason::End,
+            Self::Cancelled => FinishReason::Cancelled,
+            Self::Interrupted => FinishReason::Interrupted,
+            Self::Failed(_) => FinishReason::Failed,
+        }
+    }
+}
+
 /// What the agent may do without approval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

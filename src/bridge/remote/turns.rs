@@ -112,16 +112,10 @@ impl RemoteTurns {
     }
 
     fn finish(&mut self, turn: TurnId, end: TurnOutcome, out: &mut Vec<AgentEvent>) {
-        let stop = match &end {
-            TurnOutcome::Completed => FinishReason::End,
-            TurnOutcome::Cancelled => FinishReason::Cancelled,
-            TurnOutcome::Interrupted => FinishReason::Interrupted,
-            TurnOutcome::Failed(_) => FinishReason::Failed,
-        };
         for message in self.messages.drain(..) {
             out.push(AgentEvent::MessageFinished {
                 message,
-                finish_reason: stop,
+                finish_reason: end.finish_reason(),
                 full_text: None,
                 provider_metadata: None,
             });
