@@ -116,6 +116,7 @@
 //! | a key or slash command | a row in `store/action.rs` | `assets/keymap.toml`, `assets/manual/commands.md` |
 //! | a pane | `ui/panes/x.rs` | the list in `ui/panes/mod.rs`; if it takes keys, a row in `store/pane.rs` |
 //! | an overlay | `store/overlay/x.rs`, `ui/panes/x.rs` | the lists in `store/overlay/mod.rs` and `ui/overlays.rs` |
+//! | a command of the program | `cli/run/x.rs` | a variant of [`cli::CliCommand`], its arm in `cli/run.rs` |
 //! | a setting | its declaration in `config/mod.rs` | `assets/config.toml` |
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
 //! | an annotation | a variant of [`event::Annotation`] | who shows it |
