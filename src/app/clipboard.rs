@@ -21,6 +21,7 @@ use tokio::process::Command;
 
 use crate::config::environment::without_keys;
 use crate::private;
+use crate::text::human::whole_size;
 
 /// Longest sequence that the terminals we know take; longer ones are dropped by some without a word.
 const MAX_OSC52_BYTES: usize = 100_000;
@@ -151,12 +152,7 @@ pub fn write_to_file(folder: &Path, text: &str) -> std::io::Result<PathBuf> {
 /// Says how much a text is: `3 lines, 120 bytes`.
 pub fn describe_size(text: &str) -> String {
     let lines = text.lines().count();
-    let size = match text.len() {
-        1 => "1 byte".into(),
-        bytes @ 0..10_000 => format!("{bytes} bytes"),
-        bytes @ 10_000..10_000_000 => format!("{} kB", bytes / 1000),
-        bytes => format!("{} MB", bytes / 1_000_000),
-    };
+    let size = whole_size(text.len() as u64);
     if lines == 1 { format!("1 line, {size}") } else { format!("{lines} lines, {size}") }
 }
 

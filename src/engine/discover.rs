@@ -8,6 +8,7 @@ use crate::event::{Fault, FaultKind, Json};
 use crate::net::failure::is_loading;
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::host_and_port;
+use crate::text::human;
 
 /// Context window requested from Ollama where nothing else sets one, in tokens.
 const DEFAULT_CONTEXT_WINDOW_TOKENS: u64 = 16_384;
@@ -272,7 +273,7 @@ pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInf
         let parts = [
             detail("parameter_size").map(Into::into),
             detail("quantization_level").map(Into::into),
-            size.map(|size| format!("{:.1} GB", size as f64 / 1e9)),
+            size.map(human::size),
             runs.map(|_| "running".to_owned()),
         ];
         let remark = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");

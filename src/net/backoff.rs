@@ -22,14 +22,6 @@ pub fn watch_delay(attempt: u32, asked: Option<Millis>, noise: u64) -> Duration 
         .max(asked.unwrap_or_default().into())
 }
 
-/// Writes a pause for people.
-pub fn format_delay(pause: Duration) -> String {
-    match pause.as_secs() {
-        0..120 => format!("{:.1} s", pause.as_secs_f64()),
-        seconds => format!("{} min", seconds.div_ceil(60)),
-    }
-}
-
 /// Returns the pause before try `attempt + 1`, `attempt` being the number of tries that failed; none when the server
 /// asked for more time than a person would sit out. Doubles each time; `noise` (any number) takes off up to a half, so
 /// that many clients don't return at once, or adds up to a tenth where the server named the time.
@@ -90,9 +82,5 @@ mod tests {
         assert_eq!(wait(86_400_000), Duration::from_hours(1));
         assert!(wait(7000) >= Duration::from_secs(7) && wait(7000) < Duration::from_secs(8));
         assert!(watch_delay(1, None, 5) < Duration::from_secs(1));
-        assert_eq!(
-            (format_delay(Duration::from_millis(1500)), format_delay(MAX_WATCH_DELAY)),
-            ("1.5 s".into(), "60 min".into())
-        );
     }
 }

@@ -6,6 +6,7 @@ use super::request::Framing;
 use super::sse::FrameSplitter;
 use crate::dialect::error::{self, ServerError};
 use crate::event::{Fault, FaultKind, Millis};
+use crate::text::human;
 
 /// Why there is no answer, and whether the same request may get one later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +101,7 @@ impl HttpRefusal<'_> {
         let kind = error::fault_kind(Some(self.status), &said);
         let Self { origin: place, path, status, .. } = self;
         let words = if said.message.is_empty() { String::new() } else { format!(": {}", said.message) };
-        let waits = self.retry_after.filter(|wait| wait.0 > 0).map(|wait| super::backoff::format_delay(wait.into()));
+        let waits = self.retry_after.filter(|wait| wait.0 > 0).map(|wait| human::pause(wait.into()));
         let wait = format!("wait {}, then retry", waits.as_deref().unwrap_or("a little"));
         let remote = (self.audience == HintAudience::Remote).then(|| self.remote_hint(kind, &said)).flatten();
         let keyless = self.unset_key_setting.map(|setting| format!("no API key was sent: {setting} is not set"));

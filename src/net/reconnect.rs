@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::frame_dedup::{FrameDedup, FrameVerdict, Resumption};
-use super::backoff;
 use super::batch_reader::{BatchReader, ReadBatch};
 use super::failure::RequestFailure;
 use super::http::{HttpClient, HttpResponse};
@@ -32,6 +31,7 @@ use crate::dialect::detect::is_trailing;
 use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::text::human;
 
 /// A connection that held for so long counts as a good one, whatever came of it.
 const STABLE_CONNECTION_DURATION: Duration = Duration::from_secs(10);
@@ -343,7 +343,7 @@ impl<'a> StreamWatcher<'a> {
         self.watchdog.send_link_state(LinkState::Retrying { attempt: failed, at }).await;
         let text = format!(
             "{fault}; retrying in {} (attempt {failed} of {})",
-            backoff::format_delay(pause),
+            human::pause(pause),
             self.watchdog.policy.max_retries
         );
         self.push_notice(NoticeLevel::Info, NoticeCode::Retry, text);

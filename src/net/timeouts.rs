@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::event::{Fault, FaultKind, LinkState, Millis};
+use crate::text::human::time_limit;
 
 /// Silence that is worth telling.
 const SILENCE_THRESHOLD: Duration = Duration::from_secs(3);
@@ -130,7 +131,7 @@ impl IdleTimers {
         let has_no_output =
             || finite_timeout(self.no_output_timeout).is_some_and(|limit| has_passed(self.last_usable_at, limit, now));
         let text = if self.silence.is_timed_out(now, silence) {
-            let silence = format_timeout(silence);
+            let silence = time_limit(silence);
             if self.has_begun {
                 format!("{place} sent nothing for {silence} during its response; retry, or raise idle_timeout")
             } else {
@@ -139,7 +140,7 @@ impl IdleTimers {
                 )
             }
         } else if has_no_output() {
-            let limit = format_timeout(self.no_output_timeout);
+            let limit = time_limit(self.no_output_timeout);
             format!("{place} sends keep-alives but no content for {limit}; retry, or raise no_output_timeout")
         } else {
             return None;
@@ -177,11 +178,6 @@ fn has_passed(since: Instant, span: Duration, now: Instant) -> bool {
 
 pub fn finite_timeout(limit: Duration) -> Option<Duration> {
     Some(limit).filter(|limit| !limit.is_zero() && *limit < MAX_TIMEOUT)
-}
-
-pub(super) fn format_timeout(time: Duration) -> String {
-    let seconds = time.as_secs();
-    if seconds >= 120 && seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
 }
 
 #[cfg(test)]

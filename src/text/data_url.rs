@@ -8,6 +8,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::human::binary_size;
+
 /// Letters that stay of long data: what a small icon takes.
 const MAX_KEPT_CHARS: usize = 512;
 const BASE64_MARKER: &[u8] = b";base64,";
@@ -106,16 +108,6 @@ pub fn restore_payloads(short: &str, whole: &str) -> String {
         text = text.replace(&format!("{head}{key}"), payload);
     }
     text
-}
-
-/// Says how much that is: `120 bytes`, `12 KB`, `3.4 MB`.
-pub fn binary_size(bytes: u64) -> String {
-    match bytes {
-        1 => "1 byte".into(),
-        0..1024 => format!("{bytes} bytes"),
-        1024..1_048_576 => format!("{} KB", bytes.div_ceil(1024)),
-        _ => format!("{}.{} MB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20),
-    }
 }
 
 /// Makes the short form of a text while it grows.
@@ -279,10 +271,6 @@ mod tests {
         }
         for url in ["data:", "date:,x", "https://x", "", "dataé,"] {
             assert_eq!(parse(url), None, "{url}");
-        }
-        let sizes = [(0, "0 bytes"), (1, "1 byte"), (1024, "1 KB"), (1 << 20, "1.0 MB"), (3_670_016, "3.5 MB")];
-        for (bytes, expected) in sizes {
-            assert_eq!(binary_size(bytes), expected);
         }
     }
 

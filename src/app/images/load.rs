@@ -18,7 +18,8 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::store::image_source::ImageInfo;
 use crate::store::images::{GraphicsMode, ImagePixels};
-use crate::text::data_url::{DataKey, binary_size, find_payload};
+use crate::text::data_url::{DataKey, find_payload};
+use crate::text::human::binary_size;
 use crate::ui::image::useful_pixels;
 
 /// Of a file.

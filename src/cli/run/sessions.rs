@@ -11,6 +11,7 @@ use crate::headless::output::{print, print_error, print_json};
 use crate::headless::{self, RunOptions};
 use crate::runtime::{Frontend, Runtime};
 use crate::text::address::redact_credentials;
+use crate::text::human::column_size;
 use crate::text::one_line;
 
 pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow::Result<u8> {
@@ -87,7 +88,7 @@ fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
             "{}  {}  {:>7}  {:<24}  {mark}{}",
             one_line(session.id.as_str(), 80),
             format_local_time(session.modified),
-            format_size(session.bytes),
+            column_size(session.bytes),
             one_line(&who_answers(&session.engine, &session.model), 24),
             one_line(&redact_credentials(title), 60)
         );
@@ -105,12 +106,4 @@ fn format_local_time(ms: u64) -> String {
         return "?".to_owned();
     };
     stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
-}
-
-fn format_size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.1} kB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
-    }
 }

@@ -8,7 +8,8 @@ use super::RequestDriver;
 use super::side_channel::SideChannelReader;
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, NoticeCode, NoticeLevel, TurnOutcome};
 use crate::net::failure::RequestFailure;
-use crate::net::timeouts::{finite_timeout, format_timeout};
+use crate::net::timeouts::finite_timeout;
+use crate::text::human::time_limit;
 
 /// How soon and how late a server that loads its model is asked again.
 const LOADING_POLL_INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
@@ -42,7 +43,7 @@ impl RequestDriver<'_> {
         if finite_timeout(most).is_some_and(|most| waited >= most) {
             let text = format!(
                 "{place} is still loading its model after {}; retry, or raise first_byte_timeout",
-                format_timeout(most)
+                time_limit(most)
             );
             return Some(Fault { message: text, kind: FaultKind::TimedOut, ..failure.fault });
         }

@@ -18,7 +18,8 @@ use ratatui::buffer::Buffer;
 use crate::store::image_source::{ImageInfo, ImageLocation, ImageSource};
 use crate::store::images::{GraphicsMode, ImageCache, ImagePixels, ImageState, ReadyImage};
 use crate::store::transcript::ItemId;
-use crate::text::data_url::{self, binary_size};
+use crate::text::data_url;
+use crate::text::human::binary_size;
 use crate::text::one_line;
 use crate::ui::theme::{PixelPair, placeholder_style, two_pixels};
 
