@@ -111,7 +111,7 @@
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | a row in [`dialect::DIALECTS`] |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
-//! | a tool | `tool/x.rs` | the table in [`tool`], lines in README and manual |
+//! | a tool | `tool/x.rs` | the table in [`tool`], a form in `engine/offline/syntax`, lines in README and manual |
 //! | a source of tools | `tool/x.rs` with a [`tool::ToolSource`] | the list in [`runtime`] |
 //! | a key or slash command | a row in `store/action.rs` | `assets/keymap.toml`, `assets/manual/commands.md` |
 //! | a pane | `ui/panes/x.rs` | the list in `ui/panes/mod.rs`; if it takes keys, a row in `store/pane.rs` |

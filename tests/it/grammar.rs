@@ -18,7 +18,7 @@ const PROMPTS: &[&str] = &[
     "list the files here",
     "read notes.txt",
     "read nowhere.txt",
-    "find the word apple",
+    "find apple",
     "write hello to made.txt",
     "run `echo hi; echo there >&2`",
     "run `exit 3`",

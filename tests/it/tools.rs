@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jarvis_tui::event::{ApprovalRequest, CallOutcome, Json, OutputStream, Pattern, Risk};
+use jarvis_tui::engine::offline::OfflineEngine;
+use jarvis_tui::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
+use jarvis_tui::event::{AgentEvent, ApprovalRequest, CallOutcome, Json, OutputStream, Pattern, Risk};
 use jarvis_tui::tool::{
     BuiltinTools, RegisteredTool, Registry, SubjectPermission, ToolContext, ToolProgress, ToolResult, ToolSource,
     ToolTimeouts,
@@ -128,6 +130,37 @@ async fn readme_and_manual_have_a_line_for_every_tool_and_for_no_other() {
     let names: BTreeSet<String> = tools.specs().map(|spec| spec.name.clone()).collect();
     assert_eq!(in_backticks(list.split_once(". ").unwrap().0), names, "README.md");
     assert_eq!(rows.flat_map(in_backticks).collect::<BTreeSet<_>>(), names, "the table in manual/tools.md");
+}
+
+/// Returns the text of the embedded engine's answer, and the tools that it calls.
+fn ask_the_embedded_engine(prompt: &str, tools: &Registry) -> (String, Vec<String>) {
+    let request = ModelRequest {
+        history: vec![HistoryMessage::User { text: prompt.into() }],
+        tools: tools.specs().cloned().collect(),
+        ..ModelRequest::default()
+    };
+    let ReplyPlan::Scripted(events) = (OfflineEngine { pace: 0.0 }).plan_reply(&request) else { panic!("a request") };
+    let (mut text, mut calls) = (String::new(), Vec::new());
+    for scripted in events {
+        match scripted.event {
+            AgentEvent::TextDelta { text: piece, .. } => text.push_str(&piece),
+            AgentEvent::ToolCallReady { name, .. } => calls.push(name),
+            _ => {}
+        }
+    }
+    (text, calls)
+}
+
+#[tokio::test]
+async fn the_examples_in_the_help_of_the_embedded_engine_call_every_tool() {
+    let tools = builtin().await;
+    let (help, _) = ask_the_embedded_engine("help", &tools);
+    let examples = help.lines().filter_map(|line| line.split_once(", as in ")).map(|(_, code)| {
+        let inside = code.strip_prefix("`` ").and_then(|code| code.strip_suffix(" ``"));
+        inside.unwrap_or_else(|| code.trim_matches('`'))
+    });
+    let called: BTreeSet<String> = examples.flat_map(|example| ask_the_embedded_engine(example, &tools).1).collect();
+    assert_eq!(called, tools.specs().map(|spec| spec.name.clone()).collect(), "{help}");
 }
 
 #[tokio::test]

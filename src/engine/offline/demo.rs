@@ -4,8 +4,8 @@
 
 use serde_json::json;
 
-use super::intent::PlanStep;
 use super::report::{FinishedCall, report};
+use super::syntax::PlanStep;
 
 /// Words of a stream, about two megabytes.
 const MAX_STREAM_WORDS: usize = 300_000;

@@ -1,15 +1,15 @@
 //! PURE. The embedded engine: answers without a model, a server or a network.
 //!
-//! It is not a language model and says so. Plain requests become tool calls by rules, results are reported in Markdown,
-//! and questions about this program are answered from its manual. It goes through the same agent loop as any model:
+//! It is not a language model and says so. A prompt that has one of a few forms becomes tool calls, results are reported
+//! in Markdown, and questions about this program are answered from its manual. It goes through the same agent loop as any model:
 //! everything it knows is in the [`ModelRequest`], and the same request always gives the same answer.
 
 mod answers;
 mod demo;
-mod intent;
 mod manual;
 mod report;
 mod script;
+mod syntax;
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ use super::{Engine, HistoryMessage, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{CallOutcome, ToolSpec, estimate_tokens};
 use answers::AnswerContext;
 use demo::DemoKind;
-use intent::{PlanStep, PromptPlan};
 use report::FinishedCall;
 use script::{PacingMode, ScriptBuilder};
+use syntax::{PlanStep, PromptPlan};
 
 /// Its only model.
 pub const MODEL_NAME: &str = "guide";
@@ -109,7 +109,7 @@ impl OfflineEngine {
 
 /// Continues a plan: the next round of calls, or the report when there is none.
 fn continue_plan(turn: &OfflineTurn<'_>, script: &mut ScriptBuilder) {
-    let mut plan = intent::parse(turn.prompt);
+    let mut plan = syntax::parse(turn.prompt);
     let too_many = plan.steps.len().saturating_sub(MAX_CALLS_PER_PROMPT);
     plan.steps.truncate(MAX_CALLS_PER_PROMPT);
     let (steps, missing): (Vec<PlanStep>, Vec<PlanStep>) =
@@ -207,9 +207,8 @@ impl<'a> OfflineTurn<'a> {
                 HistoryMessage::User { .. } => {}
             }
         }
-        let users = request.history.iter().filter(|past| matches!(past, HistoryMessage::User { .. })).count();
         let tools = request.tools.iter().map(|tool: &ToolSpec| tool.name.as_str()).collect();
-        Self { prompt, results: finished, rounds, context: AnswerContext { tools, turn: users.saturating_sub(1) } }
+        Self { prompt, results: finished, rounds, context: AnswerContext { tools } }
     }
 }
 

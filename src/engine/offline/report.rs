@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 
-use super::intent::describe_pattern;
 use crate::event::{CallOutcome, Json};
 
 /// Limits for the quote of one output.
@@ -91,8 +90,7 @@ fn line_range(args: &Json) -> String {
 }
 
 fn searched_pattern(args: &Json) -> String {
-    let (of, text) = describe_pattern(args.get("pattern").and_then(Json::as_str).unwrap_or_default());
-    format!("{of}{}", inline_code(&text))
+    inline_code(args.get("pattern").and_then(Json::as_str).unwrap_or_default())
 }
 
 fn searched_place(args: &Json) -> String {
@@ -411,10 +409,6 @@ mod tests {
             (
                 call("search", json!({"pattern": "x", "path": "src"}), "no matches for `x` in `src`", ok),
                 "Nothing found for `x` in `src`.\n",
-            ),
-            (
-                call("search", json!({"pattern": "f\\(x\\)"}), "a.rs\n1: f(x)\n", ok),
-                "1 match for `f(x)`:\n\n```text\na.rs\n1: f(x)\n```\n",
             ),
             (
                 call("clock", json!({"zone": "Nowhere"}), "not a zone", CallOutcome::Failed),

@@ -140,7 +140,7 @@ fn a_sum_is_worked_out_by_the_tool_and_reported() {
 
 #[test]
 fn independent_calls_go_out_together_and_dependent_ones_wait() {
-    let (_, rounds) = play("write \"a\" to x.txt and then read x.txt, and what is 1 + 1?", ok);
+    let (_, rounds) = play("write \"a\" to x.txt and then read x.txt\nwhat is 1 + 1?", ok);
     assert_eq!(rounds, [vec!["write_file", "calculator"], vec!["read_file"]]);
 }
 
@@ -159,7 +159,7 @@ fn what_was_denied_or_failed_is_said_and_ends_the_plan() {
 
 #[test]
 fn a_failure_beside_a_success_hides_neither() {
-    let (text, _) = play("read a.txt and b.txt", |_, args| match args["path"].as_str() {
+    let (text, _) = play("read a.txt\nread b.txt", |_, args| match args["path"].as_str() {
         Some("a.txt") => ("     1\talpha\n".into(), CallOutcome::Ok),
         _ => ("no such file".into(), CallOutcome::Failed),
     });
