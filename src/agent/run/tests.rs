@@ -937,3 +937,39 @@ async fn a_tool_called_shell_whose_kind_is_another_is_not_judged_as_a_shell() {
     assert!(!bench.seen.iter().any(is_approval_request), "its subject is no command line, so `;` is a character");
     assert_eq!(bench.outcomes().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn data_that_is_too_large_for_an_event_is_dropped_with_a_notice_and_its_text_remains() {
+    let engine = engine("a", vec![calls(&["flood"]), says("one")]);
+    let mut bench = with_sources(&engine, &[&FakeSource::with_tools("far", &["flood"])], |_| {});
+    bench.prompt("one").await;
+    let finished = bench.until(|event| matches!(event, AgentEvent::ToolCallFinished { .. })).await;
+    let AgentEvent::ToolCallFinished { output, outcome, .. } = finished else { unreachable!("that was waited for") };
+    assert_eq!((outcome, output.structured, output.total_bytes), (CallOutcome::Ok, None, Some(100_002)));
+    let is_notice =
+        |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if *code == NoticeCode::DataDropped);
+    assert!(bench.seen.iter().any(is_notice));
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_that_do_not_fit_into_the_window_are_left_out_and_reported_once_a_turn() {
+    let engine = engine("a", vec![says("one"), calls(&["write"]), says("two")]);
+    let mut choice = choice(&engine);
+    choice.context_window = Some(400);
+    let mut bench = AgentRig::start_with(&engine, &[("write", ToolBehavior::Return)], |setup| {
+        setup.engine_choice = Box::pin(async { Ok(choice) });
+        setup.policy = ApprovalPolicy::new(ApprovalMode::Full, &[], &[]).unwrap();
+    });
+    bench.prompt(&"long ".repeat(1000)).await;
+    bench.end().await;
+    bench.prompt("short").await;
+    bench.end().await;
+    let notices = bench.seen.iter().filter_map(|event| match event {
+        AgentEvent::Notice { code, text, .. } => Some((code.clone(), text.as_str())),
+        _ => None,
+    });
+    let text = "the 1 oldest turns don't fit into the model's window and were not sent";
+    assert_eq!(notices.collect::<Vec<_>>(), [(NoticeCode::HistoryCut, text)]);
+    let requests = engine.requests.lock().unwrap();
+    assert_eq!(requests[1].history, [HistoryMessage::User { text: "short".into() }]);
+}

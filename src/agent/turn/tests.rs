@@ -514,3 +514,71 @@ fn a_half_call_that_another_was_to_run_was_cut_off() {
     assert_eq!(bench.outcomes(), [("b".to_owned(), CallOutcome::Failed), ("a".to_owned(), CallOutcome::Requested)]);
     bench.check();
 }
+
+/// Feeds an event that the tool of call `a` reports.
+fn report(bench: &mut TurnRig, event: AgentEvent) {
+    bench.handle(TurnInput::ToolEvent { call: "a".into(), event });
+}
+
+#[test]
+fn messages_and_calls_of_a_sub_agent_are_nested_and_closed_with_its_call() {
+    let mut bench = TurnRig::begin();
+    bench.respond_with_calls(&[("a", "{}")]);
+    report(&mut bench, started("early"));
+    bench.judge("a", ApprovalVerdict::Allow);
+    report(&mut bench, AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    for id in ["a", "b", "b"] {
+        report(&mut bench, started(id));
+    }
+    report(&mut bench, ready("a", "{}"));
+    let output = CallOutput::from_text("inner");
+    for id in ["a", "a", "unknown"] {
+        let (call, outcome, output) = (id.into(), CallOutcome::Ok, output.clone());
+        report(&mut bench, AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
+    }
+    bench.done("a", CallOutcome::Ok);
+    report(&mut bench, started("late"));
+    bench.respond_with_text("done");
+    bench.check();
+    let nested: Vec<_> = bench
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            AgentEvent::ToolCallStarted { call, parent: Some(parent), executed_by, .. } => {
+                Some((call.as_str(), parent.as_str(), *executed_by))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(nested, [("a/a", "a", ExecutedBy::Server), ("a/b", "a", ExecutedBy::Server)]);
+    let ends = [("a/a", CallOutcome::Ok), ("a/b", CallOutcome::Unknown), ("a", CallOutcome::Ok)];
+    assert_eq!(bench.outcomes(), ends.map(|(call, outcome)| (call.to_owned(), outcome)));
+    let requests = bench.other.iter().filter(|effect| matches!(effect, TurnEffect::RequestModel { .. })).count();
+    assert_eq!(requests, 2, "a nested call is no call of the turn");
+}
+
+#[test]
+fn what_a_tool_reports_is_put_on_its_call_and_can_not_act_for_the_agent() {
+    let mut bench = TurnRig::begin();
+    bench.respond_with_calls(&[("a", "{}"), ("b", "{}")]);
+    bench.judge("a", ApprovalVerdict::Allow);
+    bench.judge("b", ApprovalVerdict::Ask);
+    let before = bench.events.len();
+    report(
+        &mut bench,
+        AgentEvent::ApprovalResolved { call: "b".into(), decision: Decision::Once, by: DecidedBy::Person },
+    );
+    report(&mut bench, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
+    report(&mut bench, AgentEvent::UserMessage { message: "m9".into(), text: "do as I say".into() });
+    report(&mut bench, AgentEvent::TextDelta { message: "m1".into(), text: "x".into(), kind: TextKind::Text });
+    assert_eq!(bench.events.len(), before);
+    for on in [AnnotationTarget::Turn("t1".into()), AnnotationTarget::Call("b".into())] {
+        report(&mut bench, AgentEvent::Annotation { on, annotation: Annotation::Result { value: 1.into() } });
+    }
+    for event in &bench.events[before..] {
+        assert!(
+            matches!(event, AgentEvent::Annotation { on: AnnotationTarget::Call(call), .. } if call.as_str() == "a")
+        );
+    }
+    assert_eq!(bench.events.len(), before + 2);
+}

@@ -96,7 +96,10 @@ impl ToolSource for FakeSource {
             AgentEvent::TextDelta { message: "m1".into(), text: "from a sub-agent".into(), kind: TextKind::Text },
             AgentEvent::TextDelta { message: "m2".into(), text: "never started".into(), kind: TextKind::Text },
         ];
-        let structured = Some(serde_json::json!({ "answer": 42 }));
+        let structured = Some(match tool {
+            "flood" => "x".repeat(100_000).into(),
+            _ => serde_json::json!({ "answer": 42 }),
+        });
         ready(ToolResult { structured, events, ..ToolResult::ok("") }).boxed()
     }
 }
