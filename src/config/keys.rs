@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
 
-use crate::store::action::{ACTIONS, ActionSpec, Context, find_action};
+use crate::store::action::Context;
+use crate::store::action_table::{ACTIONS, ActionSpec, find_action};
 
 /// Context → chord → action name, as in `assets/keymap.toml` and under `[keys]` in the config.
 pub type Bindings = BTreeMap<String, BTreeMap<String, String>>;
@@ -389,7 +390,8 @@ fn edit_distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::action::{ActionHandler, UiAction};
+    use crate::store::action::UiAction;
+    use crate::store::action_table::ActionHandler;
     use crate::store::pane::Pane;
 
     /// Actions reached by another action's key, or from a list or a command.

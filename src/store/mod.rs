@@ -6,6 +6,7 @@
 //! inside messages, on the source's clock.
 
 pub mod action;
+pub mod action_table;
 pub mod agent_status;
 pub mod approval;
 pub mod chunks;

@@ -4,7 +4,8 @@
 
 use std::sync::LazyLock;
 
-use super::action::{ACTIONS, Action, ActionHandler, SlashCommand};
+use super::action::Action;
+use super::action_table::{ACTIONS, ActionHandler, SlashCommand};
 
 /// Returns all commands, in the order in which they are listed.
 pub fn commands() -> impl Iterator<Item = &'static SlashCommand> {

@@ -1,6 +1,6 @@
 //! What the text in the composer may become, and which of it is chosen.
 
-use crate::store::action::SlashCommand;
+use crate::store::action_table::SlashCommand;
 use crate::store::slash;
 
 /// Commands that the text begun with a slash can become. Gone once the text is anything else.

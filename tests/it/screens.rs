@@ -8,7 +8,8 @@ use jarvis_tui::event::{
     NoticeLevel, OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, Role, RuleKind, Seq,
     SessionStatus, TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
 };
-use jarvis_tui::store::action::{ACTIONS, Action, ActionHandler, ScrollStep};
+use jarvis_tui::store::action::{Action, ScrollStep};
+use jarvis_tui::store::action_table::{ACTIONS, ActionHandler};
 use jarvis_tui::store::approval::ApprovalChoice;
 use jarvis_tui::store::frames::{FrameKind, FrameRow};
 use jarvis_tui::store::models::ModelChoice;

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::ChatController;
 use crate::config::keys::Chord;
-use crate::store::action::{Action, ActionHandler};
+use crate::store::action::Action;
+use crate::store::action_table::ActionHandler;
 use crate::store::overlay::LetterUse;
 use crate::store::pane::Pane;
 

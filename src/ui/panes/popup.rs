@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::action::SlashCommand;
+use crate::store::action_table::SlashCommand;
 use crate::text::width::str_width;
 use crate::ui::paint::{RowWriter, clear, restyle};
 use crate::ui::theme::{Role, Theme};

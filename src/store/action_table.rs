@@ -1,0 +1,380 @@
+//! Every named thing a person can ask for.
+//!
+//! [`ACTIONS`] is the one table that keys, slash commands, completion, help and config read. What needs an argument that
+//! neither a key nor a command carries is an [`Action`] without a row. Nothing here knows a key.
+
+use super::Timestamps;
+use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
+use super::approval::ApprovalChoice;
+use super::pane::Pane;
+use crate::event::{ApprovalMode, Millis, SeekTarget};
+
+/// What a row does.
+#[derive(Clone, Copy, Debug)]
+pub enum ActionHandler {
+    /// For the store.
+    Store(fn() -> Action),
+    /// For the view.
+    View(UiAction),
+}
+
+impl PartialEq for ActionHandler {
+    /// Compares what is done; the functions are constants.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Store(one), Self::Store(other)) => one() == other(),
+            (Self::View(one), Self::View(other)) => one == other,
+            (Self::Store(_), Self::View(_)) | (Self::View(_), Self::Store(_)) => false,
+        }
+    }
+}
+
+/// One named action.
+#[derive(Clone, Copy, Debug)]
+pub struct ActionSpec {
+    pub name: &'static str,
+    pub context: Context,
+    pub handler: ActionHandler,
+    pub help: &'static str,
+    /// Its command, for whoever doesn't know its key.
+    pub slash: Option<SlashCommand>,
+}
+
+/// A command that is typed at the start of the composer.
+#[derive(Clone, Copy, Debug)]
+pub struct SlashCommand {
+    /// Its place among the commands.
+    pub rank: u8,
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    /// What may follow, or nothing.
+    pub argument: &'static str,
+    pub about: &'static str,
+    /// What it does, if that is not what its row does.
+    pub run: Option<RunCommand>,
+}
+
+/// Reads what follows a command, and returns what it asks for; the error says what may follow.
+pub type RunCommand = fn(Option<&str>) -> Result<Action, String>;
+
+impl ActionSpec {
+    /// Gives it a command that does the same.
+    const fn slash(
+        mut self,
+        rank: u8,
+        name: &'static str,
+        aliases: &'static [&'static str],
+        about: &'static str,
+    ) -> Self {
+        self.slash = Some(SlashCommand { rank, name, aliases, argument: "", about, run: None });
+        self
+    }
+
+    /// Lets its command do something of its own.
+    const fn runs(mut self, run: RunCommand) -> Self {
+        if let Some(slash) = &mut self.slash {
+            slash.run = Some(run);
+        }
+        self
+    }
+
+    /// Lets its command take an argument.
+    const fn takes(mut self, argument: &'static str, run: RunCommand) -> Self {
+        if let Some(slash) = &mut self.slash {
+            slash.argument = argument;
+        }
+        self.runs(run)
+    }
+}
+
+/// Returns the row of that name.
+pub fn find_action(name: &str) -> Option<&'static ActionSpec> {
+    ACTIONS.iter().find(|row| row.name == name)
+}
+
+/// What is left of a longer gap when a replay squeezes them.
+const IDLE_CAP: Millis = Millis(1_000);
+
+const fn act(name: &'static str, context: Context, make: fn() -> Action, help: &'static str) -> ActionSpec {
+    ActionSpec { name, context, handler: ActionHandler::Store(make), help, slash: None }
+}
+
+const fn view(name: &'static str, context: Context, what: UiAction, help: &'static str) -> ActionSpec {
+    ActionSpec { name, context, handler: ActionHandler::View(what), help, slash: None }
+}
+
+const fn edit(name: &'static str, what: Edit, help: &'static str) -> ActionSpec {
+    view(name, COMPOSER, UiAction::Edit(what), help)
+}
+
+const fn scroll(name: &'static str, context: Context, step: ScrollStep, help: &'static str) -> ActionSpec {
+    view(name, context, UiAction::ScrollOverlay(step), help)
+}
+
+use Context::{Approval, Global, Matches, Overlay, Replay, Search};
+
+const COMPOSER: Context = Context::Pane(Pane::Composer);
+const TRANSCRIPT: Context = Context::Pane(Pane::Transcript);
+const TOOL_PANEL: Context = Context::Pane(Pane::ToolPanel);
+
+/// All of them, in the order in which help shows them.
+pub const ACTIONS: &[ActionSpec] = &[
+    view("app.escape", Global, UiAction::Escape, "close what is open, else interrupt; again forces"),
+    view("app.interrupt", Global, UiAction::Interrupt, "clear the draft, else interrupt, else quit (twice)"),
+    act("app.help", Global, || Action::OpenHelp, "all keys").slash(1, "help", &[], "show all keys and commands"),
+    act("model.choose", Global, || Action::OpenModels, "choose a model")
+        .slash(2, "model", &["models"], "choose the model")
+        .takes("[engine/model]", |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
+    act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream")
+        .slash(17, "frames", &[], "show the raw frames, or save them")
+        .takes("[file]", |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned())))),
+    act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
+    act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
+    act("mode.auto-edit", Global, || Action::SetMode(ApprovalMode::AutoEdit), "change files here without asking"),
+    act("mode.plan", Global, || Action::SetMode(ApprovalMode::Plan), "read only"),
+    act("mode.full", Global, || Action::SetMode(ApprovalMode::Full), "never ask"),
+    act("mode.choose", Global, || Action::OpenModes, "choose a mode")
+        .slash(3, "mode", &[], "set the approval mode")
+        .takes("[ask|auto-edit|plan|full]", choose_mode),
+    act("permissions.open", Global, || Action::OpenPermissions, "list what is allowed, take grants back").slash(
+        4,
+        "permissions",
+        &["allowed", "grants"],
+        "list what is allowed and denied; take grants back",
+    ),
+    act("approval.open", Global, || Action::OpenApproval, "show the pending approval").slash(
+        16,
+        "approve",
+        &["approval"],
+        "show the pending approval",
+    ),
+    act("prompt.take-back", Global, || Action::DequeuePrompt, "take back the last queued prompt"),
+    act("prompt.retry", Global, || Action::Retry, "send the last prompt again").slash(
+        18,
+        "retry",
+        &["again"],
+        "send the last prompt again",
+    ),
+    act("turn.cancel", Global, || Action::Cancel, "interrupt the turn"),
+    act("output.toggle", Global, || Action::ToggleOutputs, "fold or unfold tool output").slash(
+        11,
+        "outputs",
+        &["fold", "details"],
+        "fold or unfold tool output",
+    ),
+    act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking").slash(
+        12,
+        "thinking",
+        &["reasoning"],
+        "show or hide thinking",
+    ),
+    act("links.toggle", Global, || Action::ToggleLinkTargets, "show or hide link targets").slash(
+        13,
+        "targets",
+        &["urls"],
+        "show or hide link targets",
+    ),
+    act("timestamps.cycle", Global, || Action::CycleTimestamps, "message times: off, relative, clock")
+        .slash(14, "timestamps", &["times"], "show message times")
+        .takes("[off|relative|clock]", show_times),
+    act("tool-panel.toggle", Global, || Action::TogglePane(Pane::ToolPanel), "show or hide the tool panel").slash(
+        15,
+        "tools",
+        &["panel"],
+        "show or hide the tool panel",
+    ),
+    view("transcript.page-up", Global, UiAction::PageUp, "page up"),
+    view("transcript.page-down", Global, UiAction::PageDown, "page down"),
+    view("transcript.start", Global, UiAction::ScrollStart, "go to the start"),
+    view("transcript.end", Global, UiAction::ScrollEnd, "go to the end and follow"),
+    view("transcript.previous-prompt", Global, UiAction::PreviousPrompt, "your previous prompt"),
+    view("transcript.next-prompt", Global, UiAction::NextPrompt, "your next prompt"),
+    view("search.open", Global, UiAction::Search, "search the transcript")
+        .slash(5, "search", &["find"], "search the transcript")
+        .takes("[text]", |query| Ok(Action::OpenSearch { from: None, query: query.map(str::to_owned) })),
+    view("outline.open", Global, UiAction::Outline, "list of prompts and headings")
+        .slash(6, "outline", &["toc"], "jump to a prompt or a heading")
+        .runs(|_| Ok(Action::OpenOutline { from: None })),
+    act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer")
+        .slash(7, "copy", &["yank"], "copy the last answer, or the nth from the end")
+        .takes("[n]", copy_nth),
+    act("copy.code", Global, || Action::OpenCodePicker, "copy a code block by its letter").slash(
+        10,
+        "code",
+        &["blocks"],
+        "copy a code block by its letter",
+    ),
+    view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
+    view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
+    act("session.new", Global, || Action::NewSession, "start a new session").slash(
+        20,
+        "new",
+        &["clear", "reset"],
+        "start a new session; this one stays saved",
+    ),
+    act("app.debug", Global, || Action::ToggleDebug, "show render statistics").slash(
+        19,
+        "debug",
+        &["figures"],
+        "show render statistics",
+    ),
+    view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
+    view("app.suspend", Global, UiAction::Suspend, "suspend; fg resumes"),
+    act("app.quit", Global, || Action::Quit, "quit").slash(21, "quit", &["exit", "q"], "quit; the session stays saved"),
+    view("composer.send", COMPOSER, UiAction::Send, "send; while busy, queue"),
+    view("composer.newline", COMPOSER, UiAction::Newline, "new line"),
+    view("composer.complete", COMPOSER, UiAction::Complete, "complete a command"),
+    view("composer.up", COMPOSER, UiAction::HistoryPrevious, "up; from the first line, earlier prompt"),
+    view("composer.down", COMPOSER, UiAction::HistoryNext, "down; from the last line, later prompt"),
+    view("composer.delete-or-quit", COMPOSER, UiAction::DeleteOrQuit, "delete forward; quit when empty"),
+    edit("composer.left", Edit::Left, "left"),
+    edit("composer.right", Edit::Right, "right"),
+    edit("composer.word-left", Edit::WordLeft, "one word left"),
+    edit("composer.word-right", Edit::WordRight, "one word right"),
+    edit("composer.line-start", Edit::LineStart, "start of the line"),
+    edit("composer.line-end", Edit::LineEnd, "end of the line"),
+    edit("composer.backspace", Edit::Backspace, "delete backward"),
+    edit("composer.delete", Edit::Delete, "delete forward"),
+    edit("composer.delete-word-left", Edit::DeleteWordLeft, "delete the previous word"),
+    edit("composer.delete-word-right", Edit::DeleteWordRight, "delete the next word"),
+    edit("composer.delete-to-start", Edit::DeleteToLineStart, "delete to the line's start"),
+    edit("composer.delete-to-end", Edit::DeleteToLineEnd, "delete to the line's end"),
+    edit("composer.yank", Edit::Yank, "insert the last deleted text"),
+    edit("composer.undo", Edit::Undo, "undo"),
+    edit("composer.redo", Edit::Redo, "redo"),
+    view("transcript.scroll-up", TRANSCRIPT, UiAction::ScrollUp, "scroll up"),
+    view("transcript.scroll-down", TRANSCRIPT, UiAction::ScrollDown, "scroll down"),
+    view("transcript.half-page-up", TRANSCRIPT, UiAction::HalfPageUp, "half a page up"),
+    view("transcript.half-page-down", TRANSCRIPT, UiAction::HalfPageDown, "half a page down"),
+    view("transcript.select-up", TRANSCRIPT, UiAction::SelectUp, "select the previous item"),
+    view("transcript.select-down", TRANSCRIPT, UiAction::SelectDown, "select the next item"),
+    view("transcript.fold", TRANSCRIPT, UiAction::FoldSelected, "fold or unfold the selected item"),
+    view("transcript.search-again", TRANSCRIPT, UiAction::SearchAgain, "repeat the last search"),
+    view("transcript.copy", TRANSCRIPT, UiAction::CopySelected, "copy the selected item"),
+    view("transcript.raw", TRANSCRIPT, UiAction::RawSelected, "show the source of the selected item")
+        .slash(8, "raw", &["source"], "show the source of the last answer")
+        .runs(|_| Ok(Action::OpenRaw { item: None })),
+    view("transcript.links", TRANSCRIPT, UiAction::LinksSelected, "links and files, to open or copy")
+        .slash(9, "links", &["open"], "links and files, to open or copy")
+        .runs(|_| Ok(Action::OpenLinks { item: None })),
+    view("tool-panel.up", TOOL_PANEL, UiAction::SelectUp, "select the previous call"),
+    view("tool-panel.down", TOOL_PANEL, UiAction::SelectDown, "select the next call"),
+    view("tool-panel.fold", TOOL_PANEL, UiAction::FoldSelected, "fold or unfold the selected call"),
+    view("tool-panel.copy", TOOL_PANEL, UiAction::CopySelected, "copy the selected call and its output"),
+    act("approval.once", Approval, || Action::Choose(ApprovalChoice::Once), "select: allow once"),
+    act(
+        "approval.session",
+        Approval,
+        || Action::Choose(ApprovalChoice::Session),
+        "select: allow this tool for this session",
+    ),
+    act(
+        "approval.pattern",
+        Approval,
+        || Action::Choose(ApprovalChoice::Pattern),
+        "select: allow calls that match a pattern",
+    ),
+    act("approval.deny", Approval, || Action::Choose(ApprovalChoice::Deny), "select: deny"),
+    act(
+        "approval.deny-with-reason",
+        Approval,
+        || Action::Choose(ApprovalChoice::DenyWithReason),
+        "select: deny with a reason",
+    ),
+    act("approval.view", Approval, || Action::Choose(ApprovalChoice::ShowAll), "show it in full"),
+    act("approval.answer", Approval, || Action::OverlayAccept, "confirm the selected answer; Esc denies"),
+    scroll("approval.up", Approval, ScrollStep::Back(1), "select the previous answer"),
+    scroll("approval.down", Approval, ScrollStep::Forward(1), "select the next answer"),
+    act("approval.clear", Approval, || Action::OverlayBackspace, "select nothing"),
+    view("approval.page-up", Approval, UiAction::PageUp, "scroll the transcript up"),
+    view("approval.page-down", Approval, UiAction::PageDown, "scroll the transcript down"),
+    act("replay.pause", Replay, || Action::Pause, "play or pause"),
+    act("replay.back", Replay, || Action::Seek(SeekTarget::By(-5_000)), "5 s back"),
+    act("replay.forward", Replay, || Action::Seek(SeekTarget::By(5_000)), "5 s forward"),
+    act("replay.far-back", Replay, || Action::Seek(SeekTarget::By(-30_000)), "30 s back"),
+    act("replay.far-forward", Replay, || Action::Seek(SeekTarget::By(30_000)), "30 s forward"),
+    act("replay.step-back", Replay, || Action::Step(-1), "one event back"),
+    act("replay.step", Replay, || Action::Step(1), "one event forward"),
+    act("replay.previous-turn", Replay, || Action::Seek(SeekTarget::Turns(-1)), "previous turn"),
+    act("replay.next-turn", Replay, || Action::Seek(SeekTarget::Turns(1)), "next turn"),
+    act("replay.faster", Replay, || Action::Faster, "faster"),
+    act("replay.slower", Replay, || Action::Slower, "slower"),
+    act("replay.real-time", Replay, || Action::RealTime, "original speed"),
+    act("replay.start", Replay, || Action::Seek(SeekTarget::Start), "to the start"),
+    act("replay.end", Replay, || Action::Seek(SeekTarget::End), "to the end"),
+    act("replay.squeeze", Replay, || Action::CapIdle(Some(IDLE_CAP)), "shorten idle gaps, or not"),
+    act("search.older", Search, || Action::SearchOlder, "previous match (older)"),
+    act("search.newer", Search, || Action::SearchNewer, "next match (newer)"),
+    act("search.regex", Search, || Action::SearchRegex, "regular expression or words"),
+    act("search.accept", Search, || Action::SearchAccept, "step through the matches"),
+    act("matches.older", Matches, || Action::SearchOlder, "previous match (older)"),
+    act("matches.newer", Matches, || Action::SearchNewer, "next match (newer)"),
+    act("matches.stay", Matches, || Action::SearchAccept, "stay at this match; Esc goes back"),
+    scroll("overlay.up", Overlay, ScrollStep::Back(1), "up"),
+    scroll("overlay.down", Overlay, ScrollStep::Forward(1), "down"),
+    scroll("overlay.page-up", Overlay, ScrollStep::Back(PAGE_ROWS), "page up"),
+    scroll("overlay.page-down", Overlay, ScrollStep::Forward(PAGE_ROWS), "page down"),
+    scroll("overlay.start", Overlay, ScrollStep::Back(usize::MAX), "first"),
+    scroll("overlay.end", Overlay, ScrollStep::Forward(usize::MAX), "last"),
+    act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
+    act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
+    act("overlay.clear", Overlay, || Action::OverlayClear, "clear the field"),
+    act("permissions.revoke", Overlay, || Action::RevokeGrant, "permissions: take back the selected grant"),
+    act("frames.pause", Overlay, || Action::PauseFrames, "frames: pause or follow"),
+    act("frames.save", Overlay, || Action::SaveFrames, "frames: save as a recording"),
+    act("overlay.close", Overlay, || Action::CloseOverlay, "close"),
+];
+
+fn choose_mode(name: Option<&str>) -> Result<Action, String> {
+    let Some(name) = name else { return Ok(Action::OpenModes) };
+    let mode = ApprovalMode::parse(&name.to_lowercase());
+    mode.map(Action::SetMode).ok_or_else(|| format!("unknown mode {name}; use ask, auto-edit, plan or full"))
+}
+
+fn copy_nth(number: Option<&str>) -> Result<Action, String> {
+    match number.map_or(Ok(1), str::parse) {
+        Ok(nth) if nth > 0 => Ok(Action::CopyAnswer(nth)),
+        _ => Err("/copy takes a number: 1 is the last answer".into()),
+    }
+}
+
+fn show_times(name: Option<&str>) -> Result<Action, String> {
+    let Some(name) = name else { return Ok(Action::CycleTimestamps) };
+    let times = Timestamps::parse(&name.to_lowercase());
+    times.map(Action::SetTimestamps).ok_or_else(|| format!("unknown value {name}; use off, relative or clock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_look_alike() {
+        for (at, row) in ACTIONS.iter().enumerate() {
+            assert!(ACTIONS[..at].iter().all(|other| other.name != row.name), "{} twice", row.name);
+            assert!(row.name.contains('.') && row.name.chars().all(|c| c.is_ascii_lowercase() || ".-".contains(c)));
+            assert!(!row.help.is_empty() && !row.help.ends_with('.'));
+            assert_eq!(find_action(row.name).map(|row| row.name), Some(row.name));
+        }
+    }
+
+    /// What has a key everywhere can be had without knowing it.
+    #[test]
+    fn what_has_a_key_everywhere_has_a_command() {
+        // Moving, and what is done to a text or to the terminal, is no command; `/mode` sets any mode.
+        let keys_only = [
+            "transcript.",
+            "focus.",
+            "mode.",
+            "app.escape",
+            "app.interrupt",
+            "app.redraw",
+            "app.suspend",
+            "prompt.take-back",
+            "turn.cancel",
+        ];
+        for row in ACTIONS.iter().filter(|row| row.context == Global && row.slash.is_none()) {
+            assert!(keys_only.iter().any(|name| row.name.starts_with(name)), "{}", row.name);
+        }
+    }
+}
