@@ -20,7 +20,7 @@ pub enum Effect {
     Open(LinkTarget),
     /// Save the raw frames as a recording: in that file, or in one with a name of its own. Answered by a report.
     SaveFrames(Option<String>),
-    /// Find out what kind of picture that is, and how large; answered by `Report::Image`.
+    /// Find out what kind of image that is, and how large; answered by `Report::Image`.
     #[cfg(feature = "images")]
     MeasureImage(ImageSource),
     /// Make of it what can be drawn; answered likewise.

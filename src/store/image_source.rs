@@ -1,8 +1,8 @@
-//! Which picture of the transcript is meant, and what is known of it before it is decoded.
+//! Which image of the transcript is meant, and what is known of it before it is decoded.
 
 use super::transcript::ItemId;
 
-/// Which picture: the same name in another item may be another file by then.
+/// Which image: the same name in another item may be another file by then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ImageSource {
     pub item: ItemId,

@@ -1,8 +1,8 @@
-//! The pictures of the transcript: which were asked for, how large they are, and what there is to be drawn of each.
+//! The images of the transcript: which were asked for, how large they are, and what there is to be drawn of each.
 //!
-//! A picture is asked for when it is first on the screen; then it is measured, so that room can be kept for it, then
-//! decoded. Not for reading or decoding (`app`), nor for how many cells it takes (`ui`). The invariant: pictures and
-//! bytes are bounded, and a picture that was forgotten can be asked for again.
+//! An image is asked for when it is first on the screen; then it is measured, so that room can be kept for it, then
+//! decoded. Not for reading or decoding (`app`), nor for how many cells it takes (`ui`). The invariant: images and
+//! bytes are bounded, and an image that was forgotten can be asked for again.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -13,14 +13,14 @@ use super::image_source::{ImageInfo, ImageSource};
 
 /// Names known at once: more than fit on a screen, or those on it would be asked for again and again.
 const MAX_KNOWN_IMAGES: usize = 2000;
-/// Pictures that can be drawn at once. Each has a number of its own, see [`ReadyImage::number`].
+/// Images that can be drawn at once. Each has a number of its own, see [`ReadyImage::number`].
 const MAX_READY_IMAGES: usize = 160;
 /// Bytes of them.
 const MAX_READY_BYTES: usize = 16 << 20;
 /// The numbers: a terminal's colours behind its first sixteen.
 const FIRST_IMAGE_NUMBER: u8 = 16;
 
-/// How pictures are drawn.
+/// How images are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GraphicsMode {
     /// They are only named.
@@ -32,7 +32,7 @@ pub enum GraphicsMode {
     Kitty(u8),
 }
 
-/// What is drawn of a picture.
+/// What is drawn of an image.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ImagePixels {
     /// Not more than cells can show: red, green, blue and alpha, row by row.
@@ -58,7 +58,7 @@ impl fmt::Debug for ImagePixels {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyImage {
-    /// No other picture has it at the same time.
+    /// No other image has it at the same time.
     pub number: u8,
     pub pixels: ImagePixels,
 }
@@ -108,9 +108,9 @@ impl ImageCache {
         self.version
     }
 
-    pub(super) fn set_mode(&mut self, way: GraphicsMode) {
-        self.version += u64::from(self.mode != way);
-        self.mode = way;
+    pub(super) fn set_mode(&mut self, mode: GraphicsMode) {
+        self.version += u64::from(self.mode != mode);
+        self.mode = mode;
     }
 
     /// Asks for what isn't known.
@@ -135,17 +135,17 @@ impl ImageCache {
             self.bytes -= picture.pixels.bytes();
         }
         *state = match (told, &*state) {
-            (DecodeResult::Measured(facts), _) => {
-                fx.push(Effect::DecodeImage(source, facts));
-                ImageState::Measured(facts)
+            (DecodeResult::Measured(info), _) => {
+                fx.push(Effect::DecodeImage(source, info));
+                ImageState::Measured(info)
             }
-            (DecodeResult::Ready(pixels), ImageState::Measured(facts)) => {
+            (DecodeResult::Ready(pixels), ImageState::Measured(info)) => {
                 self.ready += 1;
                 self.bytes += pixels.bytes();
-                // With more numbers than pictures, the one that had it before is long gone.
+                // With more numbers than images, the one that had it before is long gone.
                 let number = FIRST_IMAGE_NUMBER + self.next_number % (u8::MAX - FIRST_IMAGE_NUMBER);
                 self.next_number = (self.next_number + 1) % (u8::MAX - FIRST_IMAGE_NUMBER);
-                ImageState::Ready(*facts, Arc::new(ReadyImage { number, pixels }))
+                ImageState::Ready(*info, Arc::new(ReadyImage { number, pixels }))
             }
             (DecodeResult::Ready(_), _) => ImageState::Failed("its size is unknown".into()),
             (DecodeResult::Failed(why), _) => ImageState::Failed(why),
@@ -179,21 +179,21 @@ mod tests {
         ImageSource { item: ItemId(item), location: ImageLocation::File("a.png".into()) }
     }
 
-    fn facts() -> ImageInfo {
+    fn info() -> ImageInfo {
         ImageInfo { format: "PNG", width: 4, height: 4, bytes: 9 }
     }
 
     fn ready(images: &mut ImageCache, item: u64, bytes: usize) {
         let mut fx = Vec::new();
         images.request(vec![source(item)], &mut fx);
-        images.on_result(source(item), DecodeResult::Measured(facts()), &mut fx);
+        images.on_result(source(item), DecodeResult::Measured(info()), &mut fx);
         images.on_result(source(item), DecodeResult::Ready(ImagePixels::Png(vec![0; bytes])), &mut fx);
-        let expected = [Effect::MeasureImage(source(item)), Effect::DecodeImage(source(item), facts())];
+        let expected = [Effect::MeasureImage(source(item)), Effect::DecodeImage(source(item), info())];
         assert_eq!(fx, expected);
     }
 
     #[test]
-    fn a_picture_is_asked_for_once_then_measured_then_decoded() {
+    fn an_image_is_asked_for_once_then_measured_then_decoded() {
         let mut images = ImageCache::default();
         let mut fx = Vec::new();
         images.request(vec![source(1)], &mut fx);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_and_bytes_are_bounded_and_numbers_differ() {
+    fn images_and_bytes_are_bounded_and_numbers_differ() {
         let mut images = ImageCache::default();
         images.set_mode(GraphicsMode::Kitty(1));
         for item in 0..1000 {

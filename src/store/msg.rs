@@ -25,7 +25,7 @@ pub enum Msg {
     Report(Report),
     /// So much of the earlier turns was read, in percent.
     HistoryProgress(u8),
-    /// Pictures that are on the screen and not known.
+    /// Images that are on the screen and not known.
     #[cfg(feature = "images")]
     RequestImages(Vec<ImageSource>),
     /// The ask on top was drawn.
@@ -50,7 +50,7 @@ pub enum Report {
         why: String,
     },
     Info(String),
-    /// How pictures are drawn here.
+    /// How images are drawn here.
     #[cfg(feature = "images")]
     GraphicsMode(GraphicsMode),
     #[cfg(feature = "images")]

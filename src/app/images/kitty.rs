@@ -1,4 +1,4 @@
-//! Pictures for a terminal with kitty's graphics: sent once, in pieces, and taken away again.
+//! Images for a terminal with kitty's graphics: sent once, in pieces, and taken away again.
 //!
 //! ```text
 //! ESC _ G a=t,f=100,i=ID,m=1 ; base64 ESC \   …   ESC _ G m=0 ; base64 ESC \     the file
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Not for the cells it is drawn in (`ui::image`). Invariants: all that is sent was made here; between two frames no more
-//! than a slice goes out; the terminal holds a bounded number of pictures.
+//! than a slice goes out; the terminal holds a bounded number of images.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::ui::image::{PlacedImage, placeholder};
 const MAX_CHUNK_CHARS: usize = 4096;
 /// Bytes between two frames.
 const MAX_BYTES_PER_FRAME: usize = 64 << 10;
-/// Pictures, and bytes of them, that the terminal holds.
+/// Images, and bytes of them, that the terminal holds.
 const MAX_IMAGES: usize = 64;
 const MAX_IMAGE_BYTES: usize = 16 << 20;
 
@@ -93,7 +93,7 @@ impl KittySender {
         self.pending.extend(self.sent.drain(..).map(|sent| wrap_for_tmux(&delete(sent.id), tmux)));
     }
 
-    /// Returns what takes all pictures away.
+    /// Returns what takes all images away.
     pub fn delete_all(&mut self) -> Vec<u8> {
         self.pending.clear();
         self.sent.drain(..).flat_map(|sent| wrap_for_tmux(&delete(sent.id), self.tmux)).collect()
@@ -133,7 +133,7 @@ fn transmit(id: u32, png: &[u8]) -> Vec<String> {
     pieces.enumerate().map(sequence).collect()
 }
 
-/// Says in how many cells a picture is shown wherever its pieces stand.
+/// Says in how many cells an image is shown wherever its pieces stand.
 fn place_image(id: u32, (columns, rows): (u16, u16)) -> String {
     format!("\x1b_Ga=p,U=1,q=2,i={id},p=1,c={columns},r={rows}\x1b\\")
 }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_sent_once_in_pieces_and_placed_anew_where_its_size_changes() {
+    fn an_image_is_sent_once_in_pieces_and_placed_anew_where_its_size_changes() {
         for tmux in [false, true] {
             let (mut sender, mut terminal) = (KittySender::new(tmux), Terminal::default());
             let first = placed(20, 300_001, 9);
@@ -247,7 +247,7 @@ mod tests {
             terminal.take(&bytes, tmux);
             assert_eq!(terminal.places[&id], (5, 4));
             assert!(bytes.len() < 100);
-            // Another picture that has the number now.
+            // Another image that has the number now.
             sender.show(&[placed(20, 10, 2)]);
             terminal.take(&all(&mut sender).0, tmux);
             assert_eq!((terminal.files[&id].len(), terminal.places[&id]), (10, (2, 4)));

@@ -1,6 +1,6 @@
-//! Reading and decoding pictures of strangers: bounded in bytes, pixels and memory.
+//! Reading and decoding images of strangers: bounded in bytes, pixels and memory.
 //!
-//! Only what the image crate was built for here: PNG, JPEG, GIF (its first picture) and WebP. Not for where a picture is
+//! Only what the image crate was built for here: PNG, JPEG, GIF (its first image) and WebP. Not for where an image is
 //! shown. The invariant: a file is a regular one inside the folder, through links too, and its name says nothing about
 //! its kind: that is read from its first bytes.
 
@@ -24,7 +24,7 @@ use crate::ui::image::useful_pixels;
 
 /// Of a file.
 const MAX_FILE_BYTES: u64 = 16 << 20;
-/// Of a picture, and of each of its sides: what cameras take.
+/// Of an image, and of each of its sides: what cameras take.
 const MAX_PIXELS: u64 = 50_000_000;
 const MAX_SIDE_PIXELS: u32 = 16_384;
 /// What decoding may take.
@@ -95,7 +95,7 @@ fn percent_decode(path: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Reads what a picture is, and nothing more.
+/// Reads what an image is, and nothing more.
 pub fn measure(bytes: &[u8]) -> Result<ImageInfo, String> {
     let (mut decoder, kind) = decoder(bytes)?;
     let (mut width, mut height) = decoder.dimensions();
@@ -111,22 +111,22 @@ pub fn measure(bytes: &[u8]) -> Result<ImageInfo, String> {
     Ok(ImageInfo { format: kind, width, height, bytes: bytes.len() as u64 })
 }
 
-/// Makes of a measured picture what is drawn of it.
-pub fn decode(bytes: &[u8], facts: ImageInfo, way: GraphicsMode) -> Result<ImagePixels, String> {
+/// Makes of a measured image what is drawn of it.
+pub fn decode(bytes: &[u8], info: ImageInfo, mode: GraphicsMode) -> Result<ImagePixels, String> {
     let (mut decoder, _) = decoder(bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut limits = limits();
     limits.reserve(decoder.total_bytes()).map_err(unreadable)?;
     decoder.set_limits(limits).map_err(unreadable)?;
     let whole = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    let (width, height) = useful_pixels(facts, way);
+    let (width, height) = useful_pixels(info, mode);
     let (across, down) = if is_rotated(orientation) { (height, width) } else { (width, height) };
     let mut small =
         if (whole.width(), whole.height()) == (across, down) { whole } else { whole.thumbnail_exact(across, down) };
     small.apply_orientation(orientation);
     let small = small.into_rgba8();
     let (width, height) = small.dimensions();
-    if !matches!(way, GraphicsMode::Kitty(_)) {
+    if !matches!(mode, GraphicsMode::Kitty(_)) {
         return Ok(ImagePixels::HalfBlocks { width, height, rgba: small.into_raw() });
     }
     // Never the stranger's file: the terminal decodes what was encoded here.
@@ -158,7 +158,7 @@ fn limits() -> Limits {
     limits
 }
 
-/// Returns whether the picture is to be turned to its side.
+/// Returns whether the image is to be turned to its side.
 fn is_rotated(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)

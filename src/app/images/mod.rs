@@ -1,4 +1,4 @@
-//! Pictures: which way they are drawn here, where they are read, and what the terminal has of them.
+//! Images: which way they are drawn here, where they are read, and what the terminal has of them.
 //!
 //! ```text
 //! on the screen, not known → measured → room is kept → decoded → drawn         (`load.rs`, beside the loop)
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Not for where they stand (`ui`). Invariants: nothing is asked of another machine; files outside of the working folder
-//! are not opened; one picture is decoded at a time.
+//! are not opened; one image is decoded at a time.
 
 pub mod kitty;
 pub mod load;
@@ -40,11 +40,11 @@ enum GraphicsGuess {
     AskTmux(GraphicsMode),
 }
 
-/// All about pictures that is not in the store.
+/// All about images that is not in the store.
 pub struct ImageLoader {
     folder: PathBuf,
     guess: GraphicsGuess,
-    /// Tells our pictures from those of other programs.
+    /// Tells our images from those of other programs.
     program_byte: u8,
     decode_permit: Arc<Semaphore>,
     /// The text that was read last, as it was then.
@@ -53,7 +53,7 @@ pub struct ImageLoader {
 }
 
 impl ImageLoader {
-    /// Takes the folder that pictures may be read from.
+    /// Takes the folder that images may be read from.
     pub fn new(ui: &UiConfig, folder: PathBuf) -> Self {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let own = (std::process::id() % 127 + 1) as u8;
@@ -67,12 +67,12 @@ impl ImageLoader {
         }
     }
 
-    /// Finds out which way pictures are drawn.
+    /// Finds out which way images are drawn.
     pub fn detect_mode(&self) -> impl Future<Output = Report> + Send + 'static {
         let (guess, own) = (self.guess, self.program_byte);
         async move {
             match guess {
-                GraphicsGuess::Sure(way) => Report::GraphicsMode(way),
+                GraphicsGuess::Sure(mode) => Report::GraphicsMode(mode),
                 GraphicsGuess::AskTmux(otherwise) => {
                     let kitty = ask_tmux().await.is_some_and(|told| tmux_passes_graphics(&told));
                     Report::GraphicsMode(if kitty { GraphicsMode::Kitty(own) } else { otherwise })
@@ -81,23 +81,23 @@ impl ImageLoader {
         }
     }
 
-    /// Reads a picture as far as its size.
+    /// Reads an image as far as its size.
     pub fn measure(&mut self, source: ImageSource, store: &Store) -> impl Future<Output = Report> + Send + 'static {
         self.on_worker(source, store, |bytes| load::measure(bytes).map(DecodeResult::Measured))
     }
 
-    /// Makes of a picture what can be drawn.
+    /// Makes of an image what can be drawn.
     pub fn decode(
         &mut self,
         source: ImageSource,
-        facts: ImageInfo,
+        info: ImageInfo,
         store: &Store,
     ) -> impl Future<Output = Report> + Send + 'static {
-        let way = store.images.mode();
-        self.on_worker(source, store, move |bytes| load::decode(bytes, facts, way).map(DecodeResult::Ready))
+        let mode = store.images.mode();
+        self.on_worker(source, store, move |bytes| load::decode(bytes, info, mode).map(DecodeResult::Ready))
     }
 
-    /// Reads a picture and works on it on another thread, one at a time.
+    /// Reads an image and works on it on another thread, one at a time.
     fn on_worker(
         &mut self,
         source: ImageSource,
@@ -125,7 +125,7 @@ impl ImageLoader {
         }
     }
 
-    /// Returns the text that holds a picture: one copy for all of its pictures that are being read.
+    /// Returns the text that holds an image: one copy for all of its images that are being read.
     fn item_text(&mut self, source: &ImageSource, store: &Store) -> Option<Arc<str>> {
         let item = store.transcript.item(source.item)?;
         let (ImageLocation::Data { .. }, ItemKind::Answer { text, .. }) = (&source.location, item.kind) else {
@@ -164,7 +164,7 @@ fn guess_mode(ui: &UiConfig, own: u8, env: &dyn Fn(&str) -> Option<String>) -> G
     }
 }
 
-/// Terminals that draw pictures where placeholders stand.
+/// Terminals that draw images where placeholders stand.
 const PLACEHOLDER_TERMS: [&str; 2] = ["xterm-kitty", "xterm-ghostty"];
 
 async fn ask_tmux() -> Option<String> {
@@ -180,7 +180,7 @@ async fn ask_tmux() -> Option<String> {
     String::from_utf8(output.stdout).ok()
 }
 
-/// Returns whether tmux runs in a terminal that draws pictures, and hands on what is for it.
+/// Returns whether tmux runs in a terminal that draws images, and hands on what is for it.
 fn tmux_passes_graphics(told: &str) -> bool {
     let mut words = told.split_whitespace();
     words.next().is_some_and(|term| PLACEHOLDER_TERMS.contains(&term))

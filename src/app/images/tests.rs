@@ -59,7 +59,7 @@ fn tmux_has_to_hand_on_what_is_for_the_terminal() {
     }
 }
 
-/// A session in a folder with a picture, without a terminal.
+/// A session in a folder with an image, without a terminal.
 struct ImagesRig {
     chat: ChatController,
     effects: Effects<'static>,
@@ -68,14 +68,14 @@ struct ImagesRig {
 }
 
 impl ImagesRig {
-    fn new(folder: &std::path::Path, way: GraphicsMode) -> Self {
+    fn new(folder: &std::path::Path, mode: GraphicsMode) -> Self {
         let ui = Config::default().ui;
         let mut chat = ChatController::new(
             Store::default(),
             Ui::new(&ui, Theme::default(), &Keymap::default()),
             Keymap::default(),
         );
-        chat.update(Msg::Report(Report::GraphicsMode(way)));
+        chat.update(Msg::Report(Report::GraphicsMode(mode)));
         let effects = Effects::new(Box::new(|| Box::pin(async { Vec::new() })), None, None);
         Self { chat, effects, images: ImageLoader::new(&ui, folder.to_owned()), seq: 0 }
     }
@@ -104,8 +104,8 @@ impl ImagesRig {
                     Effect::MeasureImage(source) => {
                         self.effects.report(self.images.measure(source, &self.chat.store));
                     }
-                    Effect::DecodeImage(source, facts) => {
-                        self.effects.report(self.images.decode(source, facts, &self.chat.store));
+                    Effect::DecodeImage(source, info) => {
+                        self.effects.report(self.images.decode(source, info, &self.chat.store));
                     }
                     _ => {}
                 }
@@ -156,7 +156,7 @@ async fn what_an_answer_shows_is_read_and_drawn() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_draws_gets_the_picture_when_it_is_on_the_screen() {
+async fn a_terminal_that_draws_gets_the_image_when_it_is_on_the_screen() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.png"), png(40, 40)).unwrap();
     let mut rig = ImagesRig::new(folder.path(), GraphicsMode::Kitty(3));

@@ -1,12 +1,12 @@
-//! Pictures as cells: how many one takes, and what stands in each.
+//! Images as cells: how many one takes, and what stands in each.
 //!
 //! ```text
 //! [image: plot] (plot.png · PNG 640×480, 12 KB)     its name, always
 //! ▀▀▀▀▀▀▀▀▀▀▀▀                                      rows that are reserved once its size is known
 //! ```
 //!
-//! A row of a picture is a row like any other, so scrolling, search and drawing only what changed go on as without. Not
-//! for reading and decoding, nor for sending anything to the terminal. The invariant: a picture is no wider than its
+//! A row of an image is a row like any other, so scrolling, search and drawing only what changed go on as without. Not
+//! for reading and decoding, nor for sending anything to the terminal. The invariant: an image is no wider than its
 //! room and no taller than [`MAX_IMAGE_ROWS`].
 
 pub mod placeholder;
@@ -23,7 +23,7 @@ use crate::text::human::binary_size;
 use crate::text::one_line;
 use crate::ui::theme::{PixelPair, placeholder_style, two_pixels};
 
-/// Most rows and columns of a picture.
+/// Most rows and columns of an image.
 pub const MAX_IMAGE_ROWS: u16 = 16;
 pub const MAX_IMAGE_COLUMNS: u16 = 120;
 /// With fewer columns left it isn't drawn.
@@ -33,30 +33,30 @@ const CELL_PIXELS: (u32, u32) = (10, 20);
 /// Of one paragraph.
 const MAX_IMAGES_PER_PARAGRAPH: usize = 4;
 
-/// Returns the columns and rows of a picture that has so much room: never larger than it is.
-pub fn fit(facts: ImageInfo, way: GraphicsMode, room: usize) -> (u16, u16) {
-    let (columns, height) = scaled(facts, way, room);
-    let rows = height.div_ceil(u64::from(cell_pixels(way).1));
+/// Returns the columns and rows of an image that has so much room: never larger than it is.
+pub fn fit(info: ImageInfo, mode: GraphicsMode, room: usize) -> (u16, u16) {
+    let (columns, height) = scaled(info, mode, room);
+    let rows = height.div_ceil(u64::from(cell_pixels(mode).1));
     (columns as u16, rows.clamp(1, u64::from(MAX_IMAGE_ROWS)) as u16)
 }
 
-/// Returns the pixels that are worth having of a picture, whatever the room.
-pub fn useful_pixels(facts: ImageInfo, way: GraphicsMode) -> (u32, u32) {
-    let (columns, height) = scaled(facts, way, usize::from(MAX_IMAGE_COLUMNS));
+/// Returns the pixels that are worth having of an image, whatever the room.
+pub fn useful_pixels(info: ImageInfo, mode: GraphicsMode) -> (u32, u32) {
+    let (columns, height) = scaled(info, mode, usize::from(MAX_IMAGE_COLUMNS));
     // A terminal may have larger cells than that.
-    let width = (columns * u64::from(cell_pixels(way).0)).min(u64::from(facts.width)).max(1);
-    (width as u32, height.min(u64::from(facts.height)).max(1) as u32)
+    let width = (columns * u64::from(cell_pixels(mode).0)).min(u64::from(info.width)).max(1);
+    (width as u32, height.min(u64::from(info.height)).max(1) as u32)
 }
 
 /// Pixels of a cell.
-fn cell_pixels(way: GraphicsMode) -> (u32, u32) {
-    if matches!(way, GraphicsMode::Kitty(_)) { CELL_PIXELS } else { (1, 2) }
+fn cell_pixels(mode: GraphicsMode) -> (u32, u32) {
+    if matches!(mode, GraphicsMode::Kitty(_)) { CELL_PIXELS } else { (1, 2) }
 }
 
 /// Returns the columns, and the height in pixels.
-fn scaled(facts: ImageInfo, way: GraphicsMode, room: usize) -> (u64, u64) {
-    let (across, down) = cell_pixels(way);
-    let (width, height) = (u64::from(facts.width.max(1)), u64::from(facts.height.max(1)));
+fn scaled(info: ImageInfo, mode: GraphicsMode, room: usize) -> (u64, u64) {
+    let (across, down) = cell_pixels(mode);
+    let (width, height) = (u64::from(info.width.max(1)), u64::from(info.height.max(1)));
     let most = (room.clamp(1, usize::from(MAX_IMAGE_COLUMNS)) as u64 * u64::from(across)).min(width);
     let tallest = u64::from(MAX_IMAGE_ROWS) * u64::from(down);
     let (width, height) = match (height * most).div_ceil(width) {
@@ -66,7 +66,7 @@ fn scaled(facts: ImageInfo, way: GraphicsMode, room: usize) -> (u64, u64) {
     (width.div_ceil(u64::from(across)).max(1), height.max(1))
 }
 
-/// What is known of the pictures of one item.
+/// What is known of the images of one item.
 #[derive(Clone, Copy, Debug)]
 pub struct ItemImages<'a> {
     pub images: &'a ImageCache,
@@ -74,7 +74,7 @@ pub struct ItemImages<'a> {
 }
 
 impl ItemImages<'_> {
-    /// Returns what is to be shown of pictures that stand alone, and what the text that names a single one goes on with.
+    /// Returns what is to be shown of images that stand alone, and what the text that names a single one goes on with.
     pub(in crate::ui) fn image_blocks(&self, targets: &[String], room: usize) -> (Vec<ImageBlock>, Option<String>) {
         let (mut shown, mut caption) = (Vec::new(), None);
         if self.images.mode() == GraphicsMode::NameOnly || room < MIN_IMAGE_COLUMNS {
@@ -93,21 +93,21 @@ impl ItemImages<'_> {
     }
 
     fn grid(&self, state: &ImageState, room: usize) -> Option<ImageGrid> {
-        let way = self.images.mode();
-        let (facts, picture) = match state {
+        let mode = self.images.mode();
+        let (info, ready) = match state {
             ImageState::Requested | ImageState::Failed(_) => return None,
-            ImageState::Measured(facts) => (facts, None),
-            ImageState::Ready(facts, picture) => (facts, Some(picture)),
+            ImageState::Measured(info) => (info, None),
+            ImageState::Ready(info, ready) => (info, Some(ready)),
         };
-        let (columns, rows) = fit(*facts, way, room);
-        let cells = match (picture, way) {
+        let (columns, rows) = fit(*info, mode, room);
+        let cells = match (ready, mode) {
             (None, _) | (Some(_), GraphicsMode::NameOnly) => ImageCells::Reserved,
-            (Some(picture), GraphicsMode::Kitty(high)) => {
-                ImageCells::Placeholders { image: Arc::clone(picture), id_high_byte: high }
+            (Some(ready), GraphicsMode::Kitty(high)) => {
+                ImageCells::Placeholders { image: Arc::clone(ready), id_high_byte: high }
             }
-            (Some(picture), GraphicsMode::HalfBlocks) => match &picture.pixels {
+            (Some(ready), GraphicsMode::HalfBlocks) => match &ready.pixels {
                 ImagePixels::HalfBlocks { width, height, rgba } => {
-                    let tall = scaled(*facts, way, room).1 as u32;
+                    let tall = scaled(*info, mode, room).1 as u32;
                     ImageCells::HalfBlocks(half_blocks((*width, *height, rgba), (u32::from(columns), tall, rows)))
                 }
                 ImagePixels::Png(_) => ImageCells::Reserved,
@@ -117,7 +117,7 @@ impl ItemImages<'_> {
     }
 }
 
-/// Says what is known of a picture, or why it isn't drawn. Of data, the name says the kind and how much it is.
+/// Says what is known of an image, or why it isn't drawn. Of data, the name says the kind and how much it is.
 fn describe(state: &ImageState, place: &ImageLocation) -> Option<String> {
     match state {
         ImageState::Requested => None,
@@ -130,7 +130,7 @@ fn describe(state: &ImageState, place: &ImageLocation) -> Option<String> {
     }
 }
 
-/// Returns where a target's picture is, if it is here: asking another machine would tell who reads what.
+/// Returns where a target's image is, if it is here: asking another machine would tell who reads what.
 fn locate(target: &str) -> Option<ImageLocation> {
     if let Some(data) = data_url::parse(target) {
         return data.key.map(|key| ImageLocation::Data { base64_chars: key.chars, hash: key.hash });
@@ -144,7 +144,7 @@ fn locate(target: &str) -> Option<ImageLocation> {
     Some(ImageLocation::File(path.to_owned()))
 }
 
-/// A picture that stands alone, in the rows that are laid out.
+/// An image that stands alone, in the rows that are laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageBlock {
     pub source: ImageSource,
@@ -209,9 +209,9 @@ impl ImageGrid {
                     let (symbol, style) = two_pixels(*colours);
                     cell.set_symbol(symbol).set_style(style);
                 }
-                ImageCells::Placeholders { image: picture, id_high_byte: high } => {
+                ImageCells::Placeholders { image: ready, id_high_byte: high } => {
                     let symbol = placeholder::symbol(row as u8, column as u8, *high);
-                    cell.set_symbol(&symbol).set_style(placeholder_style(picture.number));
+                    cell.set_symbol(&symbol).set_style(placeholder_style(ready.number));
                 }
             }
         }
@@ -253,7 +253,7 @@ fn half_blocks((width, height, rgba): (u32, u32, &[u8]), (columns, tall, rows): 
     cells
 }
 
-/// What of the pictures on the screen others must know.
+/// What of the images on the screen others must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VisibleImages {
     /// Nobody has asked for them so far.
@@ -262,7 +262,7 @@ pub struct VisibleImages {
     pub placed: Vec<PlacedImage>,
 }
 
-/// A picture that the terminal draws.
+/// An image that the terminal draws.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedImage {
     pub image: Arc<ReadyImage>,
@@ -282,13 +282,9 @@ impl VisibleImages {
             None if images.get(&shown.source).is_none() && !self.wanted.contains(&shown.source) => {
                 self.wanted.push(shown.source.clone());
             }
-            Some(ImageGrid {
-                columns,
-                rows,
-                cells: ImageCells::Placeholders { image: picture, id_high_byte: high },
-            }) => {
+            Some(ImageGrid { columns, rows, cells: ImageCells::Placeholders { image: ready, id_high_byte: high } }) => {
                 let (columns, rows) = (*columns, *rows);
-                self.placed.push(PlacedImage { image: Arc::clone(picture), id_high_byte: *high, columns, rows });
+                self.placed.push(PlacedImage { image: Arc::clone(ready), id_high_byte: *high, columns, rows });
             }
             _ => {}
         }

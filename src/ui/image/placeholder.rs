@@ -1,10 +1,10 @@
-//! The characters that stand for a piece of a picture, as kitty's graphics protocol has it ("Unicode placeholders"):
-//! a private character with marks above it for row, column and the highest byte of the picture's id; the lowest byte is
+//! The characters that stand for a piece of an image, as kitty's graphics protocol has it ("Unicode placeholders"):
+//! a private character with marks above it for row, column and the highest byte of the image's id; the lowest byte is
 //! the colour of the text.
 //!
-//! Not for sending the picture. The invariant: a placeholder takes one cell.
+//! Not for sending the image. The invariant: a placeholder takes one cell.
 
-/// Stands for a piece of a picture.
+/// Stands for a piece of an image.
 const PLACEHOLDER: char = '\u{10eeee}';
 /// The marks in the protocol's order, as runs of characters: where each begins, and how long it is.
 const DIACRITICS: [(u32, u8); 44] = [
@@ -68,12 +68,12 @@ fn diacritic(number: u8) -> Option<char> {
     None
 }
 
-/// Returns what stands for that piece of a picture; `high` is the highest byte of its id.
+/// Returns what stands for that piece of an image; `high` is the highest byte of its id.
 pub fn symbol(row: u8, column: u8, high: u8) -> String {
     [Some(PLACEHOLDER), diacritic(row), diacritic(column), diacritic(high)].into_iter().flatten().collect()
 }
 
-/// Returns the id of a picture in the terminal.
+/// Returns the id of an image in the terminal.
 pub fn image_id(number: u8, high: u8) -> u32 {
     u32::from(high) << 24 | u32::from(number)
 }

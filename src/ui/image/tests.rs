@@ -11,7 +11,7 @@ use crate::ui::theme::Theme;
 
 const ITEM: ItemId = ItemId(3);
 
-fn facts(width: u32, height: u32) -> ImageInfo {
+fn info(width: u32, height: u32) -> ImageInfo {
     ImageInfo { format: "PNG", width, height, bytes: 2048 }
 }
 
@@ -24,11 +24,11 @@ fn tell(store: &mut Store, report: Report) {
 }
 
 /// A store that knows `a.png`.
-fn store(way: GraphicsMode, size: (u32, u32), pixels: Option<ImagePixels>) -> Store {
+fn store(mode: GraphicsMode, size: (u32, u32), pixels: Option<ImagePixels>) -> Store {
     let mut store = Store::default();
-    tell(&mut store, Report::GraphicsMode(way));
+    tell(&mut store, Report::GraphicsMode(mode));
     store.update(Msg::RequestImages(vec![file("a.png"), file("bad.png")]), &mut Vec::new());
-    tell(&mut store, Report::Image(file("a.png"), DecodeResult::Measured(facts(size.0, size.1))));
+    tell(&mut store, Report::Image(file("a.png"), DecodeResult::Measured(info(size.0, size.1))));
     if let Some(pixels) = pixels {
         tell(&mut store, Report::Image(file("a.png"), DecodeResult::Ready(pixels)));
     }
@@ -64,15 +64,15 @@ fn row(buf: &Buffer, y: u16) -> String {
 }
 
 #[test]
-fn a_picture_keeps_its_shape_and_its_bounds() {
+fn an_image_keeps_its_shape_and_its_bounds() {
     for width in [1_u32, 2, 3, 16, 31, 100, 640, 4000, 16_384] {
         for height in [1_u32, 2, 3, 16, 33, 480, 3000, 16_384] {
             for room in [1, 2, 5, 20, 40, 80, 140, 9999] {
-                for (way, cell) in [(GraphicsMode::HalfBlocks, (1.0, 2.0)), (GraphicsMode::Kitty(1), (10.0, 20.0))] {
-                    let (columns, rows) = fit(facts(width, height), way, room);
+                for (mode, cell) in [(GraphicsMode::HalfBlocks, (1.0, 2.0)), (GraphicsMode::Kitty(1), (10.0, 20.0))] {
+                    let (columns, rows) = fit(info(width, height), mode, room);
                     assert!((1..=MAX_IMAGE_ROWS).contains(&rows) && (1..=MAX_IMAGE_COLUMNS).contains(&columns));
                     assert!(usize::from(columns) <= room);
-                    let (wide, high) = useful_pixels(facts(width, height), way);
+                    let (wide, high) = useful_pixels(info(width, height), mode);
                     assert!(wide <= width && high <= height && wide * high <= 1200 * 320);
                     // No more than a cell off, unless it is a line.
                     let (across, down) = (f64::from(columns) * cell.0, f64::from(rows) * cell.1);
@@ -86,11 +86,11 @@ fn a_picture_keeps_its_shape_and_its_bounds() {
             }
         }
     }
-    assert_eq!(fit(facts(640, 480), GraphicsMode::HalfBlocks, 80), (43, 16));
-    assert_eq!(fit(facts(640, 480), GraphicsMode::Kitty(1), 80), (43, 16));
-    assert_eq!(fit(facts(16, 16), GraphicsMode::HalfBlocks, 80), (16, 8));
-    assert_eq!(fit(facts(16, 16), GraphicsMode::Kitty(1), 80), (2, 1));
-    assert_eq!(fit(facts(640, 480), GraphicsMode::HalfBlocks, 20), (20, 8));
+    assert_eq!(fit(info(640, 480), GraphicsMode::HalfBlocks, 80), (43, 16));
+    assert_eq!(fit(info(640, 480), GraphicsMode::Kitty(1), 80), (43, 16));
+    assert_eq!(fit(info(16, 16), GraphicsMode::HalfBlocks, 80), (16, 8));
+    assert_eq!(fit(info(16, 16), GraphicsMode::Kitty(1), 80), (2, 1));
+    assert_eq!(fit(info(640, 480), GraphicsMode::HalfBlocks, 20), (20, 8));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn only_what_is_here_has_a_place() {
 }
 
 #[test]
-fn a_picture_alone_is_drawn_below_its_name() {
+fn an_image_alone_is_drawn_below_its_name() {
     let store = store(GraphicsMode::HalfBlocks, (8, 6), Some(stripes(8, 6)));
     let laid = lay(&store, "![plot](a.png)", 60);
     let buf = draw(&laid, 60);
@@ -133,7 +133,7 @@ fn an_odd_height_ends_in_half_a_cell() {
 }
 
 #[test]
-fn pictures_in_lists_quotes_and_tags_are_drawn_where_they_stand() {
+fn images_in_lists_quotes_and_tags_are_drawn_where_they_stand() {
     let store = store(GraphicsMode::HalfBlocks, (8, 2), Some(stripes(8, 2)));
     for (source, expected) in [
         ("> ![](a.png)", "▎ ▀▀▀▀"),
@@ -158,13 +158,13 @@ fn pictures_in_lists_quotes_and_tags_are_drawn_where_they_stand() {
 }
 
 #[test]
-fn room_is_kept_once_the_size_is_known_and_the_picture_takes_just_that() {
+fn room_is_kept_once_the_size_is_known_and_the_image_takes_just_that() {
     let source = "![a](a.png)\n\nnext";
     for width in [1, 2, 20, 40, 80, 140] {
-        for way in [GraphicsMode::HalfBlocks, GraphicsMode::Kitty(7)] {
-            let waiting = lay(&store(way, (640, 480), None), source, width);
-            let pixels = if way == GraphicsMode::HalfBlocks { stripes(43, 32) } else { ImagePixels::Png(vec![1]) };
-            let store = store(way, (640, 480), Some(pixels));
+        for mode in [GraphicsMode::HalfBlocks, GraphicsMode::Kitty(7)] {
+            let waiting = lay(&store(mode, (640, 480), None), source, width);
+            let pixels = if mode == GraphicsMode::HalfBlocks { stripes(43, 32) } else { ImagePixels::Png(vec![1]) };
+            let store = store(mode, (640, 480), Some(pixels));
             let ready = lay(&store, source, width);
             assert_eq!(waiting.to_strings(), ready.to_strings(), "{width}");
             let buf = draw(&ready, width);

@@ -4,8 +4,8 @@ use image::{GrayImage, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::*;
 
-/// A picture whose left half is red.
-fn picture(width: u32, height: u32) -> DynamicImage {
+/// An image whose left half is red.
+fn sample(width: u32, height: u32) -> DynamicImage {
     let pixel = |x, _| if x < width / 2 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) };
     RgbImage::from_fn(width, height, pixel).into()
 }
@@ -28,26 +28,26 @@ fn each_kind_is_read_by_its_first_bytes() {
     for (format, kind) in
         [(ImageFormat::Png, "PNG"), (ImageFormat::Jpeg, "JPEG"), (ImageFormat::Gif, "GIF"), (ImageFormat::WebP, "WebP")]
     {
-        let bytes = encoded(&picture(80, 60), format);
-        let facts = measure(&bytes).unwrap();
-        assert_eq!((facts.format, facts.width, facts.height, facts.bytes), (kind, 80, 60, bytes.len() as u64));
-        let (width, height, rgba) = few(decode(&bytes, facts, GraphicsMode::HalfBlocks).unwrap());
+        let bytes = encoded(&sample(80, 60), format);
+        let info = measure(&bytes).unwrap();
+        assert_eq!((info.format, info.width, info.height, info.bytes), (kind, 80, 60, bytes.len() as u64));
+        let (width, height, rgba) = few(decode(&bytes, info, GraphicsMode::HalfBlocks).unwrap());
         assert_eq!((width, height), (43, 32), "{kind}");
         let [r, g, b, a] = rgba[..4] else { panic!() };
         assert!(r > 200 && g < 60 && b < 60 && a == 255, "{kind}: {:?}", &rgba[..4]);
-        let Ok(ImagePixels::Png(png)) = decode(&bytes, facts, GraphicsMode::Kitty(1)) else { panic!("{kind}") };
-        assert_eq!(measure(&png).map(|facts| (facts.format, facts.width, facts.height)), Ok(("PNG", 80, 60)));
+        let Ok(ImagePixels::Png(png)) = decode(&bytes, info, GraphicsMode::Kitty(1)) else { panic!("{kind}") };
+        assert_eq!(measure(&png).map(|info| (info.format, info.width, info.height)), Ok(("PNG", 80, 60)));
     }
 }
 
 #[test]
-fn a_large_picture_is_made_small_and_a_small_one_is_left() {
-    let bytes = encoded(&picture(3000, 2000), ImageFormat::Png);
-    let facts = measure(&bytes).unwrap();
-    let (width, height, rgba) = few(decode(&bytes, facts, GraphicsMode::HalfBlocks).unwrap());
+fn a_large_image_is_made_small_and_a_small_one_is_left() {
+    let bytes = encoded(&sample(3000, 2000), ImageFormat::Png);
+    let info = measure(&bytes).unwrap();
+    let (width, height, rgba) = few(decode(&bytes, info, GraphicsMode::HalfBlocks).unwrap());
     assert_eq!((width, height, rgba.len()), (48, 32, 48 * 32 * 4));
-    let Ok(ImagePixels::Png(png)) = decode(&bytes, facts, GraphicsMode::Kitty(1)) else { panic!() };
-    assert_eq!(measure(&png).map(|facts| (facts.width, facts.height)), Ok((480, 320)));
+    let Ok(ImagePixels::Png(png)) = decode(&bytes, info, GraphicsMode::Kitty(1)) else { panic!() };
+    assert_eq!(measure(&png).map(|info| (info.width, info.height)), Ok((480, 320)));
     let mut tiny = RgbaImage::new(2, 1);
     tiny.put_pixel(1, 0, Rgba([9, 8, 7, 6]));
     let bytes = encoded(&tiny.into(), ImageFormat::Png);
@@ -57,13 +57,13 @@ fn a_large_picture_is_made_small_and_a_small_one_is_left() {
 
 #[test]
 fn a_photo_stands_as_the_camera_says() {
-    let mut bytes = encoded(&picture(80, 40), ImageFormat::Jpeg);
+    let mut bytes = encoded(&sample(80, 40), ImageFormat::Jpeg);
     // Turned by 90 degrees, in the shortest Exif there is.
     let exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     bytes.splice(2..2, exif.iter().copied());
-    let facts = measure(&bytes).unwrap();
-    assert_eq!((facts.width, facts.height), (40, 80));
-    let (width, height, rgba) = few(decode(&bytes, facts, GraphicsMode::HalfBlocks).unwrap());
+    let info = measure(&bytes).unwrap();
+    assert_eq!((info.width, info.height), (40, 80));
+    let (width, height, rgba) = few(decode(&bytes, info, GraphicsMode::HalfBlocks).unwrap());
     assert_eq!((width, height), (16, 32));
     assert!(rgba[0] > 200 && rgba[rgba.len() - 2] > 200, "red above, blue below");
 }
@@ -98,21 +98,21 @@ fn sizes_that_nobody_could_hold_are_refused_before_they_are_held() {
 #[test]
 fn no_cut_and_no_flipped_bit_does_more_than_fail() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP] {
-        let whole = encoded(&picture(24, 24), format);
-        let facts = measure(&whole).unwrap();
+        let whole = encoded(&sample(24, 24), format);
+        let info = measure(&whole).unwrap();
         for at in 0..whole.len() {
             let cut = &whole[..at];
             if let Ok(found) = measure(cut) {
                 assert_eq!((found.width, found.height), (24, 24));
             }
-            let _ = decode(cut, facts, GraphicsMode::HalfBlocks);
+            let _ = decode(cut, info, GraphicsMode::HalfBlocks);
             let mut bent = whole.clone();
             bent[at] ^= 1 << (at % 8);
-            if let Ok(facts) = measure(&bent) {
-                let _ = decode(&bent, facts, GraphicsMode::Kitty(1));
+            if let Ok(info) = measure(&bent) {
+                let _ = decode(&bent, info, GraphicsMode::Kitty(1));
             }
         }
-        decode(&whole[..whole.len() / 2], facts, GraphicsMode::HalfBlocks).err();
+        decode(&whole[..whole.len() / 2], info, GraphicsMode::HalfBlocks).err();
     }
     for other in [&b""[..], b"x", b"<svg/>", b"%PDF-1.7", b"BM\0\0\0\0\0\0\0\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"]
     {
@@ -122,7 +122,7 @@ fn no_cut_and_no_flipped_bit_does_more_than_fail() {
 
 #[test]
 fn data_are_found_in_the_text_that_holds_them() {
-    let bytes = encoded(&picture(9, 9), ImageFormat::Png);
+    let bytes = encoded(&sample(9, 9), ImageFormat::Png);
     for letters in [
         base64::engine::general_purpose::STANDARD.encode(&bytes),
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&bytes),
