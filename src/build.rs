@@ -30,13 +30,14 @@ fn main() {
     }
 }
 
-/// Writes the script that puts the listed functions in front of the others. Returns the argument that names it.
+/// Writes the script that puts the listed functions in front of the others, also those that the compiler thinks cold.
+/// Returns the argument that names it.
 fn write_linker_script(list: &Path, folder: &Path) -> Option<String> {
     let functions = fs::read_to_string(list).ok()?;
     let script = folder.join("functions.ld");
     let mut text = "SECTIONS\n{\n  .text.often :\n  {\n".to_owned();
     for name in functions.lines() {
-        text.extend(["    *(.text.", name, ")\n"]);
+        text.extend(["    *(.text.", name, " .text.unlikely.", name, ")\n"]);
     }
     text.push_str("  }\n}\nINSERT BEFORE .text;\n");
     fs::write(&script, text).ok()?;
