@@ -7,9 +7,9 @@
 //! A `message` holds a whole: of what it repeats, only the missing part is emitted. Next to deltas, or at the end, it
 //! is right where the two differ; alone in each chunk, it may also be a delta under the wrong name.
 
-pub(super) mod answer_text;
 mod calls;
 pub mod chunk;
+pub(super) mod chunk_stream;
 pub mod encode;
 mod extend;
 mod provider_metadata;

@@ -7,8 +7,7 @@
 
 pub mod a2a;
 pub mod agui;
-mod answer_builder;
-mod answer_usage;
+mod answer;
 pub mod anthropic;
 mod arguments;
 mod borrowed_json;
@@ -142,8 +141,8 @@ pub trait DecodeExtension: Decode {
 /// is fed from the start, and the frames that the client has are dropped. So ids and sequence numbers count frames, and
 /// times are those of the events.
 pub trait Encode: Send {
-    /// Emits the frames that precede the first event.
-    fn start(&mut self, out: &mut Vec<SseFrame>);
+    /// Emits the frames that precede the first event, where there are any.
+    fn start(&mut self, _out: &mut Vec<SseFrame>) {}
 
     /// Encodes the next event of the turn. What the dialect can't express is left out.
     fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>);
@@ -153,7 +152,9 @@ pub trait Encode: Send {
     fn finish(&mut self, out: &mut Vec<SseFrame>);
 
     /// The keep-alive for a quiet stream. Never numbered, never resumed.
-    fn keep_alive(&self) -> KeepAlive;
+    fn keep_alive(&self) -> KeepAlive {
+        KeepAlive::Comment
+    }
 
     /// Returns the delay between the frames of the last event, where that was a whole answer sent in words. A caller
     /// that already has the next piece of text need not wait.

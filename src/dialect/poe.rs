@@ -14,7 +14,7 @@ pub mod encode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer_builder::MESSAGE_SEPARATOR;
+use super::answer::MESSAGE_SEPARATOR;
 use super::chat::ChatDecoder;
 use super::lenient::{LooseList, LooseObject, LooseStr, LooseU64};
 use super::server_calls::{self, ServerCalls};

@@ -12,7 +12,7 @@ pub mod encode;
 
 use self::blocks::{block_kind, block_text, end_paragraph, to_markdown};
 use self::call::WarpCall;
-use super::answer_builder::MESSAGE_SEPARATOR;
+use super::answer::MESSAGE_SEPARATOR;
 use super::arguments::{self, begins_object};
 use super::borrowed_json::BorrowedJson;
 use super::finish_reason::{self, FinishTracker};

@@ -14,10 +14,11 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer_text::{self, AnswerText, AnswerTextDelta};
-use super::chunk::{self, ChatUsage, ChunkHead, UsageField};
-use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, CallId, Envelope, ExecutedBy, FaultKind, FinishReason, Json, Millis, TurnOutcome};
+use super::chunk::{self, ChunkHead, UsageField};
+use super::chunk_stream::ChunkStream;
+use crate::dialect::answer::{AnswerCall, AnswerDelta};
+use crate::dialect::{Encode, SseFrame};
+use crate::event::{Envelope, FaultKind, Json, Millis, TextKind, TurnOutcome};
 
 /// Options of the client's request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,23 +32,18 @@ pub struct ChatEncoderOptions {
 /// Encodes one answer.
 #[derive(Debug)]
 pub struct ChatEncoder {
-    head: ChunkHead,
+    stream: ChunkStream,
     options: ChatEncoderOptions,
-    /// Estimated tokens of the prompt, where no server counts them.
-    prompt_tokens: u64,
-    answer: AnswerText,
-    calls: Vec<EncodedChatCall>,
-    /// The first chunk was sent.
-    has_started: bool,
-    pacing_delay: Option<Millis>,
+    /// The calls of the client's tools.
+    calls: Vec<SentCall>,
 }
 
 #[derive(Debug)]
-struct EncodedChatCall {
-    id: CallId,
-    /// Sent with the first fragment, which waits for it.
-    name: Option<String>,
-    args: String,
+struct SentCall {
+    /// The call's index in the answer.
+    at: usize,
+    /// Its first fragment, which waits for the name, was sent.
+    is_sent: bool,
 }
 
 #[derive(Default, Serialize)]
@@ -84,19 +80,11 @@ struct ChunkFunction<'d> {
 impl ChatEncoder {
     /// Fields missing in the head are filled from the session.
     pub fn new(head: ChunkHead, options: ChatEncoderOptions, prompt: u64) -> Self {
-        Self {
-            head,
-            options,
-            prompt_tokens: prompt,
-            answer: AnswerText::default(),
-            calls: Vec::new(),
-            has_started: false,
-            pacing_delay: None,
-        }
+        Self { stream: ChunkStream::new(head, prompt), options, calls: Vec::new() }
     }
 
     fn send_role_chunk(&mut self, out: &mut Vec<SseFrame>) {
-        if !std::mem::replace(&mut self.has_started, true) {
+        if self.stream.take_start() {
             self.send_delta(&ChunkDelta { role: Some("assistant"), content: Some(""), ..ChunkDelta::default() }, out);
         }
     }
@@ -107,117 +95,114 @@ impl ChatEncoder {
 
     fn send_chunk(&self, delta: &ChunkDelta<'_>, finish_reason: Option<&'static str>, out: &mut Vec<SseFrame>) {
         let usage = if self.options.include_usage { UsageField::Null } else { UsageField::Absent };
-        out.push(SseFrame::data(self.head.chunk(delta, finish_reason, usage)));
+        out.push(SseFrame::data(self.stream.head.chunk(delta, finish_reason, usage)));
     }
 
-    fn send_text(&mut self, piece: &AnswerTextDelta, first: bool, out: &mut Vec<SseFrame>) {
-        match piece {
-            AnswerTextDelta::Text(text) => {
-                let words = if first { answer_text::split_words(text) } else { vec![text.as_str()] };
-                self.pacing_delay = (words.len() > 1).then_some(Millis(answer_text::WORD_DELAY_MS));
-                for word in words {
-                    self.send_delta(&ChunkDelta { content: Some(word), ..ChunkDelta::default() }, out);
-                }
-            }
-            AnswerTextDelta::Refusal(text) => {
-                self.send_delta(&ChunkDelta { refusal: Some(text), ..ChunkDelta::default() }, out);
-            }
-            AnswerTextDelta::Reasoning(text) => {
-                self.send_delta(&ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }, out);
-            }
+    fn send_text(&mut self, text: &str, kind: TextKind, is_first: bool, out: &mut Vec<SseFrame>) {
+        if kind == TextKind::Refusal {
+            return self.send_delta(&ChunkDelta { refusal: Some(text), ..ChunkDelta::default() }, out);
+        }
+        for piece in self.stream.pieces(text, is_first) {
+            self.send_delta(&ChunkDelta { content: Some(piece), ..ChunkDelta::default() }, out);
         }
     }
 
-    fn encode_call(&mut self, event: &AgentEvent, out: &mut Vec<SseFrame>) {
-        match event {
-            AgentEvent::ToolCallStarted { call, name, parent: None, executed_by: ExecutedBy::Client, message }
-                if self.answer.is_open(message) =>
-            {
-                self.calls.push(EncodedChatCall { id: call.clone(), name: None, args: String::new() });
-                if let Some(name) = name {
-                    self.start_call(self.calls.len() - 1, name, out);
+    fn encode_delta(&mut self, delta: AnswerDelta<'_>, out: &mut Vec<SseFrame>) {
+        match delta {
+            AnswerDelta::Text { message, text, kind, is_first } => {
+                let text = self.stream.push_text(message, text, kind);
+                self.send_text(&text, kind, is_first, out);
+            }
+            AnswerDelta::Reasoning { message, text } => {
+                let text = self.stream.reasoning.push(message, text);
+                self.send_delta(&ChunkDelta { reasoning_content: Some(&text), ..ChunkDelta::default() }, out);
+            }
+            AnswerDelta::CallStarted(at) if self.options.client_tools => {
+                let Some(call) = self.stream.answer.calls.get(at).filter(|call| call.is_client_call) else { return };
+                let is_named = !call.was_nameless;
+                self.calls.push(SentCall { at, is_sent: false });
+                if is_named {
+                    self.start_call(self.calls.len() - 1, out);
                 }
             }
-            AgentEvent::ToolArgsDelta { call, json } => {
-                let Some(at) = self.call_index(call) else { return };
-                if let Some(call) = self.calls.get_mut(at) {
-                    call.args.push_str(json);
-                    if call.name.is_some() {
-                        self.send_args(at, json, out);
-                    }
+            AnswerDelta::CallArgs(at, piece) => {
+                if let Some(index) = self.call_index(at).filter(|index| self.is_sent(*index)) {
+                    self.send_args(index, piece, out);
                 }
             }
-            AgentEvent::ToolCallReady { call, name, args, .. } => {
-                let Some(at) = self.call_index(call) else { return };
-                let args = if args.trim().is_empty() { "{}" } else { args };
-                let Some(call) = self.calls.get_mut(at) else { return };
-                let rest = if call.name.is_some() { args.strip_prefix(call.args.as_str()) } else { Some(args) };
-                let is_started = call.name.is_some();
-                args.clone_into(&mut call.args);
-                if !is_started {
-                    self.start_call(at, name, out);
+            AnswerDelta::CallReady(at, streamed) => {
+                let Some(index) = self.call_index(at) else { return };
+                let is_sent = self.is_sent(index);
+                if !is_sent {
+                    self.start_call(index, out);
                 }
+                let Some(call) = self.stream.answer.calls.get(at) else { return };
+                let args = call.parsable_args();
+                let rest = if is_sent { args.strip_prefix(streamed.as_str()) } else { Some(args) };
                 if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
-                    self.send_args(at, rest, out);
+                    self.send_args(index, rest, out);
                 }
             }
-            _ => {}
+            AnswerDelta::Nothing
+            | AnswerDelta::Corrected { .. }
+            | AnswerDelta::CallStarted(_)
+            | AnswerDelta::CallFinished(_)
+            | AnswerDelta::Retry(..) => {}
+            AnswerDelta::End(_) => self.send_end(out),
         }
     }
 
-    fn call_index(&self, id: &CallId) -> Option<usize> {
-        self.calls.iter().rposition(|call| call.id == *id)
+    /// Returns the index in the stream of a call of the answer.
+    fn call_index(&self, at: usize) -> Option<usize> {
+        self.calls.iter().rposition(|call| call.at == at)
     }
 
-    fn start_call(&mut self, at: usize, name: &str, out: &mut Vec<SseFrame>) {
-        let Some(call) = self.calls.get_mut(at) else { return };
-        call.name = Some(name.to_owned());
-        let id = call.id.clone();
-        let function = ChunkFunction { name: Some(name), arguments: "" };
-        let fragment = ChunkCallFragment { index: at, id: Some(id.as_str()), kind: Some("function"), function };
+    fn is_sent(&self, index: usize) -> bool {
+        self.calls.get(index).is_some_and(|call| call.is_sent)
+    }
+
+    fn start_call(&mut self, index: usize, out: &mut Vec<SseFrame>) {
+        let Some(sent) = self.calls.get_mut(index) else { return };
+        sent.is_sent = true;
+        let Some(call) = self.stream.answer.calls.get(sent.at) else { return };
+        let function = ChunkFunction { name: Some(&call.name), arguments: "" };
+        let fragment = ChunkCallFragment { index, id: Some(call.id.as_str()), kind: Some("function"), function };
         self.send_delta(&ChunkDelta { tool_calls: Some([fragment]), ..ChunkDelta::default() }, out);
     }
 
-    fn send_args(&self, at: usize, arguments: &str, out: &mut Vec<SseFrame>) {
+    fn send_args(&self, index: usize, arguments: &str, out: &mut Vec<SseFrame>) {
         let function = ChunkFunction { name: None, arguments };
-        let fragment = ChunkCallFragment { index: at, id: None, kind: None, function };
+        let fragment = ChunkCallFragment { index, id: None, kind: None, function };
         self.send_delta(&ChunkDelta { tool_calls: Some([fragment]), ..ChunkDelta::default() }, out);
     }
 
     /// Calls that were sent; one that never got a name was not.
-    fn sent_calls(&self) -> impl Iterator<Item = &EncodedChatCall> {
-        self.calls.iter().filter(|call| call.name.is_some())
-    }
-
-    fn usage(&self) -> ChatUsage {
-        self.answer.usage().unwrap_or_else(|| chunk::estimate_usage(self.prompt_tokens, &self.answer.text)).into()
+    fn sent_calls(&self) -> impl Iterator<Item = &AnswerCall> {
+        self.calls.iter().filter(|call| call.is_sent).filter_map(|call| self.stream.answer.calls.get(call.at))
     }
 
     /// Returns the finish reason; none where the turn failed. An answer stopped by a content filter has a reason and
     /// did not fail.
     fn finish_reason(&self) -> Option<&'static str> {
-        let filtered = matches!(&self.answer.outcome, Some(TurnOutcome::Failed(fault)) if fault.kind == FaultKind::Refused)
-            && self.answer.finish_reason.is_some();
+        let answer = &self.stream.answer;
+        let filtered = matches!(&answer.outcome, Some(TurnOutcome::Failed(fault)) if fault.kind == FaultKind::Refused)
+            && answer.finish_reason.is_some();
         if filtered {
             return Some("content_filter");
         }
-        (self.answer.outcome == Some(TurnOutcome::Completed)).then_some(match self.answer.finish_reason {
-            Some(FinishReason::Length) => "length",
-            Some(FinishReason::Refused) if self.answer.refusal.is_empty() => "content_filter",
-            _ if self.sent_calls().next().is_some() => "tool_calls",
-            _ => "stop",
-        })
+        let is_completed = answer.outcome == Some(TurnOutcome::Completed);
+        is_completed.then(|| answer.finish_word(self.sent_calls().next().is_some()))
     }
 
     fn send_end(&self, out: &mut Vec<SseFrame>) {
-        match (self.finish_reason(), self.answer.fault()) {
+        match (self.finish_reason(), self.stream.answer.fault()) {
             (Some(reason), _) if self.options.include_usage => {
                 self.send_chunk(&ChunkDelta::default(), Some(reason), out);
-                out.push(SseFrame::data(self.head.usage_chunk(self.usage())));
+                out.push(SseFrame::data(self.stream.head.usage_chunk(self.stream.usage())));
             }
             (Some(reason), _) => {
-                let usage = UsageField::Present(self.usage());
-                out.push(SseFrame::data(self.head.chunk(&ChunkDelta::default(), Some(reason), usage)));
+                let usage = UsageField::Present(self.stream.usage());
+                out.push(SseFrame::data(self.stream.head.chunk(&ChunkDelta::default(), Some(reason), usage)));
             }
             (None, fault) => {
                 let error = fault.map(|fault| chunk::error_response(&fault).1);
@@ -229,56 +214,38 @@ impl ChatEncoder {
 
 impl Encode for ChatEncoder {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
-        if self.head.is_known() {
+        if self.stream.head.is_known() {
             self.send_role_chunk(out);
         }
     }
 
     fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
-        self.pacing_delay = None;
-        if self.answer.outcome.is_some() {
-            return;
-        }
-        self.head.fill_from(&envelope.event);
-        self.send_role_chunk(out);
-        if let Some((piece, first)) = self.answer.observe(&envelope.event) {
-            self.send_text(&piece, first, out);
-        }
-        if self.options.client_tools {
-            self.encode_call(&envelope.event, out);
-        }
-        if self.answer.outcome.is_some() {
-            self.send_end(out);
+        if let Some(delta) = self.stream.observe(envelope) {
+            self.send_role_chunk(out);
+            self.encode_delta(delta, out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
         self.send_role_chunk(out);
-        if self.answer.mark_interrupted() {
+        if self.stream.answer.mark_interrupted() {
             self.send_end(out);
         }
         out.push(SseFrame::data("[DONE]"));
     }
 
-    fn keep_alive(&self) -> KeepAlive {
-        KeepAlive::Comment
-    }
-
     fn pacing_delay(&self) -> Option<Millis> {
-        self.pacing_delay
+        self.stream.pacing_delay
     }
 
     fn full_response(&mut self) -> (u16, Json) {
         let Some(finish_reason) = self.finish_reason() else {
-            return self.answer.fault().map_or((500, Json::Null), |fault| chunk::error_response(&fault));
+            return self.stream.answer.fault().map_or((500, Json::Null), |fault| chunk::error_response(&fault));
         };
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let AnswerText { text, refusal, reasoning, .. } = &self.answer;
-        let call = |call: &EncodedChatCall| {
-            let function = json!({"name": call.name, "arguments": call.args});
-            json!({"id": call.id, "type": "function", "function": function})
-        };
-        let calls: Vec<Json> = self.sent_calls().map(call).collect();
+        let ChunkStream { text, refusal, reasoning, .. } = &self.stream;
+        let (text, refusal, reasoning) = (&text.text, &refusal.text, &reasoning.text);
+        let calls: Vec<Json> = self.sent_calls().map(|call| call.to_json_with_args(call.parsable_args())).collect();
         let content = some(text).or_else(|| (calls.is_empty() && refusal.is_empty()).then(String::new));
         let mut message = json!({"role": "assistant", "content": content, "refusal": some(refusal)});
         if let Some(fields) = message.as_object_mut() {
@@ -287,7 +254,7 @@ impl Encode for ChatEncoder {
                 fields.insert("tool_calls".into(), calls.into());
             }
         }
-        (200, self.head.completion(&message, finish_reason, self.usage()))
+        (200, self.stream.head.completion(&message, finish_reason, self.stream.usage()))
     }
 }
 

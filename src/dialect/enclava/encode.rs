@@ -14,12 +14,10 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use self::response::{EnclavaOutcome, escape_non_ascii};
-use super::super::answer_usage::AnswerUsage;
+use super::super::answer::{AnswerEvent, AnswerUsage};
 use super::super::responses::encode::{ResponseHead, SessionOpening};
-use super::super::{Encode, KeepAlive, SseFrame};
-use crate::event::{
-    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, FinishReason, Json, MessageId, Role, TurnOutcome,
-};
+use super::super::{Encode, SseFrame};
+use crate::event::{CallId, CallOutcome, CallOutput, Envelope, FinishReason, Json, MessageId, TurnOutcome};
 
 /// Bytes of text and arguments kept to be repeated.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
@@ -270,9 +268,6 @@ impl EnclavaEncoder {
 }
 
 impl Encode for EnclavaEncoder {
-    /// The first event names the model, which need not be known yet.
-    fn start(&mut self, _out: &mut Vec<SseFrame>) {}
-
     fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         if self.outcome.is_some() {
             return;
@@ -282,8 +277,9 @@ impl Encode for EnclavaEncoder {
         }
         self.answer_usage.observe(&envelope.event);
         self.send_created(out);
-        match &envelope.event {
-            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
+        let Some(event) = AnswerEvent::of(&envelope.event) else { return };
+        match event {
+            AnswerEvent::MessageStarted(message) => {
                 let message = message.clone();
                 self.open.push(EncodedRound {
                     message,
@@ -293,46 +289,32 @@ impl Encode for EnclavaEncoder {
                     calls: Vec::new(),
                 });
             }
-            AgentEvent::TextDelta { message, text, kind: _ } => self.encode_text(message, text, out),
-            AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: _ } => {
+            AnswerEvent::Text { message, text, kind: _ } => self.encode_text(message, text, out),
+            AnswerEvent::MessageFinished { message, finish_reason, full_text } => {
                 if self.open.iter().any(|round| round.message == *message) {
-                    self.finish_reason = Some(*finish_reason);
+                    self.finish_reason = Some(finish_reason);
                 }
-                self.end_message(message, full.as_deref(), out);
+                self.end_message(message, full_text, out);
             }
-            AgentEvent::ToolCallStarted { call, message, name, parent: _, executed_by: _ } => {
-                let round = self.open_round(message);
+            AnswerEvent::CallStarted(started) => {
+                let (call, round) = (started.call, self.open_round(started.message));
                 let message = round.map(|round| {
                     round.calls.push(call.clone());
-                    message.clone()
+                    started.message.clone()
                 });
-                self.calls.insert(
-                    call.clone(),
-                    EncodedEnclavaCall { message, name: name.clone(), ..EncodedEnclavaCall::default() },
-                );
+                let name = started.name.map(ToOwned::to_owned);
+                self.calls.insert(call.clone(), EncodedEnclavaCall { message, name, ..EncodedEnclavaCall::default() });
                 self.encode_args(call, "", out);
             }
-            AgentEvent::ToolArgsDelta { call, json } => self.encode_args(call, json, out),
-            AgentEvent::ToolCallReady { call, name, args, provider_metadata: _ } => {
-                self.encode_ready(call, name, args, out);
-            }
-            AgentEvent::ToolCallFinished { call, outcome, output, duration: _ } => {
-                self.end_call(call, *outcome, output, out);
-            }
-            AgentEvent::TurnFinished { turn: _, outcome: end } => self.send_end(end, out),
-            // A sub-agent's text is not part of the answer, and the format has no place for the rest.
-            AgentEvent::MessageStarted { .. }
-            | AgentEvent::SessionOpened { .. }
-            | AgentEvent::TurnStarted { .. }
-            | AgentEvent::UserMessage { .. }
-            | AgentEvent::ReasoningDelta { .. }
-            | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. }
-            | AgentEvent::ToolOutput { .. }
-            | AgentEvent::Annotation { .. }
-            | AgentEvent::UsageReported { .. }
-            | AgentEvent::Notice { .. }
-            | AgentEvent::Unknown(_) => {}
+            AnswerEvent::CallArgs { call, json } => self.encode_args(call, json, out),
+            AnswerEvent::CallReady { call, name, args } => self.encode_ready(call, name, args, out),
+            AnswerEvent::CallFinished { call, outcome, output, took: _ } => self.end_call(call, outcome, output, out),
+            AnswerEvent::TurnFinished(end) => self.send_end(end, out),
+            // The format has no place for the rest.
+            AnswerEvent::Reasoning { .. }
+            | AnswerEvent::Citation { .. }
+            | AnswerEvent::Usage
+            | AnswerEvent::Retry(_) => {}
         }
     }
 
@@ -340,10 +322,6 @@ impl Encode for EnclavaEncoder {
         if self.outcome.is_none() {
             self.send_end(&TurnOutcome::Interrupted, out);
         }
-    }
-
-    fn keep_alive(&self) -> KeepAlive {
-        KeepAlive::Comment
     }
 
     fn full_response(&mut self) -> (u16, Json) {

@@ -21,9 +21,10 @@ use serde_json::json;
 
 use self::inference::Inference;
 use super::error_prose;
-use crate::dialect::chat::answer_text::{self, AnswerText, AnswerTextDelta};
+use crate::dialect::answer::AnswerDelta;
 use crate::dialect::chat::chunk::{self, ChunkHead, UsageField};
-use crate::dialect::{Encode, KeepAlive, SseFrame};
+use crate::dialect::chat::chunk_stream::ChunkStream;
+use crate::dialect::{Encode, SseFrame};
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, ExecutedBy, FinishReason, Json, MessageId,
     Millis,
@@ -37,14 +38,9 @@ const MAX_RESULT_CHARS: usize = 10_240;
 /// Encodes one answer.
 #[derive(Debug)]
 pub struct OpenJarvisEncoder {
-    head: ChunkHead,
-    /// Estimated tokens of the prompt, where no server counts them.
-    prompt_tokens: u64,
+    stream: ChunkStream,
     /// Messages in the next request to the model.
     message_count: u64,
-    answer: AnswerText,
-    /// The first chunk was sent.
-    has_started_answer: bool,
     /// The agent's start was sent.
     has_started: bool,
     inference: Option<Inference>,
@@ -52,7 +48,6 @@ pub struct OpenJarvisEncoder {
     has_response_ended: bool,
     /// In the order in which the model requested them.
     calls: Vec<EncodedOpenJarvisCall>,
-    pacing_delay: Option<Millis>,
 }
 
 #[derive(Debug)]
@@ -98,25 +93,21 @@ impl OpenJarvisEncoder {
     /// filled from the session.
     pub fn new(head: ChunkHead, prompt: u64, messages: u64) -> Self {
         Self {
-            head,
-            prompt_tokens: prompt,
+            stream: ChunkStream::new(head, prompt),
             message_count: messages,
-            answer: AnswerText::default(),
-            has_started_answer: false,
             has_started: false,
             inference: None,
             has_response_ended: false,
             calls: Vec::new(),
-            pacing_delay: None,
         }
     }
 
     fn send_chunk(&self, role: Option<&'static str>, content: Option<&str>, out: &mut Vec<SseFrame>) {
-        out.push(SseFrame::data(self.head.chunk(&OpenJarvisDelta { role, content }, None, UsageField::Absent)));
+        out.push(SseFrame::data(self.stream.head.chunk(&OpenJarvisDelta { role, content }, None, UsageField::Absent)));
     }
 
     fn send_role_chunk(&mut self, out: &mut Vec<SseFrame>) {
-        if !std::mem::replace(&mut self.has_started_answer, true) {
+        if self.stream.take_start() {
             self.send_chunk(Some("assistant"), None, out);
         }
     }
@@ -131,7 +122,7 @@ impl OpenJarvisEncoder {
     fn start_inference(&mut self, at: Millis, out: &mut Vec<SseFrame>) {
         if self.inference.is_none() {
             self.inference = Some(Inference::new(at));
-            let start = json!({"model": self.head.model, "message_count": self.message_count});
+            let start = json!({"model": self.stream.head.model, "message_count": self.message_count});
             out.push(named_frame("inference_start", &start));
         }
     }
@@ -141,26 +132,28 @@ impl OpenJarvisEncoder {
         if std::mem::take(&mut self.has_response_ended)
             && let Some(inference) = self.inference.take()
         {
-            out.push(named_frame("inference_end", &inference.to_json(&self.head.model, &self.calls)));
+            out.push(named_frame("inference_end", &inference.to_json(&self.stream.head.model, &self.calls)));
         }
     }
 
-    fn encode_text(&mut self, piece: &AnswerTextDelta, first: bool, at: Millis, out: &mut Vec<SseFrame>) {
-        if let Some(inference) = &mut self.inference {
+    fn encode_delta(&mut self, delta: &AnswerDelta<'_>, at: Millis, out: &mut Vec<SseFrame>) {
+        if matches!(delta, AnswerDelta::Text { .. } | AnswerDelta::Reasoning { .. })
+            && let Some(inference) = &mut self.inference
+        {
             inference.record_token(at);
         }
-        let (AnswerTextDelta::Text(text) | AnswerTextDelta::Refusal(text)) = piece else { return };
-        let words = if first { answer_text::split_words(text) } else { vec![text.as_str()] };
-        self.pacing_delay = (words.len() > 1).then_some(Millis(answer_text::WORD_DELAY_MS));
-        for word in words {
-            self.send_chunk(None, Some(word), out);
+        if let AnswerDelta::Text { message, text, kind, is_first } = *delta {
+            let text = self.stream.push_text(message, text, kind);
+            for piece in self.stream.pieces(&text, is_first) {
+                self.send_chunk(None, Some(piece), out);
+            }
         }
     }
 
     fn encode_message(&mut self, event: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
         match event {
             AgentEvent::UserMessage { text, .. } => self.send_turn_start(text, at, out),
-            AgentEvent::MessageStarted { message, .. } if self.answer.is_open(message) => {
+            AgentEvent::MessageStarted { message, .. } if self.stream.answer.is_open(message) => {
                 self.end_inference(out);
                 self.send_turn_start("", at, out);
                 self.message_count += 1;
@@ -206,7 +199,7 @@ impl OpenJarvisEncoder {
     fn encode_call(&mut self, event: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
         match event {
             AgentEvent::ToolCallStarted { call, message, name, parent: None, executed_by: ran_by } => {
-                if !self.answer.is_open(message) {
+                if !self.stream.answer.is_open(message) {
                     return;
                 }
                 if let Some(inference) = &mut self.inference {
@@ -305,21 +298,13 @@ impl OpenJarvisEncoder {
         self.calls.iter_mut().rfind(|call| call.id == *id)
     }
 
-    fn finish_reason(&self) -> &'static str {
-        match self.answer.finish_reason {
-            Some(FinishReason::Length) => "length",
-            Some(FinishReason::Refused) if self.answer.refusal.is_empty() => "content_filter",
-            _ => "stop",
-        }
-    }
-
     fn send_end(&mut self, out: &mut Vec<SseFrame>) {
         self.end_inference(out);
-        if let Some(fault) = self.answer.fault() {
-            let gap = if self.answer.text.is_empty() { "" } else { "\n\n" };
+        if let Some(fault) = self.stream.answer.fault() {
+            let gap = if self.stream.text.text.is_empty() { "" } else { "\n\n" };
             let prose = format!("{gap}{}", error_prose::from_fault(&fault));
             let delta = OpenJarvisDelta { role: None, content: Some(&prose) };
-            return out.push(SseFrame::data(self.head.chunk(&delta, Some("stop"), UsageField::Absent)));
+            return out.push(SseFrame::data(self.stream.head.chunk(&delta, Some("stop"), UsageField::Absent)));
         }
         let results: Vec<Json> = self
             .calls
@@ -339,70 +324,57 @@ impl OpenJarvisEncoder {
         if !results.is_empty() {
             out.push(named_frame("tool_results", &json!({"results": results})));
         }
-        let usage = self.answer.usage().unwrap_or_else(|| chunk::estimate_usage(self.prompt_tokens, &self.answer.text));
         let delta = OpenJarvisDelta { role: None, content: None };
-        out.push(SseFrame::data(self.head.chunk(
-            &delta,
-            Some(self.finish_reason()),
-            UsageField::Present(usage.into()),
-        )));
+        let usage = UsageField::Present(self.stream.usage());
+        let reason = self.stream.answer.finish_word(false);
+        out.push(SseFrame::data(self.stream.head.chunk(&delta, Some(reason), usage)));
     }
 }
 
 impl Encode for OpenJarvisEncoder {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
-        if self.head.is_known() {
+        if self.stream.head.is_known() {
             self.send_role_chunk(out);
         }
     }
 
     fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
-        self.pacing_delay = None;
-        if self.answer.outcome.is_some() {
-            return;
-        }
         let (at, event) = (envelope.at, &envelope.event);
-        self.head.fill_from(event);
+        let Some(delta) = self.stream.observe(envelope) else { return };
         self.send_role_chunk(out);
-        if let Some((piece, first)) = self.answer.observe(event) {
-            self.encode_text(&piece, first, at, out);
-        }
+        self.encode_delta(&delta, at, out);
         self.encode_message(event, at, out);
         self.encode_call(event, at, out);
-        if self.answer.outcome.is_some() {
+        if self.stream.answer.outcome.is_some() {
             self.send_end(out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
         self.send_role_chunk(out);
-        if self.answer.mark_interrupted() {
+        if self.stream.answer.mark_interrupted() {
             self.send_end(out);
         }
         out.push(SseFrame::data("[DONE]"));
     }
 
-    fn keep_alive(&self) -> KeepAlive {
-        KeepAlive::Comment
-    }
-
     fn pacing_delay(&self) -> Option<Millis> {
-        self.pacing_delay
+        self.stream.pacing_delay
     }
 
     /// Servers of this dialect report errors as `detail`; ours do it both ways.
     fn full_response(&mut self) -> (u16, Json) {
-        if let Some(fault) = self.answer.fault() {
+        if let Some(fault) = self.stream.answer.fault() {
             let (status, mut body) = chunk::error_response(&fault);
             if let Some(fields) = body.as_object_mut() {
                 fields.insert("detail".into(), fault.message.into());
             }
             return (status, body);
         }
-        let usage = self.answer.usage().unwrap_or_else(|| chunk::estimate_usage(self.prompt_tokens, &self.answer.text));
-        let text = format!("{}{}", self.answer.text, self.answer.refusal);
+        let text = format!("{}{}", self.stream.text.text, self.stream.refusal.text);
         let message = json!({"role": "assistant", "content": text, "tool_calls": null, "audio": null});
-        let mut whole = self.head.completion(&message, self.finish_reason(), usage.into());
+        let reason = self.stream.answer.finish_word(false);
+        let mut whole = self.stream.head.completion(&message, reason, self.stream.usage());
         if let Some(fields) = whole.as_object_mut() {
             fields.insert("complexity".into(), Json::Null);
         }

@@ -7,9 +7,10 @@
 
 use serde_json::json;
 
-use super::super::answer_builder::{AnswerBuilder, AnswerDelta, failure_message};
+use super::super::answer::{Answer, AnswerDelta, AnswerLimits, JoinedText, MessageGap, failure_message};
+use super::super::chat::chunk::ChatUsage;
 use super::super::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, Envelope, Json, TextKind, TurnOutcome};
+use crate::event::{AgentEvent, Envelope, FinishReason, Json, TextKind, TurnOutcome};
 
 const RETRY_DELAY_MS: u64 = 3000;
 /// Retries reported to clients; the proxy's fourth error is the last.
@@ -28,7 +29,8 @@ pub struct PoeEncoder {
     /// Whether the client runs the calls.
     client_tools: bool,
     next_id: u64,
-    answer: AnswerBuilder,
+    answer: Answer,
+    text: JoinedText,
 }
 
 impl PoeEncoder {
@@ -40,7 +42,8 @@ impl PoeEncoder {
             aggregates,
             client_tools,
             next_id: 0,
-            answer: AnswerBuilder::default(),
+            answer: Answer::new(AnswerLimits::ONE_FRAME),
+            text: JoinedText::new(MessageGap::Separator, AnswerLimits::ONE_FRAME.bytes),
         }
     }
 
@@ -74,16 +77,19 @@ impl PoeEncoder {
         self.send_numbered("tool_call", &state, out);
     }
 
-    fn encode_delta(&mut self, change: AnswerDelta, out: &mut Vec<SseFrame>) {
-        match change {
+    fn encode_delta(&mut self, change: &AnswerDelta<'_>, out: &mut Vec<SseFrame>) {
+        match *change {
             AnswerDelta::Nothing => {}
-            AnswerDelta::Text(text, TextKind::Text) => {
-                self.send_delta(&json!({"content": text, "tool_calls": null}), None, out);
+            AnswerDelta::Text { message, text, kind, is_first: _ } => {
+                let text = self.text.push(message, text);
+                let delta = match kind {
+                    TextKind::Text => json!({"content": text, "tool_calls": null}),
+                    TextKind::Refusal => json!({"content": null, "refusal": text, "tool_calls": null}),
+                };
+                self.send_delta(&delta, None, out);
             }
-            AnswerDelta::Text(text, TextKind::Refusal) => {
-                self.send_delta(&json!({"content": null, "refusal": text, "tool_calls": null}), None, out);
-            }
-            AnswerDelta::Reasoning(text) => {
+            AnswerDelta::Corrected { message, text } => self.text.replace(message, text),
+            AnswerDelta::Reasoning { text, .. } => {
                 self.send_delta(&json!({"content": null, "reasoning_content": text, "tool_calls": null}), None, out);
             }
             AnswerDelta::CallStarted(at) if self.client_tools => {
@@ -95,8 +101,9 @@ impl PoeEncoder {
             AnswerDelta::CallArgs(at, piece) if self.client_tools => {
                 self.send_fragment(&json!({"index": at, "function": {"arguments": piece}}), out);
             }
-            AnswerDelta::CallReady(at, missing) if self.client_tools => {
+            AnswerDelta::CallReady(at, _) if self.client_tools => {
                 let Some(call) = self.answer.calls.get(at) else { return };
+                let missing = call.unstreamed_args().to_owned();
                 if call.was_nameless {
                     let function = json!({"name": call.name, "arguments": missing});
                     self.send_fragment(&json!({"index": at, "function": function}), out);
@@ -119,7 +126,7 @@ impl PoeEncoder {
                     out.push(SseFrame::named("error", data.to_string()));
                 }
             }
-            AnswerDelta::End(end) => self.send_end(&end, out),
+            AnswerDelta::End(end) => self.send_end(end, out),
         }
     }
 
@@ -128,12 +135,13 @@ impl PoeEncoder {
             let data = json!({"error": why, "recoverable": false, "code": code});
             out.push(SseFrame::named("error", data.to_string()));
         } else {
-            let reason = self.answer.finish_reason(self.client_tools);
+            let requests_calls = self.client_tools && self.answer.finish_reason == Some(FinishReason::ToolCalls);
+            let reason = self.answer.finish_word(requests_calls);
             self.send_delta(&json!({"content": null, "tool_calls": null}), Some(reason), out);
         }
         if let Some(usage) = self.answer.usage() {
             let mut chunk = self.chunk_json(&json!([]));
-            chunk["usage"] = usage;
+            chunk["usage"] = json!(ChatUsage::from(usage));
             self.send_numbered("delta", &chunk, out);
         }
     }
@@ -155,11 +163,11 @@ impl PoeEncoder {
             })
             .collect();
         let metadata = json!({"id": self.id, "model": self.model});
-        let mut whole = json!({"content": self.answer.text, "tool_calls": calls, "metadata": metadata});
-        if self.answer.truncated {
+        let mut whole = json!({"content": self.text.text, "tool_calls": calls, "metadata": metadata});
+        if self.answer.are_calls_truncated || self.text.is_truncated {
             whole["truncated"] = true.into();
         }
-        if let Some(reason) = self.answer.incomplete_reason() {
+        if let Some(reason) = self.answer.incomplete_word() {
             whole["finish_reason"] = reason.into();
         }
         whole
@@ -178,7 +186,7 @@ impl Encode for PoeEncoder {
             self.created = wall / 1000;
         } else if self.answer.outcome.is_none() {
             let change = self.answer.observe(&envelope.event);
-            self.encode_delta(change, out);
+            self.encode_delta(&change, out);
         }
     }
 
@@ -200,7 +208,7 @@ impl Encode for PoeEncoder {
     fn full_response(&mut self) -> (u16, Json) {
         let mut whole = self.complete_response();
         if let Some(usage) = self.answer.usage() {
-            whole["usage"] = usage;
+            whole["usage"] = json!(ChatUsage::from(usage));
         }
         let Some((why, code)) = self.answer.outcome.as_ref().and_then(failure_message) else { return (200, whole) };
         whole["error"] = why.into();

@@ -26,12 +26,9 @@ use self::output_items::{EncodedMessage, EncodedResponsesCall, MessageItem, Mess
 pub use self::response::ResponseHead;
 use self::response::ResponsesOutcome;
 pub(in crate::dialect) use self::response::SessionOpening;
-use super::super::answer_usage::AnswerUsage;
+use super::super::answer::{AnswerEvent, AnswerUsage, StartedCall};
 use super::super::{Encode, KeepAlive, SseFrame};
-use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason,
-    Json, MessageId, Role, TextKind, TurnOutcome,
-};
+use crate::event::{CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, Json, MessageId, TextKind};
 
 /// Bytes of text and arguments kept to be repeated at the end of an item and of the answer.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
@@ -284,18 +281,12 @@ impl ResponsesEncoder {
         self.writer.send("response.output_text.annotation.added", fields, out);
     }
 
-    fn start_call(
-        &mut self,
-        call: &CallId,
-        message: &MessageId,
-        name: Option<&str>,
-        ran_by: ExecutedBy,
-        out: &mut Vec<SseFrame>,
-    ) {
+    fn start_call(&mut self, started: &StartedCall<'_>, out: &mut Vec<SseFrame>) {
+        let StartedCall { call, message, name, executed_by, has_parent: _ } = *started;
         if let Some(at) = self.messages.iter().rposition(|open| open.id == *message) {
             self.end_reasoning(at, "completed", out);
         }
-        let is_theirs = self.head.client_tools && ran_by == ExecutedBy::Client;
+        let is_theirs = self.head.client_tools && executed_by == ExecutedBy::Client;
         self.calls.insert(call.clone(), EncodedResponsesCall::new(is_theirs, message.clone()));
         if let Some(name) = name.filter(|name| !name.is_empty()) {
             self.add_call(call, name, out);
@@ -437,9 +428,6 @@ impl ResponsesEncoder {
 }
 
 impl Encode for ResponsesEncoder {
-    /// The first event names the model, which need not be known yet.
-    fn start(&mut self, _out: &mut Vec<SseFrame>) {}
-
     fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         if self.outcome.is_some() {
             return;
@@ -449,58 +437,25 @@ impl Encode for ResponsesEncoder {
         }
         self.answer_usage.observe(&envelope.event);
         self.send_created(out);
-        match &envelope.event {
-            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
-                self.messages.push(EncodedMessage::new(message.clone()));
+        let Some(event) = AnswerEvent::of(&envelope.event) else { return };
+        match event {
+            AnswerEvent::MessageStarted(message) => self.messages.push(EncodedMessage::new(message.clone())),
+            AnswerEvent::Text { message, text, kind } => self.encode_text(message, text, kind, out),
+            AnswerEvent::Reasoning { message, text } => self.encode_reasoning(message, text, out),
+            AnswerEvent::MessageFinished { message, finish_reason, full_text } => {
+                self.end_message(message, finish_reason, full_text, out);
             }
-            AgentEvent::TextDelta { message, text, kind } => self.encode_text(message, text, *kind, out),
-            AgentEvent::ReasoningDelta { message, text } => self.encode_reasoning(message, text, out),
-            AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: _ } => {
-                self.end_message(message, *finish_reason, full.as_deref(), out);
-            }
-            AgentEvent::ToolCallStarted { call, message, name, parent: _, executed_by: ran_by } => {
-                self.start_call(call, message, name.as_deref(), *ran_by, out);
-            }
-            AgentEvent::ToolArgsDelta { call, json } => self.encode_args(call, json, out),
-            AgentEvent::ToolCallReady { call, name, args, provider_metadata: _ } => {
-                self.encode_ready(call, name, args, out);
-            }
-            AgentEvent::ToolCallFinished { call, outcome, output, duration: _ } => {
-                self.end_call(call, *outcome, output, out);
-            }
-            AgentEvent::Annotation {
-                on: AnnotationTarget::Message(message),
-                annotation: Annotation::Citation(data),
-            } => {
-                self.add_citation(message, data, out);
-            }
-            AgentEvent::TurnFinished { turn: _, outcome: end } => {
-                let end = match end {
-                    TurnOutcome::Completed if self.finish_reason == Some(FinishReason::Length) => {
-                        ResponsesOutcome::Length
-                    }
-                    TurnOutcome::Completed if self.finish_reason == Some(FinishReason::Refused) && !self.refused => {
-                        ResponsesOutcome::ContentFiltered
-                    }
-                    TurnOutcome::Completed => ResponsesOutcome::Completed,
-                    TurnOutcome::Cancelled => ResponsesOutcome::Cancelled,
-                    TurnOutcome::Interrupted => ResponsesOutcome::Interrupted,
-                    TurnOutcome::Failed(fault) => ResponsesOutcome::from_fault(fault),
-                };
+            AnswerEvent::CallStarted(started) => self.start_call(&started, out),
+            AnswerEvent::CallArgs { call, json } => self.encode_args(call, json, out),
+            AnswerEvent::CallReady { call, name, args } => self.encode_ready(call, name, args, out),
+            AnswerEvent::CallFinished { call, outcome, output, took: _ } => self.end_call(call, outcome, output, out),
+            AnswerEvent::Citation { message, data } => self.add_citation(message, data, out),
+            AnswerEvent::TurnFinished(outcome) => {
+                let end = ResponsesOutcome::new(outcome, self.finish_reason, self.refused);
                 self.send_end(end, out);
             }
-            // A sub-agent's text is not part of the answer, and the format has no place for the rest.
-            AgentEvent::MessageStarted { .. }
-            | AgentEvent::SessionOpened { .. }
-            | AgentEvent::TurnStarted { .. }
-            | AgentEvent::UserMessage { .. }
-            | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. }
-            | AgentEvent::ToolOutput { .. }
-            | AgentEvent::Annotation { .. }
-            | AgentEvent::UsageReported { .. }
-            | AgentEvent::Notice { .. }
-            | AgentEvent::Unknown(_) => {}
+            // The format has no place for the rest.
+            AnswerEvent::Usage | AnswerEvent::Retry(_) => {}
         }
     }
 

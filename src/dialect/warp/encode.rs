@@ -9,7 +9,8 @@
 
 use serde_json::json;
 
-use super::super::answer_builder::{AnswerBuilder, AnswerDelta, failure_message};
+use super::super::answer::{Answer, AnswerDelta, AnswerLimits, JoinedText, MessageGap, failure_message};
+use super::super::chat::chunk::ChatUsage;
 use super::super::{Encode, KeepAlive, SseFrame};
 use crate::event::{Envelope, Json, TurnOutcome};
 
@@ -17,18 +18,25 @@ use crate::event::{Envelope, Json, TurnOutcome};
 const MAX_REPEATED_ARGS_BYTES: usize = 16 * 1024;
 
 /// Encodes one answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WarpEncoder {
     client_tools: bool,
     next_id: u64,
-    answer: AnswerBuilder,
+    answer: Answer,
+    text: JoinedText,
     /// Bytes of arguments when their call was last sent, by index.
     sent_args_bytes: Vec<usize>,
 }
 
 impl WarpEncoder {
     pub fn new(client_tools: bool) -> Self {
-        Self { client_tools, ..Self::default() }
+        Self {
+            client_tools,
+            next_id: 0,
+            answer: Answer::new(AnswerLimits::ONE_FRAME),
+            text: JoinedText::new(MessageGap::Separator, AnswerLimits::ONE_FRAME.bytes),
+            sent_args_bytes: Vec::new(),
+        }
     }
 
     fn send_line(&mut self, line: &Json, out: &mut Vec<SseFrame>) {
@@ -76,34 +84,33 @@ impl WarpEncoder {
     }
 
     fn full_body(&self, outcome: &TurnOutcome) -> Json {
-        let mut blocks = vec![json!({"type": "text", "text": self.answer.text, "streaming": false})];
+        let mut blocks = vec![json!({"type": "text", "text": self.text.text, "streaming": false})];
         blocks.extend((0..self.answer.calls.len()).filter_map(|at| self.tool_block(at, false)));
         if let Some((why, code)) = failure_message(outcome) {
             blocks.push(json!({"type": "error", "error": why, "code": code, "streaming": false}));
         }
         let mut line = json!({"blocks": blocks, "streaming": false, "complete": true});
-        if self.answer.truncated {
+        if self.answer.are_calls_truncated || self.text.is_truncated {
             line["truncated"] = true.into();
         }
-        if let Some(reason) = self.answer.incomplete_reason() {
+        if let Some(reason) = self.answer.incomplete_word() {
             line["finish_reason"] = reason.into();
         }
         if let Some(usage) = self.answer.usage() {
-            line["usage"] = usage;
+            line["usage"] = json!(ChatUsage::from(usage));
         }
         line
     }
 }
 
 impl Encode for WarpEncoder {
-    fn start(&mut self, _out: &mut Vec<SseFrame>) {}
-
     fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         if self.answer.outcome.is_some() {
             return;
         }
         match self.answer.observe(&envelope.event) {
-            AnswerDelta::Text(text, _) => {
+            AnswerDelta::Text { message, text, .. } => {
+                let text = self.text.push(message, text);
                 let block = json!({"type": "text", "text": text, "streaming": true});
                 self.send_line(&json!({"blocks": [block], "streaming": true}), out);
             }
@@ -118,7 +125,8 @@ impl Encode for WarpEncoder {
                     json!({"type": "error", "error": why, "recoverable": true, "attempt": attempt, "streaming": true});
                 self.send_line(&json!({"blocks": [block], "streaming": true}), out);
             }
-            AnswerDelta::Nothing | AnswerDelta::CallArgs(..) | AnswerDelta::Reasoning(_) | AnswerDelta::End(_) => {}
+            AnswerDelta::Corrected { message, text } => self.text.replace(message, text),
+            AnswerDelta::Nothing | AnswerDelta::CallArgs(..) | AnswerDelta::Reasoning { .. } | AnswerDelta::End(_) => {}
         }
     }
 

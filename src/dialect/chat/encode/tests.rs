@@ -1,5 +1,7 @@
 use super::*;
-use crate::event::{CallOutcome, CallOutput, Fault, MessageId, Role, Seq, TextKind, Usage, UsageScope};
+use crate::event::{
+    AgentEvent, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, MessageId, Role, Seq, Usage, UsageScope,
+};
 
 const HEAD: &str =
     r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":7,"model":"m","choices":["#;

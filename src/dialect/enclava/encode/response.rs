@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::EnclavaEncoder;
-use crate::event::{CallOutcome, Fault, FaultKind, FinishReason, Json, TurnOutcome, Usage};
+use crate::event::{CallOutcome, Fault, FaultKind, FinishReason, Json, TurnOutcome};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum EnclavaOutcome {
@@ -107,11 +107,7 @@ impl EnclavaEncoder {
             (Some(_), None) => "completed",
             (Some(_), Some(_)) => "failed",
         };
-        let usage = self.answer_usage.total().unwrap_or_else(|| Usage {
-            input_tokens: self.head.prompt_tokens,
-            output_tokens: (self.kept_bytes as u64 / 4).max(1),
-            ..Usage::default()
-        });
+        let usage = self.head.usage(&self.answer_usage, self.kept_bytes);
         let mut response = json!({
             "id": self.head.id,
             "object": "response",

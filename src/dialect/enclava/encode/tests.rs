@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{ExecutedBy, Fault, FaultKind, FinishReason, Millis, Seq, TextKind};
+use crate::event::{AgentEvent, ExecutedBy, Fault, FaultKind, Millis, Role, Seq, TextKind};
 
 fn encoded(events: &[AgentEvent], max_rounds: Option<u32>) -> (Vec<(String, Json)>, EnclavaEncoder) {
     let mut encoder = EnclavaEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() }, max_rounds);

@@ -3,7 +3,8 @@
 use serde_json::{Map, json};
 
 use super::ResponsesEncoder;
-use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, Millis, Usage};
+use crate::dialect::answer::AnswerUsage;
+use crate::event::{AgentEvent, Envelope, Fault, FaultKind, FinishReason, Json, Millis, TurnOutcome, Usage};
 
 /// The id of an answer, and the fields of its request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,6 +66,16 @@ impl ResponseHead {
         self.model.as_deref().unwrap_or(&opening.model)
     }
 
+    /// Returns the usage of an answer of so many bytes, estimated where nobody counted.
+    pub(in crate::dialect) fn usage(&self, counted: &AnswerUsage, answer_bytes: usize) -> Usage {
+        counted.total().unwrap_or_else(|| Usage {
+            input_tokens: self.prompt_tokens,
+            output_tokens: (answer_bytes as u64 / 4).max(1),
+            estimated: true,
+            ..Usage::default()
+        })
+    }
+
     /// Prefix of the item ids: those of two answers must differ, since items are sent back.
     pub(in crate::dialect) fn id_prefix(&self) -> &str {
         self.id.strip_prefix("resp_").unwrap_or(&self.id)
@@ -84,8 +95,19 @@ pub(super) enum ResponsesOutcome {
 }
 
 impl ResponsesOutcome {
-    pub(super) fn from_fault(fault: &Fault) -> Self {
-        if fault.kind == FaultKind::Refused { Self::ContentFiltered } else { Self::Failed(fault.clone()) }
+    /// `is_refusal` says that the refusal has a text, so it is an answer.
+    pub(super) fn new(outcome: &TurnOutcome, finish_reason: Option<FinishReason>, is_refusal: bool) -> Self {
+        match outcome {
+            TurnOutcome::Completed if finish_reason == Some(FinishReason::Length) => Self::Length,
+            TurnOutcome::Completed if finish_reason == Some(FinishReason::Refused) && !is_refusal => {
+                Self::ContentFiltered
+            }
+            TurnOutcome::Completed => Self::Completed,
+            TurnOutcome::Cancelled => Self::Cancelled,
+            TurnOutcome::Interrupted => Self::Interrupted,
+            TurnOutcome::Failed(fault) if fault.kind == FaultKind::Refused => Self::ContentFiltered,
+            TurnOutcome::Failed(fault) => Self::Failed(fault.clone()),
+        }
     }
 
     /// The closing event and the status in it. Only cancelled answers have no event.
@@ -195,12 +217,7 @@ impl ResponsesEncoder {
     }
 
     fn usage(&self) -> Json {
-        let usage = self.answer_usage.total().unwrap_or_else(|| Usage {
-            input_tokens: self.head.prompt_tokens,
-            output_tokens: (self.kept_bytes as u64 / 4).max(1),
-            estimated: true,
-            ..Usage::default()
-        });
+        let usage = self.head.usage(&self.answer_usage, self.kept_bytes);
         json!({
             "input_tokens": usage.input_tokens,
             "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},

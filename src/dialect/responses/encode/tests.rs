@@ -1,7 +1,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{Annotation, ApprovalMode, Capabilities, Fault, FaultKind, Millis, Seq};
+use crate::event::{
+    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, Capabilities, Fault, FaultKind, Millis, Role, Seq,
+    TurnOutcome,
+};
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
