@@ -57,6 +57,7 @@
 //! | hub | where a session publishes; a ring in front of the log, from which every reader pulls |
 //! | journal | our module that writes and reads logs |
 //! | mirror | a session of another jarvis-tui that is followed here, with the same numbers |
+//! | reply | what answers one request; [`agent::assembler`] makes events of a turn of what it says |
 //! | dialect | a wire format of agents or models |
 //! | surface | a part of the HTTP interface that [`serve`] offers in one dialect |
 //! | engine | what answers: a model's API, a remote agent or the embedded one |
@@ -65,7 +66,8 @@
 //! # Invariants
 //!
 //! - An event is written to the log before anyone is shown it. A log cut anywhere opens, minus at most a torn last line.
-//! - No consumer handles "the stream just stopped": [`event::grammar::Sealer`] closes what a source left open.
+//! - No consumer handles "the stream just stopped": [`agent::assembler`] closes what a reply left open, and
+//!   [`event::grammar::Sealer`] what a session did.
 //! - Nobody is pushed to: a slow reader of the hub stalls nobody and misses nothing.
 //! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal. Where a
 //!   person decides about it, [`text::visible::visible`] spells out what is hidden or looks like something else.
@@ -84,9 +86,10 @@
 //!
 //! # Seven walks
 //!
-//! 1. *A token arrives.* Bytes → [`net`] splits frames → a decoder returns `TextDelta` → [`agent::turn`] passes it on →
-//!    [`bridge::session`] numbers, logs and publishes it → [`store::Store::update`] appends it and raises the item's
-//!    revision → [`app`] draws within 16 ms → one block is laid out.
+//! 1. *A token arrives.* Bytes → [`net`] splits frames → a decoder returns `TextDelta` → [`agent::turn`] has
+//!    [`agent::assembler`] name its message → [`bridge::session`] numbers, logs and publishes it →
+//!    [`store::Store::update`] appends it and raises the item's revision → [`app`] draws within 16 ms → one block is
+//!    laid out.
 //! 2. *The person approves.* Key → [`store::overlay::approval`] selects; Enter, after a pause → `Effect::Send` → the turn machine →
 //!    `ApprovalResolved` comes back as an event, and that changes the screen. What it grants comes back as status.
 //! 3. *Esc.* Key → `Command::Cancel` → the response is dropped, tools are stopped and report →

@@ -1,9 +1,9 @@
-//! PURE. Gives messages, turns and calls ids that are unique in the session, whatever ids a decoder uses.
+//! PURE. Gives messages, turns and calls ids that are unique in the session.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::event::{AgentEvent, AnnotationTarget, CallId, MessageId, TurnId};
+use crate::event::{AgentEvent, CallId, MessageId, TurnId};
 
 /// Knows every id used so far. Rebuilt from the log when a session is resumed.
 #[derive(Clone, Debug, Default)]
@@ -13,9 +13,6 @@ pub struct IdAllocator {
     /// Hashes of the calls' ids: one that is new and seems known only gets a longer name.
     known_calls: HashSet<u64>,
     hasher: RandomState,
-    /// The decoder's message ids of the current response, and ours for them.
-    response_messages: HashMap<MessageId, MessageId>,
-    response_calls: HashMap<CallId, CallId>,
 }
 
 impl IdAllocator {
@@ -41,26 +38,8 @@ impl IdAllocator {
         MessageId::new(format!("m{}", self.last_message))
     }
 
-    /// Forgets the decoder's ids: each response starts over.
-    pub fn begin_response(&mut self) {
-        self.response_messages.clear();
-        self.response_calls.clear();
-    }
-
-    pub fn map_message(&mut self, theirs: &MessageId) -> MessageId {
-        if let Some(ours) = self.response_messages.get(theirs) {
-            return ours.clone();
-        }
-        let ours = self.new_message();
-        self.response_messages.insert(theirs.clone(), ours.clone());
-        ours
-    }
-
-    /// Returns our id for a call of the current response: the model's id, made unique where a server repeats one.
-    pub fn map_call(&mut self, theirs: &CallId) -> CallId {
-        if let Some(ours) = self.response_calls.get(theirs) {
-            return ours.clone();
-        }
+    /// Returns an id for a call: the one that its reply gives it, made unique where a server repeats one.
+    pub fn new_call(&mut self, theirs: &CallId) -> CallId {
         let mut ours = theirs.clone();
         let mut copy = 2;
         while ours.as_str().is_empty() || self.known_calls.contains(&self.hasher.hash_one(&ours)) {
@@ -72,47 +51,7 @@ impl IdAllocator {
             copy += 1;
         }
         self.known_calls.insert(self.hasher.hash_one(&ours));
-        self.response_calls.insert(theirs.clone(), ours.clone());
         ours
-    }
-}
-
-/// Mapping the events of the current response.
-impl IdAllocator {
-    /// Replaces the decoder's ids in an event by ours; `of` is the turn it belongs to.
-    pub fn map_event(&mut self, mut event: AgentEvent, of: &TurnId) -> AgentEvent {
-        match &mut event {
-            AgentEvent::UserMessage { message, .. }
-            | AgentEvent::TextDelta { message, .. }
-            | AgentEvent::ReasoningDelta { message, .. }
-            | AgentEvent::MessageFinished { message, .. } => *message = self.map_message(message),
-            AgentEvent::MessageStarted { message, parent, .. } => {
-                *message = self.map_message(message);
-                *parent = parent.take().map(|call| self.map_call(&call));
-            }
-            AgentEvent::ToolCallStarted { call, message, parent, .. } => {
-                *call = self.map_call(call);
-                *message = self.map_message(message);
-                *parent = parent.take().map(|call| self.map_call(&call));
-            }
-            AgentEvent::ToolArgsDelta { call, .. }
-            | AgentEvent::ToolCallReady { call, .. }
-            | AgentEvent::ToolOutput { call, .. }
-            | AgentEvent::ToolCallFinished { call, .. }
-            | AgentEvent::ApprovalRequested { call, .. }
-            | AgentEvent::ApprovalResolved { call, .. } => *call = self.map_call(call),
-            AgentEvent::Annotation { on, .. } => match on {
-                AnnotationTarget::Turn(turn) => turn.clone_from(of),
-                AnnotationTarget::Message(message) => *message = self.map_message(message),
-                AnnotationTarget::Call(call) => *call = self.map_call(call),
-            },
-            AgentEvent::TurnStarted { turn, .. } | AgentEvent::TurnFinished { turn, .. } => turn.clone_from(of),
-            AgentEvent::SessionOpened { .. }
-            | AgentEvent::UsageReported { .. }
-            | AgentEvent::Notice { .. }
-            | AgentEvent::Unknown(_) => {}
-        }
-        event
     }
 }
 
@@ -122,12 +61,9 @@ mod tests {
 
     #[test]
     fn a_repeated_call_id_gets_a_name_of_its_own() {
-        let mut names = IdAllocator::default();
-        assert_eq!(names.map_call(&"call_a".into()).as_str(), "call_a");
-        assert_eq!(names.map_call(&"call_a".into()).as_str(), "call_a");
-        names.begin_response();
-        assert_eq!(names.map_call(&"call_a".into()).as_str(), "call_a_2");
-        names.begin_response();
-        assert_eq!(names.map_call(&"".into()).as_str(), "call_3");
+        let mut ids = IdAllocator::default();
+        assert_eq!(ids.new_call(&"call_a".into()).as_str(), "call_a");
+        assert_eq!(ids.new_call(&"call_a".into()).as_str(), "call_a_2");
+        assert_eq!(ids.new_call(&"".into()).as_str(), "call_3");
     }
 }

@@ -1,8 +1,9 @@
 //! The in-process agent: sends requests to an engine, judges and runs the calls in the response, and repeats.
 //!
-//! The decisions are pure ([`turn`], [`approval`], [`history`], [`ids`]); `run` performs them.
+//! The decisions are pure ([`turn`], [`assembler`], [`approval`], [`history`], [`ids`]); `run` performs them.
 
 pub mod approval;
+pub mod assembler;
 pub mod history;
 pub mod ids;
 mod run;

@@ -20,8 +20,8 @@ use crate::engine::ModelRequest;
 use crate::engine::model_details::ModelDetails;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, DecidedBy,
-    Decision, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, SamplingParams, ToolSpec, TurnOutcome,
-    estimate_tokens,
+    Decision, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, ReplyEvent, SamplingParams, ToolSpec,
+    TurnOutcome, estimate_tokens,
 };
 use crate::net::RequestEvent;
 use crate::tool::{ToolProgress, ToolResult};
@@ -408,16 +408,15 @@ impl Agent {
                 return;
             }
             None => {
-                // The request is over. `apply_effects` always ends it with `TurnFinished`, so this is only a safety
-                // net.
+                // The request is over. It always ends with its own `End`, so this is only a safety net.
                 running.response_events = None;
-                AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted }
+                ReplyEvent::End { outcome: TurnOutcome::Interrupted }
             }
         };
         if !running.has_first_token
             && matches!(
                 event,
-                AgentEvent::TextDelta { .. } | AgentEvent::ReasoningDelta { .. } | AgentEvent::ToolCallStarted { .. }
+                ReplyEvent::TextDelta { .. } | ReplyEvent::ReasoningDelta { .. } | ReplyEvent::ToolCallStarted { .. }
             )
         {
             running.has_first_token = true;
@@ -427,12 +426,12 @@ impl Agent {
             };
             self.emit(annotation).await;
         }
-        if matches!(event, AgentEvent::TurnFinished { .. }) {
+        if matches!(event, ReplyEvent::End { .. }) {
             running.response = None;
             running.response_events = None;
             self.link.send_replace(LinkState::Idle);
         }
-        let steps = running.machine.handle(TurnInput::Model(event), &mut self.ids);
+        let steps = running.machine.handle(TurnInput::Reply(event), &mut self.ids);
         self.apply_effects(steps, running).await;
     }
 

@@ -16,7 +16,7 @@ use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{
-    AgentEvent, CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, NoticeCode, SamplingParams, TurnOutcome,
+    CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, NoticeCode, ReplyEvent, SamplingParams, TurnOutcome,
 };
 use crate::net::HttpClient;
 use crate::tool::Registry;
@@ -164,9 +164,6 @@ impl Engine for UnusableEngine {
 
     fn plan_reply(&self, _: &ModelRequest) -> ReplyPlan {
         let outcome = TurnOutcome::Failed(self.0.clone());
-        ReplyPlan::Scripted(vec![ScriptedEvent {
-            delay: Millis(0),
-            event: AgentEvent::TurnFinished { turn: "t".into(), outcome },
-        }])
+        ReplyPlan::Scripted(vec![ScriptedEvent { delay: Millis(0), event: ReplyEvent::End { outcome } }])
     }
 }

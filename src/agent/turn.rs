@@ -20,11 +20,11 @@ use std::collections::HashMap;
 
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision,
-    ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId, Millis, NoticeCode, NoticeLevel, OutputStream, TurnId,
-    TurnOutcome, UsageScope,
+    Fault, FaultKind, Json, Millis, NoticeCode, NoticeLevel, OutputStream, ReplyEvent, TurnId, TurnOutcome, UsageScope,
 };
 
 use super::approval::ApprovalVerdict;
+use super::assembler::{Assembled, ReplyAssembler, UnfinishedCall, UnfinishedState};
 use super::ids::IdAllocator;
 
 /// How many identical calls (same tool, same arguments) one turn may make.
@@ -33,8 +33,8 @@ pub const MAX_IDENTICAL_CALLS: u32 = 3;
 /// An input of the turn machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TurnInput {
-    /// An event of the response; `TurnFinished` means that the response is complete.
-    Model(AgentEvent),
+    /// An event of the reply to the request.
+    Reply(ReplyEvent),
     /// The approval request of a call (or the reason why it can't run), and the policy's verdict.
     Judged {
         call: CallId,
@@ -93,10 +93,6 @@ pub enum TurnEffect {
 
 #[derive(Clone, Debug, PartialEq)]
 enum CallStage {
-    Writing,
-    /// The server runs it.
-    OnServer,
-    Ready,
     Judging,
     AwaitingApproval,
     Running,
@@ -106,9 +102,7 @@ enum CallStage {
 #[derive(Clone, Debug)]
 struct CallSlot {
     call: CallId,
-    message: MessageId,
     name: String,
-    /// The arguments as far as they have arrived.
     args: String,
     stage: CallStage,
 }
@@ -135,18 +129,15 @@ pub struct TurnMachine {
     is_responding: bool,
     is_cancelled: bool,
     is_finished: bool,
-    /// Messages of this response that were started and not finished.
-    open_messages: Vec<MessageId>,
+    reply: ReplyAssembler,
     /// Messages and calls of sub-agents that were started and not finished.
     open_nested: Vec<tool_events::OpenNested>,
-    /// Calls of this round.
+    /// Calls that the reply of this round requested of us.
     call_slots: Vec<CallSlot>,
     call_counts: HashMap<(String, String), u32>,
     has_text: bool,
     /// The server paused in the middle of its work and needs the turn sent back.
     is_paused: bool,
-    /// Finish reasons of this response's messages that ended abnormally.
-    finish_reasons: Vec<(MessageId, FinishReason)>,
     /// How many responses in a row were cut off by the output limit without a complete call.
     truncated_responses: u32,
 }
@@ -170,13 +161,12 @@ impl TurnMachine {
             is_responding: false,
             is_cancelled: false,
             is_finished: false,
-            open_messages: Vec::new(),
+            reply: ReplyAssembler::default(),
             open_nested: Vec::new(),
             call_slots: Vec::new(),
             call_counts: HashMap::new(),
             has_text: false,
             is_paused: false,
-            finish_reasons: Vec::new(),
             truncated_responses: 0,
         };
         let mut steps = vec![TurnEffect::Emit(AgentEvent::TurnStarted { turn, parent: None })];
@@ -186,7 +176,7 @@ impl TurnMachine {
                 text: prompt.to_owned(),
             }));
         }
-        machine.request_model(names, &mut steps);
+        machine.request_model(&mut steps);
         (machine, steps)
     }
 
@@ -210,7 +200,7 @@ impl TurnMachine {
             return steps;
         }
         match input {
-            TurnInput::Model(event) => self.handle_response_event(event, names, &mut steps),
+            TurnInput::Reply(event) => self.handle_reply(event, names, &mut steps),
             TurnInput::Judged { call, judgment } => self.handle_judgment(&call, judgment, &mut steps),
             TurnInput::Decided { call, decision, by } => self.handle_decision(&call, decision, by, &mut steps),
             TurnInput::Output { call, stream, text } => {
@@ -226,107 +216,78 @@ impl TurnMachine {
             }
             TurnInput::Cancel => self.cancel(&mut steps),
         }
-        self.advance(names, &mut steps);
+        self.advance(&mut steps);
         steps
     }
 
-    fn request_model(&mut self, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
+    fn request_model(&mut self, steps: &mut Vec<TurnEffect>) {
         self.round += 1;
         self.is_responding = true;
         self.is_paused = false;
         self.call_slots.clear();
-        self.finish_reasons.clear();
-        names.begin_response();
+        self.reply = ReplyAssembler::default();
         steps.push(TurnEffect::RequestModel { round: self.round });
     }
 
-    fn handle_response_event(&mut self, event: AgentEvent, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
+    fn handle_reply(&mut self, event: ReplyEvent, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
         if !self.is_responding {
             return;
         }
         match &event {
-            AgentEvent::TurnFinished { outcome: end, .. } => return self.finish_response(end.clone(), steps),
-            // Neither a model nor its server can cause these.
-            AgentEvent::SessionOpened { .. }
-            | AgentEvent::TurnStarted { .. }
-            | AgentEvent::UserMessage { .. }
-            | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. } => return,
-            _ => {}
-        }
-        let mut event = names.map_event(event, &self.turn);
-        match &mut event {
-            AgentEvent::MessageStarted { message, .. } => self.open_messages.push(message.clone()),
-            AgentEvent::TextDelta { .. } => self.has_text = true,
             // The empty answer was already reported.
-            AgentEvent::Notice { code: NoticeCode::EmptyAnswer, .. } => self.has_text = true,
-            AgentEvent::MessageFinished { message, finish_reason: stop, .. } => {
-                self.open_messages.retain(|open| open != message);
-                if matches!(stop, FinishReason::Length | FinishReason::Refused) {
-                    self.finish_reasons.push((message.clone(), *stop));
-                }
+            ReplyEvent::TextDelta { .. } | ReplyEvent::Notice { code: NoticeCode::EmptyAnswer, .. } => {
+                self.has_text = true;
             }
-            AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
-                // Calls that the server runs are only passed on.
-                let stage = if *ran_by == ExecutedBy::Client { CallStage::Writing } else { CallStage::OnServer };
-                let (message, name) = (message.clone(), name.clone().unwrap_or_default());
-                self.call_slots.push(CallSlot { call: call.clone(), message, name, args: String::new(), stage });
-            }
-            AgentEvent::ToolArgsDelta { call, json } => {
-                if let Some(slot) = self.slot_mut(call).filter(|slot| slot.stage == CallStage::Writing) {
-                    slot.args.push_str(json);
-                }
-            }
-            AgentEvent::ToolCallReady { call, name, args, .. } => {
-                if let Some(slot) = self.slot_mut(call) {
-                    slot.name.clone_from(name);
-                    slot.args.clone_from(args);
-                    if slot.stage == CallStage::Writing {
-                        slot.stage = CallStage::Ready;
-                    }
-                }
-            }
-            AgentEvent::UsageReported { scope, .. } => *scope = UsageScope::Request(self.round),
-            AgentEvent::Annotation { annotation: Annotation::Paused {}, .. } => self.is_paused = true,
-            // May occur twice; the later one counts.
-            AgentEvent::ToolCallFinished { call, .. } => self.set_stage(call, CallStage::Finished),
+            ReplyEvent::Annotation { annotation: Annotation::Paused {}, .. } => self.is_paused = true,
             _ => {}
         }
-        steps.push(TurnEffect::Emit(event));
+        match self.reply.assemble(event, &self.turn, names) {
+            Assembled::Event(AgentEvent::UsageReported { usage, .. }) => {
+                let scope = UsageScope::Request(self.round);
+                steps.push(TurnEffect::Emit(AgentEvent::UsageReported { scope, usage }));
+            }
+            Assembled::Event(event) => steps.push(TurnEffect::Emit(event)),
+            Assembled::End(outcome) => self.finish_reply(outcome, steps),
+        }
     }
 
-    fn finish_response(&mut self, end: TurnOutcome, steps: &mut Vec<TurnEffect>) {
-        self.is_responding = false;
-        if end != TurnOutcome::Completed {
-            return self.finish_turn(end, steps);
+    fn finish_reply(&mut self, outcome: TurnOutcome, steps: &mut Vec<TurnEffect>) {
+        let is_plain = self.reply.is_plain();
+        let runs_calls = self.runs_tools && outcome == TurnOutcome::Completed;
+        let calls = self.close_reply(&outcome, steps);
+        let requests_calls = calls.iter().any(|call| call.state == UnfinishedState::Requested);
+        let mut any_truncated = false;
+        for call in calls {
+            match call.state {
+                UnfinishedState::Requested if runs_calls => {
+                    let UnfinishedCall { call, name, args, .. } = call;
+                    self.call_slots.push(CallSlot { call, name, args, stage: CallStage::Judging });
+                }
+                UnfinishedState::Truncated if runs_calls => {
+                    any_truncated |= !call.name.is_empty();
+                    truncated_calls::fail(&call, steps);
+                }
+                _ => steps.push(TurnEffect::Emit(call.finished())),
+            }
         }
-        self.cancel_declined_calls(steps);
-        let any_cut = self.fail_truncated_calls(steps);
-        let half: Vec<CallId> = self
-            .call_slots
-            .iter()
-            .filter(|slot| matches!(slot.stage, CallStage::Writing | CallStage::OnServer))
-            .map(|slot| slot.call.clone())
-            .collect();
-        for call in half {
-            self.finish_call(&call, CallOutcome::Unknown, CallOutput::default(), None, steps);
+        if outcome != TurnOutcome::Completed {
+            return self.finish_turn(outcome, steps);
         }
-        let ready: Vec<CallSlot> =
-            self.call_slots.iter().filter(|slot| slot.stage == CallStage::Ready).cloned().collect();
         // There is nothing to run, but the turn isn't over: the next request sends it back as it is.
-        if self.is_paused && ready.is_empty() {
+        if self.is_paused && !requests_calls {
             return;
         }
-        self.truncated_responses = if any_cut && ready.is_empty() { self.truncated_responses + 1 } else { 0 };
+        self.truncated_responses =
+            if any_truncated && self.call_slots.is_empty() { self.truncated_responses + 1 } else { 0 };
         if self.truncated_responses >= truncated_calls::MAX_TRUNCATED_RESPONSES {
             return self.finish_turn(TurnOutcome::Failed(truncated_calls::truncation_fault()), steps);
         }
         if self.truncated_responses > 0 {
             return;
         }
-        if ready.is_empty() || !self.runs_tools {
+        if self.call_slots.is_empty() {
             // Otherwise the finish reason explains it.
-            if !self.has_text && self.call_slots.is_empty() && self.finish_reasons.is_empty() {
+            if !self.has_text && is_plain {
                 steps.push(TurnEffect::Emit(AgentEvent::Notice {
                     level: NoticeLevel::Warn,
                     code: NoticeCode::EmptyAnswer,
@@ -335,11 +296,20 @@ impl TurnMachine {
             }
             return self.finish_turn(TurnOutcome::Completed, steps);
         }
-        for slot in ready {
+        for slot in self.call_slots.clone() {
             if let Err((outcome, text)) = self.admit(&slot, steps) {
                 self.finish_call(&slot.call, outcome, CallOutput::from_text(text), None, steps);
             }
         }
+    }
+
+    /// Closes what the reply left open and returns the calls that it did not finish.
+    fn close_reply(&mut self, outcome: &TurnOutcome, steps: &mut Vec<TurnEffect>) -> Vec<UnfinishedCall> {
+        self.is_responding = false;
+        let mut closing = Vec::new();
+        let calls = self.reply.close(outcome, &mut closing);
+        steps.extend(closing.into_iter().map(TurnEffect::Emit));
+        calls
     }
 
     /// Requests judgment of a call, or returns its outcome and the reason if it can't run.
@@ -362,7 +332,6 @@ impl TurnMachine {
         let written = if slot.args.trim().is_empty() { "{}" } else { slot.args.as_str() };
         match serde_json::from_str::<Json>(written) {
             Ok(args @ Json::Object(_)) => {
-                self.set_stage(&slot.call, CallStage::Judging);
                 steps.push(TurnEffect::Judge { call: slot.call.clone(), name: slot.name.clone(), args });
                 Ok(())
             }
@@ -440,8 +409,10 @@ impl TurnMachine {
             return;
         }
         if self.is_responding {
-            self.is_responding = false;
             steps.push(TurnEffect::DropResponse);
+            for call in self.close_reply(&TurnOutcome::Cancelled, steps) {
+                self.finish_call(&call.call, CallOutcome::Cancelled, CallOutput::default(), None, steps);
+            }
         }
         if self.running_calls().next().is_some() {
             steps.push(TurnEffect::StopTools);
@@ -452,7 +423,6 @@ impl TurnMachine {
             .filter(|slot| !matches!(slot.stage, CallStage::Running | CallStage::Finished))
             .map(|slot| (slot.call.clone(), slot.stage.clone()))
             .collect();
-        self.close_messages(FinishReason::Cancelled, steps);
         for (call, stage) in idle {
             if stage == CallStage::AwaitingApproval {
                 steps.push(TurnEffect::Emit(AgentEvent::ApprovalResolved {
@@ -466,7 +436,7 @@ impl TurnMachine {
     }
 
     /// Ends the turn if it was cancelled and nothing runs, or sends the next request when all calls are over.
-    fn advance(&mut self, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
+    fn advance(&mut self, steps: &mut Vec<TurnEffect>) {
         if self.is_finished
             || self.is_responding
             || self.call_slots.iter().any(|slot| slot.stage != CallStage::Finished)
@@ -483,35 +453,13 @@ impl TurnMachine {
             );
             return self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::LimitReached, text)), steps);
         }
-        self.request_model(names, steps);
+        self.request_model(steps);
     }
 
     fn finish_turn(&mut self, end: TurnOutcome, steps: &mut Vec<TurnEffect>) {
-        self.close_messages(end.finish_reason(), steps);
-        let left: Vec<(CallId, CallStage)> = self
-            .call_slots
-            .iter()
-            .filter(|slot| slot.stage != CallStage::Finished)
-            .map(|slot| (slot.call.clone(), slot.stage.clone()))
-            .collect();
-        for (call, stage) in left {
-            let outcome = if stage == CallStage::Ready { CallOutcome::Requested } else { CallOutcome::Unknown };
-            self.finish_call(&call, outcome, CallOutput::default(), None, steps);
-        }
         self.is_finished = true;
         steps.push(TurnEffect::Emit(AgentEvent::TurnFinished { turn: self.turn.clone(), outcome: end }));
         steps.push(TurnEffect::Finished);
-    }
-
-    fn close_messages(&mut self, stop: FinishReason, steps: &mut Vec<TurnEffect>) {
-        for message in self.open_messages.drain(..) {
-            steps.push(TurnEffect::Emit(AgentEvent::MessageFinished {
-                message,
-                finish_reason: stop,
-                full_text: None,
-                provider_metadata: None,
-            }));
-        }
     }
 
     fn finish_call(

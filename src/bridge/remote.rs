@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::session::SourceHandle;
 use crate::dialect::Decode;
-use crate::event::{AgentEvent, Capabilities, Command, Fault, FaultKind, LinkState, TurnOutcome};
+use crate::event::{AgentEvent, Capabilities, Command, Fault, FaultKind, LinkState, ReplyEvent, TurnOutcome};
 use crate::net::request::HttpRequest;
 use crate::net::traffic::TrafficRing;
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, reconnect};
@@ -70,7 +70,7 @@ async fn run(
     link: watch::Sender<LinkState>,
 ) {
     let WatchedStream { source: from, decoder_factory: decoders, opened, stays_open: lingers } = watched;
-    let mut turns = RemoteTurns::new();
+    let mut turns = RemoteTurns::default();
     if events.send(opened).await.is_err() {
         return;
     }
@@ -119,7 +119,7 @@ async fn run(
     drop(bytes);
     if turns.is_open() {
         let end = if was_cancelled { TurnOutcome::Cancelled } else { TurnOutcome::Interrupted };
-        turns.handle_event(AgentEvent::TurnFinished { turn: "t".into(), outcome: end }, &mut pending);
+        turns.handle_event(ReplyEvent::End { outcome: end }, &mut pending);
         link.send_replace(LinkState::Idle);
     }
     for event in pending {

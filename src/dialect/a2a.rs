@@ -23,7 +23,7 @@ use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
-    AgentEvent, Annotation, Fault, FaultKind, FinishReason, Json, LastContent, NoticeCode, NoticeLevel, TurnOutcome,
+    Annotation, Fault, FaultKind, FinishReason, Json, LastContent, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome,
 };
 
 /// Also `--dialect a2a`.
@@ -92,7 +92,7 @@ impl A2aDecoder {
         Self { is_prompted, ..Self::default() }
     }
 
-    fn handle_result(&mut self, json: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_result(&mut self, json: &BorrowedJson<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let Some((result, is_new)) = wire::parse_result(json) else {
             return self.unknown_frames.report("a result that is not a task, message or update", out);
         };
@@ -141,7 +141,7 @@ impl A2aDecoder {
     }
 
     /// Annotates the ids of the task, once.
-    fn note_task(&mut self, holder: &BorrowedJson<'_>, id: Option<&str>, out: &mut Vec<AgentEvent>) {
+    fn note_task(&mut self, holder: &BorrowedJson<'_>, id: Option<&str>, out: &mut Vec<ReplyEvent>) {
         let Some(id) = id else { return };
         let context = either_field(holder, "contextId", "context_id").and_then(BorrowedJson::as_str);
         if self.task.as_ref().is_some_and(|(known, of)| known == id && of.as_deref() == context) {
@@ -152,7 +152,7 @@ impl A2aDecoder {
     }
 
     /// Replays the conversation behind a task. What precedes our own prompt is known and skipped.
-    fn replay_history(&mut self, task: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn replay_history(&mut self, task: &BorrowedJson<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let list = task.get("history").map(BorrowedJson::elements).unwrap_or_default();
         let prompt = list.iter().rposition(|message| !wire::is_from_agent(message)).filter(|_| self.is_prompted);
         let from = prompt.map_or(0, |at| at + 1).max(list.len().saturating_sub(MAX_KNOWN_MESSAGES));
@@ -167,7 +167,7 @@ impl A2aDecoder {
         is_new: bool,
         is_final: bool,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let state = wire::normalize_state(status);
         let is_failure = matches!(state.as_str(), "failed" | "rejected");
@@ -200,7 +200,7 @@ impl A2aDecoder {
                 let text =
                     "the agent ended its response while its task is still running; send another prompt for the rest"
                         .to_owned();
-                out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::TaskOpen, text });
+                out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::TaskOpen, text });
                 TurnOutcome::Completed
             }
             // The task works again after it waited.
@@ -215,7 +215,7 @@ impl A2aDecoder {
     }
 
     /// Emits a message unless its text was already emitted, as a message or as an artifact.
-    fn handle_message(&mut self, message: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_message(&mut self, message: &BorrowedJson<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let id = either_field(message, "messageId", "message_id").and_then(BorrowedJson::as_str).unwrap_or_default();
         let MessageParts { text, reasoning, non_text: others } = wire::parse_parts(message);
         let (text, reasoning) = (resolve_surrogates(&text, marked), resolve_surrogates(&reasoning, marked));
@@ -254,7 +254,7 @@ impl A2aDecoder {
         self.status_message = Some(StatusMessage { wire_id: id.to_owned(), writer, text });
     }
 
-    fn close_status(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+    fn close_status(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<ReplyEvent>) {
         let Some(StatusMessage { wire_id: wire, writer, text }) = self.status_message.take() else { return };
         writer.finish(finish_reason.unwrap_or(FinishReason::End), &mut self.message_count, out);
         self.seen_bytes = self.seen_bytes.saturating_add(text.len());
@@ -314,7 +314,7 @@ impl A2aDecoder {
             || ["", "\n", "\n\n"].into_iter().any(joined)
     }
 
-    fn annotate_parts(&mut self, others: &[Json], marked: bool, out: &mut Vec<AgentEvent>) {
+    fn annotate_parts(&mut self, others: &[Json], marked: bool, out: &mut Vec<ReplyEvent>) {
         for part in others {
             let mut part = part.clone();
             surrogate::resolve_marks_in_json(&mut part, marked);
@@ -330,7 +330,7 @@ impl A2aDecoder {
 }
 
 impl Decode for A2aDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let data = frame.data.trim();
         if self.done || data.is_empty() || frame.event == "ping" {
             return;
@@ -353,7 +353,7 @@ impl Decode for A2aDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
         let outcome = if outcome == TurnOutcome::Completed {
             self.finish_tracker.fault().map_or(outcome, TurnOutcome::Failed)
@@ -371,13 +371,13 @@ impl Decode for A2aDecoder {
         self.close_status(Some(finish_reason), out);
         // The interrupted message is already closed.
         if let Some((code, text)) = finish_reason.explanation(LastContent::Text).filter(|_| !self.is_finish_noted) {
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code, text: text.into() });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code, text: text.into() });
         }
         if !self.has_text && self.non_text_parts > 0 {
             let text = format!("the response has no text, but {} parts of data or files", self.non_text_parts);
-            out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Parts, text });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Parts, text });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
+        out.push(ReplyEvent::End { outcome });
     }
 
     fn has_failed(&self) -> bool {

@@ -24,8 +24,8 @@ use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallOutcome, ExecutedBy, FinishReason, Json, LastContent, NoticeCode,
-    NoticeLevel, Role, SharedState, StepState, TurnOutcome, Usage, UsageScope,
+    Annotation, CallOutcome, ExecutedBy, FinishReason, Json, LastContent, NoticeCode, NoticeLevel, ReplyEvent,
+    ReplyTarget, Role, SharedState, StepState, TurnOutcome, Usage, UsageScope,
 };
 
 /// Also `--dialect ag-ui`.
@@ -96,7 +96,7 @@ impl AgUiDecoder {
         head: AgUiEventFields<'_>,
         text: &str,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let speaker = match head.subagent_run_id.non_empty() {
             Some(run) if !kind.starts_with("SUBAGENT_") => {
@@ -148,7 +148,7 @@ impl AgUiDecoder {
         head: AgUiEventFields<'_>,
         marked: bool,
         speaker: &Speaker,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let wire = head.message_id.non_empty();
         let role = parse_role(&head.role);
@@ -182,7 +182,7 @@ impl AgUiDecoder {
         head: AgUiEventFields<'_>,
         marked: bool,
         speaker: &Speaker,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let goes_on = if kind == "TOOL_CALL_CHUNK" { self.calls.chunked_call() } else { None };
         let Some(wire) = head.tool_call_id.non_empty().map(str::to_owned).or(goes_on) else {
@@ -228,7 +228,7 @@ impl AgUiDecoder {
         }
     }
 
-    fn start_call(&mut self, wire: &str, head: &AgUiEventFields<'_>, speaker: &Speaker, out: &mut Vec<AgentEvent>) {
+    fn start_call(&mut self, wire: &str, head: &AgUiEventFields<'_>, speaker: &Speaker, out: &mut Vec<ReplyEvent>) {
         let message = self.messages.open_for_call(head.parent_message_id.non_empty(), speaker, out);
         let (name, parent) = (head.tool_call_name.non_empty(), speaker.parent.clone());
         self.calls.start(AgUiCallStart { wire_id: wire, name, message, parent, ran_by: ExecutedBy::Client }, out);
@@ -244,7 +244,7 @@ impl AgUiDecoder {
         }
     }
 
-    fn run_finished(&mut self, head: &AgUiEventFields<'_>, event: &Json, out: &mut Vec<AgentEvent>) {
+    fn run_finished(&mut self, head: &AgUiEventFields<'_>, event: &Json, out: &mut Vec<ReplyEvent>) {
         self.usage = sum_usage(event.get("usage").or_else(|| event.get("result")?.get("usage")), self.usage);
         let run = head.run_id.non_empty().unwrap_or_default();
         if let Some(at) = self.nested_runs.iter().position(|nested| nested == run) {
@@ -306,7 +306,7 @@ impl AgUiDecoder {
         self.failed = true;
     }
 
-    fn handle_rare_event(&mut self, kind: &str, head: &AgUiEventFields<'_>, event: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_rare_event(&mut self, kind: &str, head: &AgUiEventFields<'_>, event: &Json, out: &mut Vec<ReplyEvent>) {
         let field = |key: &str| event.get(key).cloned().unwrap_or(Json::Null);
         let run = head.subagent_run_id.non_empty().unwrap_or_default();
         match kind {
@@ -344,7 +344,7 @@ impl AgUiDecoder {
         }
     }
 
-    fn finish_subagent(&mut self, kind: &str, run: &str, event: &Json, out: &mut Vec<AgentEvent>) {
+    fn finish_subagent(&mut self, kind: &str, run: &str, event: &Json, out: &mut Vec<ReplyEvent>) {
         let speaker = self.subagents.speaker(Some(run), &mut self.messages, &mut self.calls, out);
         self.messages.close_speaker(&speaker, out);
         let word = |json: &Json| json.as_str().map_or_else(|| json.to_string(), str::to_owned);
@@ -362,13 +362,13 @@ impl AgUiDecoder {
         let is_finished = self.subagents.finish(run, outcome, text.clone(), &mut self.calls, out);
         if !is_finished && outcome == CallOutcome::Failed {
             let text = format!("a subagent failed: {}", error::to_single_line(&text));
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Subagent, text });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Subagent, text });
         }
     }
 }
 
 impl Decode for AgUiDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let data = frame.data.trim();
         if self.failed || data.is_empty() || data == "[DONE]" {
             return;
@@ -396,7 +396,7 @@ impl Decode for AgUiDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
         let finish_reason = match outcome {
             TurnOutcome::Completed => self.early_finish_reason,
@@ -411,15 +411,15 @@ impl Decode for AgUiDecoder {
             .and_then(|finish_reason| finish_reason.explanation(LastContent::Text))
             .filter(|_| was_closed)
         {
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code, text: text.into() });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code, text: text.into() });
         }
         if self.raw_events > 0 {
             annotate(Annotation::Custom { name: "raw events".into(), value: self.raw_events.into() }, out);
         }
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: UsageScope::Turn, usage });
+            out.push(ReplyEvent::UsageReported { scope: UsageScope::Turn, usage });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
+        out.push(ReplyEvent::End { outcome });
     }
 
     fn has_failed(&self) -> bool {
@@ -458,8 +458,8 @@ fn parse_event(text: &str, marked: bool) -> Json {
     json
 }
 
-fn annotate(annotation: Annotation, out: &mut Vec<AgentEvent>) {
-    out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), annotation });
+fn annotate(annotation: Annotation, out: &mut Vec<ReplyEvent>) {
+    out.push(ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation });
 }
 
 fn shared_state(kept: fn(Json) -> SharedState, value: &Json) -> Annotation {
@@ -479,7 +479,7 @@ fn excess_size(value: &Json) -> Option<usize> {
     Some(value.to_string().len()).filter(|size| *size > MAX_ANNOTATION_BYTES)
 }
 
-fn emit_waiting_notices(interrupts: &[Json], out: &mut Vec<AgentEvent>) {
+fn emit_waiting_notices(interrupts: &[Json], out: &mut Vec<ReplyEvent>) {
     let word = |interrupt: &Json, key: &str| {
         interrupt.get(key).and_then(Json::as_str).map(error::to_single_line).filter(|text| !text.is_empty())
     };
@@ -487,7 +487,7 @@ fn emit_waiting_notices(interrupts: &[Json], out: &mut Vec<AgentEvent>) {
         interrupts.iter().filter_map(|one| word(one, "message").or_else(|| word(one, "reason"))).collect();
     let reasons = if reasons.is_empty() { "no reason given".to_owned() } else { reasons.join("; ") };
     let text = format!("the agent needs an answer before it continues: {reasons}");
-    out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::InputRequired, text });
+    out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::InputRequired, text });
     annotate(Annotation::Interrupt { interrupts: capped(&interrupts.into()) }, out);
 }
 

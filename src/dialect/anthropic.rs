@@ -27,7 +27,7 @@ use super::text_assembler;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallId, Fault, FinishReason, Json, MessageId, Role, TextKind, UsageScope,
+    Annotation, CallId, Fault, FinishReason, Json, MessageId, ReplyEvent, ReplyTarget, Role, TextKind, UsageScope,
 };
 
 /// Also `--dialect anthropic`.
@@ -129,7 +129,7 @@ impl AnthropicDecoder {
         }
     }
 
-    fn handle_event(&mut self, event: AnthropicEvent<'_>, frame: &SseFrame, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_event(&mut self, event: AnthropicEvent<'_>, frame: &SseFrame, marked: bool, out: &mut Vec<ReplyEvent>) {
         let (index, data) = (event.index.0, frame.data.as_str());
         let kind = event.kind.non_empty().filter(|_| frame.event != "error");
         match kind.unwrap_or(&frame.event) {
@@ -185,7 +185,7 @@ impl AnthropicDecoder {
     }
 
     /// Takes the complete content. Only what was not streamed before is emitted.
-    fn reconcile(&mut self, content: Vec<Json>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn reconcile(&mut self, content: Vec<Json>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let is_again = self.open || self.closed;
         let mut texts = 0;
         for block in content {
@@ -213,7 +213,7 @@ impl AnthropicDecoder {
         }
     }
 
-    fn start_block(&mut self, index: Option<u64>, block: Option<Json>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn start_block(&mut self, index: Option<u64>, block: Option<Json>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let Some(mut wire) = block.filter(Json::is_object) else {
             return self.unknown_frames.report("a block without content", out);
         };
@@ -269,7 +269,7 @@ impl AnthropicDecoder {
         }
     }
 
-    fn handle_delta(&mut self, index: Option<u64>, delta: AnthropicDelta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_delta(&mut self, index: Option<u64>, delta: AnthropicDelta<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let kind = delta.kind.non_empty().unwrap_or_default();
         if self.blocks.open(index).is_none() {
             // The start of the block was lost; its text still counts.
@@ -304,7 +304,7 @@ impl AnthropicDecoder {
                     return self.unknown_frames.report("tool arguments that are too large", out);
                 };
                 if let Some(call) = call.filter(|call| !args_delta.is_empty() && !self.calls.is_ready(call)) {
-                    out.push(AgentEvent::ToolArgsDelta { call, json: args_delta });
+                    out.push(ReplyEvent::ToolArgsDelta { call, json: args_delta });
                 }
             }
             "signature_delta" => {
@@ -325,7 +325,7 @@ impl AnthropicDecoder {
         }
     }
 
-    fn close_block(&mut self, index: Option<u64>, out: &mut Vec<AgentEvent>) {
+    fn close_block(&mut self, index: Option<u64>, out: &mut Vec<ReplyEvent>) {
         let is_cut = self.finish_reason == Some(FinishReason::Length);
         let Some(block) = self.blocks.open(index) else { return };
         match block.kind.clone() {
@@ -366,7 +366,7 @@ impl AnthropicDecoder {
     }
 
     /// Emits a complete call that has no block of its own.
-    fn add_call(&mut self, id: &str, name: &str, args: String, out: &mut Vec<AgentEvent>) {
+    fn add_call(&mut self, id: &str, name: &str, args: String, out: &mut Vec<ReplyEvent>) {
         match self.start_call(&json!({ "id": id, "name": name }), false, out) {
             Some(call) => self.calls.mark_ready(&call, name.to_owned(), args, call.as_str(), out),
             None => self.unknown_frames.report("too many tool calls", out),
@@ -379,7 +379,7 @@ impl AnthropicDecoder {
         self.blocks.append_text(index, &new.unwrap_or_default());
     }
 
-    fn emit_segments(&mut self, split: Vec<(text_assembler::SegmentKind, String)>, out: &mut Vec<AgentEvent>) {
+    fn emit_segments(&mut self, split: Vec<(text_assembler::SegmentKind, String)>, out: &mut Vec<ReplyEvent>) {
         for (kind, text) in split {
             match kind {
                 text_assembler::SegmentKind::Text => self.emit(false, text, out),
@@ -393,7 +393,7 @@ impl AnthropicDecoder {
                     (self.open, self.closed) = (false, true);
                     let message = std::mem::replace(&mut self.message, "m2".into());
                     let (finish_reason, full) = (FinishReason::End, Some(String::new()));
-                    out.push(AgentEvent::MessageFinished {
+                    out.push(ReplyEvent::MessageFinished {
                         message,
                         finish_reason,
                         full_text: full,
@@ -404,13 +404,13 @@ impl AnthropicDecoder {
         }
     }
 
-    fn start_call(&mut self, wire: &Json, by_server: bool, out: &mut Vec<AgentEvent>) -> Option<CallId> {
+    fn start_call(&mut self, wire: &Json, by_server: bool, out: &mut Vec<ReplyEvent>) -> Option<CallId> {
         self.begin_message(out);
         self.calls.start(wire, by_server, &self.message, out)
     }
 
     /// Finishes a server call. After a pause the call itself was in the previous message, so it is emitted again.
-    fn finish_server_call(&mut self, wire: &Json, kind: &str, out: &mut Vec<AgentEvent>) {
+    fn finish_server_call(&mut self, wire: &Json, kind: &str, out: &mut Vec<ReplyEvent>) {
         let id = wire.get("tool_use_id").and_then(Json::as_str).unwrap_or_default();
         let call = if let Some(call) = self.calls.server_call(id) {
             call
@@ -429,34 +429,34 @@ impl AnthropicDecoder {
         self.calls.finish(&call, outcome, text, out);
     }
 
-    fn annotate_citation(&mut self, citation: Json, out: &mut Vec<AgentEvent>) {
+    fn annotate_citation(&mut self, citation: Json, out: &mut Vec<ReplyEvent>) {
         self.begin_message(out);
-        let on = AnnotationTarget::Message(self.message.clone());
-        out.push(AgentEvent::Annotation { on, annotation: Annotation::Citation(citation) });
+        let on = ReplyTarget::Message(self.message.clone());
+        out.push(ReplyEvent::Annotation { on, annotation: Annotation::Citation(citation) });
     }
 
-    fn push_reasoning(&mut self, by: ReasoningSource, text: &str, out: &mut Vec<AgentEvent>) {
+    fn push_reasoning(&mut self, by: ReasoningSource, text: &str, out: &mut Vec<ReplyEvent>) {
         let text = self.reasoning_dedup.push(by, text);
         self.emit(true, text, out);
     }
 
-    fn emit(&mut self, is_thinking: bool, text: String, out: &mut Vec<AgentEvent>) {
+    fn emit(&mut self, is_thinking: bool, text: String, out: &mut Vec<ReplyEvent>) {
         if text.is_empty() {
             return;
         }
         self.begin_message(out);
         let message = self.message.clone();
         out.push(if is_thinking {
-            AgentEvent::ReasoningDelta { message, text }
+            ReplyEvent::ReasoningDelta { message, text }
         } else {
-            AgentEvent::TextDelta { message, text, kind: TextKind::Text }
+            ReplyEvent::TextDelta { message, text, kind: TextKind::Text }
         });
     }
 
-    fn begin_message(&mut self, out: &mut Vec<AgentEvent>) {
+    fn begin_message(&mut self, out: &mut Vec<ReplyEvent>) {
         if !std::mem::replace(&mut self.open, true) {
             let (message, role) = (self.message.clone(), Role::Assistant);
-            out.push(AgentEvent::MessageStarted { message, role, parent: None });
+            out.push(ReplyEvent::MessageStarted { message, role, parent: None });
         }
     }
 
@@ -466,7 +466,7 @@ impl AnthropicDecoder {
     }
 
     /// Emits the text held back when the stream was cut.
-    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
+    fn flush(&mut self, out: &mut Vec<ReplyEvent>) {
         let Some(block) = self.blocks.open(None) else { return };
         if block.kind == ContentBlockKind::Text || block.kind == ContentBlockKind::Thinking {
             let mut split = Vec::new();
@@ -479,7 +479,7 @@ impl AnthropicDecoder {
 }
 
 impl Decode for AnthropicDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.done {
             return;
         }
@@ -508,7 +508,7 @@ impl Decode for AnthropicDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         let finish_reason = self.finish_reason();
         let is_whole = !matches!(finish_reason, FinishReason::Interrupted | FinishReason::Failed);
         if is_whole {
@@ -526,7 +526,7 @@ impl Decode for AnthropicDecoder {
         if self.open {
             let blocks = std::mem::take(&mut self.blocks);
             let metadata = if is_whole { blocks.provider_metadata() } else { None };
-            out.push(AgentEvent::MessageFinished {
+            out.push(ReplyEvent::MessageFinished {
                 message: self.message.clone(),
                 finish_reason,
                 full_text: None,
@@ -534,9 +534,9 @@ impl Decode for AnthropicDecoder {
             });
         }
         if let Some(usage) = self.usage.usage() {
-            out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
+            out.push(ReplyEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: self.turn_outcome(finish_reason) });
+        out.push(ReplyEvent::End { outcome: self.turn_outcome(finish_reason) });
     }
 
     fn has_failed(&self) -> bool {

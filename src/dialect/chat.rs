@@ -30,8 +30,8 @@ use super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, FinishReason, Json, MessageId, TextKind, TurnOutcome,
-    Usage, UsageScope,
+    Annotation, Fault, FaultKind, FinishReason, Json, MessageId, ReplyEvent, ReplyTarget, TextKind, TurnOutcome, Usage,
+    UsageScope,
 };
 
 /// Also `--dialect openai-chat`.
@@ -110,7 +110,7 @@ impl ChatDecoder {
     }
 
     /// Handles a chunk. Returns false for an object without any known field.
-    fn handle_chunk(&mut self, chunk: Chunk<'_>, marked: bool, out: &mut Vec<AgentEvent>) -> bool {
+    fn handle_chunk(&mut self, chunk: Chunk<'_>, marked: bool, out: &mut Vec<ReplyEvent>) -> bool {
         // A chunk without choices is a usage-only chunk or a keep-alive of a router.
         let mut known = chunk.object.non_empty() == Some("chat.completion.chunk");
         for (position, choice) in chunk.choices.0.into_iter().enumerate() {
@@ -158,7 +158,7 @@ impl ChatDecoder {
         known
     }
 
-    fn handle_delta(&mut self, delta: ChatDelta<'_>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_delta(&mut self, delta: ChatDelta<'_>, is_last: bool, marked: bool, out: &mut Vec<ReplyEvent>) {
         self.push_reasoning(&delta, marked, out);
         self.has_deltas |= delta.content.non_empty().is_some();
         // Text held back in one channel came before what follows in the other.
@@ -192,7 +192,7 @@ impl ChatDecoder {
     }
 
     /// Handles a message, which repeats everything so far and may hold more.
-    fn reconcile_message(&mut self, message: ChatDelta<'_>, is_whole: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn reconcile_message(&mut self, message: ChatDelta<'_>, is_whole: bool, marked: bool, out: &mut Vec<ReplyEvent>) {
         let reasoning = reasoning_text(&message);
         for detail in message.reasoning_details.0.iter().filter(|_| self.reasoning.is_empty()) {
             self.provider_metadata.push_detail(detail);
@@ -245,7 +245,7 @@ impl ChatDecoder {
         fragment: &ChatCallFragment<'_>,
         position: usize,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         if fragment.function.0.is_none() {
             return;
@@ -256,7 +256,7 @@ impl ChatDecoder {
         }
     }
 
-    fn push_reasoning(&mut self, delta: &ChatDelta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn push_reasoning(&mut self, delta: &ChatDelta<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         for detail in &delta.reasoning_details.0 {
             self.provider_metadata.push_detail(detail);
         }
@@ -272,7 +272,7 @@ impl ChatDecoder {
         self.emit_reasoning(text, out);
     }
 
-    fn push_refusal(&mut self, text: String, out: &mut Vec<AgentEvent>) {
+    fn push_refusal(&mut self, text: String, out: &mut Vec<ReplyEvent>) {
         if !text.is_empty() {
             self.finish_tracker.mark_refused();
             // A possible start of a tag turned out to be text: it comes first.
@@ -281,7 +281,7 @@ impl ChatDecoder {
         }
     }
 
-    fn push_text(&mut self, content: Option<Cow<'_, str>>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn push_text(&mut self, content: Option<Cow<'_, str>>, is_last: bool, marked: bool, out: &mut Vec<ReplyEvent>) {
         let Some(content) = content.filter(|content| !content.is_empty()) else { return };
         let mut split = std::mem::take(&mut self.segments);
         self.text.push(content, is_last, marked, &mut split);
@@ -289,7 +289,7 @@ impl ChatDecoder {
         self.segments = split;
     }
 
-    fn emit_segments(&mut self, split: &mut Vec<(SegmentKind, String)>, out: &mut Vec<AgentEvent>) {
+    fn emit_segments(&mut self, split: &mut Vec<(SegmentKind, String)>, out: &mut Vec<ReplyEvent>) {
         for (kind, text) in split.drain(..) {
             match kind {
                 SegmentKind::Reasoning => self.emit_reasoning(text, out),
@@ -300,14 +300,14 @@ impl ChatDecoder {
     }
 
     /// Emits the text so far as reasoning, since it turned out to be that; what follows is another message.
-    fn convert_to_reasoning(&mut self, text: String, out: &mut Vec<AgentEvent>) {
+    fn convert_to_reasoning(&mut self, text: String, out: &mut Vec<ReplyEvent>) {
         if !self.open || !self.calls.is_empty() {
             return;
         }
         self.emit_reasoning(text, out);
         (self.open, self.has_text) = (false, false);
         let message = self.advance_message();
-        out.push(AgentEvent::MessageFinished {
+        out.push(ReplyEvent::MessageFinished {
             message,
             finish_reason: FinishReason::End,
             full_text: Some(String::new()),
@@ -321,25 +321,25 @@ impl ChatDecoder {
         std::mem::replace(&mut self.message, MessageId::new(format!("m{}", self.closed_messages + 1)))
     }
 
-    fn emit_text(&mut self, text: String, kind: TextKind, out: &mut Vec<AgentEvent>) {
+    fn emit_text(&mut self, text: String, kind: TextKind, out: &mut Vec<ReplyEvent>) {
         self.begin_message(out);
         self.has_text |= !text.trim().is_empty();
-        out.push(AgentEvent::TextDelta { message: self.message.clone(), text, kind });
+        out.push(ReplyEvent::TextDelta { message: self.message.clone(), text, kind });
     }
 
-    fn emit_reasoning(&mut self, text: String, out: &mut Vec<AgentEvent>) {
+    fn emit_reasoning(&mut self, text: String, out: &mut Vec<ReplyEvent>) {
         if text.is_empty() {
             return;
         }
         self.begin_message(out);
         self.has_reasoning = true;
-        out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
+        out.push(ReplyEvent::ReasoningDelta { message: self.message.clone(), text });
     }
 
-    pub(super) fn begin_message(&mut self, out: &mut Vec<AgentEvent>) {
+    pub(super) fn begin_message(&mut self, out: &mut Vec<ReplyEvent>) {
         if !std::mem::replace(&mut self.open, true) {
             let role = crate::event::Role::Assistant;
-            out.push(AgentEvent::MessageStarted { message: self.message.clone(), role, parent: None });
+            out.push(ReplyEvent::MessageStarted { message: self.message.clone(), role, parent: None });
         }
     }
 
@@ -349,7 +349,7 @@ impl ChatDecoder {
     }
 
     /// Emits text held back, since nothing that follows can complete a tag or a character.
-    pub(super) fn flush_channels(&mut self, out: &mut Vec<AgentEvent>) {
+    pub(super) fn flush_channels(&mut self, out: &mut Vec<ReplyEvent>) {
         let rest = self.text.push_reasoning(&self.reasoning.flush());
         self.emit_reasoning(rest, out);
         self.flush_text(out);
@@ -357,7 +357,7 @@ impl ChatDecoder {
         self.push_refusal(rest, out);
     }
 
-    fn flush_text(&mut self, out: &mut Vec<AgentEvent>) {
+    fn flush_text(&mut self, out: &mut Vec<ReplyEvent>) {
         let mut split = std::mem::take(&mut self.segments);
         self.text.flush(&mut split);
         self.emit_segments(&mut split, out);
@@ -376,11 +376,11 @@ fn reasoning_text<'a>(delta: &'a ChatDelta<'_>) -> Cow<'a, str> {
 }
 
 impl Decode for ChatDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         self.decode_with_hook(frame, out, &mut |_, _| None);
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         self.flush_channels(out);
         let reported = self.finish_tracker.finish_reason().is_some() || self.done;
         self.fault = self.fault.take().or_else(|| self.finish_tracker.fault());
@@ -394,14 +394,10 @@ impl Decode for ChatDecoder {
             self.begin_message(out);
         }
         if let Some(timings) = self.timings.take() {
-            let on = if self.open {
-                AnnotationTarget::Message(self.message.clone())
-            } else {
-                AnnotationTarget::Turn("t".into())
-            };
+            let on = if self.open { ReplyTarget::Message(self.message.clone()) } else { ReplyTarget::Reply };
             self.usage = timings.fill_usage(self.usage);
             let annotation = timings.to_timing().map(Annotation::Timing);
-            out.extend(annotation.map(|annotation| AgentEvent::Annotation { on, annotation }));
+            out.extend(annotation.map(|annotation| ReplyEvent::Annotation { on, annotation }));
         }
         // There was reasoning and nothing else.
         if finish_reason == FinishReason::End && self.has_reasoning && !self.has_text {
@@ -413,7 +409,7 @@ impl Decode for ChatDecoder {
             }
             let metadata = self.provider_metadata.take(has_calls);
             let full = self.text.corrected_text().filter(|_| self.closed_messages == 0);
-            out.push(AgentEvent::MessageFinished {
+            out.push(ReplyEvent::MessageFinished {
                 message: self.message.clone(),
                 finish_reason,
                 full_text: full,
@@ -423,7 +419,7 @@ impl Decode for ChatDecoder {
             out.push(finish_reason::empty_response_notice());
         }
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
+            out.push(ReplyEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
         let outcome = match (self.fault.take(), finish_reason) {
             (Some(fault), _) => TurnOutcome::Failed(fault),
@@ -433,7 +429,7 @@ impl Decode for ChatDecoder {
             }
             _ => TurnOutcome::Completed,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
+        out.push(ReplyEvent::End { outcome });
     }
 
     fn has_failed(&self) -> bool {

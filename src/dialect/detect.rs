@@ -11,7 +11,7 @@ use super::evidence::{Evidence, FirstFrame, strongest};
 use super::{
     DIALECTS, Decode, DecodeContext, DecodeExtension, Dialect, ResponseHead, SseFrame, chat, error, find, plain,
 };
-use crate::event::{AgentEvent, Fault, FaultKind, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::event::{Fault, FaultKind, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 
 /// Frames held back while the dialect is unknown.
 const MAX_HELD_FRAMES: usize = 8;
@@ -79,7 +79,7 @@ impl Detector {
     }
 
     /// Decides for a dialect that something besides the stream shows, unless the stream itself has decided.
-    pub fn assume(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<AgentEvent>) {
+    pub fn assume(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<ReplyEvent>) {
         if let DetectorState::Undecided { .. } = self.state {
             self.decide(dialect, why, out);
         }
@@ -95,7 +95,7 @@ impl Detector {
         decode.downcast_mut()
     }
 
-    fn hold(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn hold(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let DetectorState::Undecided { held, size } = &mut self.state else { return };
         *size = size.saturating_add(frame.data.len());
         held.push(frame.clone());
@@ -117,7 +117,7 @@ impl Detector {
     }
 
     /// Ends undecided: an error becomes a fault, anything else is shown as it came.
-    fn give_up(&mut self, out: &mut Vec<AgentEvent>) {
+    fn give_up(&mut self, out: &mut Vec<ReplyEvent>) {
         let DetectorState::Undecided { held, .. } = &self.state else { return };
         let has_spoken = held.iter().any(|frame| has_content(frame) && error::find_error(frame).is_none());
         if let Some(fault) = held.iter().find_map(parse_fault).filter(|fault| !has_spoken || *fault == web_page_fault())
@@ -135,11 +135,11 @@ impl Detector {
         self.state = DetectorState::Decided { dialect: &plain::DIALECT, decode: Box::new(RefusalDecoder(fault)) };
     }
 
-    fn decide_plain(&mut self, why: &str, out: &mut Vec<AgentEvent>) {
+    fn decide_plain(&mut self, why: &str, out: &mut Vec<ReplyEvent>) {
         self.decide(&plain::DIALECT, why, out);
     }
 
-    fn decide(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<AgentEvent>) {
+    fn decide(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<ReplyEvent>) {
         let DetectorState::Undecided { held, .. } = &mut self.state else { return };
         let held = std::mem::take(held);
         let extension =
@@ -158,7 +158,7 @@ impl Detector {
         }
     }
 
-    fn forward(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn forward(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let before = out.len();
         match &mut self.state {
             DetectorState::Undecided { .. } => {}
@@ -172,13 +172,13 @@ impl Detector {
             }
         }
         // Only frames that the decoder itself did not know are examined again.
-        let wondered = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::UnknownFrame, .. });
+        let wondered = |event: &ReplyEvent| matches!(event, ReplyEvent::Notice { code: NoticeCode::UnknownFrame, .. });
         if !self.dialect_mismatch && out.iter().skip(before).any(wondered) {
             self.check_mismatch(frame, out);
         }
     }
 
-    fn check_mismatch(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn check_mismatch(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let (Some(own), FrameVerdict::Dialect(other, Evidence { because, .. })) =
             (self.dialect(), examine_frame(frame, &self.context))
         else {
@@ -189,7 +189,7 @@ impl Detector {
         }
         self.dialect_mismatch = true;
         let text = format!("the stream is read as {}, but {because}, as in {}", own.title, other.title);
-        out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Misfit, text });
+        out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Misfit, text });
     }
 }
 
@@ -203,7 +203,7 @@ impl DetectorState {
     }
 
     /// Announces a tentative dialect before the frame's events, and again if it turns out to be the extension.
-    fn announce(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    fn announce(&mut self, at: usize, out: &mut Vec<ReplyEvent>) {
         let Self::Tentative { base, extension, decode, announced, because } = self else { return };
         let name = announced.map(|dialect| dialect.name);
         if let Some(why) = decode.evidence().filter(|_| name != Some(extension.name)) {
@@ -222,14 +222,14 @@ impl Decode for Detector {
         self.state.begin_response(head);
     }
 
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         match &self.state {
             DetectorState::Undecided { .. } => self.hold(frame, out),
             DetectorState::Decided { .. } | DetectorState::Tentative { .. } => self.forward(frame, out),
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         self.give_up(out);
         match &mut self.state {
             DetectorState::Decided { decode, .. } => decode.finish(out),
@@ -239,7 +239,7 @@ impl Decode for Detector {
                 self.state.announce(before, out);
             }
             DetectorState::Undecided { .. } => {
-                out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted });
+                out.push(ReplyEvent::End { outcome: TurnOutcome::Interrupted });
             }
         }
     }
@@ -257,19 +257,19 @@ impl Decode for Detector {
     }
 }
 
-fn dialect_notice(dialect: &Dialect, why: &str) -> AgentEvent {
+fn dialect_notice(dialect: &Dialect, why: &str) -> ReplyEvent {
     let text = format!("looks like {} because {why}", dialect.title);
-    AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Dialect, text }
+    ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Dialect, text }
 }
 
 /// A refusal instead of a stream.
 struct RefusalDecoder(Fault);
 
 impl Decode for RefusalDecoder {
-    fn decode_frame(&mut self, _: &SseFrame, _: &mut Vec<AgentEvent>) {}
+    fn decode_frame(&mut self, _: &SseFrame, _: &mut Vec<ReplyEvent>) {}
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(self.0.clone()) });
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
+        out.push(ReplyEvent::End { outcome: TurnOutcome::Failed(self.0.clone()) });
     }
 
     fn has_failed(&self) -> bool {

@@ -21,7 +21,7 @@ use super::surrogate::{self, SurrogateJoiner};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, Json,
+    Annotation, CallId, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, Json, ReplyEvent, ReplyTarget,
     TurnOutcome, Usage, UsageScope,
 };
 
@@ -122,7 +122,7 @@ impl EnclavaDecoder {
         Self::default()
     }
 
-    fn handle_event(&mut self, name: &str, data: &str, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_event(&mut self, name: &str, data: &str, marked: bool, out: &mut Vec<ReplyEvent>) {
         match name {
             "response.output_text.delta" | "response.function_call_arguments.delta" => {
                 let Ok(LooseObject(Some(delta))) = serde_json::from_str::<LooseObject<EnclavaDelta<'_>>>(data) else {
@@ -150,7 +150,7 @@ impl EnclavaDecoder {
         }
     }
 
-    fn handle_full_event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_full_event(&mut self, name: &str, json: &Json, out: &mut Vec<ReplyEvent>) {
         match name {
             "response.created" | "response.in_progress" => self.annotate_response(json, out),
             // The second name is OpenAI's.
@@ -184,16 +184,16 @@ impl EnclavaDecoder {
     }
 
     /// Annotates the response id, once.
-    fn annotate_response(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn annotate_response(&mut self, json: &Json, out: &mut Vec<ReplyEvent>) {
         let text = |key: &str| json.get(key).and_then(Json::as_str).map(str::to_owned);
         let (id, model) = (text("id"), text("model"));
         if (id.is_some() || model.is_some()) && !std::mem::replace(&mut self.is_named, true) {
-            let (on, annotation) = (AnnotationTarget::Turn("t".into()), Annotation::ServedBy { id, model });
-            out.push(AgentEvent::Annotation { on, annotation });
+            let (on, annotation) = (ReplyTarget::Reply, Annotation::ServedBy { id, model });
+            out.push(ReplyEvent::Annotation { on, annotation });
         }
     }
 
-    fn handle_text(&mut self, delta: &EnclavaDelta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_text(&mut self, delta: &EnclavaDelta<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let Some(piece) = &delta.delta.0 else { return };
         self.open_message(delta.item_id.non_empty(), out);
         if let Some(open) = &mut self.open_round {
@@ -201,7 +201,7 @@ impl EnclavaDecoder {
         }
     }
 
-    fn handle_args(&mut self, delta: &EnclavaDelta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_args(&mut self, delta: &EnclavaDelta<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let piece = delta.delta.0.as_deref().unwrap_or_default();
         let Some(at) = self.open_call(delta.call_id.non_empty().unwrap_or_default(), None, out) else { return };
         let Some(call) = self.calls.get_mut(at).filter(|call| !call.is_ready) else { return };
@@ -215,10 +215,10 @@ impl EnclavaDecoder {
         }
         arguments::note_restart(&mut call.restart_offsets, call.args.len(), &piece);
         call.args.push_str(&piece);
-        out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: piece.into_owned() });
+        out.push(ReplyEvent::ToolArgsDelta { call: call.id.clone(), json: piece.into_owned() });
     }
 
-    fn handle_item(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_item(&mut self, json: &Json, out: &mut Vec<ReplyEvent>) {
         let Ok(item) = EnclavaItem::deserialize(json) else {
             return self.unknown_frames.report("an item of unknown shape", out);
         };
@@ -246,7 +246,7 @@ impl EnclavaDecoder {
         }
     }
 
-    fn handle_message_item(&mut self, item: &EnclavaItem<'_>, out: &mut Vec<AgentEvent>) {
+    fn handle_message_item(&mut self, item: &EnclavaItem<'_>, out: &mut Vec<ReplyEvent>) {
         let Some(text) = &item.content.0 else { return };
         if item.id.non_empty().is_some_and(|id| self.closed.iter().any(|closed| closed == id)) {
             return;
@@ -263,7 +263,7 @@ impl EnclavaDecoder {
     }
 
     /// Returns the index of the call with this id that has no output yet, adding it where needed.
-    fn open_call(&mut self, wire_id: &str, name: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<usize> {
+    fn open_call(&mut self, wire_id: &str, name: Option<&str>, out: &mut Vec<ReplyEvent>) -> Option<usize> {
         if let Some(at) = self.calls.iter().rposition(|call| call.wire_id == wire_id && !call.has_output) {
             return Some(at);
         }
@@ -274,7 +274,7 @@ impl EnclavaDecoder {
         let call_id = self.unique_id(wire_id);
         let open = self.open_message(None, out)?;
         open.has_calls = true;
-        out.push(AgentEvent::ToolCallStarted {
+        out.push(ReplyEvent::ToolCallStarted {
             call: call_id.clone(),
             message: open.message.clone(),
             name: name.map(Into::into),
@@ -304,7 +304,7 @@ impl EnclavaDecoder {
         CallId::new(id)
     }
 
-    fn mark_ready(&mut self, at: usize, item: &EnclavaItem<'_>, out: &mut Vec<AgentEvent>) {
+    fn mark_ready(&mut self, at: usize, item: &EnclavaItem<'_>, out: &mut Vec<ReplyEvent>) {
         let Some(call) = self.calls.get_mut(at) else { return };
         call.has_completed_status |= item.status.non_empty() == Some("completed");
         if std::mem::replace(&mut call.is_ready, true) {
@@ -315,24 +315,24 @@ impl EnclavaDecoder {
         let streamed = streamed.into_iter().next().unwrap_or_default();
         let args = item.arguments.0.as_deref().map_or(streamed, ToOwned::to_owned);
         let name = item.name.non_empty().unwrap_or_default().to_owned();
-        out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name, args, provider_metadata: None });
+        out.push(ReplyEvent::ToolCallReady { call: call.id.clone(), name, args, provider_metadata: None });
     }
 
-    fn finish_call(&mut self, at: usize, item: &EnclavaItem<'_>, out: &mut Vec<AgentEvent>) {
+    fn finish_call(&mut self, at: usize, item: &EnclavaItem<'_>, out: &mut Vec<ReplyEvent>) {
         let Some(call) = self.calls.get_mut(at) else { return };
         call.has_output = true;
         // It is too late for a name that was lost.
         call.is_ready = true;
         let (outcome, text) = parse_call_outcome(item.output.as_ref(), item.status.non_empty());
         let output = CallOutput::from_text(text);
-        out.push(AgentEvent::ToolCallFinished { call: call.id.clone(), outcome, output, duration: None });
+        out.push(ReplyEvent::ToolCallFinished { call: call.id.clone(), outcome, output, duration: None });
         if let Some(open) = &mut self.open_round {
             open.is_over = true;
         }
     }
 
     /// Returns the message for this content, starting one where it is not the current one.
-    fn open_message(&mut self, wire_id: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<&mut Round> {
+    fn open_message(&mut self, wire_id: Option<&str>, out: &mut Vec<ReplyEvent>) -> Option<&mut Round> {
         let fits = self.open_round.as_ref().is_some_and(|open| {
             let same = wire_id.is_none() || open.wire_id().is_none() || open.wire_id() == wire_id;
             same && !open.is_over
@@ -347,7 +347,7 @@ impl EnclavaDecoder {
     }
 
     /// Closes the open message, with the finish reason of its round or the given one.
-    fn close(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+    fn close(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<ReplyEvent>) {
         let Some(open) = self.open_round.take() else { return };
         let wire_id = open.close(finish_reason, &mut self.message_count, out);
         if self.closed.len() < MAX_CALLS_AND_MESSAGES {
@@ -356,7 +356,7 @@ impl EnclavaDecoder {
     }
 
     /// Handles the closing frame, which repeats all items: the n-th call with an id is the n-th that was seen.
-    fn handle_completed(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_completed(&mut self, json: &Json, out: &mut Vec<ReplyEvent>) {
         self.completed = true;
         self.usage = parse_usage(json).or(self.usage);
         let why = json.pointer("/incomplete_details/reason").and_then(Json::as_str);
@@ -406,7 +406,7 @@ impl EnclavaDecoder {
 }
 
 impl Decode for EnclavaDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let data = frame.data.trim();
         // Outputs may follow the end where somebody else runs the calls.
         if self.fault.is_some() || data == "[DONE]" || frame.event == "ping" {
@@ -424,7 +424,7 @@ impl Decode for EnclavaDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         let fault = self.fault.take();
         let finish_reason = match (&fault, self.completed) {
             (Some(_), _) => Some(FinishReason::Failed),
@@ -443,17 +443,17 @@ impl Decode for EnclavaDecoder {
         self.close(finish_reason, out);
         for call in self.calls.iter().filter(|call| self.completed && call.has_completed_status && !call.has_output) {
             let (call, outcome, output) = (call.id.clone(), CallOutcome::Requested, CallOutput::default());
-            out.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
+            out.push(ReplyEvent::ToolCallFinished { call, outcome, output, duration: None });
         }
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: UsageScope::Turn, usage });
+            out.push(ReplyEvent::UsageReported { scope: UsageScope::Turn, usage });
         }
         let end = match (fault, self.completed) {
             (Some(fault), _) => TurnOutcome::Failed(fault),
             (None, true) => TurnOutcome::Completed,
             (None, false) => TurnOutcome::Interrupted,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        out.push(ReplyEvent::End { outcome: end });
     }
 
     fn has_failed(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Finish reasons, in the words of all servers.
 
-use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, NoticeCode, NoticeLevel};
+use crate::event::{Fault, FaultKind, FinishReason, NoticeCode, NoticeLevel, ReplyEvent};
 
 /// The message for an answer that a content filter removed.
 pub(super) const CONTENT_FILTER_MESSAGE: &str =
@@ -125,7 +125,7 @@ pub(super) struct FinishTracker {
 
 impl FinishTracker {
     /// Records a finish reason. An unknown one does not replace a known one.
-    pub(super) fn observe(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
+    pub(super) fn observe(&mut self, word: &str, out: &mut Vec<ReplyEvent>) {
         let reason = WireFinishReason::parse(word);
         if reason == WireFinishReason::Unknown && self.reason.is_none() {
             out.push(unknown_reason_notice(word));
@@ -180,16 +180,16 @@ pub(super) fn is_worth_showing(finish_reason: FinishReason) -> bool {
 }
 
 /// The notice for an answer that ended normally and is empty.
-pub(super) fn empty_response_notice() -> AgentEvent {
+pub(super) fn empty_response_notice() -> ReplyEvent {
     let text = "the model returned an empty response".to_owned();
-    AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::EmptyAnswer, text }
+    ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::EmptyAnswer, text }
 }
 
 /// The notice for an unknown finish reason: the answer may be incomplete.
-pub(super) fn unknown_reason_notice(word: &str) -> AgentEvent {
+pub(super) fn unknown_reason_notice(word: &str) -> ReplyEvent {
     let word: String = word.chars().take(60).collect();
     let text = format!("the server ended the response for an unknown reason: {word}");
-    AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::UnknownStop, text }
+    ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::UnknownStop, text }
 }
 
 #[cfg(test)]

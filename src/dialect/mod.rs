@@ -1,9 +1,8 @@
 //! The wire formats, one file each: structs, decoder and tests live together. Sans-IO: bytes and sockets belong to
 //! `net`.
 //!
-//! A decoder returns events *and* notices, never an error: one bad frame must not end a good conversation. Message ids
-//! are the decoder's own (`m1`, `m2` …), call ids those of the stream where it has any; the caller makes both unique in
-//! the session.
+//! A decoder returns events *and* notices, never an error: one bad frame must not end a good conversation. It speaks of
+//! one reply ([`ReplyEvent`]), an encoder hears of a session.
 
 pub mod a2a;
 pub mod agui;
@@ -43,7 +42,7 @@ pub use response_head::ResponseHead;
 
 use std::any::Any;
 
-use crate::event::{AgentEvent, Envelope, Json, Millis};
+use crate::event::{Envelope, Json, Millis, ReplyEvent};
 
 /// What a decoder may know of the request whose response it decodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,11 +107,11 @@ pub trait Decode: Any + Send {
     fn begin_response(&mut self, _head: &ResponseHead) {}
 
     /// Handles one frame. Bad frames become notices.
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>);
 
-    /// Handles the end of the stream: closes what is open and emits exactly one `TurnFinished` as the last event (its
-    /// turn id is `t`, to be replaced): completed, failed, or interrupted where the end mark never came.
-    fn finish(&mut self, out: &mut Vec<AgentEvent>);
+    /// Handles the end of the stream: closes what is open and emits exactly one [`ReplyEvent::End`] as the last event:
+    /// completed, failed, or interrupted where the end mark never came.
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>);
 
     /// Returns true once the end mark was seen: nothing usable can follow, the connection may be dropped.
     fn is_done(&self) -> bool;

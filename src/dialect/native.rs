@@ -1,14 +1,15 @@
 //! jarvis-tui's own stream: one envelope per frame, the same JSON as a line of the log. Lossless.
 //!
 //! A mirror of a remote session takes the envelopes themselves, numbers and times included, with [`parse_envelope`].
-//! The decoder is for everyone else: it passes on what belongs to an answer, and closes what the stream leaves open.
+//! The decoder is for everyone else: of the events of the session it passes on what belongs to an answer, and closes
+//! what the stream leaves open.
 
 use std::collections::HashSet;
 
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::grammar::Sealer;
-use crate::event::{AgentEvent, CallId, Envelope, Fault, MessageId, Role, Seq, TurnOutcome};
+use crate::event::{AgentEvent, CallId, Envelope, Fault, MessageId, ReplyEvent, Role, Seq, TurnOutcome};
 
 /// Also `--dialect native`.
 pub const DIALECT: Dialect = Dialect {
@@ -69,7 +70,7 @@ impl NativeDecoder {
         }
     }
 
-    fn handle_event(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
+    fn handle_event(&mut self, event: AgentEvent, out: &mut Vec<ReplyEvent>) {
         match event {
             AgentEvent::SessionOpened { .. } | AgentEvent::UserMessage { .. } => {}
             AgentEvent::TurnStarted { .. } => self.outcome = None,
@@ -81,7 +82,7 @@ impl NativeDecoder {
         }
     }
 
-    fn forward(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
+    fn forward(&mut self, event: AgentEvent, out: &mut Vec<ReplyEvent>) {
         let is_new = match &event {
             AgentEvent::MessageStarted { message, .. } => self.messages.insert(message.clone()),
             AgentEvent::ToolCallStarted { call, .. } => self.calls.insert(call.clone()),
@@ -96,22 +97,22 @@ impl NativeDecoder {
             _ => true,
         };
         if is_new && self.sealer.observe(&event).is_ok() {
-            out.push(event);
+            out.extend(ReplyEvent::from_session(event));
         } else {
             self.unknown_frames.report("an event out of place", out);
         }
     }
 
-    fn close(&mut self, outcome: &TurnOutcome, out: &mut Vec<AgentEvent>) {
+    fn close(&mut self, outcome: &TurnOutcome, out: &mut Vec<ReplyEvent>) {
         for event in self.sealer.close_contents(outcome) {
             let _ = self.sealer.observe(&event);
-            out.push(event);
+            out.extend(ReplyEvent::from_session(event));
         }
     }
 }
 
 impl Decode for NativeDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         match parse_envelope(frame) {
             Some(Envelope { seq, .. }) if seq <= self.last_seq => {}
             Some(Envelope { seq, event, .. }) => {
@@ -129,11 +130,11 @@ impl Decode for NativeDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         let failed = self.fault.take().map(TurnOutcome::Failed);
         let outcome = failed.or(self.outcome.take()).unwrap_or(TurnOutcome::Interrupted);
         self.close(&outcome, out);
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
+        out.push(ReplyEvent::End { outcome });
     }
 
     fn has_failed(&self) -> bool {
@@ -167,7 +168,7 @@ mod tests {
         AgentEvent::TextDelta { message: "m2".into(), text: text.into(), kind: TextKind::Text }
     }
 
-    fn decode(frames: &[SseFrame]) -> Vec<AgentEvent> {
+    fn decode(frames: &[SseFrame]) -> Vec<ReplyEvent> {
         let (mut decoder, mut out) = (NativeDecoder::new(), Vec::new());
         for frame in frames {
             decoder.decode_frame(frame, &mut out);
@@ -197,25 +198,26 @@ mod tests {
             frame(6, finished.clone()),
             frame(7, end),
         ]);
-        let end = AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed };
-        assert_eq!(events, [started(), text("a"), unknown, finished, end]);
+        let mut expected = [started(), text("a"), unknown, finished].map(ReplyEvent::from_session).to_vec();
+        expected.push(Some(ReplyEvent::End { outcome: TurnOutcome::Completed }));
+        assert_eq!(events.into_iter().map(Some).collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn a_cut_stream_is_closed_and_interrupted() {
         let events = decode(&[frame(3, started()), frame(4, text("a")), SseFrame::data("junk")]);
         assert!(
-            matches!(events[3], AgentEvent::MessageFinished { finish_reason: FinishReason::Interrupted, .. }),
+            matches!(events[3], ReplyEvent::MessageFinished { finish_reason: FinishReason::Interrupted, .. }),
             "{events:?}"
         );
-        assert!(matches!(events[4], AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted, .. }));
+        assert!(matches!(events[4], ReplyEvent::End { outcome: TurnOutcome::Interrupted }));
     }
 
     #[test]
     fn an_error_that_is_no_event_fails_what_was_going_on() {
         let events = decode(&[frame(3, started()), frame(4, text("a")), SseFrame::named("error", "boom")]);
         assert!(
-            matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) if fault.message.ends_with("boom")),
+            matches!(events.last(), Some(ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }) if fault.message.ends_with("boom")),
             "{events:?}"
         );
     }

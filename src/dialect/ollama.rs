@@ -18,8 +18,8 @@ use super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallId, ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId,
-    Role, TextKind, Timing, TurnOutcome, Usage, UsageScope,
+    Annotation, CallId, ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId, ReplyEvent, ReplyTarget, Role,
+    TextKind, Timing, TurnOutcome, Usage, UsageScope,
 };
 
 /// Also `--dialect ollama`.
@@ -153,7 +153,7 @@ impl OllamaDecoder {
     }
 
     /// Handles a line. Returns false for an object without any known field.
-    fn handle_line(&mut self, line: OllamaLine<'_>, marked: bool, out: &mut Vec<AgentEvent>) -> bool {
+    fn handle_line(&mut self, line: OllamaLine<'_>, marked: bool, out: &mut Vec<ReplyEvent>) -> bool {
         let is_done = line.done == Some(true);
         let mut known = is_done || line.message.0.is_some();
         if line.response.0.is_some() || line.thinking.0.is_some() {
@@ -187,14 +187,14 @@ impl OllamaDecoder {
         known
     }
 
-    fn push_reasoning(&mut self, thinking: Option<Cow<'_, str>>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn push_reasoning(&mut self, thinking: Option<Cow<'_, str>>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let Some(thinking) = thinking.filter(|text| !text.is_empty()) else { return };
         let thinking = self.text.push_reasoning(&self.reasoning.push(thinking, marked));
         self.emit_segment(SegmentKind::Reasoning, thinking, out);
     }
 
     /// Appends text. Old versions leave the tags of reasoning in it.
-    fn push_text(&mut self, content: Option<Cow<'_, str>>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn push_text(&mut self, content: Option<Cow<'_, str>>, is_last: bool, marked: bool, out: &mut Vec<ReplyEvent>) {
         let Some(content) = content.filter(|text| !text.is_empty()) else { return };
         let mut split = Vec::new();
         self.text.push(content, is_last, marked, &mut split);
@@ -203,7 +203,7 @@ impl OllamaDecoder {
         }
     }
 
-    fn emit_segment(&mut self, kind: SegmentKind, text: String, out: &mut Vec<AgentEvent>) {
+    fn emit_segment(&mut self, kind: SegmentKind, text: String, out: &mut Vec<ReplyEvent>) {
         let is_late = kind == SegmentKind::LateReasoning;
         if (text.is_empty() && !is_late) || (is_late && (!self.open || !self.calls.is_empty())) {
             return;
@@ -214,17 +214,17 @@ impl OllamaDecoder {
         self.has_reasoning |= !is_text;
         let message = self.message.clone();
         match kind {
-            SegmentKind::Text => out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text }),
+            SegmentKind::Text => out.push(ReplyEvent::TextDelta { message, text, kind: TextKind::Text }),
             SegmentKind::Reasoning | SegmentKind::LateReasoning if text.is_empty() => {}
             SegmentKind::Reasoning | SegmentKind::LateReasoning => {
-                out.push(AgentEvent::ReasoningDelta { message, text });
+                out.push(ReplyEvent::ReasoningDelta { message, text });
             }
         }
         if is_late {
             // The text emitted so far was reasoning; the answer is another message.
             (self.open, self.closed) = (false, true);
             let message = std::mem::replace(&mut self.message, "m2".into());
-            out.push(AgentEvent::MessageFinished {
+            out.push(ReplyEvent::MessageFinished {
                 message,
                 finish_reason: FinishReason::End,
                 full_text: Some(String::new()),
@@ -233,10 +233,10 @@ impl OllamaDecoder {
         }
     }
 
-    fn begin_message(&mut self, out: &mut Vec<AgentEvent>) {
+    fn begin_message(&mut self, out: &mut Vec<ReplyEvent>) {
         if !std::mem::replace(&mut self.open, true) {
             let role = Role::Assistant;
-            out.push(AgentEvent::MessageStarted { message: self.message.clone(), role, parent: None });
+            out.push(ReplyEvent::MessageStarted { message: self.message.clone(), role, parent: None });
         }
     }
 
@@ -245,7 +245,7 @@ impl OllamaDecoder {
         id: Option<&str>,
         function: &OllamaFunction<'_>,
         is_last: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let name = function.name.non_empty().unwrap_or_default();
         let mut objects = ArgumentsAssembler::default();
@@ -269,18 +269,18 @@ impl OllamaDecoder {
             self.begin_message(out);
             let (wire_id, name) = (id.map(ToOwned::to_owned), name.to_owned());
             self.calls.push(OllamaCall { wire_id, id: call.clone(), name: name.clone(), args: args.clone() });
-            out.push(AgentEvent::ToolCallStarted {
+            out.push(ReplyEvent::ToolCallStarted {
                 call: call.clone(),
                 message: self.message.clone(),
                 name: Some(name.clone()).filter(|name| !name.is_empty()),
                 parent: None,
                 executed_by: ExecutedBy::Client,
             });
-            out.push(AgentEvent::ToolCallReady { call, name, args, provider_metadata: None });
+            out.push(ReplyEvent::ToolCallReady { call, name, args, provider_metadata: None });
         }
     }
 
-    fn flush_channels(&mut self, out: &mut Vec<AgentEvent>) {
+    fn flush_channels(&mut self, out: &mut Vec<ReplyEvent>) {
         let rest = self.text.push_reasoning(&self.reasoning.flush());
         self.emit_segment(SegmentKind::Reasoning, rest, out);
         let mut split = Vec::new();
@@ -292,7 +292,7 @@ impl OllamaDecoder {
 }
 
 impl Decode for OllamaDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.is_done() {
             return;
         }
@@ -323,7 +323,7 @@ impl Decode for OllamaDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         self.flush_channels(out);
         if !self.is_done() {
             self.fault = self.stray.fault();
@@ -337,19 +337,15 @@ impl Decode for OllamaDecoder {
             self.begin_message(out);
         }
         if let Some(timing) = self.timing.take() {
-            let on = if self.open {
-                AnnotationTarget::Message(self.message.clone())
-            } else {
-                AnnotationTarget::Turn("t".into())
-            };
-            out.push(AgentEvent::Annotation { on, annotation: Annotation::Timing(timing) });
+            let on = if self.open { ReplyTarget::Message(self.message.clone()) } else { ReplyTarget::Reply };
+            out.push(ReplyEvent::Annotation { on, annotation: Annotation::Timing(timing) });
         }
         // There was reasoning and nothing else.
         if finish_reason == FinishReason::End && self.has_reasoning && !self.has_text {
             out.push(finish_reason::empty_response_notice());
         }
         if self.open {
-            out.push(AgentEvent::MessageFinished {
+            out.push(ReplyEvent::MessageFinished {
                 message: self.message.clone(),
                 finish_reason,
                 full_text: None,
@@ -359,7 +355,7 @@ impl Decode for OllamaDecoder {
             out.push(finish_reason::empty_response_notice());
         }
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
+            out.push(ReplyEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
         let outcome = match (self.fault.take(), finish_reason) {
             (Some(fault), _) => TurnOutcome::Failed(fault),
@@ -369,7 +365,7 @@ impl Decode for OllamaDecoder {
             }
             (None, _) => TurnOutcome::Completed,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
+        out.push(ReplyEvent::End { outcome });
     }
 
     fn has_failed(&self) -> bool {

@@ -29,7 +29,7 @@ use super::chat::{self, ChatDecoder};
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, DecodeExtension, Dialect, Evidence, Extension, FirstFrame, SseFrame};
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, NoticeCode, NoticeLevel, UsageScope};
+use crate::event::{Annotation, Json, NoticeCode, NoticeLevel, ReplyEvent, ReplyTarget, UsageScope};
 
 /// Also `--dialect openjarvis`.
 pub const DIALECT: Dialect = Dialect {
@@ -113,7 +113,7 @@ impl OpenJarvisDecoder {
         }
     }
 
-    fn handle_event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_event(&mut self, name: &str, json: &Json, out: &mut Vec<ReplyEvent>) {
         self.evidence.observe_event(name);
         let managed = self.evidence.is_managed();
         if !managed {
@@ -159,7 +159,7 @@ impl OpenJarvisDecoder {
 
     /// Handles the start of an agent. An input other than our prompt is another client's, or that of an agent inside a
     /// tool; `message` instead of `input` is always the latter.
-    fn handle_turn_start(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_turn_start(&mut self, json: &Json, out: &mut Vec<ReplyEvent>) {
         let Some(input) = json.get("input").and_then(Json::as_str) else { return };
         let ours = self.bus.prompt.as_deref().is_none_or(|prompt| prompt == input.trim());
         if self.bus.has_own_agent || !ours {
@@ -173,7 +173,7 @@ impl OpenJarvisDecoder {
         }
     }
 
-    fn handle_inference_end(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_inference_end(&mut self, json: &Json, out: &mut Vec<ReplyEvent>) {
         // Also of other agents: the results show which of them are ours.
         for call in json.get("tool_calls").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default() {
             self.calls.add_request(call);
@@ -187,14 +187,14 @@ impl OpenJarvisDecoder {
         }
     }
 
-    fn handle_chunk(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn handle_chunk(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let Self { chat, evidence: signs, .. } = self;
         chat.decode_with_hook(frame, out, &mut |chunk, out| signs.inspect_chunk(chunk, &frame.data, out));
     }
 }
 
 impl Decode for OpenJarvisDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.chat.is_done() {
             return;
         }
@@ -215,7 +215,7 @@ impl Decode for OpenJarvisDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         // Our agent's start precedes everything else. Without one, the server gave it another input than our prompt;
         // and where a turn failed, no results follow to attribute the calls.
         if !self.bus.has_own_agent && !self.bus.is_feed && !self.chat.is_successful() {
@@ -234,7 +234,7 @@ impl Decode for OpenJarvisDecoder {
         }
         // Its agents report the sum of all their requests.
         for event in out.iter_mut().skip(from) {
-            if let AgentEvent::UsageReported { scope, .. } = event {
+            if let ReplyEvent::UsageReported { scope, .. } = event {
                 *scope = UsageScope::Turn;
             }
         }
@@ -263,23 +263,23 @@ fn parse_json(data: &str) -> Option<Json> {
     surrogate::parse_json(data).filter(Json::is_object)
 }
 
-fn progress_event(mut data: Json) -> AgentEvent {
+fn progress_event(mut data: Json) -> ReplyEvent {
     if let Some(data) = data.as_object_mut() {
         data.retain(|_, value| !value.is_null());
     }
     about_turn(Annotation::Progress(data))
 }
 
-fn about_turn(annotation: Annotation) -> AgentEvent {
-    AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), annotation }
+fn about_turn(annotation: Annotation) -> ReplyEvent {
+    ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation }
 }
 
-fn report_foreign_calls(reconciled: &ReconciledCalls, out: &mut Vec<AgentEvent>) {
+fn report_foreign_calls(reconciled: &ReconciledCalls, out: &mut Vec<ReplyEvent>) {
     for call in &reconciled.foreign {
-        let on = AnnotationTarget::Call(call.clone());
-        out.push(AgentEvent::Annotation { on, annotation: Annotation::Foreign(true) });
+        let on = ReplyTarget::Call(call.clone());
+        out.push(ReplyEvent::Annotation { on, annotation: Annotation::Foreign(true) });
     }
-    let notice = |text: String| AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::ForeignCalls, text };
+    let notice = |text: String| ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::ForeignCalls, text };
     match reconciled.hidden_count {
         0 => {}
         1 => out.push(notice("1 tool call missing from this turn's results was left out".into())),

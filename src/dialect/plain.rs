@@ -9,7 +9,7 @@
 use super::finish_reason::{self, FinishTracker, WireFinishReason};
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate};
 use crate::event::{
-    AgentEvent, Fault, FaultKind, FinishReason, Json, MessageId, NoticeCode, NoticeLevel, Role, TextKind, TurnOutcome,
+    Fault, FaultKind, FinishReason, Json, MessageId, NoticeCode, NoticeLevel, ReplyEvent, Role, TextKind, TurnOutcome,
 };
 
 /// Also `--dialect plain`.
@@ -70,19 +70,19 @@ impl PlainDecoder {
         }
     }
 
-    fn show(&mut self, text: String, out: &mut Vec<AgentEvent>) {
+    fn show(&mut self, text: String, out: &mut Vec<ReplyEvent>) {
         let message = self.message.clone();
         if !std::mem::replace(&mut self.open, true) {
             let role = Role::Assistant;
-            out.push(AgentEvent::MessageStarted { message: message.clone(), role, parent: None });
+            out.push(ReplyEvent::MessageStarted { message: message.clone(), role, parent: None });
         }
         self.shown_bytes = self.shown_bytes.saturating_add(text.len());
-        out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+        out.push(ReplyEvent::TextDelta { message, text, kind: TextKind::Text });
     }
 }
 
 impl Decode for PlainDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let data = frame.data.trim_end();
         if data == "[DONE]" {
             self.done = true;
@@ -120,10 +120,10 @@ impl Decode for PlainDecoder {
         self.show(text, out);
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         if self.hidden_frames > 0 {
             let text = format!("{} more frames of this stream are hidden", self.hidden_frames);
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::LeftOut, text });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::LeftOut, text });
         }
         let has_output = self.open || self.done;
         if self.open {
@@ -133,7 +133,7 @@ impl Decode for PlainDecoder {
                 None => self.finish_tracker.finish_reason_with(false),
             };
             let message = self.message.clone();
-            out.push(AgentEvent::MessageFinished { message, finish_reason, full_text: None, provider_metadata: None });
+            out.push(ReplyEvent::MessageFinished { message, finish_reason, full_text: None, provider_metadata: None });
         }
         let outcome = match self.fault.take() {
             Some(fault) => TurnOutcome::Failed(fault),
@@ -148,7 +148,7 @@ impl Decode for PlainDecoder {
             }
             None => TurnOutcome::Interrupted,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
+        out.push(ReplyEvent::End { outcome });
     }
 
     fn has_failed(&self) -> bool {
@@ -197,15 +197,15 @@ pub(super) fn code_block(language: &str, text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn shown(frames: &[SseFrame]) -> (String, Vec<AgentEvent>) {
+    fn shown(frames: &[SseFrame]) -> (String, Vec<ReplyEvent>) {
         let mut decoder = PlainDecoder::new();
         let mut out = Vec::new();
         for frame in frames {
             decoder.decode_frame(frame, &mut out);
         }
         decoder.finish(&mut out);
-        let text = |event: &AgentEvent| match event {
-            AgentEvent::TextDelta { text, .. } => Some(text.clone()),
+        let text = |event: &ReplyEvent| match event {
+            ReplyEvent::TextDelta { text, .. } => Some(text.clone()),
             _ => None,
         };
         (out.iter().filter_map(text).collect(), out)
@@ -226,12 +226,12 @@ mod tests {
         let error = r#"{"type":"error","errorText":"boom"}"#;
         let failed = end(&[r#"{"text":"Half an "}"#, error, r#"{"type":"finish"}"#]);
         assert!(
-            matches!(&failed, Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) if fault.message.ends_with("boom")),
+            matches!(&failed, Some(ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }) if fault.message.ends_with("boom")),
             "{failed:?}"
         );
         // It succeeded after all.
         let ended = end(&[error, r#"{"text":"whole"}"#, r#"{"type":"turn.completed"}"#]);
-        assert_eq!(ended, Some(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }));
+        assert_eq!(ended, Some(ReplyEvent::End { outcome: TurnOutcome::Completed }));
     }
 
     #[test]
@@ -240,12 +240,12 @@ mod tests {
             let frames: Vec<SseFrame> = frames.iter().map(|data| SseFrame::data(*data)).collect();
             let events = shown(&frames).1;
             let finish_reason = events.iter().find_map(|event| match event {
-                AgentEvent::MessageFinished { finish_reason, .. } => Some(*finish_reason),
+                ReplyEvent::MessageFinished { finish_reason, .. } => Some(*finish_reason),
                 _ => None,
             });
             (finish_reason.unwrap(), events.last().cloned().unwrap())
         };
-        let turn = |outcome| AgentEvent::TurnFinished { turn: "t".into(), outcome };
+        let turn = |outcome| ReplyEvent::End { outcome };
         for data in [
             r#"{"type":"finish","finishReason":"length"}"#,
             r#"{"type":"message_end","message":{"stopReason":"max_tokens"}}"#,
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(outcome(&[r#"{"type":"abort"}"#]), (FinishReason::Interrupted, turn(TurnOutcome::Interrupted)));
         let (finish_reason, filtered) = outcome(&[r#"{"type":"finish","finishReason":"content-filter"}"#]);
         assert!(
-            matches!(filtered, AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(_), .. })
+            matches!(filtered, ReplyEvent::End { outcome: TurnOutcome::Failed(_) })
                 && finish_reason == FinishReason::Refused
         );
     }
@@ -269,6 +269,6 @@ mod tests {
         let frames: Vec<SseFrame> = (0..100).map(|_| SseFrame::data("x".repeat(100_000))).collect();
         let (text, events) = shown(&frames);
         assert!(text.len() < MAX_SHOWN_BYTES + 2 * MAX_FRAME_BYTES, "{}", text.len());
-        assert!(events.iter().any(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::LeftOut, .. })));
+        assert!(events.iter().any(|event| matches!(event, ReplyEvent::Notice { code: NoticeCode::LeftOut, .. })));
     }
 }

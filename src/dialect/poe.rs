@@ -22,7 +22,7 @@ use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, Fault, FinishReason, Json, NoticeCode, NoticeLevel, TurnOutcome,
+    Annotation, Fault, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent, ReplyTarget, TurnOutcome,
 };
 
 /// Also `--dialect poe`.
@@ -113,7 +113,7 @@ impl PoeDecoder {
         Self::default()
     }
 
-    fn handle_delta(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn handle_delta(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.separator != PendingSeparator::None
             && let Some(chunk) = surrogate::parse_json(&frame.data)
         {
@@ -132,7 +132,7 @@ impl PoeDecoder {
     }
 
     /// Handles a chunk that may be the first one after server calls.
-    fn handle_chunk_after_calls(&mut self, mut chunk: Json, out: &mut Vec<AgentEvent>) {
+    fn handle_chunk_after_calls(&mut self, mut chunk: Json, out: &mut Vec<ReplyEvent>) {
         let delta = chunk.pointer_mut("/choices/0/delta").and_then(Json::as_object_mut);
         let says = delta.as_ref().is_some_and(|delta| {
             ["content", "refusal", "reasoning_content"]
@@ -165,19 +165,19 @@ impl PoeDecoder {
     }
 
     /// Records the text that was emitted.
-    fn record_text(&mut self, from: usize, out: &[AgentEvent]) {
+    fn record_text(&mut self, from: usize, out: &[ReplyEvent]) {
         for event in out.iter().skip(from) {
             match event {
-                AgentEvent::TextDelta { text, .. } if self.streamed_text.len() <= MAX_COMPARED_BYTES => {
+                ReplyEvent::TextDelta { text, .. } if self.streamed_text.len() <= MAX_COMPARED_BYTES => {
                     self.streamed_text.push_str(text);
                 }
-                AgentEvent::ToolCallStarted { .. } => self.has_calls = true,
+                ReplyEvent::ToolCallStarted { .. } => self.has_calls = true,
                 _ => {}
             }
         }
     }
 
-    fn handle_error(&mut self, data: &PoeData<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_error(&mut self, data: &PoeData<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let mut error = data.error.clone().unwrap_or_else(|| "no reason given".into());
         surrogate::resolve_marks_in_json(&mut error, marked);
         let server_error = error::parse_error_object(&error).unwrap_or_else(|| error::ServerError {
@@ -187,7 +187,7 @@ impl PoeDecoder {
         if data.recoverable == Some(Json::Bool(true)) {
             let attempt = data.attempt.0.map_or_else(String::new, |n| format!(" (attempt {n})"));
             let text = format!("the server had a problem{attempt} and continues: {}", server_error.message);
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recoverable, text });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recoverable, text });
             return;
         }
         let mut fault = error::to_fault(&server_error);
@@ -200,7 +200,7 @@ impl PoeDecoder {
         self.fault.get_or_insert(fault);
     }
 
-    fn handle_complete(&mut self, data: PoeData<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_complete(&mut self, data: PoeData<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         self.complete = true;
         let metadata = data.metadata.as_ref();
         let metadata_reason = || metadata.and_then(|metadata| metadata.get("finish_reason")?.as_str());
@@ -229,7 +229,7 @@ impl PoeDecoder {
         }
         if !is_whole && may_add && self.streamed_text.len() <= content.len() {
             let text = "the response was too long for the server to repeat in full; part of it is missing".to_owned();
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Truncated, text });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Truncated, text });
         }
         if may_add && !self.has_calls && !data.tool_calls.0.is_empty() {
             let (ran, wished): (Vec<_>, Vec<_>) = data.tool_calls.0.into_iter().partition(server_calls::is_server_call);
@@ -246,20 +246,20 @@ impl PoeDecoder {
             Some(surrogate::resolve_marks(word.into(), marked).into_owned())
         });
         if id.is_some() || model.is_some() {
-            let (on, annotation) = (AnnotationTarget::Turn("t".into()), Annotation::ServedBy { id, model });
-            out.push(AgentEvent::Annotation { on, annotation });
+            let (on, annotation) = (ReplyTarget::Reply, Annotation::ServedBy { id, model });
+            out.push(ReplyEvent::Annotation { on, annotation });
         }
     }
 
     /// Handles fragments of calls outside a chunk.
-    fn push_call_fragments(&mut self, calls: &[Json], out: &mut Vec<AgentEvent>) {
+    fn push_call_fragments(&mut self, calls: &[Json], out: &mut Vec<ReplyEvent>) {
         let chunk = json!({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]});
         let from = out.len();
         self.chat.decode_frame(&SseFrame::data(chunk.to_string()), out);
         self.record_text(from, out);
     }
 
-    fn handle_other(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn handle_other(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let data = frame.data.trim();
         let repaired = surrogate::mark_if_lone(data);
         let marked = repaired.is_some();
@@ -288,7 +288,7 @@ impl PoeDecoder {
     }
 
     /// Handles the state of a call that the server runs.
-    fn handle_server_call(&mut self, call: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_server_call(&mut self, call: &Json, out: &mut Vec<ReplyEvent>) {
         self.chat.begin_message(out);
         let message = self.chat.message().clone();
         if let Err(odd) = self.server_calls.observe(call, &message, |id| self.chat.reserve(id), out) {
@@ -298,7 +298,7 @@ impl PoeDecoder {
     }
 
     /// Handles a frame that the proxy declares and never sends: a state, a fragment as in a chunk, or a flat one.
-    fn handle_tool_call(&mut self, json: Option<&Json>, out: &mut Vec<AgentEvent>) {
+    fn handle_tool_call(&mut self, json: Option<&Json>, out: &mut Vec<ReplyEvent>) {
         let Some(json) = json else { return };
         if server_calls::is_server_call(json) {
             return self.handle_server_call(json, out);
@@ -316,7 +316,7 @@ impl PoeDecoder {
 }
 
 impl Decode for PoeDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.complete {
             return;
         }
@@ -325,7 +325,7 @@ impl Decode for PoeDecoder {
         if frame.event == "delta" { self.handle_delta(frame, out) } else { self.handle_other(frame, out) }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         if let Some(fault) = self.fault.take() {
             self.chat.set_fault(fault);
         }
@@ -336,7 +336,7 @@ impl Decode for PoeDecoder {
         self.chat.finish(out);
         for event in out.iter_mut().skip(from) {
             match (event, &self.early_outcome) {
-                (AgentEvent::MessageFinished { full_text: full, finish_reason, .. }, unended) => {
+                (ReplyEvent::MessageFinished { full_text: full, finish_reason, .. }, unended) => {
                     *full = self.full_text.take();
                     match unended {
                         Some(TurnOutcome::Cancelled) => *finish_reason = FinishReason::Cancelled,
@@ -344,7 +344,7 @@ impl Decode for PoeDecoder {
                         None => {}
                     }
                 }
-                (AgentEvent::TurnFinished { outcome, .. }, Some(unended)) => *outcome = unended.clone(),
+                (ReplyEvent::End { outcome }, Some(unended)) => *outcome = unended.clone(),
                 _ => {}
             }
         }

@@ -27,8 +27,8 @@ use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json,
-    NoticeCode, NoticeLevel, TurnOutcome, Usage, UsageScope,
+    Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent,
+    ReplyTarget, TurnOutcome, Usage, UsageScope,
 };
 
 /// Items and parts of one list that are read.
@@ -116,7 +116,7 @@ impl ResponsesDecoder {
         frame: &SseFrame,
         mut event: ResponsesEvent<'_>,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         if marked {
             event.resolve_surrogates();
@@ -149,7 +149,7 @@ impl ResponsesDecoder {
         event: &ResponsesEvent<'_>,
         data: &str,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let (content, summary) = (event.content_index.0.unwrap_or(0), event.summary_index.0.unwrap_or(0));
         let text = || event.text.non_empty().unwrap_or_default();
@@ -212,7 +212,7 @@ impl ResponsesDecoder {
             }
             "compaction.compacting" => {
                 let text = "the server is compacting the conversation".to_owned();
-                out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Compacting, text });
+                out.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Compacting, text });
             }
             "error" => self.fail(&error::parse_error_data(data)),
             "audio.delta" => self.unknown_frames.report("sound", out),
@@ -226,7 +226,7 @@ impl ResponsesDecoder {
     }
 
     /// Handles the steps of the server's tools, such as `web_search_call.searching`.
-    fn handle_progress(&mut self, short: &str, event: &ResponsesEvent<'_>, out: &mut Vec<AgentEvent>) {
+    fn handle_progress(&mut self, short: &str, event: &ResponsesEvent<'_>, out: &mut Vec<ReplyEvent>) {
         let Some((tool, step)) = short.rsplit_once('.') else {
             return self.unknown_frames.report(&format!("response.{short}"), out);
         };
@@ -251,7 +251,7 @@ impl ResponsesDecoder {
         event: &ResponsesEvent<'_>,
         kind: ResponsesItemKind,
         tool: &str,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Option<usize> {
         let (id, index) = (event.item_id.non_empty(), event.output_index.0);
         let items = &mut self.emitter.items;
@@ -278,7 +278,7 @@ impl ResponsesDecoder {
         channel: TextChannel,
         index: u64,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let Some(piece) = event.delta.0.as_deref().filter(|piece| !piece.is_empty()) else { return };
         if let Some(at) = self.find_item(event, item_kind(channel), "", out) {
@@ -292,7 +292,7 @@ impl ResponsesDecoder {
         channel: TextChannel,
         index: u64,
         text: &str,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         if text.is_empty() {
             return;
@@ -303,7 +303,7 @@ impl ResponsesDecoder {
     }
 
     /// Handles a complete part, which repeats its text.
-    fn handle_part(&mut self, short: &str, event: &ResponsesEvent<'_>, out: &mut Vec<AgentEvent>) {
+    fn handle_part(&mut self, short: &str, event: &ResponsesEvent<'_>, out: &mut Vec<ReplyEvent>) {
         let Some(part) = &event.part else { return };
         let is_summary = short == "reasoning_summary_part.done";
         let index = if is_summary { event.summary_index.0 } else { event.content_index.0 };
@@ -312,7 +312,7 @@ impl ResponsesDecoder {
         }
     }
 
-    fn handle_args(&mut self, event: &ResponsesEvent<'_>, tool: &str, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_args(&mut self, event: &ResponsesEvent<'_>, tool: &str, marked: bool, out: &mut Vec<ReplyEvent>) {
         let Some(piece) = event.delta.0.as_deref().filter(|piece| !piece.is_empty()) else { return };
         let Some(at) = self.find_item(event, ResponsesItemKind::Call, tool, out) else { return };
         if self.emitter.push_args(at, Cow::Borrowed(piece), marked, out).is_err() {
@@ -321,7 +321,7 @@ impl ResponsesDecoder {
     }
 
     /// Handles the complete arguments; only the item shows whether the call is complete.
-    fn handle_full_args(&mut self, event: &ResponsesEvent<'_>, tool: &str, out: &mut Vec<AgentEvent>) {
+    fn handle_full_args(&mut self, event: &ResponsesEvent<'_>, tool: &str, out: &mut Vec<ReplyEvent>) {
         let Some(at) = self.find_item(event, ResponsesItemKind::Call, tool, out) else { return };
         let text = event.input.non_empty().or(event.code.non_empty());
         let whole = match tools::text_key(tool) {
@@ -338,7 +338,7 @@ impl ResponsesDecoder {
         }
     }
 
-    fn handle_shell_output(&mut self, event: &ResponsesEvent<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_shell_output(&mut self, event: &ResponsesEvent<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let at = self.emitter.items.find(event.item_id.non_empty(), event.output_index.0, ResponsesItemKind::Output);
         let target = at.and_then(|at| self.emitter.items.get(at)?.output_of);
         let Some((target, delta)) = target.zip(event.delta.0.as_deref()) else { return };
@@ -347,7 +347,7 @@ impl ResponsesDecoder {
         }
     }
 
-    fn handle_annotation(&mut self, event: &ResponsesEvent<'_>, content: u64, out: &mut Vec<AgentEvent>) {
+    fn handle_annotation(&mut self, event: &ResponsesEvent<'_>, content: u64, out: &mut Vec<ReplyEvent>) {
         let Some(annotation) = &event.annotation else { return };
         let Some(at) = self.find_item(event, ResponsesItemKind::Message, "", out) else { return };
         if let Some(part) = self.emitter.items.get(at).and_then(|item| item.part(TextChannel::Text, content)) {
@@ -356,7 +356,7 @@ impl ResponsesDecoder {
         self.emitter.emit_citation(at, annotation, out);
     }
 
-    fn handle_lifecycle(&mut self, short: &str, event: &ResponsesEvent<'_>, data: &str, out: &mut Vec<AgentEvent>) {
+    fn handle_lifecycle(&mut self, short: &str, event: &ResponsesEvent<'_>, data: &str, out: &mut Vec<ReplyEvent>) {
         let flat: Option<Json> = match &event.response {
             Some(Json::Object(_)) => None,
             _ => surrogate::mark_lone(data).map_or_else(
@@ -416,12 +416,12 @@ impl ResponsesDecoder {
     }
 
     /// Annotates the response id, once.
-    fn annotate_response(&mut self, response: &Json, out: &mut Vec<AgentEvent>) {
+    fn annotate_response(&mut self, response: &Json, out: &mut Vec<ReplyEvent>) {
         let [id, model] = ["id", "model"].map(|key| text_at(response, key).map(str::to_owned));
         self.model = self.model.take().or_else(|| model.clone());
         if (id.is_some() || model.is_some()) && !std::mem::replace(&mut self.is_named, true) {
-            let (on, annotation) = (AnnotationTarget::Turn("t".into()), Annotation::ServedBy { id, model });
-            out.push(AgentEvent::Annotation { on, annotation });
+            let (on, annotation) = (ReplyTarget::Reply, Annotation::ServedBy { id, model });
+            out.push(ReplyEvent::Annotation { on, annotation });
         }
     }
 
@@ -430,7 +430,7 @@ impl ResponsesDecoder {
     }
 
     /// Ends the calls that the stream left open, where the answer completed.
-    fn finish_open_calls(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish_open_calls(&mut self, out: &mut Vec<ReplyEvent>) {
         for at in 0..self.emitter.items.list.len() {
             let Some(call) = self.emitter.items.call(at).filter(|call| !call.is_finished) else { continue };
             let (ran_by, ended, is_ready, is_shell) =
@@ -457,7 +457,7 @@ impl ResponsesDecoder {
 }
 
 impl Decode for ResponsesDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.end.is_some() {
             return;
         }
@@ -483,7 +483,7 @@ impl Decode for ResponsesDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         if matches!(self.end, Some(ResponsesEnd::Completed | ResponsesEnd::Length)) {
             self.finish_open_calls(out);
         }
@@ -506,9 +506,9 @@ impl Decode for ResponsesDecoder {
         }
         self.emitter.close(Some(finish_reason), self.model.as_deref(), out);
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
+            out.push(ReplyEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
+        out.push(ReplyEvent::End { outcome });
     }
 
     fn has_failed(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, Millis};
+use crate::event::{CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, Millis, ReplyEvent};
 
 const MAX_CALLS: usize = 512;
 
@@ -36,7 +36,7 @@ impl ServerCalls {
         call: &Json,
         message: &MessageId,
         unique: impl FnOnce(&str) -> CallId,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Result<(), &'static str> {
         let text = |json: &Json, key: &str| json.get(key).and_then(Json::as_str).map(ToOwned::to_owned);
         let (Some(wire), Some(status)) = (text(call, "id"), text(call, "status")) else { return Ok(()) };
@@ -47,7 +47,7 @@ impl ServerCalls {
                 return Err("too many tool calls");
             }
             let id = unique(&wire);
-            out.push(AgentEvent::ToolCallStarted {
+            out.push(ReplyEvent::ToolCallStarted {
                 call: id.clone(),
                 message: message.clone(),
                 name: Some(name.clone()).filter(|name| !name.is_empty()),
@@ -60,7 +60,7 @@ impl ServerCalls {
         if *stage == ServerCallStage::Started && status != "started" {
             *stage = ServerCallStage::Ready;
             let args = text(function, "arguments").unwrap_or_default();
-            out.push(AgentEvent::ToolCallReady { call: id.clone(), name, args, provider_metadata: None });
+            out.push(ReplyEvent::ToolCallReady { call: id.clone(), name, args, provider_metadata: None });
         }
         let Some(outcome) = parse_outcome(&status) else { return Ok(()) };
         *stage = match *stage {
@@ -70,7 +70,7 @@ impl ServerCalls {
         };
         let output = CallOutput::from_text(text(call, "output").unwrap_or_default());
         let took = call.get("latency_ms").and_then(Json::as_u64).map(Millis);
-        out.push(AgentEvent::ToolCallFinished { call: id.clone(), outcome, output, duration: took });
+        out.push(ReplyEvent::ToolCallFinished { call: id.clone(), outcome, output, duration: took });
         Ok(())
     }
 }

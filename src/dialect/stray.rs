@@ -57,7 +57,7 @@ impl Stray {
 #[cfg(test)]
 mod tests {
     use crate::dialect::{Decode, SseFrame, ollama::OllamaDecoder, warp::WarpDecoder};
-    use crate::event::{AgentEvent, TurnOutcome};
+    use crate::event::{ReplyEvent, TurnOutcome};
 
     /// The failures of these lines, in each of the line formats; none for a success.
     fn failures(has_content: bool, lines: &[&str]) -> [Option<String>; 2] {
@@ -74,8 +74,8 @@ mod tests {
             }
             decoders[nth].finish(&mut out);
             match out.pop() {
-                Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) => Some(fault.message),
-                Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted, .. }) => None,
+                Some(ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }) => Some(fault.message),
+                Some(ReplyEvent::End { outcome: TurnOutcome::Interrupted }) => None,
                 other => panic!("{other:?}"),
             }
         })

@@ -1,6 +1,6 @@
 //! Frames that a decoder doesn't know: each kind is reported once.
 
-use crate::event::{AgentEvent, NoticeCode, NoticeLevel};
+use crate::event::{NoticeCode, NoticeLevel, ReplyEvent};
 
 /// Kinds that are remembered; later ones share one notice.
 const MAX_KINDS: usize = 16;
@@ -12,7 +12,7 @@ pub(super) struct UnknownFrames {
 
 impl UnknownFrames {
     /// Reports a kind the first time it is seen.
-    pub(super) fn report(&mut self, kind: &str, out: &mut Vec<AgentEvent>) {
+    pub(super) fn report(&mut self, kind: &str, out: &mut Vec<ReplyEvent>) {
         let kind: String = kind.chars().take(60).collect();
         if self.kinds.len() > MAX_KINDS || self.kinds.contains(&kind) {
             return;
@@ -23,6 +23,6 @@ impl UnknownFrames {
             format!("the server sent an unknown kind of frame, which is skipped: {kind}")
         };
         self.kinds.push(kind);
-        out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::UnknownFrame, text });
+        out.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::UnknownFrame, text });
     }
 }

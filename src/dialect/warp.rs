@@ -22,7 +22,7 @@ use super::text_assembler::{SegmentKind, TextAssembler, strip_reasoning};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, FinishReason, Json, MessageId, NoticeCode, NoticeLevel, Role, TextKind,
+    CallId, Fault, FaultKind, FinishReason, Json, MessageId, NoticeCode, NoticeLevel, ReplyEvent, Role, TextKind,
     TurnOutcome, Usage, UsageScope,
 };
 
@@ -112,7 +112,7 @@ impl WarpDecoder {
         }
     }
 
-    fn handle_line(&mut self, event: &str, line: &BorrowedJson<'_>, out: &mut Vec<AgentEvent>) {
+    fn handle_line(&mut self, event: &str, line: &BorrowedJson<'_>, out: &mut Vec<ReplyEvent>) {
         let Some(BorrowedJson::Array(blocks)) = line.get("blocks") else {
             match error::find_error(&SseFrame::named(event, line.to_json().to_string())) {
                 Some(server_error) => self.fault = Some(error::to_fault(&server_error)),
@@ -170,7 +170,7 @@ impl WarpDecoder {
     }
 
     /// Handles the state of a call that the server runs.
-    fn handle_server_call(&mut self, tool: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_server_call(&mut self, tool: &Json, out: &mut Vec<ReplyEvent>) {
         self.begin_message(out);
         let (message, taken) = (self.message.clone(), &self.calls);
         let unique = |id: &str| {
@@ -186,13 +186,13 @@ impl WarpDecoder {
         self.after_calls = true;
     }
 
-    fn handle_error(&mut self, block: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_error(&mut self, block: &Json, out: &mut Vec<ReplyEvent>) {
         let server_error =
             error::parse_error_object(block).or_else(|| block.get("text").and_then(error::parse_error_object));
         let message = server_error.map_or_else(|| block.to_string(), |server_error| server_error.message);
         if block.get("recoverable").and_then(Json::as_bool) == Some(true) {
             let text = format!("the server had a problem and continues: {message}");
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recoverable, text });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recoverable, text });
             return;
         }
         let code = block.get("code").and_then(Json::as_str).unwrap_or_default();
@@ -205,7 +205,7 @@ impl WarpDecoder {
         self.fault.get_or_insert(Fault::new(kind, message));
     }
 
-    fn push_text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+    fn push_text(&mut self, text: &str, out: &mut Vec<ReplyEvent>) {
         let text = if std::mem::take(&mut self.after_calls) { self.next_message(text, out) } else { text };
         if text.is_empty() {
             return;
@@ -219,7 +219,7 @@ impl WarpDecoder {
     }
 
     /// Ends the current message after server calls. Returns the text without the separator.
-    fn next_message<'t>(&mut self, text: &'t str, out: &mut Vec<AgentEvent>) -> &'t str {
+    fn next_message<'t>(&mut self, text: &'t str, out: &mut Vec<ReplyEvent>) -> &'t str {
         self.flush(out);
         self.assembler = TextAssembler::default();
         self.has_several_messages |= self.open;
@@ -232,23 +232,23 @@ impl WarpDecoder {
     }
 
     /// Emits what was held back, when no text follows.
-    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
+    fn flush(&mut self, out: &mut Vec<ReplyEvent>) {
         let mut split = Vec::new();
         self.assembler.flush(&mut split);
         self.emit_segments(split, out);
     }
 
     /// Closes the open message before the end; what follows is another one.
-    fn close_message(&mut self, finish_reason: FinishReason, full: Option<String>, out: &mut Vec<AgentEvent>) {
+    fn close_message(&mut self, finish_reason: FinishReason, full: Option<String>, out: &mut Vec<ReplyEvent>) {
         if std::mem::take(&mut self.open) {
             self.closed_messages += 1;
             let next = MessageId::new(format!("m{}", self.closed_messages + 1));
             let message = std::mem::replace(&mut self.message, next);
-            out.push(AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: None });
+            out.push(ReplyEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: None });
         }
     }
 
-    fn show_block(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+    fn show_block(&mut self, text: &str, out: &mut Vec<ReplyEvent>) {
         self.flush(out);
         self.assembler = TextAssembler::default();
         self.has_other_blocks = true;
@@ -259,7 +259,7 @@ impl WarpDecoder {
         self.starts_apart = true;
     }
 
-    fn emit_segments(&mut self, split: Vec<(SegmentKind, String)>, out: &mut Vec<AgentEvent>) {
+    fn emit_segments(&mut self, split: Vec<(SegmentKind, String)>, out: &mut Vec<ReplyEvent>) {
         for (kind, text) in split {
             match kind {
                 SegmentKind::Text => self.emit_text(&text, out),
@@ -267,7 +267,7 @@ impl WarpDecoder {
                 SegmentKind::Reasoning | SegmentKind::LateReasoning => {
                     self.begin_message(out);
                     if !text.is_empty() {
-                        out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
+                        out.push(ReplyEvent::ReasoningDelta { message: self.message.clone(), text });
                     }
                     // The text emitted so far was reasoning; the answer is another message.
                     if kind == SegmentKind::LateReasoning {
@@ -279,10 +279,10 @@ impl WarpDecoder {
         }
     }
 
-    fn emit_text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+    fn emit_text(&mut self, text: &str, out: &mut Vec<ReplyEvent>) {
         self.begin_message(out);
         self.append_text(text);
-        out.push(AgentEvent::TextDelta { message: self.message.clone(), text: text.to_owned(), kind: TextKind::Text });
+        out.push(ReplyEvent::TextDelta { message: self.message.clone(), text: text.to_owned(), kind: TextKind::Text });
     }
 
     fn append_text(&mut self, text: &str) {
@@ -293,15 +293,15 @@ impl WarpDecoder {
         }
     }
 
-    fn begin_message(&mut self, out: &mut Vec<AgentEvent>) {
+    fn begin_message(&mut self, out: &mut Vec<ReplyEvent>) {
         if !std::mem::replace(&mut self.open, true) {
             let role = Role::Assistant;
-            out.push(AgentEvent::MessageStarted { message: self.message.clone(), role, parent: None });
+            out.push(ReplyEvent::MessageStarted { message: self.message.clone(), role, parent: None });
         }
     }
 
     /// Handles the whole answer in the last line. What was not streamed before is emitted now.
-    fn handle_last_line(&mut self, whole: &str, is_all: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_last_line(&mut self, whole: &str, is_all: bool, out: &mut Vec<ReplyEvent>) {
         self.done = true;
         let whole = whole.trim_end_matches('\n');
         let is_first = self.text.is_empty() && !self.is_text_truncated && !self.has_several_messages;
@@ -322,7 +322,7 @@ impl WarpDecoder {
     }
 
     /// Handles the state of the n-th call of a line.
-    fn handle_call(&mut self, tool: &BorrowedJson<'_>, nth: usize, out: &mut Vec<AgentEvent>) {
+    fn handle_call(&mut self, tool: &BorrowedJson<'_>, nth: usize, out: &mut Vec<ReplyEvent>) {
         let text = |json: &BorrowedJson<'_>, key: &str| {
             json.get(key).and_then(BorrowedJson::as_str).unwrap_or_default().to_owned()
         };
@@ -358,7 +358,7 @@ impl WarpDecoder {
             if call.started
                 && let Some(more) = args.strip_prefix(call.args.as_str()).filter(|more| !more.is_empty())
             {
-                out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: more.to_owned() });
+                out.push(ReplyEvent::ToolArgsDelta { call: call.id.clone(), json: more.to_owned() });
             }
             call.args = args;
         }
@@ -377,7 +377,7 @@ impl WarpDecoder {
 }
 
 impl Decode for WarpDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.is_done() {
             return;
         }
@@ -403,7 +403,7 @@ impl Decode for WarpDecoder {
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         self.flush(out);
         self.fault = self.fault.take().or_else(|| self.finish_tracker.fault());
         let reported = self.done || self.finish_tracker.finish_reason().is_some();
@@ -428,17 +428,17 @@ impl Decode for WarpDecoder {
                 let (name, args) = (std::mem::take(&mut call.name), std::mem::take(&mut call.args));
                 // Some servers repeat them.
                 let args = arguments::split_calls(args).into_iter().next().unwrap_or_default();
-                out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name, args, provider_metadata: None });
+                out.push(ReplyEvent::ToolCallReady { call: call.id.clone(), name, args, provider_metadata: None });
             }
         }
         if self.open {
             let (message, full) = (self.message.clone(), self.full_text.take());
-            out.push(AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: None });
+            out.push(ReplyEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: None });
         } else if finish_reason == FinishReason::End && self.closed_messages == 0 {
             out.push(finish_reason::empty_response_notice());
         }
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
+            out.push(ReplyEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
         let outcome = match (self.early_outcome.take(), self.fault.take(), finish_reason) {
             (Some(outcome), ..) => outcome,
@@ -446,7 +446,7 @@ impl Decode for WarpDecoder {
             (None, None, FinishReason::Interrupted) => TurnOutcome::Interrupted,
             (None, None, _) => TurnOutcome::Completed,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome });
+        out.push(ReplyEvent::End { outcome });
     }
 
     fn has_failed(&self) -> bool {

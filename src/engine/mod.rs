@@ -16,7 +16,7 @@ pub mod server_approvals;
 pub mod spec;
 
 use crate::dialect::Decode;
-use crate::event::{AgentEvent, CallId, CallOutcome, Fault, Json, Millis, SamplingParams, ToolSpec};
+use crate::event::{CallId, CallOutcome, Fault, Json, Millis, ReplyEvent, SamplingParams, ToolSpec};
 use crate::net::request::{HttpRequest, SideChannel};
 pub use spec::EngineSpec;
 
@@ -92,7 +92,7 @@ pub enum ReplyPlan {
     Prepare(Preparation),
     /// Send this request and decode the response, and what completes it beyond its stream.
     Http { request: HttpRequest, decode: Box<dyn Decode>, side_channel: Option<Box<dyn SideChannel>> },
-    /// No request: these events, each after its delay. The same events as a decoder's, `TurnFinished` included.
+    /// No request: these events, each after its delay. The same events as a decoder's, `End` included.
     Scripted(Vec<ScriptedEvent>),
 }
 
@@ -114,7 +114,7 @@ impl ReplyPlan {
 pub struct ScriptedEvent {
     /// Delay before it.
     pub delay: Millis,
-    pub event: AgentEvent,
+    pub event: ReplyEvent,
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use super::discover::ModelListQuery;
 use super::server_approvals::ServerApprovals;
 use super::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::dialect::DecodeContext;
-use crate::event::{AgentEvent, Fault, FaultKind, Millis, TurnOutcome};
+use crate::event::{Fault, FaultKind, Millis, ReplyEvent, TurnOutcome};
 use crate::net::request::HttpHeaderValue;
 use crate::text::address::path_and_query;
 
@@ -152,7 +152,7 @@ impl Engine for RemoteEngine {
             None => {
                 let text = format!("--request {} does not take prompts", self.target.request_kind.name);
                 let outcome = TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text));
-                let event = AgentEvent::TurnFinished { turn: "t".into(), outcome };
+                let event = ReplyEvent::End { outcome };
                 ReplyPlan::Scripted(vec![ScriptedEvent { delay: Millis(0), event }])
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Tries are repeated only before the first byte of an answer: later, the model has begun to speak. Two watchdogs run:
 //! any byte calms the first, only something usable the second. However it goes, the last thing told is exactly one
-//! `TurnFinished`. Dropping the future drops the connection.
+//! `End`. Dropping the future drops the connection.
 
 mod finish;
 mod side_channel;
@@ -27,12 +27,12 @@ use super::timeouts::RequestPolicy;
 use super::watchdog::{RequestEvent, WaitOutcome, Watchdog};
 use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind};
+use crate::event::{Annotation, Fault, FaultKind, ReplyEvent, ReplyTarget};
 
 /// How long extras are waited for once the answer is complete.
 const TRAILING_DATA_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes the call and tells what comes of it, in the end exactly one `TurnFinished`. Ends early if nobody listens.
+/// Makes the call and tells what comes of it, in the end exactly one `End`. Ends early if nobody listens.
 pub async fn perform(
     http: &HttpClient,
     call: &HttpRequest,
@@ -129,7 +129,7 @@ struct RequestDriver<'a> {
     side_channel: Option<SideChannelReader<'a>>,
     has_first_token: bool,
     frames: Vec<SseFrame>,
-    events: Vec<AgentEvent>,
+    events: Vec<ReplyEvent>,
 }
 
 impl<'a> RequestDriver<'a> {
@@ -312,15 +312,15 @@ impl<'a> RequestDriver<'a> {
             return;
         }
         let first = self.events.iter().enumerate().find_map(|(at, event)| match event {
-            AgentEvent::TextDelta { message, .. }
-            | AgentEvent::ReasoningDelta { message, .. }
-            | AgentEvent::ToolCallStarted { message, .. } => Some((at, message.clone())),
+            ReplyEvent::TextDelta { message, .. }
+            | ReplyEvent::ReasoningDelta { message, .. }
+            | ReplyEvent::ToolCallStarted { message, .. } => Some((at, message.clone())),
             _ => None,
         });
         if let Some((at, message)) = first {
             self.has_first_token = true;
             let annotation = Annotation::FirstToken { ms: self.watchdog.timers.sent_at.elapsed().into() };
-            let note = AgentEvent::Annotation { on: AnnotationTarget::Message(message), annotation };
+            let note = ReplyEvent::Annotation { on: ReplyTarget::Message(message), annotation };
             self.events.insert(at, note);
         }
     }
@@ -331,18 +331,18 @@ impl<'a> RequestDriver<'a> {
     }
 }
 
-fn is_usable(event: &AgentEvent) -> bool {
+fn is_usable(event: &ReplyEvent) -> bool {
     matches!(
         event,
-        AgentEvent::MessageStarted { .. }
-            | AgentEvent::TextDelta { .. }
-            | AgentEvent::ReasoningDelta { .. }
-            | AgentEvent::MessageFinished { .. }
-            | AgentEvent::ToolCallStarted { .. }
-            | AgentEvent::ToolArgsDelta { .. }
-            | AgentEvent::ToolCallReady { .. }
-            | AgentEvent::ToolOutput { .. }
-            | AgentEvent::ToolCallFinished { .. }
+        ReplyEvent::MessageStarted { .. }
+            | ReplyEvent::TextDelta { .. }
+            | ReplyEvent::ReasoningDelta { .. }
+            | ReplyEvent::MessageFinished { .. }
+            | ReplyEvent::ToolCallStarted { .. }
+            | ReplyEvent::ToolArgsDelta { .. }
+            | ReplyEvent::ToolCallReady { .. }
+            | ReplyEvent::ToolOutput { .. }
+            | ReplyEvent::ToolCallFinished { .. }
     )
 }
 

@@ -3,7 +3,7 @@
 //! Nothing is asked for by such a request, so it may be made as often as need be: with the last id where the stream has
 //! ids, dropping what was told before, saying whether it was resumed or something is missing. It ends when the server
 //! closes it after a complete answer, when the server says that there is no more (204), when a refusal won't pass, or
-//! when it breaks again and again. However it goes, the last thing told is one `TurnFinished`; so is each answer that
+//! when it breaks again and again. However it goes, the last thing told is one `End`; so is each answer that
 //! is followed by another, be it on the same connection or after a break.
 
 mod frame_dedup;
@@ -30,7 +30,7 @@ use super::watchdog::{RequestEvent, WaitOutcome, Watchdog};
 use crate::dialect::detect::is_trailing;
 use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, ResponseHead, SseFrame};
-use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::event::{Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 use crate::text::human;
 
 /// A connection that held for so long counts as a good one, whatever came of it.
@@ -158,7 +158,7 @@ struct StreamWatcher<'a> {
     has_decoded_any: bool,
     /// Answers that were told to their end.
     finished_responses: u64,
-    events: Vec<AgentEvent>,
+    events: Vec<ReplyEvent>,
 }
 
 impl<'a> StreamWatcher<'a> {
@@ -330,7 +330,7 @@ impl<'a> StreamWatcher<'a> {
     }
 
     fn push_notice(&mut self, level: NoticeLevel, code: NoticeCode, text: String) {
-        self.events.push(AgentEvent::Notice { level, code, text });
+        self.events.push(ReplyEvent::Notice { level, code, text });
     }
 
     /// Returns false if nobody listens any more.
@@ -372,7 +372,7 @@ impl<'a> StreamWatcher<'a> {
             self.events.truncate(from);
         }
         match (fault, self.events.get_mut(from..).and_then(<[_]>::last_mut)) {
-            (Some(fault), Some(AgentEvent::TurnFinished { outcome: end, .. })) => *end = TurnOutcome::Failed(fault),
+            (Some(fault), Some(ReplyEvent::End { outcome: end })) => *end = TurnOutcome::Failed(fault),
             (Some(fault), _) => self.push_notice(NoticeLevel::Error, NoticeCode::Stream, fault.message),
             (None, _) => {}
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use secrecy::SecretString;
 
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Json};
+use crate::event::{Json, ReplyEvent};
 
 /// One HTTP request and how its answer is framed.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub trait SideChannel: Send + Sync {
     fn records(&self) -> &[HttpRequest];
 
     /// Decodes an event of the feed.
-    fn decode_feed(&mut self, frame: &SseFrame, decode: &mut (dyn Decode + 'static), out: &mut Vec<AgentEvent>);
+    fn decode_feed(&mut self, frame: &SseFrame, decode: &mut (dyn Decode + 'static), out: &mut Vec<ReplyEvent>);
 
     /// Decodes the responses for the records, in the order of the requests, before [`Decode::finish`]. Returns false
     /// while this answer is missing in them, so that they are worth requesting again.
@@ -59,7 +59,7 @@ pub trait SideChannel: Send + Sync {
         &mut self,
         records: &[Option<&Json>],
         decode: &mut (dyn Decode + 'static),
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> bool;
 
     /// Returns what to say of a feed that can't be had; none where it has been said.

@@ -13,13 +13,13 @@ use super::redact::Redactor;
 use super::redact::events::EventRedactor;
 use super::request::HttpRequest;
 use super::timeouts::{IdleTimers, RequestPolicy};
-use crate::event::{AgentEvent, Fault, LinkState};
+use crate::event::{Fault, LinkState, ReplyEvent};
 use crate::text::address::origin;
 
 /// What is told while a request runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RequestEvent {
-    Event(AgentEvent),
+    Event(ReplyEvent),
     Link(LinkState),
 }
 
@@ -103,7 +103,7 @@ impl<'a> Watchdog<'a> {
     }
 
     /// Returns false if nobody listens any more.
-    pub(super) async fn send_events(&mut self, events: &mut Vec<AgentEvent>) -> bool {
+    pub(super) async fn send_events(&mut self, events: &mut Vec<ReplyEvent>) -> bool {
         let mut told = Vec::with_capacity(events.len());
         for event in events.drain(..) {
             self.redactor.push(event, &mut told);

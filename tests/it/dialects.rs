@@ -28,6 +28,8 @@ use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::replies::assembled;
+
 pub(super) struct GoldenCase {
     pub(super) name: String,
     dialect: String,
@@ -110,7 +112,7 @@ fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
         decoder.decode_frame(frame, &mut events);
     }
     decoder.finish(&mut events);
-    events
+    assembled(events)
 }
 
 /// Finds the prompt in any request body.

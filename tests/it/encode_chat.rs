@@ -42,6 +42,8 @@ use serde_json::{Value, json};
 
 use crate::encoders::{acts, ends, published, says_all_again, turn as made};
 
+use crate::replies::assembled;
+
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
@@ -64,7 +66,7 @@ fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
         decoder.decode_frame(frame, &mut events);
     }
     decoder.finish(&mut events);
-    events
+    assembled(events)
 }
 
 fn cut(bytes: &[u8], pieces: &[usize]) -> Vec<SseFrame> {

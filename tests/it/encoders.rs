@@ -20,6 +20,8 @@ use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use crate::replies::assembled;
+
 /// An encoder, and what its dialect can't express.
 struct EncoderCase {
     name: &'static str,
@@ -119,7 +121,7 @@ fn understood(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> 
         decoder.decode_frame(frame, &mut events);
     }
     decoder.finish(&mut events);
-    events
+    assembled(events)
 }
 
 /// What a person would see of an answer.

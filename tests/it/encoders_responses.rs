@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 
 use super::dialects::{cases, published};
 
+use crate::replies::assembled;
+
 fn heading(client_tools: bool) -> ResponseHead {
     let (id, model) = ("resp_20261120195114_7bbb".into(), Some("engine/model".into()));
     ResponseHead { id, model, client_tools, prompt_tokens: 7, ..ResponseHead::default() }
@@ -51,7 +53,7 @@ fn decode(mut decoder: impl Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
         decoder.decode_frame(frame, &mut events);
     }
     decoder.finish(&mut events);
-    published(&events)
+    published(&assembled(events))
 }
 
 #[derive(Debug, Default, PartialEq)]

@@ -14,6 +14,8 @@ use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 
+use crate::replies::assembled;
+
 struct EngineCase {
     path: PathBuf,
     stream: Vec<u8>,
@@ -48,7 +50,7 @@ impl EngineCase {
             decoder.decode_frame(frame, &mut events);
         }
         decoder.finish(&mut events);
-        events
+        assembled(events)
     }
 
     /// Decodes whatever can be cut into frames; a damaged stream may be an error.
@@ -62,7 +64,7 @@ impl EngineCase {
             decoder.decode_frame(frame, &mut events);
         }
         decoder.finish(&mut events);
-        events
+        assembled(events)
     }
 }
 

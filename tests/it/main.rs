@@ -24,6 +24,7 @@ mod markdown;
 mod names;
 mod oracle;
 mod reading;
+mod replies;
 mod screens;
 mod serve;
 mod serve_chat;

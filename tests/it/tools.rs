@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jarvis_tui::engine::offline::OfflineEngine;
 use jarvis_tui::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
-use jarvis_tui::event::{AgentEvent, ApprovalRequest, CallOutcome, Json, OutputStream, Pattern, Risk};
+use jarvis_tui::event::{ApprovalRequest, CallOutcome, Json, OutputStream, Pattern, ReplyEvent, Risk};
 use jarvis_tui::tool::{
     BuiltinTools, RegisteredTool, Registry, SubjectPermission, ToolContext, ToolProgress, ToolResult, ToolSource,
     ToolTimeouts,
@@ -143,8 +143,8 @@ fn ask_the_embedded_engine(prompt: &str, tools: &Registry) -> (String, Vec<Strin
     let (mut text, mut calls) = (String::new(), Vec::new());
     for scripted in events {
         match scripted.event {
-            AgentEvent::TextDelta { text: piece, .. } => text.push_str(&piece),
-            AgentEvent::ToolCallReady { name, .. } => calls.push(name),
+            ReplyEvent::TextDelta { text: piece, .. } => text.push_str(&piece),
+            ReplyEvent::ToolCallReady { name, .. } => calls.push(name),
             _ => {}
         }
     }

@@ -11,7 +11,7 @@ use jarvis_tui::engine::discover::{self, ServerCandidate, ServerKind};
 use jarvis_tui::engine::ollama::OllamaEngine;
 use jarvis_tui::engine::openai::OpenAiEngine;
 use jarvis_tui::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
-use jarvis_tui::event::{AgentEvent, Fault, FaultKind, LinkState, NoticeCode, TurnOutcome};
+use jarvis_tui::event::{Fault, FaultKind, LinkState, NoticeCode, ReplyEvent, TurnOutcome};
 use jarvis_tui::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use jarvis_tui::net::{HttpClient, RequestEvent, RequestPolicy, perform, probe};
 use tokio::sync::mpsc;
@@ -52,9 +52,9 @@ async fn run_reply(reply: ReplyPlan) -> WireOutcome {
             assert!(texts.ends.is_empty(), "something after the end");
             match event {
                 RequestEvent::Link(link) => texts.links.push(link),
-                RequestEvent::Event(AgentEvent::TextDelta { text, .. }) => texts.text.push_str(&text),
-                RequestEvent::Event(AgentEvent::Notice { code, .. }) => texts.notices.push(code),
-                RequestEvent::Event(AgentEvent::TurnFinished { outcome: end, .. }) => texts.ends.push(end),
+                RequestEvent::Event(ReplyEvent::TextDelta { text, .. }) => texts.text.push_str(&text),
+                RequestEvent::Event(ReplyEvent::Notice { code, .. }) => texts.notices.push(code),
+                RequestEvent::Event(ReplyEvent::End { outcome: end }) => texts.ends.push(end),
                 RequestEvent::Event(_) => {}
             }
         }
@@ -132,7 +132,7 @@ async fn tokens_are_told_as_they_come() {
     let listen = async {
         let mut seen = 0;
         while let Some(event) = receiver.recv().await {
-            if matches!(event, RequestEvent::Event(AgentEvent::TextDelta { .. })) {
+            if matches!(event, RequestEvent::Event(ReplyEvent::TextDelta { .. })) {
                 seen += 1;
                 server.go();
             }
@@ -294,7 +294,7 @@ async fn a_dropped_call_drops_the_connection() {
         let run = perform(&http, &request, decode, &policy, &sender);
         let first_token = async {
             while let Some(event) = receiver.recv().await {
-                if matches!(event, RequestEvent::Event(AgentEvent::TextDelta { .. })) {
+                if matches!(event, RequestEvent::Event(ReplyEvent::TextDelta { .. })) {
                     return;
                 }
             }
@@ -411,11 +411,11 @@ impl Decode for HeadDecoder {
         self.0 = format!("{:?} {} {headers:?}", head.status(), head.content_type());
     }
 
-    fn decode_frame(&mut self, _: &SseFrame, _: &mut Vec<AgentEvent>) {}
+    fn decode_frame(&mut self, _: &SseFrame, _: &mut Vec<ReplyEvent>) {}
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         let fault = Fault::new(FaultKind::Protocol, self.0.clone());
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(fault) });
+        out.push(ReplyEvent::End { outcome: TurnOutcome::Failed(fault) });
     }
 
     fn is_done(&self) -> bool {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::agent::setup::EngineChoice;
 use crate::engine::{ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
-use crate::event::{AgentEvent, Fault, FaultKind, Millis, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::event::{Fault, FaultKind, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, perform_with_side_channel};
 
 /// Time limit of one request before it.
@@ -15,7 +15,7 @@ const PREPARATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// The maximum number of requests before it.
 const MAX_PREPARATIONS: usize = 100;
 
-/// Sends the events of the response; the last one is `TurnFinished`.
+/// Sends the events of the response; the last one is `End`.
 pub(super) async fn send_request(
     choice: EngineChoice,
     http: HttpClient,
@@ -28,7 +28,7 @@ pub(super) async fn send_request(
         let ReplyPlan::Prepare(Preparation { request: call, handle }) = plan else { break };
         let answer = http.request_json(&call, PREPARATION_TIMEOUT).await;
         if let Some(text) = handle(answer) {
-            let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Prepared, text };
+            let notice = ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Prepared, text };
             if out.send(RequestEvent::Event(notice)).await.is_err() {
                 return;
             }
@@ -50,7 +50,7 @@ pub(super) async fn send_request(
         ReplyPlan::Scripted(beats) => play_script(beats, out).await,
         ReplyPlan::Prepare(_) => {
             let fault = Fault::new(FaultKind::Internal, "the engine never got to the prompt");
-            let event = AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(fault) };
+            let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
             play_script(vec![ScriptedEvent { delay: Millis(0), event }], out).await;
         }
     }

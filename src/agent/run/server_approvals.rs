@@ -105,8 +105,7 @@ impl Agent {
         commands: &mut mpsc::Receiver<Command>,
     ) {
         let turn = self.ids.new_turn();
-        self.ids.begin_response();
-        let call = self.ids.map_call(&CallId::new(wanted.id.as_str()));
+        let call = self.ids.new_call(&CallId::new(wanted.id.as_str()));
         self.emit_server_approval(&turn, &call, wanted).await;
         let (decision, by) = loop {
             match commands.recv().await {

@@ -10,8 +10,8 @@ use crate::agent::approval::ApprovalPolicy;
 use crate::agent::{ApprovalSettings, TurnLimits};
 use crate::engine::{Engine, HistoryCall, HistoryMessage, ReplyPlan, ScriptedEvent};
 use crate::event::{
-    CallOutcome, Envelope, FinishReason, Grant, Json, NoticeCode, OutputStream, Risk, Role, Seq, TextKind, ToolKind,
-    grammar,
+    CallOutcome, Envelope, FinishReason, Grant, Json, NoticeCode, OutputStream, ReplyEvent, Risk, Role, Seq, TextKind,
+    ToolKind, grammar,
 };
 use crate::net::HttpClient;
 use crate::tool::{CallDescription, ClientTools, FakeSource, Registry, ToolContext, ToolInfo, ToolResult, ToolSource};
@@ -19,7 +19,7 @@ use crate::tool::{CallDescription, ClientTools, FakeSource, Registry, ToolContex
 /// Answers each request with one script and keeps the requests.
 struct ScriptedEngine {
     name: &'static str,
-    scripts: Lock<VecDeque<Vec<AgentEvent>>>,
+    scripts: Lock<VecDeque<Vec<ReplyEvent>>>,
     requests: Lock<Vec<ModelRequest>>,
 }
 
@@ -35,25 +35,25 @@ impl Engine for ScriptedEngine {
     }
 }
 
-fn says(text: &str) -> Vec<AgentEvent> {
+fn says(text: &str) -> Vec<ReplyEvent> {
     vec![
-        AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None },
-        AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text },
-        AgentEvent::MessageFinished {
+        ReplyEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None },
+        ReplyEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text },
+        ReplyEvent::MessageFinished {
             message: "m".into(),
             finish_reason: FinishReason::End,
             full_text: None,
             provider_metadata: Some(Json::from(1)),
         },
-        AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed },
+        ReplyEvent::End { outcome: TurnOutcome::Completed },
     ]
 }
 
-fn calls(names: &[&str]) -> Vec<AgentEvent> {
-    let mut script = vec![AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None }];
+fn calls(names: &[&str]) -> Vec<ReplyEvent> {
+    let mut script = vec![ReplyEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None }];
     for (number, name) in names.iter().enumerate() {
         let call = CallId::new(format!("c{number}"));
-        script.push(AgentEvent::ToolCallStarted {
+        script.push(ReplyEvent::ToolCallStarted {
             call: call.clone(),
             message: "m".into(),
             name: None,
@@ -61,24 +61,24 @@ fn calls(names: &[&str]) -> Vec<AgentEvent> {
             executed_by: crate::event::ExecutedBy::Client,
         });
         let name = (*name).to_owned();
-        script.push(AgentEvent::ToolCallReady {
+        script.push(ReplyEvent::ToolCallReady {
             call,
             name,
             args: "{}".into(),
             provider_metadata: Some(Json::from(2)),
         });
     }
-    script.push(AgentEvent::MessageFinished {
+    script.push(ReplyEvent::MessageFinished {
         message: "m".into(),
         finish_reason: FinishReason::ToolCalls,
         full_text: None,
         provider_metadata: None,
     });
-    script.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+    script.push(ReplyEvent::End { outcome: TurnOutcome::Completed });
     script
 }
 
-fn engine(name: &'static str, scripts: Vec<Vec<AgentEvent>>) -> Arc<ScriptedEngine> {
+fn engine(name: &'static str, scripts: Vec<Vec<ReplyEvent>>) -> Arc<ScriptedEngine> {
     Arc::new(ScriptedEngine { name, scripts: Lock::new(scripts.into()), requests: Lock::default() })
 }
 
@@ -803,7 +803,7 @@ async fn a_server_that_answers_late_is_offered_when_it_does() {
 #[tokio::test(start_paused = true)]
 async fn a_prompt_that_was_refused_as_too_long_is_not_sent_again_with_the_next() {
     let fault = crate::event::Fault::new(crate::event::FaultKind::ContextTooLong, "too long");
-    let refusal = vec![AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(fault) }];
+    let refusal = vec![ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }];
     let first = engine("a", vec![refusal, says("short enough")]);
     let mut bench = AgentRig::simple(&first, &[], ApprovalMode::Full);
     bench.prompt("far too long").await;

@@ -1,7 +1,7 @@
 //! The turn machine as a specification: no IO, no clock, no async.
 
 use super::*;
-use crate::event::{Annotation, AnnotationTarget, NoticeCode, Risk, Role, TextKind, ToolKind, grammar};
+use crate::event::{ExecutedBy, FinishReason, ReplyTarget, Risk, Role, TextKind, ToolKind, grammar};
 
 struct TurnRig {
     machine: TurnMachine,
@@ -44,18 +44,18 @@ impl TurnRig {
         self.take(steps);
     }
 
-    fn model(&mut self, event: AgentEvent) {
-        self.handle(TurnInput::Model(event));
+    fn model(&mut self, event: ReplyEvent) {
+        self.handle(TurnInput::Reply(event));
     }
 
     /// Feeds a response with these calls.
     fn respond_with_calls(&mut self, calls: &[(&str, &str)]) {
-        self.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+        self.model(ReplyEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
         for (id, args) in calls {
             self.model(started(id));
             self.model(ready(id, args));
         }
-        self.model(AgentEvent::MessageFinished {
+        self.model(ReplyEvent::MessageFinished {
             message: "m1".into(),
             finish_reason: FinishReason::ToolCalls,
             full_text: None,
@@ -65,9 +65,9 @@ impl TurnRig {
     }
 
     fn respond_with_text(&mut self, text: &str) {
-        self.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
-        self.model(AgentEvent::TextDelta { message: "m1".into(), text: text.into(), kind: TextKind::Text });
-        self.model(AgentEvent::MessageFinished {
+        self.model(ReplyEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+        self.model(ReplyEvent::TextDelta { message: "m1".into(), text: text.into(), kind: TextKind::Text });
+        self.model(ReplyEvent::MessageFinished {
             message: "m1".into(),
             finish_reason: FinishReason::End,
             full_text: None,
@@ -77,7 +77,7 @@ impl TurnRig {
     }
 
     fn finish_response(&mut self, end: TurnOutcome) {
-        self.model(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        self.model(ReplyEvent::End { outcome: end });
     }
 
     fn judge(&mut self, call: &str, verdict: ApprovalVerdict) {
@@ -145,8 +145,8 @@ fn request() -> ApprovalRequest {
     }
 }
 
-fn started(id: &str) -> AgentEvent {
-    AgentEvent::ToolCallStarted {
+fn started(id: &str) -> ReplyEvent {
+    ReplyEvent::ToolCallStarted {
         call: id.into(),
         message: "m1".into(),
         name: Some("shell".into()),
@@ -155,8 +155,8 @@ fn started(id: &str) -> AgentEvent {
     }
 }
 
-fn ready(id: &str, args: &str) -> AgentEvent {
-    AgentEvent::ToolCallReady { call: id.into(), name: "shell".into(), args: args.into(), provider_metadata: None }
+fn ready(id: &str, args: &str) -> ReplyEvent {
+    ReplyEvent::ToolCallReady { call: id.into(), name: "shell".into(), args: args.into(), provider_metadata: None }
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn parallel_calls_are_all_over_before_the_model_is_asked_again() {
 #[test]
 fn nothing_runs_before_the_reply_is_over() {
     let mut bench = TurnRig::begin();
-    bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    bench.model(ReplyEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
     bench.model(started("a"));
     bench.model(ready("a", "{}"));
     assert_eq!(bench.other, [TurnEffect::RequestModel { round: 1 }]);
@@ -277,7 +277,7 @@ fn the_first_answer_to_an_ask_wins() {
 #[test]
 fn cancelling_an_answer_drops_the_model_and_closes_the_message() {
     let mut bench = TurnRig::begin();
-    bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    bench.model(ReplyEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
     bench.model(started("a"));
     bench.handle(TurnInput::Cancel);
     bench.check();
@@ -322,7 +322,7 @@ fn a_fault_ends_the_turn_as_it_is() {
 
 #[test]
 fn a_silent_model_is_noticed_once() {
-    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::EmptyAnswer, text: "nothing".into() };
+    let notice = ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::EmptyAnswer, text: "nothing".into() };
     for notice in [None, Some(notice)] {
         let mut bench = TurnRig::begin();
         if let Some(notice) = notice {
@@ -338,8 +338,8 @@ fn a_silent_model_is_noticed_once() {
 #[test]
 fn what_the_server_ran_is_passed_on_and_not_run_again() {
     let mut bench = TurnRig::remote();
-    bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
-    bench.model(AgentEvent::ToolCallStarted {
+    bench.model(ReplyEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    bench.model(ReplyEvent::ToolCallStarted {
         call: "a".into(),
         message: "m1".into(),
         name: Some("search".into()),
@@ -348,14 +348,14 @@ fn what_the_server_ran_is_passed_on_and_not_run_again() {
     });
     bench.model(ready("a", "{}"));
     for outcome in [CallOutcome::Unknown, CallOutcome::Ok] {
-        bench.model(AgentEvent::ToolCallFinished {
+        bench.model(ReplyEvent::ToolCallFinished {
             call: "a".into(),
             outcome,
             output: CallOutput::from_text("found"),
             duration: None,
         });
     }
-    bench.model(AgentEvent::MessageFinished {
+    bench.model(ReplyEvent::MessageFinished {
         message: "m1".into(),
         finish_reason: FinishReason::End,
         full_text: None,
@@ -370,8 +370,7 @@ fn what_the_server_ran_is_passed_on_and_not_run_again() {
 #[test]
 fn a_reply_that_the_server_paused_is_given_back_until_the_rounds_are_used_up() {
     let mut bench = TurnRig::with_rounds(2);
-    let paused =
-        || AgentEvent::Annotation { on: AnnotationTarget::Message("m1".into()), annotation: Annotation::Paused {} };
+    let paused = || ReplyEvent::Annotation { on: ReplyTarget::Message("m1".into()), annotation: Annotation::Paused {} };
     bench.other.clear();
     bench.model(paused());
     bench.respond_with_text("looking");
@@ -397,17 +396,27 @@ fn calls_of_a_remote_that_are_not_ours_to_run_stay_requests() {
     assert_eq!(bench.end(), Some(&TurnOutcome::Completed));
 }
 
+#[test]
+fn a_paused_reply_that_requests_calls_of_others_is_not_given_back() {
+    let mut bench = TurnRig::remote();
+    bench.model(ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation: Annotation::Paused {} });
+    bench.respond_with_calls(&[("a", "{}")]);
+    bench.check();
+    assert_eq!(bench.outcomes(), [("a".into(), CallOutcome::Requested)]);
+    assert_eq!(bench.end(), Some(&TurnOutcome::Completed));
+}
+
 /// Feeds a response whose last message has this finish reason, after these calls; `false` ones never became ready.
 fn respond_with_finish_reason(bench: &mut TurnRig, stop: FinishReason, calls: &[(&str, &str, bool)]) {
-    bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    bench.model(ReplyEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
     for (id, args, is_ready) in calls {
         bench.model(started(id));
-        bench.model(AgentEvent::ToolArgsDelta { call: (*id).into(), json: (*args).to_owned() });
+        bench.model(ReplyEvent::ToolArgsDelta { call: (*id).into(), json: (*args).to_owned() });
         if *is_ready {
             bench.model(ready(id, args));
         }
     }
-    bench.model(AgentEvent::MessageFinished {
+    bench.model(ReplyEvent::MessageFinished {
         message: "m1".into(),
         finish_reason: stop,
         full_text: None,
@@ -511,7 +520,7 @@ fn calls_of_an_answer_that_was_declined_are_not_run() {
 fn a_half_call_that_another_was_to_run_was_cut_off() {
     let mut bench = TurnRig::remote();
     respond_with_finish_reason(&mut bench, FinishReason::Length, &[("a", r#"{"n":1}"#, true), ("b", r#"{"n"#, true)]);
-    assert_eq!(bench.outcomes(), [("b".to_owned(), CallOutcome::Failed), ("a".to_owned(), CallOutcome::Requested)]);
+    assert_eq!(bench.outcomes(), [("a".to_owned(), CallOutcome::Requested), ("b".to_owned(), CallOutcome::Failed)]);
     bench.check();
 }
 
@@ -522,25 +531,40 @@ fn report(bench: &mut TurnRig, event: AgentEvent) {
 
 #[test]
 fn messages_and_calls_of_a_sub_agent_are_nested_and_closed_with_its_call() {
+    let nested = |id: &str| AgentEvent::ToolCallStarted {
+        call: id.into(),
+        message: "m1".into(),
+        name: Some("shell".into()),
+        parent: None,
+        executed_by: ExecutedBy::Client,
+    };
     let mut bench = TurnRig::begin();
     bench.respond_with_calls(&[("a", "{}")]);
-    report(&mut bench, started("early"));
+    report(&mut bench, nested("early"));
     bench.judge("a", ApprovalVerdict::Allow);
     report(&mut bench, AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
     for id in ["a", "b", "b"] {
-        report(&mut bench, started(id));
+        report(&mut bench, nested(id));
     }
-    report(&mut bench, ready("a", "{}"));
+    report(
+        &mut bench,
+        AgentEvent::ToolCallReady {
+            call: "a".into(),
+            name: "shell".into(),
+            args: "{}".into(),
+            provider_metadata: None,
+        },
+    );
     let output = CallOutput::from_text("inner");
     for id in ["a", "a", "unknown"] {
         let (call, outcome, output) = (id.into(), CallOutcome::Ok, output.clone());
         report(&mut bench, AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
     }
     bench.done("a", CallOutcome::Ok);
-    report(&mut bench, started("late"));
+    report(&mut bench, nested("late"));
     bench.respond_with_text("done");
     bench.check();
-    let nested: Vec<_> = bench
+    let calls: Vec<_> = bench
         .events
         .iter()
         .filter_map(|event| match event {
@@ -550,7 +574,7 @@ fn messages_and_calls_of_a_sub_agent_are_nested_and_closed_with_its_call() {
             _ => None,
         })
         .collect();
-    assert_eq!(nested, [("a/a", "a", ExecutedBy::Server), ("a/b", "a", ExecutedBy::Server)]);
+    assert_eq!(calls, [("a/a", "a", ExecutedBy::Server), ("a/b", "a", ExecutedBy::Server)]);
     let ends = [("a/a", CallOutcome::Ok), ("a/b", CallOutcome::Unknown), ("a", CallOutcome::Ok)];
     assert_eq!(bench.outcomes(), ends.map(|(call, outcome)| (call.to_owned(), outcome)));
     let requests = bench.other.iter().filter(|effect| matches!(effect, TurnEffect::RequestModel { .. })).count();

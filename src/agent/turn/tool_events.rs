@@ -39,12 +39,11 @@ impl TurnMachine {
 
     /// Puts an event of a call's tool below the call; `None` if it has no place there.
     fn nest(&mut self, parent: &CallId, mut event: AgentEvent, names: &mut IdAllocator) -> Option<AgentEvent> {
-        let mut our_message = |theirs: &MessageId| names.map_message(&MessageId::new(format!("{parent}/{theirs}")));
         match &mut event {
             AgentEvent::Notice { .. } => {}
             AgentEvent::Annotation { on, .. } => {
                 let on_message = match on {
-                    AnnotationTarget::Message(message) => Some(our_message(message)),
+                    AnnotationTarget::Message(message) => Some(self.our_message(parent, message, names)),
                     AnnotationTarget::Turn(_) | AnnotationTarget::Call(_) => None,
                 };
                 *on = match on_message.filter(|ours| self.is_open(parent, &NestedItem::Message(ours.clone()))) {
@@ -53,21 +52,21 @@ impl TurnMachine {
                 };
             }
             AgentEvent::MessageStarted { message, parent: nested_in, .. } => {
-                *message = our_message(message);
+                *message = self.our_message(parent, message, names);
                 *nested_in = Some(parent.clone());
                 self.open(parent, NestedItem::Message(message.clone()))?;
             }
             AgentEvent::TextDelta { message, .. } | AgentEvent::ReasoningDelta { message, .. } => {
-                *message = our_message(message);
+                *message = self.our_message(parent, message, names);
                 self.is_open(parent, &NestedItem::Message(message.clone())).then_some(())?;
             }
             AgentEvent::MessageFinished { message, .. } => {
-                *message = our_message(message);
+                *message = self.our_message(parent, message, names);
                 self.close(parent, &NestedItem::Message(message.clone()))?;
             }
             AgentEvent::ToolCallStarted { call, message, parent: nested_in, executed_by, .. } => {
-                *message = our_message(message);
-                *call = our_call(names, parent, call);
+                *message = self.our_message(parent, message, names);
+                *call = self.our_call(parent, call, names);
                 *nested_in = Some(parent.clone());
                 *executed_by = ExecutedBy::Server;
                 self.open(parent, NestedItem::Call(call.clone()))?;
@@ -75,11 +74,11 @@ impl TurnMachine {
             AgentEvent::ToolArgsDelta { call, .. }
             | AgentEvent::ToolCallReady { call, .. }
             | AgentEvent::ToolOutput { call, .. } => {
-                *call = our_call(names, parent, call);
+                *call = self.our_call(parent, call, names);
                 self.is_open(parent, &NestedItem::Call(call.clone())).then_some(())?;
             }
             AgentEvent::ToolCallFinished { call, .. } => {
-                *call = our_call(names, parent, call);
+                *call = self.our_call(parent, call, names);
                 self.close(parent, &NestedItem::Call(call.clone()))?;
             }
             AgentEvent::SessionOpened { .. }
@@ -132,8 +131,12 @@ impl TurnMachine {
         self.open_nested.remove(at);
         Some(())
     }
-}
 
-fn our_call(names: &mut IdAllocator, parent: &CallId, theirs: &CallId) -> CallId {
-    names.map_call(&CallId::new(format!("{parent}/{theirs}")))
+    fn our_message(&mut self, parent: &CallId, theirs: &MessageId, names: &mut IdAllocator) -> MessageId {
+        self.reply.map_message(MessageId::new(format!("{parent}/{theirs}")), names)
+    }
+
+    fn our_call(&mut self, parent: &CallId, theirs: &CallId, names: &mut IdAllocator) -> CallId {
+        self.reply.map_call(CallId::new(format!("{parent}/{theirs}")), names)
+    }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::unreadable_error;
 use crate::dialect::detect::{can_begin_answer, is_trailing};
 use crate::dialect::{Decode, ResponseHead, SseFrame};
-use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::event::{Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 use crate::net::RequestEvent;
 use crate::net::reconnect::DecoderFactory;
 use crate::net::request::Framing;
@@ -24,7 +24,7 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Longer pauses are shortened to this.
 const MAX_PAUSE: Duration = Duration::from_hours(1);
 
-/// Plays a file to its end. Each recorded response ends with one `TurnFinished`.
+/// Plays a file to its end. Each recorded response ends with one `End`.
 pub(super) async fn play(
     path: &Path,
     paced: bool,
@@ -111,7 +111,7 @@ struct RecordingPlayer<'a> {
     out: &'a mpsc::Sender<RequestEvent>,
     response: Option<(Box<dyn Decode>, FrameSplitter)>,
     head: ResponseHead,
-    events: Vec<AgentEvent>,
+    events: Vec<ReplyEvent>,
     start: Instant,
     paced: bool,
     /// Records the bytes as if they came over a network.
@@ -244,7 +244,7 @@ impl RecordingPlayer<'_> {
     async fn fail_broken(&mut self, broken: FramingError) {
         if let Some((mut decode, _)) = self.response.take() {
             decode.finish(&mut self.events);
-            if let Some(AgentEvent::TurnFinished { outcome: end, .. }) = self.events.last_mut() {
+            if let Some(ReplyEvent::End { outcome: end }) = self.events.last_mut() {
                 *end = TurnOutcome::Failed(broken.fault("the file"));
             }
         }
@@ -260,16 +260,14 @@ impl RecordingPlayer<'_> {
             }
             decode.finish(&mut self.events);
             let is_empty = !std::mem::take(&mut self.has_frames) && batch.is_empty();
-            if let Some(AgentEvent::TurnFinished { outcome: end @ TurnOutcome::Interrupted, .. }) =
-                self.events.last_mut()
-            {
+            if let Some(ReplyEvent::End { outcome: end @ TurnOutcome::Interrupted }) = self.events.last_mut() {
                 if is_empty {
                     let text = "the stream is empty: the server sent an empty response, as some do when the conversation is too long for the model; start a new session, or check the server's log";
                     *end = TurnOutcome::Failed(Fault::new(FaultKind::Protocol, text));
                 } else {
                     let text = "the stream ends before the response is complete; the partial response is kept";
                     let notice =
-                        AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Cut, text: text.into() };
+                        ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Cut, text: text.into() };
                     self.events.insert(self.events.len() - 1, notice);
                 }
             }
@@ -279,12 +277,12 @@ impl RecordingPlayer<'_> {
     }
 
     async fn fail(&mut self, end: TurnOutcome) {
-        self.events.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        self.events.push(ReplyEvent::End { outcome: end });
         self.send_events().await;
     }
 
     fn notice(&mut self, text: &str) {
-        let event = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recording, text: text.to_owned() };
+        let event = ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recording, text: text.to_owned() };
         if !self.events.contains(&event) {
             self.events.push(event);
         }

@@ -8,7 +8,7 @@ use super::events::resolve_surrogates;
 use super::message_writer::A2aMessageWriter;
 use super::wire::{self, MessageParts, either_field};
 use super::{A2aDecoder, MAX_KNOWN_TEXT_BYTES};
-use crate::event::{AgentEvent, FinishReason};
+use crate::event::{FinishReason, ReplyEvent};
 
 const MAX_ARTIFACTS: usize = 1024;
 /// Bytes of an artifact that are held back.
@@ -33,7 +33,7 @@ impl A2aDecoder {
         append: bool,
         is_last: bool,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let wire =
             either_field(artifact, "artifactId", "artifact_id").and_then(BorrowedJson::as_str).unwrap_or_default();
@@ -69,7 +69,7 @@ impl A2aDecoder {
     }
 
     /// Appends a chunk to an artifact.
-    fn append_chunk(&mut self, at: usize, piece: &str, out: &mut Vec<AgentEvent>) {
+    fn append_chunk(&mut self, at: usize, piece: &str, out: &mut Vec<ReplyEvent>) {
         let Some(artifact) = self.artifacts.get_mut(at).filter(|_| !piece.is_empty()) else { return };
         self.seen_bytes = self.seen_bytes.saturating_add(piece.len());
         if !artifact.is_emitted && self.seen_bytes <= MAX_KNOWN_TEXT_BYTES {
@@ -89,7 +89,7 @@ impl A2aDecoder {
     }
 
     /// Holds the text back while it may repeat an earlier message.
-    fn emit_unless_repeated(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    fn emit_unless_repeated(&mut self, at: usize, out: &mut Vec<ReplyEvent>) {
         let Some(artifact) = self.artifacts.get(at) else { return };
         if artifact.text.len() <= MAX_HELD_BYTES && self.is_text_seen(&artifact.text, false) {
             return;
@@ -97,7 +97,7 @@ impl A2aDecoder {
         self.emit(at, out);
     }
 
-    fn emit(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    fn emit(&mut self, at: usize, out: &mut Vec<ReplyEvent>) {
         let Some(artifact) = self.artifacts.get_mut(at) else { return };
         if std::mem::replace(&mut artifact.is_emitted, true) || artifact.text.is_empty() {
             return;
@@ -108,7 +108,7 @@ impl A2aDecoder {
     }
 
     /// Replaces the text of an artifact.
-    fn replace(&mut self, at: usize, text: String, out: &mut Vec<AgentEvent>) {
+    fn replace(&mut self, at: usize, text: String, out: &mut Vec<ReplyEvent>) {
         let Some(artifact) = self.artifacts.get_mut(at).filter(|artifact| artifact.text != text) else { return };
         if artifact.is_emitted
             && let Some(more) = text.strip_prefix(artifact.text.as_str())
@@ -142,8 +142,8 @@ impl A2aDecoder {
     fn write_message(
         &mut self,
         at: usize,
-        out: &mut Vec<AgentEvent>,
-        write: impl FnOnce(&mut A2aMessageWriter, &mut u64, &mut Vec<AgentEvent>),
+        out: &mut Vec<ReplyEvent>,
+        write: impl FnOnce(&mut A2aMessageWriter, &mut u64, &mut Vec<ReplyEvent>),
     ) {
         if self.artifacts.get(at).is_some_and(|artifact| artifact.writer.is_none()) {
             self.close_status(None, out);
@@ -153,7 +153,7 @@ impl A2aDecoder {
         write(writer, &mut self.message_count, out);
     }
 
-    pub(super) fn close_artifact(&mut self, at: usize, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close_artifact(&mut self, at: usize, finish_reason: Option<FinishReason>, out: &mut Vec<ReplyEvent>) {
         let rest = self.artifacts.get_mut(at).map(Artifact::flush);
         if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
             self.append_chunk(at, &rest, out);

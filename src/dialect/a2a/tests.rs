@@ -1,9 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{Annotation, AnnotationTarget, MessageId, NoticeCode};
+use crate::event::{Annotation, MessageId, NoticeCode, ReplyTarget};
 
-fn decode(is_prompted: bool, results: &[Json]) -> Vec<AgentEvent> {
+fn decode(is_prompted: bool, results: &[Json]) -> Vec<ReplyEvent> {
     let (mut decoder, mut out) = (A2aDecoder::new(is_prompted), Vec::new());
     for result in results {
         let frame = json!({"jsonrpc": "2.0", "id": 1, "result": result});
@@ -14,18 +14,18 @@ fn decode(is_prompted: bool, results: &[Json]) -> Vec<AgentEvent> {
 }
 
 /// The texts of all messages, reconciled, and the outcome.
-fn texts_and_outcome(events: &[AgentEvent]) -> (Vec<String>, TurnOutcome) {
+fn texts_and_outcome(events: &[ReplyEvent]) -> (Vec<String>, TurnOutcome) {
     let mut list: Vec<(MessageId, String)> = Vec::new();
     for event in events {
         match event {
-            AgentEvent::MessageStarted { message, .. } => list.push((message.clone(), String::new())),
-            AgentEvent::TextDelta { message, text, .. } => {
+            ReplyEvent::MessageStarted { message, .. } => list.push((message.clone(), String::new())),
+            ReplyEvent::TextDelta { message, text, .. } => {
                 list.iter_mut().find(|(id, _)| id == message).unwrap().1.push_str(text);
             }
-            AgentEvent::MessageFinished { message, full_text: Some(full), .. } => {
+            ReplyEvent::MessageFinished { message, full_text: Some(full), .. } => {
                 list.iter_mut().find(|(id, _)| id == message).unwrap().1.clone_from(full);
             }
-            AgentEvent::TurnFinished { outcome, .. } => {
+            ReplyEvent::End { outcome } => {
                 return (list.into_iter().map(|(_, text)| text).collect(), outcome.clone());
             }
             _ => {}
@@ -34,11 +34,11 @@ fn texts_and_outcome(events: &[AgentEvent]) -> (Vec<String>, TurnOutcome) {
     panic!("no end")
 }
 
-fn codes(events: &[AgentEvent]) -> Vec<NoticeCode> {
+fn codes(events: &[ReplyEvent]) -> Vec<NoticeCode> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Notice { code, .. } => Some(code.clone()),
+            ReplyEvent::Notice { code, .. } => Some(code.clone()),
             _ => None,
         })
         .collect()
@@ -83,8 +83,8 @@ fn an_artifact_is_written_piece_by_piece() {
         ],
     );
     assert_eq!(texts_and_outcome(&events), (vec!["Looking.".into(), "It is 12.".into()], TurnOutcome::Completed));
-    let note = AgentEvent::Annotation {
-        on: AnnotationTarget::Turn("t".into()),
+    let note = ReplyEvent::Annotation {
+        on: ReplyTarget::Reply,
         annotation: Annotation::Task { id: "T".into(), context: Some("C".into()) },
     };
     assert_eq!(events.iter().filter(|event| **event == note).count(), 1);
@@ -248,7 +248,7 @@ fn parts_that_are_not_text_are_annotations_without_their_bytes() {
     let parts: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotation { annotation: Annotation::Part(data), .. } => Some(data),
+            ReplyEvent::Annotation { annotation: Annotation::Part(data), .. } => Some(data),
             _ => None,
         })
         .collect();
@@ -272,7 +272,7 @@ fn thoughts_are_reasoning_and_a_growing_message_goes_on() {
     };
     let events = decode(true, &[message("Hel"), message("Hello")]);
     assert_eq!(texts_and_outcome(&events).0, ["Hello"]);
-    let reasoning_deltas = events.iter().filter(|event| matches!(event, AgentEvent::ReasoningDelta { .. })).count();
+    let reasoning_deltas = events.iter().filter(|event| matches!(event, ReplyEvent::ReasoningDelta { .. })).count();
     assert_eq!(reasoning_deltas, 1);
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::super::arguments::ArgumentsAssembler;
 use super::super::surrogate::SurrogateJoiner;
-use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, MessageId};
+use crate::event::{CallId, CallOutcome, CallOutput, ExecutedBy, MessageId, ReplyEvent};
 
 const MAX_CALLS: usize = 4096;
 /// Bytes of arguments kept for all open calls.
@@ -65,7 +65,7 @@ impl AgUiCalls {
         self.find(wire).and_then(|at| self.list.get(at)).is_some_and(|call| call.finish_count == 0)
     }
 
-    pub(super) fn start(&mut self, start: AgUiCallStart<'_>, out: &mut Vec<AgentEvent>) -> CallId {
+    pub(super) fn start(&mut self, start: AgUiCallStart<'_>, out: &mut Vec<ReplyEvent>) -> CallId {
         if self.list.len() >= MAX_CALLS {
             self.list.drain(..MAX_CALLS / 4);
             self.open_from = 0;
@@ -91,7 +91,7 @@ impl AgUiCalls {
             chunked: false,
             finish_count: 0,
         });
-        out.push(AgentEvent::ToolCallStarted {
+        out.push(ReplyEvent::ToolCallStarted {
             call: id.clone(),
             message: start.message,
             name: start.name.filter(|name| !name.is_empty()).map(str::to_owned),
@@ -107,7 +107,7 @@ impl AgUiCalls {
         wire: &str,
         piece: Cow<'_, str>,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Result<(), &'static str> {
         let Some(call) = self.find(wire).and_then(|at| self.list.get_mut(at)).filter(|call| !call.ready) else {
             return Err("arguments of a call that is not open");
@@ -120,25 +120,25 @@ impl AgUiCalls {
         call.args_bytes = call.args_bytes.saturating_add(piece.len());
         let delta = call.args.push(&piece);
         if !delta.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: delta.to_owned() });
+            out.push(ReplyEvent::ToolArgsDelta { call: call.id.clone(), json: delta.to_owned() });
         }
         Ok(())
     }
 
     /// Marks the arguments as complete.
-    pub(super) fn mark_ready(&mut self, wire: &str, out: &mut Vec<AgentEvent>) {
+    pub(super) fn mark_ready(&mut self, wire: &str, out: &mut Vec<ReplyEvent>) {
         if let Some(at) = self.find(wire) {
             self.mark_ready_at(at, out);
         }
     }
 
     /// Ends a call. A second end corrects the first; later ones are ignored.
-    pub(super) fn finish(&mut self, wire: &str, outcome: CallOutcome, text: String, out: &mut Vec<AgentEvent>) {
+    pub(super) fn finish(&mut self, wire: &str, outcome: CallOutcome, text: String, out: &mut Vec<ReplyEvent>) {
         let Some(at) = self.find(wire) else { return };
         self.mark_ready_at(at, out);
         let Some(call) = self.list.get_mut(at).filter(|call| call.finish_count < 2) else { return };
         call.finish_count += 1;
-        out.push(AgentEvent::ToolCallFinished {
+        out.push(ReplyEvent::ToolCallFinished {
             call: call.id.clone(),
             outcome,
             output: CallOutput::from_text(text),
@@ -159,7 +159,7 @@ impl AgUiCalls {
     }
 
     /// Ends chunked calls, since something else begins.
-    pub(super) fn close_chunks(&mut self, keep: Option<&str>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close_chunks(&mut self, keep: Option<&str>, out: &mut Vec<ReplyEvent>) {
         if !std::mem::replace(&mut self.has_open_chunks, keep.is_some()) {
             return;
         }
@@ -174,7 +174,7 @@ impl AgUiCalls {
         }
     }
 
-    fn mark_ready_at(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    fn mark_ready_at(&mut self, at: usize, out: &mut Vec<ReplyEvent>) {
         let Some(call) = self.list.get_mut(at).filter(|call| !call.ready) else { return };
         call.ready = true;
         call.args.push(&call.surrogates.take_unpaired().map(String::from).unwrap_or_default());
@@ -183,7 +183,7 @@ impl AgUiCalls {
         let (name, args) = (call.name.clone(), all.next().unwrap_or_default());
         let (wire, message, parent, ran_by) =
             (call.wire_id.clone(), call.message.clone(), call.parent.clone(), call.ran_by);
-        out.push(AgentEvent::ToolCallReady {
+        out.push(ReplyEvent::ToolCallReady {
             call: call.id.clone(),
             name: name.clone(),
             args,
@@ -198,7 +198,7 @@ impl AgUiCalls {
                 more.ready = true;
                 more.wire_id = format!("{wire}#{}", id.as_str());
             }
-            out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, provider_metadata: None });
+            out.push(ReplyEvent::ToolCallReady { call: id, name: name.clone(), args, provider_metadata: None });
         }
     }
 

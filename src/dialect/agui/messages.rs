@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
-use crate::event::{AgentEvent, CallId, FinishReason, Json, MessageId, Role, TextKind};
+use crate::event::{CallId, FinishReason, Json, MessageId, ReplyEvent, Role, TextKind};
 
 /// Messages remembered; a stream may be watched for days.
 const MAX_MESSAGES: usize = 4096;
@@ -106,7 +106,7 @@ impl AgUiMessages {
         role: Role,
         hidden: bool,
         speaker: &Speaker,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let at = if hidden { self.add_hidden(wire, speaker) } else { self.open_for_text(wire, role, speaker, out) };
         if let Some(message) = self.list.get_mut(at) {
@@ -120,7 +120,7 @@ impl AgUiMessages {
         wire: Option<&str>,
         role: Role,
         speaker: &Speaker,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> usize {
         let known = match wire {
             Some(wire) => self.find_by_wire_id(wire).filter(|at| self.is_open(*at)),
@@ -150,7 +150,7 @@ impl AgUiMessages {
     }
 
     /// Appends a piece of a message's text.
-    pub(super) fn push_text(&mut self, at: usize, piece: Cow<'_, str>, marked: bool, out: &mut Vec<AgentEvent>) {
+    pub(super) fn push_text(&mut self, at: usize, piece: Cow<'_, str>, marked: bool, out: &mut Vec<ReplyEvent>) {
         if !marked && self.says_again(at, &piece) {
             return;
         }
@@ -178,14 +178,14 @@ impl AgUiMessages {
     }
 
     /// Emits a message that turned out to differ from the finished one with its id.
-    fn tell_after_all(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    fn tell_after_all(&mut self, at: usize, out: &mut Vec<ReplyEvent>) {
         let Some(message) = self.list.get_mut(at) else { return };
         let Some(again) = message.again.take() else { return };
         self.message_count += 1;
         message.hidden = false;
         message.id = MessageId::new(format!("m{}", self.message_count));
         let (id, parent) = (message.id.clone(), message.speaker.parent.clone());
-        out.push(AgentEvent::MessageStarted { message: id, role: again.role, parent });
+        out.push(ReplyEvent::MessageStarted { message: id, role: again.role, parent });
         self.assemble(at, out, |text_assembler, split| text_assembler.push(again.text.into(), false, false, split));
     }
 
@@ -197,14 +197,14 @@ impl AgUiMessages {
     }
 
     /// Appends text of a message that only a snapshot has.
-    pub(super) fn add_text(&mut self, at: usize, text: &str, out: &mut Vec<AgentEvent>) {
+    pub(super) fn add_text(&mut self, at: usize, text: &str, out: &mut Vec<ReplyEvent>) {
         self.assemble(at, out, |text_assembler, split| text_assembler.push_new(text, split));
     }
 
     fn assemble(
         &mut self,
         at: usize,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
         how: impl FnOnce(&mut TextAssembler, &mut Vec<(SegmentKind, String)>),
     ) {
         let Some(message) = self.list.get_mut(at).filter(|message| message.open && !message.hidden) else { return };
@@ -219,16 +219,16 @@ impl AgUiMessages {
         for (kind, text) in split {
             let id = message.id.clone();
             match kind {
-                SegmentKind::Text => out.push(AgentEvent::TextDelta { message: id, text, kind: TextKind::Text }),
-                SegmentKind::Reasoning => out.push(AgentEvent::ReasoningDelta { message: id, text }),
+                SegmentKind::Text => out.push(ReplyEvent::TextDelta { message: id, text, kind: TextKind::Text }),
+                SegmentKind::Reasoning => out.push(ReplyEvent::ReasoningDelta { message: id, text }),
                 SegmentKind::LateReasoning if message.has_calls => {}
                 // The text emitted so far was reasoning; the answer is another message.
                 SegmentKind::LateReasoning => {
                     if !text.is_empty() {
-                        out.push(AgentEvent::ReasoningDelta { message: id.clone(), text });
+                        out.push(ReplyEvent::ReasoningDelta { message: id.clone(), text });
                     }
                     let (finish_reason, full) = (FinishReason::End, Some(String::new()));
-                    out.push(AgentEvent::MessageFinished {
+                    out.push(ReplyEvent::MessageFinished {
                         message: id,
                         finish_reason,
                         full_text: full,
@@ -237,7 +237,7 @@ impl AgUiMessages {
                     self.message_count += 1;
                     message.id = MessageId::new(format!("m{}", self.message_count));
                     let (id, parent) = (message.id.clone(), message.speaker.parent.clone());
-                    out.push(AgentEvent::MessageStarted { message: id, role: Role::Assistant, parent });
+                    out.push(ReplyEvent::MessageStarted { message: id, role: Role::Assistant, parent });
                 }
             }
         }
@@ -250,7 +250,7 @@ impl AgUiMessages {
         piece: Cow<'_, str>,
         marked: bool,
         speaker: &Speaker,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let newest = self.list.iter().rposition(|message| message.open && message.speaker == *speaker);
         let at = match newest.and_then(|at| Some((at, self.list.get(at)?))) {
@@ -270,7 +270,7 @@ impl AgUiMessages {
         message.reasoning_id = Some(wire.or(message.reasoning_id.as_deref()).unwrap_or_default().to_owned());
         let piece = message.assembler.push_reasoning(&message.reasoning.push(piece, marked));
         if !piece.is_empty() {
-            out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text: piece });
+            out.push(ReplyEvent::ReasoningDelta { message: message.id.clone(), text: piece });
         }
     }
 
@@ -279,7 +279,7 @@ impl AgUiMessages {
         &mut self,
         parent: Option<&str>,
         speaker: &Speaker,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> MessageId {
         let is_named = |message: &AgUiMessage| message.wire_id.as_deref() == parent && !message.hidden;
         let named = parent.and_then(|_| self.list.iter().rposition(is_named));
@@ -300,7 +300,7 @@ impl AgUiMessages {
     }
 
     /// Handles the end event of a message.
-    pub(super) fn mark_ended(&mut self, wire: Option<&str>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn mark_ended(&mut self, wire: Option<&str>, out: &mut Vec<ReplyEvent>) {
         let at = match wire {
             Some(wire) => self.find_by_wire_id(wire),
             None => self.list.iter().rposition(|message| message.open && message.expects_end),
@@ -311,12 +311,12 @@ impl AgUiMessages {
     }
 
     /// Ends a round at a result: the next text is another message.
-    pub(super) fn end_round(&mut self, speaker: &Speaker, out: &mut Vec<AgentEvent>) {
+    pub(super) fn end_round(&mut self, speaker: &Speaker, out: &mut Vec<ReplyEvent>) {
         self.close_where(|message| !message.expects_end && message.speaker == *speaker, None, out);
     }
 
     /// Ends chunked messages, since something else begins.
-    pub(super) fn close_chunks(&mut self, keep: Option<usize>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close_chunks(&mut self, keep: Option<usize>, out: &mut Vec<ReplyEvent>) {
         if !std::mem::replace(&mut self.has_open_chunks, keep.is_some()) {
             return;
         }
@@ -336,7 +336,7 @@ impl AgUiMessages {
         self.list.iter().rposition(|message| message.open && message.chunked && message.speaker == *speaker)
     }
 
-    pub(super) fn close_speaker(&mut self, speaker: &Speaker, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close_speaker(&mut self, speaker: &Speaker, out: &mut Vec<ReplyEvent>) {
         self.close_where(|message| message.speaker == *speaker, None, out);
     }
 
@@ -350,7 +350,7 @@ impl AgUiMessages {
     }
 
     /// Closes all open messages; `stop` outranks their own finish reasons. Returns whether any was open.
-    pub(super) fn close_all(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) -> bool {
+    pub(super) fn close_all(&mut self, finish_reason: Option<FinishReason>, out: &mut Vec<ReplyEvent>) -> bool {
         let has_open = self.list.iter().any(|message| message.open && !message.hidden);
         self.close_where(|_| true, finish_reason, out);
         has_open
@@ -360,7 +360,7 @@ impl AgUiMessages {
         &mut self,
         is_selected: impl Fn(&AgUiMessage) -> bool,
         finish_reason: Option<FinishReason>,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         while self.list.get(self.open_from).is_some_and(|message| !message.open) {
             self.open_from += 1;
@@ -372,7 +372,7 @@ impl AgUiMessages {
         }
     }
 
-    pub(super) fn close(&mut self, at: usize, finish_reason: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close(&mut self, at: usize, finish_reason: Option<FinishReason>, out: &mut Vec<ReplyEvent>) {
         // The interrupted part of a repetition was already emitted.
         if finish_reason.is_none() && self.is_shorter(at) {
             self.tell_after_all(at, out);
@@ -390,11 +390,11 @@ impl AgUiMessages {
         }
         message.assembler = TextAssembler::default();
         if let Some(text) = rest.filter(|rest| !rest.is_empty()) {
-            out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text });
+            out.push(ReplyEvent::ReasoningDelta { message: message.id.clone(), text });
         }
         let own = if message.has_calls { FinishReason::ToolCalls } else { FinishReason::End };
         let encrypted = std::mem::take(&mut message.encrypted_values);
-        out.push(AgentEvent::MessageFinished {
+        out.push(ReplyEvent::MessageFinished {
             message: message.id.clone(),
             finish_reason: finish_reason.unwrap_or(own),
             full_text: message.full_text.take(),
@@ -402,10 +402,10 @@ impl AgUiMessages {
         });
     }
 
-    fn add(&mut self, wire: Option<&str>, role: Role, speaker: &Speaker, out: &mut Vec<AgentEvent>) -> usize {
+    fn add(&mut self, wire: Option<&str>, role: Role, speaker: &Speaker, out: &mut Vec<ReplyEvent>) -> usize {
         self.message_count += 1;
         let id = MessageId::new(format!("m{}", self.message_count));
-        out.push(AgentEvent::MessageStarted { message: id.clone(), role, parent: speaker.parent.clone() });
+        out.push(ReplyEvent::MessageStarted { message: id.clone(), role, parent: speaker.parent.clone() });
         self.push(id, wire, speaker, false)
     }
 

@@ -3,7 +3,7 @@
 
 use super::calls::{AgUiCallStart, AgUiCalls};
 use super::messages::{AgUiMessages, Speaker};
-use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, Role};
+use crate::event::{CallOutcome, ExecutedBy, Json, ReplyEvent, Role};
 
 /// Newest messages of one snapshot that are read.
 const MAX_MESSAGES: usize = 1024;
@@ -13,7 +13,7 @@ pub(super) fn reconcile(
     is_prompted: bool,
     messages: &mut AgUiMessages,
     calls: &mut AgUiCalls,
-    out: &mut Vec<AgentEvent>,
+    out: &mut Vec<ReplyEvent>,
 ) {
     let role = |message: &Json| message.get("role").and_then(Json::as_str).unwrap_or_default().to_owned();
     let prompt = list.iter().rposition(|message| role(message) == "user").filter(|_| is_prompted);
@@ -31,7 +31,7 @@ pub(super) fn reconcile(
     }
 }
 
-fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<AgentEvent>) {
+fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<ReplyEvent>) {
     let text = content_text(message.get("content"));
     let calls_field = message.get("toolCalls").or_else(|| message.get("tool_calls"));
     let calls_field = calls_field.and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -78,7 +78,7 @@ fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut 
     }
 }
 
-fn reconcile_result(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<AgentEvent>) {
+fn reconcile_result(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<ReplyEvent>) {
     let word = |key: &str| message.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
     let Some(wire) = word("toolCallId").or_else(|| word("tool_call_id")) else { return };
     if calls.is_running(wire) {

@@ -3,7 +3,7 @@
 
 use super::calls::{AgUiCallStart, AgUiCalls};
 use super::messages::{AgUiMessages, Speaker};
-use crate::event::{AgentEvent, CallId, CallOutcome, ExecutedBy, Json};
+use crate::event::{CallId, CallOutcome, ExecutedBy, Json, ReplyEvent};
 
 const MAX_SUBAGENTS: usize = 1024;
 
@@ -27,7 +27,7 @@ impl Subagents {
         run: Option<&str>,
         messages: &mut AgUiMessages,
         calls: &mut AgUiCalls,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Speaker {
         let Some(run) = run else { return Speaker::default() };
         let parent = match self.list.iter().rev().find(|agent| agent.run_id == run) {
@@ -44,7 +44,7 @@ impl Subagents {
         about: &Json,
         messages: &mut AgUiMessages,
         calls: &mut AgUiCalls,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> CallId {
         if let Some(agent) = self.list.iter().rev().find(|agent| agent.run_id == run) {
             return agent.call.clone();
@@ -87,7 +87,7 @@ impl Subagents {
         outcome: CallOutcome,
         text: String,
         calls: &mut AgUiCalls,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> bool {
         let Some(wire) =
             self.list.iter().rev().find(|agent| agent.run_id == run).and_then(|agent| agent.own_name.as_deref())

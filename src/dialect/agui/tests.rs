@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{CallId, CallOutput, MessageId, NoticeCode};
 
-fn decode(is_prompted: bool, frames: &[Json]) -> Vec<AgentEvent> {
+fn decode(is_prompted: bool, frames: &[Json]) -> Vec<ReplyEvent> {
     let (mut decoder, mut out) = (AgUiDecoder::new(is_prompted), Vec::new());
     for frame in frames {
         decoder.decode_frame(&SseFrame::data(frame.to_string()), &mut out);
@@ -11,7 +11,7 @@ fn decode(is_prompted: bool, frames: &[Json]) -> Vec<AgentEvent> {
 }
 
 /// A finished run around these events.
-fn run(frames: &[Json]) -> Vec<AgentEvent> {
+fn run(frames: &[Json]) -> Vec<ReplyEvent> {
     let mut whole = vec![json!({"type": "RUN_STARTED", "threadId": "t", "runId": "r"})];
     whole.extend_from_slice(frames);
     whole.push(json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}));
@@ -29,29 +29,29 @@ struct DecodedMessage {
     full: Option<String>,
 }
 
-fn messages(events: &[AgentEvent]) -> Vec<DecodedMessage> {
+fn messages(events: &[ReplyEvent]) -> Vec<DecodedMessage> {
     let mut list: Vec<DecodedMessage> = Vec::new();
     for event in events {
         let find = |list: &mut Vec<DecodedMessage>, id: &MessageId| {
             list.iter().position(|decoded| decoded.id == id.as_str()).unwrap()
         };
         match event {
-            AgentEvent::MessageStarted { message, parent, .. } => {
+            ReplyEvent::MessageStarted { message, parent, .. } => {
                 list.push(DecodedMessage {
                     id: message.to_string(),
                     parent: parent.clone(),
                     ..DecodedMessage::default()
                 });
             }
-            AgentEvent::TextDelta { message, text, .. } => {
+            ReplyEvent::TextDelta { message, text, .. } => {
                 let at = find(&mut list, message);
                 list[at].text.push_str(text);
             }
-            AgentEvent::ReasoningDelta { message, text } => {
+            ReplyEvent::ReasoningDelta { message, text } => {
                 let at = find(&mut list, message);
                 list[at].reasoning.push_str(text);
             }
-            AgentEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
+            ReplyEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
                 let at = find(&mut list, message);
                 assert_eq!(list[at].finish_reason.replace(*finish_reason), None, "finished twice");
                 list[at].full.clone_from(full);
@@ -62,15 +62,15 @@ fn messages(events: &[AgentEvent]) -> Vec<DecodedMessage> {
     list
 }
 
-fn texts(events: &[AgentEvent]) -> Vec<String> {
+fn texts(events: &[ReplyEvent]) -> Vec<String> {
     messages(events).into_iter().map(|message| message.text).collect()
 }
 
-fn finished(events: &[AgentEvent]) -> Vec<(String, CallOutcome, String)> {
+fn finished(events: &[ReplyEvent]) -> Vec<(String, CallOutcome, String)> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::ToolCallFinished { call, outcome, output: CallOutput { text, .. }, .. } => {
+            ReplyEvent::ToolCallFinished { call, outcome, output: CallOutput { text, .. }, .. } => {
                 Some((call.to_string(), *outcome, text.clone()))
             }
             _ => None,
@@ -78,19 +78,19 @@ fn finished(events: &[AgentEvent]) -> Vec<(String, CallOutcome, String)> {
         .collect()
 }
 
-fn ready(events: &[AgentEvent]) -> Vec<(String, String, String)> {
+fn ready(events: &[ReplyEvent]) -> Vec<(String, String, String)> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::ToolCallReady { call, name, args, .. } => Some((call.to_string(), name.clone(), args.clone())),
+            ReplyEvent::ToolCallReady { call, name, args, .. } => Some((call.to_string(), name.clone(), args.clone())),
             _ => None,
         })
         .collect()
 }
 
-fn outcome(events: &[AgentEvent]) -> &TurnOutcome {
+fn outcome(events: &[ReplyEvent]) -> &TurnOutcome {
     match events.last() {
-        Some(AgentEvent::TurnFinished { outcome, .. }) => outcome,
+        Some(ReplyEvent::End { outcome }) => outcome,
         other => panic!("{other:?}"),
     }
 }
@@ -106,11 +106,11 @@ fn call(kind: &str, id: &str, rest: Json) -> Json {
     event
 }
 
-fn annotation(events: &[AgentEvent], kind: &str) -> Vec<Json> {
+fn annotation(events: &[ReplyEvent], kind: &str) -> Vec<Json> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotation { annotation, .. } => Some(serde_json::to_value(annotation).unwrap()),
+            ReplyEvent::Annotation { annotation, .. } => Some(serde_json::to_value(annotation).unwrap()),
             _ => None,
         })
         .filter_map(|mut json| (json["kind"] == kind).then(|| json["data"].take()))
@@ -162,7 +162,7 @@ fn a_call_without_a_result_stays_a_request() {
     assert_eq!(finished(&events), []);
     assert!(events.iter().any(|event| matches!(
         event,
-        AgentEvent::ToolCallStarted { message, executed_by: ExecutedBy::Client, .. } if message.as_str() == "m1"
+        ReplyEvent::ToolCallStarted { message, executed_by: ExecutedBy::Client, .. } if message.as_str() == "m1"
     )));
 }
 
@@ -208,7 +208,7 @@ fn a_run_ends_well_badly_cancelled_or_waiting() {
     assert_eq!(outcome(&waits), &TurnOutcome::Completed);
     assert!(waits.iter().any(|event| matches!(
         event,
-        AgentEvent::Notice { code: NoticeCode::InputRequired, text, .. } if text.ends_with("May I?")
+        ReplyEvent::Notice { code: NoticeCode::InputRequired, text, .. } if text.ends_with("May I?")
     )));
     assert_eq!(annotation(&waits, "interrupt").len(), 1);
     let failed = decode(
@@ -326,7 +326,7 @@ fn a_subagent_speaks_for_the_call_that_began_it_or_for_one_of_its_own() {
     );
     assert!(events.iter().any(|event| matches!(
         event,
-        AgentEvent::ToolCallStarted { call, parent: Some(parent), .. } if call.as_str() == "c2" && parent.as_str() == "c1"
+        ReplyEvent::ToolCallStarted { call, parent: Some(parent), .. } if call.as_str() == "c2" && parent.as_str() == "c1"
     )));
     assert_eq!(
         finished(&events),
@@ -368,7 +368,7 @@ fn usage_of_all_models_is_added_up() {
         ]})],
     );
     let usage = events.iter().find_map(|event| match event {
-        AgentEvent::UsageReported { usage, .. } => {
+        ReplyEvent::UsageReported { usage, .. } => {
             Some((usage.input_tokens, usage.output_tokens, usage.reasoning_tokens))
         }
         _ => None,
@@ -383,7 +383,7 @@ fn encrypted_reasoning_is_kept_for_the_way_back() {
         json!({"type": "REASONING_ENCRYPTED_VALUE", "subtype": "message", "entityId": "r", "encryptedValue": "zz"}),
     ]);
     let metadata = events.iter().find_map(|event| match event {
-        AgentEvent::MessageFinished { provider_metadata: metadata, .. } => metadata.clone(),
+        ReplyEvent::MessageFinished { provider_metadata: metadata, .. } => metadata.clone(),
         _ => None,
     });
     let value = json!({"subtype": "message", "entityId": "r", "encryptedValue": "zz"});
@@ -446,7 +446,7 @@ fn calls_of_a_message_that_is_sent_again_belong_to_the_one_that_was_told() {
     frames.push(json!({"type": "TOOL_CALL_END", "toolCallId": "c"}));
     let events = run(&frames);
     let owner = events.iter().find_map(|event| match event {
-        AgentEvent::ToolCallStarted { message, .. } => Some(message.as_str()),
+        ReplyEvent::ToolCallStarted { message, .. } => Some(message.as_str()),
         _ => None,
     });
     assert_eq!((owner, texts(&events).len()), (Some("m1"), 1));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::arguments;
-use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId};
+use crate::event::{CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, ReplyEvent};
 
 const MAX_CALLS: usize = 256;
 
@@ -30,7 +30,7 @@ impl AnthropicCalls {
         wire: &Json,
         by_server: bool,
         message: &MessageId,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Option<CallId> {
         if self.list.len() >= MAX_CALLS {
             return None;
@@ -50,7 +50,7 @@ impl AnthropicCalls {
             wire_id,
             args: String::new(),
         });
-        out.push(AgentEvent::ToolCallStarted {
+        out.push(ReplyEvent::ToolCallStarted {
             call: id.clone(),
             message: message.clone(),
             name: word("name").map(str::to_owned),
@@ -82,28 +82,28 @@ impl AnthropicCalls {
         name: String,
         args: String,
         wire_id: &str,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let Some(known) = self.list.iter_mut().rev().find(|known| known.id == *call && !known.ready) else { return };
         known.ready = true;
         known.args.clone_from(&args);
         let metadata = Some(if known.by_server { json!({ "server": true }) } else { json!({ "id": wire_id }) });
-        out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: metadata });
+        out.push(ReplyEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: metadata });
     }
 
-    pub(super) fn finish(&mut self, call: &CallId, outcome: CallOutcome, text: String, out: &mut Vec<AgentEvent>) {
+    pub(super) fn finish(&mut self, call: &CallId, outcome: CallOutcome, text: String, out: &mut Vec<ReplyEvent>) {
         let known = self.list.iter_mut().rev().find(|known| known.id == *call && known.finish_count < 2);
         let Some(known) = known else { return };
         known.finish_count += 1;
         let (call, output) = (call.clone(), CallOutput::from_text(text));
-        out.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
+        out.push(ReplyEvent::ToolCallFinished { call, outcome, output, duration: None });
     }
 
     /// Finishes the calls that a pause interrupted; they are emitted again with their results.
-    pub(super) fn finish_paused(&mut self, out: &mut Vec<AgentEvent>) {
+    pub(super) fn finish_paused(&mut self, out: &mut Vec<ReplyEvent>) {
         for call in self.list.iter_mut().filter(|call| call.by_server && call.finish_count == 0) {
             call.finish_count += 1;
-            out.push(AgentEvent::ToolCallFinished {
+            out.push(ReplyEvent::ToolCallFinished {
                 call: call.id.clone(),
                 outcome: CallOutcome::Unknown,
                 output: CallOutput::from_text("the server continues this call in its next message"),

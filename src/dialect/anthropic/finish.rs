@@ -4,8 +4,7 @@ use super::AnthropicDecoder;
 use crate::dialect::error;
 use crate::dialect::finish_reason::{self, WireFinishReason};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, FinishReason, Json, NoticeCode, NoticeLevel,
-    TurnOutcome,
+    Annotation, Fault, FaultKind, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent, ReplyTarget, TurnOutcome,
 };
 
 impl AnthropicDecoder {
@@ -13,7 +12,7 @@ impl AnthropicDecoder {
         &mut self,
         reason: Option<&str>,
         details: Option<&Json>,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let Some(reason) = reason else { return };
         self.finish_reason = Some(match reason {
@@ -65,16 +64,16 @@ impl AnthropicDecoder {
     }
 
     /// Emits the notice for an abnormal end.
-    pub(super) fn emit_finish_notice(&mut self, finish_reason: FinishReason, out: &mut Vec<AgentEvent>) {
+    pub(super) fn emit_finish_notice(&mut self, finish_reason: FinishReason, out: &mut Vec<ReplyEvent>) {
         if let Some(why) = self.refusal_explanation.take() {
             let why = if why.is_empty() { why } else { format!(" ({why})") };
             let text = format!("the model declined to answer{why}; rephrase the prompt, or start a new session");
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Refused, text });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Refused, text });
         }
         if self.paused {
             self.calls.finish_paused(out);
-            let on = AnnotationTarget::Message(self.message.clone());
-            out.push(AgentEvent::Annotation { on, annotation: Annotation::Paused {} });
+            let on = ReplyTarget::Message(self.message.clone());
+            out.push(ReplyEvent::Annotation { on, annotation: Annotation::Paused {} });
         }
         if !self.open && !self.closed && finish_reason == FinishReason::End {
             out.push(finish_reason::empty_response_notice());

@@ -1,7 +1,7 @@
 use super::*;
 use crate::event::{Annotation, CallOutcome, CallOutput, ExecutedBy, FaultKind, TurnOutcome};
 
-fn decode(frames: &[&str]) -> Vec<AgentEvent> {
+fn decode(frames: &[&str]) -> Vec<ReplyEvent> {
     let (mut decoder, mut out) = (AnthropicDecoder::new(), Vec::new());
     for data in frames {
         decoder.decode_frame(&SseFrame::data(*data), &mut out);
@@ -29,16 +29,16 @@ fn reason(reason: &str) -> String {
 const START: &str = r#"{"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1,"cache_read_input_tokens":100,"cache_creation_input_tokens":10}}}"#;
 const STOP: &str = r#"{"type":"message_stop"}"#;
 
-fn run(frames: &[String]) -> Vec<AgentEvent> {
+fn run(frames: &[String]) -> Vec<ReplyEvent> {
     let whole: Vec<&str> = [START].into_iter().chain(frames.iter().map(String::as_str)).collect();
     decode(&whole)
 }
 
-fn finished(events: &[AgentEvent]) -> (FinishReason, Option<Json>) {
+fn finished(events: &[ReplyEvent]) -> (FinishReason, Option<Json>) {
     events
         .iter()
         .find_map(|event| match event {
-            AgentEvent::MessageFinished { finish_reason, provider_metadata: metadata, .. } => {
+            ReplyEvent::MessageFinished { finish_reason, provider_metadata: metadata, .. } => {
                 Some((*finish_reason, metadata.clone()))
             }
             _ => None,
@@ -46,18 +46,18 @@ fn finished(events: &[AgentEvent]) -> (FinishReason, Option<Json>) {
         .unwrap()
 }
 
-fn outcome(events: &[AgentEvent]) -> &TurnOutcome {
+fn outcome(events: &[ReplyEvent]) -> &TurnOutcome {
     match events.last() {
-        Some(AgentEvent::TurnFinished { outcome, .. }) => outcome,
+        Some(ReplyEvent::End { outcome }) => outcome,
         other => panic!("{other:?}"),
     }
 }
 
-fn text(events: &[AgentEvent]) -> String {
+fn text(events: &[ReplyEvent]) -> String {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::TextDelta { text, .. } => Some(text.as_str()),
+            ReplyEvent::TextDelta { text, .. } => Some(text.as_str()),
             _ => None,
         })
         .collect()
@@ -93,7 +93,7 @@ fn signed_and_hidden_thinking_are_carried_in_order_with_the_call() {
             {"type": "tool_use", "id": "toolu_1", "name": "clock"},
         ]}))
     );
-    assert!(events.contains(&AgentEvent::ToolCallReady {
+    assert!(events.contains(&ReplyEvent::ToolCallReady {
         call: "toolu_1".into(),
         name: "clock".into(),
         args: "{\"z\":1}".into(),
@@ -113,7 +113,7 @@ fn text_and_calls_alone_need_no_carry() {
     ]);
     assert_eq!(finished(&events), (FinishReason::ToolCalls, None));
     assert_eq!(text(&events), "Hi");
-    assert!(events.iter().any(|event| matches!(event, AgentEvent::ToolCallReady { args, .. } if args == "{\"z\":1}")));
+    assert!(events.iter().any(|event| matches!(event, ReplyEvent::ToolCallReady { args, .. } if args == "{\"z\":1}")));
 }
 
 #[test]
@@ -144,17 +144,17 @@ fn a_tool_of_the_server_is_a_call_the_server_ran() {
             {"type": "text", "text": "12°", "citations": [{"type": "web_search_result_location", "url": "https://o"}]},
         ])
     );
-    assert!(events.contains(&AgentEvent::ToolCallFinished {
+    assert!(events.contains(&ReplyEvent::ToolCallFinished {
         call: "s1".into(),
         outcome: CallOutcome::Ok,
         output: CallOutput::from_text("Oslo — https://o"),
         duration: None,
     }));
     assert!(
-        events.iter().any(|event| matches!(event, AgentEvent::ToolCallStarted { executed_by: ExecutedBy::Server, .. }))
+        events.iter().any(|event| matches!(event, ReplyEvent::ToolCallStarted { executed_by: ExecutedBy::Server, .. }))
     );
     assert!(
-        events.iter().any(|event| matches!(event, AgentEvent::Annotation { annotation: Annotation::Citation(_), .. }))
+        events.iter().any(|event| matches!(event, ReplyEvent::Annotation { annotation: Annotation::Citation(_), .. }))
     );
 }
 
@@ -170,10 +170,10 @@ fn a_pause_is_marked_and_its_open_call_is_told_again_with_its_result() {
     assert_eq!((finish_reason, outcome(&paused)), (FinishReason::End, &TurnOutcome::Completed));
     assert_eq!(metadata.unwrap()["content"][0]["input"], json!({"query": "oslo"}));
     assert!(
-        paused.iter().any(|event| matches!(event, AgentEvent::Annotation { annotation: Annotation::Paused {}, .. }))
+        paused.iter().any(|event| matches!(event, ReplyEvent::Annotation { annotation: Annotation::Paused {}, .. }))
     );
     assert!(
-        paused.iter().any(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: CallOutcome::Unknown, .. }))
+        paused.iter().any(|event| matches!(event, ReplyEvent::ToolCallFinished { outcome: CallOutcome::Unknown, .. }))
     );
     let resumed = run(&[
         start(0, r#"{"type":"web_search_tool_result","tool_use_id":"s1","content":[]}"#),
@@ -184,16 +184,16 @@ fn a_pause_is_marked_and_its_open_call_is_told_again_with_its_result() {
     assert!(
         resumed
             .iter()
-            .any(|event| matches!(event, AgentEvent::ToolCallStarted { name: Some(name), .. } if name == "web_search"))
+            .any(|event| matches!(event, ReplyEvent::ToolCallStarted { name: Some(name), .. } if name == "web_search"))
     );
-    assert!(resumed.iter().any(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: CallOutcome::Ok, .. })));
+    assert!(resumed.iter().any(|event| matches!(event, ReplyEvent::ToolCallFinished { outcome: CallOutcome::Ok, .. })));
 }
 
 #[test]
 fn usage_is_cumulative_and_counts_the_cache_as_input() {
-    let usage = |events: &[AgentEvent]| {
+    let usage = |events: &[ReplyEvent]| {
         events.iter().find_map(|event| match event {
-            AgentEvent::UsageReported { usage, .. } => Some(*usage),
+            ReplyEvent::UsageReported { usage, .. } => Some(*usage),
             _ => None,
         })
     };
@@ -257,7 +257,7 @@ fn a_cut_stream_is_interrupted_and_carries_nothing() {
     ]);
     assert_eq!(finished(&events), (FinishReason::Interrupted, None));
     assert_eq!(outcome(&events), &TurnOutcome::Interrupted);
-    assert!(!events.iter().any(|event| matches!(event, AgentEvent::ToolCallReady { .. })));
+    assert!(!events.iter().any(|event| matches!(event, ReplyEvent::ToolCallReady { .. })));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::super::arguments::{self, ArgumentsAssembler, begins_object};
 use super::super::lenient::LooseU64;
 use super::super::surrogate::SurrogateJoiner;
 use super::wire::ChatCallFragment;
-use crate::event::{AgentEvent, CallId, ExecutedBy, Json, MessageId};
+use crate::event::{CallId, ExecutedBy, Json, MessageId, ReplyEvent};
 
 /// Calls of one message. Bounds the allocation that a hostile index could cause.
 const MAX_CALLS: usize = 128;
@@ -61,7 +61,7 @@ impl ChatCalls {
         position: usize,
         marked: bool,
         message: &MessageId,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Result<(), &'static str> {
         let Some(function) = &fragment.function.0 else { return Ok(()) };
         let (index, id, name) = (fragment.index.0, fragment.id.non_empty(), function.name.non_empty());
@@ -91,7 +91,7 @@ impl ChatCalls {
         position: usize,
         marked: bool,
         message: &MessageId,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Result<(), &'static str> {
         let Some(function) = &fragment.function.0 else { return Ok(()) };
         let (id, name) = (fragment.id.non_empty(), function.name.non_empty());
@@ -121,7 +121,7 @@ impl ChatCalls {
     }
 
     /// Marks all calls as complete, or as complete as they get: `is_cut` means that the answer was cut off.
-    pub(super) fn finish_all(&mut self, is_cut: bool, message: &MessageId, out: &mut Vec<AgentEvent>) {
+    pub(super) fn finish_all(&mut self, is_cut: bool, message: &MessageId, out: &mut Vec<ReplyEvent>) {
         let mut ready_args: Vec<(usize, String)> = Vec::new();
         for at in 0..self.list.len() {
             let Some(call) = self.list.get_mut(at) else { return };
@@ -144,7 +144,7 @@ impl ChatCalls {
     }
 
     /// Marks a call as complete. From the second set of arguments on, each is another call of the same name.
-    fn mark_ready(&mut self, at: usize, nth: usize, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
+    fn mark_ready(&mut self, at: usize, nth: usize, args: String, message: &MessageId, out: &mut Vec<ReplyEvent>) {
         if nth > 0 {
             if self.list.len() >= MAX_CALLS {
                 return;
@@ -290,9 +290,9 @@ enum FragmentTarget {
 }
 
 impl ChatCall {
-    fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
+    fn start(&mut self, message: &MessageId, out: &mut Vec<ReplyEvent>) {
         self.started = true;
-        out.push(AgentEvent::ToolCallStarted {
+        out.push(ReplyEvent::ToolCallStarted {
             call: self.id.clone(),
             message: message.clone(),
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
@@ -302,15 +302,15 @@ impl ChatCall {
         self.emit_args(self.args.emitted(), out);
     }
 
-    fn emit_args(&self, json: &str, out: &mut Vec<AgentEvent>) {
+    fn emit_args(&self, json: &str, out: &mut Vec<ReplyEvent>) {
         if !json.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: self.id.clone(), json: json.to_owned() });
+            out.push(ReplyEvent::ToolArgsDelta { call: self.id.clone(), json: json.to_owned() });
         }
     }
 
     /// Reconciles the streamed arguments with the complete ones and emits the missing rest, if what was emitted is a
     /// prefix. The same JSON with other white space is a repetition and corrects nothing.
-    fn reconcile_args(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
+    fn reconcile_args(&mut self, whole: &str, out: &mut Vec<ReplyEvent>) {
         let emitted = self.args.emitted();
         let whole = if arguments::is_same_json(emitted, whole) { &emitted.to_owned() } else { whole };
         if self.started {
@@ -319,11 +319,11 @@ impl ChatCall {
         self.args.replace(whole);
     }
 
-    fn mark_ready(&mut self, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
+    fn mark_ready(&mut self, args: String, message: &MessageId, out: &mut Vec<ReplyEvent>) {
         if !self.started {
             self.start(message, out);
         }
-        out.push(AgentEvent::ToolCallReady {
+        out.push(ReplyEvent::ToolCallReady {
             call: self.id.clone(),
             name: self.name.clone(),
             args,

@@ -9,18 +9,18 @@ use super::wire::Chunk;
 use crate::dialect::lenient::LooseObject;
 use crate::dialect::text_assembler::{ChannelAssembler, TextAssembler};
 use crate::dialect::{SseFrame, error, surrogate, usage};
-use crate::event::{AgentEvent, CallId, Fault, FinishReason, Json, MessageId};
+use crate::event::{CallId, Fault, FinishReason, Json, MessageId, ReplyEvent};
 
 /// Inspects a chunk before it is handled, may take its own extensions out of it, and returns the fault that they
 /// report.
-pub(in crate::dialect) type ChunkHook<'l> = dyn FnMut(&mut Chunk<'_>, &mut Vec<AgentEvent>) -> Option<Fault> + 'l;
+pub(in crate::dialect) type ChunkHook<'l> = dyn FnMut(&mut Chunk<'_>, &mut Vec<ReplyEvent>) -> Option<Fault> + 'l;
 
 impl ChatDecoder {
     /// Decodes a frame, after the hook has seen its chunk.
     pub(in crate::dialect) fn decode_with_hook(
         &mut self,
         frame: &SseFrame,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
         look: &mut ChunkHook<'_>,
     ) {
         if self.done {
@@ -56,7 +56,7 @@ impl ChatDecoder {
     }
 
     /// Handles a frame that is not a chunk: an error, or an unknown frame.
-    fn handle_unknown(&mut self, frame: &SseFrame, name: &str, out: &mut Vec<AgentEvent>) {
+    fn handle_unknown(&mut self, frame: &SseFrame, name: &str, out: &mut Vec<ReplyEvent>) {
         match error::find_error_in_unparsed(frame) {
             Some(server_error) => self.fail(&server_error),
             None if matches!(frame.event.as_str(), "ping" | "keepalive" | "keep-alive" | "heartbeat") => {}
@@ -69,7 +69,7 @@ impl ChatDecoder {
         frame: &SseFrame,
         mut chunk: Chunk<'_>,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
         look: &mut ChunkHook<'_>,
     ) {
         let fault = look(&mut chunk, out);
@@ -90,12 +90,12 @@ impl ChatDecoder {
     }
 
     /// Adds text from outside the chunks, which may repeat earlier text.
-    pub(in crate::dialect) fn push_delta(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+    pub(in crate::dialect) fn push_delta(&mut self, text: &str, out: &mut Vec<ReplyEvent>) {
         self.push_text(Some(text.into()), false, false, out);
     }
 
     /// Adds text from outside the chunks that is known to be new.
-    pub(in crate::dialect) fn push_new_text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+    pub(in crate::dialect) fn push_new_text(&mut self, text: &str, out: &mut Vec<ReplyEvent>) {
         let mut split = std::mem::take(&mut self.segments);
         self.text.push_new(text, &mut split);
         self.emit_segments(&mut split, out);
@@ -103,7 +103,7 @@ impl ChatDecoder {
     }
 
     /// Starts a round of the model: its text may start with reasoning again.
-    pub(in crate::dialect) fn start_round(&mut self, out: &mut Vec<AgentEvent>) {
+    pub(in crate::dialect) fn start_round(&mut self, out: &mut Vec<ReplyEvent>) {
         self.flush_channels(out);
         self.text = TextAssembler::default();
         self.reasoning = ChannelAssembler::default();
@@ -111,14 +111,14 @@ impl ChatDecoder {
     }
 
     /// Ends the current message, whose calls the server ran. Returns whether there was one.
-    pub(in crate::dialect) fn next_message(&mut self, out: &mut Vec<AgentEvent>) -> bool {
+    pub(in crate::dialect) fn next_message(&mut self, out: &mut Vec<ReplyEvent>) -> bool {
         self.start_round(out);
         if !std::mem::take(&mut self.open) {
             return false;
         }
         let message = self.advance_message();
         self.provider_metadata = ChatProviderMetadata::default();
-        out.push(AgentEvent::MessageFinished {
+        out.push(ReplyEvent::MessageFinished {
             message,
             finish_reason: FinishReason::ToolCalls,
             full_text: None,
@@ -138,7 +138,7 @@ impl ChatDecoder {
     }
 
     /// Sets the finish reason, where the format has it outside the chunks.
-    pub(in crate::dialect) fn set_finish_reason(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
+    pub(in crate::dialect) fn set_finish_reason(&mut self, word: &str, out: &mut Vec<ReplyEvent>) {
         self.finish_tracker.observe(word, out);
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-fn decode(frames: &[(&str, &str)], content_type: &str) -> (Vec<AgentEvent>, &'static str) {
+fn decode(frames: &[(&str, &str)], content_type: &str) -> (Vec<ReplyEvent>, &'static str) {
     let context = DecodeContext { response: ResponseHead::from_content_type(content_type), ..DecodeContext::default() };
     let mut detector = Detector::new(context);
     let mut out = Vec::new();
@@ -13,7 +13,7 @@ fn decode(frames: &[(&str, &str)], content_type: &str) -> (Vec<AgentEvent>, &'st
 
 fn fault(frames: &[(&str, &str)], content_type: &str) -> Fault {
     match decode(frames, content_type).0.last() {
-        Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) => fault.clone(),
+        Some(ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }) => fault.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -32,14 +32,14 @@ fn a_refusal_in_place_of_a_stream_is_a_fault_with_its_words() {
 
 #[test]
 fn nothing_at_all_is_an_interrupted_turn() {
-    let interrupted = [AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted }];
+    let interrupted = [ReplyEvent::End { outcome: TurnOutcome::Interrupted }];
     assert_eq!(decode(&[], "text/event-stream").0, interrupted);
 }
 
 fn notices(frames: &[(&str, &str)]) -> (Vec<String>, &'static str) {
     let (events, name) = decode(frames, "");
-    let text = |event: &AgentEvent| match event {
-        AgentEvent::Notice { code: NoticeCode::Dialect | NoticeCode::Misfit, text, .. } => Some(text.clone()),
+    let text = |event: &ReplyEvent| match event {
+        ReplyEvent::Notice { code: NoticeCode::Dialect | NoticeCode::Misfit, text, .. } => Some(text.clone()),
         _ => None,
     };
     (events.iter().filter_map(text).collect(), name)
@@ -116,7 +116,7 @@ fn what_is_held_back_is_bounded_and_shown_in_the_end() {
     assert_eq!(notices(&[("", long.as_str())]).1, "plain");
     let few: Vec<(&str, &str)> = (0..MAX_HELD_FRAMES).map(|_| ("", "hello")).collect();
     let (events, name) = decode(&few, "");
-    let texts = events.iter().filter(|event| matches!(event, AgentEvent::TextDelta { .. })).count();
+    let texts = events.iter().filter(|event| matches!(event, ReplyEvent::TextDelta { .. })).count();
     assert_eq!((texts, name), (MAX_HELD_FRAMES, "plain"));
 }
 

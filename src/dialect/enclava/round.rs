@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::text_assembler::{SegmentKind, TextAssembler, strip_reasoning};
-use crate::event::{AgentEvent, FinishReason, MessageId, Role, TextKind};
+use crate::event::{FinishReason, MessageId, ReplyEvent, Role, TextKind};
 
 #[derive(Debug)]
 pub(super) struct Round {
@@ -20,7 +20,7 @@ pub(super) struct Round {
 
 impl Round {
     /// Starts a message; `messages` counts them.
-    pub(super) fn begin(messages: &mut usize, out: &mut Vec<AgentEvent>) -> Self {
+    pub(super) fn begin(messages: &mut usize, out: &mut Vec<ReplyEvent>) -> Self {
         Self {
             message: start_message(messages, out),
             wire_id: None,
@@ -47,7 +47,7 @@ impl Round {
         piece: Cow<'_, str>,
         marked: bool,
         messages: &mut usize,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let mut split = Vec::new();
         self.assembler.push(piece, false, marked, &mut split);
@@ -55,7 +55,7 @@ impl Round {
     }
 
     /// Takes the whole text and emits the rest; where the two differ, the whole is right.
-    pub(super) fn reconcile(&mut self, whole: &str, messages: &mut usize, out: &mut Vec<AgentEvent>) {
+    pub(super) fn reconcile(&mut self, whole: &str, messages: &mut usize, out: &mut Vec<ReplyEvent>) {
         self.is_repeated = true;
         let mut split = Vec::new();
         if !self.assembler.reconcile(whole, &mut split) {
@@ -69,7 +69,7 @@ impl Round {
         mut self,
         finish_reason: Option<FinishReason>,
         messages: &mut usize,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Option<String> {
         let mut split = Vec::new();
         self.assembler.flush(&mut split);
@@ -78,7 +78,7 @@ impl Round {
             finish_reason.unwrap_or(if self.has_calls { FinishReason::ToolCalls } else { FinishReason::End });
         let full = || self.assembler.corrected_text().unwrap_or_else(|| strip_reasoning(self.assembler.raw_text()));
         let full = self.is_repeated.then(full).filter(|full| !full.is_empty());
-        out.push(AgentEvent::MessageFinished {
+        out.push(ReplyEvent::MessageFinished {
             message: self.message,
             finish_reason,
             full_text: full,
@@ -87,20 +87,20 @@ impl Round {
         self.wire_id
     }
 
-    fn emit_segments(&mut self, split: Vec<(SegmentKind, String)>, messages: &mut usize, out: &mut Vec<AgentEvent>) {
+    fn emit_segments(&mut self, split: Vec<(SegmentKind, String)>, messages: &mut usize, out: &mut Vec<ReplyEvent>) {
         for (kind, text) in split {
             let message = self.message.clone();
             match kind {
-                SegmentKind::Text => out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text }),
-                SegmentKind::Reasoning => out.push(AgentEvent::ReasoningDelta { message, text }),
+                SegmentKind::Text => out.push(ReplyEvent::TextDelta { message, text, kind: TextKind::Text }),
+                SegmentKind::Reasoning => out.push(ReplyEvent::ReasoningDelta { message, text }),
                 SegmentKind::LateReasoning if self.has_calls => {}
                 // The text emitted so far was reasoning; the answer is another message.
                 SegmentKind::LateReasoning => {
                     if !text.is_empty() {
-                        out.push(AgentEvent::ReasoningDelta { message: message.clone(), text });
+                        out.push(ReplyEvent::ReasoningDelta { message: message.clone(), text });
                     }
                     let (finish_reason, full) = (FinishReason::End, Some(String::new()));
-                    out.push(AgentEvent::MessageFinished {
+                    out.push(ReplyEvent::MessageFinished {
                         message,
                         finish_reason,
                         full_text: full,
@@ -113,9 +113,9 @@ impl Round {
     }
 }
 
-fn start_message(messages: &mut usize, out: &mut Vec<AgentEvent>) -> MessageId {
+fn start_message(messages: &mut usize, out: &mut Vec<ReplyEvent>) -> MessageId {
     *messages += 1;
     let message = MessageId::new(format!("m{messages}"));
-    out.push(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
+    out.push(ReplyEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
     message
 }

@@ -4,7 +4,7 @@ fn frame(event: &str, data: &str) -> SseFrame {
     SseFrame { event: event.into(), ..SseFrame::data(data) }
 }
 
-fn decode(frames: &[(&str, &str)]) -> Vec<AgentEvent> {
+fn decode(frames: &[(&str, &str)]) -> Vec<ReplyEvent> {
     let mut decoder = EnclavaDecoder::new();
     let mut out = Vec::new();
     for (event, data) in frames {
@@ -41,24 +41,24 @@ const ITEM: &str = "response.output_item.added";
 const DONE: &str = "response.completed";
 
 /// One line per event, enough to compare.
-fn lines(events: &[AgentEvent]) -> Vec<String> {
-    let line = |event: &AgentEvent| match event {
-        AgentEvent::MessageStarted { message, .. } => format!("+{message}"),
-        AgentEvent::TextDelta { message, text, .. } => format!("{message}: {text}"),
-        AgentEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
+fn lines(events: &[ReplyEvent]) -> Vec<String> {
+    let line = |event: &ReplyEvent| match event {
+        ReplyEvent::MessageStarted { message, .. } => format!("+{message}"),
+        ReplyEvent::TextDelta { message, text, .. } => format!("{message}: {text}"),
+        ReplyEvent::MessageFinished { message, finish_reason, full_text: full, .. } => {
             format!("-{message} {finish_reason:?} {full:?}")
         }
-        AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
+        ReplyEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
             format!("{message} calls {call} {name:?} {ran_by:?}")
         }
-        AgentEvent::ToolArgsDelta { call, json } => format!("{call} << {json}"),
-        AgentEvent::ToolCallReady { call, name, args, .. } => format!("{call} = {name} {args}"),
-        AgentEvent::ToolCallFinished { call, outcome, output, .. } => format!("{call} {outcome:?} {}", output.text),
-        AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. } => {
+        ReplyEvent::ToolArgsDelta { call, json } => format!("{call} << {json}"),
+        ReplyEvent::ToolCallReady { call, name, args, .. } => format!("{call} = {name} {args}"),
+        ReplyEvent::ToolCallFinished { call, outcome, output, .. } => format!("{call} {outcome:?} {}", output.text),
+        ReplyEvent::End { outcome: TurnOutcome::Failed(fault) } => {
             format!("failed {:?} {fault}", fault.kind)
         }
-        AgentEvent::TurnFinished { outcome: end, .. } => format!("{end:?}"),
-        AgentEvent::Notice { code, .. } => format!("notice {code}"),
+        ReplyEvent::End { outcome: end } => format!("{end:?}"),
+        ReplyEvent::Notice { code, .. } => format!("notice {code}"),
         other => serde_json::to_string(other).unwrap(),
     };
     events.iter().map(line).collect()
@@ -100,7 +100,7 @@ fn rounds_are_messages_and_the_end_repeats_nothing() {
     assert_eq!(
         lines(&events),
         [
-            r#"{"type":"annotated","on":{"turn":"t"},"kind":"served_by","data":{"id":"resp_1","model":"opal"}}"#,
+            r#"{"Annotation":{"on":"Reply","annotation":{"kind":"served_by","data":{"id":"resp_1","model":"opal"}}}}"#,
             "+m1",
             "m1: Let ",
             "m1 calls c None Server",
@@ -243,7 +243,7 @@ fn a_whole_answer_is_read_as_well() {
             "+m2",
             "m2: Hi",
             "-m2 End Some(\"Hi\")",
-            r#"{"type":"usage_reported","scope":"turn","usage":{"input_tokens":3,"output_tokens":2}}"#,
+            r#"{"UsageReported":{"scope":"turn","usage":{"input_tokens":3,"output_tokens":2}}}"#,
             "Completed",
         ]
     );

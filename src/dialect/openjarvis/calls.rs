@@ -5,7 +5,7 @@
 //! shows the ones that waited, and adds the calls that were denied before they ran, whose arguments only the model's
 //! request holds.
 
-use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, Json, Millis};
+use crate::event::{CallId, CallOutcome, CallOutput, ExecutedBy, Json, Millis, ReplyEvent};
 
 use super::super::chat::ChatDecoder;
 
@@ -184,7 +184,7 @@ impl OpenJarvisCalls {
         start: ToolCallStart,
         shown: bool,
         chat: &mut ChatDecoder,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Result<(), TooManyCalls> {
         if self.calls.len() >= MAX_CALLS {
             return Err(TooManyCalls);
@@ -212,7 +212,7 @@ impl OpenJarvisCalls {
         end: ToolCallEnd,
         stray: bool,
         chat: &mut ChatDecoder,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> bool {
         let ended = CallEnd::new(end.success, end.ms, &end.output);
         if let Some(at) = self.find_running(&end)
@@ -257,7 +257,7 @@ impl OpenJarvisCalls {
         &mut self,
         results: &[Json],
         chat: &mut ChatDecoder,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> ReconciledCalls {
         let results = results.iter().filter(|result| result.is_object()).map(parse_result).collect();
         self.reconcile(results, chat, out)
@@ -268,7 +268,7 @@ impl OpenJarvisCalls {
         &mut self,
         mut results: Vec<ToolCallEnd>,
         chat: &mut ChatDecoder,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> ReconciledCalls {
         results.truncate(MAX_CALLS);
         let mut owners: Vec<Option<usize>> = vec![None; results.len()];
@@ -306,7 +306,7 @@ impl OpenJarvisCalls {
     }
 
     /// Shows the calls that waited for results, since none will come.
-    pub(super) fn show_hidden(&mut self, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
+    pub(super) fn show_hidden(&mut self, chat: &mut ChatDecoder, out: &mut Vec<ReplyEvent>) {
         for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| call.id.is_none()) {
             chat.begin_message(out);
             call.show(at, chat, out);
@@ -316,7 +316,7 @@ impl OpenJarvisCalls {
         }
     }
 
-    fn add_refused(&mut self, result: ToolCallEnd, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
+    fn add_refused(&mut self, result: ToolCallEnd, chat: &mut ChatDecoder, out: &mut Vec<ReplyEvent>) {
         let request = self.requested.iter().find(|request| !request.is_matched && request.name == result.name);
         let known = result.args.clone().or_else(|| request.map(|request| request.args.clone()));
         let args = known.unwrap_or_else(|| CallArgs::parse(None));
@@ -335,14 +335,14 @@ impl OpenJarvisCalls {
         &mut self,
         start: ToolCallStart,
         chat: &mut ChatDecoder,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         chat.begin_message(out);
         if self.start(start, true, chat, out).is_ok()
             && let Some(call) = self.calls.last_mut()
         {
             call.is_reconciled = true;
-            out.extend(call.id.clone().map(|call| AgentEvent::ToolCallFinished {
+            out.extend(call.id.clone().map(|call| ReplyEvent::ToolCallFinished {
                 call,
                 outcome: CallOutcome::Requested,
                 output: CallOutput::default(),
@@ -381,11 +381,11 @@ impl OpenJarvisCall {
         self.end.is_none() && !self.is_reconciled && self.name == name
     }
 
-    fn show(&mut self, at: usize, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
+    fn show(&mut self, at: usize, chat: &mut ChatDecoder, out: &mut Vec<ReplyEvent>) {
         let preferred_id = self.wire_id.clone().unwrap_or_else(|| format!("call_{}", at + 1));
         let call = chat.reserve(&preferred_id);
         self.id = Some(call.clone());
-        out.push(AgentEvent::ToolCallStarted {
+        out.push(ReplyEvent::ToolCallStarted {
             call: call.clone(),
             message: chat.message().clone(),
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
@@ -393,7 +393,7 @@ impl OpenJarvisCall {
             executed_by: ExecutedBy::Server,
         });
         let (name, args) = (self.name.clone(), self.args.text.clone());
-        out.push(AgentEvent::ToolCallReady { call, name, args, provider_metadata: None });
+        out.push(ReplyEvent::ToolCallReady { call, name, args, provider_metadata: None });
     }
 
     fn may_be(&self, result: &ToolCallEnd, how: CallMatch) -> bool {
@@ -413,7 +413,7 @@ impl OpenJarvisCall {
         }
     }
 
-    fn reconcile(&mut self, at: usize, result: ToolCallEnd, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
+    fn reconcile(&mut self, at: usize, result: ToolCallEnd, chat: &mut ChatDecoder, out: &mut Vec<ReplyEvent>) {
         if self.id.is_none() {
             chat.begin_message(out);
             self.show(at, chat, out);
@@ -451,8 +451,8 @@ fn output_text(json: Option<&Json>) -> String {
     }
 }
 
-fn call_finished(call: &CallId, success: bool, output: String, ms: Option<f64>) -> AgentEvent {
-    AgentEvent::ToolCallFinished {
+fn call_finished(call: &CallId, success: bool, output: String, ms: Option<f64>) -> ReplyEvent {
+    ReplyEvent::ToolCallFinished {
         call: call.clone(),
         outcome: if success { CallOutcome::Ok } else { CallOutcome::Failed },
         output: CallOutput::from_text(output),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::DecodeContext;
 use super::super::chat::wire::Chunk;
 use super::{about_turn, error_prose, progress_event};
-use crate::event::{AgentEvent, Annotation, Fault, Json, Timing};
+use crate::event::{Annotation, Fault, Json, ReplyEvent, Timing};
 
 /// Events of the bus, and the bridge's own `tool_results`. Some are not forwarded today.
 pub(super) const BUS_EVENTS: &[&str] = &[
@@ -78,7 +78,7 @@ impl OpenJarvisEvidence {
         &mut self,
         chunk: &mut Chunk<'_>,
         data: &str,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Option<Fault> {
         if self.answer_started_at.is_none() {
             self.answer_started_at = chunk.created.0.map(|seconds| seconds as f64);

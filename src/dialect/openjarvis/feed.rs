@@ -12,7 +12,7 @@ use serde_json::json;
 use super::super::SseFrame;
 use super::calls::{ToolCallEnd, ToolCallStart};
 use super::{OpenJarvisDecoder, parse_json};
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, NoticeCode, NoticeLevel};
+use crate::event::{Annotation, Json, NoticeCode, NoticeLevel, ReplyEvent, ReplyTarget};
 
 /// Events of the feed that concern a chat.
 const FEED_EVENTS: &[&str] =
@@ -25,7 +25,7 @@ const MAX_STEPS: usize = 1024;
 
 impl OpenJarvisDecoder {
     /// Handles an event of the server's feed, which has the events of all its clients.
-    pub fn decode_feed(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    pub fn decode_feed(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         self.bus.is_feed = true;
         // Other events are those of autonomous agents.
         if let Some(json) = FEED_EVENTS.contains(&frame.event.as_str()).then(|| parse_json(&frame.data)).flatten() {
@@ -35,21 +35,18 @@ impl OpenJarvisDecoder {
 
     /// Takes traces, savings and energy totals, each of which may be missing, once the answer is complete and before
     /// it is finished. Returns false while the turn is missing in the traces.
-    pub fn reconcile_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
+    pub fn reconcile_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<ReplyEvent>) -> bool {
         let record = |at: usize| records.get(at).copied().flatten();
         let traces = record(0).and_then(|answer| answer.get("traces")?.as_array());
         // A server without traces is not asked again.
         let known = traces.is_none_or(Vec::is_empty) || self.reconcile_from_traces(traces.into_iter().flatten(), out);
         if known && let Some(data) = server_totals(record(1), record(2)) {
-            out.push(AgentEvent::Annotation {
-                on: AnnotationTarget::Turn("t".into()),
-                annotation: Annotation::Totals(data),
-            });
+            out.push(ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation: Annotation::Totals(data) });
         }
         known
     }
 
-    fn reconcile_from_traces<'a>(&mut self, traces: impl Iterator<Item = &'a Json>, out: &mut Vec<AgentEvent>) -> bool {
+    fn reconcile_from_traces<'a>(&mut self, traces: impl Iterator<Item = &'a Json>, out: &mut Vec<ReplyEvent>) -> bool {
         let Some(prompt) = self.bus.prompt.clone() else { return true };
         let started_at = self.evidence.answer_started_at();
         let ours = traces
@@ -70,10 +67,7 @@ impl OpenJarvisDecoder {
         let refused = trace.refused();
         let reconciled = self.calls.reconcile(trace.ends, &mut self.chat, out);
         for call in reconciled.foreign {
-            out.push(AgentEvent::Annotation {
-                on: AnnotationTarget::Call(call),
-                annotation: Annotation::Foreign(true),
-            });
+            out.push(ReplyEvent::Annotation { on: ReplyTarget::Call(call), annotation: Annotation::Foreign(true) });
         }
         for start in refused {
             self.calls.show_unrun_request(start, &mut self.chat, out);
@@ -129,12 +123,12 @@ impl Trace {
 }
 
 /// Reports calls that could not be attributed, since no trace came.
-pub(super) fn report_unattributed(calls: usize, out: &mut Vec<AgentEvent>) {
+pub(super) fn report_unattributed(calls: usize, out: &mut Vec<ReplyEvent>) {
     let calls = if calls == 1 { "1 tool call".to_owned() } else { format!("{calls} tool calls") };
     let text = format!(
         "{calls} of this server, ours or another client's, can't be attributed and are hidden: it has no trace of this turn"
     );
-    out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::ForeignCalls, text });
+    out.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::ForeignCalls, text });
 }
 
 /// The server's totals since its start.

@@ -7,7 +7,7 @@ use super::super::FirstFrame;
 use super::super::chat::ChatDecoder;
 use super::calls::{OpenJarvisCalls, ToolCallEnd, ToolCallStart};
 use super::{about_turn, progress_event};
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, Json};
+use crate::event::{Annotation, Fault, FaultKind, Json, ReplyEvent, ReplyTarget};
 
 /// Titles listed of one search.
 const MAX_TITLES: usize = 50;
@@ -42,7 +42,7 @@ pub(super) fn is_research_frame(json: &Json) -> bool {
     is_error && FRAME_TYPES.contains(&kind) && json.get("choices").is_none() && json.get("error").is_none()
 }
 
-pub(super) fn decode(json: &Json, chat: &mut ChatDecoder, calls: &mut OpenJarvisCalls, out: &mut Vec<AgentEvent>) {
+pub(super) fn decode(json: &Json, chat: &mut ChatDecoder, calls: &mut OpenJarvisCalls, out: &mut Vec<ReplyEvent>) {
     let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
     let value = |key: &str| json.get(key).cloned().unwrap_or(Json::Null);
     match text("type") {
@@ -50,8 +50,8 @@ pub(super) fn decode(json: &Json, chat: &mut ChatDecoder, calls: &mut OpenJarvis
         "search_result" => {
             let sources = value("sources");
             if let Some(call) = calls.running_call("search").filter(|_| has_entries(&sources)) {
-                let (on, annotation) = (AnnotationTarget::Call(call), Annotation::Sources(sources));
-                out.push(AgentEvent::Annotation { on, annotation });
+                let (on, annotation) = (ReplyTarget::Call(call), Annotation::Sources(sources));
+                out.push(ReplyEvent::Annotation { on, annotation });
             }
             calls.finish(ToolCallEnd::new("search", hits_text(json)), true, chat, out);
         }
@@ -88,7 +88,7 @@ fn start_call(
     arguments: &Json,
     chat: &mut ChatDecoder,
     calls: &mut OpenJarvisCalls,
-    out: &mut Vec<AgentEvent>,
+    out: &mut Vec<ReplyEvent>,
 ) {
     chat.begin_message(out);
     out.push(progress_event(json!({"step": name, "label": name})));
@@ -96,7 +96,7 @@ fn start_call(
     let _ = calls.start(ToolCallStart::new(name, arguments), true, chat, out);
 }
 
-fn annotate_sources(data: Json, out: &mut Vec<AgentEvent>) {
+fn annotate_sources(data: Json, out: &mut Vec<ReplyEvent>) {
     if has_entries(&data) {
         out.push(about_turn(Annotation::Sources(data)));
     }

@@ -4,7 +4,7 @@ use crate::event::{Annotation, CallOutcome, TurnOutcome};
 const ROLE: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null},"finish_reason":null}]}"#;
 const END: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
-fn decode(prompt: &str, frames: &[(&str, &str)]) -> Vec<AgentEvent> {
+fn decode(prompt: &str, frames: &[(&str, &str)]) -> Vec<ReplyEvent> {
     let context =
         DecodeContext { prompt: Some(prompt.into()), path: "/v1/chat/completions".into(), ..DecodeContext::default() };
     let (mut decoder, mut out) = (OpenJarvisDecoder::tentative(&context), Vec::new());
@@ -15,13 +15,13 @@ fn decode(prompt: &str, frames: &[(&str, &str)]) -> Vec<AgentEvent> {
     out
 }
 
-fn started(events: &[AgentEvent]) -> usize {
-    events.iter().filter(|event| matches!(event, AgentEvent::ToolCallStarted { .. })).count()
+fn started(events: &[ReplyEvent]) -> usize {
+    events.iter().filter(|event| matches!(event, ReplyEvent::ToolCallStarted { .. })).count()
 }
 
-fn ends(events: &[AgentEvent]) -> Vec<(CallOutcome, String, u64)> {
-    let end = |event: &AgentEvent| match event {
-        AgentEvent::ToolCallFinished { outcome, output, duration: took, .. } => {
+fn ends(events: &[ReplyEvent]) -> Vec<(CallOutcome, String, u64)> {
+    let end = |event: &ReplyEvent| match event {
+        ReplyEvent::ToolCallFinished { outcome, output, duration: took, .. } => {
             Some((*outcome, output.text.clone(), took.map_or(0, |took| took.0)))
         }
         _ => None,
@@ -53,7 +53,7 @@ fn nobody_elses_call_is_told_and_ours_comes_with_the_results() {
         ("tool_results", r#"{"results":[{"tool_name":"f","success":true,"output":"one","latency_ms":250.0}]}"#);
     let events = decode("hi", &[&before[..], &[results, ("", END), ("", "[DONE]")]].concat());
     assert_eq!(ends(&events), [(CallOutcome::Ok, "one".to_owned(), 250)]);
-    let args = |event: &AgentEvent| matches!(event, AgentEvent::ToolCallReady { args, .. } if args == r#"{"a":1}"#);
+    let args = |event: &ReplyEvent| matches!(event, ReplyEvent::ToolCallReady { args, .. } if args == r#"{"a":1}"#);
     assert!(events.iter().any(args), "{events:?}");
 }
 
@@ -78,7 +78,7 @@ fn a_call_that_was_told_and_is_in_no_result_is_marked() {
     let events = decode("hi", &[("", ROLE), TURN, START, STOP, results, ("", END), ("", "[DONE]")]);
     let marks = events
         .iter()
-        .filter(|event| matches!(event, AgentEvent::Annotation { annotation: Annotation::Foreign(true), .. }));
+        .filter(|event| matches!(event, ReplyEvent::Annotation { annotation: Annotation::Foreign(true), .. }));
     assert_eq!((marks.count(), started(&events)), (1, 2));
 }
 
@@ -102,13 +102,10 @@ fn seconds_are_the_bridges_and_milliseconds_the_managed_agents() {
 fn prose_of_errors_is_an_answer_on_other_servers() {
     let words = r#"{"id":"chatcmpl-A1","created":1,"choices":[{"index":0,"delta":{"content":"Sorry, an error occurred: x"},"finish_reason":"stop"}]}"#;
     let events = decode("hi", &[("", words), ("", "[DONE]")]);
-    assert_eq!(events.last(), Some(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }));
+    assert_eq!(events.last(), Some(&ReplyEvent::End { outcome: TurnOutcome::Completed }));
     let events =
         decode("hi", &[("", ROLE), ("", &words.replace("chatcmpl-A1", "chatcmpl-0a1b2c3d4e5f")), ("", "[DONE]")]);
-    assert!(
-        matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(_), .. })),
-        "{events:?}"
-    );
+    assert!(matches!(events.last(), Some(ReplyEvent::End { outcome: TurnOutcome::Failed(_) })), "{events:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn error(recoverable: bool) -> SseFrame {
     frame(None, "error", &json!({"error": "no luck", "recoverable": recoverable, "attempt": 1}).to_string())
 }
 
-fn decode(frames: &[SseFrame]) -> Vec<AgentEvent> {
+fn decode(frames: &[SseFrame]) -> Vec<ReplyEvent> {
     let (mut decoder, mut out) = (PoeDecoder::new(), Vec::new());
     for frame in frames {
         decoder.decode_frame(frame, &mut out);
@@ -37,9 +37,9 @@ fn shown(frames: &[SseFrame]) -> (String, Option<String>, TurnOutcome) {
     let (mut text, mut whole, mut end) = (String::new(), None, TurnOutcome::Cancelled);
     for event in decode(frames) {
         match event {
-            AgentEvent::TextDelta { text: piece, .. } => text.push_str(&piece),
-            AgentEvent::MessageFinished { full_text: full, .. } => whole = full,
-            AgentEvent::TurnFinished { outcome: answer, .. } => end = answer,
+            ReplyEvent::TextDelta { text: piece, .. } => text.push_str(&piece),
+            ReplyEvent::MessageFinished { full_text: full, .. } => whole = full,
+            ReplyEvent::End { outcome: answer } => end = answer,
             _ => {}
         }
     }
@@ -83,7 +83,7 @@ fn a_recoverable_error_is_a_notice_and_a_fatal_one_wins_over_complete() {
     let notices: Vec<_> = decode(&frames)
         .into_iter()
         .filter_map(|event| match event {
-            AgentEvent::Notice { code, text, .. } => Some((code, text)),
+            ReplyEvent::Notice { code, text, .. } => Some((code, text)),
             _ => None,
         })
         .collect();
@@ -119,7 +119,7 @@ fn calls_come_from_deltas_or_else_from_the_end() {
         let ready: Vec<_> = events
             .iter()
             .filter_map(|event| match event {
-                AgentEvent::ToolCallReady { call, args, .. } => Some((call.as_str(), args.as_str())),
+                ReplyEvent::ToolCallReady { call, args, .. } => Some((call.as_str(), args.as_str())),
                 _ => None,
             })
             .collect();
@@ -127,11 +127,11 @@ fn calls_come_from_deltas_or_else_from_the_end() {
         assert!(
             events.iter().any(|event| matches!(
                 event,
-                AgentEvent::MessageFinished { finish_reason: FinishReason::ToolCalls, .. }
+                ReplyEvent::MessageFinished { finish_reason: FinishReason::ToolCalls, .. }
             ))
         );
-        assert!(events.contains(&AgentEvent::Annotation {
-            on: AnnotationTarget::Turn("t".into()),
+        assert!(events.contains(&ReplyEvent::Annotation {
+            on: ReplyTarget::Reply,
             annotation: Annotation::ServedBy { id: None, model: Some("M".into()) },
         }));
     }

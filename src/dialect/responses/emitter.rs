@@ -14,8 +14,8 @@ use super::provider_metadata::ResponsesProviderMetadata;
 use super::tools;
 use super::wire::text_at;
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId,
-    OutputStream, Role, TextKind,
+    Annotation, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId, OutputStream, ReplyEvent,
+    ReplyTarget, Role, TextKind,
 };
 
 /// Bytes of arguments kept for all calls.
@@ -58,7 +58,7 @@ impl ResponsesEmitter {
         index: u64,
         piece: Cow<'_, str>,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let Some(part) = self.items.get(at).and_then(|item| item.part(channel, index)) else { return };
         let piece = part.surrogates.push(piece, marked);
@@ -73,7 +73,7 @@ impl ResponsesEmitter {
         channel: TextChannel,
         index: u64,
         whole: &str,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         let Some(item) = self.items.get(at) else { return };
         // Some servers stream reasoning under one name and repeat it under the other.
@@ -89,7 +89,7 @@ impl ResponsesEmitter {
         self.emit_channel(at, channel, index, &rest, out);
     }
 
-    fn emit_channel(&mut self, at: usize, channel: TextChannel, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
+    fn emit_channel(&mut self, at: usize, channel: TextChannel, index: u64, text: &str, out: &mut Vec<ReplyEvent>) {
         if text.is_empty() || self.assign_message(at, out).is_none() {
             return;
         }
@@ -111,15 +111,15 @@ impl ResponsesEmitter {
             return;
         }
         out.push(match channel {
-            TextChannel::Refusal => AgentEvent::TextDelta { message, text, kind: TextKind::Refusal },
+            TextChannel::Refusal => ReplyEvent::TextDelta { message, text, kind: TextKind::Refusal },
             TextChannel::Text | TextChannel::Summary | TextChannel::Reasoning => {
-                AgentEvent::ReasoningDelta { message, text }
+                ReplyEvent::ReasoningDelta { message, text }
             }
         });
     }
 
     /// Emits text, which may have reasoning between tags in it.
-    fn emit_text(&mut self, at: usize, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
+    fn emit_text(&mut self, at: usize, index: u64, text: &str, out: &mut Vec<ReplyEvent>) {
         let Some(part) = self.items.get(at).and_then(|item| item.part(TextChannel::Text, index)) else { return };
         part.streamed.push(text);
         let mut split = Vec::new();
@@ -127,7 +127,7 @@ impl ResponsesEmitter {
         self.emit_segments(at, index, split, out);
     }
 
-    fn emit_segments(&mut self, at: usize, index: u64, split: Vec<(Part, String)>, out: &mut Vec<AgentEvent>) {
+    fn emit_segments(&mut self, at: usize, index: u64, split: Vec<(Part, String)>, out: &mut Vec<ReplyEvent>) {
         let Some(part) = self.items.get(at).and_then(|item| item.part(TextChannel::Text, index)) else { return };
         let Some(open) = &mut self.open else { return };
         for (kind, text) in split {
@@ -136,11 +136,11 @@ impl ResponsesEmitter {
             match kind {
                 Part::Text => {
                     part.text_bytes += text.len();
-                    out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+                    out.push(ReplyEvent::TextDelta { message, text, kind: TextKind::Text });
                 }
                 Part::Reasoning => {
                     let text = self.reasoning_dedup.push(ReasoningSource::Tags, &text);
-                    out.extend((!text.is_empty()).then_some(AgentEvent::ReasoningDelta { message, text }));
+                    out.extend((!text.is_empty()).then_some(ReplyEvent::ReasoningDelta { message, text }));
                 }
                 Part::LateReasoning => {
                     // The end of the message carries the text without the reasoning.
@@ -150,25 +150,25 @@ impl ResponsesEmitter {
                     {
                         let text = self.reasoning_dedup.push(ReasoningSource::Tags, emitted);
                         part.is_late_reasoning = true;
-                        out.extend((!text.is_empty()).then_some(AgentEvent::ReasoningDelta { message, text }));
+                        out.extend((!text.is_empty()).then_some(ReplyEvent::ReasoningDelta { message, text }));
                     }
                 }
             }
         }
     }
 
-    pub(super) fn emit_citation(&mut self, at: usize, annotation: &Json, out: &mut Vec<AgentEvent>) {
+    pub(super) fn emit_citation(&mut self, at: usize, annotation: &Json, out: &mut Vec<ReplyEvent>) {
         self.citations += 1;
         if !annotation.is_object() || self.citations > MAX_CITATIONS {
             return;
         }
         let Some(message) = self.assign_message(at, out) else { return };
-        let (on, annotation) = (AnnotationTarget::Message(message), Annotation::Citation(annotation.clone()));
-        out.push(AgentEvent::Annotation { on, annotation });
+        let (on, annotation) = (ReplyTarget::Message(message), Annotation::Citation(annotation.clone()));
+        out.push(ReplyEvent::Annotation { on, annotation });
     }
 
     /// Returns the message of the item, starting one where it is not the current one.
-    fn assign_message(&mut self, at: usize, out: &mut Vec<AgentEvent>) -> Option<MessageId> {
+    fn assign_message(&mut self, at: usize, out: &mut Vec<ReplyEvent>) -> Option<MessageId> {
         let item = self.items.get(at)?;
         if let Some(open) = self.open.as_ref().filter(|open| item.message.as_ref() == Some(&open.id)) {
             return Some(open.id.clone());
@@ -190,20 +190,20 @@ impl ResponsesEmitter {
             open.texts += 1;
             if open.texts > 1 {
                 let (message, text) = (id.clone(), "\n\n".to_owned());
-                out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+                out.push(ReplyEvent::TextDelta { message, text, kind: TextKind::Text });
             }
         }
         Some(id)
     }
 
     /// Returns the open message, starting one where needed.
-    pub(super) fn begin_message(&mut self, out: &mut Vec<AgentEvent>) -> MessageId {
+    pub(super) fn begin_message(&mut self, out: &mut Vec<ReplyEvent>) -> MessageId {
         if let Some(open) = &self.open {
             return open.id.clone();
         }
         self.message_count += 1;
         let id = MessageId::new(format!("m{}", self.message_count));
-        out.push(AgentEvent::MessageStarted { message: id.clone(), role: Role::Assistant, parent: None });
+        out.push(ReplyEvent::MessageStarted { message: id.clone(), role: Role::Assistant, parent: None });
         self.open = Some(ResponsesOpenMessage {
             id: id.clone(),
             items: Vec::new(),
@@ -236,7 +236,7 @@ impl ResponsesEmitter {
         &mut self,
         finish_reason: Option<FinishReason>,
         model: Option<&str>,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         self.flush(out);
         let Some(open) = self.open.take() else { return };
@@ -265,7 +265,7 @@ impl ResponsesEmitter {
         } else {
             None
         };
-        out.push(AgentEvent::MessageFinished {
+        out.push(ReplyEvent::MessageFinished {
             message: open.id,
             finish_reason,
             full_text: full,
@@ -274,7 +274,7 @@ impl ResponsesEmitter {
     }
 
     /// Emits what was held back: apparent repetitions, partial tags, halves of characters.
-    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
+    fn flush(&mut self, out: &mut Vec<ReplyEvent>) {
         let items = self.open.as_ref().map(|open| open.items.clone()).unwrap_or_default();
         for at in items {
             let Some(item) = self.items.get(at) else { continue };
@@ -300,13 +300,13 @@ impl ResponsesEmitter {
     }
 
     /// Starts a call, once its tool is known and it is no repetition.
-    pub(super) fn start(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    pub(super) fn start(&mut self, at: usize, out: &mut Vec<ReplyEvent>) {
         if !self.shares_call_id(at) {
             self.emit_start(at, out);
         }
     }
 
-    fn emit_start(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    fn emit_start(&mut self, at: usize, out: &mut Vec<ReplyEvent>) {
         let Some(item) = self.items.get(at) else { return };
         let item_id = item.id.clone();
         let Some(call) = item.call.as_mut().filter(|call| call.id.is_none()) else { return };
@@ -322,9 +322,9 @@ impl ResponsesEmitter {
         let Some(call) = self.items.call(at) else { return };
         call.id = Some(id.clone());
         let name = Some(name).filter(|name| !name.is_empty());
-        out.push(AgentEvent::ToolCallStarted { call: id.clone(), message, name, parent: None, executed_by: ran_by });
+        out.push(ReplyEvent::ToolCallStarted { call: id.clone(), message, name, parent: None, executed_by: ran_by });
         if !call.args.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: id, json: call.args.clone() });
+            out.push(ReplyEvent::ToolArgsDelta { call: id, json: call.args.clone() });
         }
     }
 
@@ -334,7 +334,7 @@ impl ResponsesEmitter {
         at: usize,
         piece: Cow<'_, str>,
         marked: bool,
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> Result<(), ()> {
         let Some(call) = self.items.call(at).filter(|call| !call.is_ready) else { return Ok(()) };
         let piece = call.surrogates.push(piece, marked);
@@ -358,13 +358,13 @@ impl ResponsesEmitter {
         arguments::note_restart(&mut call.restart_offsets, call.args.len(), &piece);
         call.args.push_str(&piece);
         if let Some(id) = &call.id {
-            out.push(AgentEvent::ToolArgsDelta { call: id.clone(), json: piece });
+            out.push(ReplyEvent::ToolArgsDelta { call: id.clone(), json: piece });
         }
         Ok(())
     }
 
     /// Takes a call's complete arguments. The same JSON with other white space is a repetition and corrects nothing.
-    pub(super) fn reconcile_args(&mut self, at: usize, whole: String, out: &mut Vec<AgentEvent>) {
+    pub(super) fn reconcile_args(&mut self, at: usize, whole: String, out: &mut Vec<ReplyEvent>) {
         let Some(call) = self.items.call(at).filter(|call| !call.is_ready) else { return };
         let _ = call.surrogates.take_unpaired();
         if !call.args.is_empty() && arguments::is_same_json(&call.args, &whole) {
@@ -373,14 +373,14 @@ impl ResponsesEmitter {
         let rest = whole.strip_prefix(call.args.as_str()).unwrap_or_default().to_owned();
         let is_streamed = !call.args.is_empty();
         if let Some(id) = call.id.clone().filter(|_| is_streamed && !rest.is_empty()) {
-            out.push(AgentEvent::ToolArgsDelta { call: id, json: rest });
+            out.push(ReplyEvent::ToolArgsDelta { call: id, json: rest });
         }
         call.args = whole;
         call.restart_offsets.clear();
     }
 
     /// Marks a call's arguments as complete.
-    pub(super) fn mark_ready(&mut self, at: usize, item_id: Option<&str>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn mark_ready(&mut self, at: usize, item_id: Option<&str>, out: &mut Vec<ReplyEvent>) {
         if self.shares_call_id(at) && self.is_duplicate_call(at) {
             return;
         }
@@ -403,7 +403,7 @@ impl ResponsesEmitter {
                 .into_iter();
         let args = all.next().unwrap_or_default();
         call.emitted_args.clone_from(&args);
-        out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, provider_metadata: metadata });
+        out.push(ReplyEvent::ToolCallReady { call: id, name: name.clone(), args, provider_metadata: metadata });
         // The arguments of several calls in one.
         for args in all {
             let Some(more) = self.items.add(None, None, ResponsesItemKind::Call, &tool) else { return };
@@ -439,14 +439,14 @@ impl ResponsesEmitter {
         })
     }
 
-    pub(super) fn emit_output(&mut self, at: usize, stream: OutputStream, text: &str, out: &mut Vec<AgentEvent>) {
+    pub(super) fn emit_output(&mut self, at: usize, stream: OutputStream, text: &str, out: &mut Vec<ReplyEvent>) {
         let Some(call) = self.items.call(at).filter(|call| call.is_ready && !call.is_finished) else { return };
         if let Some(id) = call.id.clone().filter(|_| !text.is_empty()) {
-            out.push(AgentEvent::ToolOutput { call: id, stream, text: text.to_owned() });
+            out.push(ReplyEvent::ToolOutput { call: id, stream, text: text.to_owned() });
         }
     }
 
-    pub(super) fn finish_call(&mut self, at: usize, outcome: CallOutcome, text: String, out: &mut Vec<AgentEvent>) {
+    pub(super) fn finish_call(&mut self, at: usize, outcome: CallOutcome, text: String, out: &mut Vec<ReplyEvent>) {
         if self.shares_call_id(at) && self.is_duplicate_call(at) {
             return;
         }
@@ -454,7 +454,7 @@ impl ResponsesEmitter {
         let Some(call) = self.items.call(at).filter(|call| !call.is_finished) else { return };
         let Some(id) = call.id.clone() else { return };
         call.is_finished = true;
-        out.push(AgentEvent::ToolCallFinished {
+        out.push(ReplyEvent::ToolCallFinished {
             call: id,
             outcome,
             output: CallOutput::from_text(text),

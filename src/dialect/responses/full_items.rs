@@ -7,7 +7,7 @@ use super::emitter::ResponsesEmitter;
 use super::items::{ResponsesItemKind, TextChannel};
 use super::tools;
 use super::wire::{list_at, text_at};
-use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, NoticeCode, NoticeLevel};
+use crate::event::{CallOutcome, ExecutedBy, Json, NoticeCode, NoticeLevel, ReplyEvent};
 
 /// Takes an item at its start or complete. `nth` counts the items of its kind where a list has them all.
 pub(super) fn reconcile_item(
@@ -17,7 +17,7 @@ pub(super) fn reconcile_item(
     index: Option<u64>,
     done: bool,
     nth: Option<usize>,
-    out: &mut Vec<AgentEvent>,
+    out: &mut Vec<ReplyEvent>,
 ) {
     let item_type = text_at(json, "type").unwrap_or_default();
     let id = text_at(json, "id");
@@ -74,7 +74,7 @@ pub(super) fn reconcile_item(
 }
 
 /// Reconciles the texts of a complete message or reasoning item.
-fn reconcile_content(emitter: &mut ResponsesEmitter, at: usize, json: &Json, out: &mut Vec<AgentEvent>) {
+fn reconcile_content(emitter: &mut ResponsesEmitter, at: usize, json: &Json, out: &mut Vec<ReplyEvent>) {
     let parts = list_at(json, "summary").iter().map(|part| (part, true));
     let parts = parts.chain(list_at(json, "content").iter().map(|part| (part, false)));
     let mut seen: Vec<TextChannel> = Vec::new();
@@ -101,7 +101,7 @@ fn reconcile_call(
     json: &Json,
     item_type: &str,
     is_whole: bool,
-    out: &mut Vec<AgentEvent>,
+    out: &mut Vec<ReplyEvent>,
 ) {
     if let Some(call) = emitter.items.call(at) {
         item_type.clone_into(&mut call.tool);
@@ -128,7 +128,7 @@ fn reconcile_call(
     if item_type == "mcp_approval_request" {
         emitter.finish_call(at, CallOutcome::Requested, String::new(), out);
         let text = "the server requests an approval, which jarvis-tui can't send in this format".to_owned();
-        out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Approval, text });
+        out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Approval, text });
     }
 }
 
@@ -138,7 +138,7 @@ fn reconcile_call_output(
     at: usize,
     json: &Json,
     is_whole: bool,
-    out: &mut Vec<AgentEvent>,
+    out: &mut Vec<ReplyEvent>,
 ) {
     let target = text_at(json, "call_id").and_then(|id| emitter.items.find_call(id));
     let Some(item) = emitter.items.get(at) else { return };

@@ -9,14 +9,14 @@ use crate::event::{Annotation, OutputStream, TextKind};
 mod provider_metadata;
 mod tools;
 
-fn feed(decoder: &mut ResponsesDecoder, events: &[Json], out: &mut Vec<AgentEvent>) {
+fn feed(decoder: &mut ResponsesDecoder, events: &[Json], out: &mut Vec<ReplyEvent>) {
     for json in events {
         let event = json["type"].as_str().unwrap_or_default().to_owned();
         decoder.decode_frame(&SseFrame { event, ..SseFrame::data(json.to_string()) }, out);
     }
 }
 
-fn decode(events: &[Json]) -> Vec<AgentEvent> {
+fn decode(events: &[Json]) -> Vec<ReplyEvent> {
     let (mut decoder, mut out) = (ResponsesDecoder::new(), Vec::new());
     feed(&mut decoder, events, &mut out);
     decoder.finish(&mut out);
@@ -50,35 +50,35 @@ fn completed(output: Json) -> Json {
 }
 
 /// One line per event, enough to compare.
-fn lines(events: &[AgentEvent]) -> Vec<String> {
-    let line = |event: &AgentEvent| match event {
-        AgentEvent::MessageStarted { message, .. } => format!("+{message}"),
-        AgentEvent::TextDelta { message, text, kind: TextKind::Text } => format!("{message}: {text}"),
-        AgentEvent::TextDelta { message, text, kind: TextKind::Refusal } => format!("{message}! {text}"),
-        AgentEvent::ReasoningDelta { message, text } => format!("{message}? {text}"),
-        AgentEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: metadata } => {
+fn lines(events: &[ReplyEvent]) -> Vec<String> {
+    let line = |event: &ReplyEvent| match event {
+        ReplyEvent::MessageStarted { message, .. } => format!("+{message}"),
+        ReplyEvent::TextDelta { message, text, kind: TextKind::Text } => format!("{message}: {text}"),
+        ReplyEvent::TextDelta { message, text, kind: TextKind::Refusal } => format!("{message}! {text}"),
+        ReplyEvent::ReasoningDelta { message, text } => format!("{message}? {text}"),
+        ReplyEvent::MessageFinished { message, finish_reason, full_text: full, provider_metadata: metadata } => {
             let metadata = metadata.as_ref().map(|metadata| format!(" {metadata}")).unwrap_or_default();
             format!("-{message} {finish_reason:?} {}{metadata}", full.as_deref().unwrap_or("~"))
         }
-        AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
+        ReplyEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
             format!("{message} calls {call} {} {ran_by:?}", name.as_deref().unwrap_or("~"))
         }
-        AgentEvent::ToolArgsDelta { call, json } => format!("{call} << {json}"),
-        AgentEvent::ToolCallReady { call, name, args, provider_metadata: metadata } => {
+        ReplyEvent::ToolArgsDelta { call, json } => format!("{call} << {json}"),
+        ReplyEvent::ToolCallReady { call, name, args, provider_metadata: metadata } => {
             let metadata = metadata.as_ref().map(|metadata| format!(" {metadata}")).unwrap_or_default();
             format!("{call} = {name} {args}{metadata}")
         }
-        AgentEvent::ToolOutput { call, stream, text } => {
+        ReplyEvent::ToolOutput { call, stream, text } => {
             format!("{call} {} {text}", if *stream == OutputStream::Stdout { ">" } else { "2>" })
         }
-        AgentEvent::ToolCallFinished { call, outcome, output, .. } => format!("{call} {outcome:?} {}", output.text),
-        AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. } => {
+        ReplyEvent::ToolCallFinished { call, outcome, output, .. } => format!("{call} {outcome:?} {}", output.text),
+        ReplyEvent::End { outcome: TurnOutcome::Failed(fault) } => {
             format!("failed {:?} {fault}", fault.kind)
         }
-        AgentEvent::TurnFinished { outcome: end, .. } => format!("{end:?}"),
-        AgentEvent::Notice { code, text, .. } => format!("notice {code} {text}"),
-        AgentEvent::Annotation { annotation: Annotation::Citation(data), .. } => format!("citation {data}"),
-        AgentEvent::Annotation { annotation: Annotation::ServedBy { .. }, .. } => String::new(),
+        ReplyEvent::End { outcome: end } => format!("{end:?}"),
+        ReplyEvent::Notice { code, text, .. } => format!("notice {code} {text}"),
+        ReplyEvent::Annotation { annotation: Annotation::Citation(data), .. } => format!("citation {data}"),
+        ReplyEvent::Annotation { annotation: Annotation::ServedBy { .. }, .. } => String::new(),
         other => serde_json::to_string(other).unwrap(),
     };
     events.iter().map(line).filter(|line| !line.is_empty()).collect()
@@ -359,7 +359,7 @@ fn usage_has_its_details() {
     let end = json!({"type": "response.completed", "response": {"status": "completed", "output": [message("a", "x")], "usage": usage}});
     let expected =
         Usage { input_tokens: 20, output_tokens: 9, cached_tokens: 8, reasoning_tokens: 4, estimated: false };
-    assert!(decode(&[end]).contains(&AgentEvent::UsageReported { scope: UsageScope::Request(1), usage: expected }));
+    assert!(decode(&[end]).contains(&ReplyEvent::UsageReported { scope: UsageScope::Request(1), usage: expected }));
 }
 
 #[test]

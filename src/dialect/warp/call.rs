@@ -1,6 +1,6 @@
 //! A call for the client, reported state by state.
 
-use crate::event::{AgentEvent, CallId, ExecutedBy, Json, MessageId};
+use crate::event::{CallId, ExecutedBy, Json, MessageId, ReplyEvent};
 
 #[derive(Debug)]
 pub(super) struct WarpCall {
@@ -17,9 +17,9 @@ impl WarpCall {
         serde_json::from_str::<Json>(&self.args).is_err()
     }
 
-    pub(super) fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
+    pub(super) fn start(&mut self, message: &MessageId, out: &mut Vec<ReplyEvent>) {
         self.started = true;
-        out.push(AgentEvent::ToolCallStarted {
+        out.push(ReplyEvent::ToolCallStarted {
             call: self.id.clone(),
             message: message.clone(),
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
@@ -27,7 +27,7 @@ impl WarpCall {
             executed_by: ExecutedBy::Client,
         });
         if !self.args.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: self.id.clone(), json: self.args.clone() });
+            out.push(ReplyEvent::ToolArgsDelta { call: self.id.clone(), json: self.args.clone() });
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-fn decode(lines: &[&str]) -> Vec<AgentEvent> {
+fn decode(lines: &[&str]) -> Vec<ReplyEvent> {
     let (mut decoder, mut out) = (WarpDecoder::new(), Vec::new());
     for line in lines {
         decoder.decode_frame(&SseFrame::data(*line), &mut out);
@@ -9,12 +9,12 @@ fn decode(lines: &[&str]) -> Vec<AgentEvent> {
     out
 }
 
-fn text(events: &[AgentEvent]) -> String {
+fn text(events: &[ReplyEvent]) -> String {
     let mut whole = String::new();
     for event in events {
         match event {
-            AgentEvent::TextDelta { text, .. } => whole.push_str(text),
-            AgentEvent::MessageFinished { full_text: Some(full), .. } => whole.clone_from(full),
+            ReplyEvent::TextDelta { text, .. } => whole.push_str(text),
+            ReplyEvent::MessageFinished { full_text: Some(full), .. } => whole.clone_from(full),
             _ => {}
         }
     }
@@ -33,7 +33,7 @@ fn the_last_line_replaces_what_was_streamed() {
         r#"{"blocks":[{"type":"text","text":"Hello!","streaming":false}],"streaming":false,"complete":true}"#,
     ]);
     assert_eq!(text(&events), "Hello!");
-    assert!(events.iter().any(|event| matches!(event, AgentEvent::MessageFinished { full_text: Some(_), .. })));
+    assert!(events.iter().any(|event| matches!(event, ReplyEvent::MessageFinished { full_text: Some(_), .. })));
 }
 
 #[test]
@@ -51,17 +51,15 @@ fn blocks_that_are_not_text_are_shown_and_stand_apart() {
         r#"{"blocks":[{"type":"text","text":"See:"},{"type":"code","language":"rust","code":"fn f() {}\n"},{"type":"table","rows":[[1]]},{"type":"text","text":"Done."}],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#,
     ]);
     assert_eq!(text(&whole), expected);
-    assert!(whole.iter().any(|event| matches!(event, AgentEvent::UsageReported { usage, .. } if usage.total() == 7)));
+    assert!(whole.iter().any(|event| matches!(event, ReplyEvent::UsageReported { usage, .. } if usage.total() == 7)));
 }
 
 #[test]
 fn a_stream_without_its_last_line_was_cut_and_an_error_block_fails() {
     let cut = decode(&[r#"{"blocks":[{"type":"text","text":"Hel"}],"streaming":true}"#]);
-    assert_eq!(cut.last(), Some(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted }));
+    assert_eq!(cut.last(), Some(&ReplyEvent::End { outcome: TurnOutcome::Interrupted }));
     let failed = decode(&[r#"{"blocks":[{"type":"error","message":"no bot of that name"}],"streaming":true}"#]);
-    let Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) = failed.last() else {
-        panic!("{failed:?}")
-    };
+    let Some(ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }) = failed.last() else { panic!("{failed:?}") };
     assert_eq!(fault.message, "no bot of that name");
 }
 
@@ -74,7 +72,7 @@ fn reasoning_is_emitted_once() {
     let reasoning: String = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::ReasoningDelta { text, .. } => Some(text.as_str()),
+            ReplyEvent::ReasoningDelta { text, .. } => Some(text.as_str()),
             _ => None,
         })
         .collect();

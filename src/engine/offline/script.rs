@@ -5,7 +5,7 @@
 
 use crate::engine::ScriptedEvent;
 use crate::event::{
-    AgentEvent, CallId, ExecutedBy, FinishReason, MessageId, Millis, Role, TextKind, TurnOutcome, Usage, UsageScope,
+    CallId, ExecutedBy, FinishReason, MessageId, Millis, ReplyEvent, Role, TextKind, TurnOutcome, Usage, UsageScope,
     estimate_tokens,
 };
 
@@ -52,7 +52,7 @@ impl ScriptBuilder {
             output_tokens: 0,
             reasoning_tokens: 0,
         };
-        script.push(0, AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None });
+        script.push(0, ReplyEvent::MessageStarted { message, role: Role::Assistant, parent: None });
         script
     }
 
@@ -62,7 +62,7 @@ impl ScriptBuilder {
         self.output_tokens += tokens;
         for (after, text) in text_chunks(text, REASONING_BUDGET_MS, fit) {
             let message = self.message.clone();
-            self.push(after, AgentEvent::ReasoningDelta { message, text });
+            self.push(after, ReplyEvent::ReasoningDelta { message, text });
         }
     }
 
@@ -70,7 +70,7 @@ impl ScriptBuilder {
         self.output_tokens += estimate_tokens(text);
         for (after, text) in text_chunks(text, TEXT_BUDGET_MS, fit) {
             let message = self.message.clone();
-            self.push(after, AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+            self.push(after, ReplyEvent::TextDelta { message, text, kind: TextKind::Text });
         }
     }
 
@@ -78,7 +78,7 @@ impl ScriptBuilder {
         self.call_count += 1;
         self.output_tokens += estimate_tokens(tool) + estimate_tokens(args);
         let call = CallId::new(format!("call_{}", self.call_count));
-        let started = AgentEvent::ToolCallStarted {
+        let started = ReplyEvent::ToolCallStarted {
             call: call.clone(),
             message: self.message.clone(),
             name: Some(tool.to_owned()),
@@ -87,11 +87,11 @@ impl ScriptBuilder {
         };
         self.push(40, started);
         for (after, json) in args_chunks(args) {
-            self.push(after, AgentEvent::ToolArgsDelta { call: call.clone(), json });
+            self.push(after, ReplyEvent::ToolArgsDelta { call: call.clone(), json });
         }
         self.push(
             5,
-            AgentEvent::ToolCallReady { call, name: tool.to_owned(), args: args.to_owned(), provider_metadata: None },
+            ReplyEvent::ToolCallReady { call, name: tool.to_owned(), args: args.to_owned(), provider_metadata: None },
         );
     }
 
@@ -99,7 +99,7 @@ impl ScriptBuilder {
     pub(super) fn finish(mut self, input_tokens: u64) -> Vec<ScriptedEvent> {
         let finish_reason = if self.call_count > 0 { FinishReason::ToolCalls } else { FinishReason::End };
         let message = self.message.clone();
-        self.push(0, AgentEvent::MessageFinished { message, finish_reason, full_text: None, provider_metadata: None });
+        self.push(0, ReplyEvent::MessageFinished { message, finish_reason, full_text: None, provider_metadata: None });
         let usage = Usage {
             input_tokens,
             output_tokens: self.output_tokens,
@@ -107,13 +107,13 @@ impl ScriptBuilder {
             estimated: true,
             ..Usage::default()
         };
-        self.push(0, AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
-        self.push(0, AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+        self.push(0, ReplyEvent::UsageReported { scope: UsageScope::Request(1), usage });
+        self.push(0, ReplyEvent::End { outcome: TurnOutcome::Completed });
         self.events
     }
 
-    fn push(&mut self, after: u64, event: AgentEvent) {
-        let opens = matches!(event, AgentEvent::MessageStarted { .. });
+    fn push(&mut self, after: u64, event: ReplyEvent) {
+        let opens = matches!(event, ReplyEvent::MessageStarted { .. });
         let pause = if opens || self.has_waited { after } else { FIRST_DELAY_MS };
         self.has_waited |= !opens;
         let pause = (pause as f64 * f64::from(self.pace)).round() as u64;

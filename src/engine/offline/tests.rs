@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::engine::HistoryCall;
-use crate::event::{AgentEvent, CallId, FinishReason, Json, Risk, TurnOutcome, UsageScope};
+use crate::event::{CallId, FinishReason, Json, ReplyEvent, Risk, TurnOutcome, UsageScope};
 
 const TOOLS: &[&str] =
     &["calculator", "read_file", "list_dir", "search", "write_file", "edit_file", "shell", "fetch", "clock"];
@@ -42,44 +42,44 @@ fn collect_answer(beats: &[ScriptedEvent]) -> CollectedAnswer {
         assert_eq!(ended, 0, "nothing follows the end of the turn");
         answer.millis += beat.delay.0;
         match &beat.event {
-            AgentEvent::MessageStarted { message, .. } => {
+            ReplyEvent::MessageStarted { message, .. } => {
                 assert_eq!(message.as_str(), "m1");
                 opened += 1;
             }
-            AgentEvent::TextDelta { text, .. } => {
+            ReplyEvent::TextDelta { text, .. } => {
                 assert!(opened == 1 && closed == 0 && !text.is_empty());
                 answer.text.push_str(text);
             }
-            AgentEvent::ReasoningDelta { text, .. } => {
+            ReplyEvent::ReasoningDelta { text, .. } => {
                 assert!(opened == 1 && closed == 0 && !text.is_empty());
                 answer.reasoning.push_str(text);
             }
-            AgentEvent::ToolCallStarted { call, .. } => {
+            ReplyEvent::ToolCallStarted { call, .. } => {
                 assert!(opened == 1 && closed == 0);
                 assert!(!open_calls.iter().any(|(open, _)| open == call));
                 open_calls.push((call.clone(), String::new()));
             }
-            AgentEvent::ToolArgsDelta { call, json } => {
+            ReplyEvent::ToolArgsDelta { call, json } => {
                 let open = open_calls.iter_mut().find(|(open, _)| open == call).unwrap();
                 open.1.push_str(json);
             }
-            AgentEvent::ToolCallReady { call, name, args, .. } => {
+            ReplyEvent::ToolCallReady { call, name, args, .. } => {
                 let at = open_calls.iter().position(|(open, _)| open == call).unwrap();
                 assert_eq!(open_calls.remove(at).1, *args, "the pieces are the arguments");
                 assert_eq!(call.as_str(), format!("call_{}", answer.calls.len() + 1));
                 answer.calls.push((name.clone(), serde_json::from_str(args).unwrap()));
             }
-            AgentEvent::MessageFinished { finish_reason: why, .. } => {
+            ReplyEvent::MessageFinished { finish_reason: why, .. } => {
                 finish_reason = Some(*why);
                 closed += 1;
             }
-            AgentEvent::UsageReported { scope, usage: counts } => {
+            ReplyEvent::UsageReported { scope, usage: counts } => {
                 assert_eq!(*scope, UsageScope::Request(1));
                 assert!(counts.estimated && counts.output_tokens > 0);
                 usage += 1;
             }
-            AgentEvent::TurnFinished { turn, outcome } => {
-                assert_eq!((turn.as_str(), outcome), ("t", &TurnOutcome::Completed));
+            ReplyEvent::End { outcome } => {
+                assert_eq!(*outcome, TurnOutcome::Completed);
                 ended += 1;
             }
             other => panic!("an engine does not say {other:?}"),

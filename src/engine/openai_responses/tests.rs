@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{AgentEvent, CallOutcome, Risk, SamplingParams};
+use crate::event::{CallOutcome, ReplyEvent, Risk, SamplingParams};
 
 fn engine(base: &str) -> ResponsesEngine {
     ResponsesEngine::new("openai-responses".into(), base, None)
@@ -219,8 +219,8 @@ fn what_the_decoder_carries_is_what_goes_back() {
     let (mut message, mut ready) = (None, None);
     for event in events {
         match event {
-            AgentEvent::MessageFinished { provider_metadata: metadata, .. } => message = metadata,
-            AgentEvent::ToolCallReady { provider_metadata: metadata, .. } => ready = metadata,
+            ReplyEvent::MessageFinished { provider_metadata: metadata, .. } => message = metadata,
+            ReplyEvent::ToolCallReady { provider_metadata: metadata, .. } => ready = metadata,
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::dialect::detect::Detector;
 use crate::dialect::{Decode, DecodeContext, Dialect, ResponseHead, SseFrame};
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, NoticeCode};
+use crate::event::{Annotation, NoticeCode, ReplyEvent, ReplyTarget};
 
 /// Detects, decodes, and announces the dialect as an annotation before the first events.
 pub struct AnnouncingDetector {
@@ -28,7 +28,7 @@ impl AnnouncingDetector {
     }
 
     /// Decides for a dialect that something besides the stream shows, unless the stream itself has decided.
-    pub fn assume(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<AgentEvent>) {
+    pub fn assume(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<ReplyEvent>) {
         let from = out.len();
         self.inner.assume(dialect, why, out);
         self.announce(from, out);
@@ -37,24 +37,24 @@ impl AnnouncingDetector {
     /// Has the decoder act, where it is one of this type.
     pub fn with_decoder<D: Decode, R>(
         &mut self,
-        out: &mut Vec<AgentEvent>,
-        act: impl FnOnce(&mut D, &mut Vec<AgentEvent>) -> R,
+        out: &mut Vec<ReplyEvent>,
+        act: impl FnOnce(&mut D, &mut Vec<ReplyEvent>) -> R,
     ) -> Option<R> {
         self.inner.decoder_mut().map(|decoder| act(decoder, out))
     }
 
     /// Adds the annotation once the dialect is known. The detector's notice for people is shown once per session.
-    fn announce(&mut self, from: usize, out: &mut Vec<AgentEvent>) {
+    fn announce(&mut self, from: usize, out: &mut Vec<ReplyEvent>) {
         let name = self.inner.name();
         if name.is_empty() || name == self.announced_dialect {
             return;
         }
         self.announced_dialect = name;
         let is_dialect_notice =
-            |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::Dialect, .. });
+            |event: &ReplyEvent| matches!(event, ReplyEvent::Notice { code: NoticeCode::Dialect, .. });
         let at = out.iter().skip(from).position(is_dialect_notice).map(|at| from + at);
         let because = match at.and_then(|at| out.get(at)) {
-            Some(AgentEvent::Notice { text, .. }) => {
+            Some(ReplyEvent::Notice { text, .. }) => {
                 text.split_once(" because ").map_or(text.as_str(), |(_, why)| why).to_owned()
             }
             _ if self.is_pinned => "it was named with --dialect".to_owned(),
@@ -67,7 +67,7 @@ impl AnnouncingDetector {
             out.remove(at);
         }
         let annotation = Annotation::Dialect { name: name.to_owned(), because };
-        let note = AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), annotation };
+        let note = ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation };
         out.insert(from.min(out.len()), note);
     }
 }
@@ -77,13 +77,13 @@ impl Decode for AnnouncingDetector {
         self.inner.begin_response(head);
     }
 
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let from = out.len();
         self.inner.decode_frame(frame, out);
         self.announce(from, out);
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         let from = out.len();
         self.inner.finish(out);
         self.announce(from, out);

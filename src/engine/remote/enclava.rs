@@ -16,7 +16,7 @@ use super::request_kind::{ModelListPath, RequestKind};
 use super::{AnnouncingDetector, RemoteTarget};
 use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan};
-use crate::event::{AgentEvent, Fault, Json, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::event::{Fault, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
@@ -212,10 +212,10 @@ impl<D: Decode> ConversationDecoder<D> {
         Self { inner, conversation: kept, has_output: false }
     }
 
-    fn note_output(&mut self, events: &[AgentEvent]) {
+    fn note_output(&mut self, events: &[ReplyEvent]) {
         self.has_output |= events
             .iter()
-            .any(|event| matches!(event, AgentEvent::TextDelta { .. } | AgentEvent::ToolCallStarted { .. }));
+            .any(|event| matches!(event, ReplyEvent::TextDelta { .. } | ReplyEvent::ToolCallStarted { .. }));
     }
 }
 
@@ -224,19 +224,19 @@ impl<D: Decode> Decode for ConversationDecoder<D> {
         self.inner.begin_response(head);
     }
 
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let from = out.len();
         self.inner.decode_frame(frame, out);
         self.note_output(out.get(from..).unwrap_or_default());
     }
 
-    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
         self.inner.finish(out);
-        let Some(AgentEvent::TurnFinished { outcome, .. }) = out.last() else { return };
+        let Some(ReplyEvent::End { outcome }) = out.last() else { return };
         let told = lock(&self.conversation).handle_turn_end(outcome, self.has_output);
         if let Some(text) = told {
             let at = out.len().saturating_sub(1);
-            out.insert(at, AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Conversation, text });
+            out.insert(at, ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Conversation, text });
         }
     }
 

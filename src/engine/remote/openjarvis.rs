@@ -18,7 +18,7 @@ use crate::dialect::openjarvis::{DIALECT, OpenJarvisDecoder};
 use crate::dialect::{Decode, SseFrame};
 use crate::engine::ModelRequest;
 use crate::engine::server_approvals::{ServerApproval, ServerApprovals};
-use crate::event::{AgentEvent, Json, Risk};
+use crate::event::{Json, ReplyEvent, Risk};
 use crate::net::request::{HttpHeaderValue, HttpMethod, HttpRequest, SideChannel};
 
 /// Approvals that are read.
@@ -166,7 +166,7 @@ impl SideChannel for OpenJarvisSideChannel {
         &self.records
     }
 
-    fn decode_feed(&mut self, frame: &SseFrame, decode: &mut (dyn Decode + 'static), out: &mut Vec<AgentEvent>) {
+    fn decode_feed(&mut self, frame: &SseFrame, decode: &mut (dyn Decode + 'static), out: &mut Vec<ReplyEvent>) {
         let Some(detector) = detector(decode) else { return };
         detector.assume(&DIALECT, "its server sends an agent's events on a feed", out);
         detector.with_decoder(out, |decoder: &mut OpenJarvisDecoder, out| decoder.decode_feed(frame, out));
@@ -176,7 +176,7 @@ impl SideChannel for OpenJarvisSideChannel {
         &mut self,
         records: &[Option<&Json>],
         decode: &mut (dyn Decode + 'static),
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) -> bool {
         let reconcile =
             |decoder: &mut OpenJarvisDecoder, out: &mut Vec<_>| decoder.reconcile_from_records(records, out);

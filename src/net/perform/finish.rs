@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::RequestDriver;
 use super::side_channel::SideChannelReader;
-use crate::event::{AgentEvent, Fault, FaultKind, LinkState, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::event::{Fault, FaultKind, LinkState, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 use crate::net::failure::RequestFailure;
 use crate::net::timeouts::finite_timeout;
 use crate::text::human::time_limit;
@@ -21,7 +21,7 @@ impl RequestDriver<'_> {
         let seconds = pause.as_secs_f64();
         let of = self.watchdog.policy.max_retries.saturating_add(1);
         let text = format!("{fault}; retrying in {seconds:.1} s (attempt {attempt} of {of})");
-        self.events.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text });
+        self.events.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text });
         self.send_events().await;
     }
 
@@ -36,7 +36,7 @@ impl RequestDriver<'_> {
         let place = self.watchdog.origin.clone();
         if is_first {
             let text = format!("{place} is loading its model; the prompt waits for it (Esc interrupts)");
-            self.events.push(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Loading, text });
+            self.events.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Loading, text });
             self.send_events().await;
         }
         let waited = since.elapsed();
@@ -82,7 +82,7 @@ impl RequestDriver<'_> {
 
     async fn report_broken(&mut self, fault: Fault) {
         let text = format!("{}; the partial response is kept", fault.message);
-        self.events.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Cut, text });
+        self.events.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Cut, text });
         self.watchdog.send_link_state(LinkState::Lost(Some(fault))).await;
     }
 
@@ -99,7 +99,7 @@ impl RequestDriver<'_> {
         }
         self.decode.finish(&mut self.events);
         match self.events.pop() {
-            Some(AgentEvent::TurnFinished { outcome: end, .. }) => end,
+            Some(ReplyEvent::End { outcome: end }) => end,
             other => {
                 self.events.extend(other);
                 TurnOutcome::Interrupted
@@ -122,7 +122,7 @@ impl RequestDriver<'_> {
             _ => LinkState::Idle,
         };
         self.watchdog.send_link_state(link).await;
-        self.events.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        self.events.push(ReplyEvent::End { outcome: end });
         self.send_events().await;
     }
 }

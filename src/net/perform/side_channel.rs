@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Fault, Json, NoticeCode, NoticeLevel};
+use crate::event::{Fault, Json, NoticeCode, NoticeLevel, ReplyEvent};
 use crate::net::http::HttpClient;
 use crate::net::probe::join_json;
 use crate::net::redact::Redactor;
@@ -41,7 +41,7 @@ pub(super) async fn next_frame(aside: &mut Option<SideChannelReader<'_>>) -> Res
 
 impl<'a> SideChannelReader<'a> {
     /// Opens the feed, or says why there is none.
-    pub(super) async fn open(http: &'a HttpClient, beside: Box<dyn SideChannel>, out: &mut Vec<AgentEvent>) -> Self {
+    pub(super) async fn open(http: &'a HttpClient, beside: Box<dyn SideChannel>, out: &mut Vec<ReplyEvent>) -> Self {
         let opened = tokio::time::timeout(FEED_OPEN_TIMEOUT, ws::open(http, beside.feed())).await;
         let redactor = Redactor::for_request(beside.feed());
         let mut aside = Self { client: http, channel: beside, redactor, feed: None };
@@ -77,25 +77,25 @@ impl<'a> SideChannelReader<'a> {
         &mut self,
         frame: &SseFrame,
         decode: &mut (dyn Decode + 'static),
-        out: &mut Vec<AgentEvent>,
+        out: &mut Vec<ReplyEvent>,
     ) {
         self.channel.decode_feed(frame, decode, out);
     }
 
     /// Says that there is no feed, where that has not been said.
-    pub(super) fn report_failure(&mut self, why: &str, out: &mut Vec<AgentEvent>) {
+    pub(super) fn report_failure(&mut self, why: &str, out: &mut Vec<ReplyEvent>) {
         if let Some(text) = self.channel.report_unavailable(why) {
-            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Feed, text });
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Feed, text });
         }
     }
 
     /// The answer is complete: takes what the feed has left, and asks for the records.
-    pub(super) async fn finish(&mut self, decode: &mut (dyn Decode + 'static), out: &mut Vec<AgentEvent>) {
+    pub(super) async fn finish(&mut self, decode: &mut (dyn Decode + 'static), out: &mut Vec<ReplyEvent>) {
         // Too late is as good as never: the answer itself waits.
         let _ = tokio::time::timeout(SIDE_CHANNEL_TIMEOUT, self.drain_and_fetch_records(decode, out)).await;
     }
 
-    async fn drain_and_fetch_records(&mut self, decode: &mut (dyn Decode + 'static), out: &mut Vec<AgentEvent>) {
+    async fn drain_and_fetch_records(&mut self, decode: &mut (dyn Decode + 'static), out: &mut Vec<ReplyEvent>) {
         for _ in 0..MAX_LATE_EVENTS {
             let Some(feed) = &mut self.feed else { break };
             match feed.next().now_or_never() {

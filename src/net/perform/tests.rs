@@ -91,16 +91,16 @@ fn word(heard: RequestEvent) -> String {
             other => format!("{other:?}").to_lowercase(),
         },
         RequestEvent::Event(event) => match event {
-            AgentEvent::TextDelta { text, .. } => text,
-            AgentEvent::MessageStarted { .. } => "(".into(),
-            AgentEvent::MessageFinished { finish_reason: FinishReason::End, .. } => ")".into(),
-            AgentEvent::MessageFinished { finish_reason: stop, .. } => format!(") {stop:?}"),
-            AgentEvent::Annotation { annotation: Annotation::FirstToken { ms }, .. } => format!("first token {}", ms.0),
-            AgentEvent::Notice { code, text, .. } => format!("{code}: {text}"),
-            AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. } => {
+            ReplyEvent::TextDelta { text, .. } => text,
+            ReplyEvent::MessageStarted { .. } => "(".into(),
+            ReplyEvent::MessageFinished { finish_reason: FinishReason::End, .. } => ")".into(),
+            ReplyEvent::MessageFinished { finish_reason: stop, .. } => format!(") {stop:?}"),
+            ReplyEvent::Annotation { annotation: Annotation::FirstToken { ms }, .. } => format!("first token {}", ms.0),
+            ReplyEvent::Notice { code, text, .. } => format!("{code}: {text}"),
+            ReplyEvent::End { outcome: TurnOutcome::Failed(fault) } => {
                 format!("failed {:?}: {fault}", fault.kind)
             }
-            AgentEvent::TurnFinished { outcome: end, .. } => format!("{end:?}").to_lowercase(),
+            ReplyEvent::End { outcome: end } => format!("{end:?}").to_lowercase(),
             other => format!("{other:?}"),
         },
     }

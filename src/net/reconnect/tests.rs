@@ -68,9 +68,9 @@ async fn heard_with(decoders: DecoderFactory<'_>, tries: Vec<ScriptedConnection>
 
 fn word(heard: RequestEvent) -> Option<String> {
     Some(match heard {
-        RequestEvent::Event(AgentEvent::TextDelta { text, .. }) => text,
-        RequestEvent::Event(AgentEvent::Notice { code, .. }) => format!("({code})"),
-        RequestEvent::Event(AgentEvent::TurnFinished { outcome: end, .. }) => match end {
+        RequestEvent::Event(ReplyEvent::TextDelta { text, .. }) => text,
+        RequestEvent::Event(ReplyEvent::Notice { code, .. }) => format!("({code})"),
+        RequestEvent::Event(ReplyEvent::End { outcome: end }) => match end {
             TurnOutcome::Failed(fault) => format!("failed: {}", fault.kind.name()),
             end => format!("{end:?}").to_lowercase(),
         },
@@ -229,15 +229,15 @@ impl Decode for HeadDecoder {
         self.0 = format!("{:?} {}", head.status(), head.content_type());
     }
 
-    fn decode_frame(&mut self, _: &SseFrame, out: &mut Vec<AgentEvent>) {
-        out.push(AgentEvent::Notice {
+    fn decode_frame(&mut self, _: &SseFrame, out: &mut Vec<ReplyEvent>) {
+        out.push(ReplyEvent::Notice {
             level: NoticeLevel::Info,
             code: NoticeCode::Other(self.0.clone()),
             text: String::new(),
         });
     }
 
-    fn finish(&mut self, _: &mut Vec<AgentEvent>) {}
+    fn finish(&mut self, _: &mut Vec<ReplyEvent>) {}
 
     fn is_done(&self) -> bool {
         true

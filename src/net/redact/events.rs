@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::scan::{SecretMatches, find_secrets};
 use super::{MIN_PARTIAL_SECRET_BYTES, REDACTION_MARK};
-use crate::event::{AgentEvent, Json};
+use crate::event::{Json, ReplyEvent};
 
 /// Characters of a secret that may be shown when it comes in pieces. Waiting for fewer would hold up every word that
 /// ends as a key begins.
@@ -28,7 +28,7 @@ struct HeldText {
     shown_bytes: usize,
     text: String,
     /// A delta to be filled.
-    template: AgentEvent,
+    template: ReplyEvent,
 }
 
 impl EventRedactor {
@@ -37,7 +37,7 @@ impl EventRedactor {
     }
 
     /// Passes an event on, without secrets.
-    pub(in crate::net) fn push(&mut self, mut event: AgentEvent, out: &mut Vec<AgentEvent>) {
+    pub(in crate::net) fn push(&mut self, mut event: ReplyEvent, out: &mut Vec<ReplyEvent>) {
         if self.secrets.is_empty() {
             out.push(event);
             return;
@@ -90,7 +90,7 @@ impl EventRedactor {
     }
 
     /// Passes on what waited. So much of a secret that it is none by chance is blanked out.
-    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
+    fn flush(&mut self, out: &mut Vec<ReplyEvent>) {
         for (_, open) in self.held.drain(..) {
             let rest = open.text.get(open.shown_bytes..).unwrap_or_default();
             if !rest.is_empty() {
@@ -103,7 +103,7 @@ impl EventRedactor {
         }
     }
 
-    fn redacted(&self, event: AgentEvent) -> AgentEvent {
+    fn redacted(&self, event: ReplyEvent) -> ReplyEvent {
         let Ok(mut json) = serde_json::to_value(&event) else { return event };
         if !self.redact_json(&mut json) {
             return event;
@@ -143,29 +143,29 @@ impl EventRedactor {
 }
 
 /// Returns which text a delta belongs to, and the delta.
-fn delta_text(event: &mut AgentEvent) -> Option<(String, &mut String)> {
+fn delta_text(event: &mut ReplyEvent) -> Option<(String, &mut String)> {
     let key = match event {
-        AgentEvent::TextDelta { message, kind, .. } => format!("{kind:?} {message}"),
-        AgentEvent::ReasoningDelta { message, .. } => format!("thinking {message}"),
-        AgentEvent::ToolArgsDelta { call, .. } => format!("arguments {call}"),
-        AgentEvent::ToolOutput { call, stream, .. } => format!("{stream:?} {call}"),
+        ReplyEvent::TextDelta { message, kind, .. } => format!("{kind:?} {message}"),
+        ReplyEvent::ReasoningDelta { message, .. } => format!("thinking {message}"),
+        ReplyEvent::ToolArgsDelta { call, .. } => format!("arguments {call}"),
+        ReplyEvent::ToolOutput { call, stream, .. } => format!("{stream:?} {call}"),
         _ => return None,
     };
     Some((key, text_of(event)?))
 }
 
 /// Returns the text of a delta.
-fn text_of(event: &mut AgentEvent) -> Option<&mut String> {
+fn text_of(event: &mut ReplyEvent) -> Option<&mut String> {
     match event {
-        AgentEvent::TextDelta { text, .. }
-        | AgentEvent::ReasoningDelta { text, .. }
-        | AgentEvent::ToolArgsDelta { json: text, .. }
-        | AgentEvent::ToolOutput { text, .. } => Some(text),
+        ReplyEvent::TextDelta { text, .. }
+        | ReplyEvent::ReasoningDelta { text, .. }
+        | ReplyEvent::ToolArgsDelta { json: text, .. }
+        | ReplyEvent::ToolOutput { text, .. } => Some(text),
         _ => None,
     }
 }
 
-fn with_text(like: &AgentEvent, told: String) -> AgentEvent {
+fn with_text(like: &ReplyEvent, told: String) -> ReplyEvent {
     let mut event = like.clone();
     if let Some((_, text)) = delta_text(&mut event) {
         *text = told;
@@ -180,22 +180,22 @@ mod tests {
 
     const KEY: &str = "sk-12345678-abcdef";
 
-    fn text(text: &str) -> AgentEvent {
-        AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text }
+    fn text(text: &str) -> ReplyEvent {
+        ReplyEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text }
     }
 
-    fn told(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
+    fn told(events: Vec<ReplyEvent>) -> Vec<ReplyEvent> {
         let mut pieces = EventRedactor::new(vec![KEY.to_owned().into()]);
         let mut out = Vec::new();
         for event in events {
             pieces.push(event, &mut out);
         }
-        pieces.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }, &mut out);
+        pieces.push(ReplyEvent::End { outcome: TurnOutcome::Completed }, &mut out);
         out.pop();
         out
     }
 
-    fn said(events: &[AgentEvent]) -> String {
+    fn said(events: &[ReplyEvent]) -> String {
         events
             .iter()
             .map(|event| delta_text(&mut event.clone()).map_or(String::new(), |(_, text)| text.clone()))
@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn texts_beside_each_other_are_held_apart() {
-        let thinks = |text: &str| AgentEvent::ReasoningDelta { message: "m".into(), text: text.into() };
-        let writes = |json: &str| AgentEvent::ToolArgsDelta { call: "c".into(), json: json.into() };
+        let thinks = |text: &str| ReplyEvent::ReasoningDelta { message: "m".into(), text: text.into() };
+        let writes = |json: &str| ReplyEvent::ToolArgsDelta { call: "c".into(), json: json.into() };
         let (one, two) = KEY.split_at(9);
         let out = told(vec![text(one), thinks(one), writes(one), text(two), thinks(two), writes(two)]);
         assert_eq!(said(&out), "sk-sk-sk-•••••••••");
@@ -246,17 +246,17 @@ mod tests {
     fn an_end_that_is_cut_off_and_what_comes_whole_are_blanked_out() {
         assert_eq!(said(&told(vec![text("it is sk-1234567")])), "it is sk-•••");
         assert_eq!(said(&told(vec![text("ask-12")])), "ask-12", "so little is none");
-        let end = AgentEvent::MessageFinished {
+        let end = ReplyEvent::MessageFinished {
             message: "m".into(),
             finish_reason: FinishReason::End,
             full_text: Some(format!("x {KEY}")),
             provider_metadata: None,
         };
-        let AgentEvent::MessageFinished { full_text: full, .. } = &told(vec![end])[0] else { panic!() };
+        let ReplyEvent::MessageFinished { full_text: full, .. } = &told(vec![end])[0] else { panic!() };
         assert_eq!(full.as_deref(), Some("x •••"));
         let args = format!("{{\"key\":\"{KEY}\"}}");
-        let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, provider_metadata: None };
-        let AgentEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
+        let ready = ReplyEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, provider_metadata: None };
+        let ReplyEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
         assert_eq!(args, "{\"key\":\"•••\"}");
     }
 
@@ -268,8 +268,8 @@ mod tests {
             ("{\"a\":\"one\\ntwo\",  \"b\":1}".to_owned(), "{\"a\":\"one\\ntwo\",  \"b\":1}"),
             ("no JSON \\u0041".to_owned(), "no JSON \\u0041"),
         ] {
-            let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, provider_metadata: None };
-            let AgentEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
+            let ready = ReplyEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, provider_metadata: None };
+            let ReplyEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
             assert_eq!(args, told_as);
         }
     }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{AgentEvent, ExecutedBy, Fault, FaultKind, Millis, Role, Seq, TextKind};
+use crate::event::{AgentEvent, ExecutedBy, Fault, FaultKind, FinishReason, Millis, ReplyEvent, Role, Seq, TextKind};
 
 fn encoded(events: &[AgentEvent], max_rounds: Option<u32>) -> (Vec<(String, Json)>, EnclavaEncoder) {
     let mut encoder = EnclavaEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() }, max_rounds);
@@ -144,7 +144,7 @@ fn an_answer_that_was_cut_off_is_not_said_to_be_complete() {
         }
         crate::dialect::Decode::finish(&mut decoder, &mut out);
         assert!(out.iter().any(
-            |event| matches!(event, AgentEvent::MessageFinished { finish_reason: it, .. } if *it == finish_reason)
+            |event| matches!(event, ReplyEvent::MessageFinished { finish_reason: it, .. } if *it == finish_reason)
         ));
     }
 }

@@ -8,7 +8,7 @@ const END: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chu
 
 struct FeedBench {
     decode: OpenJarvisDecoder,
-    out: Vec<AgentEvent>,
+    out: Vec<ReplyEvent>,
 }
 
 impl FeedBench {
@@ -47,7 +47,7 @@ impl FeedBench {
         self.receive("tool_call_end", &data)
     }
 
-    fn done(mut self, records: &[Json]) -> Vec<AgentEvent> {
+    fn done(mut self, records: &[Json]) -> Vec<ReplyEvent> {
         for data in [TEXT, END, "[DONE]"] {
             self.decode.decode_frame(&SseFrame::data(data), &mut self.out);
         }
@@ -81,17 +81,17 @@ fn traces(traces: &[Json]) -> Json {
     json!({"traces": traces})
 }
 
-fn started(events: &[AgentEvent]) -> Vec<(CallId, String)> {
-    let started = |event: &AgentEvent| match event {
-        AgentEvent::ToolCallReady { call, args, .. } => Some((call.clone(), args.clone())),
+fn started(events: &[ReplyEvent]) -> Vec<(CallId, String)> {
+    let started = |event: &ReplyEvent| match event {
+        ReplyEvent::ToolCallReady { call, args, .. } => Some((call.clone(), args.clone())),
         _ => None,
     };
     events.iter().filter_map(started).collect()
 }
 
-fn ended(events: &[AgentEvent]) -> Vec<(CallOutcome, String, Option<u64>)> {
-    let ended = |event: &AgentEvent| match event {
-        AgentEvent::ToolCallFinished { outcome, output, duration: took, .. } => {
+fn ended(events: &[ReplyEvent]) -> Vec<(CallOutcome, String, Option<u64>)> {
+    let ended = |event: &ReplyEvent| match event {
+        ReplyEvent::ToolCallFinished { outcome, output, duration: took, .. } => {
             Some((*outcome, output.text.clone(), took.map(|took| took.0)))
         }
         _ => None,
@@ -99,10 +99,10 @@ fn ended(events: &[AgentEvent]) -> Vec<(CallOutcome, String, Option<u64>)> {
     events.iter().filter_map(ended).collect()
 }
 
-fn foreign(events: &[AgentEvent]) -> usize {
+fn foreign(events: &[ReplyEvent]) -> usize {
     events
         .iter()
-        .filter(|event| matches!(event, AgentEvent::Annotation { annotation: Annotation::Foreign(true), .. }))
+        .filter(|event| matches!(event, ReplyEvent::Annotation { annotation: Annotation::Foreign(true), .. }))
         .count()
 }
 
@@ -123,7 +123,7 @@ fn a_call_is_shown_as_it_happens_and_its_trace_says_nothing_twice() {
     assert_eq!(started(&events), [("call_0".into(), r#"{"expression":"6*7"}"#.to_owned())]);
     assert_eq!(ended(&events), [ok("42.0", 4)]);
     assert_eq!(foreign(&events), 0);
-    assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Completed, .. })));
+    assert!(matches!(events.last(), Some(ReplyEvent::End { outcome: TurnOutcome::Completed })));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn two_clients_at_once_are_told_apart() {
     ]);
     let events = chat.done(&[record]);
     assert_eq!(ended(&events), [ok("42.0", 2)]);
-    assert!(!events.iter().any(|event| matches!(event, AgentEvent::Notice { .. })), "others are no news");
+    assert!(!events.iter().any(|event| matches!(event, ReplyEvent::Notice { .. })), "others are no news");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn without_a_trace_what_may_be_anothers_is_counted_and_not_shown() {
     let events = chat.done(&[]);
     assert_eq!(started(&events).len(), 1);
     let lost =
-        |event: &AgentEvent| matches!(event, AgentEvent::Notice { text, .. } if text.starts_with("2 tool calls"));
+        |event: &ReplyEvent| matches!(event, ReplyEvent::Notice { text, .. } if text.starts_with("2 tool calls"));
     assert!(events.iter().any(lost), "{events:?}");
 }
 
@@ -220,7 +220,7 @@ fn what_the_server_counted_is_emitted_once_with_the_dearest_alternative() {
     let totals: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotation { annotation: Annotation::Totals(data), .. } => Some(data),
+            ReplyEvent::Annotation { annotation: Annotation::Totals(data), .. } => Some(data),
             _ => None,
         })
         .collect();
@@ -237,6 +237,6 @@ fn odd_records_are_no_trouble() {
         json!({"traces": {"a": 1}}),
     ] {
         let events = FeedBench::begin().done(&[odd]);
-        assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Completed, .. })));
+        assert!(matches!(events.last(), Some(ReplyEvent::End { outcome: TurnOutcome::Completed })));
     }
 }

@@ -14,8 +14,8 @@ fn reasoning_is_carried_without_its_id_and_calls_say_where_they_stood() {
     let carries: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::MessageFinished { provider_metadata: metadata, .. }
-            | AgentEvent::ToolCallReady { provider_metadata: metadata, .. } => metadata.as_ref(),
+            ReplyEvent::MessageFinished { provider_metadata: metadata, .. }
+            | ReplyEvent::ToolCallReady { provider_metadata: metadata, .. } => metadata.as_ref(),
             _ => None,
         })
         .collect();
@@ -40,7 +40,7 @@ fn reasoning_between_two_texts_is_carried_with_the_second() {
     let carried: Vec<Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::MessageFinished { provider_metadata: metadata, .. } => {
+            ReplyEvent::MessageFinished { provider_metadata: metadata, .. } => {
                 metadata.as_ref()?.pointer("/responses/items/0/encrypted_content").cloned()
             }
             _ => None,
@@ -54,6 +54,6 @@ fn what_was_cut_carries_nothing() {
     let reasoning = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"});
     let events = decode(&[done(0, reasoning), delta("output_text", "msg_1", 1, 0, "Hi")]);
     assert!(
-        events.iter().all(|event| !matches!(event, AgentEvent::MessageFinished { provider_metadata: Some(_), .. }))
+        events.iter().all(|event| !matches!(event, ReplyEvent::MessageFinished { provider_metadata: Some(_), .. }))
     );
 }
