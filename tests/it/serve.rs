@@ -198,7 +198,7 @@ async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
     // The session is still usable.
     let mut events = server.events(&id, whole.len() as u64 + 1).await;
     assert_eq!(events.next_event().await.unwrap().event, "session_opened");
-    server.prompt(&id, "and 6*8?").await;
+    server.prompt(&id, "what is 6*8?").await;
     assert!(events.until("turn_finished").await.iter().any(|frame| frame.data.contains("48")));
     let listed = server.json("/v1/sessions").await;
     assert_eq!(listed["sessions"][0]["id"], id.as_str());
