@@ -3,15 +3,31 @@
 //! Not for reading lines. The invariant: a table is enough for [`super::lexer`]; only what is not a list of words (tags,
 //! keys, headings) has code of its own, named by its [`LexerKind`].
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use serde::Deserialize;
 
-/// All of them, read when code is first shown.
-pub(super) static LANGUAGES: LazyLock<Vec<Language>> = LazyLock::new(|| {
-    let file: LanguageFile = toml::from_str(include_str!("../../../../assets/languages.toml")).unwrap_or_default();
-    file.language
+/// All of them, each read when its code is first shown: the whole file makes ten thousand small strings.
+pub(super) static LANGUAGES: LazyLock<Vec<LanguageTable>> = LazyLock::new(|| {
+    let tables = include_str!("../../../../assets/languages.toml").split("[[language]]\n").skip(1);
+    tables.map(|text| LanguageTable { text, language: OnceLock::new() }).collect()
 });
+
+/// One table of the file; its first line has the names.
+pub(super) struct LanguageTable {
+    text: &'static str,
+    language: OnceLock<Language>,
+}
+
+impl LanguageTable {
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.text.lines().next().unwrap_or_default().split('"').skip(1).step_by(2)
+    }
+
+    pub(super) fn language(&self) -> &Language {
+        self.language.get_or_init(|| toml::from_str(self.text).unwrap_or_default())
+    }
+}
 
 /// Code that nothing is known of.
 pub(super) static PLAIN_LANGUAGE: LazyLock<Language> = LazyLock::new(Language::default);
@@ -88,12 +104,6 @@ pub(super) struct LexerFlags {
     pub(super) spaced_comments: bool,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LanguageFile {
-    language: Vec<Language>,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Language {
@@ -108,10 +118,4 @@ pub(super) struct Language {
     pub(super) types: String,
     pub(super) constants: String,
     pub(super) flags: LexerFlags,
-}
-
-impl Language {
-    pub(super) fn is_called(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
-    }
 }

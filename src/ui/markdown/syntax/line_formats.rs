@@ -1,7 +1,7 @@
 //! Languages whose lines have a shape of their own: diffs, settings, styles, recipes.
 
 use super::LexerState;
-use super::language::{LANGUAGES, Language, LexerKind};
+use super::language::{LANGUAGES, Language, LanguageTable, LexerKind};
 use super::lexer::{self, LineScan, is_word};
 use crate::ui::theme::Role;
 
@@ -32,7 +32,7 @@ pub(super) fn key_value(
         }
         scan.step(start);
         let rest = scan.rest();
-        let equals = language.comments.len() > 1 || language.is_called("toml");
+        let equals = language.comments.len() > 1 || language.names.iter().any(|name| name == "toml");
         let mark = if equals { '=' } else { ':' };
         if equals && rest.starts_with('[') {
             let end = rest.rfind(']').map_or(line.len(), |at| start + at + 1);
@@ -174,7 +174,7 @@ pub(super) fn console(
 
 /// Returns the language inside another.
 pub(super) fn language_named(name: &str) -> Option<&'static Language> {
-    LANGUAGES.iter().find(|row| row.is_called(name))
+    LANGUAGES.iter().find(|row| row.names().any(|known| known == name)).map(LanguageTable::language)
 }
 
 /// Reads the scan's line up to `end` in another language.

@@ -45,7 +45,7 @@ impl Syntax {
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
             return Self::default();
         }
-        let found = LANGUAGES.iter().position(|row| row.names.iter().any(|known| known.eq_ignore_ascii_case(name)));
+        let found = LANGUAGES.iter().position(|row| row.names().any(|known| known.eq_ignore_ascii_case(name)));
         Self { language: found.map_or(0, |at| at as u8 + 1), state: LexerState::default() }
     }
 
@@ -65,7 +65,7 @@ impl Syntax {
             return;
         };
         let (read, rest) = line.split_at(line.floor_char_boundary(MAX_LINE_BYTES));
-        self.state = read_line(language, self.state, read, put);
+        self.state = read_line(language.language(), self.state, read, put);
         if !rest.is_empty() {
             put(rest, Role::Source);
             self.state = LexerState::default();

@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 
+use super::language::LanguageTable;
 use super::*;
 use proptest::prelude::*;
 
@@ -149,7 +150,11 @@ proptest! {
 
 #[test]
 fn every_language_is_read_and_has_names_of_its_own() {
-    let names: Vec<&str> = LANGUAGES.iter().flat_map(|language| &language.names).map(String::as_str).collect();
+    for table in LANGUAGES.iter() {
+        assert!(!table.language().names.is_empty(), "{:?} can't be read", table.names().next());
+        assert!(table.names().eq(table.language().names.iter().map(String::as_str)), "names stand in the first line");
+    }
+    let names: Vec<&str> = LANGUAGES.iter().flat_map(LanguageTable::names).collect();
     assert!(LANGUAGES.len() > 50 && LANGUAGES.len() < 256, "{}", LANGUAGES.len());
     for (nth, name) in names.iter().enumerate() {
         assert!(!names[..nth].contains(name), "{name} is named twice");
