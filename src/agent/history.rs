@@ -2,7 +2,7 @@
 //!
 //! Invariant: a finished turn has a result for every call and no empty message, so any engine accepts it. Provider
 //! metadata is kept only while the same model answers. Of the turns of an earlier run only places and sizes are kept
-//! ([`logged_turns`]): a request reads those that fit back from the log.
+//! (`logged_turns`): a request reads those that fit back from the log.
 
 mod logged_turns;
 

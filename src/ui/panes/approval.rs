@@ -2,7 +2,7 @@
 //!
 //! It stands above the composer, at most half the screen high, so that what was said about it can be read beside it.
 //! Nothing hides here: control and invisible characters are shown as what they are, and what has no room is told and
-//! shown by [`draw_full`]. The last row says what Enter would do.
+//! shown by `draw_full`. The last row says what Enter would do.
 
 mod content;
 
