@@ -88,8 +88,8 @@
 //!
 //! 1. *A token arrives.* Bytes → [`net`] splits frames → a decoder returns `TextDelta` → [`agent::turn`] has
 //!    [`agent::assembler`] name its message → [`bridge::session`] numbers, logs and publishes it →
-//!    [`store::Store::update`] appends it and raises the item's revision → [`app`] draws within 16 ms → one block is
-//!    laid out.
+//!    [`store::Store::update`] appends it and raises the item's revision → [`app`] draws it where the last
+//!    frame is 16 ms old, else with the next one → one block is laid out, one row drawn.
 //! 2. *The person approves.* Key → [`store::overlay::approval`] selects; Enter, after a pause → `Effect::Send` → the turn machine →
 //!    `ApprovalResolved` comes back as an event, and that changes the screen. What it grants comes back as status.
 //! 3. *Esc.* Key → `Command::Cancel` → the response is dropped, tools are stopped and report →

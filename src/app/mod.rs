@@ -65,12 +65,12 @@ use crate::text::one_line;
 use crate::ui::keymap::{BACKGROUND_QUERY, Input, TerminalReplies, translate};
 use crate::ui::panes::perf_overlay::{FrameStats, PerfStats};
 use crate::ui::theme::{Theme, ThemeKind};
-use crate::ui::{self, Ui};
+use crate::ui::{self, FrameScope, Ui};
 
 /// Deliveries folded before input is looked at again.
 const MAX_EVENTS_PER_BATCH: usize = 512;
-/// What streams is drawn within this time: long enough to gather what comes together.
-const STREAM_FRAME_DELAY: Duration = Duration::from_millis(8);
+/// What tells of a stream is drawn within this time: its text is likely to come at once, and draws both.
+const STATUS_FRAME_DELAY: Duration = Duration::from_millis(8);
 /// Between two frames of a spinner or a running time.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two frames that only tell how far a search has come.
@@ -321,19 +321,20 @@ impl<'a> ChatLoop<'a> {
                     self.clock = SessionClock::new(&weather, Instant::now());
                     self.draft.track_queue(&weather.queue, Instant::now());
                     self.chat.update(Msg::Status(weather));
-                    self.pacer.request(Instant::now(), STREAM_FRAME_DELAY);
+                    self.pacer.request(Instant::now(), STATUS_FRAME_DELAY);
                 }
                 look = next_frames(&mut self.watched_frames) => {
                     self.chat.update(Msg::Report(frames_report(look)));
-                    self.pacer.request(Instant::now(), STREAM_FRAME_DELAY);
+                    self.pacer.request(Instant::now(), STATUS_FRAME_DELAY);
                 }
                 open = self.events.next_batch(MAX_EVENTS_PER_BATCH, &mut deliveries), if self.events_open => {
-                    self.fold(&mut deliveries);
+                    let mut scope = self.fold(&mut deliveries);
                     if !open {
                         self.events_open = false;
                         self.chat.update(Msg::SessionEnded);
+                        scope = FrameScope::Whole;
                     }
-                    self.pacer.request(Instant::now(), STREAM_FRAME_DELAY);
+                    self.pacer.request_for_stream(Instant::now(), scope);
                 }
                 // Last, and after everyone else had a turn: nobody waits for it.
                 () = tokio::task::yield_now(), if self.wants_work() => {
@@ -393,7 +394,11 @@ impl<'a> ChatLoop<'a> {
         }
     }
 
-    fn fold(&mut self, deliveries: &mut Vec<HubItem>) {
+    /// Takes what the session says, and returns what a frame has to show of it.
+    fn fold(&mut self, deliveries: &mut Vec<HubItem>) -> FrameScope {
+        let items = self.chat.store.transcript.items().len();
+        let is_text = |delivery: &HubItem| matches!(delivery, HubItem::Event(told) if told.envelope.event.is_text());
+        let only_text = deliveries.iter().all(is_text);
         for delivery in deliveries.drain(..) {
             match delivery {
                 HubItem::Event(fact) if fact.envelope.seq <= self.published_before => {
@@ -406,6 +411,8 @@ impl<'a> ChatLoop<'a> {
                 }
             }
         }
+        let is_same_items = items == self.chat.store.transcript.items().len();
+        if only_text && is_same_items { FrameScope::Text } else { FrameScope::Whole }
     }
 
     fn after_first_frame(&mut self) -> io::Result<()> {
@@ -442,15 +449,25 @@ impl<'a> ChatLoop<'a> {
             ui.panes.transcript.utc_offset_secs =
                 *self.utc_offset_secs.get_or_insert_with(|| jiff::Zoned::now().offset().seconds());
         }
+        let mut scope = self.pacer.scope(now);
         self.term.screen.redraw(|area, buf, is_last_frame| {
             if !is_last_frame {
                 ui.panes.transcript.forget_rows();
+                scope = FrameScope::Whole;
             }
-            let cursor = ui::redraw(store, ui, area, buf);
+            let text = if scope == FrameScope::Text { ui::redraw_text(store, ui, area, buf) } else { None };
+            let (drawn, cursor) = match text {
+                Some((drawn, cursor)) => (Some(drawn), cursor),
+                None => {
+                    scope = FrameScope::Whole;
+                    (None, ui::redraw(store, ui, area, buf))
+                }
+            };
             Painted {
                 cursor,
                 links: Some(ui.panes.transcript.links()),
                 unchanged: ui.panes.transcript.unchanged_rows(area.height),
+                drawn,
             }
         })?;
         if let Some((began, counts, late)) = measured {
@@ -466,8 +483,8 @@ impl<'a> ChatLoop<'a> {
         #[cfg(feature = "images")]
         self.images.sender.show(&self.chat.ui.panes.transcript.images.placed);
         self.chat.after_draw();
-        self.pacer.on_drawn(now);
-        if self.chat.store.wants_ticks() {
+        self.pacer.on_drawn(now, scope);
+        if scope == FrameScope::Whole && self.chat.store.wants_ticks() {
             self.pacer.request(now, TICK_INTERVAL);
         }
         Ok(())

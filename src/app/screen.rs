@@ -51,6 +51,8 @@ pub struct Painted<'l> {
     pub links: Option<&'l ScreenLinks>,
     /// In these columns the rows that are marked were left as the last frame made them.
     pub unchanged: (Range<u16>, Vec<bool>),
+    /// Where anything was drawn over the last frame; none is everywhere.
+    pub drawn: Option<Rect>,
 }
 
 /// Two frames and where they go.
@@ -131,7 +133,7 @@ impl<W: Write> Screen<W> {
     /// Paints a frame: `paint` gets a buffer and whether that holds what was painted last; else it is empty.
     pub fn redraw<'l>(&mut self, paint: impl FnOnce(Rect, &mut Buffer, bool) -> Painted<'l>) -> io::Result<()> {
         let area = self.area();
-        let Painted { cursor, links, unchanged } = paint(area, &mut self.back, self.is_painted);
+        let Painted { cursor, links, unchanged, drawn } = paint(area, &mut self.back, self.is_painted);
         self.is_painted = true;
         let cursor = cursor.filter(|(x, y)| area.contains((*x, *y).into()));
         self.counters.frames += 1;
@@ -150,7 +152,7 @@ impl<W: Write> Screen<W> {
             self.front.reset();
         }
         let before = self.writer.cells;
-        let shifted = self.write_changed_rows(links, &unchanged);
+        let shifted = self.write_changed_rows(links, &unchanged, drawn);
         self.writer.reset_style();
         if self.writer.bytes.len() == brackets && cursor == self.cursor {
             return Ok(());
@@ -195,6 +197,7 @@ impl<W: Write> Screen<W> {
         &mut self,
         links: Option<&ScreenLinks>,
         (columns, unchanged): &(Range<u16>, Vec<bool>),
+        drawn: Option<Rect>,
     ) -> bool {
         let width = usize::from(self.back.area.width);
         if width == 0 {
@@ -204,8 +207,13 @@ impl<W: Write> Screen<W> {
         let rows = self.front.content.chunks_exact(width).zip(self.back.content.chunks_exact_mut(width));
         let columns = usize::from(columns.start).min(width)..usize::from(columns.end).min(width);
         let is_known = |y: usize| !self.needs_clear && unchanged.get(y).is_some_and(|unchanged| *unchanged);
+        let drawn = drawn.filter(|_| !self.needs_clear);
+        let is_untouched =
+            |y: usize| drawn.is_some_and(|drawn| is_known(y) || !(drawn.top()..drawn.bottom()).contains(&(y as u16)));
         self.changed.extend(rows.enumerate().map(|(y, (old, new))| {
-            let is_same = if is_known(y) {
+            let is_same = if is_untouched(y) {
+                true
+            } else if is_known(y) {
                 rows_look_equal(&old[..columns.start], &new[..columns.start])
                     && rows_look_equal(&old[columns.end..], &new[columns.end..])
             } else {

@@ -273,6 +273,11 @@ impl AgentEvent {
         }
     }
 
+    /// Returns whether it is more text of a message, and nothing else.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::TextDelta { .. } | Self::ReasoningDelta { .. })
+    }
+
     /// Returns the call that it is about.
     pub fn call(&self) -> Option<&CallId> {
         match self {

@@ -34,7 +34,7 @@ use self::kept_rows::clear_cells;
 use self::key_hints::KeyHints;
 use self::layout::{Layout, Place};
 use self::overlays::OverlayViews;
-use self::pane::{OverlayScreen, PaneScreen};
+use self::pane::{OverlayScreen, PaneScreen, PaneView};
 use self::panes::perf_overlay::PerfStats;
 use self::panes::raw::RawView;
 use self::panes::{PanePart, Panes, perf_overlay, popup, toast};
@@ -52,6 +52,16 @@ pub struct Ui {
     pub perf: PerfStats,
     /// How far the text on top can be scrolled, as drawn last.
     overlay_scroll_end: usize,
+    /// Where the cursor belonged in the last frame.
+    cursor: Option<(u16, u16)>,
+}
+
+/// What a frame has to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameScope {
+    Whole,
+    /// More text in messages that the last frame showed. What moves with the clock waits for the next whole frame.
+    Text,
 }
 
 impl Ui {
@@ -67,6 +77,7 @@ impl Ui {
             raw: RawView::default(),
             perf: PerfStats::default(),
             overlay_scroll_end: usize::MAX,
+            cursor: None,
         }
     }
 
@@ -84,14 +95,31 @@ impl Ui {
 
 /// Draws one frame into an empty buffer and returns where the terminal's cursor belongs.
 pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
-    let cursor = draw_frame(store, ui, false, area, buf);
+    ui.cursor = draw_frame(store, ui, false, area, buf);
     ui.panes.transcript.forget_rows();
-    cursor
+    ui.cursor
 }
 
 /// Draws the next frame into the buffer that holds the last one, and leaves rows of the transcript that stay the same.
 pub fn redraw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
-    draw_frame(store, ui, true, area, buf)
+    ui.cursor = draw_frame(store, ui, true, area, buf);
+    ui.cursor
+}
+
+/// Draws what text has changed since the last frame, which the buffer holds, and returns where that was and where the
+/// cursor belongs. Does nothing and returns none where that would not be all: the whole frame has to be drawn.
+pub fn redraw_text(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(Rect, Option<(u16, u16)>)> {
+    let covered = store.focus.top().is_some() || store.focus.is_debug_shown;
+    let Ui { panes, theme, layout, key_hints, cursor, .. } = ui;
+    let is_completing = !panes.composer.completion.candidates().is_empty();
+    let transcript = PanePart::Transcript.area(layout);
+    if covered || is_completing || store.transcript.is_untouched() || transcript.is_empty() || area != buf.area {
+        return None;
+    }
+    panes.transcript.reuse_last_frame();
+    let screen = PaneScreen { store, key_hints, theme: *theme, area, layout };
+    panes.transcript.draw(&screen, transcript, buf);
+    Some((transcript, *cursor))
 }
 
 /// Later parts lie above earlier ones.
@@ -100,7 +128,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     if area.is_empty() {
         return None;
     }
-    let Ui { panes, theme, layout, key_hints, raw, perf, overlay_scroll_end } = ui;
+    let Ui { panes, theme, layout, key_hints, raw, perf, overlay_scroll_end, cursor: _ } = ui;
     let theme = *theme;
     let nowhere = Layout::default();
     let screen = PaneScreen { store, key_hints, theme, area, layout: &nowhere };

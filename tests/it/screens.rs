@@ -938,12 +938,28 @@ proptest! {
         let mut area = Rect::new(0, 0, 80, 24);
         let mut buf = Buffer::empty(area);
         for (number, step) in steps.iter().enumerate() {
+            let items = over.store.transcript.items().len();
             over.step(number, step);
             alone.step(number, step);
             if let Step::Resize(size) = step {
                 area = Rect::new(0, 0, SIZES[*size].0, SIZES[*size].1);
                 buf = Buffer::empty(area);
                 over.ui.panes.transcript.forget_rows();
+            }
+            let is_more_text = matches!(step, Step::Text(_)) && items == over.store.transcript.items().len();
+            if number > 0 && is_more_text {
+                let before = buf.clone();
+                if let Some((drawn, cursor)) = ui::redraw_text(&over.store, &mut over.ui, area, &mut buf) {
+                    let (expected, expected_cursor) = alone.draw((area.width, area.height));
+                    for at in area.positions() {
+                        let looks_like = if drawn.contains(at) { &expected[at] } else { &before[at] };
+                        prop_assert_eq!(&buf[at], looks_like, "at {:?} after {:?}", at, step);
+                    }
+                    prop_assert_eq!(cursor, expected_cursor);
+                    if number % 2 == 0 {
+                        continue;
+                    }
+                }
             }
             let cursor = ui::redraw(&over.store, &mut over.ui, area, &mut buf);
             let (expected, expected_cursor) = alone.draw((area.width, area.height));

@@ -157,6 +157,28 @@ fn rows_said_to_be_unchanged_are_not_compared_unless_the_terminal_was_cleared() 
 }
 
 #[test]
+fn nothing_is_looked_for_outside_of_what_was_drawn() {
+    let mut rig = ScreenRig::new(10, 3);
+    rig.draw(&["one", "two", "three"], None);
+    let paint = |rig: &mut ScreenRig| {
+        let drawn = Some(Rect::new(0, 1, 10, 1));
+        let painted = |_, buf: &mut Buffer, _| {
+            for y in 0..3 {
+                buf.set_string(0, y, "six", Style::default());
+            }
+            Painted { drawn, ..Painted::default() }
+        };
+        rig.screen.redraw(painted).unwrap();
+        rig.terminal.process(&std::mem::take(&mut rig.screen.out));
+    };
+    paint(&mut rig);
+    assert_eq!(rig.shows(), "one\nsix\nthree");
+    rig.screen.invalidate();
+    paint(&mut rig);
+    assert_eq!(rig.shows(), "six\nsix\nsix", "on a cleared terminal everything is written");
+}
+
+#[test]
 fn a_change_of_style_is_a_change() {
     let mut rig = ScreenRig::new(10, 1);
     let mut paint = |style: Style| {
