@@ -272,7 +272,8 @@ impl EngineResolver {
 
     /// Gathers what an engine is built from, with the key in every place where it may be.
     async fn options(&self, name: &str, config: &EngineConfig) -> Result<EngineOptions, Fault> {
-        let token = token(name, config);
+        let token = token(name, config, &env_variable);
+        token.iter().for_each(register_secret);
         Ok(EngineOptions {
             name: name.to_owned(),
             base_url: config.resolved_base_url(&env_variable).unwrap_or_default(),
@@ -305,12 +306,12 @@ impl EngineResolver {
 
 /// Returns the token from the environment, which wins over the key in the environment, but not over one in the
 /// settings.
-fn token(name: &str, config: &EngineConfig) -> Option<SecretString> {
+fn token(name: &str, config: &EngineConfig, env: Env<'_>) -> Option<SecretString> {
     let spec = config.kind;
     let key = config.api_key.as_deref();
-    let is_usual = key.is_none_or(|key| key.strip_prefix("env:") == spec.key_variable);
+    let is_usual = key.is_none_or(|key| key.strip_prefix("env:").map(str::trim) == spec.key_variable);
     let variable = spec.token_variable.filter(|_| name == spec.name && is_usual)?;
-    env_variable(variable).filter(|token| !token.trim().is_empty()).map(SecretString::from)
+    env(variable).map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()).map(SecretString::from)
 }
 
 /// Warns once about an unencrypted connection.

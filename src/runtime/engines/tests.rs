@@ -1,5 +1,7 @@
 //! Tests of which engine is chosen, as far as no server is needed.
 
+use secrecy::ExposeSecret as _;
+
 use super::*;
 use crate::config::{self, ConfigSources, Overrides, Paths};
 use crate::engine::discover::ModelInfo;
@@ -57,6 +59,30 @@ fn only_the_vendors_themselves_are_known_to_need_a_key() {
     let fault = missing_key_fault("openai", Config::default().engines.get("openai").unwrap());
     assert_eq!(fault.kind, FaultKind::Auth);
     assert!(fault.message.contains("set OPENAI_API_KEY"), "{fault}");
+}
+
+#[test]
+fn a_token_for_a_gateway_counts_before_the_usual_key_and_behind_one_of_the_settings() {
+    let token_with = |name: &str, settings: &str, value: &str| {
+        let resolver = resolver(settings, &Overrides::default());
+        let env = |name: &str| (name == "ANTHROPIC_AUTH_TOKEN").then(|| value.to_owned());
+        let token = token(name, &resolver.config().engines[name], &env);
+        token.map(|token| token.expose_secret().to_owned())
+    };
+    let own = "[engines.mine]\nkind = \"anthropic\"\nbase_url = \"https://gateway.example.com\"\n";
+    for (name, settings, value, expected) in [
+        ("anthropic", "", "tk-1", Some("tk-1")),
+        ("anthropic", "", " tk-1\n", Some("tk-1")),
+        ("anthropic", "", " ", None),
+        ("anthropic", "[engines.anthropic]\napi_key = \"env:ANTHROPIC_API_KEY\"\n", "tk-1", Some("tk-1")),
+        ("anthropic", "[engines.anthropic]\napi_key = \"env:OTHER_KEY\"\n", "tk-1", None),
+        ("anthropic", "[engines.anthropic]\napi_key = \"sk-own\"\n", "tk-1", None),
+        ("anthropic", "[engines.anthropic]\napi_key = \"cmd:pass show key\"\n", "tk-1", None),
+        ("mine", own, "tk-1", None),
+        ("openai", "", "tk-1", None),
+    ] {
+        assert_eq!(token_with(name, settings, value).as_deref(), expected, "{name} {settings} {value:?}");
+    }
 }
 
 /// A llama.cpp on a port of its own; it answers every request with its list of models.
