@@ -149,3 +149,12 @@ pub mod app;
 pub mod cli;
 pub mod headless;
 pub mod runtime;
+
+/// As for the tests outside, with which `testkit` is shared.
+#[cfg(test)]
+extern crate self as jarvis_tui;
+
+#[cfg(test)]
+#[path = "../tests/testkit/mod.rs"]
+#[allow(dead_code, reason = "shared with `tests/it`, which uses other parts")]
+mod testkit;

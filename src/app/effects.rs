@@ -300,6 +300,8 @@ fn panic_report(error: &JoinError) -> EffectResult {
 mod tests {
     use super::*;
     use crate::app::draft::DraftSaver;
+    use crate::event::Millis;
+    use crate::net::traffic::{RecordLine, TrafficRing};
     use crate::runtime::{NameClaim, StatePart, StateStore};
 
     fn effects(history: Option<PathBuf>) -> Effects<'static> {
@@ -310,6 +312,13 @@ mod tests {
         });
         let begin: NewSession<'_> = Box::new(|| Box::pin(async { Err("the disk is full".into()) }));
         Effects::new(list, Some(begin), history)
+    }
+
+    async fn report(effects: &mut Effects<'_>) -> Report {
+        match effects.next().await {
+            Some(EffectResult::Report(report)) => report,
+            _ => panic!("no report"),
+        }
     }
 
     #[tokio::test]
@@ -385,6 +394,69 @@ mod tests {
         let told = copy(vec![&["false"]], Err("too long for the terminal")).await;
         let EffectResult::Report(Report::Info(said)) = told else { panic!("no report") };
         assert!(said.ends_with("; too long for the terminal"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn where_neither_terminal_nor_tool_takes_a_text_it_is_in_a_file_and_where_that_fails_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let console = TerminalEnv { term: "linux".into(), ..TerminalEnv::default() };
+        let copy = CopyRequest { label: "the answer".into(), text: "one\x1b[2J\ntwo".into() };
+        let mut effects = effects(Some(folder.path().join("history.jsonl")));
+        assert_eq!(effects.copy(&copy, &console), None, "nothing is for the terminal");
+        let file = folder.path().join("copied.txt");
+        let said = format!(
+            "copied the answer (2 lines, 7 bytes) to {}: this terminal has no clipboard access",
+            file.display()
+        );
+        assert_eq!(report(&mut effects).await, Report::Info(said));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo");
+        // In tmux as well, where there is no tmux.
+        let text = "x".repeat(80_000);
+        let tmux = TerminalEnv { tmux: true, ..console };
+        assert_eq!(effects.copy(&CopyRequest { text: text.clone(), ..copy.clone() }, &tmux), None);
+        let Report::Info(said) = report(&mut effects).await else { panic!("no report") };
+        assert!(said.contains(&*file.to_string_lossy()) && said.contains("no clipboard access"), "{said}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert_eq!(effects.copy(&copy, &TerminalEnv { tmux: false, ..tmux }), None);
+        let Report::Failed { what, why } = report(&mut effects).await else { panic!("it can't be written") };
+        assert!(what == "copying" && !why.is_empty(), "{what}: {why}");
+    }
+
+    #[tokio::test]
+    async fn a_text_for_the_terminal_is_sent_at_once_and_said_to_be() {
+        let mut effects = effects(None);
+        let copy = CopyRequest { label: "the code".into(), text: "ls".into() };
+        let terminal = TerminalEnv { term: "xterm".into(), ..TerminalEnv::default() };
+        assert_eq!(effects.copy(&copy, &terminal).as_deref(), Some(&b"\x1b]52;c;bHM=\x07"[..]));
+        let said = "copied the code (1 line, 2 bytes) by the terminal (OSC 52)";
+        assert_eq!(report(&mut effects).await, Report::Info(said.into()));
+    }
+
+    #[tokio::test]
+    async fn raw_frames_are_saved_under_the_name_given_or_one_of_their_own_and_what_fails_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("saved.jsonl");
+        let name = || Some(path.display().to_string());
+        let ring = TrafficRing::default();
+        let mut effects = effects(None);
+        effects.save_frames(TrafficReader::new(ring.clone()), name());
+        let failed =
+            |why: &str| Report::Failed { what: format!("saving the frames ({})", path.display()), why: why.to_owned() };
+        assert_eq!(report(&mut effects).await, failed("no frames yet"));
+        let response = ring.begin_response();
+        ring.push(response, RecordLine::End { at: Millis(1), end: "eof".into() });
+        effects.save_frames(TrafficReader::new(ring.clone()), name());
+        let said = format!("saved: jarvis-tui attach {} plays it", path.display());
+        assert_eq!(report(&mut effects).await, Report::Info(said));
+        let saved = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(saved.lines().count(), 1, "{saved}");
+        effects.save_frames(TrafficReader::new(ring), name());
+        let Report::Failed { what, .. } = report(&mut effects).await else { panic!("it was written over") };
+        assert!(what.contains("saved.jsonl"), "{what}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), saved);
     }
 
     #[tokio::test]

@@ -162,3 +162,27 @@ async fn too_many_clients(request: axum::extract::Request) -> Response<Body> {
     response.headers_mut().insert(axum::http::header::CONNECTION, axum::http::HeaderValue::from_static("close"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::Settings;
+    use crate::serve::factory::OpenRequest;
+    use crate::testkit::events::{opened, turn_started};
+    use crate::testkit::factory::TestFactory;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_no_cancel_ends_holds_up_the_stop_by_seconds_only() {
+        let factory = Arc::new(TestFactory::default());
+        let state = ServerState::new(factory.clone(), Settings::default());
+        state.open_shared(OpenRequest::default()).await.unwrap();
+        let mut source = factory.source();
+        source.send([opened(), turn_started("t1")]).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let begun = Instant::now();
+        run(listener, state, async {}).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        let asked: Vec<_> = std::iter::from_fn(|| source.commands.try_recv().ok()).collect();
+        assert_eq!(asked, [Command::Cancel, Command::Cancel], "the second forces");
+    }
+}

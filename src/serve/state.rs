@@ -322,3 +322,6 @@ pub(super) async fn wait_until_idle(sessions: &[Arc<RunningSession>], until: Ins
     };
     tokio::time::timeout_at(until, ended).await.is_ok()
 }
+
+#[cfg(test)]
+mod tests;

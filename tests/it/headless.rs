@@ -4,12 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use jarvis_tui::event::{AgentEvent, Envelope, Millis, Seq};
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::attach::{CommandOutput, attach, home, sse};
 use crate::support::{ScriptedServer, ServerAct, chunk, head, json, stream};
+use crate::testkit::events::{LIVE, Opened, turn_started, user_message};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/headless").join(name)
@@ -222,6 +224,49 @@ async fn an_interrupt_is_told_by_its_own_code() {
     let output = child.wait_with_output().await.unwrap();
     assert_eq!((&first, output.status.code()), (b"half", Some(130)));
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+}
+
+/// The turn is at a server that never ends it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_interrupt_leaves_at_once() {
+    use nix::sys::signal::{Signal, kill};
+    let opened = Opened { capabilities: LIVE, ..Opened::default() }.event();
+    let held = vec![
+        stream(),
+        chunk(format!("{}event: caught-up\ndata: {{}}\n\n", native_frame(1, opened))),
+        ServerAct::Hold,
+        chunk(native_frame(2, turn_started("t1"))),
+        chunk(native_frame(3, user_message("m1", "hi"))),
+        ServerAct::Hang,
+    ];
+    let taken = vec![json("202 Accepted", "{}")];
+    let server =
+        ScriptedServer::routed(vec![("/v1/sessions/s/events", vec![held]), ("/v1/sessions/s/commands", vec![taken])])
+            .await;
+    let url = format!("{}/v1/sessions/s", server.url());
+    let home = home();
+    let mut child = command(&home, &["attach", &url, "-p", "hi", "--output-format", "stream-json"], &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    server.asked_for("\"prompt\"").await;
+    server.go();
+    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(child.stdout.take().unwrap()));
+    while !lines.next_line().await.unwrap().expect("the prompt is seen").contains("user_message") {}
+    let id = nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    kill(id, Signal::SIGINT).unwrap();
+    server.asked_for("\"cancel\"").await;
+    kill(id, Signal::SIGINT).unwrap();
+    let output = tokio::time::timeout(std::time::Duration::from_secs(20), child.wait_with_output()).await;
+    let output = output.expect("the second is enough").unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn native_frame(seq: u64, event: AgentEvent) -> String {
+    let envelope = Envelope { seq: Seq(seq), at: Millis(seq), event };
+    format!("id: {seq}\ndata: {}\n\n", serde_json::to_string(&envelope).unwrap())
 }
 
 #[tokio::test]

@@ -18,7 +18,11 @@ pub(crate) struct HostedServer {
 
 /// Returns the program, isolated from this machine.
 pub(crate) fn program(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"));
+    isolated(env!("CARGO_BIN_EXE_jarvis-tui"), home)
+}
+
+fn isolated(program: &str, home: &Path) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -43,7 +47,12 @@ impl HostedServer {
         } else {
             command.args(["serve", "--port", "0"]);
         }
-        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        command.args(args);
+        Self::spawn(command).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let read = tokio::time::timeout(Duration::from_mins(1), out.read_line(&mut line)).await;
@@ -190,4 +199,63 @@ async fn cut(client: TcpStream, to: String, frames: usize) {
         () = there => {}
         () = back => {}
     }
+}
+
+/// Reads a session's stream as frames: the name and the data of each.
+async fn read_frame(response: &mut reqwest::Response, rest: &mut String) -> (String, serde_json::Value) {
+    loop {
+        if let Some((frame, more)) = rest.split_once("\n\n") {
+            let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            let read = (field("event: ").to_owned(), serde_json::from_str(field("data: ")).unwrap_or_default());
+            *rest = more.to_owned();
+            return read;
+        }
+        let bytes = response.chunk().await.unwrap().expect("the stream goes on");
+        rest.push_str(std::str::from_utf8(&bytes).unwrap());
+    }
+}
+
+/// A limit on the size of files stands for the disk: what is beyond it can't be written until it is raised.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_log_that_found_the_disk_full_is_whole_soon_after_there_is_space_although_nothing_happens() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = isolated("sh", home.path());
+    let limited = "trap '' XFSZ; ulimit -S -f 2; exec \"$0\" serve --port 0 -m offline";
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_jarvis-tui")]);
+    let server = HostedServer::spawn(command).await;
+    let sessions = format!("{}/v1/sessions", server.url);
+    let opened = client().post(&sessions).body("{}").send().await.unwrap().text().await.unwrap();
+    let opened: serde_json::Value = serde_json::from_str(&opened).unwrap();
+    let session = format!("{sessions}/{}", opened["id"].as_str().unwrap());
+    let mut stream = client().get(format!("{session}/events?from=1")).send().await.unwrap();
+    let prompt = r#"{"type": "prompt", "text": "what is 6*7?"}"#;
+    assert_eq!(client().post(format!("{session}/commands")).body(prompt).send().await.unwrap().status(), 202);
+    let (mut rest, mut count, mut is_over, mut problem) = (String::new(), 0, false, None);
+    let cut = async {
+        while !is_over || problem.is_none() {
+            let (name, data) = read_frame(&mut stream, &mut rest).await;
+            count = data["seq"].as_u64().unwrap_or(count);
+            is_over |= name == "turn_finished";
+            problem = data["not_saved"].as_str().map(ToOwned::to_owned).or(problem.take());
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), cut).await.expect("the limit is met");
+    assert!(problem.unwrap().contains("File too large"));
+    let log = logs(home.path()).remove(0);
+    assert!((read_events(&log).len() as u64) < count, "the log is cut");
+    let limit = ["--fsize=unlimited", "--pid", &server.child.id().unwrap().to_string()];
+    assert!(Command::new("prlimit").args(limit).status().await.unwrap().success());
+    let saved = async {
+        loop {
+            let (name, data) = read_frame(&mut stream, &mut rest).await;
+            assert!(data.get("seq").is_none(), "nothing happens: {data}");
+            if name == "weather" && data["not_saved"].is_null() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), saved).await.expect("it is written");
+    let events = read_events(&log);
+    assert_eq!((events.len() as u64, jarvis_tui::event::grammar::check(&events)), (count, vec![]));
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+use testkit::server as support;
+
 mod attach;
 mod attach_openjarvis;
 mod circles;
@@ -35,7 +37,9 @@ mod serve_tuning;
 mod spec;
 mod store;
 mod streaming;
-mod support;
+#[path = "../testkit/mod.rs"]
+#[allow(dead_code, reason = "shared with the library's own tests, which use other parts")]
+mod testkit;
 mod tidy;
 mod tools;
 mod tty;

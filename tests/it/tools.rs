@@ -17,6 +17,8 @@ use jarvis_tui::tool::{
     ToolTimeouts,
 };
 use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 
@@ -69,20 +71,34 @@ async fn tool(name: &str) -> RegisteredTool {
     builtin().await.get(name).unwrap().clone()
 }
 
-/// Waits until a condition becomes true; the test's own time limit fails it otherwise.
-async fn until(mut condition: impl FnMut() -> bool) {
-    let wait = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the condition never came true");
+/// A pipe that the processes of a command hold open as their descriptor 9: its end is theirs.
+struct LifeLine {
+    receiver: pipe::Receiver,
+    /// Keeps the pipe from ending before a command has opened it.
+    held: Option<pipe::Sender>,
 }
 
-fn runs(pid: &str) -> bool {
-    // A zombie has ended; reaping it is up to the system.
-    fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim().starts_with('Z'))
+impl LifeLine {
+    fn new(folder: &Path) -> Self {
+        let path = folder.join("alive");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let receiver = pipe::OpenOptions::new().open_receiver(&path).unwrap();
+        Self { receiver, held: Some(pipe::OpenOptions::new().open_sender(&path).unwrap()) }
+    }
+
+    /// Waits until a process says that it is there.
+    async fn ready(&mut self) {
+        let said = tokio::time::timeout(Duration::from_secs(20), self.receiver.read_u8()).await;
+        assert_eq!(said.expect("a process begins").unwrap(), b'!');
+    }
+
+    /// Waits until no process is left.
+    async fn ended(mut self) {
+        self.held = None;
+        let mut rest = Vec::new();
+        let rest = self.receiver.read_to_end(&mut rest);
+        tokio::time::timeout(Duration::from_secs(20), rest).await.expect("every process ends").unwrap();
+    }
 }
 
 #[tokio::test]
@@ -357,65 +373,57 @@ async fn output_is_live() {
     assert_eq!(done, ToolResult::ok("first\nsecond\n"));
 }
 
-/// Starts a command with a grandchild that ignores SIGTERM, and returns both process ids.
-async fn stubborn(folder: &Path) -> (String, String) {
-    let (child, grandchild) = (folder.join("child"), folder.join("grandchild"));
-    until(|| grandchild.exists() && fs::read_to_string(&grandchild).is_ok_and(|pid| pid.ends_with('\n'))).await;
-    (fs::read_to_string(child).unwrap(), fs::read_to_string(grandchild).unwrap())
-}
-
-const STUBBORN: &str = "echo $$ > child; echo so far
-    bash -c 'trap \"\" TERM; echo $$ > grandchild; while :; do sleep 0.05; done' & wait";
+/// A command with a grandchild that ignores SIGTERM.
+const STUBBORN: &str = "exec 9>alive; echo so far
+    bash -c 'trap \"\" TERM; printf ! >&9; while :; do sleep 0.05; done' & wait";
 
 #[tokio::test]
 async fn cancelling_ends_the_whole_group_and_keeps_the_output() {
     let bench = ToolBench::new();
+    let mut life = LifeLine::new(bench.folder.path());
     let args = json!({"command": STUBBORN});
     let cancel = async {
-        let pids = stubborn(bench.folder.path()).await;
-        assert!(runs(&pids.0) && runs(&pids.1));
+        life.ready().await;
         bench.ctx.cancel.cancel();
-        pids
     };
-    let (done, (child, grandchild)) = tokio::join!(bench.run("shell", args), cancel);
+    let (done, ()) = tokio::join!(bench.run("shell", args), cancel);
     assert_eq!(done, ToolResult::cancelled("so far\n[stopped before it finished]"));
-    until(|| !runs(&child) && !runs(&grandchild)).await;
+    life.ended().await;
 }
 
 #[tokio::test]
 async fn dropping_the_call_ends_the_whole_group() {
     let bench = ToolBench::new();
+    let mut life = LifeLine::new(bench.folder.path());
     let args = json!({"command": STUBBORN});
-    let (child, grandchild) = tokio::select! {
+    tokio::select! {
         done = bench.run("shell", args) => panic!("ended: {}", done.text),
-        pids = stubborn(bench.folder.path()) => pids,
-    };
-    until(|| !runs(&child) && !runs(&grandchild)).await;
+        () = life.ready() => {}
+    }
+    life.ended().await;
 }
 
 #[tokio::test]
 async fn what_is_left_in_the_background_is_stopped() {
-    let bench = ToolBench::new();
-    let command = "sleep 600 & echo $! > pid; echo done";
-    let done = bench.run("shell", json!({"command": command})).await;
-    assert_eq!(done, ToolResult::ok("done\n[its background processes were stopped]"));
-    let pid = fs::read_to_string(bench.path("pid")).unwrap();
-    until(|| !runs(&pid)).await;
-    let silent = "sleep 600 >/dev/null 2>&1 & echo $! > pid; echo done";
-    assert_eq!(bench.run("shell", json!({"command": silent})).await, ToolResult::ok("done\n"));
-    let pid = fs::read_to_string(bench.path("pid")).unwrap();
-    until(|| !runs(&pid)).await;
+    for (redirected, done) in [("", "done\n[its background processes were stopped]"), (">/dev/null 2>&1", "done\n")] {
+        let bench = ToolBench::new();
+        let life = LifeLine::new(bench.folder.path());
+        let command = format!("exec 9>alive; sleep 600 {redirected} & echo done");
+        assert_eq!(bench.run("shell", json!({"command": command})).await, ToolResult::ok(done));
+        life.ended().await;
+    }
 }
 
 #[tokio::test]
 async fn a_command_that_prints_without_end_is_stopped() {
-    let bench = ToolBench::new();
-    // Nobody reads the live output: its channel fills up, and cancelling still works.
+    let ToolBench { ctx, mut live, folder: _folder } = ToolBench::new();
+    let (shell, args) = (tool("shell").await, json!({"command": "yes"}));
+    // Nobody reads more of the live output: its channel fills up, and cancelling still works.
     let cancel = async {
-        until(|| !bench.live.is_empty()).await;
-        bench.ctx.cancel.cancel();
+        assert!(live.recv().await.is_some());
+        ctx.cancel.cancel();
     };
-    let (done, ()) = tokio::join!(bench.run("shell", json!({"command": "yes"})), cancel);
+    let (done, ()) = tokio::join!(shell.run(&args, &ctx), cancel);
     assert_eq!(done.outcome, CallOutcome::Cancelled);
     assert!(done.text.starts_with("y\ny\n"));
 }

@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -152,6 +153,12 @@ impl Tty {
 
     fn id(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.process_id().unwrap()).unwrap())
+    }
+
+    /// Returns the log of the only session.
+    fn log(&self) -> PathBuf {
+        let sessions = self.home.as_ref().unwrap().path().join("jarvis/sessions");
+        std::fs::read_dir(sessions).unwrap().next().expect("there is a session").unwrap().path()
     }
 
     fn signal(&self, signal: Signal) {
@@ -438,13 +445,35 @@ fn a_log_that_was_removed_under_the_chat_is_told_and_is_the_exit_code() {
     tty.send("what is 6*7");
     tty.shows("6*7 = 42");
     tty.lacks("Esc stops");
-    let sessions = tty.home.as_ref().unwrap().path().join("jarvis/sessions");
-    let logs = || std::fs::read_dir(&sessions).unwrap().map(|log| log.unwrap().path()).collect::<Vec<_>>();
-    let log = logs().remove(0);
+    let log = tty.log();
     std::fs::remove_file(&log).unwrap();
     tty.keys("\x04");
     let ended = tty.ends();
     assert_eq!(ended.code, 8);
     assert!(String::from_utf8_lossy(&ended.raw).contains("the log was removed while in use"));
     assert!(log.exists());
+}
+
+#[test]
+fn the_raw_frames_of_a_stream_are_saved_by_a_key_and_can_be_played() {
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/chat/arguments_cumulative.sse");
+    let mut tty = Tty::start(&["attach", recording]);
+    tty.keys("\x1b[20~");
+    tty.shows("[DONE]");
+    tty.keys("\x13");
+    tty.shows("saved: jarvis-tui attach frames-");
+    let work = tty.home.as_ref().unwrap().path().join("work");
+    let saved: Vec<_> = std::fs::read_dir(&work).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(saved.len(), 1, "{saved:?}");
+    let text = std::fs::read_to_string(&saved[0]).unwrap();
+    assert!(text.lines().next().unwrap().contains("arguments_cumulative.sse"), "{text}");
+    let played = std::process::Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
+        .arg("attach")
+        .arg(&saved[0])
+        .args(["--output-format", "json"])
+        .env("JARVIS_TUI_HOME", work.join("again"))
+        .output()
+        .unwrap();
+    assert_eq!(played.status.code(), Some(0), "{}", String::from_utf8_lossy(&played.stderr));
+    assert!(String::from_utf8_lossy(&played.stdout).contains("\"dialect\":\"openai-chat\""));
 }

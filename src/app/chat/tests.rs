@@ -11,6 +11,7 @@ use crate::event::{
     Risk, Seq, SessionStatus, ToolKind,
 };
 use crate::store::action::Context;
+use crate::store::frames::FrameList;
 use crate::store::overlay::help::HelpText;
 use crate::store::{StoreOptions, Timestamps};
 use crate::ui;
@@ -162,6 +163,23 @@ fn a_paste_never_sends_and_goes_to_the_composer_from_anywhere() {
     rig.chat.input(Input::Paste("c".into()), rig.began, rig.clock);
     assert_eq!((rig.text().as_str(), rig.chat.store.focus.pane), ("a\nb\nc", Pane::Composer));
     assert_eq!(rig.chat.store.focus.top(), None);
+}
+
+#[test]
+fn raw_frames_are_saved_by_a_key_where_they_are_shown_and_by_command_under_a_name() {
+    let mut rig = ChatRig::agent();
+    rig.press(&["ctrl+s"]);
+    assert!(!rig.effects().contains(&Effect::SaveFrames(None)), "nothing is shown that could be saved");
+    rig.press(&["f9", "ctrl+s"]);
+    assert_eq!(rig.effects(), [Effect::SaveFrames(None)]);
+    rig.press(&["esc"]);
+    rig.paste("/frames seen.jsonl");
+    rig.press(&["enter"]);
+    assert_eq!(rig.effects(), [Effect::SaveFrames(Some("seen.jsonl".into()))]);
+    assert_eq!(rig.chat.store.focus.top(), None);
+    rig.paste("/frames");
+    rig.press(&["enter"]);
+    assert!(rig.effects().is_empty() && rig.chat.store.focus.top_as::<FrameList>().is_some(), "they are shown");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{AgentEvent, Envelope, Millis, TextKind};
+use crate::journal::{LogHeader, Writer};
 
 fn event(seq: u64, width: usize) -> Arc<LoggedEvent> {
     let event = AgentEvent::TextDelta { message: "m1".into(), text: "x".repeat(width), kind: TextKind::Text };
@@ -111,6 +112,34 @@ fn a_hole_in_the_log_is_stepped_over() {
     hub.publish([event(6, 1)]);
     log.append(&[event(6, 1)]);
     assert_eq!(drain(&mut hub.subscribe(Seq(0))), [1, 2, 6]);
+}
+
+/// Events while the disk is full: published, and in no file.
+#[test]
+fn what_no_file_has_stays_in_the_ring_until_one_has_it_or_far_too_much_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(dir.path(), &LogHeader::new("s".into(), 0)).unwrap();
+    let hub = Hub::new(Backlog::Journal(writer.reader()), 300);
+    let events: Vec<_> = (1..=50).map(|seq| event(seq, 10)).collect();
+    let lines: Vec<_> = events.iter().map(|event| event.line.clone()).collect();
+    writer.append(&lines[..10]).unwrap();
+    hub.publish(events[..30].to_vec());
+    assert_eq!(hub.lock().events.front().unwrap().envelope.seq, Seq(11), "the log has those before");
+    assert_eq!(drain(&mut hub.subscribe(Seq(0))), (1..=30).collect::<Vec<_>>());
+    // The disk has space again.
+    writer.append(&lines[10..]).unwrap();
+    hub.publish(events[30..].to_vec());
+    assert!(hub.lock().bytes <= 300);
+    assert_eq!(drain(&mut hub.subscribe(Seq(0))), (1..=50).collect::<Vec<_>>());
+
+    // Memory is not without end.
+    let mut big = (*event(0, 1)).clone();
+    big.line = vec![0; MAX_UNSAVED_BYTES / 8].into();
+    hub.publish((51..=60).map(|seq| {
+        big.envelope.seq = Seq(seq);
+        Arc::new(big.clone())
+    }));
+    assert_eq!(drain(&mut hub.subscribe(Seq(50))), [58, 59, 60]);
 }
 
 #[test]

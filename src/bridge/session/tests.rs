@@ -5,14 +5,15 @@ use std::time::Duration;
 use super::*;
 use crate::bridge::HubItem;
 use crate::bridge::hub::Backlog;
-use crate::event::{ApprovalMode, NoticeCode, Role, TextKind};
+use crate::event::NoticeCode;
+use crate::testkit::events::{message_started, opened, text_delta, turn_finished, turn_started, user_message};
+use crate::testkit::session::{TestSource, session_setup, start_session};
 
 struct SessionRig {
     live: SessionHandle,
     events: mpsc::Sender<AgentEvent>,
     commands: mpsc::Receiver<Command>,
     tasks: JoinSet<()>,
-    _link: watch::Sender<LinkState>,
 }
 
 fn rig() -> SessionRig {
@@ -20,61 +21,23 @@ fn rig() -> SessionRig {
 }
 
 fn rig_with(change: impl FnOnce(&mut SessionSetup)) -> SessionRig {
-    let (events, from_source) = mpsc::channel(256);
-    let (commands, to_source) = mpsc::channel(16);
-    let (link, watch) = watch::channel(LinkState::Idle);
     let mut tasks = JoinSet::new();
-    let mut setup = SessionSetup {
-        session: SessionId::new("s"),
-        hub: Hub::new(Backlog::Memory, 1 << 20),
-        writer: None,
-        save_error: None,
-        resume_point: ResumePoint::default(),
-        state_store: None,
-        queued_prompts: Vec::new(),
-        saved_grants: Vec::new(),
-        save_listener: None,
-        prior: Box::pin(async { PriorSession::default() }),
-        notices: Vec::new(),
-        epoch: Instant::now(),
-    };
+    let mut setup = session_setup("s".into());
     change(&mut setup);
-    let feed = SourceHandle {
-        events: from_source,
-        link: watch,
-        permissions: None,
-        commands,
-        capabilities: Capabilities::default(),
-    };
-    let live = start(setup, feed, &mut tasks);
-    SessionRig { live, events, commands: to_source, tasks, _link: link }
-}
-
-fn opened() -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 0,
-        engine: "x".into(),
-        model: "x".into(),
-        engine_reason: String::new(),
-        mode: ApprovalMode::Ask,
-        folder: String::new(),
-        version: String::new(),
-        capabilities: Capabilities::default(),
-        context_window: None,
-        price: None,
-    }
+    let (live, TestSource { events, commands, .. }) = start_session(setup, Capabilities::default(), &mut tasks);
+    SessionRig { live, events, commands, tasks }
 }
 
 fn delta(text: &str) -> AgentEvent {
-    AgentEvent::TextDelta { message: "m2".into(), text: text.into(), kind: TextKind::Text }
+    text_delta("m2", text)
 }
 
 fn turn_until_text() -> Vec<AgentEvent> {
     vec![
         opened(),
-        AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-        AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() },
-        AgentEvent::MessageStarted { message: "m2".into(), role: Role::Assistant, parent: None },
+        turn_started("t1"),
+        user_message("m1", "hi"),
+        message_started("m2"),
         delta("a"),
         delta("b"),
         delta("c"),
@@ -107,7 +70,7 @@ async fn queued_deltas_become_one_event_and_a_cut_source_is_sealed() {
     let events = everything(bench).await;
     assert!(events.contains(&delta("abc")), "{events:#?}");
     assert_eq!(crate::event::grammar::check(&events), []);
-    assert_eq!(events.last(), Some(&AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Interrupted }));
+    assert_eq!(events.last(), Some(&turn_finished("t1", TurnOutcome::Interrupted)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,8 +86,8 @@ async fn a_prompt_sent_while_busy_waits_and_can_be_taken_back() {
     bench.live.commands.send(Command::DequeuePrompt { id }).await.unwrap();
     bench.live.status.wait_for(|status| status.queue.len() == 1).await.unwrap();
     bench.events.send(opened()).await.unwrap();
-    bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
-    bench.events.send(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed }).await.unwrap();
+    bench.events.send(turn_started("t1")).await.unwrap();
+    bench.events.send(finished()).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("three")));
 }
 
@@ -192,11 +155,12 @@ async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
 
 /// Waits until the status matches.
 async fn until(bench: &mut SessionRig, what: impl FnMut(&SessionStatus) -> bool) {
-    bench.live.status.wait_for(what).await.unwrap();
+    let status = bench.live.status.wait_for(what);
+    tokio::time::timeout(Duration::from_hours(1), status).await.expect("the status comes").unwrap();
 }
 
 fn finished() -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed }
+    turn_finished("t1", TurnOutcome::Completed)
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,11 +174,7 @@ async fn prompts_are_kept_until_the_log_has_them() {
     }
     until(&mut bench, |status| status.queue.len() == 2).await;
     assert_eq!(kept(), ["one", "two", "three"], "the first is on its way, and nowhere else");
-    for event in [
-        opened(),
-        AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-        AgentEvent::UserMessage { message: "m1".into(), text: "one".into() },
-    ] {
+    for event in [opened(), turn_started("t1"), user_message("m1", "one")] {
         bench.events.send(event).await.unwrap();
     }
     bench.events.send(finished()).await.unwrap();
@@ -244,7 +204,7 @@ async fn the_queue_of_an_earlier_run_waits_for_a_word_or_the_next_turn() {
     let mut bench = rig_with(|setup| setup.queued_prompts = waiting());
     bench.live.commands.send(prompt("new")).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("new")));
-    for event in [opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, finished()] {
+    for event in [opened(), turn_started("t1"), finished()] {
         bench.events.send(event).await.unwrap();
     }
     assert_eq!(bench.commands.recv().await, Some(prompt("old")));
@@ -269,7 +229,7 @@ async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
     bench.events.send(opened()).await.unwrap();
     subscription.next().await.unwrap();
     std::fs::remove_dir_all(&sessions).unwrap();
-    bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
+    bench.events.send(turn_started("t1")).await.unwrap();
     subscription.next().await.unwrap();
     let Some(HubItem::Event(event)) = subscription.next().await else { panic!("nothing was told") };
     assert!(matches!(&event.envelope.event, AgentEvent::Notice { code: NoticeCode::LogRewritten, .. }), "{event:?}");
@@ -305,12 +265,52 @@ async fn notices_of_a_log_removed_while_idle(events: Vec<AgentEvent>) -> (Vec<St
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_was_removed_while_nothing_happened_is_told_at_the_end_and_is_there_again() {
-    let turn = vec![opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, finished()];
+    let turn = vec![opened(), turn_started("t1"), finished()];
     let (notices, is_there) = notices_of_a_log_removed_while_idle(turn).await;
     assert_eq!((notices.len(), is_there), (1, true), "{notices:?}");
     assert!(notices[0].starts_with("Rewritten(\"the log was removed"), "{notices:?}");
     let (notices, is_there) = notices_of_a_log_removed_while_idle(vec![opened()]).await;
     assert_eq!((notices, is_there), (vec![], false), "nothing was said in it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_could_not_be_written_is_whole_once_it_can_be_also_while_nothing_happens() {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().join("sessions");
+    let writer = Writer::create(&sessions, &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
+    let path = writer.path().to_owned();
+    let saves = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = Arc::clone(&saves);
+    let mut bench = rig_with(|setup| {
+        setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
+        setup.writer = Some(writer);
+        setup.save_listener = Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| {
+            let name = format!("{what:?}");
+            listener.lock().unwrap().push(name.split('(').next().unwrap_or_default().to_owned());
+        }));
+    });
+    bench.events.send(opened()).await.unwrap();
+    bench.live.hub.subscribe(Seq(0)).next().await.unwrap();
+    // Nothing can be written where a file is in place of the folder.
+    std::fs::remove_dir_all(&sessions).unwrap();
+    std::fs::write(&sessions, "").unwrap();
+    bench.events.send(turn_started("t1")).await.unwrap();
+    until(&mut bench, |status| status.save_error.is_some()).await;
+    bench.events.send(finished()).await.unwrap();
+    tokio::time::sleep(SAVE_RETRY_INTERVAL * 3).await;
+    assert!(bench.live.status.borrow().save_error.is_some(), "there is still no place for it");
+    std::fs::remove_file(&sessions).unwrap();
+    until(&mut bench, |status| status.save_error.is_none()).await;
+    let saved = crate::journal::Reader::open(&path).unwrap().read_all().unwrap();
+    let is_whole = |events: &[AgentEvent]| {
+        matches!(
+            events,
+            [AgentEvent::SessionOpened { .. }, AgentEvent::TurnStarted { .. }, AgentEvent::TurnFinished { .. }, ..]
+        )
+    };
+    let events: Vec<_> = saved.entries.into_iter().map(|entry| entry.envelope.event).collect();
+    assert!(is_whole(&events), "{events:#?}");
+    assert_eq!(*saves.lock().unwrap(), ["Failed", "Recovered", "Rewritten"]);
 }
 
 #[tokio::test(start_paused = true)]

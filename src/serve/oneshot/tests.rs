@@ -1,107 +1,17 @@
-use std::sync::Mutex;
-
 use axum::body::to_bytes;
 use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
 use super::*;
-use crate::bridge::SessionHandle;
-use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
-use crate::bridge::session::{self, PriorSession, ResumePoint, SessionSetup, SourceHandle};
-use crate::event::{ApprovalMode, Capabilities, Json, LinkState, Role, TextKind, ToolSpec, TurnOutcome};
+use crate::event::{Json, TurnOutcome};
 use crate::serve::Settings;
-use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
 use crate::serve::request::HistoryBuilder;
+use crate::testkit::events::{Opened, message_started, text_delta, turn_finished, turn_started};
+use crate::testkit::factory::TestFactory;
+use crate::testkit::session::TestSource;
 
-/// Creates sessions whose source is the test.
-#[derive(Default)]
-struct TestFactory {
-    sources: Mutex<Vec<TestSource>>,
-    tasks: Mutex<JoinSet<()>>,
-    ended: Mutex<Vec<SessionHandle>>,
-}
-
-struct TestSource {
-    events: mpsc::Sender<AgentEvent>,
-    commands: mpsc::Receiver<Command>,
-    _link: watch::Sender<LinkState>,
-}
-
-impl TestFactory {
-    fn start(&self, notices: Vec<AgentEvent>) -> SessionHandle {
-        let mut sources = self.sources.lock().unwrap();
-        let (events, from_source) = mpsc::channel(256);
-        let (commands, command_receiver) = mpsc::channel(16);
-        let (link, watch) = watch::channel(LinkState::Idle);
-        let capabilities = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
-        let setup = SessionSetup {
-            session: SessionId::new(format!("s{}", sources.len() + 1)),
-            hub: Hub::new(Backlog::Memory, DEFAULT_RING_BYTES),
-            writer: None,
-            save_error: None,
-            resume_point: ResumePoint::default(),
-            state_store: None,
-            queued_prompts: Vec::new(),
-            saved_grants: Vec::new(),
-            save_listener: None,
-            prior: Box::pin(async { PriorSession::default() }),
-            notices,
-            epoch: Instant::now(),
-        };
-        let feed = SourceHandle { events: from_source, link: watch, permissions: None, commands, capabilities };
-        let live = session::start(setup, feed, &mut self.tasks.lock().unwrap());
-        sources.push(TestSource { events, commands: command_receiver, _link: link });
-        self.ended.lock().unwrap().push(SessionHandle { commands: mpsc::channel(1).0, ..live.clone() });
-        live
-    }
-
-    fn source(&self) -> TestSource {
-        self.sources.lock().unwrap().pop().expect("a session was opened")
-    }
-}
-
-impl Factory for TestFactory {
-    fn open_one_shot<'a>(&'a self, request: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
-        Box::pin(async {
-            Ok(OneShotSession { handle: self.start(request.history.clone()), turn: None, is_replayed: false })
-        })
-    }
-
-    fn open(&self, _: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
-        Box::pin(async { Ok(self.start(Vec::new())) })
-    }
-
-    fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
-        Box::pin(async move { Err(ApiError::not_found(id.as_str())) })
-    }
-
-    fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
-        let known = self.ended.lock().unwrap().iter().find(|live| live.session == *id).cloned();
-        Box::pin(async move { known.ok_or_else(|| ApiError::not_found(id.as_str())) })
-    }
-
-    fn initial_session(&self) -> Option<SessionHandle> {
-        None
-    }
-
-    fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn models(&self) -> BoxFuture<'_, Vec<Model>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
+fn text(text: &str) -> AgentEvent {
+    text_delta("m1", text)
 }
 
 /// Encodes each text as a numbered frame.
@@ -152,43 +62,14 @@ impl Encode for TextFrames {
     }
 }
 
-fn opened() -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 0,
-        engine: "e".into(),
-        model: "m".into(),
-        engine_reason: String::new(),
-        mode: ApprovalMode::Ask,
-        folder: String::new(),
-        version: String::new(),
-        capabilities: Capabilities::default(),
-        context_window: None,
-        price: None,
-    }
-}
-
-fn text(text: &str) -> AgentEvent {
-    AgentEvent::TextDelta { message: "m1".into(), text: text.into(), kind: TextKind::Text }
-}
-
 impl TestSource {
-    async fn send(&self, events: impl IntoIterator<Item = AgentEvent>) {
-        for event in events {
-            self.events.send(event).await.unwrap();
-        }
-        // Lets all tasks take it before the next.
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-    }
-
     async fn begin(&self) {
-        let message = AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None };
-        self.send([opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, message]).await;
+        self.send([Opened { model: "m", ..Opened::default() }.event(), turn_started("t1"), message_started("m1")])
+            .await;
     }
 
     async fn end(&self, end: TurnOutcome) {
-        self.send([AgentEvent::TurnFinished { turn: "t1".into(), outcome: end }]).await;
+        self.send([turn_finished("t1", end)]).await;
     }
 }
 

@@ -1,7 +1,5 @@
 //! A scripted server that responds connection by connection and keeps the requests.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -68,8 +66,16 @@ pub(crate) struct ScriptedServer {
 #[derive(Default)]
 struct ServerShared {
     asked: Mutex<Vec<String>>,
+    heard: Notify,
     go: Notify,
     hung_up: Notify,
+}
+
+impl ServerShared {
+    fn hear(&self, request: &str) {
+        self.asked.lock().unwrap().push(request.to_owned());
+        self.heard.notify_one();
+    }
 }
 
 impl ScriptedServer {
@@ -118,7 +124,7 @@ impl ScriptedServer {
                         }
                         None => vec![json("404 Not Found", r#"{"detail":"Not Found"}"#)],
                     };
-                    serve.asked.lock().unwrap().push(request.clone());
+                    serve.hear(&request);
                     act(socket, script, serve, &request).await;
                 });
             }
@@ -135,6 +141,16 @@ impl ScriptedServer {
         self.shared.asked.lock().unwrap().clone()
     }
 
+    /// Waits for a request with this text.
+    pub(crate) async fn asked_for(&self, text: &str) {
+        let asked = async {
+            while !self.asked().iter().any(|request| request.contains(text)) {
+                self.shared.heard.notified().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("nobody asked for it");
+    }
+
     /// Lets one [`ServerAct::Hold`] continue.
     pub(crate) fn go(&self) {
         self.shared.go.notify_one();
@@ -148,7 +164,7 @@ impl ScriptedServer {
 
 async fn answer(mut socket: TcpStream, script: Vec<ServerAct>, shared: Arc<ServerShared>) {
     let Some(request) = request(&mut socket).await else { return };
-    shared.asked.lock().unwrap().push(request.clone());
+    shared.hear(&request);
     act(socket, script, shared, &request).await;
 }
 
