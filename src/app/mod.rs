@@ -456,12 +456,11 @@ impl<'a> ChatLoop<'a> {
                 scope = FrameScope::Whole;
             }
             let text = if scope == FrameScope::Text { ui::redraw_text(store, ui, area, buf) } else { None };
-            let (drawn, cursor) = match text {
-                Some((drawn, cursor)) => (Some(drawn), cursor),
-                None => {
-                    scope = FrameScope::Whole;
-                    (None, ui::redraw(store, ui, area, buf))
-                }
+            let (drawn, cursor) = if let Some((drawn, cursor)) = text {
+                (Some(drawn), cursor)
+            } else {
+                scope = FrameScope::Whole;
+                (None, ui::redraw(store, ui, area, buf))
             };
             Painted {
                 cursor,

@@ -207,7 +207,8 @@ async fn read_frame(response: &mut reqwest::Response, rest: &mut String) -> (Str
         if let Some((frame, more)) = rest.split_once("\n\n") {
             let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
             let read = (field("event: ").to_owned(), serde_json::from_str(field("data: ")).unwrap_or_default());
-            *rest = more.to_owned();
+            let end = rest.len() - more.len();
+            rest.drain(..end);
             return read;
         }
         let bytes = response.chunk().await.unwrap().expect("the stream goes on");
