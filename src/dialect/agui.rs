@@ -5,7 +5,6 @@
 //! the run is requested from the client. Shared state, steps and activities are annotations; raw events repeat other
 //! events and are only counted.
 
-mod calls;
 mod messages;
 mod snapshot;
 mod subagents;
@@ -14,10 +13,10 @@ mod wire;
 use serde::Deserialize;
 use serde_json::json;
 
-use self::calls::{AgUiCallStart, AgUiCalls};
 use self::messages::{AgUiMessages, Speaker};
 use self::subagents::Subagents;
 use self::wire::AgUiEventFields;
+use super::agent_calls::{AgentCallStart, AgentCalls};
 use super::finish_reason::WireFinishReason;
 use super::lenient::{LooseObject, LooseStr};
 use super::surrogate;
@@ -70,7 +69,7 @@ pub struct AgUiDecoder {
     /// The stream answers our prompt, so user messages are our own.
     is_prompted: bool,
     messages: AgUiMessages,
-    calls: AgUiCalls,
+    calls: AgentCalls,
     subagents: Subagents,
     run: Option<String>,
     /// Ids of runs inside this run.
@@ -231,7 +230,7 @@ impl AgUiDecoder {
     fn start_call(&mut self, wire: &str, head: &AgUiEventFields<'_>, speaker: &Speaker, out: &mut Vec<ReplyEvent>) {
         let message = self.messages.open_for_call(head.parent_message_id.non_empty(), speaker, out);
         let (name, parent) = (head.tool_call_name.non_empty(), speaker.parent.clone());
-        self.calls.start(AgUiCallStart { wire_id: wire, name, message, parent, ran_by: ExecutedBy::Client }, out);
+        self.calls.start(AgentCallStart { wire_id: wire, name, message, parent, ran_by: ExecutedBy::Client }, out);
     }
 
     fn run_started(&mut self, head: &AgUiEventFields<'_>) {

@@ -89,6 +89,11 @@ impl ArgumentsAssembler {
         self.first_value_end.map_or(piece, |end| piece.get(..end - from).unwrap_or_default())
     }
 
+    /// Returns the arguments as they came so far.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.text.trim_start().is_empty()
     }

@@ -255,6 +255,10 @@ impl Decode for Detector {
     fn is_complete(&self) -> bool {
         self.decoder().is_some_and(Decode::is_complete)
     }
+
+    fn begins_next(&self, frame: &SseFrame) -> bool {
+        self.decoder().map_or_else(|| !is_trailing(frame), |decode| decode.begins_next(frame))
+    }
 }
 
 fn dialect_notice(dialect: &Dialect, why: &str) -> ReplyEvent {

@@ -1,6 +1,9 @@
 //! One frame of a stream, and its exact bytes.
 
-/// The input of a decoder: one server-sent event, or one NDJSON line (which has only `data`).
+/// The name of a frame that is a piece of a plain text: its `data` is what came at once, exactly.
+pub const TEXT_PIECE_NAME: &str = "text/plain";
+
+/// The input of a decoder: one server-sent event, one NDJSON line (which has only `data`), or a piece of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SseFrame {
     /// The event name; empty means the default, `message`.

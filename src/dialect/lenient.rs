@@ -229,8 +229,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for ContentPart<'a> {
 }
 
 /// Whether a value is `true`.
-#[derive(Default)]
-struct LooseBool(bool);
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LooseBool(pub(super) bool);
 
 impl<'de> Deserialize<'de> for LooseBool {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,7 +5,12 @@
 //! one reply ([`ReplyEvent`]), an encoder hears of a session.
 
 pub mod a2a;
+pub mod adk;
+mod agent_calls;
+mod agent_reply;
+pub mod agno;
 pub mod agui;
+pub mod ai_sdk;
 mod answer;
 pub mod anthropic;
 mod arguments;
@@ -18,26 +23,33 @@ pub mod error;
 mod evidence;
 mod finish_reason;
 mod frame;
+pub mod gemini;
+pub mod langgraph;
 mod lenient;
+pub mod mastra;
 pub mod native;
 pub mod ollama;
+pub mod opencode;
 pub mod openjarvis;
 pub mod plain;
 pub mod poe;
+pub mod poe_bot;
 mod reasoning_dedup;
 mod response_head;
 pub mod responses;
 mod server_calls;
+mod step_reply;
 mod stray;
 mod surrogate;
 mod text_assembler;
+pub mod text_stream;
 mod think_tags;
 mod unknown_frames;
 mod usage;
 pub mod warp;
 
 pub use evidence::{Evidence, FirstFrame};
-pub use frame::SseFrame;
+pub use frame::{SseFrame, TEXT_PIECE_NAME};
 pub use response_head::ResponseHead;
 
 use std::any::Any;
@@ -87,11 +99,20 @@ pub static DIALECTS: &[Dialect] = &[
     poe::DIALECT,
     anthropic::DIALECT,
     agui::DIALECT,
+    ai_sdk::DIALECT,
+    adk::DIALECT,
+    langgraph::DIALECT,
+    agno::DIALECT,
+    mastra::DIALECT,
+    opencode::DIALECT,
+    poe_bot::DIALECT,
     a2a::DIALECT,
     chat::DIALECT,
+    gemini::DIALECT,
     ollama::DIALECT,
     warp::DIALECT,
     openjarvis::DIALECT,
+    text_stream::DIALECT,
     plain::DIALECT,
 ];
 
@@ -119,6 +140,11 @@ pub trait Decode: Any + Send {
     /// Returns true once an error was reported that ends the answer.
     fn has_failed(&self) -> bool {
         false
+    }
+
+    /// Returns whether a frame begins another answer after this one, which is done.
+    fn begins_next(&self, frame: &SseFrame) -> bool {
+        !detect::is_trailing(frame)
     }
 
     /// Returns true once the answer is complete, though extras such as usage may still follow. A server that then goes

@@ -5,16 +5,24 @@
 //! ([`ServerExtras`]); neither is named here. Not for streams that are only watched, which belong to `bridge`.
 
 mod a2a;
+mod adk;
 mod ag_ui;
+mod agno;
+mod ai_sdk;
 mod announcing_detector;
 mod enclava;
+mod gemini;
+mod langgraph;
+mod mastra;
 mod model_apis;
 mod openjarvis;
 mod poe;
+mod poe_bot;
 pub mod probe;
 mod protocol;
 mod request_kind;
 mod server_extras;
+mod server_thread;
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +45,7 @@ pub use request_kind::{GET, RequestKind};
 pub use server_extras::{FindServerExtras, ServerExtras};
 
 /// Every kind. One that narrows another stands behind it.
-pub static REQUEST_KINDS: [&RequestKind; 13] = [
+pub static REQUEST_KINDS: [&RequestKind; 20] = [
     &CHAT,
     &openjarvis::BRIDGE,
     &openjarvis::MANAGED,
@@ -47,17 +55,29 @@ pub static REQUEST_KINDS: [&RequestKind; 13] = [
     &poe::STREAM,
     &model_apis::ANTHROPIC,
     &model_apis::OLLAMA,
+    &gemini::GENERATE,
     &ag_ui::RUN,
+    &ai_sdk::CHAT,
+    &adk::RUN,
+    &langgraph::RUN,
+    &agno::RUN,
+    &mastra::STREAM,
+    &poe_bot::QUERY,
     &a2a::V0_3,
     &a2a::V1,
     &GET,
 ];
 
 /// The servers that are known by their answers at a bare address; the first that identifies itself counts.
-static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 6] = [
+static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 11] = [
     probe::identify_jarvis_tui,
     openjarvis::identify,
     a2a::identify,
+    adk::identify,
+    langgraph::identify,
+    agno::identify,
+    mastra::identify,
+    probe::identify_opencode,
     model_apis::identify_ollama,
     model_apis::identify_chat,
     enclava::identify,

@@ -73,7 +73,7 @@ pub enum Annotation {
     Request(Json),
     /// The call began to run, and nobody had to be asked.
     Running {},
-    /// Whether the call turned out to belong to another client of the same server.
+    /// Whether the call turned out to belong to another client of the same server, or was taken back by it.
     Foreign(bool),
     /// A kind of another version, or other data than the kind has here.
     #[serde(untagged)]

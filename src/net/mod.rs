@@ -1,6 +1,6 @@
 //! Sockets: the HTTP client, framing, retry. The only module that opens connections.
 //!
-//! `request` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `sse_lines`), `perform`
+//! `request` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `sse_lines` and `text_body`), `perform`
 //! drives one call from the first try to its last event, `reconnect` watches a stream for as long as it lasts; both
 //! wait by `watchdog`. `probe` asks several servers at once, `traffic` keeps the bytes in a file and the newest of
 //! them in memory, `redact` keeps a call's secrets out of what comes back, and `ws` listens to a server's
@@ -18,6 +18,7 @@ pub mod request;
 pub mod retry;
 pub mod sse;
 pub mod sse_lines;
+mod text_body;
 pub mod timeouts;
 pub mod traffic;
 mod watchdog;

@@ -27,7 +27,6 @@ use super::sse::FrameSplitter;
 use super::sse_lines::FramingError;
 use super::timeouts::RequestPolicy;
 use super::watchdog::{RequestEvent, WaitOutcome, Watchdog};
-use crate::dialect::detect::is_trailing;
 use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::event::{Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
@@ -258,7 +257,7 @@ impl<'a> StreamWatcher<'a> {
     /// Decodes a frame unless it was told before. Returns whether it brought the stream on: a server that begins anew
     /// each time does not.
     fn handle_frame(&mut self, frame: &SseFrame, head: &ResponseHead) -> bool {
-        if self.decode.is_done() && is_trailing(frame) {
+        if self.decode.is_done() && !self.decode.begins_next(frame) {
             return false;
         }
         if self.decode.is_done() {

@@ -1,4 +1,4 @@
-//! An answer's bytes to frames: server-sent events, or one JSON value a line.
+//! An answer's bytes to frames: server-sent events, one JSON value a line, or the pieces of a plain text.
 //!
 //! The event parser is given one finished block at a time, one whole line per item, so it keeps nothing between
 //! events. A server that answers a request for a stream with one JSON object is understood too: that is one frame.
@@ -11,10 +11,13 @@ use serde_json::value::RawValue;
 
 use super::request::Framing;
 use super::sse_lines::{FramingError, LineSplitter, MAX_FRAME_BYTES, SseBlock, SseBlockParser};
+use super::text_body::TextSplitter;
 use crate::dialect::{SseFrame, error};
 
 /// How the text of a block ends: the end of its last line, and the empty line.
 const BLOCK_END: &str = "\n\n";
+/// Bytes of a first line that is waited for, to tell a line of JSON from a text that begins like one.
+const MAX_UNDECIDED_BYTES: usize = 64 * 1024;
 
 /// Cuts the bytes of one answer into frames, whatever the size of the reads.
 #[derive(Debug)]
@@ -33,10 +36,15 @@ enum BodyParser {
         blocks: Vec<SseBlock>,
     },
     Lines(LineSplitter),
+    /// A text without frames: a frame is what came at once.
+    Text(TextSplitter),
     /// One JSON value where a stream was asked for.
     SingleJson(Vec<u8>),
-    /// Not enough to tell lines from events.
-    Undecided(Vec<u8>),
+    /// Not enough to tell lines from events, or in what is called a text, either from text.
+    Undecided {
+        begun: Vec<u8>,
+        is_text: bool,
+    },
 }
 
 impl FrameSplitter {
@@ -65,7 +73,7 @@ impl FrameSplitter {
                 | "application/stream+json",
             ) => BodyParser::Lines(LineSplitter::with_max_bytes(cap)),
             (Framing::Any, "application/json") => BodyParser::SingleJson(Vec::new()),
-            (Framing::Any, _) => BodyParser::Undecided(Vec::new()),
+            (Framing::Any, kind) => BodyParser::Undecided { begun: Vec::new(), is_text: kind == "text/plain" },
         };
         Self { max_bytes: cap, body, is_decided: false, strays: String::new() }
     }
@@ -77,9 +85,10 @@ impl FrameSplitter {
         }
         let mut held = Vec::new();
         let mut bytes = bytes;
-        if let BodyParser::Undecided(begun) = &mut self.body {
+        if let BodyParser::Undecided { begun, is_text } = &mut self.body {
             begun.extend_from_slice(bytes);
-            let Some(body) = detect_framing(begun, self.max_bytes) else { return Ok(()) };
+            let detect = if *is_text { detect_text } else { detect_framing };
+            let Some(body) = detect(begun, self.max_bytes) else { return Ok(()) };
             held.append(begun);
             bytes = &held;
             self.body = body;
@@ -96,7 +105,11 @@ impl FrameSplitter {
                 }
                 Ok(())
             }),
-            BodyParser::Undecided(_) => Ok(()),
+            BodyParser::Text(text) => {
+                text.push(bytes, out);
+                Ok(())
+            }
+            BodyParser::Undecided { .. } => Ok(()),
             BodyParser::SingleJson(body) if body.len().saturating_add(bytes.len()) > self.max_bytes => {
                 Err(FramingError::BodyTooLong(self.max_bytes))
             }
@@ -123,7 +136,17 @@ impl FrameSplitter {
                 out.extend(lines.take_partial_line().filter(|line| !line.trim().is_empty()).map(SseFrame::data));
                 false
             }
-            BodyParser::SingleJson(body) | BodyParser::Undecided(body) => {
+            BodyParser::Text(text) => {
+                text.finish(out);
+                false
+            }
+            BodyParser::Undecided { begun, is_text: true } if !is_json_bytes(begun) => {
+                let mut text = TextSplitter::default();
+                text.push(begun, out);
+                text.finish(out);
+                false
+            }
+            BodyParser::SingleJson(body) | BodyParser::Undecided { begun: body, .. } => {
                 let body = std::mem::take(body);
                 let text = String::from_utf8_lossy(&body);
                 let text = text.trim_start_matches('\u{feff}').trim();
@@ -153,7 +176,9 @@ impl FrameSplitter {
     pub fn last_event_id(&self) -> Option<&str> {
         match &self.body {
             BodyParser::Events { parser: guard, .. } => Some(guard.last_event_id()).filter(|id| !id.is_empty()),
-            BodyParser::Lines(_) | BodyParser::SingleJson(_) | BodyParser::Undecided(_) => None,
+            BodyParser::Lines(_) | BodyParser::Text(_) | BodyParser::SingleJson(_) | BodyParser::Undecided { .. } => {
+                None
+            }
         }
     }
 
@@ -161,12 +186,18 @@ impl FrameSplitter {
     pub fn retry_millis(&self) -> Option<u64> {
         match &self.body {
             BodyParser::Events { parser: guard, .. } => guard.retry_millis(),
-            BodyParser::Lines(_) | BodyParser::SingleJson(_) | BodyParser::Undecided(_) => None,
+            BodyParser::Lines(_) | BodyParser::Text(_) | BodyParser::SingleJson(_) | BodyParser::Undecided { .. } => {
+                None
+            }
         }
     }
 
-    /// No field of an event stream begins with a brace, and no stream at all with an angle bracket.
+    /// No field of an event stream begins with a brace, and no stream but a text with an angle bracket.
     fn check_first_byte(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
+        if matches!(self.body, BodyParser::Undecided { is_text: true, .. }) {
+            self.is_decided = true;
+            return Ok(());
+        }
         let first = bytes.iter().find(|b| !b.is_ascii_whitespace() && !matches!(b, 0xef | 0xbb | 0xbf));
         self.is_decided = first.is_some();
         match (first, &self.body) {
@@ -204,6 +235,32 @@ fn detect_framing(begun: &[u8], cap: usize) -> Option<BodyParser> {
     } else {
         BodyParser::Lines(LineSplitter::with_max_bytes(cap))
     })
+}
+
+/// As [`detect_framing`], for what its server calls a text: some call any stream so.
+fn detect_text(begun: &[u8], cap: usize) -> Option<BodyParser> {
+    let text = begun.trim_ascii_start();
+    let fields = [&b"data:"[..], b"event:", b"id:", b"retry:"];
+    if fields.iter().any(|field| text.starts_with(field)) {
+        return Some(BodyParser::events(cap));
+    }
+    if begins_json(text) && text.len() <= MAX_UNDECIDED_BYTES {
+        let (line, _) = text.split_at(text.iter().position(|b| *b == b'\n')?);
+        if is_json_bytes(line) {
+            return Some(BodyParser::Lines(LineSplitter::with_max_bytes(cap)));
+        }
+    } else if fields.iter().any(|field| field.starts_with(text)) {
+        return None;
+    }
+    Some(BodyParser::Text(TextSplitter::default()))
+}
+
+fn is_json_bytes(text: &[u8]) -> bool {
+    begins_json(text) && serde_json::from_slice::<&RawValue>(text).is_ok()
+}
+
+fn begins_json(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn is_json_value(text: &str) -> bool {

@@ -92,6 +92,13 @@ const SHAPES: &[WireShape] = &[
         tail: "",
     },
     WireShape {
+        name: "ai-sdk",
+        framing: Framing::Sse,
+        head: "data: {\"type\":\"start\"}\n\ndata: {\"type\":\"start-step\"}\n\ndata: {\"type\":\"text-start\",\"id\":\"1\"}\n\n",
+        token: "data: {\"type\":\"text-delta\",\"id\":\"1\",\"delta\":\"$\"}\n\n",
+        tail: "data: [DONE]\n\n",
+    },
+    WireShape {
         name: "a2a",
         framing: Framing::Sse,
         head: "data: {\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": {\"kind\": \"task\", \"id\": \"T\", \"contextId\": \"C\", \
@@ -127,6 +134,68 @@ const SHAPES: &[WireShape] = &[
         token: "{\"blocks\": [{\"type\": \"text\", \"text\": \"$\", \"streaming\": true}], \"streaming\": true}\n",
         tail: "",
     },
+    WireShape {
+        name: "langgraph",
+        framing: Framing::Sse,
+        head: "event: metadata\ndata: {\"run_id\":\"r\",\"attempt\":1}\n\n",
+        token: "event: messages\ndata: [{\"content\":\"$\",\"additional_kwargs\":{},\"response_metadata\":{},\"type\":\
+                \"AIMessageChunk\",\"name\":null,\"id\":\"lc_run--1\",\"tool_calls\":[],\"invalid_tool_calls\":[],\
+                \"usage_metadata\":null,\"tool_call_chunks\":[],\"chunk_position\":null},{\"langgraph_step\":1,\
+                \"langgraph_node\":\"model\",\"langgraph_checkpoint_ns\":\"model:1\"}]\n\n",
+        tail: "event: end\ndata: null\n\n",
+    },
+    WireShape {
+        name: "adk",
+        framing: Framing::Sse,
+        head: "",
+        token: "data: {\"content\":{\"parts\":[{\"text\":\"$\"}],\"role\":\"model\"},\"partial\":true,\"invocationId\":\
+                \"e-1\",\"author\":\"stub\",\"actions\":{\"stateDelta\":{},\"artifactDelta\":{}},\"id\":\"1\",\
+                \"timestamp\":1795904243.6}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "agno",
+        framing: Framing::Sse,
+        head: "event: RunStarted\ndata: {\"event\":\"RunStarted\",\"agent_id\":\"a\",\"run_id\":\"r\"}\n\n",
+        token: "event: RunContent\ndata: {\"created_at\":1795904771,\"event\":\"RunContent\",\"agent_id\":\"a\",\"agent_name\":\
+                \"a\",\"run_id\":\"r\",\"session_id\":\"s\",\"nested_depth\":0,\"content\":\"$\",\"content_type\":\"str\",\
+                \"reasoning_content\":\"\"}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "mastra",
+        framing: Framing::Sse,
+        head: "data: {\"type\":\"start\",\"runId\":\"r\",\"from\":\"AGENT\",\"payload\":{\"id\":\"a\"}}\n\n",
+        token: "data: {\"type\":\"text-delta\",\"runId\":\"r\",\"from\":\"AGENT\",\"payload\":{\"id\":\"txt-0\",\
+                \"text\":\"$\"}}\n\n",
+        tail: "data: [DONE]\n\n",
+    },
+    WireShape {
+        name: "opencode",
+        framing: Framing::Sse,
+        head: "data: {\"id\":\"evt_1\",\"type\":\"server.connected\",\"properties\":{}}\n\ndata: {\"id\":\"evt_2\",\"type\":\
+               \"message.updated\",\"properties\":{\"sessionID\":\"s1\",\"info\":{\"id\":\"a1\",\"role\":\"assistant\",\
+               \"sessionID\":\"s1\"}}}\n\n",
+        token: "data: {\"id\":\"evt_#\",\"type\":\"message.part.delta\",\"properties\":{\"sessionID\":\"s1\",\"messageID\":\
+                \"a1\",\"partID\":\"p1\",\"field\":\"text\",\"delta\":\"$\"}}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "gemini",
+        framing: Framing::Sse,
+        head: "",
+        token: "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"$\"}],\"role\":\"model\"},\"index\":0}],\
+                \"usageMetadata\":{\"promptTokenCount\":5,\"totalTokenCount\":5},\"modelVersion\":\"g\"}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "poe-bot",
+        framing: Framing::Sse,
+        head: "",
+        token: "event: text\ndata: {\"text\": \"$\"}\n\n",
+        tail: "event: done\ndata: {}\n\n",
+    },
+    WireShape { name: "text", framing: Framing::Ndjson, head: "", token: "a line of # and $\n", tail: "" },
     WireShape {
         name: "plain",
         framing: Framing::Sse,

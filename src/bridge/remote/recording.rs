@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::unreadable_error;
-use crate::dialect::detect::{can_begin_answer, is_trailing};
+use crate::dialect::detect::can_begin_answer;
 use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::event::{Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 use crate::net::RequestEvent;
@@ -224,7 +224,7 @@ impl RecordingPlayer<'_> {
             self.has_frames = true;
             if decode.is_done() {
                 // A trailing end mark or usage report, or what follows an error, doesn't begin a response.
-                if is_trailing(frame) || (decode.has_failed() && !can_begin_answer(frame)) {
+                if !decode.begins_next(frame) || (decode.has_failed() && !can_begin_answer(frame)) {
                     continue;
                 }
                 // The stream contains another response.

@@ -1,7 +1,7 @@
 //! `MESSAGES_SNAPSHOT`: the conversation as the agent has it. Streamed messages are recognized by id or by exact text
 //! and only completed; the others are emitted, except those before our own prompt.
 
-use super::calls::{AgUiCallStart, AgUiCalls};
+use super::super::agent_calls::{AgentCallStart, AgentCalls};
 use super::messages::{AgUiMessages, Speaker};
 use crate::event::{CallOutcome, ExecutedBy, Json, ReplyEvent, Role};
 
@@ -12,7 +12,7 @@ pub(super) fn reconcile(
     list: &[Json],
     is_prompted: bool,
     messages: &mut AgUiMessages,
-    calls: &mut AgUiCalls,
+    calls: &mut AgentCalls,
     out: &mut Vec<ReplyEvent>,
 ) {
     let role = |message: &Json| message.get("role").and_then(Json::as_str).unwrap_or_default().to_owned();
@@ -31,7 +31,7 @@ pub(super) fn reconcile(
     }
 }
 
-fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<ReplyEvent>) {
+fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut AgentCalls, out: &mut Vec<ReplyEvent>) {
     let text = content_text(message.get("content"));
     let calls_field = message.get("toolCalls").or_else(|| message.get("tool_calls"));
     let calls_field = calls_field.and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -64,7 +64,7 @@ fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut 
         let owner = messages.open_for_call(message_id(message), &Speaker::default(), out);
         let wire = message_id(call).unwrap_or_default();
         calls.start(
-            AgUiCallStart {
+            AgentCallStart {
                 wire_id: wire,
                 name: word("name"),
                 message: owner,
@@ -78,7 +78,7 @@ fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut 
     }
 }
 
-fn reconcile_result(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<ReplyEvent>) {
+fn reconcile_result(message: &Json, messages: &mut AgUiMessages, calls: &mut AgentCalls, out: &mut Vec<ReplyEvent>) {
     let word = |key: &str| message.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
     let Some(wire) = word("toolCallId").or_else(|| word("tool_call_id")) else { return };
     if calls.is_running(wire) {

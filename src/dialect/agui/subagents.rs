@@ -1,7 +1,7 @@
 //! Subagents: each invocation is shown as the call that started it or, where there was none, as a server call of its
 //! own.
 
-use super::calls::{AgUiCallStart, AgUiCalls};
+use super::super::agent_calls::{AgentCallStart, AgentCalls};
 use super::messages::{AgUiMessages, Speaker};
 use crate::event::{CallId, CallOutcome, ExecutedBy, Json, ReplyEvent};
 
@@ -26,7 +26,7 @@ impl Subagents {
         &mut self,
         run: Option<&str>,
         messages: &mut AgUiMessages,
-        calls: &mut AgUiCalls,
+        calls: &mut AgentCalls,
         out: &mut Vec<ReplyEvent>,
     ) -> Speaker {
         let Some(run) = run else { return Speaker::default() };
@@ -43,7 +43,7 @@ impl Subagents {
         run: &str,
         about: &Json,
         messages: &mut AgUiMessages,
-        calls: &mut AgUiCalls,
+        calls: &mut AgentCalls,
         out: &mut Vec<ReplyEvent>,
     ) -> CallId {
         if let Some(agent) = self.list.iter().rev().find(|agent| agent.run_id == run) {
@@ -64,7 +64,7 @@ impl Subagents {
             let message = messages.open_for_call(word("parentMessageId"), &speaker, out);
             let name = Some(word("name").unwrap_or("subagent"));
             let start =
-                AgUiCallStart { wire_id: &wire, name, message, parent: speaker.parent, ran_by: ExecutedBy::Server };
+                AgentCallStart { wire_id: &wire, name, message, parent: speaker.parent, ran_by: ExecutedBy::Server };
             let call = calls.start(start, out);
             if let Some(about) = word("description") {
                 let args = serde_json::json!({ "description": about }).to_string();
@@ -86,7 +86,7 @@ impl Subagents {
         run: &str,
         outcome: CallOutcome,
         text: String,
-        calls: &mut AgUiCalls,
+        calls: &mut AgentCalls,
         out: &mut Vec<ReplyEvent>,
     ) -> bool {
         let Some(wire) =

@@ -158,7 +158,7 @@ fn a_call_without_a_result_stays_a_request() {
         call("START", "c1", json!({"toolCallName": "show", "parentMessageId": "a"})),
         call("END", "c1", json!({})),
     ]);
-    assert_eq!(ready(&events), [("c1".into(), "show".into(), String::new())]);
+    assert_eq!(ready(&events), [("c1".into(), "show".into(), "{}".to_owned())]);
     assert_eq!(finished(&events), []);
     assert!(events.iter().any(|event| matches!(
         event,

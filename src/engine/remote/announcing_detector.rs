@@ -100,4 +100,8 @@ impl Decode for AnnouncingDetector {
     fn is_complete(&self) -> bool {
         self.inner.is_complete()
     }
+
+    fn begins_next(&self, frame: &SseFrame) -> bool {
+        self.inner.begins_next(frame)
+    }
 }

@@ -251,6 +251,10 @@ impl<D: Decode> Decode for ConversationDecoder<D> {
     fn is_complete(&self) -> bool {
         self.inner.is_complete()
     }
+
+    fn begins_next(&self, frame: &SseFrame) -> bool {
+        self.inner.begins_next(frame)
+    }
 }
 
 /// Number of entries before the current prompt.

@@ -62,6 +62,7 @@ pub(super) static OLLAMA: RequestKind = RequestKind {
     needs_model: true,
     supports_tools: true,
     model_list: Some(ModelListPath {
+        body: None,
         replaces: "/chat",
         path: "/tags",
         parse: |answers| discover::ollama_models(answers.first().copied().flatten()?, None),

@@ -3,6 +3,8 @@
 //! All requests are sent in parallel. A status alone is no evidence: some servers answer any path with a web page. Of a
 //! URL in a response only the path is used, so that credentials stay with the host that the person named.
 
+use bytes::Bytes;
+
 use super::request_kind::{GET, RequestKind};
 use super::server_extras::FindServerExtras;
 use super::{IDENTIFIERS, RemoteTarget};
@@ -12,7 +14,7 @@ use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
 /// Requested from every address, in this order.
-const PROBE_PATHS: [&str; 8] = [
+const PROBE_PATHS: [&str; 13] = [
     "/v1/info",
     "/v1/models",
     "/api/tags",
@@ -21,6 +23,11 @@ const PROBE_PATHS: [&str; 8] = [
     "/v1/sessions",
     "/health",
     "/api/v1/models",
+    "/list-apps",
+    "/info",
+    "/agents",
+    "/api/agents",
+    "/global/health",
 ];
 
 /// The server at an address.
@@ -129,6 +136,25 @@ pub(super) fn identify_jarvis_tui(answers: &ProbeAnswers<'_>) -> Option<ProbedSe
     })
 }
 
+/// Identifies an opencode server, whose bus is watched.
+pub(super) fn identify_opencode(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
+    let health = answers.get("/global/health").filter(|health| health.get("healthy") == Some(&Json::Bool(true)))?;
+    let version = health.get("version").and_then(Json::as_str)?;
+    Some(ProbedServer {
+        description: format!("opencode {version}"),
+        evidence: "/global/health tells its version".into(),
+        ..answers.server(&GET, "/event")
+    })
+}
+
+/// Returns whether an id can be a part of a URL.
+pub(super) fn is_path_segment(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= 200
+        && !id.starts_with('.')
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
 /// Describes what answered instead.
 fn unrecognized_fault(origin: &str, answers: &[Result<Json, Fault>]) -> Fault {
     let faults = || answers.iter().filter_map(|answer| answer.as_ref().err());
@@ -157,7 +183,11 @@ pub fn model_list_query(target: &RemoteTarget) -> Option<ModelListQuery> {
     let list = target.request_kind.model_list?;
     let url = target.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let url = format!("{}{}", url.strip_suffix(list.replaces)?, list.path);
-    Some(ModelListQuery { requests: vec![get_request(url, &target.headers)], parse: list.parse })
+    let mut request = get_request(url, &target.headers);
+    if let Some(body) = list.body {
+        (request.method, request.body) = (HttpMethod::Post, Some(Bytes::from_static(body.as_bytes())));
+    }
+    Some(ModelListQuery { requests: vec![request], parse: list.parse })
 }
 
 pub fn get_request(url: String, headers: &[(String, HttpHeaderValue)]) -> HttpRequest {

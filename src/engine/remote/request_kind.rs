@@ -36,6 +36,8 @@ pub(super) struct ModelListPath {
     /// The end of the path of its answers, which `path` replaces.
     pub(super) replaces: &'static str,
     pub(super) path: &'static str,
+    /// The body of a list that is had by POST.
+    pub(super) body: Option<&'static str>,
     pub(super) parse: fn(&[Option<&Json>]) -> Option<Vec<ModelInfo>>,
 }
 
@@ -45,6 +47,7 @@ impl ModelListPath {
         Self {
             replaces,
             path: "/models",
+            body: None,
             parse: |answers| discover::openai_models(answers.first().copied().flatten()?),
         }
     }

@@ -49,6 +49,11 @@ fn a_path_says_how_it_is_asked() {
         ("http://h/api/v1/responses", Some(&enclava::RESPONSES)),
         ("http://h/v1/messages", Some(&model_apis::ANTHROPIC)),
         ("http://h/api/chat", Some(&model_apis::OLLAMA)),
+        ("http://h/run_sse", Some(&adk::RUN)),
+        ("http://h/teams/t/runs", Some(&agno::RUN)),
+        ("http://h/v1beta/models/g:streamGenerateContent?alt=sse", Some(&gemini::GENERATE)),
+        ("http://h/threads/t/runs/stream", Some(&langgraph::RUN)),
+        ("http://h/api/agents/a/stream", Some(&mastra::STREAM)),
         ("http://h/agent", None),
         ("http://h", None),
     ] {
@@ -142,6 +147,190 @@ fn ag_ui_gets_messages_and_tools_in_its_own_words() {
     assert_eq!(ids.len(), 3, "every message has an id of its own");
 }
 
+#[test]
+fn an_app_of_the_ai_sdk_gets_ui_messages_with_the_calls_that_have_a_result() {
+    let call = |id: &str| HistoryCall {
+        call: id.into(),
+        name: "weather".into(),
+        args: r#"{"city":"Paris"}"#.into(),
+        provider_metadata: None,
+    };
+    let said = |text: &str, calls: Vec<HistoryCall>| HistoryMessage::Assistant {
+        text: text.into(),
+        reasoning: "Hm.".into(),
+        calls,
+        provider_metadata: None,
+    };
+    let result = |id: &str, output: &str, outcome| HistoryMessage::Tool {
+        call: id.into(),
+        name: "weather".into(),
+        output: output.into(),
+        outcome,
+    };
+    let mut request = request(&["one"]);
+    request.history.extend([
+        said("Let me look.", vec![call("c1"), call("c2"), call("c3")]),
+        result("c1", r#"{"temp":12}"#, CallOutcome::Ok),
+        result("c2", "no such city", CallOutcome::Failed),
+        result("c3", "", CallOutcome::Requested),
+        said("It is 12.", Vec::new()),
+        HistoryMessage::User { text: "two".into() },
+    ]);
+    let (_, body) = asked(&remote(&ai_sdk::CHAT, "http://h/api/chat"), &request);
+    assert_eq!((&body["id"], &body["trigger"]), (&json!("th"), &json!("submit-message")));
+    assert!(body.get("model").is_none());
+    let messages = body["messages"].as_array().unwrap();
+    let roles: Vec<&Json> = messages.iter().map(|message| &message["role"]).collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    let input = json!({"city": "Paris"});
+    let parts = json!([
+        {"type": "step-start"},
+        {"type": "text", "text": "Let me look."},
+        {"type": "tool-weather", "toolCallId": "c1", "state": "output-available", "input": input, "output": {"temp": 12}},
+        {"type": "tool-weather", "toolCallId": "c2", "state": "output-error", "input": input, "errorText": "no such city"},
+        {"type": "step-start"},
+        {"type": "text", "text": "It is 12."},
+    ]);
+    assert_eq!(messages[1]["parts"], parts);
+}
+
+/// Answers the preparations of a plan with these, and returns the request that then asks.
+fn prepared(remote: &RemoteEngine, request: &ModelRequest, answers: &[Json]) -> (Vec<HttpRequest>, HttpRequest) {
+    let (mut before, mut answers) = (Vec::new(), answers.iter());
+    loop {
+        match remote.plan_reply(request) {
+            ReplyPlan::Prepare(made) => {
+                before.push(made.request);
+                (made.handle)(Ok(answers.next().expect("an answer for each preparation").clone()));
+            }
+            ReplyPlan::Http { request: call, .. } => return (before, call),
+            ReplyPlan::Scripted(_) => panic!("nothing is asked"),
+        }
+    }
+}
+
+fn body_of(call: &HttpRequest) -> Json {
+    serde_json::from_slice(call.body.as_deref().unwrap()).unwrap()
+}
+
+#[test]
+fn a_session_is_made_for_an_app_and_gets_only_what_is_new() {
+    let remote = remote(&adk::RUN, "http://h/run_sse");
+    let (before, call) = prepared(&remote, &request(&["one"]), &[json!({"id": "s-1", "appName": "m"})]);
+    let body = body_of(&call);
+    let urls: Vec<&str> = before.iter().map(|call| call.url.as_str()).collect();
+    assert_eq!(urls, ["http://h/apps/m/users/user/sessions"]);
+    assert_eq!((call.url.as_str(), before[0].headers.len()), ("http://h/run_sse", 1));
+    assert_eq!((&body["appName"], &body["sessionId"], &body["streaming"]), (&json!("m"), &json!("s-1"), &json!(true)));
+    let (before, call) = prepared(&remote, &request(&["one", "two"]), &[]);
+    let body = body_of(&call);
+    assert_eq!((before.len(), &body["newMessage"]["parts"]), (0, &json!([{"text": "two"}])));
+}
+
+#[test]
+fn a_thread_is_made_unless_the_address_names_one() {
+    let own = remote(&langgraph::RUN, "http://h/runs/stream");
+    let (before, call) = prepared(&own, &request(&["one"]), &[json!({"thread_id": "t-1"})]);
+    let body = body_of(&call);
+    assert_eq!((before[0].url.as_str(), call.url.as_str()), ("http://h/threads", "http://h/threads/t-1/runs/stream"));
+    assert_eq!((&body["assistant_id"], &body["input"]["messages"][0]["content"]), (&json!("m"), &json!("one")));
+    let (_, call) = prepared(&own, &request(&["one", "two"]), &[]);
+    assert_eq!(body_of(&call)["input"]["messages"][0]["content"], "two");
+    let named = remote(&langgraph::RUN, "http://h/threads/t-9/runs/stream");
+    let (before, call) = prepared(&named, &request(&["one", "two"]), &[]);
+    assert_eq!((before.len(), call.url.as_str()), (0, "http://h/threads/t-9/runs/stream"));
+}
+
+#[test]
+fn assistants_and_apps_are_listed_as_models() {
+    let query = |kind, url: &str| probe::model_list_query(&RemoteTarget::new("r", url, kind)).unwrap();
+    let names =
+        |models: Vec<crate::engine::discover::ModelInfo>| models.into_iter().map(|model| model.id).collect::<Vec<_>>();
+    let apps = query(&adk::RUN, "http://h/run_sse");
+    assert_eq!(apps.requests[0].url, "http://h/list-apps");
+    assert_eq!(names(apps.parse_answers(&[Ok(json!(["a", "b"]))]).unwrap()), ["a", "b"]);
+    let assistants = query(&langgraph::RUN, "http://h/runs/stream");
+    assert_eq!(assistants.requests[0].url, "http://h/assistants/search");
+    assert_eq!(assistants.requests[0].body.as_deref(), Some(&b"{}"[..]));
+    let list = json!([
+        {"assistant_id": "u1", "graph_id": "agent", "name": "agent"},
+        {"assistant_id": "u2", "graph_id": "agent", "name": "Shouting agent"},
+    ]);
+    assert_eq!(names(assistants.parse_answers(&[Ok(list)]).unwrap()), ["agent", "u2"]);
+}
+
+#[test]
+fn a_bot_of_poe_gets_the_conversation_in_its_roles_and_some_key() {
+    let (call, body) = asked(&remote(&poe_bot::QUERY, "http://h/"), &request(&["one", "two"]));
+    let said: Vec<_> = body["query"].as_array().unwrap().iter().map(|past| (&past["role"], &past["content"])).collect();
+    let wanted = [("user", "one"), ("bot", "re 1"), ("user", "two")].map(|(role, text)| (json!(role), json!(text)));
+    assert_eq!(said, wanted.iter().map(|(role, text)| (role, text)).collect::<Vec<_>>());
+    assert_eq!((&body["type"], &body["conversation_id"]), (&json!("query"), &json!("th")));
+    assert_eq!(call.headers.len(), 1, "the person's key replaces ours");
+    let keyless = RemoteEngine::new(RemoteTarget::new("r", "http://h/", &poe_bot::QUERY));
+    assert!(asked(&keyless, &request(&["one"])).0.headers.iter().any(|(name, _)| name == "authorization"));
+}
+
+#[test]
+fn an_agent_of_agno_gets_a_form_with_what_is_new_and_a_session_of_ours() {
+    let remote = remote(&agno::RUN, "http://h/agents/a/runs");
+    let asked = |prompts: &[&str]| {
+        let ReplyPlan::Http { request: call, .. } = remote.plan_reply(&request(prompts)) else { panic!("not asked") };
+        let is_form = |(name, value): &(String, HttpHeaderValue)| {
+            name == "content-type" && matches!(value, HttpHeaderValue::Plain(kind) if kind.ends_with("urlencoded"))
+        };
+        assert!(call.headers.iter().any(is_form));
+        String::from_utf8(call.body.unwrap().to_vec()).unwrap()
+    };
+    assert_eq!(asked(&["one & only"]), "message=one+%26+only&stream=true&session_id=th-1");
+    assert_eq!(asked(&["one & only", "two"]), "message=two&stream=true&session_id=th-1");
+}
+
+#[test]
+fn gemini_is_asked_for_events_and_gets_back_what_it_signed() {
+    let mut two = request(&["one", "two"]);
+    let call = HistoryCall {
+        call: "c".into(),
+        name: "f".into(),
+        args: r#"{"n":1}"#.into(),
+        provider_metadata: Some(json!({"thought_signature": "c2ln"})),
+    };
+    if let Some(HistoryMessage::Assistant { calls, .. }) = two.history.get_mut(1) {
+        calls.push(call);
+    }
+    let result = |output: &str| HistoryMessage::Tool {
+        call: "c".into(),
+        name: "f".into(),
+        output: output.into(),
+        outcome: CallOutcome::Ok,
+    };
+    two.history.insert(2, result("4"));
+    let url = "http://h/v1beta/models/g:streamGenerateContent";
+    let (call, body) = asked(&remote(&gemini::GENERATE, url), &two);
+    assert_eq!(call.url, format!("{url}?alt=sse"));
+    let contents = json!([
+        {"role": "user", "parts": [{"text": "one"}]},
+        {"role": "model", "parts": [
+            {"text": "re 1"},
+            {"functionCall": {"name": "f", "args": {"n": 1}}, "thoughtSignature": "c2ln"},
+        ]},
+        {"role": "user", "parts": [
+            {"functionResponse": {"name": "f", "response": {"result": "4"}}},
+            {"text": "two"},
+        ]},
+    ]);
+    assert_eq!(body["contents"], contents);
+    let (call, _) = asked(&remote(&gemini::GENERATE, &format!("{url}?alt=sse&key=k")), &two);
+    assert_eq!(call.url, format!("{url}?alt=sse&key=k"));
+}
+
+#[test]
+fn an_agent_on_mastra_is_given_no_model() {
+    let (_, body) = asked(&remote(&mastra::STREAM, "http://h/api/agents/a/stream"), &request(&["one", "two"]));
+    assert_eq!(body["messages"].as_array().map(Vec::len), Some(3));
+    assert!(body.get("model").is_none());
+}
+
 /// Answers by path; everything else is not found.
 fn answers(given: &[(&str, Json)]) -> Vec<Result<Json, Fault>> {
     probe::probe_requests("http://h", &[])
@@ -169,6 +358,26 @@ fn a_bare_origin_is_told_by_its_answers() {
         (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", &model_apis::OLLAMA, "/api/chat"),
         (vec![("/api/v1/models", models)], "enclava", &enclava::RESPONSES, "/api/v1/responses"),
         (vec![("/.well-known/agent-card.json", card)], "the A2A agent \"x\"", &a2a::V0_3, "/rpc"),
+        (vec![("/list-apps", json!(["stub"]))], "Google ADK", &adk::RUN, "/run_sse"),
+        (
+            vec![("/info", json!({"version": "0.16.7", "flags": {"assistants": true}}))],
+            "LangGraph",
+            &langgraph::RUN,
+            "/runs/stream",
+        ),
+        (
+            vec![("/agents", json!([{"id": "a", "name": "A", "model": {}}]))],
+            "Agno's agent \"a\"",
+            &agno::RUN,
+            "/agents/a/runs",
+        ),
+        (
+            vec![("/api/agents", json!({"b": {"name": "B", "instructions": ""}}))],
+            "Mastra's agent \"b\"",
+            &mastra::STREAM,
+            "/api/agents/b/stream",
+        ),
+        (vec![("/global/health", json!({"healthy": true, "version": "1.18.33"}))], "opencode 1.18.33", &GET, "/event"),
         (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", &a2a::V1, "/v1rpc"),
     ] {
         let found = identify("http://h/", &answers(&given)).unwrap();
@@ -208,16 +417,14 @@ fn origins_are_told_from_urls() {
 }
 
 #[test]
-fn every_style_that_asks_has_a_body_of_json() {
+fn every_style_that_asks_puts_the_prompt_to_its_address() {
     for style in REQUEST_KINDS.into_iter().filter(|kind| kind.takes_prompts()) {
-        let (call, body) = asked(&remote(style, "http://h/x"), &request(&["hi"]));
-        assert!(body.is_object(), "{}", style.name);
+        let (_, call) =
+            prepared(&remote(style, "http://h/x"), &request(&["hi"]), &[json!({"id": "i", "thread_id": "t"})]);
+        let body = String::from_utf8(call.body.unwrap().to_vec()).unwrap();
         assert!(call.url.starts_with("http://h/x"), "{}", style.name);
-        assert!(body.to_string().contains("hi"), "{}", style.name);
+        assert!(body.contains("hi"), "{}", style.name);
     }
-    assert!(matches!(remote(&GET, "http://h/x").plan_reply(&request(&["hi"])), ReplyPlan::Scripted(_)));
-    let (call, _) = asked(&remote(&model_apis::ANTHROPIC, "http://h/v1/messages"), &request(&["hi"]));
-    assert!(call.headers.iter().any(|(name, _)| name == "anthropic-version"));
 }
 
 #[test]

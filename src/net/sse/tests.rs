@@ -61,6 +61,29 @@ fn cases() -> Vec<(&'static [u8], Vec<SseFrame>, Option<&'static str>)> {
 }
 
 #[test]
+fn what_is_called_a_text_is_one_unless_it_begins_as_a_stream() {
+    let cut = |stream: &[u8]| {
+        let mut frames = FrameSplitter::for_content_type(Framing::Any, "text/plain; charset=utf-8");
+        let mut out = Vec::new();
+        for byte in stream {
+            frames.push(&[*byte], &mut out).unwrap();
+        }
+        frames.finish(&mut out);
+        let is_text = out.iter().all(|frame| frame.event == crate::dialect::TEXT_PIECE_NAME);
+        (is_text, out.into_iter().map(|frame| frame.data).collect::<Vec<_>>().concat())
+    };
+    for text in ["Hi.\r\n\n", " \n", "dates: none", "data", "<p>", "[1] first", "{a\n", "id: ", "\u{fffd}", "{\"a\":"] {
+        let wanted = if text == "id: " { (true, String::new()) } else { (true, text.to_owned()) };
+        assert_eq!(cut(text.as_bytes()), wanted, "{text:?}");
+    }
+    assert_eq!(cut(b"data: a\n\nevent: x\ndata: b\n\n"), (false, "ab".to_owned()));
+    assert_eq!(cut(b"{\"a\":1}\n{\"b\":2}\n"), (false, "{\"a\":1}{\"b\":2}".to_owned()));
+    assert_eq!(cut(b"{\"error\":\"x\"}"), (false, "{\"error\":\"x\"}".to_owned()));
+    let long = format!("[{}", "x".repeat(MAX_UNDECIDED_BYTES));
+    assert_eq!(cut(long.as_bytes()), (true, long));
+}
+
+#[test]
 fn the_standard_holds_at_every_chunking() {
     for (stream, expected, id) in cases() {
         let shown = String::from_utf8_lossy(stream).into_owned();
@@ -199,8 +222,8 @@ fn an_unknown_answer_is_told_by_its_type_or_its_first_line() {
         ("", "\u{feff}event:x\ndata:b\n\n", 1),
         ("application/x-ndjson", "{\"a\":1}\n{\"b\":1}\n", 2),
         ("text/plain", "{\"a\":1}\n{\"b\":1}\n", 2),
-        ("text/plain", "datum\nis not a field", 2),
-        ("text/plain", "da", 1),
+        ("", "datum\nis not a field", 2),
+        ("", "da", 1),
         ("application/json", "{\"a\":\n1}\n", 1),
         ("application/json", "{\"a\":1}\n{\"b\":1}\n", 2),
         ("application/json", "", 0),

@@ -1,18 +1,18 @@
-//! The calls of a run. Only a result or the end of the run shows whether the agent or its client runs a call, so all of
-//! them start as the client's; those without a result at the end are requested from the client.
+//! The calls of an agent's run. In most formats only a result or the end of the run shows whether the agent or its client
+//! runs a call, so they start as the client's; those without a result at the end are requested from the client.
 
 use std::borrow::Cow;
 
-use super::super::arguments::ArgumentsAssembler;
-use super::super::surrogate::SurrogateJoiner;
-use crate::event::{CallId, CallOutcome, CallOutput, ExecutedBy, MessageId, ReplyEvent};
+use super::arguments::{ArgumentsAssembler, is_same_json};
+use super::surrogate::SurrogateJoiner;
+use crate::event::{CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, Millis, ReplyEvent};
 
 const MAX_CALLS: usize = 4096;
 /// Bytes of arguments kept for all open calls.
 const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
-struct AgUiCall {
+struct AgentCall {
     wire_id: String,
     id: CallId,
     name: String,
@@ -21,6 +21,8 @@ struct AgUiCall {
     ran_by: ExecutedBy,
     args: ArgumentsAssembler,
     surrogates: SurrogateJoiner,
+    /// What must go back to the server with the call.
+    metadata: Option<Json>,
     /// Bytes of its arguments.
     args_bytes: usize,
     ready: bool,
@@ -30,8 +32,8 @@ struct AgUiCall {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct AgUiCalls {
-    list: Vec<AgUiCall>,
+pub(super) struct AgentCalls {
+    list: Vec<AgentCall>,
     /// Calls so far, to number those without an id.
     call_count: usize,
     args_bytes: usize,
@@ -42,7 +44,7 @@ pub(super) struct AgUiCalls {
 }
 
 /// What is known of a call when it starts.
-pub(super) struct AgUiCallStart<'a> {
+pub(super) struct AgentCallStart<'a> {
     pub(super) wire_id: &'a str,
     pub(super) name: Option<&'a str>,
     pub(super) message: MessageId,
@@ -50,7 +52,7 @@ pub(super) struct AgUiCallStart<'a> {
     pub(super) ran_by: ExecutedBy,
 }
 
-impl AgUiCalls {
+impl AgentCalls {
     pub(super) fn id(&self, wire: &str) -> Option<CallId> {
         self.find(wire).and_then(|at| Some(self.list.get(at)?.id.clone()))
     }
@@ -65,19 +67,24 @@ impl AgUiCalls {
         self.find(wire).and_then(|at| self.list.get(at)).is_some_and(|call| call.finish_count == 0)
     }
 
-    pub(super) fn start(&mut self, start: AgUiCallStart<'_>, out: &mut Vec<ReplyEvent>) -> CallId {
+    pub(super) fn start(&mut self, start: AgentCallStart<'_>, out: &mut Vec<ReplyEvent>) -> CallId {
+        let name = start.wire_id.to_owned();
+        self.start_as(start, &name, out)
+    }
+
+    /// The same for a call whose id in the stream holds more than its name, which this is.
+    pub(super) fn start_as(&mut self, start: AgentCallStart<'_>, id: &str, out: &mut Vec<ReplyEvent>) -> CallId {
         if self.list.len() >= MAX_CALLS {
             self.list.drain(..MAX_CALLS / 4);
             self.open_from = 0;
         }
         self.call_count += 1;
-        let mut id =
-            if start.wire_id.is_empty() { format!("call_{}", self.call_count) } else { start.wire_id.to_owned() };
+        let mut id = if id.is_empty() { format!("call_{}", self.call_count) } else { id.to_owned() };
         while self.list.iter().any(|call| call.id.as_str() == id) {
             id = format!("{id}_{}", self.call_count);
         }
         let id = CallId::new(id);
-        self.list.push(AgUiCall {
+        self.list.push(AgentCall {
             wire_id: start.wire_id.to_owned(),
             id: id.clone(),
             name: start.name.unwrap_or_default().to_owned(),
@@ -86,6 +93,7 @@ impl AgUiCalls {
             ran_by: start.ran_by,
             args: ArgumentsAssembler::default(),
             surrogates: SurrogateJoiner::default(),
+            metadata: None,
             args_bytes: 0,
             ready: false,
             chunked: false,
@@ -125,6 +133,60 @@ impl AgUiCalls {
         Ok(())
     }
 
+    /// Takes the name of a call that may have started without one, and its complete arguments as JSON text.
+    pub(super) fn complete(&mut self, wire: &str, name: Option<&str>, whole: &str, out: &mut Vec<ReplyEvent>) {
+        let Some(at) = self.find(wire) else { return };
+        let Some(call) = self.list.get_mut(at).filter(|call| !call.ready) else { return };
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            name.clone_into(&mut call.name);
+        }
+        if whole.len() <= MAX_ARGS_BYTES && !is_same_json(call.args.text(), whole) {
+            call.args.replace(whole);
+        }
+        self.mark_ready_at(at, out);
+    }
+
+    /// Keeps what must go back to the server with a call whose arguments are not complete yet.
+    pub(super) fn keep_metadata(&mut self, wire: &str, metadata: Json) {
+        if let Some(call) = self.find(wire).and_then(|at| self.list.get_mut(at)) {
+            call.metadata = Some(metadata);
+        }
+    }
+
+    /// Returns the name of a call, as far as it is known.
+    pub(super) fn name(&self, wire: &str) -> Option<&str> {
+        self.find(wire).and_then(|at| self.list.get(at)).map(|call| call.name.as_str())
+    }
+
+    /// Ends and forgets the calls of a message that the server took back, and returns them. Their ids may come again.
+    pub(super) fn discard(&mut self, message: &MessageId, out: &mut Vec<ReplyEvent>) -> Vec<CallId> {
+        let mut discarded = Vec::new();
+        for at in 0..self.list.len() {
+            if self.list.get(at).is_none_or(|call| call.message != *message) {
+                continue;
+            }
+            self.mark_ready_at(at, out);
+            let Some(call) = self.list.get_mut(at) else { continue };
+            if std::mem::replace(&mut call.finish_count, 2) == 0 {
+                let (call, output) = (call.id.clone(), CallOutput::default());
+                out.push(ReplyEvent::ToolCallFinished {
+                    call,
+                    outcome: CallOutcome::Cancelled,
+                    output,
+                    duration: None,
+                });
+            }
+            call.wire_id.push_str("#discarded");
+            discarded.push(call.id.clone());
+        }
+        discarded
+    }
+
+    /// Returns the calls without a result, by their ids in the stream.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().filter(|call| call.finish_count == 0).map(|call| call.wire_id.as_str())
+    }
+
     /// Marks the arguments as complete.
     pub(super) fn mark_ready(&mut self, wire: &str, out: &mut Vec<ReplyEvent>) {
         if let Some(at) = self.find(wire) {
@@ -134,16 +196,24 @@ impl AgUiCalls {
 
     /// Ends a call. A second end corrects the first; later ones are ignored.
     pub(super) fn finish(&mut self, wire: &str, outcome: CallOutcome, text: String, out: &mut Vec<ReplyEvent>) {
+        self.finish_after(wire, outcome, text, None, out);
+    }
+
+    /// The same, where it is known how long the call took.
+    pub(super) fn finish_after(
+        &mut self,
+        wire: &str,
+        outcome: CallOutcome,
+        text: String,
+        duration: Option<Millis>,
+        out: &mut Vec<ReplyEvent>,
+    ) {
         let Some(at) = self.find(wire) else { return };
         self.mark_ready_at(at, out);
         let Some(call) = self.list.get_mut(at).filter(|call| call.finish_count < 2) else { return };
         call.finish_count += 1;
-        out.push(ReplyEvent::ToolCallFinished {
-            call: call.id.clone(),
-            outcome,
-            output: CallOutput::from_text(text),
-            duration: None,
-        });
+        let (call, output) = (call.id.clone(), CallOutput::from_text(text));
+        out.push(ReplyEvent::ToolCallFinished { call, outcome, output, duration });
     }
 
     pub(super) fn mark_chunked(&mut self, wire: &str) {
@@ -167,7 +237,7 @@ impl AgUiCalls {
             self.open_from += 1;
         }
         for at in self.open_from..self.list.len() {
-            let over = |call: &AgUiCall| call.chunked && !call.ready && Some(call.wire_id.as_str()) != keep;
+            let over = |call: &AgentCall| call.chunked && !call.ready && Some(call.wire_id.as_str()) != keep;
             if self.list.get(at).is_some_and(over) {
                 self.mark_ready_at(at, out);
             }
@@ -180,19 +250,21 @@ impl AgUiCalls {
         call.args.push(&call.surrogates.take_unpaired().map(String::from).unwrap_or_default());
         self.args_bytes = self.args_bytes.saturating_sub(call.args_bytes);
         let mut all = call.args.take_calls(false).into_iter();
-        let (name, args) = (call.name.clone(), all.next().unwrap_or_default());
+        // No arguments are an empty object.
+        let args = all.next().filter(|args| !args.trim().is_empty()).unwrap_or_else(|| "{}".to_owned());
+        let name = call.name.clone();
         let (wire, message, parent, ran_by) =
             (call.wire_id.clone(), call.message.clone(), call.parent.clone(), call.ran_by);
         out.push(ReplyEvent::ToolCallReady {
             call: call.id.clone(),
             name: name.clone(),
             args,
-            provider_metadata: None,
+            provider_metadata: call.metadata.take(),
         });
         // The arguments are those of several calls.
         for args in all {
             let (message, parent) = (message.clone(), parent.clone());
-            let start = AgUiCallStart { wire_id: "", name: Some(&name), message, parent, ran_by };
+            let start = AgentCallStart { wire_id: "", name: Some(&name), message, parent, ran_by };
             let id = self.start(start, out);
             if let Some(more) = self.list.last_mut() {
                 more.ready = true;

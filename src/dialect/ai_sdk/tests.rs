@@ -1,0 +1,69 @@
+use super::*;
+use crate::dialect::ResponseHead;
+
+fn decode(frames: &[&str]) -> Vec<ReplyEvent> {
+    let (mut decoder, mut out) = (AiSdkDecoder::default(), Vec::new());
+    for data in frames {
+        decoder.decode_frame(&SseFrame::data(*data), &mut out);
+    }
+    decoder.finish(&mut out);
+    out
+}
+
+fn looks_like(data: &str, header: bool) -> bool {
+    let headers = header.then(|| (STREAM_HEADER, "v1".to_owned()));
+    let response = ResponseHead::new(200, headers);
+    let context = DecodeContext { response, ..DecodeContext::default() };
+    evidence(&FirstFrame::new(&SseFrame::data(data), &context)).is_some()
+}
+
+#[test]
+fn chunks_are_known_by_their_fields_or_by_the_header() {
+    for data in [
+        r#"{"type":"start"}"#,
+        r#"{"type":"start","messageId":"m"}"#,
+        r#"{"type":"text-delta","id":"1","delta":"x"}"#,
+        r#"{"type":"data-weather","data":{}}"#,
+        r#"{"type":"error","errorText":"x"}"#,
+    ] {
+        assert!(looks_like(data, false), "{data}");
+    }
+    for data in [
+        r#"{"type":"start","runId":"r","from":"AGENT","payload":{}}"#,
+        r#"{"type":"text-delta","payload":{"text":"x"}}"#,
+        r#"{"type":"error","message":"x"}"#,
+        r#"{"type":"text","text":"x"}"#,
+        "[DONE]",
+    ] {
+        assert!(!looks_like(data, false), "{data}");
+    }
+    assert!(looks_like(r#"{"type":"brand-new"}"#, true) && looks_like("[DONE]", true));
+}
+
+#[test]
+fn a_stream_is_whole_with_either_of_its_end_marks() {
+    let outcome = |frames: &[&str]| match decode(frames).pop() {
+        Some(ReplyEvent::End { outcome }) => outcome,
+        other => panic!("{other:?}"),
+    };
+    let text = r#"{"type":"text-delta","id":"1","delta":"x"}"#;
+    assert_eq!(outcome(&[text, "[DONE]"]), TurnOutcome::Completed);
+    assert_eq!(outcome(&[text, r#"{"type":"finish"}"#]), TurnOutcome::Completed);
+    assert_eq!(outcome(&[text]), TurnOutcome::Interrupted);
+    let failed = outcome(&[text, r#"{"type":"finish","finishReason":"error"}"#, "[DONE]"]);
+    assert!(matches!(failed, TurnOutcome::Failed(_)), "{failed:?}");
+}
+
+#[test]
+fn a_character_cut_in_two_is_joined() {
+    let events = decode(&[
+        r#"{"type":"text-delta","id":"1","delta":"a\ud83d"}"#,
+        r#"{"type":"text-delta","id":"1","delta":"\ude00"}"#,
+        "[DONE]",
+    ]);
+    let text = events.iter().filter_map(|event| match event {
+        ReplyEvent::TextDelta { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(text.collect::<String>(), "a\u{1f600}");
+}

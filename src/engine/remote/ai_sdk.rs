@@ -1,0 +1,70 @@
+//! PURE. The chat endpoint of an AI SDK app: the conversation as UI messages, one for all that the assistant said and did
+//! between two prompts.
+
+use serde_json::json;
+
+use super::RemoteTarget;
+use super::protocol::JsonProtocol;
+use super::request_kind::RequestKind;
+use crate::engine::{HistoryCall, HistoryMessage, ModelRequest};
+use crate::event::{CallOutcome, Json};
+
+pub(super) static CHAT: RequestKind = RequestKind {
+    name: "ai-sdk",
+    default_path: "/api/chat",
+    protocol: Some(|_| JsonProtocol::boxed(body)),
+    ..RequestKind::NEW
+};
+
+fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
+    let thread = &target.thread_id;
+    let mut messages: Vec<Json> = Vec::new();
+    let mut add = |index: usize, role: &str, parts: Vec<Json>| match messages.last_mut() {
+        _ if parts.is_empty() => {}
+        Some(last) if role == "assistant" && last["role"] == role => {
+            if let Some(known) = last["parts"].as_array_mut() {
+                known.extend(parts);
+            }
+        }
+        _ => messages.push(json!({"id": format!("{thread}-{index}"), "role": role, "parts": parts})),
+    };
+    let text_part = |text: &str| json!({"type": "text", "text": text});
+    for (index, past) in request.history.iter().enumerate() {
+        match past {
+            HistoryMessage::User { text } => add(index, "user", vec![text_part(text)]),
+            HistoryMessage::Assistant { text, calls, .. } => {
+                let mut parts = Vec::new();
+                parts.extend(Some(text_part(text)).filter(|_| !text.is_empty()));
+                parts.extend(calls.iter().filter_map(|call| tool_part(call, request)));
+                if !parts.is_empty() {
+                    parts.insert(0, json!({"type": "step-start"}));
+                }
+                add(index, "assistant", parts);
+            }
+            HistoryMessage::Tool { .. } => {}
+        }
+    }
+    json!({"id": thread, "trigger": "submit-message", "messages": messages})
+}
+
+/// Returns a call with its result; none for a call without one, which a model would refuse.
+fn tool_part(call: &HistoryCall, request: &ModelRequest) -> Option<Json> {
+    let (output, outcome) = request.history.iter().find_map(|past| match past {
+        HistoryMessage::Tool { call: of, output, outcome, .. } if *of == call.call => Some((output, outcome)),
+        _ => None,
+    })?;
+    let read = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Json::from(text));
+    let mut part = json!({
+        "type": format!("tool-{}", call.name), "toolCallId": call.call.as_str(), "state": "output-available",
+        "input": read(&call.args),
+    });
+    match outcome {
+        CallOutcome::Ok => part["output"] = read(output),
+        CallOutcome::Failed | CallOutcome::Denied | CallOutcome::Cancelled => {
+            part["state"] = "output-error".into();
+            part["errorText"] = if output.is_empty() { outcome.name().into() } else { output.as_str().into() };
+        }
+        CallOutcome::Requested | CallOutcome::Unknown => return None,
+    }
+    Some(part)
+}
