@@ -16,6 +16,8 @@ use crate::event::{Fault, FaultKind, NoticeCode, NoticeLevel, ReplyEvent, TurnOu
 /// Frames held back while the dialect is unknown.
 const MAX_HELD_FRAMES: usize = 8;
 const MAX_HELD_BYTES: usize = 64 * 1024;
+/// Lines of a program that are no JSON and held back, too: warnings stand before what it has to say.
+const MAX_HELD_NOISE_LINES: usize = 40;
 
 /// Decodes a stream of unknown dialect.
 pub struct Detector {
@@ -99,7 +101,13 @@ impl Detector {
         let DetectorState::Undecided { held, size } = &mut self.state else { return };
         *size = size.saturating_add(frame.data.len());
         held.push(frame.clone());
-        let full = held.len() >= MAX_HELD_FRAMES || *size >= MAX_HELD_BYTES;
+        // A pipe or a file has no head.
+        let is_local = self.context.response.status().is_none();
+        let is_noise = |frame: &SseFrame| frame.event.is_empty() && !frame.data.trim_start().starts_with(['{', '[']);
+        let noise_lines = held.iter().filter(|frame| is_local && is_noise(frame)).count();
+        let full = held.len() - noise_lines >= MAX_HELD_FRAMES
+            || noise_lines >= MAX_HELD_NOISE_LINES
+            || *size >= MAX_HELD_BYTES;
         // The content before an error is kept, in whatever format it was.
         let is_error = error::find_error(frame).is_some();
         let has_spoken = held.iter().rev().skip(1).any(has_content);

@@ -16,6 +16,9 @@ pub mod anthropic;
 mod arguments;
 mod borrowed_json;
 pub mod chat;
+pub mod claude_code;
+pub mod codex_exec;
+pub mod copilot_cli;
 mod dedup;
 pub mod detect;
 pub mod enclava;
@@ -25,15 +28,20 @@ mod finish_reason;
 mod frame;
 pub mod gemini;
 pub mod langgraph;
+pub mod gemini_cli;
+pub mod grok;
 mod lenient;
 pub mod mastra;
 pub mod native;
 pub mod ollama;
 pub mod opencode;
+pub mod opencode_run;
 pub mod openjarvis;
+pub mod pi;
 pub mod plain;
 pub mod poe;
 pub mod poe_bot;
+mod program_reply;
 mod reasoning_dedup;
 mod response_head;
 pub mod responses;
@@ -113,6 +121,13 @@ pub static DIALECTS: &[Dialect] = &[
     warp::DIALECT,
     openjarvis::DIALECT,
     text_stream::DIALECT,
+    claude_code::DIALECT,
+    codex_exec::DIALECT,
+    gemini_cli::DIALECT,
+    opencode_run::DIALECT,
+    pi::DIALECT,
+    copilot_cli::DIALECT,
+    grok::DIALECT,
     plain::DIALECT,
 ];
 

@@ -69,6 +69,7 @@ const REASONING_KEYS: &[&str] = &[
     "/outputTokenDetails/reasoningTokens",
     "/output_token_details/reasoning",
     "/reasoning_tokens",
+    "/reasoning_output_tokens",
     "/reasoningTokens",
     "/reasoningOutputTokens",
 ];

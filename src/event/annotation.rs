@@ -68,6 +68,11 @@ pub enum Annotation {
     Sources(Json),
     /// What the server counted since it was started: `{requests, tokens, saved_usd?, against?, energy_j?, power_w?}`.
     Totals(Json),
+    /// What the run cost, as its source counts it.
+    Cost {
+        /// US dollars.
+        usd: f64,
+    },
     /// What a client asked for: `{surface, echo, model?, client_tools, asked, store, rounds?}`. What was said before it
     /// was said in earlier answers.
     Request(Json),

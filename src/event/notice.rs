@@ -65,6 +65,8 @@ codes! {
     /// The wire format was detected.
     Dialect = "dialect",
     EmptyAnswer = "empty_answer",
+    /// A program that is followed ended.
+    Exited = "exited",
     /// A key travels without encryption.
     Exposed = "exposed",
     /// The feed beside the answers is not available.
@@ -89,6 +91,8 @@ codes! {
     NoHeader = "no_header",
     NoMore = "no_more",
     NoTools = "no_tools",
+    /// A line between lines of JSON that is none.
+    Noise = "noise",
     NotKept = "not_kept",
     NotRemembered = "not_remembered",
     NotSaved = "not_saved",
@@ -113,6 +117,8 @@ codes! {
     Rewritten = "rewritten",
     SessionEnded = "session_ended",
     Sources = "sources",
+    /// A line of a program's standard error.
+    Stderr = "stderr",
     Stream = "stream",
     Subagent = "subagent",
     TaskOpen = "task_open",
@@ -126,6 +132,8 @@ codes! {
     /// The server gave a reason to finish that isn't known here.
     UnknownStop = "unknown_stop",
     UnreadableLines = "unreadable_lines",
+    /// A program that is followed warns.
+    Warning = "warning",
     WrongNumbers = "wrong_numbers",
 }
 

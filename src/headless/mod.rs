@@ -12,7 +12,7 @@ mod pending_lines;
 mod session_printer;
 mod summary;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,8 @@ use crate::bridge::{HubItem, LoggedEvent, SessionHandle};
 use crate::cli::OutputFormat;
 use crate::config::units;
 use crate::event::{
-    AgentEvent, CallId, CallOutcome, Command, Envelope, Fault, FaultKind, LinkState, NoticeCode, NoticeLevel, Role,
-    Seq, SessionStatus, TextKind, TurnOutcome,
+    AgentEvent, CallId, CallOutcome, Command, Envelope, Fault, FaultKind, LinkState, MessageId, NoticeCode,
+    NoticeLevel, Role, Seq, SessionStatus, TextKind, TurnOutcome,
 };
 use crate::text::clean::one_line;
 
@@ -378,6 +378,8 @@ struct Printer {
     shares_screen: bool,
     explain: bool,
     call_names: HashMap<CallId, String>,
+    /// Messages of sub-agents, which are not the answer.
+    sub_agent_messages: HashSet<MessageId>,
 }
 
 impl Printer {
@@ -393,6 +395,7 @@ impl Printer {
             to_terminal: std::io::stdout().is_terminal(),
             shares_screen: std::io::stdout().is_terminal() && std::io::stderr().is_terminal(),
             call_names: HashMap::new(),
+            sub_agent_messages: HashSet::new(),
         }
     }
 
@@ -432,13 +435,17 @@ impl Printer {
         match &envelope.event {
             // Part of another client's turn.
             _ if !began => {}
+            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: Some(_) } => {
+                self.sub_agent_messages.insert(message.clone());
+            }
+            AgentEvent::TextDelta { message, .. } if self.sub_agent_messages.contains(message) => {}
             AgentEvent::MessageStarted { role: Role::Assistant, .. } => {
                 (self.message_has_text, self.message_printed_partly) = (true, false);
             }
             AgentEvent::MessageFinished { full_text: Some(full), .. }
                 if full.is_empty() && self.message_printed_partly =>
             {
-                self.print_notice("· the text so far was reasoning; the answer follows");
+                self.print_notice("· the text so far is withdrawn; the answer follows");
             }
             AgentEvent::ToolCallReady { .. } => self.last_kind = None,
             AgentEvent::TextDelta { text, kind, .. } if !text.is_empty() => {

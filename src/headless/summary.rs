@@ -35,6 +35,8 @@ pub struct RunSummary {
     reasoning: String,
     calls: Vec<CallSummary>,
     usage: HashMap<(TurnId, UsageScope), Usage>,
+    /// What the source says that each turn cost, in US dollars.
+    costs: HashMap<TurnId, f64>,
     open_turn: Option<(TurnId, Millis)>,
     first_token: Option<Millis>,
     total_time: Millis,
@@ -111,10 +113,12 @@ impl RunSummary {
     fn message_changed(&mut self, event: &AgentEvent) {
         match event {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent } => {
+                // What a sub-agent says is not the answer; its call's output tells what came of it.
                 if parent.is_some() {
                     self.sub_agent_messages.insert(message.clone());
+                } else {
+                    self.messages.push((message.clone(), String::new()));
                 }
-                self.messages.push((message.clone(), String::new()));
                 self.last_parts.insert(message.clone(), LastContent::Nothing);
             }
             AgentEvent::TextDelta { message, text, kind } => {
@@ -178,6 +182,12 @@ impl RunSummary {
         match (annotation, on) {
             (Annotation::FirstToken { ms }, _) => {
                 self.first_token.get_or_insert(*ms);
+            }
+            (Annotation::Cost { usd }, AnnotationTarget::Turn(turn)) => {
+                self.costs.insert(turn.clone(), *usd);
+            }
+            (Annotation::ServedBy { model: Some(model), .. }, _) if self.model.is_empty() => {
+                self.model.clone_from(model);
             }
             (Annotation::Dialect { name, .. }, _) => self.dialect = Some(name.clone()),
             // It turned out to be another client's.
@@ -294,6 +304,7 @@ impl RunSummary {
             "messages": texts.iter().map(|text| json!({ "role": "assistant", "text": text })).collect::<Vec<_>>(),
             "tool_calls": self.calls.iter().map(CallSummary::to_json).collect::<Vec<_>>(),
             "usage": usage,
+            "cost_usd": (!self.costs.is_empty()).then(|| self.costs.values().sum::<f64>()),
             "timing": { "first_token_ms": self.first_token, "total_ms": self.total_time },
             "error": error,
             "notices": self.notices.iter().map(|(code, message, count)| {

@@ -34,6 +34,8 @@ struct TurnUsage {
     requests: Vec<RequestUsage>,
     messages: u32,
     reported_total: Option<Usage>,
+    /// What a source says that the turn cost; it knows its prices.
+    reported_cost: Option<f64>,
     price: Option<(f64, f64)>,
 }
 
@@ -66,7 +68,8 @@ impl UsageStats {
 
     /// Returns the cost so far in US dollars, or none where a price is not known.
     pub fn cost(&self) -> Option<f64> {
-        if self.has_unpriced_past || (self.price.is_none() && self.session().total() == 0) {
+        let is_priced = self.price.is_some() || self.turn.reported_cost.is_some();
+        if self.has_unpriced_past || (!is_priced && self.session().total() == 0) {
             return None;
         }
         Some(self.past_cost + self.turn.cost()?)
@@ -187,6 +190,7 @@ impl UsageStats {
                 self.saved_cost = data.get("saved_usd").and_then(Json::as_f64).filter(|saved| *saved > 0.0);
             }
             (_, AnnotationTarget::Call(_)) => {}
+            (Annotation::Cost { usd }, _) if usd.is_finite() && *usd >= 0.0 => self.turn.reported_cost = Some(*usd),
             (Annotation::FirstToken { ms: ms @ Millis(1..) }, _) => {
                 self.turn.reported_first_token.get_or_insert(*ms);
             }
@@ -219,6 +223,9 @@ impl TurnUsage {
     }
 
     fn cost(&self) -> Option<f64> {
+        if self.reported_cost.is_some() {
+            return self.reported_cost;
+        }
         if let Some(whole) = self.reported_total {
             return cost(whole, self.price);
         }
@@ -394,6 +401,19 @@ mod tests {
             (1000, AgentEvent::Annotation { on, annotation: Annotation::Timing(timing) }),
         ]);
         assert_eq!(meters.rate(), Some(42.5));
+    }
+
+    #[test]
+    fn what_the_source_says_that_a_turn_cost_needs_no_price() {
+        let on = AnnotationTarget::Turn("t1".into());
+        let meters = meters(&[
+            (0, opened(None, None)),
+            (0, turn("t1")),
+            (0, said(UsageScope::Turn, 10, 10)),
+            (0, AgentEvent::Annotation { on, annotation: Annotation::Cost { usd: 0.25 } }),
+            (0, finished("t1")),
+        ]);
+        assert_eq!((meters.cost(), meters.turn_cost()), (Some(0.25), Some(0.25)));
     }
 
     #[test]

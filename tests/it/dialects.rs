@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ use jarvis_tui::engine::remote::REQUEST_KINDS;
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalMode, CallId, CallOutcome, Capabilities, FinishReason, MessageId,
-    NoticeCode, TurnOutcome, Usage,
+    NoticeCode, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
@@ -36,6 +37,8 @@ pub(super) struct GoldenCase {
     framing: Framing,
     stream: Vec<u8>,
     context: DecodeContext,
+    /// What a program printed, rather than the answer of a server.
+    is_program: bool,
     expect: Value,
 }
 
@@ -62,6 +65,7 @@ impl GoldenCase {
             .map(|(name, value)| (name.as_str(), value.as_str().unwrap().to_owned()))
             .chain([("content-type", content_type.to_owned())]);
         let path_of = about["request"]["path"].as_str().unwrap_or_default();
+        let is_program = about["program"].is_string();
         Self {
             name: format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap()),
             dialect: if folder == "chat" { "openai-chat".into() } else { folder.to_owned() },
@@ -74,8 +78,9 @@ impl GoldenCase {
             context: DecodeContext {
                 prompt: prompt(&about["request"]["body"]),
                 path: path_of.split('?').next().unwrap().to_owned(),
-                response: ResponseHead::new(200, headers),
+                response: if is_program { ResponseHead::default() } else { ResponseHead::new(200, headers) },
             },
+            is_program,
             expect: about["expect"].clone(),
         }
     }
@@ -194,6 +199,12 @@ pub(super) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
 #[derive(Debug, Default)]
 struct ShownTurn {
     end: Option<TurnOutcome>,
+    /// The texts of sub-agents are not the answer.
+    hides_sub_agents: bool,
+    /// Usage is the sum over the requests, unless that is told.
+    sums_requests: bool,
+    requests: BTreeMap<u32, Usage>,
+    sub_agent_messages: Vec<MessageId>,
     messages: Vec<(MessageId, String)>,
     stops: Vec<FinishReason>,
     reasoning: String,
@@ -206,6 +217,8 @@ struct ShownTurn {
 #[derive(Debug)]
 struct ShownCall {
     id: CallId,
+    /// The call whose sub-agent makes this one.
+    parent: Option<CallId>,
     name: String,
     args: String,
     outcome: Option<CallOutcome>,
@@ -214,8 +227,8 @@ struct ShownCall {
 }
 
 impl ShownTurn {
-    fn of(run: &[AgentEvent]) -> Self {
-        let mut shown = Self::default();
+    fn of(run: &[AgentEvent], case: &GoldenCase) -> Self {
+        let mut shown = Self { hides_sub_agents: case.is_program, sums_requests: case.is_program, ..Self::default() };
         for event in run {
             shown.take(event);
         }
@@ -225,7 +238,12 @@ impl ShownTurn {
     fn take(&mut self, event: &AgentEvent) {
         let call = |shown: &mut Self, id: &CallId| shown.calls.iter().position(|call| call.id == *id).unwrap();
         match event.clone() {
-            AgentEvent::MessageStarted { message, .. } => self.messages.push((message, String::new())),
+            AgentEvent::MessageStarted { message, parent, .. } => {
+                if parent.is_some_and(|_| self.hides_sub_agents) {
+                    self.sub_agent_messages.push(message.clone());
+                }
+                self.messages.push((message, String::new()));
+            }
             AgentEvent::TextDelta { message, text, .. } => self.text(&message).push_str(&text),
             AgentEvent::ReasoningDelta { text, .. } => self.reasoning.push_str(&text),
             AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
@@ -234,8 +252,9 @@ impl ShownTurn {
                     *self.text(&message) = full;
                 }
             }
-            AgentEvent::ToolCallStarted { call, name, .. } => self.calls.push(ShownCall {
+            AgentEvent::ToolCallStarted { call, name, parent, .. } => self.calls.push(ShownCall {
                 id: call,
+                parent,
                 name: name.unwrap_or_default(),
                 args: String::new(),
                 outcome: None,
@@ -261,6 +280,10 @@ impl ShownTurn {
                 let mut json = serde_json::to_value(annotation).unwrap();
                 self.annotations.push((json["kind"].as_str().unwrap().to_owned(), json["data"].take()));
             }
+            AgentEvent::UsageReported { scope: UsageScope::Request(number), usage } if self.sums_requests => {
+                self.requests.insert(number, usage);
+                self.usage = Some(self.requests.values().fold(Usage::default(), |sum, usage| sum.plus(*usage)));
+            }
             AgentEvent::UsageReported { usage, .. } => self.usage = Some(usage),
             AgentEvent::Notice { code, text, .. } => self.notices.push((code, text)),
             AgentEvent::TurnFinished { outcome: end, .. } => self.end = Some(end),
@@ -280,7 +303,8 @@ impl ShownTurn {
     }
 
     fn texts(&self) -> Vec<&str> {
-        self.messages.iter().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty()).collect()
+        let own = self.messages.iter().filter(|(id, _)| !self.sub_agent_messages.contains(id));
+        own.map(|(_, text)| text.as_str()).filter(|text| !text.is_empty()).collect()
     }
 
     fn annotation(&self, kind: &str) -> Option<&Value> {
@@ -302,6 +326,14 @@ impl ShownTurn {
             }
             // The text of a failed turn may contain its error message: then `partial_text` is the answer.
             "text" if case.expect.get("partial_text").is_some() => {}
+            "text" if case.is_program => {
+                let also = list(&case.expect["text_also_ok"]).iter().chain([wanted]);
+                assert!(
+                    also.clone().any(|text| *text == self.texts().join("\n\n")),
+                    "{at}: {:?} {wanted}",
+                    self.texts()
+                );
+            }
             "text" | "partial_text" => assert_eq!(self.texts().join("\n\n"), wanted.as_str().unwrap(), "{at}"),
             "messages" => {
                 let text =
@@ -327,7 +359,26 @@ impl ShownTurn {
             }
             // Of a bus that tells everybody everything.
             "user_text" => assert!(!self.texts().contains(&wanted.as_str().unwrap()), "{at}"),
-            "usage" => self.compare_usage(wanted, &at),
+            "usage" => self.compare_usage(wanted, case.expect["usage_input_includes_cached"] == json!(false), &at),
+            "thinking" => {
+                let thoughts = list(wanted).iter().map(|thought| thought.as_str().unwrap()).collect::<String>();
+                assert_eq!(squeezed(&self.reasoning).replace(' ', ""), squeezed(&thoughts).replace(' ', ""), "{at}");
+            }
+            "cost_usd" => {
+                let told = self.annotation("cost").map(|cost| cost["usd"].as_f64().unwrap());
+                let difference = wanted.as_f64().zip(told).map(|(wanted, told)| (wanted - told).abs());
+                assert!(
+                    difference.map_or(wanted.is_null() && told.is_none(), |by| by < 1e-9),
+                    "{at}: {told:?} {wanted}"
+                );
+            }
+            "session_id" => assert_eq!(self.annotation("served_by").map(|by| &by["id"]), Some(wanted), "{at}"),
+            "warnings" | "transient_errors" => {
+                for warning in list(wanted) {
+                    let words = squeezed(warning.as_str().unwrap());
+                    assert!(self.notices.iter().any(|(_, text)| squeezed(text).contains(&words)), "{at}: {words}");
+                }
+            }
             "error" => self.compare_error(wanted, &at),
             "errors" => {
                 for error in list(wanted) {
@@ -394,8 +445,12 @@ impl ShownTurn {
             | "output_items"
             | "complete"
             | "status"
-            | "notes"
-            | "inference_open_at_end" => {}
+            | "inference_open_at_end"
+            | "session_id_present"
+            | "exit_code"
+            | "usage_input_includes_cached"
+            | "text_also_ok"
+            | "notes" => {}
             _ => panic!("{at}: this key is not compared; teach `ShownTurn::compare` to"),
         }
     }
@@ -405,7 +460,8 @@ impl ShownTurn {
         self.annotations.iter().filter(of).map(|(_, data)| data).collect()
     }
 
-    fn compare_usage(&self, wanted: &Value, at: &str) {
+    /// Compares counts; where the input excludes what was cached, that is added to it.
+    fn compare_usage(&self, wanted: &Value, excludes_cached: bool, at: &str) {
         if wanted.is_null() {
             return assert_eq!(self.usage, None, "{at}");
         }
@@ -417,10 +473,14 @@ impl ShownTurn {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "cached_tokens": usage.cached_tokens,
+            "cached_input_tokens": usage.cached_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
+            "reasoning_output_tokens": usage.reasoning_tokens,
         });
+        let cached = wanted["cached_input_tokens"].as_u64().filter(|_| excludes_cached).unwrap_or(0);
         for (key, wanted) in wanted.as_object().unwrap() {
-            assert_eq!(actual[key], *wanted, "{at}.{key}");
+            let more = if key == "input_tokens" { cached } else { 0 };
+            assert_eq!(actual[key], json!(wanted.as_u64().unwrap() + more), "{at}.{key}");
         }
     }
 
@@ -459,7 +519,7 @@ fn compare_calls(calls: &[&ShownCall], wanted: &[Value], at: &str) {
                     let wanted = value.as_str().map_or_else(|| value.clone(), read);
                     assert_eq!(read(&call.args), wanted, "{at}");
                 }
-                "output" => assert_eq!(call.output, value.as_str().unwrap_or_default(), "{at}"),
+                "output" | "partial_output" => assert_eq!(call.output, value.as_str().unwrap_or_default(), "{at}"),
                 "success" => {
                     let outcome = match value.as_bool() {
                         Some(true) => &[CallOutcome::Ok][..],
@@ -472,10 +532,10 @@ fn compare_calls(calls: &[&ShownCall], wanted: &[Value], at: &str) {
                     let outcomes = match value.as_str().unwrap() {
                         "done" | "completed" => &[CallOutcome::Ok, CallOutcome::Failed, CallOutcome::Denied][..],
                         "ok" => &[CallOutcome::Ok],
-                        "failed" | "error" => &[CallOutcome::Failed],
+                        "failed" | "error" => &[CallOutcome::Failed, CallOutcome::Denied],
                         "refused" | "denied" => &[CallOutcome::Failed, CallOutcome::Denied],
                         "requested" => &[CallOutcome::Requested],
-                        "unknown" | "running" | "open" => &[CallOutcome::Unknown],
+                        "unknown" | "running" | "open" | "unfinished" => &[CallOutcome::Unknown],
                         other => panic!("{at}: what is {other}?"),
                     };
                     assert!(outcomes.contains(&call.outcome.unwrap()), "{at}: {call:?} is not {value}");
@@ -484,7 +544,8 @@ fn compare_calls(calls: &[&ShownCall], wanted: &[Value], at: &str) {
                     let near = value.as_f64().map(|ms| call.took.is_some_and(|took| (took as f64 - ms).abs() <= 1.0));
                     assert!(near.unwrap_or(call.took.is_none()), "{at}: {call:?} against {value}");
                 }
-                "index" | "started" => {}
+                "parent" => assert_eq!(json!(call.parent), *value, "{at}"),
+                "index" | "started" | "exit_code" => {}
                 other => panic!("{at}: {other} of a call is not compared"),
             }
         }
@@ -500,7 +561,7 @@ fn every_recording_shows_what_it_should() {
     let cases = cases();
     assert!(!cases.is_empty());
     for case in &cases {
-        let shown = ShownTurn::of(&published(&case.whole()));
+        let shown = ShownTurn::of(&published(&case.whole()), case);
         for (key, wanted) in case.expect.as_object().unwrap() {
             shown.compare(key, wanted, case);
         }
@@ -544,11 +605,23 @@ fn every_recording_cut_at_any_byte_is_the_same() {
             let cut = joined_frames(case.frames(case.stream.chunks(size)).0);
             assert_eq!(cut, whole, "{} in pieces of {size}", case.name);
         }
-        // Quadratic, so only the short ones.
-        let cuts = if case.stream.len() <= 2560 { 0..=case.stream.len() } else { 0..=0 };
+        // Quadratic, so only the short ones; a program's lines are cut one by one.
+        let cuts = if !case.is_program && case.stream.len() <= 2560 { 0..=case.stream.len() } else { 0..=0 };
         for at in cuts {
             let (left, right) = case.stream.split_at(at);
             assert_eq!(joined_frames(case.frames([left, right]).0), whole, "{} at {at}", case.name);
+        }
+        let mut end = 0;
+        for line in case.stream.split_inclusive(|byte| *byte == b'\n').filter(|_| case.is_program) {
+            let alone = case.frames([line]).0;
+            let cuts = if end < 8 * 1024 { 0..=line.len().min(8 * 1024) } else { 0..=0 };
+            for at in cuts {
+                let (left, right) = line.split_at(at);
+                assert_eq!(case.frames([left, right]).0, alone, "{} at {}", case.name, end + at);
+            }
+            end += line.len();
+            let (left, right) = case.stream.split_at(end);
+            assert_eq!(case.frames([left, right]).0, whole, "{} at the line that ends at {end}", case.name);
         }
         assert_eq!(case.joined_events(case.stream.chunks(1)), case.whole(), "{} byte by byte", case.name);
     }
@@ -590,7 +663,9 @@ fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
 fn every_recording_obeys_the_grammar_wherever_it_ends() {
     for case in cases() {
         let step = case.stream.len().div_ceil(200).max(1);
-        for end in (0..case.stream.len()).step_by(step).chain([case.stream.len()]) {
+        let edges = case.stream.iter().enumerate().filter(|(_, byte)| case.is_program && **byte == b'\n');
+        let edges: Vec<usize> = edges.flat_map(|(at, _)| [at, at + 1]).collect();
+        for end in (0..case.stream.len()).step_by(step).chain([case.stream.len()]).chain(edges) {
             let events = case.events([&case.stream[..end]]);
             let ends = events.iter().filter(|event| matches!(event, AgentEvent::TurnFinished { .. })).count();
             assert_eq!(ends, 1, "{} up to {end}", case.name);

@@ -92,7 +92,7 @@ async fn a_watched_call_that_was_cut_off_says_so_and_an_ordinary_one_is_no_troub
 async fn words_that_turned_out_to_be_reasoning_are_told_to_be() {
     let late = golden("../chat/think_end_tag_only.sse");
     let ran = attach(&home(), &[late.to_str().unwrap(), "--output-format", "text"]).await;
-    assert!(ran.err.contains("· the text so far was reasoning; the answer follows"), "{}", ran.err);
+    assert!(ran.err.contains("· the text so far is withdrawn; the answer follows"), "{}", ran.err);
     assert_eq!(ran.code, 0);
 }
 
