@@ -33,6 +33,7 @@ Examples:
   jarvis-tui -c                           continue the newest session of this folder
   git diff | jarvis-tui -p \"review this\"  one answer on standard output, no screen
   jarvis-tui attach http://host:8000      talk to a remote agent in any dialect
+  jarvis-tui attach -- CMD ARGS           run an agent program and follow its JSON lines
   jarvis-tui serve --port 8000            serve programs and other screens over HTTP
   jarvis-tui replay session.jsonl         replay a saved session with its timing
   jarvis-tui doctor                       check the setup and suggest what to do

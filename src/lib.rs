@@ -95,8 +95,8 @@
 //! 3. *Esc.* Key → `Command::Cancel` → the response is dropped, tools are stopped and report →
 //!    `TurnFinished(Cancelled)`.
 //! 4. *A remote is attached.* One that is asked by POST is an engine ([`engine::remote`]) under the same agent; a stream
-//!    that can be had by GET is watched by [`bridge::remote`], which resumes it; [`dialect::detect`] finds out what
-//!    either speaks and says why.
+//!    that can be had by GET is watched by [`bridge::remote`], which resumes it, and so are a pipe, a file and a program
+//!    that is started; [`dialect::detect`] finds out what each speaks and says why.
 //! 5. *The connection goes quiet.* [`net`] reports `Silent` as status, the status line counts the seconds; past the limit
 //!    the turn fails with a fault that says so, and the text so far stays.
 //! 6. *A client asks over HTTP.* [`serve`] checks who it is → a one-shot surface makes a request of it, the runtime opens

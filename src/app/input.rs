@@ -10,7 +10,8 @@
 mod decode;
 mod parser;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
@@ -29,7 +30,15 @@ use super::wait_futures::sleep_until_or_forever;
 /// Bytes taken at once; a flood goes on after a frame.
 const MAX_READ_BYTES: usize = 64 << 10;
 
-/// Reads the terminal on standard input.
+/// Opens the terminal that keys come from: standard input, or the one that controls us where that is data.
+pub(super) fn open_keyboard() -> io::Result<OwnedFd> {
+    if io::stdin().is_terminal() {
+        return io::stdin().as_fd().try_clone_to_owned();
+    }
+    Ok(File::open("/dev/tty")?.into())
+}
+
+/// Reads the keys of the terminal.
 pub(super) struct InputReader {
     terminal: AsyncFd<OwnedFd>,
     resized: unix::Signal,
@@ -39,9 +48,9 @@ pub(super) struct InputReader {
 }
 
 impl InputReader {
-    /// Fails where standard input is no terminal. Needs a runtime.
+    /// Fails where there is no terminal. Needs a runtime.
     pub(super) fn new() -> io::Result<Self> {
-        let terminal = io::stdin().as_fd().try_clone_to_owned()?;
+        let terminal = open_keyboard()?;
         #[expect(deprecated, reason = "it is for descriptors that may be closed meanwhile; an owned one can't be")]
         let terminal = AsyncFd::with_interest(terminal, Interest::READABLE)?;
         Ok(Self {

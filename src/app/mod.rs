@@ -110,9 +110,14 @@ pub struct ChatContext<'a> {
     pub new_session: Option<NewSession<'a>>,
 }
 
+/// Returns whether there is a terminal for a screen, and for keys even where standard input is something else.
+pub fn has_terminal() -> bool {
+    io::stdout().is_terminal() && input::open_keyboard().is_ok()
+}
+
 /// Runs the chat until the person leaves; returns the exit code. The terminal is given back before it returns.
 pub async fn run(shell: ChatContext<'_>) -> io::Result<u8> {
-    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    if !has_terminal() {
         return Err(io::Error::other("the chat needs a terminal"));
     }
     ChatPanicScope(Box::pin(async {

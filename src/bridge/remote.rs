@@ -1,13 +1,19 @@
-//! A stream that is only followed, as an event source: watched over the network, or played from a file of its bytes.
+//! A stream that is only followed, as an event source: watched over the network, read from a pipe or from a program
+//! that was started for it, or played from a file of its bytes.
 //!
 //! Remotes that answer prompts are engines and belong to the agent. Here the stream cannot be prompted; its responses
 //! become turns without a prompt.
 
+mod pipe;
+mod program;
 mod recording;
+mod response_feeder;
+mod stderr_lines;
 mod turns;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -18,7 +24,13 @@ use crate::event::{AgentEvent, Capabilities, Command, Fault, FaultKind, LinkStat
 use crate::net::request::HttpRequest;
 use crate::net::traffic::TrafficRing;
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, reconnect};
+pub use pipe::PipeSource;
+use program::ProgramSignal;
+pub use program::{ProgramSource, RunningProgram};
 use turns::RemoteTurns;
+
+/// Bytes per read.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Creates a decoder for each response.
 pub type SharedDecoderFactory = Arc<dyn Fn() -> Box<dyn Decode> + Send + Sync>;
@@ -37,6 +49,8 @@ pub enum StreamSource {
         /// Keeps the newest bytes.
         ring: TrafficRing,
     },
+    Pipe(PipeSource),
+    Program(ProgramSource),
 }
 
 /// What is needed to watch a stream.
@@ -76,30 +90,46 @@ async fn run(
     }
     // Capacity 64: the frames of one read; a larger backlog only means more merging later.
     let (out, mut received) = mpsc::channel(64);
+    // Capacity 4: a person asks twice at most, then the session ends.
+    let (signals, from_person) = mpsc::channel(4);
+    let signals = matches!(from, StreamSource::Program(_)).then_some(signals);
     let mut bytes = Box::pin(async move {
         match from {
             StreamSource::Stream { http, call, timeouts } => {
                 reconnect::watch_stream(&http, &call, &*decoders, &timeouts, &out).await;
             }
             StreamSource::File { path, paced, ring } => recording::play(&path, paced, ring, &*decoders, &out).await,
+            StreamSource::Pipe(pipe) => pipe::follow(pipe, &*decoders, &out).await,
+            StreamSource::Program(program) => program::follow(program, from_person, &*decoders, &out).await,
         }
     });
     let mut pending = Vec::new();
     turns.begin(&mut pending);
     let mut flowing = true;
     let mut open = true;
+    // The session ended, and the program is being stopped.
+    let mut is_left = false;
     while open {
         for event in pending.drain(..) {
-            if events.send(event).await.is_err() {
-                return;
+            if is_left || events.send(event).await.is_ok() {
+                continue;
             }
+            let Some(signals) = &signals else { return };
+            is_left = true;
+            let _ = signals.try_send(ProgramSignal::Terminate);
         }
         tokio::select! {
             biased;
-            command = commands.recv() => match command {
-                Some(Command::Cancel) => break,
-                Some(_) => {}
-                None => return,
+            command = commands.recv(), if !is_left => match (command, &signals) {
+                // What it still says is followed.
+                (Some(Command::Cancel), Some(signals)) => _ = signals.try_send(ProgramSignal::Interrupt),
+                (Some(Command::Cancel), None) => break,
+                (Some(_), _) => {}
+                (None, Some(signals)) => {
+                    is_left = true;
+                    let _ = signals.try_send(ProgramSignal::Terminate);
+                }
+                (None, None) => return,
             },
             next = received.recv() => match next {
                 Some(RequestEvent::Event(event)) => turns.handle_event(event, &mut pending),
@@ -128,6 +158,11 @@ async fn run(
         }
     }
     while lingers && commands.recv().await.is_some() {}
+}
+
+fn silence_fault(name: &str, limit: Duration) -> Fault {
+    let text = format!("nothing came from {name} for {} s (--idle-timeout)", limit.as_secs());
+    Fault::new(FaultKind::TimedOut, text)
 }
 
 fn unreadable_error(path: &std::path::Path, error: &std::io::Error) -> Fault {

@@ -1,5 +1,6 @@
 //! Arguments of `attach`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,9 +13,14 @@ use crate::config::remote::request_names;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct AttachArgs {
-    /// A server's origin, the full URL of a stream, a configured remote, or a recording.
-    #[arg(value_name = "URL|NAME|FILE")]
-    pub target: String,
+    /// A server's origin, the full URL of a stream, a configured remote, a recording or saved stream, or `-` for
+    /// standard input.
+    #[arg(value_name = "URL|NAME|FILE|-", required_unless_present = "command")]
+    pub target: Option<String>,
+
+    /// Program to run and follow instead, with its arguments.
+    #[arg(last = true, value_name = "CMD", conflicts_with = "target")]
+    pub command: Vec<OsString>,
 
     /// Decode the stream as this dialect instead of detecting it.
     #[arg(long, value_name = "NAME")]
@@ -79,4 +85,26 @@ pub struct AttachArgs {
 pub enum Method {
     Get,
     Post,
+}
+
+impl AttachArgs {
+    /// Returns whether standard input is read as data, or passed on, so that keys come from elsewhere.
+    pub fn uses_stdin(&self) -> bool {
+        self.target.as_deref() == Some("-") || !self.command.is_empty()
+    }
+
+    /// Returns the flags that are only for what takes requests.
+    pub(crate) fn request_flags(&self) -> Vec<&'static str> {
+        let flags = [
+            (self.request.is_some(), "--request"),
+            (self.method.is_some(), "--method"),
+            (!self.header.is_empty(), "--header"),
+            (self.token_env.is_some(), "--token-env"),
+            (self.model.is_some(), "--model"),
+            (self.session.is_some(), "--session"),
+            (self.from_seq.is_some(), "--from-seq"),
+            (self.local_tools, "--local-tools"),
+        ];
+        flags.into_iter().filter_map(|(given, name)| given.then_some(name)).collect()
+    }
 }

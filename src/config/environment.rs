@@ -61,6 +61,17 @@ pub fn without_keys(command: &mut Command) -> &mut Command {
     command
 }
 
+/// Gives a command the variables that were removed, except these: for a program that the person runs as their own.
+pub fn restore_keys(command: &mut Command, except: &[String]) {
+    for (name, value) in lock_taken().iter() {
+        if except.contains(name) {
+            command.env_remove(name);
+        } else {
+            command.env(name, value.expose_secret());
+        }
+    }
+}
+
 /// Otherwise programs of the same user could read this process's memory, and a core dump would contain the keys. Child
 /// processes are not protected.
 fn protect_process() {
@@ -135,6 +146,18 @@ mod tests {
         };
         assert_eq!(found(&["KEY"]), [&b"sk-1"[..], b"x=y"]);
         assert_eq!(found(&["EMPTY", "odd", "B"]), [&b""[..]]);
+    }
+
+    #[test]
+    fn a_program_of_the_person_gets_what_was_taken_but_for_our_own() {
+        for name in ["RESTORED_KEY", "OUR_SERVER_TOKEN"] {
+            lock_taken().insert(name.to_owned(), "s3cret".into());
+        }
+        let mut command = Command::new("true");
+        restore_keys(&mut command, &["OUR_SERVER_TOKEN".to_owned()]);
+        let value = |name: &str| command.get_envs().find(|(known, _)| *known == name).map(|(_, value)| value);
+        assert_eq!(value("RESTORED_KEY"), Some(Some("s3cret".as_ref())));
+        assert_eq!(value("OUR_SERVER_TOKEN"), Some(None));
     }
 
     #[test]

@@ -72,6 +72,18 @@ impl Config {
         names
     }
 
+    /// Returns the variables that hold the tokens of our own server: those named in the settings, and the usual ones.
+    pub fn server_token_variables(&self) -> Vec<String> {
+        let named = secrets_of(&self.server, &ServerConfig::fields());
+        let usual = secrets_of(&ServerConfig::default(), &ServerConfig::fields());
+        named
+            .iter()
+            .chain(&usual)
+            .filter_map(|text| text.strip_prefix("env:"))
+            .map(|name| name.trim().to_owned())
+            .collect()
+    }
+
     /// Returns the keys written in the settings themselves.
     pub fn literal_keys(&self) -> Vec<SecretString> {
         let is_literal = |text: &&String| !text.starts_with("env:") && !text.starts_with("cmd:");

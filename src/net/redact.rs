@@ -16,6 +16,7 @@ use std::sync::{PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::events::EventRedactor;
 use self::placeholder::is_secret;
 use super::request::{HttpHeaderValue, HttpRequest};
 use crate::event::Json;
@@ -57,6 +58,15 @@ impl Redactor {
                 secrets.extend([whole, key].map(SecretString::from));
             }
         }
+        Self::with_registered(secrets)
+    }
+
+    /// Knows only the secrets that were remembered.
+    pub(super) fn for_registered() -> Self {
+        Self::with_registered(Vec::new())
+    }
+
+    fn with_registered(mut secrets: Vec<SecretString>) -> Self {
         secrets.extend(REGISTERED_SECRETS.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         secrets.sort_by(|one, other| {
             let (one, other) = (one.expose_secret(), other.expose_secret());
@@ -67,8 +77,8 @@ impl Redactor {
     }
 
     /// Returns what blanks them out of decoded events.
-    pub(super) fn event_redactor(&self) -> events::EventRedactor {
-        events::EventRedactor::new(self.bare_secrets())
+    pub(super) fn event_redactor(&self) -> EventRedactor {
+        EventRedactor::new(self.bare_secrets())
     }
 
     /// Returns what blanks them out of bytes.
@@ -113,6 +123,11 @@ impl Redactor {
             }
         }
     }
+}
+
+/// Returns what blanks the remembered secrets out of the events of a stream that no call of ours began.
+pub fn registered_event_redactor() -> EventRedactor {
+    Redactor::for_registered().event_redactor()
 }
 
 impl fmt::Debug for Redactor {

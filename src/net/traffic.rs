@@ -14,4 +14,4 @@ pub use file::save;
 pub use line::{RECORDING_FORMAT, RECORDING_KIND, RecordLine, WEBSOCKET_CONTENT_TYPE, redact_url};
 pub use ring::{ATTACHED_RING_BYTES, RingEntry, RingSlice, TrafficRing};
 pub(super) use tap::SideChannelTap;
-pub use tap::TrafficTap;
+pub use tap::{LocalTap, TrafficTap};

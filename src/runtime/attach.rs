@@ -83,11 +83,16 @@ impl RemoteModels {
 }
 
 impl Runtime {
+    /// Returns whether the target can only be watched: it is a file, a pipe or a program.
+    pub fn is_local(&self, typed: &cli::AttachArgs) -> Result<bool, UsageError> {
+        Ok(AttachTarget::resolve(typed, self.config())?.local.is_some())
+    }
+
     /// Returns whether the target can only be sent prompts, never just watched.
     pub fn is_request_only(&self, typed: &cli::AttachArgs) -> Result<bool, UsageError> {
         let target = AttachTarget::resolve(typed, self.config())?;
         let style = target.request_kind.or_else(|| RequestKind::from_url(&target.url));
-        Ok(target.file.is_none() && style.map_or_else(|| probe::is_origin(&target.url), |style| *style != GET))
+        Ok(target.local.is_none() && style.map_or_else(|| probe::is_origin(&target.url), |style| *style != GET))
     }
 
     /// Attaches. `prompted` says that there is a prompt; without one, a stream that can be watched is watched.
@@ -97,20 +102,21 @@ impl Runtime {
             let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
             return Err(UsageError(format!("unknown dialect {name:?}; use one of {}", known.join(", "))).into());
         }
-        if prompted && (target.file.is_some() || target.request_kind == Some(&GET)) {
-            return Err(UsageError(format!("{} is read-only: it takes no prompts", target.name)).into());
+        if prompted && (target.local.is_some() || target.request_kind == Some(&GET)) {
+            return Err(
+                UsageError(format!("{} is read-only: it is only watched and takes no prompts", target.name)).into()
+            );
         }
         self.traffic.set_capacity(ATTACHED_RING_BYTES);
-        let http = match &typed.record {
+        let tap = match &typed.record {
             Some(path) => {
                 let tap = TrafficTap::to_file(path, &mut self.tasks).await;
                 let tap = tap.map_err(|error| anyhow::anyhow!("can't record to {}: {error}", path.display()))?;
-                self.http.with_tap(tap.with_ring(self.traffic.clone()))
+                Some(tap.with_ring(self.traffic.clone()))
             }
-            None => self.http.clone(),
-        }
-        .for_attached_remote();
-        if target.file.is_some() && (typed.from_seq.is_some() || typed.session.is_some()) {
+            None => None,
+        };
+        if target.local.is_some() && (typed.from_seq.is_some() || typed.session.is_some()) {
             let text = "a file is one session and plays from its start: remove --from-seq and --session";
             return Err(UsageError(text.to_owned()).into());
         }
@@ -118,9 +124,11 @@ impl Runtime {
             let text = "--from-seq needs -p or --json: a screen shows a session from its start";
             return Err(UsageError(text.to_owned()).into());
         }
-        if let Some(path) = &target.file {
-            return self.play_file(path.clone(), &target, typed);
+        if let Some(local) = &target.local {
+            let tap = tap.unwrap_or_else(|| TrafficTap::to_ring(self.traffic.clone()));
+            return self.watch_local(local, tap, &target, typed);
         }
+        let http = tap.map_or_else(|| self.http.clone(), |tap| self.http.with_tap(tap)).for_attached_remote();
         let headers = resolve_headers(&target, typed.token_env.as_deref()).await?;
         let exposed = cleartext_warning(&target, &headers);
         let mut attached = self.attach_url(http, target, headers, typed, prompted).await?;

@@ -25,6 +25,7 @@ mod journal;
 mod markdown;
 mod names;
 mod oracle;
+mod programs;
 mod reading;
 mod replies;
 mod screens;

@@ -474,7 +474,7 @@ struct AttachedScreen {
 
 impl AttachedScreen {
     async fn attach(runtime: &mut Runtime, url: &str) -> Self {
-        let typed = cli::AttachArgs { target: url.to_owned(), ..cli::AttachArgs::default() };
+        let typed = cli::AttachArgs { target: Some(url.to_owned()), ..cli::AttachArgs::default() };
         let AttachedSession { handle: live, .. } = runtime.attach(&typed, false).await.unwrap();
         let events = live.hub.subscribe(Seq(0));
         Self { live, events }

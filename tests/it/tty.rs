@@ -43,9 +43,13 @@ impl Tty {
     }
 
     fn start_in(home: tempfile::TempDir, arguments: &[&str]) -> Self {
+        Self::start_program(home, env!("CARGO_BIN_EXE_jarvis-tui"), arguments)
+    }
+
+    fn start_program(home: tempfile::TempDir, program: &str, arguments: &[&str]) -> Self {
         let (columns, rows) = (80, 24);
         let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_jarvis-tui"));
+        let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env_clear();
         let work = home.path().join("work");
@@ -476,4 +480,28 @@ fn the_raw_frames_of_a_stream_are_saved_by_a_key_and_can_be_played() {
         .unwrap();
     assert_eq!(played.status.code(), Some(0), "{}", String::from_utf8_lossy(&played.stderr));
     assert!(String::from_utf8_lossy(&played.stdout).contains("\"dialect\":\"openai-chat\""));
+}
+
+#[test]
+fn keys_come_from_the_terminal_where_standard_input_is_data() {
+    let line = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"Hi there"}]},"session_id":"s"}"#;
+    let script = format!("(echo '{line}'; exec sleep 1000) | {} attach -", env!("CARGO_BIN_EXE_jarvis-tui"));
+    let mut tty = Tty::start_program(tempfile::tempdir().unwrap(), "sh", &["-c", &script]);
+    tty.shows("Hi there");
+    tty.shows("Esc stops");
+    tty.keys("\x1b");
+    tty.shows("cancelled");
+}
+
+#[test]
+fn esc_interrupts_a_program_and_shows_what_it_still_says() {
+    let line = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"Hi there"}]},"session_id":"s"}"#;
+    let last = line.replace("Hi there", "Bye then");
+    let script = format!("bye() {{ echo '{last}'; exit 0; }}; trap bye INT; echo '{line}'; sleep 1000");
+    let mut tty = Tty::start(&["attach", "--", "sh", "-c", &script]);
+    tty.shows("Hi there");
+    tty.keys("\x1b");
+    tty.shows("Bye then");
+    tty.shows("exited with code 0");
+    tty.shows("cancelled");
 }

@@ -2,7 +2,9 @@ use std::io::Write as _;
 
 use super::*;
 use crate::dialect::chat::ChatDecoder;
+use crate::dialect::claude_code::ClaudeCodeDecoder;
 use crate::event::{ApprovalMode, CallOutcome, NoticeCode, grammar};
+use crate::net::traffic::TrafficTap;
 
 const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\",\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"clock\",\"arguments\":\"{}\"}}]}}]}\n\ndata: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
 
@@ -107,6 +109,53 @@ async fn a_recording_is_played_in_its_time_answer_by_answer() {
     assert_eq!(ends(&events), [TurnOutcome::Completed, TurnOutcome::Completed]);
     assert_eq!(began.elapsed().as_secs(), 90);
     assert!(events.iter().any(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::Recording, .. })));
+}
+
+/// Follows a pipe; what is written to the other end arrives there.
+fn follow_pipe(idle_timeout: Duration, tasks: &mut JoinSet<()>) -> (tokio::io::DuplexStream, SourceHandle) {
+    let (writer, reader) = tokio::io::duplex(64);
+    let source = StreamSource::Pipe(PipeSource {
+        input: Box::new(reader),
+        name: "standard input".into(),
+        tap: TrafficTap::to_ring(TrafficRing::default()),
+        idle_timeout,
+    });
+    let decoder_factory: SharedDecoderFactory = Arc::new(|| Box::new(ClaudeCodeDecoder::default()));
+    (writer, start(WatchedStream { source, decoder_factory, opened: opened(), stays_open: false }, tasks))
+}
+
+async fn next_end(feed: &mut SourceHandle) -> Option<TurnOutcome> {
+    loop {
+        if let AgentEvent::TurnFinished { outcome, .. } = feed.events.recv().await? {
+            return Some(outcome);
+        }
+    }
+}
+
+const RESULT: &str = "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"session_id\":\"s\"}\n";
+const ANSWER: &str =
+    "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"Hi\"}]},\"session_id\":\"s\"}\n";
+
+#[tokio::test]
+async fn an_answer_in_a_pipe_ends_with_its_last_line_and_what_follows_may_be_another() {
+    use tokio::io::AsyncWriteExt as _;
+    let mut tasks = JoinSet::new();
+    let (mut writer, mut feed) = follow_pipe(Duration::ZERO, &mut tasks);
+    writer.write_all(format!("{ANSWER}{RESULT}").as_bytes()).await.unwrap();
+    assert_eq!(next_end(&mut feed).await, Some(TurnOutcome::Completed));
+    let after = "{\"type\":\"system\",\"subtype\":\"hook_response\",\"session_id\":\"s\"}\nBye!\n";
+    writer.write_all(format!("{after}{ANSWER}").as_bytes()).await.unwrap();
+    drop(writer);
+    assert_eq!(next_end(&mut feed).await, Some(TurnOutcome::Interrupted));
+    assert_eq!(next_end(&mut feed).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_pipe_is_given_up_where_there_is_a_limit() {
+    let mut tasks = JoinSet::new();
+    let (_writer, mut feed) = follow_pipe(Duration::from_secs(90), &mut tasks);
+    let end = next_end(&mut feed).await;
+    assert!(matches!(&end, Some(TurnOutcome::Failed(fault)) if fault.kind == FaultKind::TimedOut), "{end:?}");
 }
 
 #[tokio::test]

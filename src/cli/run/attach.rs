@@ -2,6 +2,7 @@
 
 use super::screen::{self, ScreenOptions};
 use super::{RunContext, final_exit_code, is_on_terminal};
+use crate::app;
 use crate::cli::AttachArgs;
 use crate::event::Seq;
 use crate::headless::output::{self, print_error};
@@ -11,12 +12,16 @@ use crate::headless::{self, RunOptions};
 use crate::runtime::{AttachedSession, Frontend, UsageError};
 
 pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Result<u8> {
-    let prints = args.printing.is_headless() || !is_on_terminal();
+    let has_screen = is_on_terminal() || (args.uses_stdin() && app::has_terminal());
+    let prints = args.printing.is_headless() || !has_screen;
     let mut runtime = context.runtime(if prints { Frontend::Headless } else { Frontend::Tui }, None);
     let unsaved = SaveErrors::default();
     runtime.on_save_change(unsaved.listener(false));
     let needs_prompt = prints && runtime.is_request_only(args)? && !args.read_only;
-    let prompt = if args.printing.print.is_some() || needs_prompt {
+    let prompt = if runtime.is_local(args)? {
+        // Standard input is no prompt here.
+        args.printing.prompt().map(str::to_owned)
+    } else if args.printing.print.is_some() || needs_prompt {
         piped_prompt(args.printing.prompt(), args.printing.print.is_some()).await?
     } else {
         None
@@ -55,7 +60,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
     }
     let options = ScreenOptions {
         // The draft is kept for the next client of the same target.
-        draft_claim: live.capabilities.prompt.then(|| runtime.claim_draft(&args.target)),
+        draft_claim: args.target.as_ref().filter(|_| live.capabilities.prompt).map(|name| runtime.claim_draft(name)),
         prompt,
         models: Some(models),
         remarks,

@@ -16,7 +16,7 @@ const MAX_SHOWN_PREFIX_BYTES: usize = 3;
 
 /// The texts of one answer.
 #[derive(Default)]
-pub(in crate::net) struct EventRedactor {
+pub struct EventRedactor {
     secrets: Vec<SecretString>,
     /// By what [`delta_text`] names each, in the order in which they came.
     held: Vec<(String, HeldText)>,
@@ -37,7 +37,7 @@ impl EventRedactor {
     }
 
     /// Passes an event on, without secrets.
-    pub(in crate::net) fn push(&mut self, mut event: ReplyEvent, out: &mut Vec<ReplyEvent>) {
+    pub fn push(&mut self, mut event: ReplyEvent, out: &mut Vec<ReplyEvent>) {
         if self.secrets.is_empty() {
             out.push(event);
             return;

@@ -17,6 +17,7 @@ use crate::dialect::ResponseHead;
 use crate::event::Millis;
 use crate::net::failure::RequestFailure;
 use crate::net::redact::Redactor;
+use crate::net::redact::bytes::ByteRedactor;
 use crate::net::request::{HttpMethod, HttpRequest};
 
 /// Hears the bytes of every stream. Cheap to clone.
@@ -131,6 +132,23 @@ impl TrafficTap {
         })
     }
 
+    /// Begins to hear what no server sends: `method` says how it comes, `place` from where.
+    pub async fn begin_local(&self, method: &str, place: &str) -> LocalTap {
+        let head = RecordLine::Response {
+            kind: RECORDING_KIND.to_owned(),
+            format: RECORDING_FORMAT,
+            at: self.now(),
+            method: method.to_owned(),
+            url: place.to_owned(),
+            status: 200,
+            content_type: String::new(),
+        };
+        let response = self.ring.as_ref().map_or(0, TrafficRing::begin_response);
+        self.emit(response, head).await;
+        let redactor = Redactor::for_registered();
+        LocalTap { tap: self.clone(), response, pieces: redactor.byte_redactor(), redactor }
+    }
+
     async fn emit(&self, answer: u64, line: RecordLine) {
         match (&self.lines, &self.ring) {
             (Some(lines), reel) => {
@@ -142,6 +160,34 @@ impl TrafficTap {
             }
             (None, Some(reel)) => reel.push(answer, line),
             (None, None) => {}
+        }
+    }
+}
+
+/// Hears bytes that come from this machine.
+pub struct LocalTap {
+    tap: TrafficTap,
+    response: u64,
+    redactor: Redactor,
+    pieces: ByteRedactor,
+}
+
+impl LocalTap {
+    pub async fn push(&mut self, bytes: &[u8]) {
+        let kept = self.pieces.push(self.tap.now(), &Bytes::copy_from_slice(bytes));
+        self.emit(kept).await;
+    }
+
+    /// Records the end: `eof`, or why nothing more was read.
+    pub async fn end(mut self, why: &str) {
+        let kept = self.pieces.finish();
+        self.emit(kept).await;
+        self.tap.emit(self.response, RecordLine::End { at: self.tap.now(), end: why.to_owned() }).await;
+    }
+
+    async fn emit(&self, pieces: Vec<(Millis, Vec<u8>)>) {
+        for (at, bytes) in pieces {
+            self.tap.emit(self.response, RecordLine::from_bytes_redacted(at, bytes, &self.redactor)).await;
         }
     }
 }

@@ -1,6 +1,8 @@
-//! The target of `attach`, completed with the settings of a named remote: an address or a file, and the request format.
+//! The target of `attach`, completed with the settings of a named remote: an address and the request format, or what is
+//! on this machine.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,14 +13,23 @@ use crate::engine::remote::{CHAT, GET, RequestKind};
 use crate::net::request::HttpMethod;
 use crate::text::address::{host_and_port, with_scheme};
 
+/// A stream that needs no network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LocalTarget {
+    File(PathBuf),
+    Stdin,
+    /// A program with its arguments.
+    Program(OsString, Vec<OsString>),
+}
+
 /// Where to attach and how. Flags win over settings.
 #[derive(Clone)]
 pub(super) struct AttachTarget {
     /// The remote's name, or its host.
     pub name: String,
-    /// Empty for a file.
+    /// Empty for what is on this machine.
     pub url: String,
-    pub file: Option<PathBuf>,
+    pub local: Option<LocalTarget>,
     pub request_kind: Option<&'static RequestKind>,
     pub method: Option<HttpMethod>,
     pub dialect: Option<String>,
@@ -35,23 +46,25 @@ pub(super) struct AttachTarget {
 
 impl AttachTarget {
     pub(super) fn resolve(typed: &cli::AttachArgs, config: &Config) -> Result<Self, UsageError> {
-        let named = config.remotes.get(&typed.target);
-        let file = named.is_none().then(|| existing_file(&typed.target)).flatten();
+        let text = typed.target.as_deref().unwrap_or_default();
+        let named = config.remotes.get(text);
+        let local = LocalTarget::find(typed, named.is_some());
+        if let (Some(LocalTarget::Stdin | LocalTarget::Program(..)), [flag, ..]) = (&local, &*typed.request_flags()) {
+            return Err(UsageError(format!("a pipe or a program is only watched: remove {flag}")));
+        }
         let unnamed = RemoteConfig::default();
         let remote = named.unwrap_or(&unnamed);
-        let url = match (&file, named) {
+        let url = match (&local, named) {
             (Some(_), _) => String::new(),
             (None, Some(remote)) if remote.url.is_empty() => {
-                return Err(UsageError(format!("the remote {:?} has no url; set remotes.{0}.url", typed.target)));
+                return Err(UsageError(format!("the remote {text:?} has no url; set remotes.{text}.url")));
             }
             (None, Some(remote)) => with_scheme(&remote.url),
-            (None, None) => parse_address(&typed.target, config)?,
+            (None, None) => parse_address(text, config)?,
         };
-        let name = match (&file, named) {
-            (Some(path), _) => {
-                path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
-            }
-            (None, Some(_)) => typed.target.clone(),
+        let name = match (&local, named) {
+            (Some(local), _) => local.name(),
+            (None, Some(_)) => text.to_owned(),
             (None, None) => host_and_port(&url).to_owned(),
         };
         let mut style = typed.request.as_deref().and_then(RequestKind::find).or(remote.request);
@@ -64,7 +77,7 @@ impl AttachTarget {
             (Some(HttpMethod::Get), Some(asked)) if *asked != GET => {
                 return Err(UsageError(format!("--request {} is sent by POST", asked.name)));
             }
-            (Some(HttpMethod::Post), None) if RequestKind::from_url(&url).is_none() && file.is_none() => {
+            (Some(HttpMethod::Post), None) if RequestKind::from_url(&url).is_none() && local.is_none() => {
                 style = Some(&CHAT);
             }
             _ => {}
@@ -74,7 +87,7 @@ impl AttachTarget {
         Ok(Self {
             name,
             url,
-            file,
+            local,
             request_kind: style,
             method,
             dialect,
@@ -85,6 +98,28 @@ impl AttachTarget {
             local_tools: typed.local_tools || remote.local_tools,
             idle_timeout: typed.idle_timeout.or(remote.idle_timeout).unwrap_or_default(),
         })
+    }
+}
+
+impl LocalTarget {
+    fn find(typed: &cli::AttachArgs, is_named: bool) -> Option<Self> {
+        if let Some((program, args)) = typed.command.split_first() {
+            return Some(Self::Program(program.clone(), args.to_vec()));
+        }
+        match typed.target.as_deref()? {
+            "-" => Some(Self::Stdin),
+            target => (!is_named).then(|| existing_file(target)).flatten().map(Self::File),
+        }
+    }
+
+    /// Returns what messages call it: never more of a command than the program, whose arguments may hold anything.
+    fn name(&self) -> String {
+        let last = |path: &OsStr| Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+        match self {
+            Self::File(path) => last(path.as_os_str()).unwrap_or_else(|| "file".to_owned()),
+            Self::Stdin => "standard input".to_owned(),
+            Self::Program(program, _) => last(program).unwrap_or_else(|| "program".to_owned()),
+        }
     }
 }
 
@@ -158,9 +193,25 @@ mod tests {
         assert_eq!((flagged.request_kind, flagged.model.as_deref()), (Some(&CHAT), Some("x")));
         assert_eq!(flagged.idle_timeout, Duration::from_secs(2));
         let here = file!();
-        assert!(target(&[here], &config).is_ok_and(|target| target.file.is_some()) || !Path::new(here).is_file());
+        assert!(target(&[here], &config).is_ok_and(|target| target.local.is_some()) || !Path::new(here).is_file());
         let wrong = target(&["offce"], &config).err().unwrap();
         assert!(wrong.0.contains("office"), "{wrong}");
+    }
+
+    #[test]
+    fn a_pipe_and_a_program_are_only_watched() {
+        let config = Config::default();
+        assert_eq!(target(&["-"], &config).unwrap().local, Some(LocalTarget::Stdin));
+        let run = target(&["--json", "--", "/usr/bin/claude", "-p", "hi", "--model", "x"], &config).unwrap();
+        assert_eq!(run.name, "claude");
+        assert!(matches!(run.local, Some(LocalTarget::Program(_, args)) if args.len() == 4));
+        for line in [&["-", "--request", "chat"][..], &["-m", "x", "--", "claude"]] {
+            let error = target(line, &config).err().unwrap();
+            assert!(error.0.contains("only watched"), "{error}");
+        }
+        for line in [&["attach"][..], &["attach", "-", "--", "claude"], &["attach", "http://h", "--", "claude"]] {
+            assert!(Cli::parse_args(["jarvis-tui"].iter().chain(line)).is_err(), "{line:?}");
+        }
     }
 
     #[test]

@@ -1,21 +1,27 @@
-//! Sources that are only watched: a stream fetched by GET, a file of its bytes, or a session's log.
+//! Sources that are only watched: a stream fetched by GET, a file of its bytes, a pipe, a program that is run for it, or
+//! a session's log.
 
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::target::AttachTarget;
-use super::{AttachedSession, RemoteModels};
+use super::target::{AttachTarget, LocalTarget};
+use super::{AttachedSession, RemoteModels, UsageError};
 use crate::bridge::{remote, session};
 use crate::cli;
+use crate::config::environment;
 use crate::dialect::{Decode, DecodeContext};
 use crate::engine::remote::{AnnouncingDetector, RemoteTarget};
 use crate::event::{AgentEvent, ApprovalMode, Capabilities, Seq};
 use crate::journal::Reader;
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::net::traffic::TrafficTap;
 use crate::net::{HttpClient, RequestPolicy};
 use crate::runtime::{Frontend, PreparedSession, Runtime, replay, wall_clock};
 use crate::text::address::path_and_query;
@@ -56,6 +62,42 @@ impl Runtime {
             notices,
             epoch,
         )
+    }
+
+    /// Watches what is on this machine.
+    pub(super) fn watch_local(
+        &mut self,
+        local: &LocalTarget,
+        tap: TrafficTap,
+        target: &AttachTarget,
+        typed: &cli::AttachArgs,
+    ) -> anyhow::Result<AttachedSession> {
+        let (name, idle_timeout) = (target.name.clone(), target.idle_timeout);
+        let from = match local {
+            LocalTarget::File(path) => return self.play_file(path.clone(), target, typed),
+            LocalTarget::Stdin => {
+                let input = Box::new(tokio::io::stdin());
+                remote::StreamSource::Pipe(remote::PipeSource { input, name, tap, idle_timeout })
+            }
+            LocalTarget::Program(program, args) => {
+                let command = self.program_command(program, args);
+                let program = remote::RunningProgram::start(command, name)
+                    .map_err(|error| UsageError(format!("can't start {}: {error}", program.to_string_lossy())))?;
+                remote::StreamSource::Program(remote::ProgramSource { program, tap, idle_timeout })
+            }
+        };
+        Ok(self.start_watching(from, target, String::new(), typed.explain, Vec::new(), Instant::now()))
+    }
+
+    /// Returns the command of a program that gets the environment of the person, without the tokens of our own server.
+    /// It gets a pipe or a file on standard input as well, but never the terminal.
+    fn program_command(&self, program: &OsStr, args: &[OsString]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(&self.folder);
+        environment::restore_keys(&mut command, &self.config().server_token_variables());
+        let stdin = std::io::stdin();
+        command.stdin(if stdin.is_terminal() { Stdio::null() } else { Stdio::inherit() });
+        command
     }
 
     /// Plays a file: the bytes of a stream through a decoder, and a session's log, intact or damaged, as a replay.
