@@ -72,7 +72,7 @@
 //! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal. Where a
 //!   person decides about it, [`text::visible::visible`] spells out what is hidden or looks like something else.
 //! - Only `app/input` reads the terminal; it turns bytes into keys and pastes, and no text of a paste ever acts as a key.
-//! - Addresses of servers are read by [`text::address`] and nowhere else.
+//! - Addresses of servers are read by [`text::address`] and nowhere else, and shown as [`text::display_url`] says.
 //! - What of a session is no event (drafts, queued prompts, grants) is kept beside the log by
 //!   [`journal::StateStore`], and never read from a log, which may be somebody else's.
 //! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the

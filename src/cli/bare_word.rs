@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
 use super::Cli;
-use crate::config::suggestion::suggest;
+use crate::text::suggestion::suggest;
 
 /// Subcommands of other programs. Words that may well begin a conversation are not included.
 const COMMANDS_ELSEWHERE: [&str; 22] = [

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use crate::store::action::Context;
 use crate::store::action_table::{ACTIONS, ActionSpec, find_action};
+use crate::text::suggestion::suggest;
 
 /// Context → chord → action name, as in `assets/keymap.toml` and under `[keys]` in the config.
 pub type Bindings = BTreeMap<String, BTreeMap<String, String>>;
@@ -360,31 +361,7 @@ fn suggest_action(word: &str, context: Context) -> String {
 }
 
 fn did_you_mean(word: &str, names: &[&str]) -> String {
-    let nearest = names.iter().map(|name| (edit_distance(word, name), name)).min();
-    match nearest {
-        Some((distance, name)) if distance <= 2.max(word.chars().count() / 3) => format!(", did you mean {name}?"),
-        _ => String::new(),
-    }
-}
-
-/// Returns how many characters must be inserted, deleted or replaced. O(product of the lengths), so both are limited.
-fn edit_distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().take(64).enumerate() {
-        let mut before = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, b) in row.iter_mut().skip(1).zip(&other) {
-            let cost = (before + usize::from(a != *b)).min(left + 1).min(*cell + 1);
-            before = *cell;
-            *cell = cost;
-            left = cost;
-        }
-    }
-    row.last().copied().unwrap_or(0)
+    suggest(word, names.iter().copied()).map_or_else(String::new, |name| format!(", did you mean {name}?"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ mod schema;
 pub mod secret;
 mod setting;
 pub mod show;
-pub mod suggestion;
 pub mod trust;
 pub mod units;
 mod value;

@@ -8,9 +8,8 @@ use std::sync::LazyLock;
 
 use super::setting::{Field, SettingType, Shown, secret, text, whole};
 use super::value::{SettingValue, dotted};
-use super::{
-    ApprovalConfig, Config, EngineConfig, LimitConfig, RemoteConfig, ServerConfig, ToolConfig, UiConfig, suggestion,
-};
+use super::{ApprovalConfig, Config, EngineConfig, LimitConfig, RemoteConfig, ServerConfig, ToolConfig, UiConfig};
+use crate::text::suggestion::suggest;
 
 pub(super) struct SettingSpec {
     /// Dotted; `*` stands for a name chosen by the person.
@@ -169,12 +168,12 @@ pub(super) fn is_branch(path: &[String]) -> bool {
 /// Returns the known key that an unknown one was probably meant to be.
 pub(super) fn suggest_key(path: &[String]) -> Option<String> {
     let known: Vec<String> = SETTINGS.iter().filter_map(|row| fill_in_names(row, path)).collect();
-    if let Some(key) = suggestion::suggest(&dotted(path), known.iter().map(String::as_str)) {
+    if let Some(key) = suggest(&dotted(path), known.iter().map(String::as_str)) {
         return Some(key.to_owned());
     }
     // A nearly correct name in the wrong table.
     let leaf = |row: &'static SettingSpec| row.parts().last().filter(|name| *name != "*");
-    let name = suggestion::suggest(path.last()?, SETTINGS.iter().filter_map(leaf))?;
+    let name = suggest(path.last()?, SETTINGS.iter().filter_map(leaf))?;
     SETTINGS.iter().find(|row| leaf(row) == Some(name)).map(|row| row.key.replace('*', "NAME"))
 }
 

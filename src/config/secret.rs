@@ -15,7 +15,7 @@ use super::setting::secrets_of;
 use super::{Config, EngineConfig, Env, RemoteConfig, ServerConfig};
 use crate::engine::ENGINES;
 use crate::event::{Fault, FaultKind};
-use crate::text::address::{has_login, redact_credentials};
+use crate::text::display_url::{has_login, redact_credentials};
 
 /// A password manager may first have to prompt the person.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::units;
 use super::value::SettingValue;
-use crate::text::address::redact_login;
+use crate::text::display_url::redact_login;
 
 const MASK: &str = "••••••••";
 

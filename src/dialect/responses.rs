@@ -8,6 +8,7 @@ mod emitter;
 pub mod encode;
 mod full_items;
 mod items;
+pub mod object;
 mod provider_metadata;
 mod tools;
 mod wire;

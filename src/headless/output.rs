@@ -9,8 +9,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::error::ErrorKind;
 
-use crate::text::address::redact_credentials;
 use crate::text::clean::{clean, one_line};
+use crate::text::display_url::redact_credentials;
 use crate::text::visible::escape_json;
 
 /// The output of a command can't be written.

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::event::{Fault, FaultKind};
+use crate::text::human::size_limit;
 
 /// Bytes of one line, and of one event, that are accepted unless somebody says otherwise.
 pub const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
@@ -32,8 +33,8 @@ impl fmt::Display for FramingError {
             Self::BodyTooLong(cap) => ("sent a response in one piece", cap),
             Self::WebPage => return f.write_str("returned a web page instead of a stream; check the URL"),
         };
-        let cap = cap / (1024 * 1024);
-        write!(f, "{what} of more than {cap} MiB; the response was cut there: ask for less at once")
+        let cap = size_limit(*cap);
+        write!(f, "{what} of more than {cap}; the response was cut there: ask for less at once")
     }
 }
 

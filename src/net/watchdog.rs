@@ -14,7 +14,7 @@ use super::redact::events::EventRedactor;
 use super::request::HttpRequest;
 use super::timeouts::{IdleTimers, RequestPolicy};
 use crate::event::{Fault, LinkState, ReplyEvent};
-use crate::text::address::origin;
+use crate::text::display_url::origin;
 
 /// What is told while a request runs.
 #[derive(Clone, Debug, PartialEq)]

@@ -27,7 +27,8 @@ use super::traffic::SideChannelTap;
 use crate::dialect::SseFrame;
 use crate::dialect::error::to_single_line;
 use crate::event::{Fault, FaultKind};
-use crate::text::address::origin;
+use crate::text::display_url::origin;
+use crate::text::human::{size_limit, time_limit};
 
 /// How long a server may take to consent.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,7 +49,7 @@ pub async fn open(http: &HttpClient, request: &HttpRequest) -> Result<EventSocke
     let call = handshake_request(request, &key);
     let place = origin(&call.url);
     let Ok(consent) = tokio::time::timeout(HANDSHAKE_TIMEOUT, http.upgrade(&call)).await else {
-        let text = format!("{place} did not open its event feed within {} s", HANDSHAKE_TIMEOUT.as_secs());
+        let text = format!("{place} did not open its event feed within {}", time_limit(HANDSHAKE_TIMEOUT));
         return Err(Fault::new(FaultKind::TimedOut, text));
     };
     let (headers, connection) = consent.map_err(|failure| failure.fault)?;
@@ -167,8 +168,7 @@ fn error_fault(place: &str, error: &Error) -> Option<Fault> {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => None,
         Error::Capacity(_) => {
-            let text =
-                format!("{place} sent an event of more than {} MiB on its feed", MAX_FRAME_BYTES / (1024 * 1024));
+            let text = format!("{place} sent an event of more than {} on its feed", size_limit(MAX_FRAME_BYTES));
             Some(Fault::new(FaultKind::Protocol, text))
         }
         Error::Protocol(_) | Error::Utf8(_) => Some(Fault::new(

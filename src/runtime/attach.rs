@@ -29,7 +29,8 @@ use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
 use crate::net::{HttpClient, probe as net_probe};
 use crate::store::models::ModelChoice;
-use crate::text::address::{has_login, is_cleartext_remote, origin, redact_credentials};
+use crate::text::address::is_cleartext_remote;
+use crate::text::display_url::{has_login, origin, redact_credentials};
 use crate::tool::Registry;
 use target::AttachTarget;
 

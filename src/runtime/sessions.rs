@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use super::{Frontend, Runtime, StartMode};
 use crate::event::{Grant, NoticeCode, SessionId};
 use crate::journal::{self, NameClaim, SessionListing, StatePart, StateStore};
-use crate::text::address::{redact_credentials, with_scheme};
+use crate::text::address::with_scheme;
+use crate::text::display_url::redact_credentials;
 use crate::text::one_line;
 
 impl Runtime {

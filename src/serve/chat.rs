@@ -21,20 +21,16 @@ use axum::routing::post;
 use self::request::{ChatRequest, ToolOwner};
 use super::Surface;
 use super::access::BodyBytes;
-use super::error::ApiError;
+use super::error::{ApiError, openai_error_body};
 use super::oneshot::{self, Framing};
+use super::openjarvis;
 use super::state::ServerState;
 use crate::dialect::Encode;
-use crate::dialect::chat::chunk::{self, ChunkHead};
+use crate::dialect::chat::chunk::ChunkHead;
 use crate::dialect::chat::encode::{ChatEncoder, ChatEncoderOptions};
-use crate::dialect::openjarvis::encode::OpenJarvisEncoder;
-use crate::event::{Json, SessionId};
+use crate::event::SessionId;
 
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/v1/chat"], error_format: openai_error_body };
-
-/// Requests the agent's events; as a header, and in the query.
-const EVENTS_HEADER: &str = "x-jarvis-events";
-const AGENT_EVENTS: &str = "agent";
 
 fn routes() -> Router<ServerState> {
     Router::new().route("/v1/chat/completions", post(complete))
@@ -46,10 +42,10 @@ async fn complete(
     headers: HeaderMap,
     BodyBytes(body): BodyBytes,
 ) -> Response<Body> {
-    let asked = asks_for_events(&headers, query.as_deref());
+    let asked = openjarvis::asks_for_events(&headers, query.as_deref());
     try_complete(&state, asked, &headers, &body)
         .await
-        .unwrap_or_else(|refused| refused.to_response(if asked { openjarvis_error_body } else { openai_error_body }))
+        .unwrap_or_else(|refused| refused.to_response(if asked { openjarvis::error_body } else { openai_error_body }))
 }
 
 async fn try_complete(
@@ -58,10 +54,10 @@ async fn try_complete(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response<Body>, ApiError> {
-    let compat = state.settings().openjarvis_compat;
-    let owner = |has_tools: bool| if asked || (compat && has_tools) { ToolOwner::Server } else { ToolOwner::Client };
+    let has_events = |has_tools: bool| openjarvis::has_events(state.settings(), asked, has_tools);
+    let owner = |has_tools: bool| if has_events(has_tools) { ToolOwner::Server } else { ToolOwner::Client };
     let mut wanted = request::parse(body, owner)?;
-    let named = owner(wanted.has_tools) == ToolOwner::Server;
+    let named = has_events(wanted.has_tools);
     wanted.one_shot.keep_running = oneshot::should_keep_running(headers);
     let model = wanted.one_shot.model.clone().unwrap_or_default();
     let framing = if wanted.stream { Framing::Sse } else { Framing::Buffered };
@@ -70,19 +66,12 @@ async fn try_complete(
     oneshot::run(state, request, framing, |session| -> Box<dyn Encode> {
         let head = ChunkHead { id: completion_id(session), created: 0, model };
         if named {
-            Box::new(OpenJarvisEncoder::new(head, tokens, messages))
+            openjarvis::encoder(head, tokens, messages)
         } else {
             Box::new(ChatEncoder::new(head, wants, tokens))
         }
     })
     .await
-}
-
-/// Returns whether the client requested named events.
-fn asks_for_events(headers: &HeaderMap, query: Option<&str>) -> bool {
-    let header = headers.get(EVENTS_HEADER).and_then(|value| value.to_str().ok());
-    let requested = query.unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("events="));
-    header.into_iter().chain(requested).any(|value| value.trim().eq_ignore_ascii_case(AGENT_EVENTS))
 }
 
 /// Creates the id of a response: `chatcmpl-` and 12 hexadecimal digits derived from the session (FNV-1a, 64 bits).
@@ -94,41 +83,9 @@ fn completion_id(session: &SessionId) -> String {
     format!("chatcmpl-{:012x}", (hash ^ (hash >> 48)) & 0xffff_ffff_ffff)
 }
 
-/// An error in OpenAI's format.
-pub(super) fn openai_error_body(refused: &ApiError) -> Json {
-    let kind = match refused.status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        429 => "rate_limit_error",
-        400..500 => "invalid_request_error",
-        _ => "server_error",
-    };
-    chunk::error(&refused.message, kind, refused.param.as_deref(), Some(refused.code))
-}
-
-/// An error in OpenJarvis's format.
-fn openjarvis_error_body(refused: &ApiError) -> Json {
-    let mut body = openai_error_body(refused);
-    if let Some(fields) = body.as_object_mut() {
-        fields.insert("detail".into(), refused.message.as_str().into());
-    }
-    body
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn events_come_only_where_they_are_asked_for() {
-        let header = |value: &str| HeaderMap::from_iter([(EVENTS_HEADER.parse().unwrap(), value.parse().unwrap())]);
-        assert!(asks_for_events(&header("agent"), None));
-        assert!(asks_for_events(&header("Agent"), Some("events=none")));
-        assert!(asks_for_events(&HeaderMap::new(), Some("x=1&events=agent")));
-        for query in [None, Some(""), Some("events"), Some("events="), Some("events=agents"), Some("noevents=agent")] {
-            assert!(!asks_for_events(&header("yes"), query), "{query:?}");
-        }
-    }
 
     #[test]
     fn an_answer_is_named_after_its_session() {

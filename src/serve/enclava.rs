@@ -24,7 +24,8 @@ use super::responses::input::ItemPage;
 use super::responses::json_response;
 use super::responses::stored_response::{self, RequestRecord, StoredResponse};
 use super::state::ServerState;
-use crate::event::Json;
+use crate::dialect::enclava::encode::EnclavaEncoder;
+use crate::event::{Json, SessionId};
 
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/api/v1"], error_format: error_body };
 
@@ -125,7 +126,7 @@ async fn try_create(
         if !store {
             state.spawn(stored_response::remove_when_ended(state.clone(), session.clone()));
         }
-        Box::new(record.enclava_encoder(session))
+        Box::new(encoder(&record, session))
     })
     .await
 }
@@ -133,7 +134,7 @@ async fn try_create(
 async fn retrieve(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
     let kept = StoredResponse::find(&state, &id).await;
     let kept = kept.and_then(|kept| kept.ok_or_else(|| ApiError::not_found("response not found")));
-    to_response(kept.map(|kept| json_response(200, &kept.enclava_response())))
+    to_response(kept.map(|kept| json_response(200, &response_json(&kept))))
 }
 
 async fn create_conversation(Shared(state): Shared<ServerState>, BodyBytes(body): BodyBytes) -> Response<Body> {
@@ -199,6 +200,18 @@ async fn add_items(
         Ok(json_response(200, &json!({ "items": items })))
     };
     to_response(answer.await)
+}
+
+/// Returns an encoder of a request's response.
+fn encoder(record: &RequestRecord, session: &SessionId) -> EnclavaEncoder {
+    EnclavaEncoder::new(record.head(session), record.rounds)
+}
+
+/// A stored response in enclava's format.
+fn response_json(kept: &StoredResponse) -> Json {
+    let mut encoder = encoder(&kept.record, &kept.session);
+    kept.feed(&mut encoder);
+    encoder.response()
 }
 
 /// A conversation in enclava's format.

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 
+use crate::dialect::chat::chunk;
 use crate::event::{Fault, FaultKind, Json};
 
 /// An error that rejects a request before any work was started.
@@ -92,4 +93,16 @@ pub fn native_error_body(refused: &ApiError) -> Json {
         fields.insert("param".into(), param.as_str().into());
     }
     serde_json::json!({ "error": error })
+}
+
+/// An error in OpenAI's format.
+pub(super) fn openai_error_body(refused: &ApiError) -> Json {
+    let kind = match refused.status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        400..500 => "invalid_request_error",
+        _ => "server_error",
+    };
+    chunk::error(&refused.message, kind, refused.param.as_deref(), Some(refused.code))
 }

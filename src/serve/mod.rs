@@ -24,6 +24,7 @@ mod fields;
 mod info;
 mod native;
 mod oneshot;
+mod openjarvis;
 mod responses;
 mod run;
 mod running_session;

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, StepState};
+use crate::text::human::binary_size;
 
 /// Sources, and files, that are named of one turn.
 const MAX_SOURCES: usize = 50;
@@ -116,10 +117,7 @@ fn file_label(data: &Json) -> Option<String> {
     if data.get("kind").and_then(Json::as_str) != Some("file") {
         return None;
     }
-    let size = data.get("bytes").and_then(Json::as_u64).map(|bytes| match bytes {
-        0..1024 => format!("{bytes} bytes"),
-        _ => format!("{} KB", bytes.div_ceil(1024)),
-    });
+    let size = data.get("bytes").and_then(Json::as_u64).map(binary_size);
     let known =
         [first_string(data, &["name"]), first_string(data, &["media_type"]), size, first_string(data, &["url"])];
     let known: Vec<String> = known.into_iter().flatten().collect();

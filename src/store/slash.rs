@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use super::action::Action;
 use super::action_table::{ACTIONS, ActionHandler, SlashCommand};
+use crate::text::suggestion::suggest;
 
 /// Returns all commands, in the order in which they are listed.
 pub fn commands() -> impl Iterator<Item = &'static SlashCommand> {
@@ -82,36 +83,13 @@ pub fn complete(text: &str) -> Vec<&'static SlashCommand> {
 
 fn unknown_command(name: &str) -> String {
     let escape = "start with // to send it as text";
-    let nearest = commands()
-        .flat_map(|command| std::iter::once(&command.name).chain(command.aliases))
-        .map(|known| (edit_distance(name, known), known))
-        .min()
-        .filter(|(distance, known)| *distance <= 2 && *distance < known.len());
+    let known = commands().flat_map(|command| std::iter::once(&command.name).chain(command.aliases));
+    let meant = suggest(name, known.copied());
     let name: String = name.chars().take(40).collect();
-    match nearest {
-        Some((_, known)) => format!("unknown command /{name}; did you mean /{known}? ({escape})"),
+    match meant {
+        Some(meant) => format!("unknown command /{name}; did you mean /{meant}? ({escape})"),
         None => format!("unknown command /{name}; /help lists the commands ({escape})"),
     }
-}
-
-/// Edit distance of two short names.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().take(40).collect();
-    let mut row: Vec<usize> = (0..=a.len()).collect();
-    for (i, right) in b.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, own) in row.iter_mut().skip(1).zip(&a) {
-            let new = (diagonal + usize::from(*own != right)).min(left + 1).min(*cell + 1);
-            diagonal = *cell;
-            *cell = new;
-            left = new;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,16 +1,13 @@
-//! Addresses of servers as people write them, read in one place: which scheme is meant, which host, what may be shown.
+//! Addresses of servers as people write them, read in one place: which scheme is meant, which host, which
+//! path. What may be shown of them is in [`super::display_url`].
 //!
 //! The rule for a scheme that was left out: `http` for this machine and for the literal addresses of a private network,
 //! `https` for everything else, so that a key never travels in clear text by default. Hosts are read by the parser that
 //! the HTTP client uses; an address it can't read is neither on this machine nor private.
 
-mod credentials;
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
-
-pub use credentials::redact_credentials;
 
 /// Where Ollama listens.
 const OLLAMA_PORT: u16 = 11434;
@@ -115,13 +112,6 @@ pub fn is_same_server(one: &str, other: &str) -> bool {
     server(one).is_some_and(|one| Some(one) == server(other))
 }
 
-/// Returns scheme, host and port: what may be shown of an address, which can hold a password or a key.
-pub fn origin(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let authority = authority_of(rest);
-    format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
-}
-
 /// Returns host and port, without a login.
 pub fn host_and_port(url: &str) -> &str {
     let authority = authority_of(url.split_once("://").map_or(url, |(_, rest)| rest));
@@ -134,24 +124,6 @@ pub fn path_and_query(url: &str) -> (&str, &str) {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or_default();
     rest.split_once('?').unwrap_or((rest, ""))
-}
-
-/// Returns the address with user name and password as dots, and what [`redact_credentials`] hides as well; it need not
-/// have a scheme.
-pub fn redact_login(url: &str) -> String {
-    let (head, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
-    let authority = authority_of(rest);
-    let rest = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("://••••@{host}{}", rest.get(authority.len()..).unwrap_or_default()),
-        None => format!("://{rest}"),
-    };
-    let shown = redact_credentials(&rest);
-    format!("{head}{}", shown.strip_prefix("://").unwrap_or(&shown))
-}
-
-/// Returns whether an address holds a user name or password.
-pub fn has_login(url: &str) -> bool {
-    authority_of(url.split_once("://").map_or(url, |(_, rest)| rest)).contains('@')
 }
 
 /// Reads an address, or says what is wrong with it. It must have a scheme.
@@ -172,7 +144,7 @@ fn strip_quotes(text: &str) -> &str {
 }
 
 /// Returns the part of an address without scheme that names the server.
-fn authority_of(rest: &str) -> &str {
+pub(super) fn authority_of(rest: &str) -> &str {
     rest.split(['/', '\\', '?', '#']).next().unwrap_or_default()
 }
 
@@ -346,17 +318,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_an_address_holds_no_login() {
-        assert_eq!(redact_login("https://me:pw@host/v1"), "https://••••@host/v1");
-        assert_eq!(redact_login("https://host/@x"), "https://host/@x");
-        assert!(has_login("https://me:pw@host/v1") && has_login("me@host"));
-        assert!(!has_login("https://host/@x") && !has_login("https://host/v1?to=me@example.com"));
-        assert_eq!(redact_login("me:pw@host/v1?api_key=abc&q=1"), "••••@host/v1?api_key=••••&q=1");
-        assert_eq!(redact_login("https://host/v1?token=abc"), "https://host/v1?token=••••");
-        assert_eq!(redact_login("host:8000/v1"), "host:8000/v1");
-        assert_eq!(redact_login("env:NAME"), "env:NAME");
-        assert_eq!(origin("https://me:secret@example.org:8443/v1?key=abc"), "https://example.org:8443");
+    fn the_parts_of_an_address_are_without_its_login() {
         assert_eq!(host_and_port("https://me:secret@h:1/x"), "h:1");
+        assert_eq!(path_and_query("https://me:secret@h:1/x?a=b#c"), ("/x", "a=b"));
+        assert_eq!(path_and_query("https://h?a"), ("", "a"));
     }
 
     #[test]

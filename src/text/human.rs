@@ -40,6 +40,11 @@ pub fn column_size(bytes: u64) -> String {
     }
 }
 
+/// A limit, in whole MiB: `8 MiB`.
+pub fn size_limit(bytes: usize) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
 /// A pause that somebody waits for: `1.5 s`, `3 min`; never less than it is.
 pub fn pause(time: Duration) -> String {
     match time.as_secs() {
@@ -76,6 +81,7 @@ mod tests {
             assert_eq!((size(bytes).as_str(), whole_size(bytes).as_str()), (plain, whole));
             assert_eq!((binary_size(bytes).as_str(), column_size(bytes).as_str()), (binary, column));
         }
+        assert_eq!(size_limit(8 << 20), "8 MiB");
     }
 
     #[test]

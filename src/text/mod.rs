@@ -6,9 +6,11 @@
 pub mod address;
 pub mod clean;
 pub mod data_url;
+pub mod display_url;
 pub mod human;
 pub mod link;
 mod look_alike;
+pub mod suggestion;
 pub mod visible;
 pub mod width;
 pub mod wrap;

@@ -17,6 +17,7 @@ use super::completion::Completion;
 use super::theme::{Role, Theme};
 use crate::config::keys::Chord;
 use crate::store::action::Edit;
+use crate::text::size;
 
 /// Painted left of the text.
 const PROMPT_MARKER: &str = "› ";
@@ -334,8 +335,8 @@ impl Composer {
             return text;
         }
         let number = self.chips.len() + 1;
-        let size = if lines > 1 { format!("{lines} lines") } else { format!("{} kB", text.len().div_ceil(1000)) };
-        let label = format!("{CHIP_PREFIX}{size} #{number}]");
+        let label = if lines > 1 { format!("{lines} lines") } else { size(text.len() as u64) };
+        let label = format!("{CHIP_PREFIX}{label} #{number}]");
         self.chips.push(PasteChip { label: label.clone(), text });
         label
     }

@@ -27,6 +27,12 @@ pub fn clock(time: Millis) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
+/// `0.007`, `12.345`, `3:05.120`.
+pub fn precise_clock(time: Millis) -> String {
+    let (minutes, seconds, millis) = (time.0 / 60_000, time.0 / 1000 % 60, time.0 % 1000);
+    if minutes > 0 { format!("{minutes}:{seconds:02}.{millis:03}") } else { format!("{seconds}.{millis:03}") }
+}
+
 /// `14:05:09`, of milliseconds since 1970, that many seconds east of Greenwich.
 pub fn time_of_day(wall: u64, zone: i32) -> String {
     let seconds = i64::try_from(wall / 1000).unwrap_or(0).saturating_add(i64::from(zone)).rem_euclid(86_400);
@@ -77,6 +83,8 @@ mod tests {
         }
         assert_eq!((running_duration(Millis(900)), running_duration(Millis(61_000))), ("0s".into(), "1m01s".into()));
         assert_eq!((clock(Millis(7000)), clock(Millis(3_723_000))), ("0:07".into(), "1:02:03".into()));
+        let precise = [7, 12_345, 185_120].map(|ms| precise_clock(Millis(ms)));
+        assert_eq!(precise, ["0.007", "12.345", "3:05.120"]);
     }
 
     #[test]

@@ -8,8 +8,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("private", &[]),
     ("text", &[]),
-    ("dialect", &["event"]),
-    ("store", &["event"]),
+    ("dialect", &["event", "text"]),
+    ("store", &["event", "text"]),
     ("config", &["event", "private", "store", "text", "engine"]),
     ("net", &["event", "private", "text", "dialect"]),
     ("engine", &["event", "text", "dialect", "net"]),
@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli/run",
         &["event", "private", "text", "config", "engine", "bridge", "serve", "runtime", "app", "headless", "cli"],
     ),
-    ("cli", &["event", "config"]),
+    ("cli", &["event", "text", "config"]),
 ];
 
 /// Words that mean IO, a clock or randomness.

@@ -8,7 +8,7 @@ use crate::config::environment;
 use crate::engine::ENGINES;
 use crate::headless::output::print;
 use crate::runtime::{EngineListing, Frontend};
-use crate::text::address::redact_login;
+use crate::text::display_url::redact_login;
 use crate::text::one_line;
 
 pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {

@@ -10,7 +10,7 @@ use crate::event::who_answers;
 use crate::headless::output::{print, print_error, print_json};
 use crate::headless::{self, RunOptions};
 use crate::runtime::{Frontend, Runtime};
-use crate::text::address::redact_credentials;
+use crate::text::display_url::redact_credentials;
 use crate::text::human::column_size;
 use crate::text::one_line;
 

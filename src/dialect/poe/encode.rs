@@ -8,7 +8,7 @@
 use serde_json::json;
 
 use super::super::answer::{Answer, AnswerDelta, AnswerLimits, JoinedText, MessageGap, failure_message};
-use super::super::chat::chunk::ChatUsage;
+use super::super::chat::chunk::{ChatUsage, ChunkHead, UsageField};
 use super::super::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, Envelope, FinishReason, Json, TextKind, TurnOutcome};
 
@@ -19,11 +19,8 @@ const MAX_ATTEMPTS: u32 = 3;
 /// Encodes one answer.
 #[derive(Debug)]
 pub struct PoeEncoder {
-    /// The id of the stream, by which clients resume.
-    id: String,
-    model: String,
-    /// In seconds since 1970.
-    created: u64,
+    /// Its id is that of the stream, by which clients resume.
+    head: ChunkHead,
     /// Whether the end repeats the whole answer.
     aggregates: bool,
     /// Whether the client runs the calls.
@@ -36,9 +33,7 @@ pub struct PoeEncoder {
 impl PoeEncoder {
     pub fn new(id: impl Into<String>, aggregates: bool, client_tools: bool) -> Self {
         Self {
-            id: id.into(),
-            model: String::new(),
-            created: 0,
+            head: ChunkHead { id: id.into(), created: 0, model: String::new() },
             aggregates,
             client_tools,
             next_id: 0,
@@ -47,22 +42,15 @@ impl PoeEncoder {
         }
     }
 
-    fn send_numbered(&mut self, event: &str, data: &Json, out: &mut Vec<SseFrame>) {
+    fn send_numbered(&mut self, event: &str, data: String, out: &mut Vec<SseFrame>) {
         let id = Some(self.next_id.to_string());
         self.next_id += 1;
-        out.push(SseFrame { event: event.into(), id, retry: None, data: data.to_string() });
+        out.push(SseFrame { event: event.into(), id, retry: None, data });
     }
 
-    fn chunk_json(&self, choices: &Json) -> Json {
-        json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
-            "choices": choices,
-        })
-    }
-
-    fn send_delta(&mut self, delta: &Json, finish: Option<&str>, out: &mut Vec<SseFrame>) {
-        let chunk = self.chunk_json(&json!([{"index": 0, "delta": delta, "finish_reason": finish}]));
-        self.send_numbered("delta", &chunk, out);
+    fn send_delta(&mut self, delta: &Json, finish: Option<&'static str>, out: &mut Vec<SseFrame>) {
+        let chunk = self.head.chunk(delta, finish, UsageField::Absent);
+        self.send_numbered("delta", chunk, out);
     }
 
     fn send_fragment(&mut self, fragment: &Json, out: &mut Vec<SseFrame>) {
@@ -74,7 +62,7 @@ impl PoeEncoder {
         let Some(call) = self.answer.calls.get(at).filter(|call| !call.name.is_empty()) else { return };
         let mut state = call.to_json_with_status();
         state["index"] = at.into();
-        self.send_numbered("tool_call", &state, out);
+        self.send_numbered("tool_call", state.to_string(), out);
     }
 
     fn encode_delta(&mut self, change: &AnswerDelta<'_>, out: &mut Vec<SseFrame>) {
@@ -140,9 +128,8 @@ impl PoeEncoder {
             self.send_delta(&json!({"content": null, "tool_calls": null}), Some(reason), out);
         }
         if let Some(usage) = self.answer.usage() {
-            let mut chunk = self.chunk_json(&json!([]));
-            chunk["usage"] = json!(ChatUsage::from(usage));
-            self.send_numbered("delta", &chunk, out);
+            let chunk = self.head.usage_chunk(usage.into());
+            self.send_numbered("delta", chunk, out);
         }
     }
 
@@ -162,7 +149,7 @@ impl PoeEncoder {
                 wire
             })
             .collect();
-        let metadata = json!({"id": self.id, "model": self.model});
+        let metadata = json!({"id": self.head.id, "model": self.head.model});
         let mut whole = json!({"content": self.text.text, "tool_calls": calls, "metadata": metadata});
         if self.answer.are_calls_truncated || self.text.is_truncated {
             whole["truncated"] = true.into();
@@ -176,14 +163,14 @@ impl PoeEncoder {
 
 impl Encode for PoeEncoder {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
-        let data = json!({"type": "init", "retry": RETRY_DELAY_MS, "id": self.id});
+        let data = json!({"type": "init", "retry": RETRY_DELAY_MS, "id": self.head.id});
         out.push(SseFrame { retry: Some(RETRY_DELAY_MS), ..SseFrame::data(data.to_string()) });
     }
 
     fn encode_event(&mut self, envelope: &Envelope, out: &mut Vec<SseFrame>) {
         if let AgentEvent::SessionOpened { wall_ms: wall, model, .. } = &envelope.event {
-            model.clone_into(&mut self.model);
-            self.created = wall / 1000;
+            model.clone_into(&mut self.head.model);
+            self.head.created = wall / 1000;
         } else if self.answer.outcome.is_none() {
             let change = self.answer.observe(&envelope.event);
             self.encode_delta(&change, out);
@@ -197,7 +184,7 @@ impl Encode for PoeEncoder {
         }
         if self.aggregates {
             let whole = self.complete_response();
-            self.send_numbered("complete", &whole, out);
+            self.send_numbered("complete", whole.to_string(), out);
         }
     }
 

@@ -28,6 +28,7 @@ use self::response::ResponsesOutcome;
 pub(in crate::dialect) use self::response::SessionOpening;
 use super::super::answer::{AnswerEvent, AnswerUsage, StartedCall};
 use super::super::{Encode, KeepAlive, SseFrame};
+use super::object;
 use crate::event::{CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, Json, MessageId, TextKind};
 
 /// Bytes of text and arguments kept to be repeated at the end of an item and of the answer.
@@ -241,8 +242,8 @@ impl ResponsesEncoder {
         let Some(message) = self.messages.get_mut(at) else { return };
         let Some(writing) = message.open_item.take() else { return };
         message.earlier_bytes += writing.parts.iter().map(|part| part.text.len()).sum::<usize>();
-        let item = json!({"id": writing.id, "type": "message", "status": status, "role": "assistant",
-            "content": writing.parts.iter().map(MessagePart::to_json).collect::<Vec<_>>()});
+        let content: Vec<Json> = writing.parts.iter().map(MessagePart::to_json).collect();
+        let item = object::message_item(&writing.id, status, "assistant", &content);
         self.writer.finish_item(writing.index, item, out);
     }
 

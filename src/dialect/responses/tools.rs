@@ -6,6 +6,7 @@ use serde_json::{Map, json};
 
 use super::wire::{list_at, text_at};
 use crate::event::{CallOutcome, ExecutedBy, Json};
+use crate::text::human::binary_size;
 
 /// Results and sources listed of one call.
 const MAX_LISTED_LINES: usize = 64;
@@ -185,5 +186,5 @@ fn code_output(output: &Json) -> String {
 fn image_note(item: &Json) -> String {
     let Some(result) = text_at(item, "result") else { return String::new() };
     let format = text_at(item, "output_format").unwrap_or("image");
-    format!("{format}, {} kB", (result.len() / 4 * 3).div_ceil(1024))
+    format!("{format}, {}", binary_size((result.len() / 4 * 3) as u64))
 }

@@ -7,7 +7,8 @@ use reqwest::Url;
 use super::display_origin;
 use crate::event::FaultKind;
 use crate::net::failure::RequestFailure;
-use crate::text::address::{host_and_port, is_loopback_url, redact_login};
+use crate::text::address::{host_and_port, is_loopback_url};
+use crate::text::display_url::redact_login;
 
 /// The proxy variables of the environment.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use super::side_channel::SideChannelReader;
 use crate::event::{Fault, FaultKind, LinkState, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 use crate::net::failure::RequestFailure;
 use crate::net::timeouts::finite_timeout;
-use crate::text::human::time_limit;
+use crate::text::human::{self, time_limit};
 
 /// How soon and how late a server that loads its model is asked again.
 const LOADING_POLL_INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
@@ -18,9 +18,8 @@ impl RequestDriver<'_> {
     pub(super) async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) {
         let (attempt, at) = (failed + 1, self.watchdog.timers.session_time(Instant::now() + pause));
         self.watchdog.send_link_state(LinkState::Retrying { attempt, at }).await;
-        let seconds = pause.as_secs_f64();
         let of = self.watchdog.policy.max_retries.saturating_add(1);
-        let text = format!("{fault}; retrying in {seconds:.1} s (attempt {attempt} of {of})");
+        let text = format!("{fault}; retrying in {} (attempt {attempt} of {of})", human::pause(pause));
         self.events.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text });
         self.send_events().await;
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Millis;
 use crate::net::redact::Redactor;
-use crate::text::address::{origin, path_and_query};
+use crate::text::address::path_and_query;
+use crate::text::display_url::origin;
 
 /// What the first field of a recording's first line says.
 pub const RECORDING_KIND: &str = "recording";

@@ -4,7 +4,7 @@ use super::target::AttachTarget;
 use super::{Runtime, UsageError, resolve_headers};
 use crate::cli;
 use crate::engine::remote::probe::RemoteAccess;
-use crate::text::address::redact_credentials;
+use crate::text::display_url::redact_credentials;
 
 impl Runtime {
     /// Returns the name of a target for messages: that of the remote or file, or the host.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::EngineListing;
-use crate::config::suggestion::suggest;
 use crate::engine::{ENGINES, EngineSpec};
 use crate::event::{Fault, FaultKind};
 use crate::text::address::is_same_server;
+use crate::text::suggestion::suggest;
 
 /// How many names are suggested at most.
 const MAX_SUGGESTIONS: usize = 5;

@@ -24,6 +24,7 @@ use super::input::{self, ItemPage};
 use super::stored_response::StoredResponse;
 use super::{QueryPairs, ResponsesResult, json_response, to_response};
 use crate::bridge::new_uuid;
+use crate::dialect::responses::object;
 use crate::event::{AgentEvent, Json};
 use crate::private;
 
@@ -249,8 +250,8 @@ fn to_stored_item(item: &Json) -> Json {
         let role = item.entry("role").or_insert("user".into()).clone();
         if let Some(text) = item.get("content").and_then(Json::as_str).map(ToOwned::to_owned) {
             let part = match role.as_str() {
-                Some("assistant") => json!({"type": "output_text", "text": text, "annotations": []}),
-                _ => json!({"type": "input_text", "text": text}),
+                Some("assistant") => object::output_text(&text, &[]),
+                _ => object::input_text(&text),
             };
             item.insert("content".into(), json!([part]));
         }
@@ -387,11 +388,7 @@ async fn add_items(
 ) -> Response<Body> {
     let answer = async {
         let items = append_items(&state, &id, &fields::parse_object(&body)?).await?;
-        let (first, last) = (items.first().map_or("", item_id), items.last().map_or("", item_id));
-        Ok(json_response(
-            200,
-            &json!({"object": "list", "first_id": first, "last_id": last, "has_more": false, "data": items}),
-        ))
+        Ok(json_response(200, &object::list_object(&items, false)))
     };
     to_response(answer.await)
 }

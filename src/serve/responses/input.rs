@@ -1,10 +1,9 @@
 //! PURE. Converts a request's events back to items, and pages lists of items.
 
-use serde_json::json;
-
 use super::super::error::ApiError;
 use super::super::fields;
 use super::super::request::is_history_turn;
+use crate::dialect::responses::object;
 use crate::event::{AgentEvent, CallId, CallOutcome, Json};
 
 /// Returns a request's own events as items: everything up to its answer. Ids begin with `key`.
@@ -19,16 +18,13 @@ pub(in crate::serve) fn request_items<'a>(events: impl Iterator<Item = &'a Agent
         match event {
             AgentEvent::TurnStarted { turn, .. } => answers = !is_history_turn(turn),
             AgentEvent::UserMessage { text, .. } => {
-                let content = json!([{"type": "input_text", "text": text}]);
-                items.push(json!({"id": id("msg"), "type": "message", "status": "completed", "role": "user",
-                    "content": content}));
+                items.push(object::message_item(&id("msg"), "completed", "user", &[object::input_text(text)]));
             }
             AgentEvent::MessageStarted { .. } if answers => break,
             AgentEvent::TextDelta { text: piece, .. } => text.push_str(piece),
             AgentEvent::MessageFinished { .. } if !text.is_empty() => {
-                let content = json!([{"type": "output_text", "text": std::mem::take(&mut text), "annotations": []}]);
-                items.push(json!({"id": id("msg"), "type": "message", "status": "completed", "role": "assistant",
-                    "content": content}));
+                let part = object::output_text(&std::mem::take(&mut text), &[]);
+                items.push(object::message_item(&id("msg"), "completed", "assistant", &[part]));
             }
             AgentEvent::ToolCallReady { call, name, args, .. } => {
                 calls.push((call.clone(), name.clone(), args.clone()));
@@ -39,16 +35,14 @@ pub(in crate::serve) fn request_items<'a>(events: impl Iterator<Item = &'a Agent
         if let AgentEvent::MessageFinished { .. } = event {
             for (call, name, args) in calls.drain(..) {
                 let id = format!("fc_{key}_in{}", items.len());
-                items.push(json!({"id": id, "type": "function_call", "status": "completed",
-                    "call_id": call.as_str(), "name": name, "arguments": args}));
+                items.push(object::function_call_item(&id, "completed", call.as_str(), &name, &args));
             }
         }
         if let AgentEvent::ToolCallFinished { call, outcome, output, .. } = event
             && *outcome != CallOutcome::Requested
         {
             let id = format!("fco_{key}_in{}", items.len());
-            items.push(json!({"id": id, "type": "function_call_output", "status": "completed",
-                "call_id": call.as_str(), "output": output.text}));
+            items.push(object::function_call_output_item(&id, call.as_str(), &output.text));
         }
     }
     items
@@ -94,7 +88,6 @@ impl ItemPage {
         let limit = self.limit.unwrap_or(20);
         let has_more = items.len() > limit;
         items.truncate(limit);
-        let (first, last) = (items.first().map(id).unwrap_or_default(), items.last().map(id).unwrap_or_default());
-        json!({"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": has_more})
+        object::list_object(&items, has_more)
     }
 }

@@ -13,8 +13,8 @@ use super::super::error::ApiError;
 use super::super::oneshot;
 use super::super::request::is_history_turn;
 use super::super::state::ServerState;
+use crate::dialect::Encode;
 use crate::dialect::responses::encode::{ResponseHead, ResponsesEncoder};
-use crate::dialect::{Encode, enclava};
 use crate::event::{AgentEvent, Annotation, AnnotationTarget, Envelope, Json, SessionId};
 
 /// The turn of the annotation that records a request: it precedes the request's own turn.
@@ -26,7 +26,7 @@ const SESSION_END_TIMEOUT: Duration = Duration::from_secs(6);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::serve) struct RequestRecord {
-    /// The surface it came through: `openai` or `enclava`.
+    /// The surface it came through.
     pub(in crate::serve) surface: String,
     /// Fields of the response that repeat the request.
     pub(in crate::serve) echo: Map<String, Json>,
@@ -62,7 +62,8 @@ impl RequestRecord {
         }
     }
 
-    fn heading(&self, session: &SessionId) -> ResponseHead {
+    /// Returns the head of its response.
+    pub(in crate::serve) fn head(&self, session: &SessionId) -> ResponseHead {
         ResponseHead {
             id: response_id(session),
             model: self.model.clone(),
@@ -74,12 +75,7 @@ impl RequestRecord {
 
     /// Returns an encoder for OpenAI's format.
     pub(in crate::serve) fn openai_encoder(&self, session: &SessionId) -> ResponsesEncoder {
-        ResponsesEncoder::new(self.heading(session))
-    }
-
-    /// Returns an encoder for enclava's format.
-    pub(in crate::serve) fn enclava_encoder(&self, session: &SessionId) -> enclava::encode::EnclavaEncoder {
-        enclava::encode::EnclavaEncoder::new(self.heading(session), self.rounds)
+        ResponsesEncoder::new(self.head(session))
     }
 }
 
@@ -132,7 +128,7 @@ impl StoredResponse {
     }
 
     /// Feeds an encoder with the events so far, as if they were happening now.
-    fn feed(&self, encoder: &mut dyn Encode) {
+    pub(in crate::serve) fn feed(&self, encoder: &mut dyn Encode) {
         let (mut frames, mut begun) = (Vec::new(), false);
         encoder.start(&mut frames);
         for envelope in &self.events {
@@ -147,13 +143,6 @@ impl StoredResponse {
     /// Returns the response in OpenAI's format.
     pub(in crate::serve) fn openai_response(&self) -> Json {
         let mut encoder = self.record.openai_encoder(&self.session);
-        self.feed(&mut encoder);
-        encoder.response()
-    }
-
-    /// Returns the response in enclava's format.
-    pub(in crate::serve) fn enclava_response(&self) -> Json {
-        let mut encoder = self.record.enclava_encoder(&self.session);
         self.feed(&mut encoder);
         encoder.response()
     }

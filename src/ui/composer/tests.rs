@@ -146,7 +146,7 @@ fn a_big_paste_is_a_chip_that_survives_edits_around_it() {
 fn the_cursor_crosses_a_chip_and_backspace_deletes_it_whole() {
     let mut composer = Composer::new();
     composer.paste(&"x".repeat(5000));
-    assert_eq!(shown(&mut composer, 60).0, ["› [pasted 5 kB #1]"]);
+    assert_eq!(shown(&mut composer, 60).0, ["› [pasted 5.0 kB #1]"]);
     composer.edit(Edit::Left);
     write(&mut composer, "a");
     assert_eq!(composer.text(), format!("a{}", "x".repeat(5000)));

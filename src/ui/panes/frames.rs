@@ -11,7 +11,7 @@ use crate::store::frames::{FrameKind, FrameList, FrameRow};
 use crate::text::width::str_width;
 use crate::text::wrap::wrap_hard;
 use crate::text::{clean, one_line};
-use crate::ui::format::count;
+use crate::ui::format::{count, duration, precise_clock};
 use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box, restyle};
@@ -122,7 +122,7 @@ fn draw_row(
     buf: &mut Buffer,
 ) {
     let dim = theme.style(Role::Dim);
-    let time = format!("{:>TIME_CELLS$}", seconds(row.since_start));
+    let time = format!("{:>TIME_CELLS$}", precise_clock(row.since_start));
     let mut pen = RowWriter::new(buf, line, 0);
     match &row.kind {
         FrameKind::Began(text) => {
@@ -136,7 +136,7 @@ fn draw_row(
             pen.write(&one_line(text, usize::from(line.width)), theme.style(role));
         }
         FrameKind::Frame { name, id, data } => {
-            let gap = gap.map(|gap| format!("+{}", short(gap))).unwrap_or_default();
+            let gap = gap.map(|gap| format!("+{}", duration(gap))).unwrap_or_default();
             pen.write(&time, theme.style(Role::Text)).write(&format!("{gap:>GAP_CELLS$}"), dim).skip(2);
             let name = one_line(name, width);
             pen.write(&name, theme.style(Role::Tool)).skip(width.saturating_sub(str_width(&name)) + 1);
@@ -191,9 +191,9 @@ fn draw_opened(
             (format!("{title} · {}", bytes(data.len() as u64)), pretty_json(data))
         }
     };
-    title = format!("{title} · {} s", seconds(row.since_start).trim());
+    title = format!("{title} · {} s", precise_clock(row.since_start).trim());
     if let Some(gap) = frames.gap(number) {
-        title = format!("{title} (+{})", short(gap));
+        title = format!("{title} (+{})", duration(gap));
     }
     let width = usize::from(place.width.saturating_sub(4));
     let text = clean(&text);
@@ -221,17 +221,6 @@ fn pretty_json(data: &str) -> Cow<'_, str> {
     let json = serde_json::from_str::<serde_json::Value>(data).ok();
     let laid = json.filter(|json| json.is_object() || json.is_array());
     laid.and_then(|json| serde_json::to_string_pretty(&json).ok()).map_or(Cow::Borrowed(data), Cow::Owned)
-}
-
-/// `0.007`, `12.345`, `3:05.120`.
-fn seconds(time: Millis) -> String {
-    let (minutes, seconds, millis) = (time.0 / 60_000, time.0 / 1000 % 60, time.0 % 1000);
-    if minutes > 0 { format!("{minutes}:{seconds:02}.{millis:03}") } else { format!("{seconds}.{millis:03}") }
-}
-
-/// `45ms`, `1.2s`, `3m05s`.
-fn short(time: Millis) -> String {
-    crate::ui::format::duration(time)
 }
 
 /// `173`, `4.1k`, `3M`; bytes.

@@ -10,6 +10,7 @@ use ratatui::layout::Rect;
 
 use crate::store::Store;
 use crate::store::search::Search;
+use crate::text::human::binary_size;
 use crate::text::width::str_width;
 use crate::ui::paint::{RowWriter, draw_box};
 use crate::ui::theme::{Role, Theme};
@@ -80,7 +81,7 @@ pub fn draw(store: &Store, figures: &PerfStats, cached: usize, theme: Theme, are
         ("clean, late", format!("{}, {}", figures.unchanged, figures.late)),
         ("written", format!("{} cells, {} bytes", last.cells, last.bytes)),
         ("queue", format!("{} events", figures.queued_events)),
-        ("cache", format!("{} kB", cached.div_ceil(1024))),
+        ("cache", binary_size(cached as u64)),
         ("items", bytes.to_string()),
         ("search", search_work(store)),
     ];
@@ -100,7 +101,7 @@ pub fn draw(store: &Store, figures: &PerfStats, cached: usize, theme: Theme, are
 fn search_work(store: &Store) -> String {
     store.focus.find::<Search>().map_or(String::new(), |search| {
         let work = search.work_done;
-        format!("{} steps, {} items, {} kB", work.steps, work.items, work.bytes / 1024)
+        format!("{} steps, {} items, {}", work.steps, work.items, binary_size(work.bytes))
     })
 }
 

@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use crate::store::item_source;
 use crate::store::overlay::raw::RawText;
 use crate::store::transcript::ItemId;
+use crate::text::human::whole_size;
 use crate::text::visible::escape_hidden;
 use crate::text::width::{graphemes, str_width};
 use crate::ui::paint::draw_box;
@@ -94,7 +95,7 @@ pub fn draw(source: &RawText, view: &mut RawView, screen: &OverlayScreen<'_>, bu
         format!("of {rows} rows")
     } else {
         let at = view.starts.get(last.saturating_sub(1)).copied().unwrap_or(0) as usize;
-        format!("· {} % of {} kB", at * 100 / text.len().max(1), text.len() / 1000)
+        format!("· {} % of {}", at * 100 / text.len().max(1), whole_size(text.len() as u64))
     };
     let footer = format!("{}–{last} {whole} · ↑↓ · {} closes · y copies", (first + 1).min(last), labels.close);
     let inner = draw_box("Source", &footer, Role::BorderFocused, theme, place, buf);

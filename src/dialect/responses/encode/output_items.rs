@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::object;
 use crate::event::{CallId, CallOutcome, CallOutput, Json, MessageId, TextKind};
 
 /// The server label of our tools.
@@ -61,7 +62,9 @@ impl MessagePart {
     pub(super) fn to_json(&self) -> Json {
         match self.kind {
             TextKind::Text => {
-                json!({"type": "output_text", "text": self.text, "annotations": self.annotations, "logprobs": []})
+                let mut part = object::output_text(&self.text, &self.annotations);
+                part["logprobs"] = json!([]);
+                part
             }
             TextKind::Refusal => json!({"type": "refusal", "refusal": self.text}),
         }
@@ -145,8 +148,7 @@ impl EncodedResponsesCall {
     /// Its item; `result` is the output and the error.
     pub(super) fn item(&self, id: &str, call: &CallId, status: &str, result: Option<(Json, Json)>) -> Json {
         if self.is_client_call {
-            return json!({"id": id, "type": "function_call", "status": status, "call_id": call.as_str(),
-                "name": self.name, "arguments": self.args});
+            return object::function_call_item(id, status, call.as_str(), &self.name, &self.args);
         }
         let (output, error) = result.unwrap_or_default();
         json!({"id": id, "type": "mcp_call", "status": status, "server_label": MCP_SERVER_LABEL, "name": self.name,

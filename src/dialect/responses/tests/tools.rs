@@ -51,7 +51,7 @@ fn each_tool_of_the_servers_tells_what_it_did() {
         (
             json!({"type": "image_generation_call", "status": "completed", "result": "A".repeat(4096), "output_format": "png", "revised_prompt": "a cat"}),
             "image_generation {\"revised_prompt\":\"a cat\",\"output_format\":\"png\"}",
-            "Ok png, 3 kB",
+            "Ok png, 3 KB",
         ),
         (
             json!({"type": "mcp_call", "name": "roll", "server_label": "dice", "arguments": "{\"n\":2}", "output": "7", "error": null}),

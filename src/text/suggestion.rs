@@ -1,9 +1,10 @@
-//! PURE. Suggests the name that was probably meant.
+//! Suggests the name that was probably meant.
 
 /// Longer names are not compared: they are unlikely to be typos, and the cost is the product of the lengths.
 const MAX_COMPARED_CHARS: usize = 64;
 
-/// Returns the candidate closest to `name`, if close enough to be a typo. A swap of neighbors counts once.
+/// Returns the candidate closest to `name`, if close enough to be a typo: one edit, or one for each three characters. A
+/// swap of neighbors counts once; of equally close ones it is the first in the alphabet.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().take(MAX_COMPARED_CHARS + 1).count();
     if length > MAX_COMPARED_CHARS {
@@ -13,8 +14,8 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
+        .min()
         .map(|(_, candidate)| candidate)
 }
 
@@ -24,12 +25,14 @@ mod tests {
 
     #[test]
     fn typing_errors_find_their_name() {
-        let names = ["ui.theme", "ui.mouse", "tools.timeout", "tools.shell_timeout", "model"];
+        let names = ["ui.theme", "ui.mouse", "tools.timeout", "tools.shell_timeout", "model", "mode", "?"];
         for (name, expected) in [
             ("ui.them", Some("ui.theme")),
             ("ui.tehme", Some("ui.theme")),
-            ("modle", Some("model")),
+            ("modle", Some("mode")),
+            ("mdoel", Some("model")),
             ("tool.timeout", Some("tools.timeout")),
+            ("x", None),
             ("nothing.alike.at.all", None),
             ("", None),
         ] {

@@ -1,12 +1,39 @@
-//! Addresses in texts, without what only their owner should see.
+//! Addresses as they may be shown, alone or in a text: without what only their owner should see.
 
 use std::borrow::Cow;
+
+use super::address::authority_of;
 
 const REDACTED: &str = "••••";
 
 /// Ends of the names of values in an address that let somebody in.
 const SECRET_NAME_SUFFIXES: [&str; 9] =
     ["key", "token", "secret", "password", "passwd", "auth", "signature", "sig", "credential"];
+
+/// Returns scheme, host and port: what may be shown of an address, which can hold a password or a key.
+pub fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = authority_of(rest);
+    format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
+}
+
+/// Returns the address with user name and password as dots, and what [`redact_credentials`] hides as well; it need not
+/// have a scheme.
+pub fn redact_login(url: &str) -> String {
+    let (head, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let authority = authority_of(rest);
+    let rest = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("://••••@{host}{}", rest.get(authority.len()..).unwrap_or_default()),
+        None => format!("://{rest}"),
+    };
+    let shown = redact_credentials(&rest);
+    format!("{head}{}", shown.strip_prefix("://").unwrap_or(&shown))
+}
+
+/// Returns whether an address holds a user name or password.
+pub fn has_login(url: &str) -> bool {
+    authority_of(url.split_once("://").map_or(url, |(_, rest)| rest)).contains('@')
+}
 
 /// Returns the text with user name and password of every address in it as dots, and with the values of queries and
 /// fragments whose names say that they are secret.
@@ -91,6 +118,19 @@ mod tests {
         ] {
             assert_eq!(redact_credentials(text), shown);
         }
+    }
+
+    #[test]
+    fn what_is_shown_of_an_address_holds_no_login() {
+        assert_eq!(redact_login("https://me:pw@host/v1"), "https://••••@host/v1");
+        assert_eq!(redact_login("https://host/@x"), "https://host/@x");
+        assert!(has_login("https://me:pw@host/v1") && has_login("me@host"));
+        assert!(!has_login("https://host/@x") && !has_login("https://host/v1?to=me@example.com"));
+        assert_eq!(redact_login("me:pw@host/v1?api_key=abc&q=1"), "••••@host/v1?api_key=••••&q=1");
+        assert_eq!(redact_login("https://host/v1?token=abc"), "https://host/v1?token=••••");
+        assert_eq!(redact_login("host:8000/v1"), "host:8000/v1");
+        assert_eq!(redact_login("env:NAME"), "env:NAME");
+        assert_eq!(origin("https://me:secret@example.org:8443/v1?key=abc"), "https://example.org:8443");
     }
 
     #[test]
