@@ -9,9 +9,9 @@ mod logged_turns;
 use std::collections::HashMap;
 
 use crate::engine::{HistoryCall, HistoryMessage};
+use crate::event::answer::{AnswerEvent, StartedCall};
 use crate::event::{
-    AgentEvent, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, Role, Seq, TextKind, TurnOutcome,
-    estimate_tokens,
+    AgentEvent, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, Seq, TurnOutcome, estimate_tokens,
 };
 use crate::tool::truncate::truncate_middle;
 use logged_turns::{LoggedTurns, TurnSize};
@@ -77,7 +77,13 @@ impl History {
                 self.calls.clear();
             }
             AgentEvent::UserMessage { text, .. } => self.messages.push(HistoryMessage::User { text: text.clone() }),
-            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
+            event => self.fold_answer(event),
+        }
+    }
+
+    fn fold_answer(&mut self, event: &AgentEvent) {
+        match AnswerEvent::of(event) {
+            Some(AnswerEvent::MessageStarted { message, has_parent: false }) => {
                 self.open_messages.insert(message.clone(), self.messages.len());
                 self.messages.push(HistoryMessage::Assistant {
                     text: String::new(),
@@ -86,49 +92,48 @@ impl History {
                     provider_metadata: None,
                 });
             }
-            AgentEvent::TextDelta { message, text: piece, kind: TextKind::Text | TextKind::Refusal } => {
+            Some(AnswerEvent::Text { message, text: piece, .. }) => {
                 if let Some(HistoryMessage::Assistant { text, .. }) = self.open_message(message) {
                     text.push_str(piece);
                 }
             }
-            AgentEvent::ReasoningDelta { message, text: piece } => {
+            Some(AnswerEvent::Reasoning { message, text: piece }) => {
                 if let Some(HistoryMessage::Assistant { reasoning, .. }) = self.open_message(message) {
                     reasoning.push_str(piece);
                 }
             }
-            AgentEvent::MessageFinished { message, full_text: full, provider_metadata: carry, .. } => {
-                self.finish_message(message, full.as_ref(), carry.as_ref());
+            Some(AnswerEvent::MessageFinished { message, full_text, provider_metadata, .. }) => {
+                self.finish_message(message, full_text, provider_metadata);
             }
-            AgentEvent::ToolCallStarted { call, message, .. } => {
+            Some(AnswerEvent::CallStarted(StartedCall { call, message, .. })) => {
                 if let Some(index) = self.open_messages.get(message) {
                     self.calls.insert(call.clone(), (*index, String::new()));
                 }
             }
-            AgentEvent::ToolCallReady { call, name, args, provider_metadata: carry } => {
+            Some(AnswerEvent::CallReady { call, name, args, provider_metadata }) => {
                 let Some((index, known)) = self.calls.get_mut(call) else { return };
-                known.clone_from(name);
+                name.clone_into(known);
                 if let Some(HistoryMessage::Assistant { calls, .. }) = self.messages.get_mut(*index) {
                     calls.push(HistoryCall {
                         call: call.clone(),
-                        name: name.clone(),
-                        args: args.clone(),
-                        provider_metadata: carry.clone(),
+                        name: name.to_owned(),
+                        args: args.to_owned(),
+                        provider_metadata: provider_metadata.cloned(),
                     });
                 }
             }
-            AgentEvent::ToolCallFinished { call, outcome, output, .. } => {
-                self.finish_call(call, *outcome, &output.text);
+            Some(AnswerEvent::CallFinished { call, outcome, output, .. }) => {
+                self.finish_call(call, outcome, &output.text);
             }
-            AgentEvent::TurnFinished { outcome: end, .. } => self.finish_turn(end),
-            AgentEvent::MessageStarted { .. }
-            | AgentEvent::ToolArgsDelta { .. }
-            | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. }
-            | AgentEvent::ToolOutput { .. }
-            | AgentEvent::Annotation { .. }
-            | AgentEvent::UsageReported { .. }
-            | AgentEvent::Notice { .. }
-            | AgentEvent::Unknown(_) => {}
+            Some(AnswerEvent::TurnFinished(end)) => self.finish_turn(end),
+            Some(
+                AnswerEvent::MessageStarted { .. }
+                | AnswerEvent::CallArgs { .. }
+                | AnswerEvent::Citation { .. }
+                | AnswerEvent::Usage
+                | AnswerEvent::Retry(_),
+            )
+            | None => {}
         }
     }
 
@@ -242,12 +247,12 @@ impl History {
         self.messages.get_mut(index)
     }
 
-    fn finish_message(&mut self, message: &MessageId, full: Option<&String>, kept_metadata: Option<&Json>) {
+    fn finish_message(&mut self, message: &MessageId, full: Option<&str>, kept_metadata: Option<&Json>) {
         if let Some(HistoryMessage::Assistant { text, reasoning, provider_metadata: carry, .. }) =
             self.open_message(message)
         {
             if let Some(full) = full {
-                text.clone_from(full);
+                full.clone_into(text);
             }
             // These strings grew by doubling, and are kept for as long as the session.
             text.shrink_to_fit();

@@ -5,6 +5,7 @@
 //! old log into account. No handles, clocks or IO; depends on no other module.
 
 mod annotation;
+pub mod answer;
 mod command;
 mod fault;
 mod finish_reason;

@@ -1,18 +1,19 @@
 //! PURE. Folds a run's events into the JSON object of `--output-format json`, and into an exit code.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
 use crate::engine::{find_spec, openai};
+use crate::event::answer::{Answer, AnswerCall, AnswerDelta, AnswerEvent, AnswerLimits};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, Fault, FaultKind, FinishReason,
-    LastContent, MessageId, Millis, NoticeCode, NoticeLevel, Role, TextKind, TurnId, TurnOutcome, Usage, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallOutcome, Envelope, Fault, FaultKind, FinishReason, LastContent,
+    MessageId, Millis, NoticeCode, NoticeLevel, TextKind, TurnId, TurnOutcome, Usage,
 };
 use crate::text::clean::one_line;
 
 /// The result of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RunSummary {
     session: String,
     source: &'static str,
@@ -22,160 +23,132 @@ pub struct RunSummary {
     dialect: Option<String>,
     /// There was no engine, so no engine failed.
     has_no_engine: bool,
-    outcome: Option<TurnOutcome>,
+    /// The answer of the newest turn.
+    answer: Answer,
+    /// The messages of all turns.
     messages: Vec<(MessageId, String)>,
-    /// Messages of sub-agents: their finish reasons are not the answer's.
-    sub_agent_messages: HashSet<MessageId>,
     /// The last content of each open message.
     last_parts: HashMap<MessageId, LastContent>,
-    /// The finish reason of the answer's last message.
-    finish_reason: Option<FinishReason>,
     /// The explanation for a message that the last event finished abnormally.
     remark: Option<&'static str>,
     reasoning: String,
-    calls: Vec<CallSummary>,
-    usage: HashMap<(TurnId, UsageScope), Usage>,
+    /// Of the turns before.
+    earlier_calls: Vec<AnswerCall>,
+    earlier_usage: Option<Usage>,
     /// What the source says that each turn cost, in US dollars.
     costs: HashMap<TurnId, f64>,
-    open_turn: Option<(TurnId, Millis)>,
+    /// When the open turn started.
+    turn_started_at: Option<Millis>,
     first_token: Option<Millis>,
     total_time: Millis,
     notices: Vec<(NoticeCode, String, u64)>,
     was_denied: bool,
-    has_usage: bool,
-}
-
-#[derive(Clone, Debug)]
-struct CallSummary {
-    id: CallId,
-    name: String,
-    args: String,
-    outcome: CallOutcome,
-    output: String,
-    duration: Option<Millis>,
 }
 
 impl RunSummary {
     /// `source` is `agent`, `remote` or `replay`.
     pub fn new(session: &str, source: &'static str) -> Self {
-        Self { session: session.to_owned(), source, ..Self::default() }
+        Self {
+            session: session.to_owned(),
+            source,
+            engine: String::new(),
+            model: String::new(),
+            dialect: None,
+            has_no_engine: false,
+            answer: Answer::new(AnswerLimits::NONE),
+            messages: Vec::new(),
+            last_parts: HashMap::new(),
+            remark: None,
+            reasoning: String::new(),
+            earlier_calls: Vec::new(),
+            earlier_usage: None,
+            costs: HashMap::new(),
+            turn_started_at: None,
+            first_token: None,
+            total_time: Millis::default(),
+            notices: Vec::new(),
+            was_denied: false,
+        }
     }
 
     pub fn observe(&mut self, envelope: &Envelope) {
         self.remark = None;
+        if matches!(envelope.event, AgentEvent::TurnStarted { .. }) {
+            self.begin_turn(envelope.at);
+        }
+        self.observe_answer(&envelope.event);
         match &envelope.event {
             AgentEvent::SessionOpened { engine, model, .. } => {
                 self.engine.clone_from(engine);
                 self.model.clone_from(model);
             }
-            AgentEvent::TurnStarted { turn, .. } => {
-                self.open_turn = Some((turn.clone(), envelope.at));
-                self.outcome = None;
-                self.finish_reason = None;
-            }
-            AgentEvent::MessageStarted { .. }
-            | AgentEvent::TextDelta { .. }
-            | AgentEvent::ReasoningDelta { .. }
-            | AgentEvent::MessageFinished { .. } => self.message_changed(&envelope.event),
-            AgentEvent::ToolCallStarted { .. }
-            | AgentEvent::ToolCallReady { .. }
-            | AgentEvent::ToolCallFinished { .. } => self.call_changed(&envelope.event),
+            AgentEvent::MessageFinished { message, finish_reason, .. } => self.explain_end(message, *finish_reason),
+            AgentEvent::ToolCallFinished { outcome, .. } => self.was_denied |= *outcome == CallOutcome::Denied,
             AgentEvent::Annotation { on, annotation } => self.apply_annotation(on, annotation),
-            AgentEvent::UsageReported { scope, usage } => {
-                if let Some((turn, _)) = &self.open_turn {
-                    self.has_usage = true;
-                    self.usage.insert((turn.clone(), *scope), *usage);
-                }
-            }
             AgentEvent::Notice { code, text, .. } => {
                 self.has_no_engine |= *code == NoticeCode::NoEngine;
                 // Reported for an answer whose messages were already finished.
                 if *code == NoticeCode::OutputLimit {
-                    self.finish_reason = Some(FinishReason::Length);
+                    self.answer.finish_reason = Some(FinishReason::Length);
                 }
                 self.add_notice(code.clone(), text);
             }
-            AgentEvent::TurnFinished { outcome: end, .. } => {
-                if let Some((_, started)) = self.open_turn.take() {
+            AgentEvent::TurnFinished { .. } => {
+                if let Some(started) = self.turn_started_at.take() {
                     self.total_time = self.total_time.plus(envelope.at.since(started));
                 }
-                self.outcome = Some(end.clone());
             }
-            AgentEvent::UserMessage { .. }
-            | AgentEvent::ToolArgsDelta { .. }
-            | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. }
-            | AgentEvent::ToolOutput { .. }
-            | AgentEvent::Unknown(_) => {}
+            _ => {}
         }
     }
 
-    fn message_changed(&mut self, event: &AgentEvent) {
-        match event {
-            AgentEvent::MessageStarted { message, role: Role::Assistant, parent } => {
-                // What a sub-agent says is not the answer; its call's output tells what came of it.
-                if parent.is_some() {
-                    self.sub_agent_messages.insert(message.clone());
-                } else {
-                    self.messages.push((message.clone(), String::new()));
-                }
-                self.last_parts.insert(message.clone(), LastContent::Nothing);
-            }
-            AgentEvent::TextDelta { message, text, kind } => {
-                let part = if *kind == TextKind::Text { LastContent::Text } else { LastContent::Refusal };
-                let is_other = self.replace_last_part(message, part).is_some_and(|last| last != part);
+    fn begin_turn(&mut self, at: Millis) {
+        self.turn_started_at = Some(at);
+        let before = std::mem::replace(&mut self.answer, Answer::new(AnswerLimits::NONE));
+        self.earlier_usage = sum_usage(self.earlier_usage, before.usage());
+        self.earlier_calls.extend(before.calls);
+    }
+
+    /// Adds to the messages what an event adds to the answer. What a sub-agent says is not the answer; its call's output
+    /// tells what came of it.
+    fn observe_answer(&mut self, event: &AgentEvent) {
+        if let Some(AnswerEvent::MessageStarted { message, has_parent: false }) = AnswerEvent::of(event) {
+            self.messages.push((message.clone(), String::new()));
+        }
+        let before = self.track_part(event);
+        match self.answer.observe(event) {
+            AnswerDelta::Text { message, text, kind, .. } => {
+                let is_other = kind == TextKind::Refusal && before != Some(LastContent::Refusal);
                 if let Some(whole) = self.message_text(message) {
-                    if is_other && part == LastContent::Refusal && !whole.is_empty() && !whole.ends_with('\n') {
+                    if is_other && !whole.is_empty() && !whole.ends_with('\n') {
                         whole.push_str("\n\n");
                     }
                     whole.push_str(text);
                 }
             }
-            AgentEvent::ReasoningDelta { message, text } => {
-                self.replace_last_part(message, LastContent::Reasoning);
-                self.reasoning.push_str(text);
-            }
-            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
-                if let Some(full) = full
-                    && let Some(whole) = self.message_text(message)
-                {
-                    whole.clone_from(full);
+            AnswerDelta::Corrected { message, text } => {
+                if let Some(whole) = self.message_text(message) {
+                    text.clone_into(whole);
                 }
-                self.finish_message(message, *stop);
             }
+            AnswerDelta::Reasoning { text, .. } => self.reasoning.push_str(text),
             _ => {}
         }
     }
 
-    fn call_changed(&mut self, event: &AgentEvent) {
-        match event {
-            AgentEvent::ToolCallStarted { call, message, name, .. } => {
-                self.replace_last_part(message, LastContent::Call);
-                self.calls.push(CallSummary {
-                    id: call.clone(),
-                    name: name.clone().unwrap_or_default(),
-                    args: String::new(),
-                    outcome: CallOutcome::Unknown,
-                    output: String::new(),
-                    duration: None,
-                });
+    /// Records what an open message holds last, and returns what it held before.
+    fn track_part(&mut self, event: &AgentEvent) -> Option<LastContent> {
+        let (message, part) = match AnswerEvent::of(event)? {
+            AnswerEvent::MessageStarted { message, .. } => {
+                return self.last_parts.insert(message.clone(), LastContent::Nothing);
             }
-            AgentEvent::ToolCallReady { call, name, args, .. } => {
-                if let Some(known) = self.find_call(call) {
-                    known.name.clone_from(name);
-                    known.args.clone_from(args);
-                }
-            }
-            AgentEvent::ToolCallFinished { call, outcome, output, duration: took } => {
-                self.was_denied |= *outcome == CallOutcome::Denied;
-                if let Some(known) = self.find_call(call) {
-                    known.outcome = *outcome;
-                    known.output.clone_from(&output.text);
-                    known.duration = took.or(known.duration);
-                }
-            }
-            _ => {}
-        }
+            AnswerEvent::Text { message, kind: TextKind::Text, .. } => (message, LastContent::Text),
+            AnswerEvent::Text { message, kind: TextKind::Refusal, .. } => (message, LastContent::Refusal),
+            AnswerEvent::Reasoning { message, .. } => (message, LastContent::Reasoning),
+            AnswerEvent::CallStarted(call) => (call.message, LastContent::Call),
+            _ => return None,
+        };
+        Some(std::mem::replace(self.last_parts.get_mut(message)?, part))
     }
 
     fn apply_annotation(&mut self, on: &AnnotationTarget, annotation: &Annotation) {
@@ -191,22 +164,17 @@ impl RunSummary {
             }
             (Annotation::Dialect { name, .. }, _) => self.dialect = Some(name.clone()),
             // It turned out to be another client's.
-            (Annotation::Foreign(true), AnnotationTarget::Call(call)) => self.calls.retain(|known| known.id != *call),
+            (Annotation::Foreign(true), AnnotationTarget::Call(call)) => {
+                self.answer.calls.retain(|known| known.id != *call);
+            }
             _ => {}
         }
     }
 
-    /// Returns the previous value.
-    fn replace_last_part(&mut self, message: &MessageId, part: LastContent) -> Option<LastContent> {
-        Some(std::mem::replace(self.last_parts.get_mut(message)?, part))
-    }
-
-    fn finish_message(&mut self, message: &MessageId, stop: FinishReason) {
+    /// Explains a message that finished abnormally.
+    fn explain_end(&mut self, message: &MessageId, finish_reason: FinishReason) {
         let Some(last) = self.last_parts.remove(message) else { return };
-        if !self.sub_agent_messages.remove(message) {
-            self.finish_reason = Some(stop);
-        }
-        let Some((code, text)) = stop.explanation(last) else { return };
+        let Some((code, text)) = finish_reason.explanation(last) else { return };
         // The dialect may have reported it with the server's own words.
         if code == NoticeCode::Refused && self.notices.iter().any(|(known, _, _)| *known == code) {
             return;
@@ -222,17 +190,17 @@ impl RunSummary {
 
     /// Marks the run itself as failed, for example because its time limit was reached.
     pub fn set_failed(&mut self, fault: Fault) {
-        self.outcome = Some(TurnOutcome::Failed(fault));
+        self.answer.outcome = Some(TurnOutcome::Failed(fault));
     }
 
     /// Marks the run as cancelled by the person.
     pub fn set_cancelled(&mut self) {
-        self.outcome = Some(TurnOutcome::Cancelled);
+        self.answer.outcome = Some(TurnOutcome::Cancelled);
     }
 
     /// Marks the run as abandoned, unless its end is already known.
     pub fn left(&mut self) {
-        self.outcome.get_or_insert(TurnOutcome::Cancelled);
+        self.answer.outcome.get_or_insert(TurnOutcome::Cancelled);
     }
 
     pub fn add_notice(&mut self, code: NoticeCode, text: &str) {
@@ -243,16 +211,17 @@ impl RunSummary {
     }
 
     pub fn outcome(&self) -> Option<&TurnOutcome> {
-        self.outcome.as_ref()
+        self.answer.outcome.as_ref()
     }
 
     /// Returns the exit code: 0 ok, 1 failed or declined, 3 the settings name no usable engine, 4 authentication, 5
     /// network or stream lost, 6 a limit was reached (including the model's output limit), 7 a call was denied and the
     /// turn otherwise completed, 130 interrupted by the person. Whether it was saved (8) is known only to the run.
     pub fn exit_code(&self) -> u8 {
-        match &self.outcome {
-            Some(TurnOutcome::Completed) if self.finish_reason == Some(FinishReason::Length) => 6,
-            Some(TurnOutcome::Completed) if self.finish_reason == Some(FinishReason::Refused) => 1,
+        let finish_reason = self.answer.finish_reason;
+        match &self.answer.outcome {
+            Some(TurnOutcome::Completed) if finish_reason == Some(FinishReason::Length) => 6,
+            Some(TurnOutcome::Completed) if finish_reason == Some(FinishReason::Refused) => 1,
             Some(TurnOutcome::Completed) if self.was_denied => 7,
             Some(TurnOutcome::Completed) => 0,
             Some(TurnOutcome::Cancelled) => 130,
@@ -266,7 +235,7 @@ impl RunSummary {
     pub fn to_json(&self) -> Value {
         let texts: Vec<&str> =
             self.messages.iter().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty()).collect();
-        let (outcome, error) = match &self.outcome {
+        let (outcome, error) = match &self.answer.outcome {
             Some(TurnOutcome::Completed) => ("completed", Value::Null),
             Some(TurnOutcome::Cancelled) => ("cancelled", Value::Null),
             Some(TurnOutcome::Interrupted) | None => {
@@ -276,19 +245,8 @@ impl RunSummary {
                 ("failed", json!({ "kind": fault.kind.name(), "message": fault.message }))
             }
         };
-        let usage = if self.has_usage {
-            let sum = self.total_usage();
-            json!({
-                "input_tokens": sum.input_tokens,
-                "output_tokens": sum.output_tokens,
-                "total_tokens": sum.total(),
-                "cached_tokens": sum.cached_tokens,
-                "reasoning_tokens": sum.reasoning_tokens,
-                "estimated": sum.estimated,
-            })
-        } else {
-            Value::Null
-        };
+        let calls = self.earlier_calls.iter().chain(&self.answer.calls);
+        let usage = sum_usage(self.earlier_usage, self.answer.usage());
         let count =
             |code: NoticeCode| self.notices.iter().find(|(known, _, _)| *known == code).map_or(0, |(_, _, n)| *n);
         json!({
@@ -298,12 +256,12 @@ impl RunSummary {
             "dialect": self.dialect(),
             "model": self.model,
             "outcome": outcome,
-            "stop": self.finish_reason,
+            "stop": self.answer.finish_reason,
             "text": texts.join("\n\n"),
             "reasoning": self.reasoning,
             "messages": texts.iter().map(|text| json!({ "role": "assistant", "text": text })).collect::<Vec<_>>(),
-            "tool_calls": self.calls.iter().map(CallSummary::to_json).collect::<Vec<_>>(),
-            "usage": usage,
+            "tool_calls": calls.map(call_json).collect::<Vec<_>>(),
+            "usage": usage.map(usage_json),
             "cost_usd": (!self.costs.is_empty()).then(|| self.costs.values().sum::<f64>()),
             "timing": { "first_token_ms": self.first_token, "total_ms": self.total_time },
             "error": error,
@@ -326,22 +284,8 @@ impl RunSummary {
         self.dialect.as_deref().or(known)
     }
 
-    /// Adds up the requests of a turn; if the source reports a sum for the turn, that counts instead.
-    fn total_usage(&self) -> Usage {
-        let whole_turns: Vec<&TurnId> =
-            self.usage.keys().filter(|(_, scope)| *scope == UsageScope::Turn).map(|(turn, _)| turn).collect();
-        self.usage
-            .iter()
-            .filter(|((turn, scope), _)| *scope == UsageScope::Turn || !whole_turns.contains(&turn))
-            .fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage))
-    }
-
     fn message_text(&mut self, id: &MessageId) -> Option<&mut String> {
         self.messages.iter_mut().rev().find(|(known, _)| known == id).map(|(_, text)| text)
-    }
-
-    fn find_call(&mut self, id: &CallId) -> Option<&mut CallSummary> {
-        self.calls.iter_mut().rev().find(|call| call.id == *id)
     }
 }
 
@@ -361,18 +305,32 @@ pub fn exit_code(fault: &Fault) -> u8 {
     }
 }
 
-impl CallSummary {
-    fn to_json(&self) -> Value {
-        let arguments = serde_json::from_str(&self.args).unwrap_or_else(|_| Value::String(self.args.clone()));
-        json!({
-            "id": self.id,
-            "name": self.name,
-            "arguments": arguments,
-            "status": self.outcome.name(),
-            "output": self.output,
-            "duration_ms": self.duration,
-        })
-    }
+fn sum_usage(one: Option<Usage>, other: Option<Usage>) -> Option<Usage> {
+    [one, other].into_iter().flatten().reduce(Usage::plus)
+}
+
+fn call_json(call: &AnswerCall) -> Value {
+    // Arguments that were cut off are not shown as if they were whole.
+    let args = if call.is_ready { call.args.as_str() } else { "" };
+    json!({
+        "id": call.id,
+        "name": call.name,
+        "arguments": serde_json::from_str(args).unwrap_or_else(|_| Value::from(args)),
+        "status": call.outcome.unwrap_or(CallOutcome::Unknown).name(),
+        "output": call.output,
+        "duration_ms": call.took,
+    })
+}
+
+fn usage_json(usage: Usage) -> Value {
+    json!({
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.total(),
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "estimated": usage.estimated,
+    })
 }
 
 /// Guesses the dialect by an engine's name, for logs that don't contain it. The embedded one emits events directly.

@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use jarvis_tui::dialect::enclava::{self, EnclavaDecoder};
-use jarvis_tui::dialect::responses::{self, ResponsesDecoder, encode::ResponseHead};
+use jarvis_tui::dialect::responses::object::ResponseHead;
+use jarvis_tui::dialect::responses::{self, ResponsesDecoder};
 use jarvis_tui::dialect::{Decode, Encode, SseFrame};
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::event::{CallOutput, ExecutedBy, Fault, FinishReason, Millis, TurnId};
+use crate::event::{CallOutput, ExecutedBy, Fault, FinishReason, Millis, Role, TextKind, TurnId};
 
 fn fold(events: &[AgentEvent]) -> History {
     let mut history = History::new();

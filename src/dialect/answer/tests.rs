@@ -1,4 +1,6 @@
 use super::*;
+use crate::event::answer::{AnswerDelta, AnswerLimits};
+use crate::event::{AgentEvent, CallId, Role, TextKind};
 
 fn started(message: &str, parent: Option<&str>) -> AgentEvent {
     AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: parent.map(CallId::from) }
@@ -56,23 +58,4 @@ fn what_the_wire_repeats_is_told_only_as_far_as_it_is_new() {
     assert_eq!(joined(&events("so far")), "so far");
     assert_eq!(joined(&events("so")), "so");
     assert_eq!(joined(&events("another")), "so");
-}
-
-#[test]
-fn a_full_text_that_differs_corrects_what_was_streamed() {
-    let mut answer = Answer::new(AnswerLimits::NONE);
-    for event in [started("a", None), text("a", "so")] {
-        answer.observe(&event);
-    }
-    let full = finished("a", Some("another"));
-    assert_eq!(answer.observe(&full), AnswerDelta::Corrected { message: &"a".into(), text: "another" });
-}
-
-#[test]
-fn a_text_that_is_too_long_to_keep_is_not_compared_with_its_full_text() {
-    let mut answer = Answer::new(AnswerLimits { bytes: 4, calls: 1 });
-    for event in [started("a", None), text("a", "too long")] {
-        answer.observe(&event);
-    }
-    assert_eq!(answer.observe(&finished("a", Some("another"))), AnswerDelta::Nothing);
 }

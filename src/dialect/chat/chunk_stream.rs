@@ -1,7 +1,8 @@
 //! What encoders of chat completion chunks have in common: the head, the answer so far and its texts, the pace.
 
 use super::chunk::{self, ChatUsage, ChunkHead};
-use crate::dialect::answer::{Answer, AnswerDelta, AnswerLimits, JoinedText, MessageGap, WORD_DELAY_MS, split_words};
+use crate::dialect::answer::{JoinedText, MessageGap, WORD_DELAY_MS, split_words};
+use crate::event::answer::{Answer, AnswerDelta, AnswerLimits};
 use crate::event::{Envelope, MessageId, Millis, TextKind};
 
 #[derive(Debug)]

@@ -16,8 +16,8 @@ use serde_json::json;
 
 use super::chunk::{self, ChunkHead, UsageField};
 use super::chunk_stream::ChunkStream;
-use crate::dialect::answer::{AnswerCall, AnswerDelta};
 use crate::dialect::{Encode, SseFrame};
+use crate::event::answer::{AnswerCall, AnswerDelta};
 use crate::event::{Envelope, FaultKind, Json, Millis, TextKind, TurnOutcome};
 
 /// Options of the client's request.

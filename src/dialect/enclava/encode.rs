@@ -14,9 +14,9 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use self::response::{EnclavaOutcome, escape_non_ascii};
-use super::super::answer::{AnswerEvent, AnswerUsage};
-use super::super::responses::encode::{ResponseHead, SessionOpening};
+use super::super::responses::object::{ResponseHead, SessionOpening};
 use super::super::{Encode, SseFrame};
+use crate::event::answer::{AnswerEvent, AnswerUsage};
 use crate::event::{CallId, CallOutcome, CallOutput, Envelope, FinishReason, Json, MessageId, TurnOutcome};
 
 /// Bytes of text and arguments kept to be repeated.
@@ -279,7 +279,7 @@ impl Encode for EnclavaEncoder {
         self.send_created(out);
         let Some(event) = AnswerEvent::of(&envelope.event) else { return };
         match event {
-            AnswerEvent::MessageStarted(message) => {
+            AnswerEvent::MessageStarted { message, has_parent: false } => {
                 let message = message.clone();
                 self.open.push(EncodedRound {
                     message,
@@ -290,7 +290,7 @@ impl Encode for EnclavaEncoder {
                 });
             }
             AnswerEvent::Text { message, text, kind: _ } => self.encode_text(message, text, out),
-            AnswerEvent::MessageFinished { message, finish_reason, full_text } => {
+            AnswerEvent::MessageFinished { message, finish_reason, full_text, .. } => {
                 if self.open.iter().any(|round| round.message == *message) {
                     self.finish_reason = Some(finish_reason);
                 }
@@ -307,11 +307,12 @@ impl Encode for EnclavaEncoder {
                 self.encode_args(call, "", out);
             }
             AnswerEvent::CallArgs { call, json } => self.encode_args(call, json, out),
-            AnswerEvent::CallReady { call, name, args } => self.encode_ready(call, name, args, out),
+            AnswerEvent::CallReady { call, name, args, .. } => self.encode_ready(call, name, args, out),
             AnswerEvent::CallFinished { call, outcome, output, took: _ } => self.end_call(call, outcome, output, out),
             AnswerEvent::TurnFinished(end) => self.send_end(end, out),
             // The format has no place for the rest.
-            AnswerEvent::Reasoning { .. }
+            AnswerEvent::MessageStarted { .. }
+            | AnswerEvent::Reasoning { .. }
             | AnswerEvent::Citation { .. }
             | AnswerEvent::Usage
             | AnswerEvent::Retry(_) => {}

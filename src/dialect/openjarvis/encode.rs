@@ -21,10 +21,10 @@ use serde_json::json;
 
 use self::inference::Inference;
 use super::error_prose;
-use crate::dialect::answer::AnswerDelta;
 use crate::dialect::chat::chunk::{self, ChunkHead, UsageField};
 use crate::dialect::chat::chunk_stream::ChunkStream;
 use crate::dialect::{Encode, SseFrame};
+use crate::event::answer::AnswerDelta;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, ExecutedBy, FinishReason, Json, MessageId,
     Millis,

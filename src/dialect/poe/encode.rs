@@ -7,9 +7,10 @@
 
 use serde_json::json;
 
-use super::super::answer::{Answer, AnswerDelta, AnswerLimits, JoinedText, MessageGap, failure_message};
+use super::super::answer::{JoinedText, MessageGap, failure_message};
 use super::super::chat::chunk::{ChatUsage, ChunkHead, UsageField};
 use super::super::{Encode, KeepAlive, SseFrame};
+use crate::event::answer::{Answer, AnswerDelta, AnswerLimits};
 use crate::event::{AgentEvent, Envelope, FinishReason, Json, TextKind, TurnOutcome};
 
 const RETRY_DELAY_MS: u64 = 3000;

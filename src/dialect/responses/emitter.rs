@@ -9,10 +9,8 @@ use super::super::arguments;
 use super::super::reasoning_dedup::{ReasoningDedup, ReasoningSource};
 use super::super::surrogate::SurrogateJoiner;
 use super::super::think_tags::SegmentKind as Part;
-use super::items::{ResponsesItemKind, ResponsesItems, TextChannel};
-use super::provider_metadata::ResponsesProviderMetadata;
-use super::tools;
-use super::wire::text_at;
+use super::items::{ResponsesItemKind, ResponsesItems, ResponsesProviderMetadata, TextChannel, text_key};
+use super::text_at;
 use crate::event::{
     Annotation, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId, OutputStream, ReplyEvent,
     ReplyTarget, Role, TextKind,
@@ -341,7 +339,7 @@ impl ResponsesEmitter {
         if piece.is_empty() {
             return Ok(());
         }
-        let piece = match tools::text_key(&call.tool) {
+        let piece = match text_key(&call.tool) {
             // Plain text is emitted as the JSON that it becomes; the end of it comes with the whole.
             Some(key) => {
                 let quoted = Json::from(piece.as_ref()).to_string();

@@ -13,22 +13,18 @@
 //! its output can't express failure. There is no `error` event: whatever fails in an answer is `response.failed`, which
 //! repeats everything before it.
 
-mod event_writer;
 mod output_items;
-mod response;
 
 use std::collections::HashMap;
 
 use serde_json::json;
 
-use self::event_writer::ResponsesEventWriter;
-use self::output_items::{EncodedMessage, EncodedResponsesCall, MessageItem, MessagePart, ReasoningItem};
-pub use self::response::ResponseHead;
-use self::response::ResponsesOutcome;
-pub(in crate::dialect) use self::response::SessionOpening;
-use super::super::answer::{AnswerEvent, AnswerUsage, StartedCall};
+use self::output_items::{
+    EncodedMessage, EncodedResponsesCall, MessageItem, MessagePart, ReasoningItem, ResponsesEventWriter,
+};
 use super::super::{Encode, KeepAlive, SseFrame};
-use super::object;
+use super::object::{self, ResponseHead, ResponseState, ResponsesOutcome, SessionOpening};
+use crate::event::answer::{AnswerEvent, AnswerUsage, StartedCall};
 use crate::event::{CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, Json, MessageId, TextKind};
 
 /// Bytes of text and arguments kept to be repeated at the end of an item and of the answer.
@@ -75,6 +71,26 @@ impl ResponsesEncoder {
         }
     }
 
+    /// The response as stored, however it ended.
+    pub fn response(&self) -> Json {
+        self.response_object(self.outcome.as_ref().map_or("in_progress", |end| end.event_and_status().1))
+    }
+
+    fn response_object(&self, status: &str) -> Json {
+        self.state(&self.writer.items).to_json(status)
+    }
+
+    /// The response as it was created, without the output since: that may be large, and clients have it.
+    fn in_progress(&self) -> Json {
+        self.state(&[]).to_json("in_progress")
+    }
+
+    fn state<'r>(&'r self, output: &'r [Json]) -> ResponseState<'r> {
+        let outcome = self.outcome.as_ref();
+        let usage = outcome.map(|_| self.head.usage(&self.answer_usage, self.kept_bytes));
+        ResponseState { head: &self.head, opening: &self.opening, outcome, output, usage }
+    }
+
     fn send_lifecycle(&mut self, name: &str, status: &str, out: &mut Vec<SseFrame>) {
         let response = self.response_object(status);
         self.writer.send(name, json!({ "response": response }), out);
@@ -102,11 +118,8 @@ impl ResponsesEncoder {
         self.refused |= kind == TextKind::Refusal;
         let part = MessagePart::new(kind);
         if self.messages[at].open_item.is_none() {
-            let (index, item_id) = self.writer.add_item(
-                "msg",
-                |id| json!({"id": id, "type": "message", "status": "in_progress", "role": "assistant", "content": []}),
-                out,
-            );
+            let (index, item_id) =
+                self.writer.add_item("msg", |id| object::message_item(id, "in_progress", "assistant", &[]), out);
             self.messages[at].open_item = Some(MessageItem { index, id: item_id, parts: Vec::new() });
         }
         let is_other = |writing: &MessageItem| writing.parts.last().is_none_or(|last| last.kind != kind);
@@ -440,15 +453,17 @@ impl Encode for ResponsesEncoder {
         self.send_created(out);
         let Some(event) = AnswerEvent::of(&envelope.event) else { return };
         match event {
-            AnswerEvent::MessageStarted(message) => self.messages.push(EncodedMessage::new(message.clone())),
+            AnswerEvent::MessageStarted { message, has_parent: false } => {
+                self.messages.push(EncodedMessage::new(message.clone()));
+            }
             AnswerEvent::Text { message, text, kind } => self.encode_text(message, text, kind, out),
             AnswerEvent::Reasoning { message, text } => self.encode_reasoning(message, text, out),
-            AnswerEvent::MessageFinished { message, finish_reason, full_text } => {
+            AnswerEvent::MessageFinished { message, finish_reason, full_text, .. } => {
                 self.end_message(message, finish_reason, full_text, out);
             }
             AnswerEvent::CallStarted(started) => self.start_call(&started, out),
             AnswerEvent::CallArgs { call, json } => self.encode_args(call, json, out),
-            AnswerEvent::CallReady { call, name, args } => self.encode_ready(call, name, args, out),
+            AnswerEvent::CallReady { call, name, args, .. } => self.encode_ready(call, name, args, out),
             AnswerEvent::CallFinished { call, outcome, output, took: _ } => self.end_call(call, outcome, output, out),
             AnswerEvent::Citation { message, data } => self.add_citation(message, data, out),
             AnswerEvent::TurnFinished(outcome) => {
@@ -456,7 +471,7 @@ impl Encode for ResponsesEncoder {
                 self.send_end(end, out);
             }
             // The format has no place for the rest.
-            AnswerEvent::Usage | AnswerEvent::Retry(_) => {}
+            AnswerEvent::MessageStarted { .. } | AnswerEvent::Usage | AnswerEvent::Retry(_) => {}
         }
     }
 

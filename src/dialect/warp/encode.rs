@@ -9,9 +9,10 @@
 
 use serde_json::json;
 
-use super::super::answer::{Answer, AnswerDelta, AnswerLimits, JoinedText, MessageGap, failure_message};
+use super::super::answer::{JoinedText, MessageGap, failure_message};
 use super::super::chat::chunk::ChatUsage;
 use super::super::{Encode, KeepAlive, SseFrame};
+use crate::event::answer::{Answer, AnswerDelta, AnswerLimits};
 use crate::event::{Envelope, Json, TurnOutcome};
 
 /// Bytes of open calls that are repeated with each change.

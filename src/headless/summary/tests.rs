@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Annotation, CallOutput, ExecutedBy, NoticeCode, Seq};
+use crate::event::{CallId, CallOutput, ExecutedBy, Role, Seq, UsageScope};
 
 fn run(events: Vec<AgentEvent>) -> RunSummary {
     let mut summary = RunSummary::new("s", "agent");

@@ -14,7 +14,8 @@ use super::super::oneshot;
 use super::super::request::is_history_turn;
 use super::super::state::ServerState;
 use crate::dialect::Encode;
-use crate::dialect::responses::encode::{ResponseHead, ResponsesEncoder};
+use crate::dialect::responses::encode::ResponsesEncoder;
+use crate::dialect::responses::object::ResponseHead;
 use crate::event::{AgentEvent, Annotation, AnnotationTarget, Envelope, Json, SessionId};
 
 /// The turn of the annotation that records a request: it precedes the request's own turn.

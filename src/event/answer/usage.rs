@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use crate::event::{AgentEvent, Usage, UsageScope};
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::dialect) struct AnswerUsage {
+pub struct AnswerUsage {
     requests: BTreeMap<u32, Usage>,
     turn_total: Option<Usage>,
 }
 
 impl AnswerUsage {
     /// Records the usage that an event reports.
-    pub(in crate::dialect) fn observe(&mut self, event: &AgentEvent) {
+    pub fn observe(&mut self, event: &AgentEvent) {
         match event {
             AgentEvent::UsageReported { scope: UsageScope::Turn, usage } => self.turn_total = Some(*usage),
             AgentEvent::UsageReported { scope: UsageScope::Request(nth), usage } => {
@@ -24,7 +24,7 @@ impl AnswerUsage {
     }
 
     /// Returns the total; none where nothing was reported.
-    pub(in crate::dialect) fn total(&self) -> Option<Usage> {
+    pub fn total(&self) -> Option<Usage> {
         self.turn_total.or_else(|| self.requests.values().copied().reduce(Usage::plus))
     }
 }
