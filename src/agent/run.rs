@@ -1,5 +1,6 @@
 //! The driver: performs the effects of the turn machine. All IO of the agent happens here or in what it calls.
 
+mod approvals;
 mod model_info;
 mod model_request;
 mod server_approvals;
@@ -16,18 +17,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::ModelRequest;
 use crate::engine::model_details::ModelDetails;
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, DecidedBy,
-    Decision, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, ReplyEvent, SamplingParams, ToolSpec,
-    TurnOutcome, estimate_tokens,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, LinkState,
+    Millis, NoticeCode, NoticeLevel, Permissions, ReplyEvent, TurnOutcome,
 };
 use crate::net::RequestEvent;
 use crate::tool::{ToolProgress, ToolResult};
 
-use super::approval::ApprovalVerdict;
-use super::history::{FittedHistory, History, ReadLog, RestoredTurns, UnreadTurns};
+use super::history::{History, RestoredTurns};
 use super::ids::IdAllocator;
 use super::setup::{AgentSetup, EngineChoice, ServerSuggestions};
 use super::turn::{TurnEffect, TurnInput, TurnMachine};
@@ -275,7 +273,7 @@ impl Agent {
                     self.send_pending_request(&mut running).await;
                 }
                 found = next_of(&mut self.server_approvals.request) => self.announce_server_approvals(found).await,
-                () = first_expiry(&running.awaiting_approval, self.setup.epoch, self.setup.approvals.epoch_time) => self.expire_approvals(&mut running).await,
+                () = approvals::first_expiry(&running.awaiting_approval, self.setup.epoch, self.setup.approvals.epoch_time) => self.expire_approvals(&mut running).await,
                 Some(msg) = running.tool_messages.recv() => self.handle_tool_message(msg, &mut running).await,
                 event = next_call_event(&mut running.response_events) => self.handle_call_event(event, &mut running).await,
                 () = next_of(&mut running.response) => running.response = None,
@@ -332,74 +330,6 @@ impl Agent {
         self.apply_effects(steps, running).await;
     }
 
-    /// Adds the grant of a decision that covers more than one call. Only a pending approval can grant. A pattern that
-    /// can't be parsed allows nothing and decides nothing, since its meaning is unknown.
-    fn grant(
-        &mut self,
-        call: &CallId,
-        decision: &Decision,
-        waiting: &[(CallId, String, ApprovalRequest)],
-    ) -> Result<(), String> {
-        let Some((_, name, _)) = waiting.iter().find(|(waiting, _, _)| waiting == call) else { return Ok(()) };
-        self.setup.policy.grant(name, decision, self.setup.approvals.decided_by)?;
-        self.publish_permissions();
-        Ok(())
-    }
-
-    /// Publishes the permissions if they have changed.
-    fn publish_permissions(&self) {
-        let now = self.setup.policy.permissions();
-        self.permissions.send_if_modified(|current| {
-            *current != now && {
-                *current = now;
-                true
-            }
-        });
-    }
-
-    /// Running calls continue; the next one needs approval.
-    async fn revoke(&mut self, pattern: &str) {
-        if !self.setup.policy.revoke(pattern) {
-            return;
-        }
-        self.publish_permissions();
-        let text = format!("grant taken back: {pattern} needs approval again");
-        self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Revoked, text }).await;
-    }
-
-    /// A grant or another mode may decide approvals that are still pending.
-    async fn judge_waiting_calls(&mut self, running: &mut RunningTurn) {
-        let waiting = std::mem::take(&mut running.awaiting_approval);
-        for (call, name, request) in waiting {
-            let decision = match self.setup.policy.judge(&name, request.kind, request.risk, &request.subject) {
-                ApprovalVerdict::Ask => {
-                    running.awaiting_approval.push((call, name, request));
-                    continue;
-                }
-                ApprovalVerdict::Allow => Decision::Once,
-                ApprovalVerdict::Deny(reason) => Decision::Deny(Some(reason)),
-            };
-            let input = TurnInput::Decided { call, decision, by: DecidedBy::Policy };
-            let steps = running.machine.handle(input, &mut self.ids);
-            self.apply_effects(steps, running).await;
-        }
-        self.publish_permissions();
-    }
-
-    /// Denies approvals that nobody decided in time.
-    async fn expire_approvals(&mut self, running: &mut RunningTurn) {
-        let now = self.setup.approvals.epoch_time.plus(self.setup.epoch.elapsed().into());
-        let late = |request: &ApprovalRequest| request.expires_at.is_some_and(|expires| expires <= now);
-        let (over, waiting) =
-            std::mem::take(&mut running.awaiting_approval).into_iter().partition(|(_, _, request)| late(request));
-        running.awaiting_approval = waiting;
-        for (call, _, _) in over {
-            let input = TurnInput::Decided { call, decision: Decision::Deny(None), by: DecidedBy::TimedOut };
-            let steps = running.machine.handle(input, &mut self.ids);
-            self.apply_effects(steps, running).await;
-        }
-    }
-
     async fn handle_call_event(&mut self, events: Option<RequestEvent>, running: &mut RunningTurn) {
         let event = match events {
             Some(RequestEvent::Event(event)) => event,
@@ -452,118 +382,12 @@ impl Agent {
             }
         }
     }
-
-    /// The tools that the model gets.
-    fn offered_tools(&self) -> impl Iterator<Item = &ToolSpec> {
-        self.setup.tools.specs().filter(|_| self.engine_choice.supports_tools)
-    }
-
-    /// Estimates the tokens that every request needs besides the conversation.
-    fn overhead_tokens(&self) -> u64 {
-        let spec_tokens =
-            |tool: &ToolSpec| estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string()) + 16;
-        estimate_tokens(&self.setup.system_prompt) + self.setup.tools.specs().map(spec_tokens).sum::<u64>()
-    }
-
-    /// Sends the pending request once what it waited for is available.
-    async fn send_pending_request(&mut self, running: &mut RunningTurn) {
-        if std::mem::take(&mut running.request_pending) {
-            self.request_model(running).await;
-        }
-    }
-
-    async fn restore_turns(&mut self, turns: io::Result<RestoredTurns>) {
-        self.restoring = None;
-        match turns {
-            Ok(turns) => self.history.restore(turns),
-            Err(error) => {
-                self.history.forget_logged();
-                let text = format!("the log can't be read, so earlier turns are not sent: {error}");
-                self.emit(AgentEvent::Notice { level: NoticeLevel::Error, code: NoticeCode::HistoryCut, text }).await;
-            }
-        }
-    }
-
-    async fn request_model(&mut self, running: &mut RunningTurn) {
-        self.list_outdated_tools().await;
-        let waits =
-            self.switching.is_some() || self.describing.is_some() || self.listing.is_some() || self.restoring.is_some();
-        if waits {
-            running.request_pending = true;
-            return;
-        }
-        // Leaves a quarter of the window for the answer and for the error of the estimate.
-        let budget = self
-            .engine_choice
-            .context_window
-            .map_or(u64::MAX, |window| (window / 4 * 3).saturating_sub(self.overhead_tokens()).max(window / 4));
-        if let Some(turns) = self.history.unread_turns(budget) {
-            self.restoring = Some(Box::pin(read_turns(turns, self.setup.read_log.clone())));
-            running.request_pending = true;
-            return;
-        }
-        let FittedHistory { messages: past, dropped_turns: left_out, shortened_outputs: shortened } =
-            self.history.fit_to_window(budget);
-        if (left_out, shortened) != (0, 0) && !std::mem::replace(&mut running.has_reported_history_cut, true) {
-            let text = match (left_out, shortened) {
-                (turns, 0) => {
-                    format!("the {turns} oldest turns don't fit into the model's window and were not sent")
-                }
-                (0, _) => "old outputs of this turn don't fit into the model's window and were sent shortened".into(),
-                (turns, _) => format!(
-                    "the {turns} oldest turns and parts of this turn's outputs don't fit into the model's window \
-                     and were not sent"
-                ),
-            };
-            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::HistoryCut, text }).await;
-        }
-        if let Some(name) = self.engine_choice.engine.dialect()
-            && running.dialect.replace(name) != Some(name)
-        {
-            let annotation = AgentEvent::Annotation {
-                on: AnnotationTarget::Turn(running.machine.turn().clone()),
-                annotation: Annotation::Dialect { name: name.into(), because: "the engine speaks it".into() },
-            };
-            self.emit(annotation).await;
-        }
-        let tuning = self.setup.sampling;
-        let request = ModelRequest {
-            model: self.engine_choice.model.clone(),
-            system: self.setup.system_prompt.clone(),
-            history: past,
-            tools: self.offered_tools().cloned().collect(),
-            sampling: SamplingParams {
-                tool_choice_required: tuning.tool_choice_required && running.machine.round() == 1,
-                ..tuning
-            },
-        };
-        // Capacity 64: the frames of one read; a larger backlog only means more merging later.
-        let (out, receiver) = mpsc::channel(64);
-        let choice = self.engine_choice.clone();
-        let http = self.setup.http.clone();
-        let epoch = self.setup.epoch;
-        running.response_events = Some(receiver);
-        running.response = Some(Box::pin(model_request::send_request(choice, http, request, epoch, out)));
-    }
 }
 
 /// Polls a background future, if there is one.
 async fn next_of<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
     match work {
         Some(work) => work.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn read_turns(turns: UnreadTurns, log: Option<ReadLog>) -> io::Result<RestoredTurns> {
-    let log = log.ok_or_else(|| io::Error::other("it is not kept"))?;
-    tokio::task::spawn_blocking(move || turns.read(&log)).await?
-}
-
-/// Waits until the first approval expires, or forever.
-async fn first_expiry(waiting: &[(CallId, String, ApprovalRequest)], epoch: Instant, base: Millis) {
-    match waiting.iter().filter_map(|(_, _, request)| request.expires_at).min() {
-        Some(first) => tokio::time::sleep_until(epoch + first.since(base).into()).await,
         None => std::future::pending().await,
     }
 }

@@ -1,13 +1,20 @@
-//! One request to the model: what must precede it, the streamed response, or a script in place of both.
+//! One request to the model: what it holds and waits for, what must precede it, the streamed response, or a script in
+//! place of both.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::{Agent, RunningTurn};
+use crate::agent::history::{FittedHistory, ReadLog, RestoredTurns, UnreadTurns};
 use crate::agent::setup::EngineChoice;
 use crate::engine::{ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
-use crate::event::{Fault, FaultKind, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
+use crate::event::{
+    AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, Millis, NoticeCode, NoticeLevel, ReplyEvent,
+    SamplingParams, ToolSpec, TurnOutcome, estimate_tokens,
+};
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, perform_with_side_channel};
 
 /// Time limit of one request before it.
@@ -15,8 +22,108 @@ const PREPARATION_TIMEOUT: Duration = Duration::from_secs(15);
 /// The maximum number of requests before it.
 const MAX_PREPARATIONS: usize = 100;
 
+impl Agent {
+    /// The tools that the model gets.
+    fn offered_tools(&self) -> impl Iterator<Item = &ToolSpec> {
+        self.setup.tools.specs().filter(|_| self.engine_choice.supports_tools)
+    }
+
+    /// Estimates the tokens that every request needs besides the conversation.
+    pub(super) fn overhead_tokens(&self) -> u64 {
+        let spec_tokens =
+            |tool: &ToolSpec| estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string()) + 16;
+        estimate_tokens(&self.setup.system_prompt) + self.setup.tools.specs().map(spec_tokens).sum::<u64>()
+    }
+
+    /// Sends the pending request once what it waited for is available.
+    pub(super) async fn send_pending_request(&mut self, running: &mut RunningTurn) {
+        if std::mem::take(&mut running.request_pending) {
+            self.request_model(running).await;
+        }
+    }
+
+    pub(super) async fn restore_turns(&mut self, turns: io::Result<RestoredTurns>) {
+        self.restoring = None;
+        match turns {
+            Ok(turns) => self.history.restore(turns),
+            Err(error) => {
+                self.history.forget_logged();
+                let text = format!("the log can't be read, so earlier turns are not sent: {error}");
+                self.emit(AgentEvent::Notice { level: NoticeLevel::Error, code: NoticeCode::HistoryCut, text }).await;
+            }
+        }
+    }
+
+    pub(super) async fn request_model(&mut self, running: &mut RunningTurn) {
+        self.list_outdated_tools().await;
+        let waits =
+            self.switching.is_some() || self.describing.is_some() || self.listing.is_some() || self.restoring.is_some();
+        if waits {
+            running.request_pending = true;
+            return;
+        }
+        // Leaves a quarter of the window for the answer and for the error of the estimate.
+        let budget = self
+            .engine_choice
+            .context_window
+            .map_or(u64::MAX, |window| (window / 4 * 3).saturating_sub(self.overhead_tokens()).max(window / 4));
+        if let Some(turns) = self.history.unread_turns(budget) {
+            self.restoring = Some(Box::pin(read_turns(turns, self.setup.read_log.clone())));
+            running.request_pending = true;
+            return;
+        }
+        let FittedHistory { messages: past, dropped_turns: left_out, shortened_outputs: shortened } =
+            self.history.fit_to_window(budget);
+        if (left_out, shortened) != (0, 0) && !std::mem::replace(&mut running.has_reported_history_cut, true) {
+            let text = match (left_out, shortened) {
+                (turns, 0) => {
+                    format!("the {turns} oldest turns don't fit into the model's window and were not sent")
+                }
+                (0, _) => "old outputs of this turn don't fit into the model's window and were sent shortened".into(),
+                (turns, _) => format!(
+                    "the {turns} oldest turns and parts of this turn's outputs don't fit into the model's window \
+                     and were not sent"
+                ),
+            };
+            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::HistoryCut, text }).await;
+        }
+        if let Some(name) = self.engine_choice.engine.dialect()
+            && running.dialect.replace(name) != Some(name)
+        {
+            let annotation = AgentEvent::Annotation {
+                on: AnnotationTarget::Turn(running.machine.turn().clone()),
+                annotation: Annotation::Dialect { name: name.into(), because: "the engine speaks it".into() },
+            };
+            self.emit(annotation).await;
+        }
+        let tuning = self.setup.sampling;
+        let request = ModelRequest {
+            model: self.engine_choice.model.clone(),
+            system: self.setup.system_prompt.clone(),
+            history: past,
+            tools: self.offered_tools().cloned().collect(),
+            sampling: SamplingParams {
+                tool_choice_required: tuning.tool_choice_required && running.machine.round() == 1,
+                ..tuning
+            },
+        };
+        // Capacity 64: the frames of one read; a larger backlog only means more merging later.
+        let (out, receiver) = mpsc::channel(64);
+        let choice = self.engine_choice.clone();
+        let http = self.setup.http.clone();
+        let epoch = self.setup.epoch;
+        running.response_events = Some(receiver);
+        running.response = Some(Box::pin(send_request(choice, http, request, epoch, out)));
+    }
+}
+
+async fn read_turns(turns: UnreadTurns, log: Option<ReadLog>) -> io::Result<RestoredTurns> {
+    let log = log.ok_or_else(|| io::Error::other("it is not kept"))?;
+    tokio::task::spawn_blocking(move || turns.read(&log)).await?
+}
+
 /// Sends the events of the response; the last one is `End`.
-pub(super) async fn send_request(
+async fn send_request(
     choice: EngineChoice,
     http: HttpClient,
     request: ModelRequest,

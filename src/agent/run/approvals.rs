@@ -1,0 +1,86 @@
+//! Approvals during a turn: what a decision grants, and what becomes of the calls that wait.
+
+use tokio::time::Instant;
+
+use super::{Agent, RunningTurn};
+use crate::agent::approval::ApprovalVerdict;
+use crate::agent::turn::TurnInput;
+use crate::event::{AgentEvent, ApprovalRequest, CallId, DecidedBy, Decision, Millis, NoticeCode, NoticeLevel};
+
+impl Agent {
+    /// Adds the grant of a decision that covers more than one call. Only a pending approval can grant. A pattern that
+    /// can't be parsed allows nothing and decides nothing, since its meaning is unknown.
+    pub(super) fn grant(
+        &mut self,
+        call: &CallId,
+        decision: &Decision,
+        waiting: &[(CallId, String, ApprovalRequest)],
+    ) -> Result<(), String> {
+        let Some((_, name, _)) = waiting.iter().find(|(waiting, _, _)| waiting == call) else { return Ok(()) };
+        self.setup.policy.grant(name, decision, self.setup.approvals.decided_by)?;
+        self.publish_permissions();
+        Ok(())
+    }
+
+    /// Publishes the permissions if they have changed.
+    pub(super) fn publish_permissions(&self) {
+        let now = self.setup.policy.permissions();
+        self.permissions.send_if_modified(|current| {
+            *current != now && {
+                *current = now;
+                true
+            }
+        });
+    }
+
+    /// Running calls continue; the next one needs approval.
+    pub(super) async fn revoke(&mut self, pattern: &str) {
+        if !self.setup.policy.revoke(pattern) {
+            return;
+        }
+        self.publish_permissions();
+        let text = format!("grant taken back: {pattern} needs approval again");
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Revoked, text }).await;
+    }
+
+    /// A grant or another mode may decide approvals that are still pending.
+    pub(super) async fn judge_waiting_calls(&mut self, running: &mut RunningTurn) {
+        let waiting = std::mem::take(&mut running.awaiting_approval);
+        for (call, name, request) in waiting {
+            let decision = match self.setup.policy.judge(&name, request.kind, request.risk, &request.subject) {
+                ApprovalVerdict::Ask => {
+                    running.awaiting_approval.push((call, name, request));
+                    continue;
+                }
+                ApprovalVerdict::Allow => Decision::Once,
+                ApprovalVerdict::Deny(reason) => Decision::Deny(Some(reason)),
+            };
+            let input = TurnInput::Decided { call, decision, by: DecidedBy::Policy };
+            let steps = running.machine.handle(input, &mut self.ids);
+            self.apply_effects(steps, running).await;
+        }
+        self.publish_permissions();
+    }
+
+    /// Denies approvals that nobody decided in time.
+    pub(super) async fn expire_approvals(&mut self, running: &mut RunningTurn) {
+        let now = self.setup.approvals.epoch_time.plus(self.setup.epoch.elapsed().into());
+        let late = |request: &ApprovalRequest| request.expires_at.is_some_and(|expires| expires <= now);
+        let (over, waiting) =
+            std::mem::take(&mut running.awaiting_approval).into_iter().partition(|(_, _, request)| late(request));
+        running.awaiting_approval = waiting;
+        for (call, _, _) in over {
+            let input = TurnInput::Decided { call, decision: Decision::Deny(None), by: DecidedBy::TimedOut };
+            let steps = running.machine.handle(input, &mut self.ids);
+            self.apply_effects(steps, running).await;
+        }
+    }
+}
+
+/// Waits until the first approval expires, or forever.
+pub(super) async fn first_expiry(waiting: &[(CallId, String, ApprovalRequest)], epoch: Instant, base: Millis) {
+    match waiting.iter().filter_map(|(_, _, request)| request.expires_at).min() {
+        Some(first) => tokio::time::sleep_until(epoch + first.since(base).into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,150 @@
+//! Who decides a call, and what becomes of those that wait.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn what_has_changed_since_it_was_shown_is_not_done() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    *bench.shows.lock().unwrap() = "another diff".into();
+    bench.send(allow()).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    let (outcome, text) = bench.outcomes().remove(0);
+    assert_eq!((outcome, bench.ran()), (CallOutcome::Failed, 0));
+    assert!(text.contains("changed after this call"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_as_it_was_shown_is_done() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    bench.send(allow()).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert_eq!((bench.outcomes(), bench.ran()), (vec![(CallOutcome::Ok, "did it".into())], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_mode_answers_what_waits() {
+    for (mode, outcome) in [(ApprovalMode::AutoEdit, CallOutcome::Ok), (ApprovalMode::Plan, CallOutcome::Denied)] {
+        let engine = engine("a", vec![calls(&["write", "write"])]);
+        let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+        bench.prompt("go").await;
+        bench.until(is_approval_request).await;
+        bench.until(is_approval_request).await;
+        bench.send(Command::SetMode { mode }).await;
+        assert_eq!(bench.end().await, TurnOutcome::Completed);
+        assert!(bench.outcomes().iter().all(|(how, _)| *how == outcome), "{:?}", bench.outcomes());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_answers_the_other_asks_of_its_tool() {
+    let engine = engine("a", vec![calls(&["write", "write"]), calls(&["write"])]);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    bench.until(is_approval_request).await;
+    bench.send(Command::Decide { call: "c0".into(), decision: Decision::Session }).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert_eq!(bench.ran(), 3);
+    assert_eq!(bench.seen.iter().filter(|event| is_approval_request(event)).count(), 2, "the third needed no asking");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_was_taken_back_asks_again_from_the_next_call_on() {
+    let engine = engine("a", vec![calls(&["write"]), calls(&["write"]), calls(&["write"])]);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern("write(*)".into()) }).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    let grants = bench.permissions.borrow_and_update().grants.clone();
+    assert_eq!(
+        grants,
+        [Grant {
+            tool: "write".into(),
+            glob: None,
+            by: DecidedBy::Person,
+            from_earlier_run: false,
+            uses: u64::from(bench.ran()) - 1
+        }]
+    );
+    bench.send(Command::RevokeGrant { pattern: "write".into() }).await;
+    let revoked = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::Revoked, .. });
+    bench.until(revoked).await;
+    assert_eq!(bench.permissions.borrow().grants, []);
+    engine.scripts.lock().unwrap().push_back(calls(&["write"]));
+    bench.prompt("again").await;
+    bench.until(is_approval_request).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_pattern_leaves_the_ask_open() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    for wrong in ["write(", "shell"] {
+        bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern(wrong.into()) }).await;
+        let is_pattern_notice =
+            |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::Pattern, .. });
+        bench.until(is_pattern_notice).await;
+    }
+    bench.send(Command::Decide { call: "c0".into(), decision: Decision::Once }).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert_eq!(bench.ran(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_of_a_denial_reaches_the_model() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    let decision = Decision::Deny(Some("use the other file".into()));
+    bench.send(Command::Decide { call: "c0".into(), decision }).await;
+    bench.end().await;
+    let asked = engine.requests.lock().unwrap();
+    let is_denied_with_reason = asked[1].history.iter().any(
+        |past| matches!(past, HistoryMessage::Tool { output, outcome: CallOutcome::Denied, .. } if output.contains("use the other file")),
+    );
+    assert!(is_denied_with_reason, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_answers_in_time_is_denied_and_the_turn_goes_on() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = AgentRig::start_with(&engine, &[("write", ToolBehavior::Return)], |setup| {
+        setup.approvals = ApprovalSettings {
+            decided_by: DecidedBy::Remote,
+            timeout: Some(Duration::from_secs(2)),
+            epoch_time: Millis(5_000),
+        };
+    });
+    bench.prompt("x").await;
+    let AgentEvent::ApprovalRequested { request, .. } = bench.until(is_approval_request).await else {
+        panic!("nothing was asked")
+    };
+    let expires = request.expires_at.unwrap().0;
+    assert!((7_000..7_100).contains(&expires), "on the session's clock: {expires}");
+    let resolved = bench.until(|event| matches!(event, AgentEvent::ApprovalResolved { .. })).await;
+    assert!(matches!(resolved, AgentEvent::ApprovalResolved { by: DecidedBy::TimedOut, .. }), "{resolved:?}");
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert_eq!(bench.ran(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_called_shell_whose_kind_is_another_is_not_judged_as_a_shell() {
+    let engine = engine("a", vec![calls(&["shell"]), says("one")]);
+    let mut bench = with_sources(&engine, &[&FakeSource::with_tools("far", &["shell"])], |setup| {
+        setup.policy = ApprovalPolicy::new(ApprovalMode::Ask, &["shell(ask *)".into()], &[]).unwrap();
+    });
+    bench.prompt("one").await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert!(!bench.seen.iter().any(is_approval_request), "its subject is no command line, so `;` is a character");
+    assert_eq!(bench.outcomes().len(), 1);
+}

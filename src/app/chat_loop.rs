@@ -1,0 +1,405 @@
+//! The loop itself: who is looked at in which order, and what their reports change.
+
+mod drawing;
+mod effect_runner;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crossterm::event::Event;
+
+use super::chat::{ChatController, LoopRequest};
+use super::clipboard::TerminalEnv;
+use super::draft::{self, DraftSaver};
+use super::effects::{Effects, frames_report};
+use super::frame_pacer::FramePacer;
+use super::history_loader::HistoryLoader;
+#[cfg(feature = "images")]
+use super::images::ImageLoader;
+use super::input::InputReader;
+use super::paste_detector::PasteDetector;
+use super::session_clock::SessionClock;
+use super::term::{self, SignalEvent, Signals, Term};
+use super::wait_futures::{next_frames, sleep_until_or_forever};
+use super::{ChatContext, HANGUP_EXIT_CODE};
+use crate::bridge::hub::Subscription;
+use crate::bridge::traffic::TrafficReader;
+use crate::bridge::{HubItem, SessionHandle};
+use crate::config::ThemeChoice;
+use crate::event::{Command, Seq};
+use crate::store::msg::Msg;
+use crate::store::{Store, StoreOptions};
+use crate::ui::keymap::{Input, TerminalReplies, translate};
+use crate::ui::theme::{Theme, ThemeKind};
+use crate::ui::{FrameScope, Ui};
+/// Deliveries folded before input is looked at again.
+const MAX_EVENTS_PER_BATCH: usize = 512;
+/// What tells of a stream is drawn within this time: its text is likely to come at once, and draws both.
+const STATUS_FRAME_DELAY: Duration = Duration::from_millis(8);
+/// Between two frames that only tell how far a search has come.
+const SEARCH_FRAME_INTERVAL: Duration = Duration::from_millis(40);
+/// After the first frame, before what nobody waits for is begun: the first key may come at once.
+const BACKGROUND_START_DELAY: Duration = Duration::from_millis(40);
+/// So many characters in the composer are the beginning of a prompt.
+const PROMPT_BEGUN: usize = 3;
+
+pub(super) struct ChatLoop<'a> {
+    chat: ChatController,
+    term: Term,
+    effects: Effects<'a>,
+    frames: TrafficReader,
+    /// Somebody looks at them.
+    watched_frames: Option<TrafficReader>,
+    pacer: FramePacer,
+    session: SessionHandle,
+    events: Subscription,
+    /// The turns before those on the screen, while they are being folded.
+    history_loader: Option<HistoryLoader>,
+    options: StoreOptions,
+    /// What was published before we looked: nobody needs a bell for it.
+    published_before: Seq,
+    /// The session still delivers; its status still changes.
+    events_open: bool,
+    status_open: bool,
+    clock: SessionClock,
+    draft: DraftSaver,
+    /// A draft of an earlier run, until it stands in the composer.
+    restored_draft: Option<String>,
+    /// What stands in the composer is to be sent.
+    has_prompt: bool,
+    /// When the session is told that a prompt is being written; none once it knows, or while nothing is.
+    prepare_at: Option<Instant>,
+    is_prepared: bool,
+    paste_detector: PasteDetector,
+    /// Since when frames are measured, while their figures are shown.
+    measuring_since: Option<Instant>,
+    terminal_env: TerminalEnv,
+    terminal_replies: TerminalReplies,
+    terminal_replies_until: Option<Instant>,
+    queries_background: bool,
+    /// When earlier prompts are read.
+    history_load_at: Option<Instant>,
+    #[cfg(feature = "images")]
+    images: ImageLoader,
+    /// Seconds east of Greenwich, once they were asked for.
+    utc_offset_secs: Option<i32>,
+    quit: Option<u8>,
+}
+
+impl<'a> ChatLoop<'a> {
+    pub(super) fn new(context: ChatContext<'a>) -> io::Result<Self> {
+        #[cfg(feature = "images")]
+        let images = ImageLoader::new(&context.ui, context.folder.clone());
+        let ChatContext {
+            session: mut handle,
+            ui,
+            keymap,
+            warnings,
+            prompt,
+            draft,
+            state,
+            history,
+            list_models,
+            frames,
+            new_session,
+            ..
+        } = context;
+        // Dark until the terminal has said what it is.
+        let theme = match ui.theme {
+            ThemeChoice::Auto | ThemeChoice::Dark => ThemeKind::Dark,
+            ThemeChoice::Light => ThemeKind::Light,
+            ThemeChoice::Mono => ThemeKind::Mono,
+        };
+        let options =
+            StoreOptions { fold_thinking: ui.fold_thinking, fold_outputs: ui.fold_output, timestamps: ui.timestamps };
+        let store = Store::new(options);
+        let view = Ui::new(&ui, Theme::new(theme), &keymap);
+        let mut chat = ChatController::new(store, view, keymap);
+        let status = handle.status.borrow_and_update().clone();
+        let clock = SessionClock::new(&status, Instant::now());
+        chat.update(Msg::Status(status));
+        chat.show_warnings(&warnings);
+        let mut this = Self {
+            chat,
+            term: Term::enter(ui.mouse)?,
+            effects: Effects::new(list_models, new_session, history),
+            frames,
+            watched_frames: None,
+            pacer: FramePacer::new(ui.max_fps),
+            events: handle.hub.subscribe(Seq(0)),
+            history_loader: None,
+            options,
+            published_before: handle.hub.last_seq(),
+            session: handle,
+            events_open: true,
+            status_open: true,
+            clock,
+            draft: match state {
+                Some((dir, claim)) => DraftSaver::new(dir, claim, draft.clone().unwrap_or_default()),
+                None => DraftSaver::disabled(),
+            },
+            restored_draft: draft,
+            has_prompt: prompt.is_some(),
+            prepare_at: None,
+            is_prepared: false,
+            paste_detector: PasteDetector::default(),
+            measuring_since: None,
+            terminal_env: TerminalEnv::detect(),
+            terminal_replies: TerminalReplies::default(),
+            terminal_replies_until: None,
+            queries_background: ui.theme == ThemeChoice::Auto,
+            history_load_at: None,
+            #[cfg(feature = "images")]
+            images,
+            utc_offset_secs: None,
+            quit: None,
+        };
+        if let Some(prompt) = prompt {
+            this.chat.ui.panes.composer.set_text(&prompt);
+        } else {
+            this.restore_draft();
+        }
+        Ok(this)
+    }
+
+    pub(super) async fn run(&mut self, signals: &mut Signals) -> io::Result<u8> {
+        self.fold_backlog();
+        self.draw(Instant::now())?;
+        // From here on the person can wait: the first frame stands.
+        self.after_first_frame()?;
+        let mut reader = InputReader::new()?;
+        let (mut raw_events, mut events) = (Vec::new(), Vec::new());
+        let mut items = Vec::new();
+        while self.quit.is_none() {
+            let due = self.pacer.deadline();
+            tokio::select! {
+                biased;
+                signal = signals.next() => self.handle_signal(signal)?,
+                alive = reader.next(&mut raw_events) => {
+                    let now = Instant::now();
+                    self.paste_detector.feed(raw_events.drain(..), now, &mut events);
+                    for event in events.drain(..) {
+                        self.handle_terminal_event(event, now, signals)?;
+                    }
+                    // Said last: what is done with the text could take it away.
+                    if reader.take_broken_paste() {
+                        self.chat.show_warnings(&["the paste was cut short: the received part is in the composer".into()]);
+                    }
+                    self.draft.on_edit(now, self.chat.ui.panes.composer.is_empty());
+                    // Not with the first key, which may mean anything, and not before its echo.
+                    if !self.is_prepared && self.prepare_at.is_none() && self.chat.ui.panes.composer.holds(PROMPT_BEGUN) {
+                        self.prepare_at = Some(now + BACKGROUND_START_DELAY);
+                    }
+                    self.pacer.request(now, Duration::ZERO);
+                    if !alive {
+                        self.quit = Some(HANGUP_EXIT_CODE);
+                    }
+                }
+                () = sleep_until_or_forever(self.paste_detector.deadline()) => {
+                    let now = Instant::now();
+                    self.paste_detector.on_timeout(&mut events);
+                    for event in events.drain(..) {
+                        self.handle_terminal_event(event, now, signals)?;
+                    }
+                    self.pacer.request(now, Duration::ZERO);
+                }
+                () = sleep_until_or_forever(due) => self.draw(Instant::now())?,
+                () = sleep_until_or_forever(self.terminal_replies_until) => self.give_up_terminal_query(),
+                () = sleep_until_or_forever(self.prepare_at) => self.prepare_session(),
+                () = sleep_until_or_forever(self.history_load_at) => {
+                    self.history_load_at = None;
+                    self.effects.load_history();
+                }
+                () = sleep_until_or_forever(self.draft.deadline()) => {
+                    if let Some(save) = self.draft.take_save(self.unsent_text()) {
+                        self.effects.save_draft(save);
+                    }
+                }
+                () = sleep_until_or_forever(self.chat.next_expiry()) => {
+                    let now = Instant::now();
+                    self.chat.expire(now);
+                    self.pacer.request(now, Duration::ZERO);
+                }
+                Some(done) = self.effects.next() => {
+                    self.handle_effect_result(done)?;
+                    self.pacer.request(Instant::now(), Duration::ZERO);
+                }
+                changed = self.session.status.changed(), if self.status_open => {
+                    self.status_open = changed.is_ok();
+                    let status = self.session.status.borrow_and_update().clone();
+                    self.clock = SessionClock::new(&status, Instant::now());
+                    self.draft.track_queue(&status.queue, Instant::now());
+                    self.chat.update(Msg::Status(status));
+                    self.pacer.request(Instant::now(), STATUS_FRAME_DELAY);
+                }
+                report = next_frames(&mut self.watched_frames) => {
+                    self.chat.update(Msg::Report(frames_report(report)));
+                    self.pacer.request(Instant::now(), STATUS_FRAME_DELAY);
+                }
+                open = self.events.next_batch(MAX_EVENTS_PER_BATCH, &mut items), if self.events_open => {
+                    let mut scope = self.fold(&mut items);
+                    if !open {
+                        self.events_open = false;
+                        self.chat.update(Msg::SessionEnded);
+                        scope = FrameScope::Whole;
+                    }
+                    self.pacer.request_for_stream(Instant::now(), scope);
+                }
+                // Last, and after everyone else had a turn: nobody waits for it.
+                () = tokio::task::yield_now(), if self.wants_work() => {
+                    self.work();
+                    #[cfg(feature = "images")]
+                    self.term.screen.write_raw(&self.images.sender.next_bytes())?;
+                    self.pacer.request(Instant::now(), SEARCH_FRAME_INTERVAL);
+                }
+            }
+            self.run_effects()?;
+        }
+        #[cfg(feature = "images")]
+        self.term.screen.write_raw(&self.images.sender.delete_all())?;
+        Ok(self.quit.unwrap_or_default())
+    }
+
+    fn wants_work(&self) -> bool {
+        #[cfg(feature = "images")]
+        if self.images.sender.is_sending() {
+            return true;
+        }
+        self.chat.store.wants_work() || self.history_loader.is_some()
+    }
+
+    /// Returns what was typed here and is nowhere else: prompts that wait for a line, then what is being written.
+    fn unsent_text(&self) -> String {
+        draft::unsent_text(self.chat.store.session.queue(), self.chat.ui.panes.composer.draft())
+    }
+
+    /// Does a slice of what nobody waits for.
+    fn work(&mut self) {
+        self.chat.update(Msg::Work);
+        let Some(loader) = &mut self.history_loader else { return };
+        if !loader.step() {
+            self.history_loader = None;
+        } else if loader.seq() < self.events.seq() {
+            let percent = loader.percent();
+            self.chat.update(Msg::HistoryProgress(percent));
+        } else if let Some(loader) = self.history_loader.take() {
+            let calls = self.chat.store.tool_calls.calls().len();
+            self.chat.store.adopt_full_history(loader.into_store());
+            self.chat.ui.panes.tools.shift_indexes(self.chat.store.tool_calls.calls().len().saturating_sub(calls));
+        }
+    }
+
+    /// A session that goes on shows its end at once, without the frames between.
+    fn fold_backlog(&mut self) {
+        if let Some((events, loader)) = HistoryLoader::open(&self.session.hub, &mut self.chat.store, self.options) {
+            self.events = events;
+            self.history_loader = Some(loader);
+        }
+        let mut items = Vec::new();
+        while self.events.seq() < self.published_before && self.events.try_next_batch(MAX_EVENTS_PER_BATCH, &mut items)
+        {
+            self.fold(&mut items);
+        }
+    }
+
+    /// Takes what the session says, and returns what a frame has to show of it.
+    fn fold(&mut self, items: &mut Vec<HubItem>) -> FrameScope {
+        let shown = self.chat.store.transcript.items().len();
+        let is_text = |item: &HubItem| matches!(item, HubItem::Event(logged) if logged.envelope.event.is_text());
+        let only_text = items.iter().all(is_text);
+        for item in items.drain(..) {
+            match item {
+                HubItem::Event(logged) if logged.envelope.seq <= self.published_before => {
+                    self.chat.catch_up(logged.envelope.clone());
+                }
+                HubItem::Event(logged) => self.chat.update(Msg::Event(logged.envelope.clone())),
+                HubItem::Reset => {
+                    self.history_loader = None;
+                    self.chat.update(Msg::Reset);
+                }
+            }
+        }
+        let has_same_items = shown == self.chat.store.transcript.items().len();
+        if only_text && has_same_items { FrameScope::Text } else { FrameScope::Whole }
+    }
+
+    fn restore_draft(&mut self) {
+        if let Some(draft) = self.restored_draft.take() {
+            self.chat.restore_text(&draft);
+        }
+    }
+
+    fn handle_terminal_event(&mut self, event: Event, now: Instant, signals: &mut Signals) -> io::Result<()> {
+        let Some(input) = translate(event) else { return Ok(()) };
+        let mut inputs = Vec::new();
+        match input {
+            Input::Key(chord) => self.terminal_replies.feed(chord, &mut inputs),
+            input => inputs.push(input),
+        }
+        if !self.terminal_replies.is_expecting() {
+            self.terminal_replies_until = None;
+        }
+        for input in inputs {
+            match self.chat.input(input, now, self.clock.now(now)) {
+                None => {}
+                Some(LoopRequest::Redraw) => {
+                    self.term.screen.invalidate();
+                    #[cfg(feature = "images")]
+                    self.images.sender.forget();
+                }
+                Some(LoopRequest::Resize(columns, rows)) => {
+                    self.term.screen.resize(columns, rows);
+                    // A size told again is one that came back, and the one between may have cut the screen.
+                    self.term.screen.invalidate();
+                }
+                Some(LoopRequest::Suspend) if term::can_suspend() => {
+                    self.term.suspend(|| signals.stop_job())?;
+                    #[cfg(feature = "images")]
+                    self.images.sender.forget();
+                }
+                Some(LoopRequest::Suspend) => self.chat.show_toast("no shell to return to".into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up_terminal_query(&mut self) {
+        let (now, mut keys) = (Instant::now(), Vec::new());
+        self.terminal_replies.give_up(&mut keys);
+        self.terminal_replies_until = None;
+        for input in keys {
+            self.chat.input(input, now, self.clock.now(now));
+            self.pacer.request(now, Duration::ZERO);
+        }
+    }
+
+    fn handle_signal(&mut self, signal: SignalEvent) -> io::Result<()> {
+        match signal {
+            SignalEvent::Quit(code) => self.quit = Some(code),
+            SignalEvent::Suspend => {
+                self.term.suspend(term::stop_self)?;
+                #[cfg(feature = "images")]
+                self.images.sender.forget();
+                self.pacer.request(Instant::now(), Duration::ZERO);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the session that a prompt is being written.
+    fn prepare_session(&mut self) {
+        (self.prepare_at, self.is_prepared) = (None, true);
+        if self.session.capabilities.prompt {
+            // Nothing is lost with it.
+            let _ = self.session.commands.try_send(Command::WarmUp);
+        }
+    }
+
+    /// Gives the terminal back and ends what is under way. Returns why the draft could not be saved.
+    pub(super) async fn finish(mut self) -> Option<String> {
+        let last_draft = self.draft.take_save(self.unsent_text());
+        drop(self.term);
+        self.effects.finish().await;
+        last_draft.and_then(|save| save.write().err())
+    }
+}

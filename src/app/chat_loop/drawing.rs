@@ -1,0 +1,106 @@
+//! Frames: the first one and what follows it, all others, and what they cost.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::{BACKGROUND_START_DELAY, ChatLoop};
+use crate::app::chat::ChatController;
+use crate::app::screen::{Painted, ScreenCounters};
+use crate::store::Timestamps;
+use crate::store::action::Action;
+use crate::store::msg::Msg;
+use crate::ui::keymap::BACKGROUND_QUERY;
+use crate::ui::panes::perf_overlay::{FrameStats, PerfStats};
+use crate::ui::{self, FrameScope};
+/// Between two frames of a spinner or a running time.
+const TICK_INTERVAL: Duration = Duration::from_millis(100);
+/// A terminal that hasn't answered by now won't.
+const TERMINAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl ChatLoop<'_> {
+    pub(super) fn after_first_frame(&mut self) -> io::Result<()> {
+        self.history_load_at = Some(Instant::now() + BACKGROUND_START_DELAY);
+        #[cfg(feature = "images")]
+        self.effects.report(self.images.detect_mode());
+        if self.queries_background {
+            self.terminal_replies.expect();
+            self.terminal_replies_until = Some(Instant::now() + TERMINAL_REPLY_TIMEOUT);
+            self.term.screen.write_raw(BACKGROUND_QUERY.as_bytes())?;
+        }
+        if std::mem::take(&mut self.has_prompt) {
+            let text = self.chat.ui.panes.composer.take();
+            self.chat.update(Msg::Action(Action::Submit(text)));
+            self.restore_draft();
+        }
+        self.run_effects()
+    }
+
+    pub(super) fn draw(&mut self, now: Instant) -> io::Result<()> {
+        if self.chat.store.wants_ticks() {
+            self.chat.update(Msg::Tick(self.clock.now(now)));
+        }
+        let measured = self.begin_measuring(now);
+        let ChatController { store, ui, .. } = &mut self.chat;
+        if store.timestamps == Timestamps::Clock {
+            // Asked only now: it may read the time zone's file.
+            ui.panes.transcript.utc_offset_secs =
+                *self.utc_offset_secs.get_or_insert_with(|| jiff::Zoned::now().offset().seconds());
+        }
+        let mut scope = self.pacer.scope(now);
+        self.term.screen.redraw(|area, buf, is_last_frame| {
+            if !is_last_frame {
+                ui.panes.transcript.forget_rows();
+                scope = FrameScope::Whole;
+            }
+            let text = if scope == FrameScope::Text { ui::redraw_text(store, ui, area, buf) } else { None };
+            let (drawn, cursor) = if let Some((drawn, cursor)) = text {
+                (Some(drawn), cursor)
+            } else {
+                scope = FrameScope::Whole;
+                (None, ui::redraw(store, ui, area, buf))
+            };
+            Painted {
+                cursor,
+                links: Some(ui.panes.transcript.links()),
+                unchanged: ui.panes.transcript.unchanged_rows(area.height),
+                drawn,
+            }
+        })?;
+        if let Some((began, counts, late)) = measured {
+            let (drawn, figures) = (self.term.screen.counters, &mut self.chat.ui.perf);
+            figures.push(FrameStats {
+                duration: now.elapsed(),
+                at: now.saturating_duration_since(began),
+                lateness: late,
+                cells: drawn.cells - counts.cells,
+                bytes: drawn.bytes - counts.bytes,
+            });
+        }
+        #[cfg(feature = "images")]
+        self.images.sender.show(&self.chat.ui.panes.transcript.images.placed);
+        self.chat.after_draw();
+        self.pacer.on_drawn(now, scope);
+        if scope == FrameScope::Whole && self.chat.store.wants_ticks() {
+            self.pacer.request(now, TICK_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Begins to measure a frame, if the figures are shown: since when frames are measured, what was written before, how
+    /// late this one is.
+    fn begin_measuring(&mut self, now: Instant) -> Option<(Instant, ScreenCounters, Duration)> {
+        if !self.chat.store.focus.is_debug_shown {
+            self.measuring_since = None;
+            return None;
+        }
+        let figures = &mut self.chat.ui.perf;
+        let began = *self.measuring_since.get_or_insert_with(|| {
+            *figures = PerfStats::default();
+            figures.min_interval = self.pacer.min_interval();
+            now
+        });
+        figures.queued_events = self.session.hub.last_seq().0.saturating_sub(self.events.seq().0);
+        let late = self.pacer.deadline().map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        Some((began, self.term.screen.counters, late))
+    }
+}

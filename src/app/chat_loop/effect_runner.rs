@@ -1,0 +1,113 @@
+//! Does what the store and the view ask for, and takes what came of it.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::ChatLoop;
+use crate::app::effects::{self, EffectResult};
+use crate::app::session_clock::SessionClock;
+use crate::bridge::SessionHandle;
+use crate::event::{Command, Seq};
+use crate::store::effect::Effect;
+use crate::store::frames::FrameList;
+use crate::store::msg::{Msg, Report};
+
+impl ChatLoop<'_> {
+    pub(super) fn handle_effect_result(&mut self, done: EffectResult) -> io::Result<()> {
+        match done {
+            EffectResult::Report(report) => self.chat.update(Msg::Report(report)),
+            EffectResult::History(prompts) => self.chat.ui.panes.composer.set_history(prompts),
+            EffectResult::Session(handle) => self.attach_session(*handle),
+            EffectResult::Terminal(bytes, report) => {
+                self.term.screen.write_raw(&bytes)?;
+                self.chat.update(Msg::Report(report));
+            }
+            EffectResult::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Shows another session. The old one is forgotten here; it stays saved.
+    fn attach_session(&mut self, mut handle: SessionHandle) {
+        if let Some(save) = self.draft.take_save(String::new()) {
+            self.effects.save_draft(save);
+        }
+        self.draft.switch_session(&handle.session);
+        if !self.chat.ui.panes.composer.is_empty() {
+            self.draft.on_edit(Instant::now(), false);
+        }
+        self.chat.update(Msg::Reset);
+        self.history_loader = None;
+        let status = handle.status.borrow_and_update().clone();
+        self.clock = SessionClock::new(&status, Instant::now());
+        self.chat.update(Msg::Status(status));
+        self.events = handle.hub.subscribe(Seq(0));
+        self.published_before = handle.hub.last_seq();
+        self.session = handle;
+        (self.events_open, self.status_open) = (true, true);
+        (self.prepare_at, self.is_prepared) = (None, false);
+    }
+
+    pub(super) fn run_effects(&mut self) -> io::Result<()> {
+        for effect in std::mem::take(&mut self.chat.effects) {
+            match effect {
+                Effect::Send(command) => {
+                    if let Err((command, why)) = effects::send(&self.session.commands, command) {
+                        if let Command::Prompt { text } = &command {
+                            self.chat.restore_text(text);
+                        }
+                        let what = "not sent".into();
+                        self.chat.update(Msg::Report(Report::Failed { what, why: why.into() }));
+                    }
+                }
+                Effect::ListModels => self.effects.list_models(),
+                Effect::NewSession => {
+                    if let Some(report) = self.effects.new_session() {
+                        self.chat.update(Msg::Report(report));
+                    }
+                }
+                Effect::Copy(copy) => {
+                    if let Some(sequence) = self.effects.copy(&copy, &self.terminal_env) {
+                        self.term.screen.write_raw(&sequence)?;
+                    }
+                }
+                Effect::Open(target) => {
+                    let folder = self.chat.store.session.opened.as_ref().map(|opened| opened.folder.clone());
+                    let folder = PathBuf::from(folder.unwrap_or_default());
+                    self.effects.open(&target, &self.terminal_env, &folder);
+                }
+                #[cfg(feature = "images")]
+                Effect::MeasureImage(source) => {
+                    let measured = self.images.measure(source, &self.chat.store);
+                    self.effects.report(measured);
+                }
+                #[cfg(feature = "images")]
+                Effect::DecodeImage(source, facts) => {
+                    let decoded = self.images.decode(source, facts, &self.chat.store);
+                    self.effects.report(decoded);
+                }
+                Effect::SaveFrames(file) => self.effects.save_frames(self.frames.clone(), file),
+                Effect::Composer(edit) => self.chat.edit_composer(edit),
+                // Whoever looks needs no bell.
+                Effect::Bell if self.chat.focused != Some(true) => self.term.screen.write_raw(b"\x07")?,
+                Effect::Bell => {}
+                Effect::Quit => self.quit = Some(0),
+            }
+        }
+        if self.chat.take_has_restored_text() {
+            self.draft.on_edit(Instant::now(), self.chat.ui.panes.composer.is_empty());
+        }
+        self.chat.track_toast(Instant::now());
+        match (self.chat.store.focus.find::<FrameList>().is_some(), &self.watched_frames) {
+            (true, None) => self.watched_frames = Some(self.frames.clone()),
+            (false, Some(_)) => self.watched_frames = None,
+            _ => {}
+        }
+        let fresh = self.chat.ui.panes.composer.take_unsaved_prompts();
+        if !fresh.is_empty() {
+            self.effects.append_history(fresh);
+        }
+        Ok(())
+    }
+}
