@@ -10,9 +10,9 @@
 //! nothing else    → Msg::Work                         (a slice of what is being looked for)
 //! ```
 //!
-//! The loop is in `chat_loop`. Not here: what an input means (`chat.rs`), what is true (`store`), how it looks (`ui`). Invariants: typing is never
-//! behind a flood, for input is looked at first; a flood can't starve drawing, for a batch is bounded; nothing wakes up
-//! while nothing moves.
+//! The loop itself is in `chat_loop`. Not here: what an input means (`chat.rs`), what is true (`store`), how it looks
+//! (`ui`). Invariants: typing is never behind a flood, for input is looked at first; a flood can't starve drawing, for a
+//! batch is bounded; nothing wakes up while nothing moves.
 
 pub mod chat;
 mod chat_loop;

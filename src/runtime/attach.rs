@@ -97,7 +97,7 @@ impl Runtime {
     }
 
     /// Attaches. `prompted` says that there is a prompt; without one, a stream that can be watched is watched.
-    pub async fn attach(&mut self, typed: &cli::AttachArgs, prompted: bool) -> anyhow::Result<AttachedSession> {
+    pub async fn attach(&self, typed: &cli::AttachArgs, prompted: bool) -> anyhow::Result<AttachedSession> {
         let target = AttachTarget::resolve(typed, self.config())?;
         if let Some(name) = target.dialect.as_deref().filter(|name| DIALECTS.iter().all(|known| known.name != *name)) {
             let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
@@ -111,8 +111,10 @@ impl Runtime {
         self.traffic.set_capacity(ATTACHED_RING_BYTES);
         let tap = match &typed.record {
             Some(path) => {
-                let tap = TrafficTap::to_file(path, &mut self.tasks).await;
-                let tap = tap.map_err(|error| anyhow::anyhow!("can't record to {}: {error}", path.display()))?;
+                let (tap, writing) = TrafficTap::to_file(path)
+                    .await
+                    .map_err(|error| anyhow::anyhow!("can't record to {}: {error}", path.display()))?;
+                self.running().tasks.spawn(writing);
                 Some(tap.with_ring(self.traffic.clone()))
             }
             None => None,
@@ -139,7 +141,7 @@ impl Runtime {
 
     /// Attaches to an address.
     async fn attach_url(
-        &mut self,
+        &self,
         http: HttpClient,
         aim: AttachTarget,
         headers: Vec<(String, HttpHeaderValue)>,
@@ -237,7 +239,7 @@ impl Runtime {
     }
 
     fn attach_engine(
-        &mut self,
+        &self,
         http: HttpClient,
         target: RemoteTarget,
         aim: &AttachTarget,
@@ -307,7 +309,7 @@ impl Runtime {
 
     /// Mirrors a session of another `jarvis-tui`. Returns once its history has arrived, or an error.
     async fn attach_mirror(
-        &mut self,
+        &self,
         http: HttpClient,
         address: String,
         headers: Vec<(String, HttpHeaderValue)>,
@@ -348,7 +350,7 @@ impl Runtime {
             idle_timeout: target.idle_timeout,
             on_caught_up: Some(tell),
         };
-        let live = mirror::start(mirror, &mut self.tasks);
+        let live = mirror::start(mirror, &mut self.running().tasks);
         if known.await.is_err()
             && let LinkState::Lost(Some(fault)) = &live.status.borrow().link
             && live.hub.last_seq() == after

@@ -7,7 +7,7 @@ mod server;
 mod sessions;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -63,7 +63,8 @@ pub enum Frontend {
     Server,
 }
 
-/// Everything that sessions are made from, and the tasks of the running ones.
+/// Everything that sessions are made from, and the tasks of the running ones. It is shared: any number of sessions can be
+/// opened from one at the same time.
 pub struct Runtime {
     pub loaded: Arc<LoadedConfig>,
     pub paths: Paths,
@@ -74,15 +75,27 @@ pub struct Runtime {
     http: HttpClient,
     /// The newest bytes of every stream, including local engines.
     traffic: TrafficRing,
-    tasks: JoinSet<()>,
-    opened_sessions: Vec<SessionId>,
-    /// Notices about restored state, for the person.
-    restore_notices: Vec<String>,
+    running: Mutex<RunningSessions>,
     save_listener: Option<session::SaveListener>,
     /// The tools of every session, not listed yet.
     tools: Registry,
     /// Variables with keys, hidden from commands.
     hidden_variables: Vec<String>,
+}
+
+#[derive(Default)]
+struct RunningSessions {
+    tasks: JoinSet<()>,
+    /// Those that were begun here, and may have stayed empty.
+    begun: Vec<SessionId>,
+    is_closed: bool,
+}
+
+/// A session that was opened.
+pub struct StartedSession {
+    pub handle: SessionHandle,
+    /// What of an earlier run was restored, for the person.
+    pub restored: Vec<String>,
 }
 
 impl Runtime {
@@ -105,11 +118,15 @@ impl Runtime {
             system_prompt: system,
             http: HttpClient::new(Duration::from_secs(10)).with_tap(TrafficTap::to_ring(ring.clone())),
             traffic: ring,
-            tasks: JoinSet::new(),
-            opened_sessions: Vec::new(),
-            restore_notices: Vec::new(),
+            running: Mutex::default(),
             save_listener: None,
         }
+    }
+
+    /// Sets the listener for changes in how sessions' logs are saved.
+    #[must_use]
+    pub fn with_save_listener(self, listener: session::SaveListener) -> Self {
+        Self { save_listener: Some(listener), ..self }
     }
 
     pub fn config(&self) -> &Config {
@@ -136,22 +153,23 @@ impl Runtime {
     }
 
     /// Opens a session and starts everything it needs. Returns before searching for an engine.
-    pub fn open(&mut self, start: &StartMode) -> anyhow::Result<SessionHandle> {
+    pub fn open(&self, start: &StartMode) -> anyhow::Result<StartedSession> {
         let policy = self.approval_policy()?;
-        let prepared = match start {
+        let mut restored = Vec::new();
+        let mut prepared = match start {
             StartMode::New => self.create_log(),
             StartMode::Continue | StartMode::Resume(_) => {
-                let path = self.resolve_log(start)?;
-                let folder = self.folder.clone();
-                self.reopen_log(&path, &folder)?
+                let path = self.resolve_log(start, &mut restored)?;
+                self.reopen_log(&path, &self.folder)?
             }
         };
-        Ok(self.start_session(policy, prepared, |_| {}))
+        restored.append(&mut prepared.restored);
+        Ok(StartedSession { handle: self.start_session(policy, prepared, |_| {}), restored })
     }
 
     /// Starts the agent of a session whose log is ready. `change` is applied last to its setup.
     fn start_session(
-        &mut self,
+        &self,
         mut policy: ApprovalPolicy,
         prepared: PreparedSession,
         change: impl FnOnce(&mut AgentSetup),
@@ -169,6 +187,7 @@ impl Runtime {
             started_at: wall,
             queued_prompts: waiting,
             grants,
+            restored: _,
         } = prepared;
         let granted = grants.iter().map(Grant::pattern).collect();
         policy.restore_grants(grants);
@@ -185,7 +204,8 @@ impl Runtime {
         setup.read_log = writer.as_ref().map(|writer| read_log(writer.reader()));
         setup.approvals.epoch_time = resume_point.base;
         change(&mut setup);
-        let feed = local::start(setup, &mut self.tasks);
+        let mut running = self.running();
+        let feed = local::start(setup, &mut running.tasks);
         let setup = session::SessionSetup {
             session,
             hub,
@@ -200,13 +220,13 @@ impl Runtime {
             notices,
             epoch,
         };
-        session::start(setup, feed, &mut self.tasks)
+        session::start(setup, feed, &mut running.tasks)
     }
 
     /// Opens a log for playing.
-    pub fn open_replay(&mut self, path: &Path, options: replay::ReplayOptions) -> anyhow::Result<SessionHandle> {
+    pub fn open_replay(&self, path: &Path, options: replay::ReplayOptions) -> anyhow::Result<SessionHandle> {
         let reader = Reader::open(path)?;
-        Ok(replay::start(reader, options, &mut self.tasks)?)
+        Ok(replay::start(reader, options, &mut self.running().tasks)?)
     }
 
     /// Publishes a whole log at once, for printing.
@@ -214,20 +234,33 @@ impl Runtime {
         Ok(replay::start_finished(Reader::open(path)?)?)
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.running().is_closed
+    }
+
     /// Waits until every session has written its last line, and deletes the logs without a turn.
-    pub async fn close(mut self) {
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+    pub async fn close(&self) {
+        let RunningSessions { mut tasks, begun, .. } =
+            std::mem::replace(&mut *self.running(), RunningSessions { is_closed: true, ..RunningSessions::default() });
+        let all = async { while tasks.join_next().await.is_some() {} };
         // Tools get their grace period; those still running after it are dropped.
         if tokio::time::timeout(Duration::from_secs(5), all).await.is_err() {
-            self.tasks.shutdown().await;
+            tasks.shutdown().await;
         }
-        for session in &self.opened_sessions {
+        for session in &begun {
             let path = journal::log_path(&self.paths.sessions_dir(), session);
             // An unsent draft belongs to the log.
             if is_log_empty(&path) && !has_draft(&self.paths.session_state_dir(), session) {
                 let _ = std::fs::remove_file(&path);
             }
         }
+    }
+
+    /// Returns the running sessions. Tasks that have finished are removed first: a server runs for a long time.
+    fn running(&self) -> MutexGuard<'_, RunningSessions> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        while running.tasks.try_join_next().is_some() {}
+        running
     }
 
     fn new_session_id(&self, wall: u64) -> SessionId {
@@ -243,12 +276,12 @@ impl Runtime {
         name
     }
 
-    fn create_log(&mut self) -> PreparedSession {
+    fn create_log(&self) -> PreparedSession {
         self.create_log_with(|_| {})
     }
 
     /// Creates a log; `change` is applied last to its header.
-    fn create_log_with(&mut self, change: impl FnOnce(&mut LogHeader)) -> PreparedSession {
+    fn create_log_with(&self, change: impl FnOnce(&mut LogHeader)) -> PreparedSession {
         let wall = wall_clock();
         let session = self.new_session_id(wall);
         let mut header = LogHeader::new(session.clone(), wall);
@@ -259,7 +292,10 @@ impl Runtime {
             Err(error) => (None, Some(error.to_string())),
         };
         let backlog = writer.as_ref().map_or(Backlog::Memory, |writer| Backlog::Journal(writer.reader()));
-        self.opened_sessions.push(session.clone());
+        // A one-shot session always has a turn.
+        if header.kind != journal::ONE_SHOT_KIND {
+            self.running().begun.push(session.clone());
+        }
         // A dropped sender means that there is no history.
         let (_, past) = oneshot::channel();
         let (_, sealed) = oneshot::channel();
@@ -275,11 +311,12 @@ impl Runtime {
             started_at: wall,
             queued_prompts: Vec::new(),
             grants: Vec::new(),
+            restored: Vec::new(),
         }
     }
 
     /// Resumes a log; its tools work in `folder` from now on.
-    fn reopen_log(&mut self, path: &Path, folder: &Path) -> anyhow::Result<PreparedSession> {
+    fn reopen_log(&self, path: &Path, folder: &Path) -> anyhow::Result<PreparedSession> {
         let (writer, end) = Writer::open(path)?;
         let header = writer.header().clone();
         let reader = writer.reader();
@@ -293,7 +330,9 @@ impl Runtime {
         }
         // The file name counts: listings use it, and a damaged header may contain anything.
         let session = path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into());
-        let (waiting, grants) = (self.load_queued_prompts(&session), self.load_grants(&session));
+        let mut restored = Vec::new();
+        let waiting = self.load_queued_prompts(&session, &mut restored);
+        let grants = self.load_grants(&session, &mut restored);
         let folder = folder.display().to_string();
         if header.folder != folder && !header.folder.is_empty() {
             let text = format!("this session started in {}; its tools now work in {folder}", header.folder);
@@ -302,7 +341,7 @@ impl Runtime {
         let (tell_past, past) = oneshot::channel();
         let (tell_sealed, sealed) = oneshot::channel();
         let through = reader.clone();
-        self.tasks.spawn_blocking(move || {
+        self.running().tasks.spawn_blocking(move || {
             let (history, names, past) = read_history(&through, end.torn.is_some());
             // The receiver is gone if the session was closed at once.
             let _ = tell_sealed.send(past);
@@ -320,12 +359,8 @@ impl Runtime {
             started_at: wall,
             queued_prompts: waiting,
             grants,
+            restored,
         })
-    }
-
-    /// Sets the listener for changes in how sessions' logs are saved.
-    pub fn on_save_change(&mut self, listener: session::SaveListener) {
-        self.save_listener = Some(listener);
     }
 
     fn approval_policy(&self) -> anyhow::Result<ApprovalPolicy> {
@@ -409,6 +444,8 @@ struct PreparedSession {
     queued_prompts: Vec<String>,
     /// Grants of an earlier run that last until the session ends.
     grants: Vec<Grant>,
+    /// What of that the person should be told.
+    restored: Vec<String>,
 }
 
 /// Folds a whole log into what the agent needs, what is still open, and its damage. O(log).

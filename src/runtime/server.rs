@@ -33,8 +33,7 @@ const DEFAULT_MODEL_ALIASES: [&str; 4] = ["", "default", "jarvis", "jarvis-tui"]
 
 /// Creates sessions for the server.
 pub struct SessionFactory {
-    /// `None` once closed.
-    runtime: Mutex<Option<Runtime>>,
+    runtime: Arc<Runtime>,
     /// The choice for each name, and when it was made.
     cached_choices: Mutex<HashMap<String, (Instant, EngineChoice)>>,
     cached_models: Mutex<Option<(Instant, Vec<Model>)>>,
@@ -52,9 +51,9 @@ struct Recording {
 
 impl SessionFactory {
     /// Creates the factory. Approvals wait for a decision for `approval_timeout`.
-    pub fn new(runtime: Runtime, approval_timeout: Duration) -> Self {
+    pub fn new(runtime: Arc<Runtime>, approval_timeout: Duration) -> Self {
         Self {
-            runtime: Mutex::new(Some(runtime)),
+            runtime,
             cached_choices: Mutex::default(),
             cached_models: Mutex::default(),
             recording: None,
@@ -70,12 +69,9 @@ impl SessionFactory {
         Ok(self)
     }
 
-    fn with_runtime<T>(&self, what: impl FnOnce(&mut Runtime) -> T) -> Result<T, ApiError> {
-        let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let runtime = runtime.as_mut().ok_or_else(server_closing)?;
-        // A server runs for a long time, so finished tasks are removed.
-        while runtime.tasks.try_join_next().is_some() {}
-        Ok(what(runtime))
+    /// Returns the runtime, unless it was closed.
+    fn runtime(&self) -> Result<&Runtime, ApiError> {
+        if self.runtime.is_closed() { Err(server_closing()) } else { Ok(&self.runtime) }
     }
 
     async fn resolve_choice(&self, wanted: Option<&str>) -> Result<EngineChoice, ApiError> {
@@ -94,7 +90,7 @@ impl SessionFactory {
         {
             return Ok(choice);
         }
-        let resolver = self.with_runtime(|runtime| runtime.engine_resolver())?;
+        let resolver = self.runtime()?.engine_resolver();
         let choice = if name.is_empty() { resolver.resolve().await } else { resolver.resolve_for_client(name).await }?;
         let choice = choice.with_description().await;
         let mut found = self.cached_choices.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +108,7 @@ impl SessionFactory {
     /// Starts a session whose approvals are decided by its clients.
     fn start_shared(
         &self,
-        runtime: &mut Runtime,
+        runtime: &Runtime,
         policy: ApprovalPolicy,
         prepared: PreparedSession,
         choice: EngineChoice,
@@ -129,7 +125,7 @@ impl SessionFactory {
 
     fn open_recording(&self, recording: &Recording, options: replay::ReplayOptions) -> Result<SessionHandle, ApiError> {
         let reader = recording.reader.clone();
-        self.with_runtime(|runtime| replay::start(reader, options, &mut runtime.tasks))?
+        replay::start(reader, options, &mut self.runtime()?.running().tasks)
             .map_err(|error| ApiError::internal(format!("the recording can't be read: {error}")))
     }
 
@@ -154,7 +150,7 @@ impl SessionFactory {
     }
 
     fn sessions_dir(&self) -> Result<PathBuf, ApiError> {
-        self.with_runtime(|runtime| runtime.paths.sessions_dir())
+        Ok(self.runtime()?.paths.sessions_dir())
     }
 
     /// Returns the log of a session by its full name: prefixes can't be guessed.
@@ -176,36 +172,32 @@ impl Factory for SessionFactory {
                 let text = format!("{name} does not support tool_choice \"required\"; leave tool_choice out");
                 return Err(ApiError::new(400, "unsupported_parameter", text).with_param("tool_choice"));
             }
-            self.with_runtime(|runtime| {
-                let policy = runtime.approval_policy().map_err(internal_error)?;
-                let mut prepared =
-                    runtime.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
-                // A one-shot session always has a turn.
-                runtime.opened_sessions.pop();
-                let past = write_history(&mut prepared, &request.history);
-                let most = runtime.config().limits.max_rounds;
-                let live = runtime.start_session(policy, prepared, |setup| {
-                    setup.engine_choice = Box::pin(async { Ok(choice) });
-                    setup.history_and_ids = Box::pin(async { past });
-                    setup.approvals = self.approval_settings(setup.approvals.epoch_time);
-                    setup.is_unattended = true;
-                    setup.sampling = request.sampling;
-                    setup.resources = request.resources.clone().map(Arc::new);
-                    // The final answer needs a request of its own.
-                    let rounds = request.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
-                    setup.limits = TurnLimits { max_rounds: rounds, max_calls: request.max_calls };
-                    if let Some(specs) = &request.client_tools {
-                        let tools: Arc<dyn ToolSource> = Arc::new(ClientTools(specs.clone()));
-                        setup.tools = Registry::new([tools]);
-                        setup.runs_tools = false;
-                        setup.system_prompt.clear();
-                    }
-                    if let Some(system) = &request.system_prompt {
-                        setup.system_prompt.clone_from(system);
-                    }
-                });
-                Ok(OneShotSession { handle: live, turn: None, is_replayed: false })
-            })?
+            let runtime = self.runtime()?;
+            let policy = runtime.approval_policy().map_err(internal_error)?;
+            let mut prepared = runtime.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
+            let past = write_history(&mut prepared, &request.history);
+            let most = runtime.config().limits.max_rounds;
+            let live = runtime.start_session(policy, prepared, |setup| {
+                setup.engine_choice = Box::pin(async { Ok(choice) });
+                setup.history_and_ids = Box::pin(async { past });
+                setup.approvals = self.approval_settings(setup.approvals.epoch_time);
+                setup.is_unattended = true;
+                setup.sampling = request.sampling;
+                setup.resources = request.resources.clone().map(Arc::new);
+                // The final answer needs a request of its own.
+                let rounds = request.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
+                setup.limits = TurnLimits { max_rounds: rounds, max_calls: request.max_calls };
+                if let Some(specs) = &request.client_tools {
+                    let tools: Arc<dyn ToolSource> = Arc::new(ClientTools(specs.clone()));
+                    setup.tools = Registry::new([tools]);
+                    setup.runs_tools = false;
+                    setup.system_prompt.clear();
+                }
+                if let Some(system) = &request.system_prompt {
+                    setup.system_prompt.clone_from(system);
+                }
+            });
+            Ok(OneShotSession { handle: live, turn: None, is_replayed: false })
         })
     }
 
@@ -213,16 +205,15 @@ impl Factory for SessionFactory {
         Box::pin(async move {
             self.check_not_replaying()?;
             let choice = self.resolve_choice(opening.model.as_deref()).await?;
-            self.with_runtime(|runtime| {
-                let folder = match &opening.folder {
-                    Some(folder) => runtime.allowed_folder(Path::new(folder))?,
-                    None => runtime.folder.clone(),
-                };
-                let mut policy = runtime.approval_policy().map_err(internal_error)?;
-                policy.mode = opening.mode.unwrap_or(policy.mode);
-                let prepared = runtime.create_log_with(|header| header.folder = folder.display().to_string());
-                Ok(self.start_shared(runtime, policy, prepared, choice, folder))
-            })?
+            let runtime = self.runtime()?;
+            let folder = match &opening.folder {
+                Some(folder) => runtime.allowed_folder(Path::new(folder))?,
+                None => runtime.folder.clone(),
+            };
+            let mut policy = runtime.approval_policy().map_err(internal_error)?;
+            policy.mode = opening.mode.unwrap_or(policy.mode);
+            let prepared = runtime.create_log_with(|header| header.folder = folder.display().to_string());
+            Ok(self.start_shared(runtime, policy, prepared, choice, folder))
         })
     }
 
@@ -231,30 +222,27 @@ impl Factory for SessionFactory {
             self.check_not_replaying()?;
             let path = self.find_log(id)?;
             let choice = self.resolve_choice(None).await?;
-            self.with_runtime(|runtime| {
-                let header = Reader::open(&path).map_err(|error| log_error(&error))?.header().clone();
-                let only_read = |why: &str| Err(ApiError::new(409, "only_read", format!("session {id} {why}")));
-                if header.kind == journal::ONE_SHOT_KIND {
-                    return only_read("was for a one-shot request and is read-only");
-                }
-                if header.mirror_of.is_some() {
-                    return only_read("is a copy of a remote one and is read-only");
-                }
-                // The folder may no longer exist or be allowed.
-                let folder =
-                    runtime.allowed_folder(Path::new(&header.folder)).unwrap_or_else(|_| runtime.folder.clone());
-                let policy = runtime.approval_policy().map_err(internal_error)?;
-                let mut prepared = runtime.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
-                    Some(error) => log_error(error),
-                    None => internal_error(error),
-                })?;
-                let notices = runtime
-                    .take_restore_notices()
-                    .into_iter()
-                    .map(|text| notice(NoticeLevel::Info, NoticeCode::Restored, text));
-                prepared.notices.extend(notices);
-                Ok(self.start_shared(runtime, policy, prepared, choice, folder))
-            })?
+            let runtime = self.runtime()?;
+            let header = Reader::open(&path).map_err(|error| log_error(&error))?.header().clone();
+            let only_read = |why: &str| Err(ApiError::new(409, "only_read", format!("session {id} {why}")));
+            if header.kind == journal::ONE_SHOT_KIND {
+                return only_read("was for a one-shot request and is read-only");
+            }
+            if header.mirror_of.is_some() {
+                return only_read("is a copy of a remote one and is read-only");
+            }
+            // The folder may no longer exist or be allowed.
+            let folder = runtime.allowed_folder(Path::new(&header.folder)).unwrap_or_else(|_| runtime.folder.clone());
+            let policy = runtime.approval_policy().map_err(internal_error)?;
+            let mut prepared = runtime.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
+                Some(error) => log_error(error),
+                None => internal_error(error),
+            })?;
+            let notices = std::mem::take(&mut prepared.restored)
+                .into_iter()
+                .map(|text| notice(NoticeLevel::Info, NoticeCode::Restored, text));
+            prepared.notices.extend(notices);
+            Ok(self.start_shared(runtime, policy, prepared, choice, folder))
         })
     }
 
@@ -279,7 +267,7 @@ impl Factory for SessionFactory {
             let removed = tokio::task::spawn_blocking(move || journal::remove(&dir, id.as_str())).await;
             let removed = removed.map_err(|error| ApiError::internal(error.to_string()))?;
             let removed = removed.map_err(anyhow::Error::from);
-            let state = self.with_runtime(|runtime| runtime.paths.session_state_dir())?;
+            let state = self.runtime()?.paths.session_state_dir();
             removed
                 .and_then(|summary| Ok(StateStore::new(&state, &summary.id).remove()?))
                 .map_err(|error| ApiError::internal(format!("the session can't be removed: {error:#}")))
@@ -290,7 +278,7 @@ impl Factory for SessionFactory {
         if self.recording.is_some() {
             return None;
         }
-        self.with_runtime(|runtime| runtime.paths.data.join("shelf")).ok()
+        self.runtime().ok().map(|runtime| runtime.paths.data.join("shelf"))
     }
 
     fn initial_session(&self) -> Option<SessionHandle> {
@@ -341,7 +329,7 @@ impl Factory for SessionFactory {
             {
                 return models;
             }
-            let Ok(resolver) = self.with_runtime(|runtime| runtime.engine_resolver()) else { return Vec::new() };
+            let Ok(resolver) = self.runtime().map(Runtime::engine_resolver) else { return Vec::new() };
             let mut models = Vec::new();
             if let Ok(usual) = self.resolve_choice(None).await {
                 let engine = usual.engine.name().to_owned();
@@ -363,7 +351,7 @@ impl Factory for SessionFactory {
             if self.recording.is_some() {
                 return Vec::new();
             }
-            let Ok(mut tools) = self.with_runtime(|runtime| runtime.tools.clone()) else { return Vec::new() };
+            let Ok(mut tools) = self.runtime().map(|runtime| runtime.tools.clone()) else { return Vec::new() };
             for problem in tools.refresh().await {
                 tracing::warn!("{problem}");
             }
@@ -373,9 +361,8 @@ impl Factory for SessionFactory {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(runtime) = runtime {
-                runtime.close().await;
+            if !self.runtime.is_closed() {
+                self.runtime.close().await;
             }
         })
     }

@@ -57,7 +57,8 @@ impl Runtime {
         Ok(id)
     }
 
-    pub(super) fn resolve_log(&mut self, start: &StartMode) -> anyhow::Result<PathBuf> {
+    /// Returns the log of the session that is to go on, and notes which newer ones were skipped.
+    pub(super) fn resolve_log(&self, start: &StartMode, notes: &mut Vec<String>) -> anyhow::Result<PathBuf> {
         let dir = self.paths.sessions_dir();
         let folder = self.folder.display().to_string();
         let state = self.paths.session_state_dir();
@@ -76,7 +77,7 @@ impl Runtime {
             (None, None) => Err(anyhow!(none)),
             (None, Some(error)) => Err(anyhow!("{none}: {error}")),
             (Some(session), _) => {
-                self.restore_notices.extend(passed.iter().map(|error| format!("a newer log was skipped: {error}")));
+                notes.extend(passed.iter().map(|error| format!("a newer log was skipped: {error}")));
                 Ok(session.path)
             }
         }
@@ -87,43 +88,45 @@ impl Runtime {
         (self.frontend != Frontend::Headless).then(|| StateStore::new(&self.paths.session_state_dir(), session))
     }
 
-    /// Reads a session's state; files that can't be read become notices.
-    fn load_state<T: DeserializeOwned + Default>(&mut self, session: &SessionId, part: StatePart) -> T {
+    /// Reads a session's state; files that can't be read become notes.
+    fn load_state<T: DeserializeOwned + Default>(
+        &self,
+        session: &SessionId,
+        part: StatePart,
+        notes: &mut Vec<String>,
+    ) -> T {
         let Some(state) = self.session_state(session) else { return T::default() };
         state
             .load(part)
             .unwrap_or_else(|error| {
-                self.restore_notices.push(error.to_string());
+                notes.push(error.to_string());
                 None
             })
             .unwrap_or_default()
     }
 
-    /// Returns the prompts that an earlier run did not send.
-    pub(super) fn load_queued_prompts(&mut self, session: &SessionId) -> Vec<String> {
-        let waiting: Vec<String> = self.load_state(session, StatePart::Queue);
+    /// Returns the prompts that an earlier run did not send, and notes how many.
+    pub(super) fn load_queued_prompts(&self, session: &SessionId, notes: &mut Vec<String>) -> Vec<String> {
+        let waiting: Vec<String> = self.load_state(session, StatePart::Queue, notes);
         match waiting.len() {
             0 => {}
-            1 => self
-                .restore_notices
-                .push("1 prompt was waiting; Enter sends it, or your next prompt goes first".to_owned()),
+            1 => notes.push("1 prompt was waiting; Enter sends it, or your next prompt goes first".to_owned()),
             many => {
-                self.restore_notices
-                    .push(format!("{many} prompts were waiting; Enter sends them, or your next prompt goes first"));
+                notes.push(format!("{many} prompts were waiting; Enter sends them, or your next prompt goes first"));
             }
         }
         waiting
     }
 
-    /// Returns the grants of an earlier run.
-    pub(super) fn load_grants(&mut self, session: &SessionId) -> Vec<Grant> {
-        let grants: Vec<Grant> = self.load_state(session, StatePart::Grants);
+    /// Returns the grants of an earlier run, and notes them.
+    pub(super) fn load_grants(&self, session: &SessionId, notes: &mut Vec<String>) -> Vec<Grant> {
+        let grants: Vec<Grant> = self.load_state(session, StatePart::Grants, notes);
         let patterns: Vec<_> = grants.iter().map(|grant| one_line(&grant.pattern(), 60)).collect();
         match grants.len() {
             0 => {}
-            1 => self.restore_notices.push(format!("1 grant of this session still holds: {}", patterns.join(", "))),
+            1 => notes.push(format!("1 grant of this session still holds: {}", patterns.join(", "))),
             many => {
-                self.restore_notices.push(format!("{many} grants of this session still hold: {}", patterns.join(", ")));
+                notes.push(format!("{many} grants of this session still hold: {}", patterns.join(", ")));
             }
         }
         grants
@@ -134,23 +137,18 @@ impl Runtime {
         NameClaim::for_place(&self.paths.session_state_dir(), &draft_id(place))
     }
 
-    /// Returns the saved draft of the composer.
-    pub fn load_draft(&mut self, claim: &NameClaim) -> Option<String> {
-        let draft: String = self.load_state(claim.session(), StatePart::Draft);
+    /// Returns the saved draft of the composer, and notes it.
+    pub fn load_draft(&self, claim: &NameClaim, notes: &mut Vec<String>) -> Option<String> {
+        let draft: String = self.load_state(claim.session(), StatePart::Draft, notes);
         if draft.trim().is_empty() {
             return None;
         }
-        self.restore_notices.push(match claim.other_drafts() {
+        notes.push(match claim.other_drafts() {
             0 => "draft restored".to_owned(),
             1 => "draft restored; 1 more is kept for the next screen attached here".to_owned(),
             more => format!("draft restored; {more} more are kept for the next screens attached here"),
         });
         Some(draft)
-    }
-
-    /// Takes the notices about restored state.
-    pub fn take_restore_notices(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.restore_notices)
     }
 }
 

@@ -58,8 +58,8 @@ impl GrammarSandbox {
 }
 
 /// Sends all prompts one after another and returns every event.
-async fn session(runtime: &mut Runtime, start: &StartMode, prompts: &[&str]) -> Vec<AgentEvent> {
-    let live = runtime.open(start).unwrap();
+async fn session(runtime: &Runtime, start: &StartMode, prompts: &[&str]) -> Vec<AgentEvent> {
+    let live = runtime.open(start).unwrap().handle;
     let mut input = live.hub.subscribe(Seq(0));
     for prompt in prompts {
         live.commands.send(Command::Prompt { text: (*prompt).to_owned() }).await.unwrap();
@@ -82,6 +82,30 @@ async fn session(runtime: &mut Runtime, start: &StartMode, prompts: &[&str]) -> 
     events
 }
 
+#[tokio::test]
+async fn sessions_opened_at_once_from_one_runtime_are_each_whole() {
+    let place = GrammarSandbox::new();
+    let runtime = place.runtime(ApprovalMode::Full);
+    let (one, two) = tokio::join!(
+        session(&runtime, &StartMode::New, &["run `echo hi`"]),
+        session(&runtime, &StartMode::New, &["what is 6*7"]),
+    );
+    runtime.close().await;
+    for (events, prompt) in [(one, "run `echo hi`"), (two, "what is 6*7")] {
+        assert_eq!(grammar::check(&events), [], "{prompt}");
+        let prompts: Vec<&str> = events
+            .iter()
+            .filter_map(
+                |event| if let AgentEvent::UserMessage { text, .. } = event { Some(text.as_str()) } else { None },
+            )
+            .collect();
+        assert_eq!(prompts, [prompt]);
+    }
+    let logs = std::fs::read_dir(place.home.path().join("sessions")).unwrap();
+    let logs = logs.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|ext| ext == "jsonl"));
+    assert_eq!(logs.count(), 2);
+}
+
 async fn all(live: SessionHandle) -> Vec<AgentEvent> {
     let mut input = live.hub.subscribe(Seq(0));
     let mut events = Vec::new();
@@ -101,8 +125,8 @@ async fn replayed(place: &GrammarSandbox, log: &Path) -> Vec<AgentEvent> {
 async fn every_offline_run_and_its_replay_keep_the_order() {
     for mode in ApprovalMode::ALL {
         let place = GrammarSandbox::new();
-        let mut runtime = place.runtime(mode);
-        let events = session(&mut runtime, &StartMode::New, PROMPTS).await;
+        let runtime = place.runtime(mode);
+        let events = session(&runtime, &StartMode::New, PROMPTS).await;
         runtime.close().await;
         assert_eq!(grammar::check(&events), [], "{mode:?}");
         assert_eq!(
@@ -122,8 +146,8 @@ async fn the_recorded_demo_keeps_the_order() {
 #[tokio::test]
 async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
     let place = GrammarSandbox::new();
-    let mut runtime = place.runtime(ApprovalMode::Full);
-    session(&mut runtime, &StartMode::New, &["run `echo hi`", "what is 6*7"]).await;
+    let runtime = place.runtime(ApprovalMode::Full);
+    session(&runtime, &StartMode::New, &["run `echo hi`", "what is 6*7"]).await;
     runtime.close().await;
     let log = place.log();
     let whole = std::fs::read_to_string(&log).unwrap();
@@ -133,8 +157,8 @@ async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
         let torn = lines.get(cut).map_or("", |line| &line[..line.len() / 2]);
         std::fs::write(&log, format!("{}\n{torn}", lines[..cut].join("\n"))).unwrap();
         assert_eq!(grammar::check(&replayed(&place, &log).await), [], "replay, cut after {cut}");
-        let mut runtime = place.runtime(ApprovalMode::Full);
-        let live = runtime.open(&StartMode::Resume(None)).unwrap();
+        let runtime = place.runtime(ApprovalMode::Full);
+        let live = runtime.open(&StartMode::Resume(None)).unwrap().handle;
         live.commands.send(Command::Prompt { text: "what is 2+3".into() }).await.unwrap();
         let mut input = live.hub.subscribe(Seq(0));
         let (mut events, mut mine) = (Vec::new(), false);

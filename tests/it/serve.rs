@@ -473,7 +473,7 @@ struct AttachedScreen {
 }
 
 impl AttachedScreen {
-    async fn attach(runtime: &mut Runtime, url: &str) -> Self {
+    async fn attach(runtime: &Runtime, url: &str) -> Self {
         let typed = cli::AttachArgs { target: Some(url.to_owned()), ..cli::AttachArgs::default() };
         let AttachedSession { handle: live, .. } = runtime.attach(&typed, false).await.unwrap();
         let events = live.hub.subscribe(Seq(0));
@@ -498,9 +498,9 @@ impl AttachedScreen {
 async fn an_attached_screen_does_what_a_local_one_does() {
     let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = JarvisServer::start(home.path()).await;
-    let mut runtime = new_runtime(away.path(), Frontend::Tui);
+    let runtime = new_runtime(away.path(), Frontend::Tui);
     // There is no session yet, so one is opened.
-    let mut screen = AttachedScreen::attach(&mut runtime, &server.url).await;
+    let mut screen = AttachedScreen::attach(&runtime, &server.url).await;
     screen.send_command(Command::Prompt { text: "run `echo one`".into() }).await;
     let asked = screen.until(|event| matches!(event, AgentEvent::ApprovalRequested { .. })).await;
     let AgentEvent::ApprovalRequested { call, .. } = asked else { panic!("{asked:?}") };
@@ -515,7 +515,7 @@ async fn an_attached_screen_does_what_a_local_one_does() {
         screen.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
     }
     // Another joins and sees the same.
-    let mut other = AttachedScreen::attach(&mut runtime, &server.url).await;
+    let mut other = AttachedScreen::attach(&runtime, &server.url).await;
     for _ in 0..2 {
         other.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
     }
@@ -530,12 +530,12 @@ async fn an_attached_screen_does_what_a_local_one_does() {
 async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
     let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = JarvisServer::start(home.path()).await;
-    let mut runtime = new_runtime(away.path(), Frontend::Tui);
-    let mut one = AttachedScreen::attach(&mut runtime, &server.url).await;
+    let runtime = new_runtime(away.path(), Frontend::Tui);
+    let mut one = AttachedScreen::attach(&runtime, &server.url).await;
     one.send_command(Command::Prompt { text: "run `echo one`".into() }).await;
     let is_asked = |event: &AgentEvent| matches!(event, AgentEvent::ApprovalRequested { .. });
     let AgentEvent::ApprovalRequested { call, .. } = one.until(is_asked).await else { panic!("no ask") };
-    let mut two = AttachedScreen::attach(&mut runtime, &server.url).await;
+    let mut two = AttachedScreen::attach(&runtime, &server.url).await;
     two.until(is_asked).await;
     two.send_command(Command::Decide { call: call.clone(), decision: Decision::Session }).await;
     // The approval disappears from the other screen.

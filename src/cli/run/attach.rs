@@ -14,9 +14,9 @@ use crate::runtime::{AttachedSession, Frontend, UsageError};
 pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Result<u8> {
     let has_screen = is_on_terminal() || (args.uses_stdin() && app::has_terminal());
     let prints = args.printing.is_headless() || !has_screen;
-    let mut runtime = context.runtime(if prints { Frontend::Headless } else { Frontend::Tui }, None);
     let unsaved = SaveErrors::default();
-    runtime.on_save_change(unsaved.listener(false));
+    let frontend = if prints { Frontend::Headless } else { Frontend::Tui };
+    let runtime = context.runtime(frontend, None).with_save_listener(unsaved.listener(false));
     let needs_prompt = prints && runtime.is_request_only(args)? && !args.read_only;
     let prompt = if runtime.is_local(args)? {
         // Standard input is no prompt here.

@@ -7,7 +7,7 @@ use crate::headless::output::print_error;
 use crate::headless::save_errors::SaveErrors;
 use crate::headless::stdin::piped_prompt;
 use crate::headless::{self, RunOptions};
-use crate::runtime::{Frontend, NameClaim, StartMode};
+use crate::runtime::{Frontend, NameClaim, StartMode, StartedSession};
 
 pub(super) async fn run(chat: ChatArgs, context: RunContext) -> anyhow::Result<u8> {
     let start = match (&chat.resume, chat.continue_newest) {
@@ -28,11 +28,10 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
         return Ok(EXIT_USAGE);
     };
     let format = chat.printing.format();
-    let mut runtime = context.runtime(Frontend::Headless, chat.system);
     let unsaved = SaveErrors::default();
-    runtime.on_save_change(unsaved.listener(false));
-    let live = runtime.open(&start)?;
-    for notice in runtime.take_restore_notices() {
+    let runtime = context.runtime(Frontend::Headless, chat.system).with_save_listener(unsaved.listener(false));
+    let StartedSession { handle: live, restored } = runtime.open(&start)?;
+    for notice in restored {
         print_error(&notice);
     }
     let run = RunOptions {
@@ -48,19 +47,19 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
 
 async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> anyhow::Result<u8> {
     let prompt = chat.prompt_text();
-    let mut runtime = context.runtime(Frontend::Tui, chat.system);
+    let unsaved = SaveErrors::default();
+    let runtime = context.runtime(Frontend::Tui, chat.system).with_save_listener(unsaved.listener(false));
     // With an unknown model, a screen could only repeat this error for every prompt.
     if let Err(fault) = runtime.engine_resolver().check_requested().await {
         print_error(&fault.message);
         return Ok(EXIT_CONFIG);
     }
-    let unsaved = SaveErrors::default();
-    runtime.on_save_change(unsaved.listener(false));
-    let live = runtime.open(&start)?;
+    let StartedSession { handle: live, restored } = runtime.open(&start)?;
     let options = ScreenOptions {
         draft_claim: Some(NameClaim::exclusive(live.session.clone())),
         prompt,
         can_start_session: true,
+        restored,
         save_errors: unsaved,
         ..ScreenOptions::default()
     };

@@ -8,7 +8,7 @@ use crate::headless::{self, RunOptions};
 use crate::runtime::{Frontend, replay};
 
 pub(super) async fn run(args: &ReplayArgs, context: RunContext) -> anyhow::Result<u8> {
-    let mut runtime = context.runtime(Frontend::Tui, None);
+    let runtime = context.runtime(Frontend::Tui, None);
     if args.headless || !is_on_terminal() {
         let live = runtime.open_whole_log(&args.file)?;
         return Ok(headless::run(live, RunOptions::new(args.format(), "replay")).await?);

@@ -18,19 +18,22 @@ pub(super) struct ScreenOptions {
     /// Whether a new session can be started from here.
     pub(super) can_start_session: bool,
     pub(super) models: Option<RemoteModels>,
+    /// What of an earlier run was restored.
+    pub(super) restored: Vec<String>,
     pub(super) remarks: Vec<String>,
     pub(super) save_errors: SaveErrors,
 }
 
 /// Shows a session until the person leaves, then shuts down in order.
-pub(super) async fn run(mut runtime: Runtime, live: SessionHandle, options: ScreenOptions) -> anyhow::Result<u8> {
-    let ScreenOptions { draft_claim: claim, prompt, can_start_session, models, remarks, save_errors } = options;
+pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOptions) -> anyhow::Result<u8> {
+    let ScreenOptions { draft_claim: claim, prompt, can_start_session, models, restored, remarks, save_errors } =
+        options;
     let status = live.status.clone();
     let (keymap, about_keys) = Keymap::new(&runtime.config().keys);
     let mut warnings: Vec<String> = runtime.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
-    let draft = claim.as_ref().and_then(|claim| runtime.load_draft(claim));
-    warnings.extend(runtime.take_restore_notices());
+    warnings.extend(restored);
+    let draft = claim.as_ref().and_then(|claim| runtime.load_draft(claim, &mut warnings));
     warnings.extend(remarks);
     let resolver = runtime.engine_resolver();
     let mut context = ChatContext {
@@ -53,8 +56,8 @@ pub(super) async fn run(mut runtime: Runtime, live: SessionHandle, options: Scre
     };
     if can_start_session {
         context.new_session = Some(Box::new(|| {
-            let live = runtime.open(&StartMode::New).map_err(|error| format!("{error:#}"));
-            Box::pin(async { live })
+            let opened = runtime.open(&StartMode::New).map_err(|error| format!("{error:#}"));
+            Box::pin(async { opened.map(|opened| opened.handle) })
         }));
     }
     let code = app::run(context).await;

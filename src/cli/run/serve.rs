@@ -13,9 +13,8 @@ use crate::serve;
 /// Serves on the program's only thread: tokens of the agent reach clients sooner than across two, and slow work (tools,
 /// listings) has threads of its own.
 pub(super) async fn run(args: &ServeArgs, context: RunContext) -> anyhow::Result<u8> {
-    let mut runtime = context.runtime(Frontend::Server, args.system.clone());
     let unsaved = SaveErrors::default();
-    runtime.on_save_change(unsaved.listener(true));
+    let runtime = context.runtime(Frontend::Server, args.system.clone()).with_save_listener(unsaved.listener(true));
     let ServerPlan { factory, settings, host, port, warnings } = runtime.plan_server(args).await?;
     for warning in &warnings {
         print_error(warning);

@@ -4,10 +4,10 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::file;
@@ -47,17 +47,17 @@ impl TrafficTap {
         Self { ring: Some(reel), ..self }
     }
 
-    /// Begins a recording in a file, which is made or replaced and is the owner's alone.
-    pub async fn to_file(path: &Path, tasks: &mut JoinSet<()>) -> io::Result<Self> {
+    /// Begins a recording in a file, which is made or replaced and is the owner's alone. It is written by the future.
+    pub async fn to_file(path: &Path) -> io::Result<(Self, BoxFuture<'static, ()>)> {
         let file = file::create(path).await?;
         let (tap, heard) = Self::new();
         let path = path.display().to_string();
-        tasks.spawn(async move {
+        let writing = async move {
             if let Err(error) = file::write(file, heard).await {
                 tracing::error!("the recording {path} is incomplete: {error}");
             }
-        });
-        Ok(tap)
+        };
+        Ok((tap, Box::pin(writing)))
     }
 
     fn now(&self) -> Millis {

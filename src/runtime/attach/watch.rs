@@ -31,7 +31,7 @@ const MAX_RECONNECTS: u32 = 6;
 
 impl Runtime {
     pub(super) fn watch_stream(
-        &mut self,
+        &self,
         http: HttpClient,
         target: &RemoteTarget,
         aim: &AttachTarget,
@@ -66,7 +66,7 @@ impl Runtime {
 
     /// Watches what is on this machine.
     pub(super) fn watch_local(
-        &mut self,
+        &self,
         local: &LocalTarget,
         tap: TrafficTap,
         target: &AttachTarget,
@@ -102,7 +102,7 @@ impl Runtime {
 
     /// Plays a file: the bytes of a stream through a decoder, and a session's log, intact or damaged, as a replay.
     pub(super) fn play_file(
-        &mut self,
+        &self,
         path: PathBuf,
         target: &AttachTarget,
         typed: &cli::AttachArgs,
@@ -117,10 +117,10 @@ impl Runtime {
         Ok(self.start_watching(from, target, String::new(), typed.explain, Vec::new(), Instant::now()))
     }
 
-    fn play_log(&mut self, log: Reader, path: &Path) -> anyhow::Result<AttachedSession> {
+    fn play_log(&self, log: Reader, path: &Path) -> anyhow::Result<AttachedSession> {
         let on_screen = self.frontend == Frontend::Tui;
         let live = if on_screen {
-            replay::start(log, replay::ReplayOptions::default(), &mut self.tasks)?
+            replay::start(log, replay::ReplayOptions::default(), &mut self.running().tasks)?
         } else {
             replay::start_finished(log)?
         };
@@ -141,7 +141,7 @@ impl Runtime {
     }
 
     fn start_watching(
-        &mut self,
+        &self,
         from: remote::StreamSource,
         target: &AttachTarget,
         path: String,
@@ -163,6 +163,7 @@ impl Runtime {
             started_at: _,
             queued_prompts: _,
             grants: _,
+            restored: _,
         } = prepared;
         let announced = Arc::new(AtomicBool::new(false));
         let dialect = target.dialect.clone();
@@ -184,10 +185,8 @@ impl Runtime {
             price: None,
         };
         let lingers = self.frontend == Frontend::Tui;
-        let feed = remote::start(
-            remote::WatchedStream { source: from, decoder_factory: decoders, opened, stays_open: lingers },
-            &mut self.tasks,
-        );
+        let watched = remote::WatchedStream { source: from, decoder_factory: decoders, opened, stays_open: lingers };
+        let feed = remote::start(watched, &mut self.running().tasks);
         let setup = session::SessionSetup {
             session,
             hub,
@@ -202,7 +201,7 @@ impl Runtime {
             notices,
             epoch,
         };
-        let live = session::start(setup, feed, &mut self.tasks);
+        let live = session::start(setup, feed, &mut self.running().tasks);
         let models = RemoteModels { http: self.http.clone(), target: None, listed: Vec::new(), jarvis_server: None };
         AttachedSession {
             handle: live,

@@ -61,7 +61,7 @@ impl Runtime {
         };
         let damage = args.replay.as_ref().map(|path| self.find_log_damage(path)).unwrap_or_default();
         let warnings = damage.into_iter().map(|(_, text)| text).collect();
-        let served = SessionFactory::new(self, config.approval_timeout);
+        let served = SessionFactory::new(Arc::new(self), config.approval_timeout);
         let served = match &args.replay {
             Some(path) => served.with_recording(path, args.speed as f32)?,
             None => served,
