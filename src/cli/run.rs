@@ -113,7 +113,9 @@ impl StartOptions {
         for warning in &context.loaded.warnings {
             print_error(&warning.to_string());
         }
-        program_log::open(&context.paths, self.shared.log_level());
+        if let Some(problem) = program_log::open(&context.paths, self.shared.log_level()) {
+            print_error(&problem);
+        }
         Ok(context)
     }
 }

@@ -88,6 +88,14 @@ fn id_of(log: &Path) -> String {
 }
 
 #[test]
+fn a_log_filter_that_is_none_is_told_in_one_line_and_in_the_way_of_nothing() {
+    let place = CliSandbox::new();
+    let ran = CliOutput::of(place.command(&["-p", "what is 6*7"]).env("JARVIS_TUI_LOG", "x=loud").output().unwrap());
+    assert_eq!((ran.code, ran.out.contains("42")), (0, true), "{ran:?}");
+    assert_eq!(ran.err.lines().filter(|line| line.contains("JARVIS_TUI_LOG=x=loud")).count(), 1, "{}", ran.err);
+}
+
+#[test]
 fn a_piped_prompt_is_answered_as_text() {
     let ran = CliSandbox::new().run_with_stdin(&[], "what is 6*7");
     assert_eq!(ran.code, 0, "{ran:?}");
