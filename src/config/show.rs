@@ -107,6 +107,42 @@ mod tests {
         assert!(seen > 3, "the pages or their blocks were not found");
     }
 
+    /// Returns the settings and tables that a document names outside its examples: `table.name`, and `[table]`.
+    fn named_settings(document: &str) -> Vec<String> {
+        let prose: String = document.split("```").step_by(2).collect();
+        // What begins with a slash is a command with its arguments.
+        let quoted = prose.split('`').skip(1).step_by(2).filter(|quoted| !quoted.starts_with('/'));
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_table = |name: &str| schema::SETTINGS.iter().any(|row| row.table() == name);
+        let named = quoted.flat_map(|quoted| quoted.split([' ', '=', ','])).filter_map(|word| {
+            let table = word.strip_prefix('[').and_then(|word| word.strip_suffix(']'));
+            let name = table.or_else(|| word.split_once('.').filter(|(head, _)| is_table(head)).map(|_| word))?;
+            name.split('.').all(is_name).then(|| name.to_owned())
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn the_settings_that_the_documents_name_are_settings() {
+        assert_eq!(
+            named_settings("`[ui]`, `-o ui.theme=dark`, `a.b`, `[X]`, `/x [n]`\n```\n`[c]`\n```"),
+            ["ui", "ui.theme"]
+        );
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let pages = std::fs::read_dir(root.join("assets/manual")).unwrap().map(|page| page.unwrap().path());
+        let mut seen = 0;
+        for document in pages.chain([root.join("README.md")]) {
+            for name in named_settings(&std::fs::read_to_string(&document).unwrap()) {
+                let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+                let is_known = schema::find(&path).is_some() || schema::is_branch(&path);
+                assert!(is_known, "{}: {name}", document.display());
+                seen += 1;
+            }
+        }
+        assert!(seen > 10, "{seen} settings are named");
+    }
+
     #[test]
     fn each_documented_key_has_a_comment() {
         let lines: Vec<&str> = DEFAULT_FILE.lines().collect();
