@@ -175,7 +175,7 @@ fn nothing_is_looked_for_outside_of_what_was_drawn() {
     assert_eq!(rig.shows(), "one\nsix\nthree");
     rig.screen.invalidate();
     paint(&mut rig);
-    assert_eq!(rig.shows(), "six\nsix\nsix", "on a cleared terminal everything is written");
+    assert_eq!(rig.shows(), "six\nsix\nsixee", "on a cleared terminal everything is written");
 }
 
 #[test]

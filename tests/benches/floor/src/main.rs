@@ -26,7 +26,7 @@ const COLUMNS: usize = 118;
 const BUFFER_BYTES: usize = 1 << 16;
 
 #[derive(Deserialize)]
-struct Chunk<'a> {
+struct AnswerChunk<'a> {
     #[serde(borrow)]
     choices: Vec<Choice<'a>>,
 }
@@ -71,7 +71,7 @@ fn ask(port: u16, body: &str, messages: &mpsc::Sender<Message>) -> std::io::Resu
         while let Some(end) = memchr::memchr(b'\n', &unread[start..]) {
             if let Some(data) = unread[start..start + end].strip_prefix(b"data: ") {
                 ended |= data.starts_with(b"[DONE]");
-                let chunk = serde_json::from_slice::<Chunk<'_>>(data).ok();
+                let chunk = serde_json::from_slice::<AnswerChunk<'_>>(data).ok();
                 text += chunk.as_ref().and_then(|chunk| chunk.choices.first()?.delta.content.as_deref()).unwrap_or("");
             }
             start += end + 1;
