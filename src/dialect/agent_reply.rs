@@ -25,7 +25,7 @@ const MAX_ANNOTATION_BYTES: usize = 64 * 1024;
 pub(super) struct MessageHandle(u64);
 
 #[derive(Debug)]
-struct OpenMessage {
+struct AgentMessage {
     handle: MessageHandle,
     /// None until it says something.
     id: Option<MessageId>,
@@ -40,7 +40,7 @@ struct OpenMessage {
 /// The messages and calls of a run.
 #[derive(Debug, Default)]
 pub(super) struct AgentReply {
-    open: Vec<OpenMessage>,
+    open: Vec<AgentMessage>,
     handle_count: u64,
     message_count: u64,
     pub(super) calls: AgentCalls,
@@ -54,7 +54,7 @@ impl AgentReply {
         }
         self.handle_count += 1;
         let handle = MessageHandle(self.handle_count);
-        self.open.push(OpenMessage {
+        self.open.push(AgentMessage {
             handle,
             id: None,
             parent,
@@ -293,11 +293,11 @@ impl AgentReply {
         self.open.iter().rposition(|message| message.handle == handle)
     }
 
-    fn message(&self, handle: MessageHandle) -> Option<&OpenMessage> {
+    fn message(&self, handle: MessageHandle) -> Option<&AgentMessage> {
         self.find(handle).and_then(|at| self.open.get(at))
     }
 
-    fn message_mut(&mut self, handle: MessageHandle) -> Option<&mut OpenMessage> {
+    fn message_mut(&mut self, handle: MessageHandle) -> Option<&mut AgentMessage> {
         self.find(handle).and_then(|at| self.open.get_mut(at))
     }
 }

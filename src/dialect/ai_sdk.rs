@@ -16,7 +16,7 @@ use self::wire::ChunkFields;
 use super::agent_reply::{annotate, ask_person, capped, report_usage, result_text};
 use super::finish_reason::{CONTENT_FILTER_MESSAGE, FinishTracker};
 use super::lenient::LooseObject;
-use super::step_reply::{BlockKind, StepReply};
+use super::step_reply::{StepBlockKind, StepReply};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
 use crate::event::{
@@ -101,16 +101,16 @@ impl AiSdkDecoder {
     fn handle_chunk(&mut self, kind: &str, head: ChunkFields<'_>, text: &str, marked: bool, out: &mut Vec<ReplyEvent>) {
         match kind {
             "text-delta" => {
-                let message = self.steps.block(BlockKind::Text, head.id.0.as_deref().unwrap_or_default(), out);
+                let message = self.steps.block(StepBlockKind::Text, head.id.0.as_deref().unwrap_or_default(), out);
                 self.steps.reply.push_text(message, head.delta.0.unwrap_or_default(), marked, out);
             }
             "reasoning-delta" => {
-                let message = self.steps.block(BlockKind::Reasoning, head.id.0.as_deref().unwrap_or_default(), out);
+                let message = self.steps.block(StepBlockKind::Reasoning, head.id.0.as_deref().unwrap_or_default(), out);
                 self.steps.reply.push_reasoning(message, head.delta.0.unwrap_or_default(), marked, out);
             }
             "text-start" | "reasoning-start" | "text-end" | "reasoning-end" => {
                 let id = head.id.0.as_deref().unwrap_or_default();
-                let block = if kind.starts_with("text") { BlockKind::Text } else { BlockKind::Reasoning };
+                let block = if kind.starts_with("text") { StepBlockKind::Text } else { StepBlockKind::Reasoning };
                 if kind.ends_with("start") {
                     self.steps.start_block(block, id, out);
                 } else {

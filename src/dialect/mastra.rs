@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::agent_reply::{annotate, ask_person, capped, report_usage, result_text};
 use super::finish_reason::{CONTENT_FILTER_MESSAGE, FinishTracker};
-use super::step_reply::{BlockKind, StepReply};
+use super::step_reply::{StepBlockKind, StepReply};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
 use crate::event::{
@@ -51,7 +51,7 @@ impl MastraDecoder {
         let text = |key: &str| payload.get(key).and_then(Json::as_str).unwrap_or_default();
         match kind {
             "text-start" | "reasoning-start" | "text-end" | "reasoning-end" => {
-                let block = if kind.starts_with("text") { BlockKind::Text } else { BlockKind::Reasoning };
+                let block = if kind.starts_with("text") { StepBlockKind::Text } else { StepBlockKind::Reasoning };
                 if kind.ends_with("start") {
                     self.steps.start_block(block, text("id"), out);
                 } else {
@@ -59,11 +59,11 @@ impl MastraDecoder {
                 }
             }
             "text-delta" => {
-                let message = self.steps.block(BlockKind::Text, text("id"), out);
+                let message = self.steps.block(StepBlockKind::Text, text("id"), out);
                 self.steps.reply.push_text(message, text("text").into(), marked, out);
             }
             "reasoning-delta" => {
-                let message = self.steps.block(BlockKind::Reasoning, text("id"), out);
+                let message = self.steps.block(StepBlockKind::Reasoning, text("id"), out);
                 self.steps.reply.push_reasoning(message, text("text").into(), marked, out);
             }
             "tool-call-delta" => {

@@ -11,7 +11,7 @@ const MAX_OPEN_BLOCKS: usize = 64;
 
 /// What a block holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BlockKind {
+pub(super) enum StepBlockKind {
     Text,
     Reasoning,
 }
@@ -19,7 +19,7 @@ pub(super) enum BlockKind {
 /// A block that has not ended.
 #[derive(Debug)]
 struct OpenBlock {
-    kind: BlockKind,
+    kind: StepBlockKind,
     wire_id: String,
     message: MessageHandle,
 }
@@ -36,7 +36,7 @@ pub(super) struct StepReply {
 
 impl StepReply {
     /// Returns the message of a block; the start of one may be missing.
-    pub(super) fn block(&mut self, kind: BlockKind, id: &str, out: &mut Vec<ReplyEvent>) -> MessageHandle {
+    pub(super) fn block(&mut self, kind: StepBlockKind, id: &str, out: &mut Vec<ReplyEvent>) -> MessageHandle {
         let known = self.blocks.iter().rfind(|block| block.kind == kind && block.wire_id == id);
         match known.map(|block| block.message).filter(|message| self.reply.is_open(*message)) {
             Some(message) => message,
@@ -44,10 +44,10 @@ impl StepReply {
         }
     }
 
-    pub(super) fn start_block(&mut self, kind: BlockKind, id: &str, out: &mut Vec<ReplyEvent>) -> MessageHandle {
+    pub(super) fn start_block(&mut self, kind: StepBlockKind, id: &str, out: &mut Vec<ReplyEvent>) -> MessageHandle {
         self.end_block(kind, id);
         let has_block = |message: MessageHandle| {
-            let in_the_way = |other: BlockKind| other == BlockKind::Text || kind == BlockKind::Reasoning;
+            let in_the_way = |other: StepBlockKind| other == StepBlockKind::Text || kind == StepBlockKind::Reasoning;
             self.blocks.iter().any(|block| block.message == message && in_the_way(block.kind))
         };
         let fits = |message: &MessageHandle| {
@@ -64,7 +64,7 @@ impl StepReply {
         message
     }
 
-    pub(super) fn end_block(&mut self, kind: BlockKind, id: &str) {
+    pub(super) fn end_block(&mut self, kind: StepBlockKind, id: &str) {
         self.blocks.retain(|block| block.kind != kind || block.wire_id != id);
     }
 
