@@ -181,7 +181,9 @@ impl AiSdkDecoder {
         let field = |key: &str| json.get(key).cloned().unwrap_or_default();
         match kind {
             "start" | "message-metadata" => self.note_metadata(json),
-            "start-step" | "finish-step" => self.steps.end_step(out),
+            "start-step" => self.steps.end_step(out),
+            // How it ended is told later, if it was the last one.
+            "finish-step" => {}
             "reset-step" => self.steps.reset_step(out),
             "finish" => {
                 self.note_metadata(json);

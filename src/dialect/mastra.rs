@@ -144,8 +144,8 @@ impl MastraDecoder {
         match kind {
             "start" => {}
             "step-start" => self.steps.end_step(out),
+            // How it ended is told later, if it was the last one.
             "step-finish" => {
-                self.steps.end_step(out);
                 self.step_usage = match (self.step_usage, usage()) {
                     (Some(sum), Some(more)) => Some(sum.plus(more)),
                     (sum, more) => sum.or(more),

@@ -55,3 +55,26 @@ impl Decode for TextStreamDecoder {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_shown_exactly_and_tags_in_it_are_text() {
+        let (mut decoder, mut out) = (TextStreamDecoder::default(), Vec::new());
+        for piece in [" <think>", "Hm.</think>\r\n", "\n", "so so so "] {
+            decoder.decode_frame(&SseFrame::named(TEXT_PIECE_NAME, piece), &mut out);
+        }
+        decoder.finish(&mut out);
+        let text: String = out
+            .iter()
+            .filter_map(|event| match event {
+                ReplyEvent::TextDelta { text, .. } => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(text, " <think>Hm.</think>\r\n\nso so so ");
+        assert_eq!(out.last(), Some(&ReplyEvent::End { outcome: TurnOutcome::Completed }));
+    }
+}

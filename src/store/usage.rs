@@ -43,6 +43,8 @@ struct TurnUsage {
 struct RequestUsage {
     number: u32,
     reported: Option<Usage>,
+    /// The answer has several messages, so what was reported may be of several requests.
+    is_sum: bool,
     text_bytes: u64,
     reasoning_bytes: u64,
     first: Option<Millis>,
@@ -136,8 +138,7 @@ impl UsageStats {
             AgentEvent::ToolArgsDelta { json, .. } => self.on_streamed(at, json.len(), 0),
             AgentEvent::UsageReported { scope: UsageScope::Turn, usage } => self.turn.reported_total = Some(*usage),
             AgentEvent::UsageReported { scope: UsageScope::Request(n), usage } => {
-                let price = self.price;
-                self.turn.request(*n, price).reported = Some(*usage);
+                self.turn.report(*n, *usage, self.price);
             }
             AgentEvent::Annotation { on, annotation } => self.on_annotation(on, annotation),
             AgentEvent::TurnFinished { .. } => self.turn.ended = Some(at),
@@ -216,6 +217,23 @@ impl TurnUsage {
         &mut self.requests[index]
     }
 
+    /// Takes the usage of a request. Messages that were begun since it was made are its answer too: an agent elsewhere
+    /// makes several requests of its own for one of ours.
+    fn report(&mut self, n: u32, usage: Usage, price: Option<(f64, f64)>) {
+        let known = self.requests.partition_point(|request| request.number <= n);
+        let later: Vec<RequestUsage> = self.requests.drain(known..).collect();
+        let request = self.request(n, price);
+        request.reported = Some(usage);
+        request.is_sum |= !later.is_empty();
+        for part in later {
+            request.text_bytes = request.text_bytes.saturating_add(part.text_bytes);
+            request.reasoning_bytes = request.reasoning_bytes.saturating_add(part.reasoning_bytes);
+            request.first = request.first.or(part.first);
+            request.last = part.last.or(request.last);
+        }
+        self.messages = self.messages.min(n);
+    }
+
     fn usage(&self) -> Usage {
         self.reported_total.unwrap_or_else(|| {
             self.requests.iter().fold(Usage::default(), |sum, request| sum.plus(request.usage(self.ended.is_none())))
@@ -236,7 +254,7 @@ impl TurnUsage {
     fn context(&self) -> Option<Usage> {
         let live = self.ended.is_none();
         if let Some(request) = self.requests.iter().rev().find(|request| request.reported.is_some()) {
-            return Some(request.usage(live));
+            return Some(request.usage(live)).filter(|_| !request.is_sum);
         }
         // A sum over several requests says nothing about the last one.
         self.reported_total.filter(|_| self.messages <= 1)
@@ -354,6 +372,25 @@ mod tests {
         assert_eq!((meters.turn(), meters.session()), (sum, sum));
         assert_eq!((meters.context(), meters.context_window()), (Some(180), Some(1000)));
         assert_eq!(meters.cost(), Some(350.0 / 1e6));
+    }
+
+    #[test]
+    fn all_messages_of_an_answer_are_in_its_usage() {
+        let events = [
+            (0, turn("t1")),
+            (0, message("a")),
+            (0, text("Let me look.")),
+            (0, message("b")),
+            (0, text("It is 12.")),
+            (0, said(UsageScope::Request(1), 22, 14)),
+            (0, finished("t1")),
+        ];
+        let sum = Usage { input_tokens: 22, output_tokens: 14, ..Usage::default() };
+        assert_eq!((meters(&events).turn(), meters(&events).context()), (sum, None));
+        // Another round of our own.
+        let next = [(0, message("c")), (0, text("Done.")), (0, said(UsageScope::Request(2), 30, 2))];
+        let both: Vec<_> = events.iter().take(6).chain(&next).cloned().collect();
+        assert_eq!((meters(&both).turn().total(), meters(&both).context()), (68, Some(32)));
     }
 
     #[test]

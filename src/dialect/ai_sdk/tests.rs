@@ -67,3 +67,40 @@ fn a_character_cut_in_two_is_joined() {
     });
     assert_eq!(text.collect::<String>(), "a\u{1f600}");
 }
+
+#[test]
+fn texts_that_are_written_side_by_side_are_two_messages() {
+    let events = decode(&[
+        r#"{"type":"text-start","id":"a"}"#,
+        r#"{"type":"text-start","id":"b"}"#,
+        r#"{"type":"text-delta","id":"a","delta":"One"}"#,
+        r#"{"type":"text-delta","id":"b","delta":"Two"}"#,
+        r#"{"type":"text-delta","id":"a","delta":" and a half."}"#,
+        "[DONE]",
+    ]);
+    let text_of = |id: &str| {
+        let deltas = events.iter().filter_map(|event| match event {
+            ReplyEvent::TextDelta { message, text, .. } if message.as_str() == id => Some(text.as_str()),
+            _ => None,
+        });
+        deltas.collect::<String>()
+    };
+    assert_eq!((text_of("m1").as_str(), text_of("m2").as_str()), ("One and a half.", "Two"));
+}
+
+#[test]
+fn the_last_step_ends_as_the_whole_answer_does() {
+    let reasons = |frames: &[&str]| {
+        let ends = decode(frames).into_iter().filter_map(|event| match event {
+            ReplyEvent::MessageFinished { finish_reason, .. } => Some(finish_reason),
+            _ => None,
+        });
+        ends.collect::<Vec<_>>()
+    };
+    let one = r#"{"type":"text-delta","id":"1","delta":"x"}"#;
+    let (start, end) = (r#"{"type":"start-step"}"#, r#"{"type":"finish-step"}"#);
+    let cut = r#"{"type":"finish","finishReason":"length"}"#;
+    assert_eq!(reasons(&[start, one, end, start, one, end, cut]), [FinishReason::End, FinishReason::Length]);
+    let error = r#"{"type":"error","errorText":"boom"}"#;
+    assert_eq!(reasons(&[start, one, error, end, "[DONE]"]), [FinishReason::Failed]);
+}

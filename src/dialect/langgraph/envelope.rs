@@ -94,7 +94,8 @@ impl LangGraphDecoder {
                     return;
                 };
                 self.messages.note_usage(at, data.get("usage").and_then(usage::parse));
-                self.messages.note_reason(at, word("reason").and_then(content::parse_early_reason));
+                let reason = word("reason").or_else(|| data.pointer("/metadata/finish_reason")?.as_str());
+                self.messages.note_reason(at, reason.and_then(content::parse_early_reason));
                 self.messages.end(at, out);
             }
             "error" => {
@@ -145,6 +146,10 @@ impl LangGraphDecoder {
             }
             "reasoning-delta" | "reasoning" => {
                 self.messages.reply.push_reasoning(handle, word("reasoning").unwrap_or_default().into(), marked, out);
+            }
+            "tool-call-delta" => {
+                let piece = word("args").unwrap_or_default().into();
+                self.messages.push_call_args(at, &index, piece, marked, out);
             }
             "block-delta" => {
                 let fields = block.get("fields").unwrap_or(&Json::Null);

@@ -1,6 +1,8 @@
 //! The messages of a run. Modes repeat each other, so each message is known by its id, or by its text where it has
 //! another id in another mode, and only what is new of it is told.
 
+use std::borrow::Cow;
+
 use super::super::agent_reply::{AgentReply, MessageHandle, result_text};
 use super::super::{surrogate, usage};
 use super::content::{self, MessageKind};
@@ -363,6 +365,22 @@ impl RunMessages {
         let is_new = self.list.get(at).is_some_and(|message| !message.calls.iter().any(is_known));
         if is_new && (word("id").is_some() || word("name").is_some()) {
             self.start_call(at, word("id"), word("name"), index.clone(), out);
+        }
+    }
+
+    /// Appends a piece of the arguments of a block's call.
+    pub(super) fn push_call_args(
+        &mut self,
+        at: usize,
+        index: &Json,
+        piece: Cow<'_, str>,
+        marked: bool,
+        out: &mut Vec<ReplyEvent>,
+    ) {
+        let known = self.list.get(at).and_then(|message| message.calls.iter().rfind(|call| call.index == *index));
+        if let Some(wire) = known.map(|call| call.wire.clone()) {
+            // Pieces that don't fit are told whole at the end of the block.
+            let _ = self.reply.calls.push_args(&wire, piece, marked, out);
         }
     }
 
