@@ -505,3 +505,11 @@ fn esc_interrupts_a_program_and_shows_what_it_still_says() {
     tty.shows("exited with code 0");
     tty.shows("cancelled");
 }
+
+#[test]
+fn a_terminal_is_no_stream() {
+    let script = format!("{} attach -; echo \"{PROMPT} code $?\"", env!("CARGO_BIN_EXE_jarvis-tui"));
+    let mut tty = Tty::start_program(tempfile::tempdir().unwrap(), "sh", &["-c", &script]);
+    tty.shows("standard input is a terminal");
+    tty.shows("code 2");
+}

@@ -75,6 +75,10 @@ impl Runtime {
         let (name, idle_timeout) = (target.name.clone(), target.idle_timeout);
         let from = match local {
             LocalTarget::File(path) => return self.play_file(path.clone(), target, typed),
+            LocalTarget::Stdin if std::io::stdin().is_terminal() => {
+                let text = "standard input is a terminal: pipe the output of a program into it";
+                return Err(UsageError(text.to_owned()).into());
+            }
             LocalTarget::Stdin => {
                 let input = Box::new(tokio::io::stdin());
                 remote::StreamSource::Pipe(remote::PipeSource { input, name, tap, idle_timeout })
