@@ -83,6 +83,7 @@ struct Gist {
 }
 
 fn gist(events: &[AgentEvent]) -> Gist {
+    let mut whole_turn = None;
     let mut gist = Gist::default();
     let mut texts: Vec<(MessageId, String)> = Vec::new();
     let mut calls: Vec<(CallId, GistCall)> = Vec::new();
@@ -137,6 +138,8 @@ fn gist(events: &[AgentEvent]) -> Gist {
                     (call.outcome, call.output) = (Some(*outcome), output.text.clone());
                 }
             }
+            // What is said of the whole turn is in place of its requests.
+            AgentEvent::UsageReported { scope: UsageScope::Turn, usage } => whole_turn = Some(*usage),
             AgentEvent::UsageReported { usage, .. } => gist.usage = gist.usage.plus(*usage),
             AgentEvent::TurnFinished { outcome: end, .. } => {
                 gist.end = match end {
@@ -147,6 +150,7 @@ fn gist(events: &[AgentEvent]) -> Gist {
             _ => {}
         }
     }
+    gist.usage = whole_turn.unwrap_or(gist.usage);
     gist.texts = texts.into_iter().map(|(_, text)| text).filter(|text| !text.is_empty()).collect();
     for ((_, call), home) in calls.iter_mut().zip(&homes) {
         let is_whole = call.args.trim().is_empty() || serde_json::from_str::<Value>(&call.args).is_ok();
