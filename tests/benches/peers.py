@@ -503,10 +503,10 @@ def measure(path, client, port, number):
             figures["token_bytes"] = (len(run.data) - written) / 1000
             figures["turn_mb"] = run.pss()
             lags = []
-            for mark, sent in sent(port, number)["marks"].items():
+            for mark, written_at in sent(port, number)["marks"].items():
                 place = run.data.find(mark.encode(), written)
                 if place >= 0:
-                    lags.append((run.time_of(place + len(mark)) - sent) * 1000)
+                    lags.append((run.time_of(place + len(mark)) - written_at) * 1000)
             figures["lag_p50_ms"], figures["lag_p95_ms"] = percentile(lags, 0.5), percentile(lags, 0.95)
             start, _ = run.ask(600, 100, number + 1)
             echoes, pause = [], random.Random(number)
