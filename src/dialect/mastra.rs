@@ -1,5 +1,5 @@
 //! The streams of Mastra's agents: unnamed frames like those of the AI SDK, with everything under `payload`, and `from`
-//! saying whose they are; ended by `[DONE]`. Steps, blocks and calls are those of [`super::step_reply`]. After an error
+//! saying whose they are; ended by `[DONE]`. Steps, blocks and calls are those of `step_reply`. After an error
 //! the stream goes on to its `finish`, which counts the whole run.
 //!
 //! Source: the chunk types of the npm package `@mastra/core`, and recordings of its server.
