@@ -559,7 +559,7 @@ def table(names, titles, rounds):
         for name in names:
             values = [[figures[key] for figures in rounds[name] if figures.get(key) is not None] for key in keys]
             medians = [statistics.median(value) if value else None for value in values]
-            times = f" ({medians[0] / first:.2g}×)" if first and medians[0] is not None else ""
+            times = f" ({shown(medians[0] / first)}×)" if first and medians[0] is not None else ""
             first = first or medians[0]
             cells.append(f"{' / '.join(map(shown, medians))} {unit}".strip() + times)
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
