@@ -220,6 +220,7 @@ impl ReplyAssembler {
 mod tests {
     use super::*;
     use crate::event::{Annotation, Role, TextKind, Usage, UsageScope};
+    use crate::testkit::events::{call_started, message_started, text_delta};
 
     fn assemble(reply: Vec<ReplyEvent>, ids: &mut IdAllocator) -> Vec<AgentEvent> {
         let (mut assembler, mut out, turn) = (ReplyAssembler::default(), Vec::new(), TurnId::from("t7"));
@@ -267,15 +268,9 @@ mod tests {
         };
         assemble(reply(), &mut ids);
         let expected = [
-            AgentEvent::MessageStarted { message: "m2".into(), role: Role::Assistant, parent: None },
-            AgentEvent::TextDelta { message: "m2".into(), text: "a".into(), kind: TextKind::Text },
-            AgentEvent::ToolCallStarted {
-                call: "c_2".into(),
-                message: "m2".into(),
-                name: None,
-                parent: None,
-                executed_by: ExecutedBy::Client,
-            },
+            message_started("m2"),
+            text_delta("m2", "a"),
+            call_started("c_2", "m2", None),
             AgentEvent::Annotation { on: AnnotationTarget::Turn("t7".into()), annotation: Annotation::Paused {} },
             AgentEvent::Annotation { on: AnnotationTarget::Call("c_2".into()), annotation: Annotation::Foreign(true) },
             AgentEvent::UsageReported { scope: UsageScope::Turn, usage: Usage::default() },

@@ -87,10 +87,11 @@ mod tests {
 
     use super::*;
     use crate::bridge::hub::Backlog;
-    use crate::event::{AgentEvent, Envelope, MessageId, Millis};
+    use crate::event::{Envelope, Millis};
     use crate::journal::Reader;
     use crate::store::action::Action;
     use crate::store::transcript::ItemKind;
+    use crate::testkit::events::user_message;
     use crate::ui::panes::transcript::{self, TranscriptView};
     use crate::ui::theme::Theme;
 
@@ -142,7 +143,7 @@ mod tests {
         let selected = view.selected().unwrap();
         store.update(Msg::Action(Action::ToggleFold(selected.0)), &mut Vec::new());
         // Something happens meanwhile.
-        let event = AgentEvent::UserMessage { message: MessageId::new("u"), text: "new".into() };
+        let event = user_message("u", "new");
         let new = Envelope { seq: Seq(16_001), at: Millis(16_001), event };
         store.update(Msg::Event(new.clone()), &mut Vec::new());
         let before = frame(&store, &mut view);

@@ -154,18 +154,21 @@ impl Decode for NativeDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{FinishReason, Millis, TextKind};
+    use crate::event::{FinishReason, Millis};
+    use crate::testkit::events::{
+        message_finished, message_started, text_delta, turn_finished, turn_started, user_message,
+    };
 
     fn frame(seq: u64, event: AgentEvent) -> SseFrame {
         SseFrame::data(serde_json::to_string(&Envelope { seq: Seq(seq), at: Millis(seq), event }).unwrap())
     }
 
     fn started() -> AgentEvent {
-        AgentEvent::MessageStarted { message: "m2".into(), role: Role::Assistant, parent: None }
+        message_started("m2")
     }
 
     fn text(text: &str) -> AgentEvent {
-        AgentEvent::TextDelta { message: "m2".into(), text: text.into(), kind: TextKind::Text }
+        text_delta("m2", text)
     }
 
     fn decode(frames: &[SseFrame]) -> Vec<ReplyEvent> {
@@ -179,18 +182,13 @@ mod tests {
 
     #[test]
     fn what_belongs_to_an_answer_passes_unchanged() {
-        let finished = AgentEvent::MessageFinished {
-            message: "m2".into(),
-            finish_reason: FinishReason::End,
-            full_text: None,
-            provider_metadata: None,
-        };
-        let end = AgentEvent::TurnFinished { turn: "t7".into(), outcome: TurnOutcome::Completed };
+        let finished = message_finished("m2", FinishReason::End);
+        let end = turn_finished("t7", TurnOutcome::Completed);
         let unknown = AgentEvent::Unknown(serde_json::json!({"type": "newer", "x": 1}));
         let events = decode(&[
             SseFrame::data("{\"format\":1}"),
-            frame(1, AgentEvent::TurnStarted { turn: "t7".into(), parent: None }),
-            frame(2, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() }),
+            frame(1, turn_started("t7")),
+            frame(2, user_message("m1", "hi")),
             frame(3, started()),
             frame(4, text("a")),
             frame(4, text("a")),

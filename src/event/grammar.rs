@@ -288,57 +288,25 @@ impl Sealer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ApprovalMode, Capabilities, FinishReason, Role, TextKind};
-
-    pub(super) fn opened() -> AgentEvent {
-        AgentEvent::SessionOpened {
-            wall_ms: 0,
-            engine: "offline".into(),
-            model: "guide".into(),
-            engine_reason: String::new(),
-            mode: ApprovalMode::Ask,
-            folder: "/".into(),
-            version: "0".into(),
-            capabilities: Capabilities::default(),
-            context_window: None,
-            price: None,
-        }
-    }
+    use crate::event::FinishReason;
+    use crate::testkit::events::{
+        call_finished, call_ready, call_started, message_finished, message_started, opened, text_delta, turn_finished,
+        turn_started, user_message,
+    };
 
     fn turn() -> Vec<AgentEvent> {
         vec![
             opened(),
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-            AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() },
-            AgentEvent::MessageStarted { message: "m2".into(), role: Role::Assistant, parent: None },
-            AgentEvent::TextDelta { message: "m2".into(), text: "so".into(), kind: TextKind::Text },
-            AgentEvent::ToolCallStarted {
-                call: "c1".into(),
-                message: "m2".into(),
-                name: Some("clock".into()),
-                parent: None,
-                executed_by: ExecutedBy::Client,
-            },
+            turn_started("t1"),
+            user_message("m1", "hi"),
+            message_started("m2"),
+            text_delta("m2", "so"),
+            call_started("c1", "m2", Some("clock")),
             AgentEvent::ToolArgsDelta { call: "c1".into(), json: "{}".into() },
-            AgentEvent::ToolCallReady {
-                call: "c1".into(),
-                name: "clock".into(),
-                args: "{}".into(),
-                provider_metadata: None,
-            },
-            AgentEvent::MessageFinished {
-                message: "m2".into(),
-                finish_reason: FinishReason::ToolCalls,
-                full_text: None,
-                provider_metadata: None,
-            },
-            AgentEvent::ToolCallFinished {
-                call: "c1".into(),
-                outcome: CallOutcome::Ok,
-                output: CallOutput::from_text("noon"),
-                duration: None,
-            },
-            AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed },
+            call_ready("c1", "clock", "{}"),
+            message_finished("m2", FinishReason::ToolCalls),
+            call_finished("c1", CallOutcome::Ok, "noon"),
+            turn_finished("t1", TurnOutcome::Completed),
         ]
     }
 
@@ -387,17 +355,7 @@ mod tests {
 
     #[test]
     fn what_stands_wrong_is_named() {
-        let events = vec![
-            opened(),
-            AgentEvent::TextDelta { message: "m9".into(), text: "x".into(), kind: TextKind::Text },
-            AgentEvent::ToolCallReady {
-                call: "c9".into(),
-                name: "x".into(),
-                args: String::new(),
-                provider_metadata: None,
-            },
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-        ];
+        let events = vec![opened(), text_delta("m9", "x"), call_ready("c9", "x", ""), turn_started("t1")];
         let texts: Vec<String> = check(&events).into_iter().map(|violation| violation.message).collect();
         assert_eq!(texts, ["message m9 is not open", "call c9 was not started", "turn t1 is open at the end"]);
     }

@@ -444,6 +444,7 @@ impl ApprovalMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testkit::events::{text_delta, turn_finished};
 
     fn line(event: AgentEvent) -> String {
         serde_json::to_string(&Envelope { seq: Seq(7), at: Millis(12), event }).unwrap()
@@ -464,7 +465,7 @@ mod tests {
 
     #[test]
     fn a_token_is_a_short_line() {
-        let text = line(AgentEvent::TextDelta { message: "m1".into(), text: "hi".into(), kind: TextKind::Text });
+        let text = line(text_delta("m1", "hi"));
         assert_eq!(text, r#"{"seq":7,"at":12,"event":{"type":"text_delta","message":"m1","text":"hi"}}"#);
     }
 
@@ -480,6 +481,6 @@ mod tests {
     fn an_unknown_field_is_ignored() {
         let text = r#"{"seq":1,"at":0,"event":{"type":"turn_finished","turn":"t1","end":"completed","more":1}}"#;
         let envelope: Envelope = serde_json::from_str(text).unwrap();
-        assert_eq!(envelope.event, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
+        assert_eq!(envelope.event, turn_finished("t1", TurnOutcome::Completed));
     }
 }

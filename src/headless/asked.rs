@@ -99,14 +99,15 @@ impl Asked {
 mod tests {
     use super::*;
     use crate::event::TurnOutcome;
+    use crate::testkit::events::{turn_finished, turn_started, user_message};
 
     fn turn(asked: &mut Asked, text: &str) {
-        asked.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        asked.observe(&AgentEvent::UserMessage { message: "u".into(), text: text.into() });
+        asked.observe(&turn_started("t"));
+        asked.observe(&user_message("u", text));
     }
 
     fn end(asked: &mut Asked) {
-        asked.observe(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+        asked.observe(&turn_finished("t", TurnOutcome::Completed));
     }
 
     fn queue(waiting: &[(u64, &str)]) -> Vec<QueuedPrompt> {

@@ -36,12 +36,13 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::event::{AgentEvent, Envelope, Millis};
+    use crate::event::{Envelope, Millis};
+    use crate::testkit::events::turn_started;
 
     fn held(seqs: impl IntoIterator<Item = u64>) -> PendingLines {
         let mut held = PendingLines::default();
         for seq in seqs {
-            let event = AgentEvent::TurnStarted { turn: "t".into(), parent: None };
+            let event = turn_started("t");
             let envelope = Envelope { seq: Seq(seq), at: Millis(0), event };
             held.push(Arc::new(LoggedEvent { envelope, line: Bytes::new() }));
         }

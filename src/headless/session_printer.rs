@@ -142,28 +142,19 @@ impl SessionPrinter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::CallOutput;
+
+    use crate::testkit::events::{call_finished, call_ready, turn_finished, user_message};
 
     fn text(message: &str, text: &str, kind: TextKind) -> AgentEvent {
         AgentEvent::TextDelta { message: message.into(), text: text.into(), kind }
     }
 
     fn ready(call: &str) -> AgentEvent {
-        AgentEvent::ToolCallReady {
-            call: call.into(),
-            name: "list_dir".into(),
-            args: "{}".into(),
-            provider_metadata: None,
-        }
+        call_ready(call, "list_dir", "{}")
     }
 
     fn finished(call: &str, output: &str) -> AgentEvent {
-        AgentEvent::ToolCallFinished {
-            call: call.into(),
-            outcome: CallOutcome::Ok,
-            output: CallOutput::from_text(output),
-            duration: None,
-        }
+        call_finished(call, CallOutcome::Ok, output)
     }
 
     fn shown(events: &[AgentEvent]) -> String {
@@ -178,7 +169,7 @@ mod tests {
     #[test]
     fn parts_of_different_kinds_are_kept_apart_and_pieces_of_text_are_not() {
         let shown = shown(&[
-            AgentEvent::UserMessage { message: "m0".into(), text: "what\nis here?".into() },
+            user_message("m0", "what\nis here?"),
             text("m1", "Tools that change", TextKind::Text),
             text("m1", " nothing:", TextKind::Text),
             ready("c1"),
@@ -187,7 +178,7 @@ mod tests {
             finished("c1", ""),
             text("m2", "# A short tour", TextKind::Text),
             text("m2", "I can't help with that.", TextKind::Refusal),
-            AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Cancelled },
+            turn_finished("t", TurnOutcome::Cancelled),
         ]);
         let whole = "› what\n  is here?\n\nTools that change nothing:\n· list_dir {}\n· list_dir {}\n  a\n  b\n· list_dir gave\n\
                      \n# A short tour\n\nI can't help with that.\n✗ cancelled\n";

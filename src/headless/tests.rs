@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use crate::event::{Capabilities, MessageId, Millis, QueuedPrompt};
+use crate::testkit::events::{turn_finished, turn_started, user_message};
 
 /// A remote session controlled by the test.
 struct There {
@@ -31,12 +32,12 @@ impl There {
     }
 
     fn turn(&mut self, prompt: &str) {
-        self.publish(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        self.publish(AgentEvent::UserMessage { message: "u".into(), text: prompt.into() });
+        self.publish(turn_started("t"));
+        self.publish(user_message("u", prompt));
     }
 
     fn end(&mut self, end: TurnOutcome) {
-        self.publish(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        self.publish(turn_finished("t", end));
     }
 
     fn queue(&self, texts: &[&str]) {

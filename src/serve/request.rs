@@ -276,6 +276,7 @@ impl ReplayedTurn {
 mod tests {
     use super::*;
     use crate::event::grammar::Sealer;
+    use crate::testkit::events::{turn_finished, turn_started};
 
     #[test]
     fn what_was_said_before_is_grammatical_even_with_calls_nobody_answered() {
@@ -289,8 +290,8 @@ mod tests {
         history.add_user_message("thanks");
         let events = history.into_events();
         let mut sealer = Sealer::new();
-        let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        let _ = sealer.observe(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+        let _ = sealer.observe(&turn_started("t"));
+        let _ = sealer.observe(&turn_finished("t", TurnOutcome::Completed));
         for event in &events {
             assert_eq!(sealer.observe(event), Ok(()), "{event:?}");
         }
@@ -315,8 +316,8 @@ mod tests {
         assert!(history.add_tool_result("b", "2", CallOutcome::Ok));
         let events = history.into_events();
         let mut sealer = Sealer::new();
-        let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        let _ = sealer.observe(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+        let _ = sealer.observe(&turn_started("t"));
+        let _ = sealer.observe(&turn_finished("t", TurnOutcome::Completed));
         for event in &events {
             assert_eq!(sealer.observe(event), Ok(()), "{event:?}");
         }

@@ -159,7 +159,8 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{TextKind, TurnOutcome};
+    use crate::event::TurnOutcome;
+    use crate::testkit::events::{text_delta, turn_finished};
     use serde_json::json;
 
     #[allow(clippy::needless_pass_by_value)] // Values written in place read best.
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(notes.current_activity(), Some("plan"));
         notes.on_event(&note("progress", json!({"step": "inference_start", "label": "thinking"})));
         assert_eq!(notes.current_activity(), Some("thinking"));
-        notes.on_event(&AgentEvent::TextDelta { message: "m".into(), text: "x".into(), kind: TextKind::Text });
+        notes.on_event(&text_delta("m", "x"));
         assert_eq!(notes.current_activity(), Some("plan"));
         notes.on_event(&note("step", json!({"name": "plan", "state": "finished"})));
         assert_eq!(notes.current_activity(), None);
@@ -188,7 +189,7 @@ mod tests {
         let mut notes = AgentStatus::default();
         notes.on_event(&note("citation", json!({"type": "url_citation", "title": "Owls", "url": "http://o"})));
         notes.on_event(&note("sources", json!([{"title": "Owls", "url": "http://o"}, {"ref": 2, "url": "http://p"}])));
-        let end = AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed };
+        let end = turn_finished("t", TurnOutcome::Completed);
         assert_eq!(notes.on_event(&end).as_deref(), Some("sources:\n1. Owls — http://o\n2. http://p"));
         assert_eq!(notes.on_event(&end), None);
     }
@@ -203,7 +204,7 @@ mod tests {
         ));
         notes.on_event(&note("part", json!({"kind": "file", "url": "https://x.y/b", "bytes": 7})));
         notes.on_event(&note("part", json!({"kind": "data", "data": {}})));
-        let end = AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed };
+        let end = turn_finished("t", TurnOutcome::Completed);
         let expected = "source:\n1. Owls\nfiles:\n1. a.png, image/png, 20 KB\n2. 7 bytes, https://x.y/b";
         assert_eq!(notes.on_event(&end).as_deref(), Some(expected));
     }
@@ -214,7 +215,7 @@ mod tests {
         for number in 0..1000 {
             notes.on_event(&note("citation", json!({"title": format!("{number}")})));
         }
-        let end = AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed };
+        let end = turn_finished("t", TurnOutcome::Completed);
         assert!(notes.on_event(&end).is_some_and(|text| text.ends_with("and 950 more")));
     }
 }

@@ -185,6 +185,7 @@ mod tests {
     use crate::store::Store;
     use crate::store::action::{Action, ScrollStep};
     use crate::store::msg::Msg;
+    use crate::testkit::events::user_message;
 
     fn store(texts: &[(&str, &str)]) -> Store {
         let mut store = Store::default();
@@ -248,7 +249,7 @@ mod tests {
     fn a_long_session_is_listed_in_slices_and_no_more_than_can_be_kept() {
         let mut store = Store::default();
         for n in 1..=60_000 {
-            let event = AgentEvent::UserMessage { message: "u".into(), text: format!("prompt {n}") };
+            let event = user_message("u", &format!("prompt {n}"));
             store.update(Msg::Event(Envelope { seq: Seq(n), at: Millis(0), event }), &mut Vec::new());
         }
         store.update(Msg::Action(Action::OpenOutline { from: None }), &mut Vec::new());

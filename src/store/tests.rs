@@ -6,8 +6,9 @@ use super::pane::Pane;
 use super::*;
 use crate::event::{
     ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Fault, FaultKind, Millis, NoticeCode, QueuedPrompt,
-    ReplayStatus, Risk, SessionStatus, ToolKind,
+    ReplayStatus, SessionStatus,
 };
+use crate::testkit::events::{Opened, call_ready, shell_approval, turn_finished, turn_started, user_message};
 
 mod approvals;
 
@@ -81,30 +82,24 @@ fn restored(text: &str) -> Effect {
 }
 
 fn opened(mode: ApprovalMode, model: &str, caps: Capabilities) -> AgentEvent {
-    AgentEvent::SessionOpened {
+    Opened {
         wall_ms: 5,
-        engine: "offline".into(),
-        model: model.into(),
-        engine_reason: "nothing else found".into(),
+        model,
+        engine_reason: "nothing else found",
         mode,
-        folder: "/w".into(),
-        version: "0".into(),
+        folder: "/w",
         capabilities: caps,
-        context_window: None,
-        price: None,
+        ..Opened::default()
     }
+    .event()
 }
 
 fn ask() -> ApprovalRequest {
     ApprovalRequest {
-        tool: "shell".into(),
-        kind: ToolKind::Execute,
-        risk: Risk::Execute,
-        subject: "git status".into(),
-        folder: "/w".into(),
         detail: "git status".into(),
+        folder: "/w".into(),
         pattern: Some("shell(git status*)".into()),
-        expires_at: None,
+        ..shell_approval("git status")
     }
 }
 
@@ -115,10 +110,10 @@ fn decide(call: &str, decision: Decision) -> Vec<Effect> {
 #[test]
 fn an_event_seen_before_is_ignored() {
     let mut session = StoreSession::live();
-    session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
+    session.event(1, user_message("m1", "hi"));
     let before = session.store.clone();
     session.seq -= 1;
-    session.event(9, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
+    session.event(9, user_message("m1", "hi"));
     assert_eq!(session.store, before);
 }
 
@@ -188,28 +183,23 @@ fn cycling_twice_before_the_answer_goes_on_from_the_request() {
 fn cancel_is_acknowledged_at_once_and_only_while_working() {
     let mut session = StoreSession::live();
     assert_eq!(session.act(Action::Cancel), []);
-    session.event(1, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    session.event(1, turn_started("t"));
     assert_eq!(session.act(Action::Cancel), [Effect::Send(Command::Cancel)]);
     assert!(session.store.session.cancelling && session.store.wants_ticks());
-    session.event(2, AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Cancelled });
+    session.event(2, turn_finished("t", TurnOutcome::Cancelled));
     assert!(!session.store.session.cancelling && !session.store.wants_ticks());
 }
 
 #[test]
 fn nothing_ticks_while_only_a_person_is_waited_for() {
     let mut session = StoreSession::live();
-    session.event(1000, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    session.event(1000, turn_started("t"));
     session.ask(1000, "c1");
     session.drawn();
     assert!(session.store.wants_ticks(), "the guard runs");
     session.tick(1400);
     assert!(!session.store.wants_ticks());
-    let ready = AgentEvent::ToolCallReady {
-        call: "c2".into(),
-        name: "clock".into(),
-        args: "{}".into(),
-        provider_metadata: None,
-    };
+    let ready = call_ready("c2", "clock", "{}");
     session.event(1500, ready);
     assert!(session.store.wants_ticks(), "another call runs");
 }
@@ -256,7 +246,7 @@ fn a_pending_change_is_shown_until_the_next_status_and_never_written_into_it() {
 #[test]
 fn a_replayed_ask_is_history() {
     let mut session = StoreSession::with(Capabilities { seek: true, ..Capabilities::default() });
-    session.event(0, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    session.event(0, turn_started("t"));
     session.ask(0, "c1");
     assert_eq!((session.shown(), session.store.hidden_approval_count(), session.fx.len()), (None, 0, 0));
     assert_eq!(session.store.session.phase, Phase::WaitingApproval { turn: "t".into(), since: Millis(0) });
@@ -326,14 +316,14 @@ fn folding_one_item_outlives_the_general_setting() {
 #[test]
 fn a_reset_forgets_events_and_keeps_the_persons_place() {
     let mut session = StoreSession::live();
-    session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
+    session.event(1, user_message("m1", "hi"));
     let (epoch, old) = (session.store.transcript.epoch(), session.store.transcript.items().first().unwrap().id);
     session.act(Action::Focus(Pane::Transcript));
     session.store.update(Msg::Reset, &mut session.fx);
     assert!(session.store.transcript.items().is_empty());
     assert_ne!(session.store.transcript.epoch(), epoch);
     session.seq = 0;
-    session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
+    session.event(1, user_message("m1", "hi"));
     assert!(session.store.transcript.items().first().unwrap().id > old);
     assert_eq!(session.store.transcript.item(old), None);
     assert_eq!(session.store.focus.pane, Pane::Transcript);
@@ -351,18 +341,18 @@ fn a_failed_effect_is_told() {
 fn a_broken_answer_can_be_asked_for_again_by_the_person_only() {
     let mut session = StoreSession::live();
     assert_eq!(session.act(Action::Retry), [], "no prompt to send again");
-    session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
-    session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "do it".into() });
+    session.event(1, turn_started("t1"));
+    session.event(1, user_message("m1", "do it"));
     assert_eq!(session.act(Action::Retry), [], "it is still being answered");
-    session.event(2, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Interrupted });
+    session.event(2, turn_finished("t1", TurnOutcome::Interrupted));
     assert!(session.fx.is_empty(), "nothing is sent by itself");
     assert!(offers(&session.store));
     let again = [Effect::Send(Command::Prompt { text: "do it".into() })];
     assert_eq!(session.act(Action::Retry), again);
     assert_eq!(session.act(Action::Submit("/retry".into())), again);
     let mut watching = StoreSession::with(Capabilities::default());
-    watching.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
-    watching.event(2, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Interrupted });
+    watching.event(1, turn_started("t1"));
+    watching.event(2, turn_finished("t1", TurnOutcome::Interrupted));
     assert!(!offers(&watching.store), "there is nobody to ask");
 }
 
@@ -375,9 +365,9 @@ fn offers(store: &Store) -> bool {
 fn a_prompt_of_another_screen_comes_back_to_nobody_else() {
     let mut session = StoreSession::live();
     let fault = Fault::new(FaultKind::Auth, "no");
-    session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
-    session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "theirs".into() });
-    session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
+    session.event(1, turn_started("t1"));
+    session.event(2, user_message("m1", "theirs"));
+    session.event(3, turn_finished("t1", TurnOutcome::Failed(fault)));
     assert_eq!((session.fx, session.store.toast), (vec![], None));
 }
 
@@ -390,8 +380,8 @@ fn a_prompt_of_an_earlier_run_that_is_refused_comes_back_too() {
         .update(Msg::Status(SessionStatus { queue, queue_held: true, ..SessionStatus::default() }), &mut session.fx);
     session.act(Action::SendQueued);
     let fault = Fault::new(FaultKind::Network, "refused");
-    session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
-    session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "old".into() });
-    session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
+    session.event(1, turn_started("t1"));
+    session.event(2, user_message("m1", "old"));
+    session.event(3, turn_finished("t1", TurnOutcome::Failed(fault)));
     assert_eq!(session.fx.last(), Some(&Effect::Composer(ComposerEdit::RestoreUnanswered("old".into()))));
 }

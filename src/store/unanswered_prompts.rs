@@ -77,14 +77,15 @@ impl UnansweredPrompts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fault, FaultKind, TextKind};
+    use crate::event::{Fault, FaultKind};
+    use crate::testkit::events::{text_delta, turn_finished, user_message};
 
     fn asked(text: &str) -> AgentEvent {
-        AgentEvent::UserMessage { message: "u".into(), text: text.into() }
+        user_message("u", text)
     }
 
     fn over(end: TurnOutcome) -> AgentEvent {
-        AgentEvent::TurnFinished { turn: "t".into(), outcome: end }
+        turn_finished("t", end)
     }
 
     fn failed() -> AgentEvent {
@@ -92,7 +93,7 @@ mod tests {
     }
 
     fn word() -> AgentEvent {
-        AgentEvent::TextDelta { message: "m".into(), text: "x".into(), kind: TextKind::Text }
+        text_delta("m", "x")
     }
 
     fn back(prompts: &mut UnansweredPrompts, events: &[AgentEvent]) -> Vec<String> {

@@ -313,20 +313,10 @@ fn cost(usage: Usage, price: Option<(f64, f64)>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testkit::events::{Opened, message_started as message, text_delta, turn_finished, turn_started as turn};
 
     fn opened(window: Option<u64>, price: Option<(f64, f64)>) -> AgentEvent {
-        AgentEvent::SessionOpened {
-            wall_ms: 0,
-            engine: "e".into(),
-            model: "m".into(),
-            engine_reason: String::new(),
-            mode: crate::event::ApprovalMode::Ask,
-            folder: "/w".into(),
-            version: "0".into(),
-            capabilities: crate::event::Capabilities::default(),
-            context_window: window,
-            price,
-        }
+        Opened { context_window: window, price, ..Opened::default() }.event()
     }
 
     fn meters(events: &[(u64, AgentEvent)]) -> UsageStats {
@@ -337,20 +327,12 @@ mod tests {
         meters
     }
 
-    fn turn(name: &str) -> AgentEvent {
-        AgentEvent::TurnStarted { turn: name.into(), parent: None }
-    }
-
     fn finished(name: &str) -> AgentEvent {
-        AgentEvent::TurnFinished { turn: name.into(), outcome: crate::event::TurnOutcome::Completed }
-    }
-
-    fn message(name: &str) -> AgentEvent {
-        AgentEvent::MessageStarted { message: name.into(), role: Role::Assistant, parent: None }
+        turn_finished(name, crate::event::TurnOutcome::Completed)
     }
 
     fn text(text: &str) -> AgentEvent {
-        AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: crate::event::TextKind::Text }
+        text_delta("m", text)
     }
 
     fn said(scope: UsageScope, input: u64, output: u64) -> AgentEvent {

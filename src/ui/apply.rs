@@ -104,24 +104,11 @@ mod tests {
     use ratatui::layout::Rect;
 
     use super::*;
-    use crate::config::keys::Keymap;
-    use crate::config::{ImageChoice, ThemeChoice, UiConfig};
-    use crate::store::Timestamps;
+    use crate::testkit::ui::dark_ui;
     use crate::ui::draw;
-    use crate::ui::theme::Theme;
 
     fn drawn(width: u16, height: u16) -> (Store, Ui) {
-        let config = UiConfig {
-            theme: ThemeChoice::Dark,
-            max_fps: 60,
-            fold_thinking: true,
-            fold_output: true,
-            mouse: false,
-            tool_panel: true,
-            timestamps: Timestamps::Off,
-            images: ImageChoice::Off,
-        };
-        let (mut store, mut ui) = (Store::default(), Ui::new(&config, Theme::default(), &Keymap::default()));
+        let (mut store, mut ui) = (Store::default(), dark_ui());
         store.toast = None;
         let area = Rect::new(0, 0, width, height);
         draw(&store, &mut ui, area, &mut Buffer::empty(area));

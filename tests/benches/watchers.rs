@@ -6,27 +6,28 @@
 //! event.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "../testkit/mod.rs"]
+#[allow(dead_code, reason = "shared with tests, which use other parts")]
+mod testkit;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use jarvis_tui::bridge::SessionHandle;
 use jarvis_tui::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
-use jarvis_tui::bridge::session::{self, PriorSession, ResumePoint, SessionSetup, SourceHandle};
-use jarvis_tui::event::{
-    AgentEvent, ApprovalMode, Capabilities, LinkState, Role, SessionId, TextKind, ToolSpec, TurnOutcome,
-};
+use jarvis_tui::bridge::session::SessionSetup;
+use jarvis_tui::event::{AgentEvent, Capabilities, TurnOutcome};
 use jarvis_tui::journal::{LogHeader, Writer};
-use jarvis_tui::serve::error::ApiError;
-use jarvis_tui::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
-use jarvis_tui::serve::request::OneShotRequest;
 use jarvis_tui::serve::{self, Limits, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+
+use testkit::events::{message_started, opened, text_delta, turn_finished, turn_started};
+use testkit::factory::TestFactory;
+use testkit::session::{TestSource, session_setup, start_session};
 
 fn main() {
     // Under `cargo test` there is nothing to measure.
@@ -137,47 +138,6 @@ fn processor() -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// One session, fed by the bench.
-struct SingleSession(Mutex<Option<SessionHandle>>);
-
-impl Factory for SingleSession {
-    fn open_one_shot<'a>(&'a self, _: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
-        Box::pin(async { Err(ApiError::bad_request("")) })
-    }
-
-    fn open(&self, _: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
-        Box::pin(async { Err(ApiError::bad_request("")) })
-    }
-
-    fn reopen<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
-        Box::pin(async { Err(ApiError::bad_request("")) })
-    }
-
-    fn read<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
-        Box::pin(async { Err(ApiError::bad_request("")) })
-    }
-
-    fn initial_session(&self) -> Option<SessionHandle> {
-        self.0.lock().unwrap().take()
-    }
-
-    fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn models(&self) -> BoxFuture<'_, Vec<Model>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>> {
-        Box::pin(async { Vec::new() })
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
-}
-
 async fn host(
     sessions: &std::path::Path,
     tell: std_mpsc::Sender<SocketAddr>,
@@ -188,50 +148,23 @@ async fn host(
     let mut tasks = JoinSet::new();
     let writer = Writer::create(sessions, &LogHeader::new("bench".into(), 0)).unwrap();
     let hub = Hub::new(Backlog::Journal(writer.reader()), DEFAULT_RING_BYTES);
-    let (events, from_source) = mpsc::channel(256);
-    let (commands, wishes) = mpsc::channel(16);
-    let (link, watch) = watch::channel(LinkState::Idle);
-    let setup = SessionSetup {
-        session: "bench".into(),
-        hub,
-        writer: Some(writer),
-        save_error: None,
-        resume_point: ResumePoint::default(),
-        state_store: None,
-        queued_prompts: Vec::new(),
-        saved_grants: Vec::new(),
-        save_listener: None,
-        prior: Box::pin(async { PriorSession::default() }),
-        notices: Vec::new(),
-        epoch: tokio::time::Instant::now(),
-    };
-    let live = session::start(
-        setup,
-        SourceHandle {
-            events: from_source,
-            link: watch,
-            permissions: None,
-            commands,
-            capabilities: Capabilities::default(),
-        },
-        &mut tasks,
-    );
+    let setup = SessionSetup { hub, writer: Some(writer), ..session_setup("bench".into()) };
+    let (live, source) = start_session(setup, Capabilities::default(), &mut tasks);
     tasks.spawn(async move {
-        let (mut wishes, _link) = (wishes, link);
+        let TestSource { events, mut commands, .. } = source;
         tokio::select! {
             () = feed(events, epoch, rate, seconds, go) => {}
-            // Nobody is left to wish for anything.
-            () = async { while wishes.recv().await.is_some() {} } => {}
+            // Nobody is left to ask for anything.
+            () = async { while commands.recv().await.is_some() {} } => {}
         }
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     tell.send(listener.local_addr().unwrap()).unwrap();
     drop(tell);
     let limits = Limits { max_clients: 10_000, ..Limits::default() };
-    let state = serve::ServerState::new(
-        Arc::new(SingleSession(Mutex::new(Some(live)))),
-        Settings { limits, ..Settings::default() },
-    );
+    let factory = TestFactory::default();
+    *factory.initial.lock().unwrap() = Some(live);
+    let state = serve::ServerState::new(Arc::new(factory), Settings { limits, ..Settings::default() });
     serve::run(listener, state, async { drop(stop.await) }).await;
     while tasks.join_next().await.is_some() {}
 }
@@ -240,37 +173,22 @@ async fn host(
 async fn feed(events: mpsc::Sender<AgentEvent>, epoch: Instant, rate: u64, seconds: u64, go: oneshot::Receiver<()>) {
     events.send(opened()).await.unwrap();
     go.await.unwrap();
-    events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
+    events.send(turn_started("t1")).await.unwrap();
     for message in ["m1", "m2"] {
-        let started = AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None };
+        let started = message_started(message);
         events.send(started).await.unwrap();
     }
     let begun = tokio::time::Instant::now();
     for number in 0..rate * seconds {
         tokio::time::sleep_until(begun + Duration::from_micros(number * 1_000_000 / rate)).await;
         // Two messages by turns: deltas of one would be merged.
-        let message = if number % 2 == 0 { "m1" } else { "m2" }.into();
+        let message = if number % 2 == 0 { "m1" } else { "m2" };
         let text = format!("{}us", epoch.elapsed().as_micros());
-        events.send(AgentEvent::TextDelta { message, text, kind: TextKind::Text }).await.unwrap();
+        events.send(text_delta(message, &text)).await.unwrap();
     }
-    events.send(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed }).await.unwrap();
+    events.send(turn_finished("t1", TurnOutcome::Completed)).await.unwrap();
     // Whoever is behind may still read.
     events.closed().await;
-}
-
-fn opened() -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 0,
-        engine: "bench".into(),
-        model: "bench".into(),
-        engine_reason: String::new(),
-        mode: ApprovalMode::Ask,
-        folder: String::new(),
-        version: String::new(),
-        capabilities: Capabilities::default(),
-        context_window: None,
-        price: None,
-    }
 }
 
 #[derive(Default)]

@@ -11,9 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json as value};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::attach::{attach, home, sse, with};
 use crate::oracle;
@@ -151,35 +149,8 @@ async fn no_feed_is_opened_where_it_is_not_needed() {
 }
 
 /// A model that requests the calculator once per question, then answers.
-async fn model() -> (String, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((mut socket, _)) = listener.accept().await {
-            connections.spawn(async move {
-                let mut request = Vec::new();
-                loop {
-                    let text = String::from_utf8_lossy(&request).to_lowercase();
-                    if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
-                        if body.len() >= length.unwrap_or(0) {
-                            break;
-                        }
-                    }
-                    if !matches!(socket.read_buf(&mut request).await, Ok(1..)) {
-                        return;
-                    }
-                }
-                let request = String::from_utf8_lossy(&request).into_owned();
-                let body = stub(&request);
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-                let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
-            });
-        }
-    });
-    (url, tasks)
+async fn model() -> ScriptedServer {
+    ScriptedServer::answering(|request| vec![json("200 OK", &stub(request))]).await
 }
 
 fn stub(request: &str) -> String {
@@ -211,13 +182,13 @@ async fn the_real_server_shows_its_tools() {
         oracle::missing("OpenJarvis", "JARVIS_TUI_OPENJARVIS names no command that starts a server");
         return;
     };
-    let (model, _model) = model().await;
+    let model = model().await;
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let home_of_server = home();
     let mut server = tokio::process::Command::new("sh")
         .args(["-c", &format!("exec {command} --host 127.0.0.1 --port {port}")])
         .env("HOME", home_of_server.path())
-        .env("OLLAMA_HOST", model)
+        .env("OLLAMA_HOST", model.url())
         .env("DO_NOT_TRACK", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

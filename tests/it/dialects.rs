@@ -21,15 +21,16 @@ use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, ResponseHead, SseFram
 use jarvis_tui::engine::remote::REQUEST_KINDS;
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{
-    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, CallId, CallOutcome, Capabilities, FinishReason, MessageId,
-    NoticeCode, TurnOutcome, Usage, UsageScope,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, FinishReason, MessageId, NoticeCode, TurnOutcome,
+    Usage, UsageScope,
 };
 use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::replies::assembled;
+use crate::replies::decode_reply;
+use crate::testkit::events::{Opened, turn_started};
 
 pub(super) struct GoldenCase {
     pub(super) name: String,
@@ -90,7 +91,7 @@ impl GoldenCase {
     }
 
     fn events<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<AgentEvent> {
-        decode(&mut self.detector(), &self.frames(chunks).0)
+        decode_reply(&mut self.detector(), &self.frames(chunks).0)
     }
 
     fn joined_events<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<AgentEvent> {
@@ -145,15 +146,6 @@ fn joined_deltas(events: Vec<AgentEvent>, dialect: &str) -> Vec<AgentEvent> {
     joined
 }
 
-fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
-    let mut events = Vec::new();
-    for frame in frames {
-        decoder.decode_frame(frame, &mut events);
-    }
-    decoder.finish(&mut events);
-    assembled(events)
-}
-
 /// Finds the prompt in any request body.
 fn prompt(body: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
@@ -166,21 +158,7 @@ fn prompt(body: &Value) -> Option<String> {
 
 /// Returns the events as a session publishes them: opened, in a turn, sealed.
 pub(super) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
-    let mut run = vec![
-        AgentEvent::SessionOpened {
-            wall_ms: 0,
-            engine: "remote".into(),
-            model: "m".into(),
-            engine_reason: String::new(),
-            mode: ApprovalMode::Ask,
-            folder: "/".into(),
-            version: "0".into(),
-            capabilities: Capabilities::default(),
-            context_window: None,
-            price: None,
-        },
-        AgentEvent::TurnStarted { turn: "t".into(), parent: None },
-    ];
+    let mut run = vec![Opened { engine: "remote", model: "m", ..Opened::default() }.event(), turn_started("t")];
     let (last, before) = events.split_last().expect("a turn ends");
     run.extend_from_slice(before);
     let mut sealer = Sealer::new();
@@ -572,7 +550,7 @@ fn every_recording_shows_what_it_should() {
 fn every_recording_is_recognised_and_the_reason_is_told_once() {
     for case in cases() {
         let mut detector = case.detector();
-        let events = decode(&mut detector, &case.frames([&case.stream[..]]).0);
+        let events = decode_reply(&mut detector, &case.frames([&case.stream[..]]).0);
         assert_eq!(detector.name(), case.dialect, "{}: {:?}", case.name, events.first());
         let notice_count = events.iter().filter(|event| is_dialect_notice(event)).count();
         let fails_at_once = events.len() == 1;
@@ -588,11 +566,11 @@ fn a_dialect_that_is_named_decodes_as_one_that_is_recognised() {
             .unwrap_or_else(|| panic!("{} has no row in DIALECTS", case.dialect));
         let mut recognised = case.whole();
         recognised.retain(|event| !is_dialect_notice(event));
-        let mut named = decode(&mut pinned, &frames);
+        let mut named = decode_reply(&mut pinned, &frames);
         named.retain(|event| !is_dialect_notice(event));
         assert_eq!(named, recognised, "{}", case.name);
         let row = DIALECTS.iter().find(|row| row.name == case.dialect).unwrap();
-        assert_eq!(decode(&mut *(row.decode)(&case.context), &frames), recognised, "{}", case.name);
+        assert_eq!(decode_reply(&mut *(row.decode)(&case.context), &frames), recognised, "{}", case.name);
     }
 }
 
@@ -640,7 +618,7 @@ fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
         frames.push(&fs::read(&path).unwrap(), &mut cut).unwrap();
         frames.finish(&mut cut);
         let mut detector = Detector::new(DecodeContext::default());
-        let mut events = decode(&mut detector, &cut);
+        let mut events = decode_reply(&mut detector, &cut);
         let notice_count = events.iter().filter(|event| is_dialect_notice(event)).count();
         events.retain(|event| !is_dialect_notice(event));
         if detector.name() == "plain" {
@@ -654,7 +632,7 @@ fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
         assert_eq!((detector.name(), notice_count), ("openai-chat", 1), "{}", path.display());
         let mut chat =
             (DIALECTS.iter().find(|row| row.name == "openai-chat").unwrap().decode)(&DecodeContext::default());
-        assert_eq!(events, decode(&mut *chat, &cut), "{}", path.display());
+        assert_eq!(events, decode_reply(&mut *chat, &cut), "{}", path.display());
     }
     assert!(seen > 20, "{seen} goldens");
 }
@@ -719,7 +697,7 @@ proptest! {
                 1 => frames.insert(to, frames[at].clone()),
                 _ => frames.swap(at, to),
             }
-            let run = published(&decode(&mut case.detector(), &frames));
+            let run = published(&decode_reply(&mut case.detector(), &frames));
             prop_assert_eq!(grammar::check(&run), [], "{}: {:#?}", case.name, run);
         }
     }
@@ -732,7 +710,7 @@ proptest! {
         frames.truncate(frames.len() / 2);
         frames.extend(two.frames([&two.stream[..]]).0);
         for row in DIALECTS {
-            let run = published(&decode(&mut *(row.decode)(&one.context), &frames));
+            let run = published(&decode_reply(&mut *(row.decode)(&one.context), &frames));
             prop_assert_eq!(grammar::check(&run), [], "{} and {} as {}: {:#?}", one.name, two.name, row.name, run);
         }
     }

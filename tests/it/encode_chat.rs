@@ -41,8 +41,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::encoders::{acts, ends, published, says_all_again, turn as made};
-
-use crate::replies::assembled;
+use crate::replies::decode_reply;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -58,15 +57,6 @@ fn chunks() -> ChatEncoder {
 
 fn bridge() -> OpenJarvisEncoder {
     OpenJarvisEncoder::new(head(), 1, 2)
-}
-
-fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
-    let mut events = Vec::new();
-    for frame in frames {
-        decoder.decode_frame(frame, &mut events);
-    }
-    decoder.finish(&mut events);
-    assembled(events)
 }
 
 fn cut(bytes: &[u8], pieces: &[usize]) -> Vec<SseFrame> {
@@ -111,7 +101,7 @@ fn recorded(folder: &str, decoder: impl Fn(&Path) -> Box<dyn Decode>) -> Vec<(St
     let events = |path: &PathBuf| {
         let name = format!("{folder}/{}", path.file_stem().unwrap().to_str().unwrap());
         let frames = cut(&fs::read(path).unwrap(), &[]);
-        (name, numbered(decode(&mut *decoder(path), &frames)))
+        (name, numbered(decode_reply(&mut *decoder(path), &frames)))
     };
     paths.iter().map(events).collect()
 }
@@ -304,7 +294,7 @@ fn chat_completions_say_what_our_decoder_understands() {
     for (name, events) in recorded("chat", chat).into_iter().chain(demo()) {
         seen += 1;
         let bytes = encode(&mut chunks(), &events);
-        let decoded = decode(&mut ChatDecoder::new(), &cut(&bytes, &[]));
+        let decoded = decode_reply(&mut ChatDecoder::new(), &cut(&bytes, &[]));
         let mut expected = ShownChat::of(events.iter().map(|event| &event.event)).in_chunks();
         let mut decoded = ShownChat::of(&decoded);
         if expected.usage.is_none() {
@@ -317,11 +307,11 @@ fn chat_completions_say_what_our_decoder_understands() {
         same_end(&name, &mut expected, &mut decoded);
         assert_eq!(expected, decoded, "{name}:\n{}", String::from_utf8_lossy(&bytes));
         // Encodes and decodes again: nothing is lost the second time.
-        let again = numbered(decode(&mut ChatDecoder::new(), &cut(&bytes, &[])));
+        let again = numbered(decode_reply(&mut ChatDecoder::new(), &cut(&bytes, &[])));
         let twice = encode(&mut chunks(), &again);
         let (mut once, mut more) = (
             ShownChat::of(again.iter().map(|event| &event.event)),
-            ShownChat::of(&decode(&mut ChatDecoder::new(), &cut(&twice, &[]))),
+            ShownChat::of(&decode_reply(&mut ChatDecoder::new(), &cut(&twice, &[]))),
         );
         same_end(&name, &mut once, &mut more);
         assert_eq!((once.text, once.calls, once.usage), (more.text, more.calls, more.usage), "{name}");
@@ -355,7 +345,7 @@ fn the_bridge_says_what_our_decoder_understands() {
             _ => None,
         });
         let bytes = encode(&mut bridge(), &events);
-        let decoded = decode(&mut OpenJarvisDecoder::new(&context(&prompt.unwrap())), &cut(&bytes, &[]));
+        let decoded = decode_reply(&mut OpenJarvisDecoder::new(&context(&prompt.unwrap())), &cut(&bytes, &[]));
         let foreign = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::ForeignCalls, .. });
         assert!(!decoded.iter().any(foreign), "{name}: nothing in it is another client's: {decoded:?}");
         let mut expected = ShownChat::of(events.iter().map(|logged| &logged.event)).on_the_bridge();
@@ -546,7 +536,7 @@ proptest! {
         let frames = cut(&bytes, &[]);
         prop_assert!(frames.iter().all(|frame| frame.event.is_empty() && frame.id.is_none()));
         prop_assert_eq!(frames.iter().filter(|frame| frame.data == "[DONE]").count(), 1);
-        let events = decode(&mut ChatDecoder::new(), &frames);
+        let events = decode_reply(&mut ChatDecoder::new(), &frames);
         prop_assert_eq!(check(&published(&events)), vec![]);
         let decoded = ShownChat::of(&events);
         prop_assert_eq!(bare(&decoded.text), bare(&expected.text));
@@ -570,7 +560,7 @@ proptest! {
         let bytes = encode(&mut bridge(), &input);
         let path = "/v1/chat/completions".to_owned();
         let context = DecodeContext { prompt: Some(PROMPT.into()), path, ..DecodeContext::default() };
-        let events = decode(&mut OpenJarvisDecoder::new(&context), &cut(&bytes, &[]));
+        let events = decode_reply(&mut OpenJarvisDecoder::new(&context), &cut(&bytes, &[]));
         prop_assert_eq!(check(&published(&events)), vec![]);
         let decoded = ShownChat::of(&events);
         prop_assert_eq!(decoded.end == Some(TurnOutcome::Completed), completed);

@@ -11,16 +11,16 @@ use jarvis_tui::dialect::warp::encode::WarpEncoder as Warp;
 use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, Encode, KeepAlive, SseFrame};
 use jarvis_tui::event::grammar::{Sealer, check};
 use jarvis_tui::event::{
-    AgentEvent, ApprovalMode, CallId, CallOutcome, CallOutput, Capabilities, Envelope, ExecutedBy, Fault, FaultKind,
-    FinishReason, MessageId, Millis, NoticeCode, NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage,
-    UsageScope,
+    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, Fault, FaultKind, FinishReason, MessageId,
+    Millis, NoticeCode, NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::replies::assembled;
+use crate::replies::decode_reply;
+use crate::testkit::events::{Opened, turn_finished, turn_started};
 
 /// An encoder, and what its dialect can't express.
 struct EncoderCase {
@@ -112,16 +112,7 @@ fn decode<'b>(spoken: &EncoderCase, chunks: impl IntoIterator<Item = &'b [u8]>) 
     }
     cutter.finish(&mut cut);
     let dialect = DIALECTS.iter().find(|dialect| dialect.name == spoken.decoder).unwrap();
-    understood(&mut *(dialect.decode)(&DecodeContext::default()), &cut)
-}
-
-fn understood(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
-    let mut events = Vec::new();
-    for frame in frames {
-        decoder.decode_frame(frame, &mut events);
-    }
-    decoder.finish(&mut events);
-    assembled(events)
+    decode_reply(&mut *(dialect.decode)(&DecodeContext::default()), &cut)
 }
 
 /// What a person would see of an answer.
@@ -259,7 +250,7 @@ fn assert_told(spoken: &EncoderCase, input: &[AgentEvent], events: &[AgentEvent]
 }
 
 pub(crate) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
-    let mut run = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
+    let mut run = vec![opened(), turn_started("t")];
     let (last, before) = events.split_last().expect("a turn ends");
     let AgentEvent::TurnFinished { outcome: end, .. } = last else { panic!("the last event is {last:?}") };
     run.extend_from_slice(before);
@@ -273,18 +264,7 @@ pub(crate) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
 }
 
 fn opened() -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 1_795_204_274_400,
-        engine: "offline".into(),
-        model: "guide".into(),
-        engine_reason: String::new(),
-        mode: ApprovalMode::Ask,
-        folder: "/".into(),
-        version: "0".into(),
-        capabilities: Capabilities::default(),
-        context_window: None,
-        price: None,
-    }
+    Opened { wall_ms: 1_795_204_274_400, ..Opened::default() }.event()
 }
 
 /// The turns of the demo session.
@@ -346,7 +326,7 @@ fn who_comes_back_misses_nothing() {
     let turn = &demo()[2];
     let spoken = &ENCODERS[0];
     let all = frames(&mut *(spoken.encode)(), turn);
-    let whole = SeenTurn::of(&understood(
+    let whole = SeenTurn::of(&decode_reply(
         &mut *(DIALECTS.iter().find(|d| d.name == "poe").unwrap().decode)(&DecodeContext::default()),
         &all,
     ));
@@ -357,7 +337,7 @@ fn who_comes_back_misses_nothing() {
         let again = frames(&mut *(spoken.encode)(), turn);
         let from = last.map_or(0, |last| again.iter().position(|frame| frame.id.as_ref() == Some(&last)).unwrap() + 1);
         decoded.extend_from_slice(&again[from..]);
-        assert_eq!(SeenTurn::of(&understood(&mut *decoder, &decoded)), whole, "cut at {cut}");
+        assert_eq!(SeenTurn::of(&decode_reply(&mut *decoder, &decoded)), whole, "cut at {cut}");
     }
 }
 
@@ -420,7 +400,7 @@ fn engine_retries_are_recoverable_errors_and_the_end_is_one_that_is_not() {
         |n: u32| AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Retry, text: format!("no luck {n}") };
     let fault = Fault::new(FaultKind::RateLimited, "the model is busy");
     let mut events: Vec<AgentEvent> = (1..=5).map(retry).collect();
-    events.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
+    events.push(turn_finished("t1", TurnOutcome::Failed(fault)));
     let all = frames(&mut *(ENCODERS[0].encode)(), &events);
     let errors: Vec<Value> = all
         .iter()
@@ -457,7 +437,7 @@ fn what_is_too_long_to_repeat_is_said_to_be() {
         full_text: None,
         provider_metadata: None,
     });
-    events.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+    events.push(turn_finished("t", TurnOutcome::Completed));
     for spoken in ENCODERS {
         let all = frames(&mut *(spoken.encode)(), &events);
         if spoken.name != "poe without its end" {
@@ -532,7 +512,7 @@ pub(crate) fn says_all_again(events: &[AgentEvent]) -> bool {
 }
 
 pub(crate) fn turn(acts: Vec<EventAct>, end: Option<&TurnOutcome>) -> Vec<AgentEvent> {
-    let mut events = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
+    let mut events = vec![opened(), turn_started("t")];
     let mut sealer = Sealer::new();
     for event in &events {
         sealer.observe(event).unwrap();

@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 
 use super::dialects::{cases, published};
 
-use crate::replies::assembled;
+use crate::replies::decode_reply;
+use crate::testkit::events::turn_finished;
 
 fn heading(client_tools: bool) -> ResponseHead {
     let (id, model) = ("resp_20261120195114_7bbb".into(), Some("engine/model".into()));
@@ -49,12 +50,7 @@ fn flat(events: &[AgentEvent]) -> Vec<SseFrame> {
 }
 
 fn decode(mut decoder: impl Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
-    let mut events = Vec::new();
-    for frame in frames {
-        decoder.decode_frame(frame, &mut events);
-    }
-    decoder.finish(&mut events);
-    published(&assembled(events))
+    published(&decode_reply(&mut decoder, frames))
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -507,7 +503,7 @@ impl Dice<'_> {
     }
 
     fn turn(rolls: &[u16], most_open: usize) -> Vec<AgentEvent> {
-        let events = published(&[AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }]);
+        let events = published(&[turn_finished("t", TurnOutcome::Completed)]);
         let events = events[..2].to_vec();
         let mut dice = Dice { rolls: rolls.iter(), events, open: Vec::new(), calls: Vec::new(), made: 0, most_open };
         while dice.rolls.len() > 3 {

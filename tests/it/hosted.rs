@@ -109,18 +109,26 @@ pub(crate) struct RechunkingProxy {
 
 impl RechunkingProxy {
     pub(crate) async fn before(server: &str, sizes: &'static [usize]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let to = server.trim_start_matches("http://").to_owned();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(pass(socket, to.clone(), sizes));
-            }
-        });
-        Self { url, _tasks: tasks }
+        let (url, _tasks) = forward(move |socket| pass(socket, to.clone(), sizes)).await;
+        Self { url, _tasks }
     }
+}
+
+/// Has `connect` serve every connection of a new address.
+async fn forward<F: Future<Output = ()> + Send + 'static>(
+    connect: impl Fn(TcpStream) -> F + Send + 'static,
+) -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((socket, _)) = listener.accept().await {
+            connections.spawn(connect(socket));
+        }
+    });
+    (url, tasks)
 }
 
 async fn pass(client: TcpStream, to: String, sizes: &'static [usize]) {
@@ -160,17 +168,9 @@ pub(crate) struct CuttingProxy {
 
 impl CuttingProxy {
     pub(crate) async fn before(server: &str, frames: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let to = server.trim_start_matches("http://").to_owned();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(cut(socket, to.clone(), frames));
-            }
-        });
-        Self { url, _tasks: tasks }
+        let (url, _tasks) = forward(move |socket| cut(socket, to.clone(), frames)).await;
+        Self { url, _tasks }
     }
 }
 

@@ -1,8 +1,11 @@
 //! A readable transcript: one session with every kind of item, at six widths.
 
+use crate::testkit::events::{
+    Opened, message_finished, message_started, text_delta, turn_finished, turn_started, user_message,
+};
 use jarvis_tui::event::{
-    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, Millis, Role, Seq, TextKind,
-    TurnOutcome, Usage, UsageScope,
+    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, Millis, Seq, TurnOutcome, Usage,
+    UsageScope,
 };
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::msg::Msg;
@@ -26,21 +29,13 @@ impl ReadingSession {
     pub(crate) fn new() -> Self {
         let store = Store::new(StoreOptions { fold_outputs: false, ..StoreOptions::default() });
         let mut session = Self { store, view: TranscriptView::new(), seq: 0, now: 0 };
-        session.event(AgentEvent::SessionOpened {
-            wall_ms: 1_763_000_000_000,
-            engine: "offline".into(),
-            model: "guide".into(),
-            engine_reason: String::new(),
-            mode: jarvis_tui::event::ApprovalMode::Ask,
-            folder: "/home/ada".into(),
-            version: "0.1.0".into(),
-            capabilities: jarvis_tui::event::Capabilities::default(),
-            context_window: None,
-            price: Some((1.0, 2.0)),
-        });
-        session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        session.event(AgentEvent::UserMessage { message: "u".into(), text: "Fix the sum, please".into() });
-        session.event(AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None });
+        session.event(
+            Opened { wall_ms: 1_763_000_000_000, folder: "/home/ada", price: Some((1.0, 2.0)), ..Opened::default() }
+                .event(),
+        );
+        session.event(turn_started("t"));
+        session.event(user_message("u", "Fix the sum, please"));
+        session.event(message_started("m"));
         session
     }
 
@@ -71,19 +66,14 @@ impl ReadingSession {
     }
 
     pub(crate) fn say(&mut self, text: &str) {
-        self.event(AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text });
+        self.event(text_delta("m", text));
     }
 
     pub(crate) fn end(&mut self) {
-        self.event(AgentEvent::MessageFinished {
-            message: "m".into(),
-            finish_reason: FinishReason::End,
-            full_text: None,
-            provider_metadata: None,
-        });
+        self.event(message_finished("m", FinishReason::End));
         let usage = Usage { input_tokens: 12_000, output_tokens: 3_400, ..Usage::default() };
         self.event(AgentEvent::UsageReported { scope: UsageScope::Turn, usage });
-        self.event(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+        self.event(turn_finished("t", TurnOutcome::Completed));
     }
 
     pub(crate) fn draw(&mut self, width: u16, height: u16) -> Buffer {

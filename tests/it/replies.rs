@@ -2,6 +2,7 @@
 
 use jarvis_tui::agent::assembler::{Assembled, ReplyAssembler};
 use jarvis_tui::agent::ids::IdAllocator;
+use jarvis_tui::dialect::{Decode, SseFrame};
 use jarvis_tui::event::{AgentEvent, ReplyEvent, TurnId};
 
 /// Assembles a reply, up to the end of its turn. Calls stay as it left them.
@@ -18,4 +19,14 @@ pub(crate) fn assembled(reply: Vec<ReplyEvent>) -> Vec<AgentEvent> {
         }
     }
     events
+}
+
+/// Decodes frames and assembles what they say.
+pub(crate) fn decode_reply(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
+    let mut reply = Vec::new();
+    for frame in frames {
+        decoder.decode_frame(frame, &mut reply);
+    }
+    decoder.finish(&mut reply);
+    assembled(reply)
 }

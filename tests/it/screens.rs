@@ -1,11 +1,13 @@
 //! Snapshots of whole screens at three sizes, drawn from a store fed with events.
 
-use jarvis_tui::config::keys::Keymap;
-use jarvis_tui::config::{ImageChoice, ThemeChoice, UiConfig};
+use crate::testkit::events::{
+    LIVE, Opened, message_finished, message_started, shell_approval, turn_finished, turn_started, user_message,
+};
+use crate::testkit::ui::dark_ui;
 use jarvis_tui::event::{
     AgentEvent, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities,
     DecidedBy, Decision, Envelope, ExecutedBy, Fault, FaultKind, FinishReason, Grant, LinkState, Millis, NoticeCode,
-    NoticeLevel, OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, Role, RuleKind, Seq,
+    NoticeLevel, OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, RuleKind, Seq,
     SessionStatus, TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::action::{Action, ScrollStep};
@@ -16,16 +18,14 @@ use jarvis_tui::store::models::ModelChoice;
 use jarvis_tui::store::msg::{Msg, Report};
 use jarvis_tui::store::overlay::approval::ApprovalDialog;
 use jarvis_tui::store::pane::Pane;
-use jarvis_tui::store::{Store, StoreOptions, Timestamps};
+use jarvis_tui::store::{Store, StoreOptions};
 use jarvis_tui::ui::panes::PanePart;
-use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use jarvis_tui::ui::{self, Ui};
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (140, 50)];
-const LIVE: Capabilities = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
 
 /// A session under construction: events in, store and view out.
 struct Scene {
@@ -37,30 +37,19 @@ struct Scene {
 
 impl Scene {
     fn new(capabilities: Capabilities) -> Self {
-        let config = UiConfig {
-            theme: ThemeChoice::Dark,
-            max_fps: 60,
-            fold_thinking: true,
-            fold_output: true,
-            mouse: false,
-            tool_panel: true,
-            timestamps: Timestamps::Off,
-            images: ImageChoice::Off,
-        };
-        let ui = Ui::new(&config, Theme::new(ThemeKind::Dark), &Keymap::default());
-        let mut scene = Self { store: Store::new(StoreOptions::default()), ui, seq: 0, now: 0 };
-        scene.event(AgentEvent::SessionOpened {
-            wall_ms: 1_763_000_000_000,
-            engine: "offline".into(),
-            model: "guide".into(),
-            engine_reason: "no model was found".into(),
-            mode: ApprovalMode::Ask,
-            folder: "/home/ada/engine".into(),
-            version: "0.1.0".into(),
-            capabilities,
-            context_window: Some(32_768),
-            price: Some((0.0, 0.0)),
-        });
+        let mut scene = Self { store: Store::new(StoreOptions::default()), ui: dark_ui(), seq: 0, now: 0 };
+        scene.event(
+            Opened {
+                wall_ms: 1_763_000_000_000,
+                engine_reason: "no model was found",
+                folder: "/home/ada/engine",
+                capabilities,
+                context_window: Some(32_768),
+                price: Some((0.0, 0.0)),
+                ..Opened::default()
+            }
+            .event(),
+        );
         scene
     }
 
@@ -92,12 +81,12 @@ impl Scene {
     }
 
     fn prompt(&mut self, turn: &str, text: &str) {
-        self.event(AgentEvent::TurnStarted { turn: turn.into(), parent: None });
-        self.event(AgentEvent::UserMessage { message: format!("u-{turn}").as_str().into(), text: text.into() });
+        self.event(turn_started(turn));
+        self.event(user_message(&format!("u-{turn}"), text));
     }
 
     fn message(&mut self, message: &str) {
-        self.event(AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None });
+        self.event(message_started(message));
     }
 
     fn text(&mut self, message: &str, text: &str) {
@@ -108,12 +97,7 @@ impl Scene {
     }
 
     fn finished(&mut self, message: &str, stop: FinishReason) {
-        self.event(AgentEvent::MessageFinished {
-            message: message.into(),
-            finish_reason: stop,
-            full_text: None,
-            provider_metadata: None,
-        });
+        self.event(message_finished(message, stop));
     }
 
     fn call(&mut self, call: &str, message: &str, name: &str, args: &str) {
@@ -131,6 +115,18 @@ impl Scene {
             args: args.into(),
             provider_metadata: None,
         });
+    }
+
+    fn ask_to_fetch(&mut self) {
+        self.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
+        let request = ApprovalRequest {
+            tool: "fetch".into(),
+            kind: ToolKind::Fetch,
+            risk: Risk::Network,
+            folder: "/home/ada/engine".into(),
+            ..shell_approval("https://example.org/carry")
+        };
+        self.event(AgentEvent::ApprovalRequested { call: "c2".into(), request });
     }
 
     fn output(&mut self, call: &str, text: &str) {
@@ -270,7 +266,7 @@ fn answered(scene: &mut Scene) {
     scene.after(400).text("m2", "A Rust crate:\n\n- `Cargo.toml` names it **engine**\n- `src/` holds *the code*\n");
     scene.finished("m2", FinishReason::End);
     scene.usage(2, 1960, 48);
-    scene.after(30).event(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
+    scene.after(30).event(turn_finished("t1", TurnOutcome::Completed));
 }
 
 fn streaming() -> Scene {
@@ -349,18 +345,7 @@ fn waiting() -> Scene {
     });
     scene.done("c1", CallOutcome::Denied, "");
     scene.ui.panes.composer.set_text("wait, first tell me");
-    scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
-    let request = ApprovalRequest {
-        tool: "fetch".into(),
-        kind: ToolKind::Fetch,
-        risk: Risk::Network,
-        subject: "https://example.org/carry".into(),
-        folder: "/home/ada/engine".into(),
-        detail: String::new(),
-        pattern: None,
-        expires_at: None,
-    };
-    scene.event(AgentEvent::ApprovalRequested { call: "c2".into(), request });
+    scene.ask_to_fetch();
     scene.tick(900);
     scene
 }
@@ -439,7 +424,7 @@ fn failed() -> Scene {
     scene.event(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Retry, text: text.clone() });
     scene.after(2000).event(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Retry, text });
     let fault = Fault::new(FaultKind::Network, "can't reach 127.0.0.1:11434: is `ollama serve` running?");
-    scene.after(4000).event(AgentEvent::TurnFinished { turn: "t2".into(), outcome: TurnOutcome::Failed(fault) });
+    scene.after(4000).event(turn_finished("t2", TurnOutcome::Failed(fault)));
     let now = Millis(scene.now);
     let not_saved = Some("no space left on device".to_owned());
     scene.msg(Msg::Status(SessionStatus {
@@ -523,9 +508,9 @@ fn annotated() -> Scene {
         AgentEvent::Annotation { on, annotation }
     };
     let turn = || AnnotationTarget::Turn("t9".into());
-    scene.event(AgentEvent::TurnStarted { turn: "t9".into(), parent: None });
-    scene.event(AgentEvent::UserMessage { message: "u9".into(), text: "what do owls eat?".into() });
-    scene.event(AgentEvent::MessageStarted { message: "m9".into(), role: Role::Assistant, parent: None });
+    scene.event(turn_started("t9"));
+    scene.event(user_message("u9", "what do owls eat?"));
+    scene.event(message_started("m9"));
     for (call, name) in [("c1", "web_search"), ("c2", "calculator")] {
         let (name, ran_by) = (Some(name.to_owned()), ExecutedBy::Server);
         scene.event(AgentEvent::ToolCallStarted {
@@ -548,14 +533,9 @@ fn annotated() -> Scene {
     let text = "Mostly voles.".to_owned();
     scene.event(AgentEvent::TextDelta { message: "m9".into(), text, kind: TextKind::Text });
     scene.event(note(AnnotationTarget::Message("m9".into()), "citation", r#"{"title":"Owls","url":"http://o"}"#));
-    scene.event(AgentEvent::MessageFinished {
-        message: "m9".into(),
-        finish_reason: FinishReason::End,
-        full_text: None,
-        provider_metadata: None,
-    });
-    scene.event(AgentEvent::TurnFinished { turn: "t9".into(), outcome: TurnOutcome::Completed });
-    scene.event(AgentEvent::TurnStarted { turn: "t10".into(), parent: None });
+    scene.event(message_finished("m9", FinishReason::End));
+    scene.event(turn_finished("t9", TurnOutcome::Completed));
+    scene.event(turn_started("t10"));
     scene.event(note(turn(), "progress", r#"{"step":"inference_start","label":"reading the barn report"}"#));
     scene.tick(4000);
     scene
@@ -717,18 +697,7 @@ fn an_ask_waits_behind_a_full_composer() {
 #[test]
 fn asks_that_wait_are_counted_once_on_a_screen() {
     let mut scene = approval();
-    scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
-    let request = ApprovalRequest {
-        tool: "fetch".into(),
-        kind: ToolKind::Fetch,
-        risk: Risk::Network,
-        subject: "https://example.org/carry".into(),
-        folder: "/home/ada/engine".into(),
-        detail: String::new(),
-        pattern: None,
-        expires_at: None,
-    };
-    scene.event(AgentEvent::ApprovalRequested { call: "c2".into(), request });
+    scene.ask_to_fetch();
     for size in [(140, 50), (80, 24)] {
         let screen = text(&scene.draw(size).0);
         assert!(screen.contains("1 more"), "{screen}");

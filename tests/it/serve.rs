@@ -91,6 +91,13 @@ impl JarvisServer {
         assert_eq!(status, 202, "{answer}");
     }
 
+    /// Opens a session and reads its events from the first.
+    async fn watched_session(&self) -> (String, EventReader) {
+        let id = self.open().await;
+        let events = self.events(&id, 1).await;
+        (id, events)
+    }
+
     async fn events(&self, id: &str, from: u64) -> EventReader {
         EventReader::of(self.get(&format!("/v1/sessions/{id}/events?from={from}")).await)
     }
@@ -170,8 +177,7 @@ impl EventReader {
 async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
     let server = JarvisServer::start(home.path()).await;
-    let id = server.open().await;
-    let mut events = server.events(&id, 1).await;
+    let (id, mut events) = server.watched_session().await;
     server.prompt(&id, "what is 6*7?").await;
     let whole = events.until("turn_finished").await;
     let numbers: Vec<u64> = whole.iter().filter_map(|frame| frame.id).collect();
@@ -219,8 +225,7 @@ async fn a_number_beyond_the_end_is_answered_with_a_reset() {
 async fn of_two_who_decide_the_first_counts_and_the_other_is_told() {
     let home = tempfile::tempdir().unwrap();
     let server = JarvisServer::start(home.path()).await;
-    let id = server.open().await;
-    let mut events = server.events(&id, 1).await;
+    let (id, mut events) = server.watched_session().await;
     server.prompt(&id, "run `echo one`").await;
     let asked = events.until("approval_requested").await;
     let request = asked.last().unwrap().event_json();
@@ -415,8 +420,7 @@ async fn an_idle_session_makes_room_and_is_opened_again_when_asked_for() {
 async fn a_server_that_is_told_to_stop_seals_what_runs_and_ends_every_stream() {
     let home = tempfile::tempdir().unwrap();
     let server = JarvisServer::start(home.path()).await;
-    let id = server.open().await;
-    let mut events = server.events(&id, 1).await;
+    let (id, mut events) = server.watched_session().await;
     server.prompt(&id, "run `echo one`").await;
     events.until("approval_requested").await;
     let end = async {
@@ -427,15 +431,20 @@ async fn a_server_that_is_told_to_stop_seals_what_runs_and_ends_every_stream() {
     tokio::join!(server.stop(), end);
 }
 
-#[tokio::test]
-async fn who_may_only_watch_opens_nothing() {
-    let home = tempfile::tempdir().unwrap();
-    let server = JarvisServer::start(home.path()).await;
-    let id = server.open().await;
-    let mut events = server.events(&id, 1).await;
+/// Returns the name and the events of a session of one turn, whose server was stopped.
+async fn saved_session(home: &Path) -> (String, Vec<EventFrame>) {
+    let server = JarvisServer::start(home).await;
+    let (id, mut events) = server.watched_session().await;
     server.prompt(&id, "what is 6*7?").await;
     let whole = events.until("turn_finished").await;
     server.stop().await;
+    (id, whole)
+}
+
+#[tokio::test]
+async fn who_may_only_watch_opens_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let (id, whole) = saved_session(home.path()).await;
     let args = cli::ServeArgs { read_only: true, ..cli::ServeArgs::default() };
     let server = JarvisServer::with(home.path(), &args, |_| {}).await;
     assert_eq!(server.events(&id, 1).await.until("caught-up").await, whole, "nothing was added");
@@ -447,12 +456,7 @@ async fn who_may_only_watch_opens_nothing() {
 #[tokio::test]
 async fn a_recording_is_played_to_whoever_watches() {
     let home = tempfile::tempdir().unwrap();
-    let server = JarvisServer::start(home.path()).await;
-    let id = server.open().await;
-    let mut events = server.events(&id, 1).await;
-    server.prompt(&id, "what is 6*7?").await;
-    let whole = events.until("turn_finished").await;
-    server.stop().await;
+    let (id, whole) = saved_session(home.path()).await;
     let log = home.path().join("sessions").join(format!("{id}.jsonl"));
     let args = cli::ServeArgs { replay: Some(log), speed: 100.0, ..cli::ServeArgs::default() };
     let server = JarvisServer::with(home.path(), &args, |_| {}).await;

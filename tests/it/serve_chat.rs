@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::attach::{attach, home};
 use crate::oracle;
 use crate::support::{ScriptedServer, ServerAct as Sent, head};
 use crate::testkit::events::{Opened, turn_finished, turn_started, user_message};
@@ -493,31 +493,16 @@ async fn a_client_that_leaves_takes_nothing_with_it_but_its_own_turn() {
     tokio::time::timeout(Duration::from_mins(5), ended).await.expect("every task ends");
 }
 
-/// Runs our own program against a port and returns its JSON.
-async fn attach(served: &ChatServer, path: &str, args: &[&str]) -> Value {
-    let home = tempfile::tempdir().unwrap();
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("JARVIS_TUI_HOME", home.path())
-        .current_dir(home.path())
-        .arg("attach")
-        .arg(format!("http://{}{path}", served.address))
-        .args(args)
-        .args(["--output-format", "json"])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+/// Runs our own program against the server and returns its JSON.
+async fn attach_to(served: &ChatServer, path: &str, args: &[&str]) -> Value {
+    let url = format!("http://{}{path}", served.address);
+    attach(&home(), &[&[url.as_str()], args, &["--output-format", "json"]].concat()).await.json()
 }
 
 #[tokio::test]
 async fn our_own_client_reads_both_dialects() {
     let served = serve(Settings::default()).await;
-    let chat = attach(&served, "/v1/chat/completions", &["-m", "m", "-p", "use your tools"]).await;
+    let chat = attach_to(&served, "/v1/chat/completions", &["-m", "m", "-p", "use your tools"]).await;
     assert_eq!(
         (&chat["dialect"], &chat["outcome"], &chat["text"]),
         (&json!("openai-chat"), &json!("completed"), &json!("One moment.\n\nIt is noon.")),
@@ -526,7 +511,7 @@ async fn our_own_client_reads_both_dialects() {
     assert_eq!((&chat["usage"]["input_tokens"], &chat["usage"]["output_tokens"]), (&json!(30), &json!(8)), "{chat}");
 
     let path = "/v1/chat/completions?events=agent";
-    let bridge = attach(&served, path, &["-m", "m", "-p", "use your tools"]).await;
+    let bridge = attach_to(&served, path, &["-m", "m", "-p", "use your tools"]).await;
     assert_eq!(
         (&bridge["dialect"], &bridge["outcome"], &bridge["text"]),
         (&json!("openjarvis"), &json!("completed"), &json!("One moment.\n\nIt is noon.")),
@@ -541,7 +526,7 @@ async fn our_own_client_reads_both_dialects() {
     assert_eq!(calls, [("clock".to_owned(), "ok".to_owned()), ("shell".to_owned(), "failed".to_owned())]);
 
     for path in ["/v1/chat/completions", path] {
-        let failed = attach(&served, path, &["-m", "m", "-p", "fail upstream"]).await;
+        let failed = attach_to(&served, path, &["-m", "m", "-p", "fail upstream"]).await;
         assert_eq!(failed["outcome"], "failed", "{failed}");
         assert!(failed.to_string().contains("it broke (for the test)"), "{failed}");
     }

@@ -1,7 +1,6 @@
 //! Both Responses surfaces from the view of clients: the real server with a model that acts by the prompt.
 
 use std::convert::Infallible;
-use std::process::Stdio;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::oracle;
+use crate::attach::{attach, home};
 
 /// Returns the model's response to a request's last message, as chunks of chat completions.
 fn reply(request: &Value) -> Vec<Value> {
@@ -413,21 +413,9 @@ async fn our_own_client_reads_both() {
     let world = ResponsesBench::new().await;
     let served = world.serve().await;
     for (path, dialect) in [("/v1/responses", "openai-responses"), ("/api/v1/responses", "enclava")] {
-        let away = tempfile::tempdir().unwrap();
-        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("JARVIS_TUI_HOME", away.path())
-            .current_dir(away.path())
-            .args(["attach", &format!("{}{path}", served.url), "-m", "mock/m", "-p", "use your tools"])
-            .args(["--output-format", "json"])
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let text: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+        let url = format!("{}{path}", served.url);
+        let args = [&url, "-m", "mock/m", "-p", "use your tools", "--output-format", "json"];
+        let text = attach(&home(), &args).await.json();
         assert_eq!((&text["dialect"], &text["text"]), (&json!(dialect), &json!("I see 42.")), "{text}");
         let calls: Vec<(&str, &str)> = text["tool_calls"]
             .as_array()

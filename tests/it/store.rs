@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::testkit::events::{shell_approval, turn_finished, turn_started, user_message};
 use jarvis_tui::event::{
-    AgentEvent, ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Envelope, ExecutedBy, FinishReason,
-    Millis, NoticeCode, NoticeLevel, OutputStream, Risk, Role, Seq, TextKind, ToolKind, TurnOutcome, Usage, UsageScope,
+    AgentEvent, CallOutcome, CallOutput, DecidedBy, Decision, Envelope, ExecutedBy, FinishReason, Millis, NoticeCode,
+    NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::msg::Msg;
 use jarvis_tui::store::tool_calls::CallState;
@@ -36,11 +37,8 @@ fn event() -> impl Strategy<Value = AgentEvent> {
     let call = || (0..3_u8).prop_map(|n| format!("c{n}"));
     let text = || prop_oneof![Just(String::new()), "[a-z é漢\n]{1,6}"];
     prop_oneof![
-        (0..3_u8).prop_map(|n| AgentEvent::TurnStarted { turn: format!("t{n}").as_str().into(), parent: None }),
-        (0..3_u8).prop_map(|n| AgentEvent::TurnFinished {
-            turn: format!("t{n}").as_str().into(),
-            outcome: TurnOutcome::Completed
-        }),
+        (0..3_u8).prop_map(|n| turn_started(&format!("t{n}"))),
+        (0..3_u8).prop_map(|n| turn_finished(&format!("t{n}"), TurnOutcome::Completed)),
         text().prop_map(|text| AgentEvent::UserMessage { message: "u".into(), text }),
         (message(), prop_oneof![Just(Role::Assistant), Just(Role::User)]).prop_map(|(message, role)| {
             AgentEvent::MessageStarted { message: message.as_str().into(), role, parent: None }
@@ -73,16 +71,7 @@ fn event() -> impl Strategy<Value = AgentEvent> {
         }),
         call().prop_map(|call| AgentEvent::ApprovalRequested {
             call: call.as_str().into(),
-            request: ApprovalRequest {
-                tool: "shell".into(),
-                kind: ToolKind::Execute,
-                risk: Risk::Execute,
-                subject: "ls".into(),
-                folder: "/".into(),
-                detail: String::new(),
-                pattern: None,
-                expires_at: None
-            }
+            request: shell_approval("ls")
         }),
         (call(), any::<bool>()).prop_map(|(call, yes)| AgentEvent::ApprovalResolved {
             call: call.as_str().into(),
@@ -133,7 +122,7 @@ proptest! {
             let open = store.tool_calls.calls().iter().filter(|call| call.state.is_open()).count();
             prop_assert_eq!(store.tool_calls.open().count(), open);
         }
-        feed(&mut store, &[AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }]);
+        feed(&mut store, &[turn_finished("t", TurnOutcome::Completed)]);
         prop_assert!(store.tool_calls.calls().iter().all(|call| matches!(call.state, CallState::Done(_))));
         let streams = |kind: &ItemKind<'_>| matches!(kind, ItemKind::Answer { open: true, .. } | ItemKind::Thinking { open: true, .. });
         prop_assert!(!kinds(&store).iter().any(streams), "something still streams");
@@ -191,7 +180,7 @@ fn a_long_session_is_folded_item_by_item() {
     let mut events = Vec::new();
     for n in 0..10_000 {
         let call = format!("c{n}");
-        events.push(AgentEvent::UserMessage { message: "u".into(), text: "again".into() });
+        events.push(user_message("u", "again"));
         events.push(AgentEvent::ToolCallReady {
             call: call.as_str().into(),
             name: "clock".into(),

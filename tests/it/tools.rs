@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +19,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio_util::sync::CancellationToken;
+
+use crate::support::{ScriptedServer, ServerAct, path};
 
 type Progress = Receiver<ToolProgress>;
 
@@ -495,35 +495,9 @@ async fn asks_say_everything_and_their_patterns_match() {
     }
 }
 
-/// A web server for one test: responds to each path from a table, and keeps the requests.
-struct HttpStub {
-    address: String,
-    asked: std::sync::mpsc::Receiver<String>,
-}
-
-impl HttpStub {
-    fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let (sender, asked) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
-                let mut request = Vec::new();
-                let mut byte = [0];
-                while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
-                    request.push(byte[0]);
-                }
-                let request = String::from_utf8_lossy(&request).into_owned();
-                let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-                if sender.send(request).is_err() {
-                    return;
-                }
-                let _ = stream.write_all(&answer(&path));
-            }
-        });
-        Self { address, asked }
-    }
+/// A web server that answers each path with bytes.
+async fn web(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> ScriptedServer {
+    ScriptedServer::answering(move |request| vec![ServerAct::Send(answer(path(request)))]).await
 }
 
 fn page(status: &str, headers: &str, body: &str) -> Vec<u8> {
@@ -533,14 +507,15 @@ fn page(status: &str, headers: &str, body: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn pages_come_as_markdown_and_json_as_it_is() {
-    let server = HttpStub::new(|path| match path {
+    let server = web(|path| match path {
         "/page" => page("200 OK", "content-type: text/html\r\n", "<h1>Title</h1><p>a <b>word</b>"),
         "/json" => page("200 OK", "content-type: application/json\r\n", "{\"a\": 1}"),
         "/image" => page("200 OK", "content-type: image/png\r\n", "PNG"),
         _ => page("404 Not Found", "content-type: text/plain\r\n", "nothing here"),
-    });
+    })
+    .await;
     let bench = ToolBench::new();
-    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
+    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.url())}));
     let done = get("/page").await;
     assert_eq!(done.outcome, CallOutcome::Ok, "{}", done.text);
     assert!(done.text.ends_with("\n\n# Title\n\na **word**"), "{}", done.text);
@@ -554,7 +529,7 @@ async fn pages_come_as_markdown_and_json_as_it_is() {
 
 #[tokio::test]
 async fn every_redirect_is_checked() {
-    let server = HttpStub::new(|path| {
+    let server = web(|path| {
         let to = |location: &str| page("302 Found", &format!("location: {location}\r\n"), "");
         match path {
             "/metadata" => to("http://169.254.169.254/latest/meta-data/"),
@@ -568,9 +543,10 @@ async fn every_redirect_is_checked() {
             "/key" => to("http://user:pass@127.0.0.1:1/"),
             _ => page("200 OK", "content-type: text/plain\r\n", "the end"),
         }
-    });
+    })
+    .await;
     let bench = ToolBench::new();
-    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
+    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.url())}));
     for path in ["/metadata", "/mapped", "/number", "/name", "/twice"] {
         let done = get(path).await;
         assert!(done.outcome == CallOutcome::Failed && done.text.contains("never fetched"), "{path}: {}", done.text);
@@ -580,7 +556,7 @@ async fn every_redirect_is_checked() {
     assert!(get("/key").await.outcome == CallOutcome::Failed);
     let done = get("/once").await;
     assert!(done.outcome == CallOutcome::Ok && done.text.contains("/end?a=b: 200 OK"), "{}", done.text);
-    for request in server.asked.try_iter() {
+    for request in server.asked() {
         let lower = request.to_ascii_lowercase();
         assert!(!lower.contains("authorization") && !lower.contains("referer") && !lower.contains("cookie"));
     }
@@ -588,32 +564,32 @@ async fn every_redirect_is_checked() {
 
 #[tokio::test]
 async fn a_large_page_is_cut_and_a_silent_one_is_cancelled() {
-    let server = HttpStub::new(|path| match path {
+    let server = web(|path| match path {
         "/large" => page("200 OK", "content-type: text/plain\r\n", &"x".repeat(8 << 20)),
         // Sends less than announced, and the connection ends.
         _ => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec(),
-    });
+    })
+    .await;
     let bench = ToolBench::new();
-    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
+    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.url())}));
     let done = get("/large").await;
     assert!(done.outcome == CallOutcome::Ok && done.text.contains("5.2 MB, cut there") && done.text.len() < 6 << 20);
     assert_eq!(get("/short").await.outcome, CallOutcome::Failed);
 
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let silent = ScriptedServer::start(vec![vec![ServerAct::Hang]]).await;
     let cancel = async {
-        let accept = tokio::task::spawn_blocking(move || silent.accept());
-        let _connection = accept.await.unwrap().unwrap();
+        silent.asked_for("GET / ").await;
         bench.ctx.cancel.cancel();
     };
+    let url = silent.url();
     let (done, ()) = tokio::join!(bench.run("fetch", json!({"url": url})), cancel);
     assert_eq!(done.outcome, CallOutcome::Cancelled);
 }
 
 #[tokio::test]
 async fn a_name_that_leads_inside_has_to_be_asked_for() {
-    let server = HttpStub::new(|_| page("200 OK", "content-type: text/plain\r\n", "inside"));
-    let port = server.address.rsplit(':').next().unwrap();
+    let server = web(|_| page("200 OK", "content-type: text/plain\r\n", "inside")).await;
+    let port = server.address.port();
     let bench = ToolBench::new();
     // `localhost` is visibly local, so the person knew.
     let done = bench.run("fetch", json!({"url": format!("http://localhost:{port}/")})).await;

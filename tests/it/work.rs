@@ -1,10 +1,11 @@
 //! The cost of drawing, counted instead of timed: a frame touches the rows on screen, a token the open block, whatever
 //! the length of the transcript. And discarding the layout cache changes no cell.
 
+use crate::testkit::events::{turn_finished, turn_started, user_message};
 use jarvis_tui::app::screen::Screen;
 use jarvis_tui::event::{
     AgentEvent, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, MessageId, Millis, OutputStream,
-    Role, Seq, TextKind, TurnId, TurnOutcome,
+    Role, Seq, TextKind, TurnOutcome,
 };
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::msg::Msg;
@@ -45,11 +46,8 @@ impl WorkSession {
     fn turn(&mut self, number: usize) {
         let message = MessageId::new(format!("m{number}"));
         let call = CallId::new(format!("c{number}"));
-        self.event(AgentEvent::TurnStarted { turn: TurnId::new(format!("t{number}")), parent: None });
-        self.event(AgentEvent::UserMessage {
-            message: MessageId::new(format!("u{number}")),
-            text: format!("q {number:06}"),
-        });
+        self.event(turn_started(&format!("t{number}")));
+        self.event(user_message(&format!("u{number}"), &format!("q {number:06}")));
         self.event(AgentEvent::ToolCallStarted {
             call: call.clone(),
             message: message.clone(),
@@ -74,16 +72,13 @@ impl WorkSession {
             full_text: None,
             provider_metadata: None,
         });
-        self.event(AgentEvent::TurnFinished {
-            turn: TurnId::new(format!("t{number}")),
-            outcome: TurnOutcome::Completed,
-        });
+        self.event(turn_finished(&format!("t{number}"), TurnOutcome::Completed));
     }
 
     /// Begins an answer that stays open.
     fn open(&mut self, text: &str) -> MessageId {
         let message = MessageId::new("open");
-        self.event(AgentEvent::TurnStarted { turn: "open".into(), parent: None });
+        self.event(turn_started("open"));
         self.event(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
         self.say(&message, text);
         message
@@ -399,7 +394,7 @@ fn rows_that_lack_most_of_their_cells_lay_out_a_bounded_number_of_them_a_frame()
 #[test]
 fn a_spinner_lays_nothing_out() {
     let mut session = WorkSession::new(8);
-    session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    session.event(turn_started("t"));
     let (call, name) = (CallId::from("run"), "shell".to_owned());
     session.event(AgentEvent::ToolCallReady {
         call,
@@ -419,7 +414,7 @@ fn a_spinner_lays_nothing_out() {
 #[test]
 fn arguments_are_read_once_however_much_a_call_prints() {
     let mut session = WorkSession::new(8);
-    session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    session.event(turn_started("t"));
     let (call, name) = (CallId::from("run"), "shell".to_owned());
     let args = format!("{{\"command\":\"cat <<END\\n{}END\"}}", "a line\\n".repeat(2000));
     let length = args.len() as u64;

@@ -1,7 +1,10 @@
 //! What tests of all layers build their cases from. It is part of the library's own tests, of `tests/it` and of the
 //! benches.
 
+pub(crate) mod engine;
 pub(crate) mod events;
 pub(crate) mod factory;
+pub(crate) mod log;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod ui;

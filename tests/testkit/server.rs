@@ -80,50 +80,52 @@ impl ServerShared {
 
 impl ScriptedServer {
     pub(crate) async fn start(scripts: Vec<Vec<ServerAct>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::new(ServerShared::default());
-        let mut tasks = JoinSet::new();
-        let serve = Arc::clone(&shared);
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            let mut number = 0;
-            while let Ok((socket, _)) = listener.accept().await {
-                let script = scripts.get(number).or(scripts.last()).cloned().unwrap_or_default();
-                number += 1;
-                connections.spawn(answer(socket, script, Arc::clone(&serve)));
-            }
-        });
-        Self { address, shared, _tasks: tasks }
+        let choose = move |number: usize, _: &str| scripts.get(number).or(scripts.last()).cloned().unwrap_or_default();
+        Self::serve("127.0.0.1:0", choose).await
     }
 
     /// Chooses the script by the request's path instead of the connection's number; 404 for others. A path with several
     /// scripts uses them in turn, the last one forever.
     pub(crate) async fn routed(routes: Vec<(&'static str, Vec<Vec<ServerAct>>)>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut counts = vec![0; routes.len()];
+        Self::answering(move |request| match routes.iter().position(|(known, _)| *known == path(request)) {
+            Some(at) => {
+                counts[at] += 1;
+                let scripts = &routes[at].1;
+                scripts.get(counts[at] - 1).or(scripts.last()).cloned().unwrap_or_default()
+            }
+            None => vec![json("404 Not Found", r#"{"detail":"Not Found"}"#)],
+        })
+        .await
+    }
+
+    /// Has the test choose the script of each request, given with head and body as they came.
+    pub(crate) async fn answering(choose: impl FnMut(&str) -> Vec<ServerAct> + Send + 'static) -> Self {
+        Self::answering_at("127.0.0.1:0", choose).await
+    }
+
+    /// The same at an address that was in use before.
+    pub(crate) async fn answering_at(
+        place: &str,
+        mut choose: impl FnMut(&str) -> Vec<ServerAct> + Send + 'static,
+    ) -> Self {
+        Self::serve(place, move |_, request| choose(request)).await
+    }
+
+    async fn serve(place: &str, choose: impl FnMut(usize, &str) -> Vec<ServerAct> + Send + 'static) -> Self {
+        let listener = TcpListener::bind(place).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(ServerShared::default());
+        let (serve, choose) = (Arc::clone(&shared), Arc::new(Mutex::new(choose)));
         let mut tasks = JoinSet::new();
-        let serve = Arc::clone(&shared);
-        let routes = Arc::new(routes);
-        let counts = Arc::new(Mutex::new(vec![0_usize; routes.len()]));
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
-            while let Ok((mut socket, _)) = listener.accept().await {
-                let (serve, routes, counts) = (Arc::clone(&serve), Arc::clone(&routes), Arc::clone(&counts));
+            for number in 0.. {
+                let Ok((mut socket, _)) = listener.accept().await else { return };
+                let (serve, choose) = (Arc::clone(&serve), Arc::clone(&choose));
                 connections.spawn(async move {
                     let Some(request) = request(&mut socket).await else { return };
-                    let path = request.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
-                    let script = match routes.iter().position(|(known, _)| *known == path) {
-                        Some(at) => {
-                            let mut counts = counts.lock().unwrap();
-                            let number = counts[at];
-                            counts[at] += 1;
-                            let scripts = &routes[at].1;
-                            scripts.get(number).or(scripts.last()).cloned().unwrap_or_default()
-                        }
-                        None => vec![json("404 Not Found", r#"{"detail":"Not Found"}"#)],
-                    };
+                    let script = (choose.lock().unwrap())(number, &request);
                     serve.hear(&request);
                     act(socket, script, serve, &request).await;
                 });
@@ -162,10 +164,9 @@ impl ScriptedServer {
     }
 }
 
-async fn answer(mut socket: TcpStream, script: Vec<ServerAct>, shared: Arc<ServerShared>) {
-    let Some(request) = request(&mut socket).await else { return };
-    shared.hear(&request);
-    act(socket, script, shared, &request).await;
+/// Returns the path of a request, without its query.
+pub(crate) fn path(request: &str) -> &str {
+    request.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default()
 }
 
 async fn request(socket: &mut TcpStream) -> Option<String> {

@@ -2,6 +2,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::event::{CallOutput, ExecutedBy, Fault, FinishReason, Millis, Role, TextKind, TurnId};
+use crate::testkit::events::{
+    Opened, call_finished, call_ready, call_started, message_finished, message_started, turn_finished, turn_started,
+    user_message,
+};
 
 fn fold(events: &[AgentEvent]) -> History {
     let mut history = History::new();
@@ -14,8 +18,8 @@ fn fold(events: &[AgentEvent]) -> History {
 fn turn(id: &str, text: &str, end: TurnOutcome) -> Vec<AgentEvent> {
     let message = MessageId::new(format!("{id}-m"));
     vec![
-        AgentEvent::TurnStarted { turn: id.into(), parent: None },
-        AgentEvent::UserMessage { message: "u".into(), text: format!("ask {id}") },
+        turn_started(id),
+        user_message("u", &format!("ask {id}")),
         AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
         AgentEvent::TextDelta { message: message.clone(), text: text.into(), kind: TextKind::Text },
         AgentEvent::MessageFinished {
@@ -24,41 +28,20 @@ fn turn(id: &str, text: &str, end: TurnOutcome) -> Vec<AgentEvent> {
             full_text: None,
             provider_metadata: None,
         },
-        AgentEvent::TurnFinished { turn: id.into(), outcome: end },
+        turn_finished(id, end),
     ]
 }
 
 #[test]
 fn calls_and_results_come_back_as_the_engine_wants_them() {
     let history = fold(&[
-        AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-        AgentEvent::UserMessage { message: "m1".into(), text: "time?".into() },
-        AgentEvent::MessageStarted { message: "m2".into(), role: Role::Assistant, parent: None },
-        AgentEvent::ToolCallStarted {
-            call: "c1".into(),
-            message: "m2".into(),
-            name: None,
-            parent: None,
-            executed_by: ExecutedBy::Client,
-        },
-        AgentEvent::ToolCallReady {
-            call: "c1".into(),
-            name: "clock".into(),
-            args: "{}".into(),
-            provider_metadata: None,
-        },
-        AgentEvent::MessageFinished {
-            message: "m2".into(),
-            finish_reason: FinishReason::ToolCalls,
-            full_text: None,
-            provider_metadata: None,
-        },
-        AgentEvent::ToolCallFinished {
-            call: "c1".into(),
-            outcome: CallOutcome::Ok,
-            output: CallOutput::from_text("noon"),
-            duration: None,
-        },
+        turn_started("t1"),
+        user_message("m1", "time?"),
+        message_started("m2"),
+        call_started("c1", "m2", None),
+        call_ready("c1", "clock", "{}"),
+        message_finished("m2", FinishReason::ToolCalls),
+        call_finished("c1", CallOutcome::Ok, "noon"),
     ]);
     assert_eq!(
         history.messages(),
@@ -108,23 +91,12 @@ fn old_turns_are_left_out_whole_when_the_budget_is_short() {
 #[test]
 fn a_turn_that_goes_on_keeps_the_one_before_however_long() {
     let mut events = turn("t1", &"x".repeat(4000), TurnOutcome::Completed);
-    events.push(AgentEvent::TurnStarted { turn: "t2".into(), parent: None });
+    events.push(turn_started("t2"));
     assert_eq!(fold(&events).fit_to_window(10).messages.len(), 2);
 }
 
 fn opened(engine: &str, model: &str) -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 0,
-        engine: engine.into(),
-        model: model.into(),
-        engine_reason: String::new(),
-        mode: crate::event::ApprovalMode::Ask,
-        folder: String::new(),
-        version: String::new(),
-        capabilities: crate::event::Capabilities::default(),
-        context_window: None,
-        price: None,
-    }
+    Opened { engine, model, ..Opened::default() }.event()
 }
 
 /// One round: a message with a call, and the call's output.
@@ -162,10 +134,7 @@ fn round(number: usize, output: &str) -> Vec<AgentEvent> {
 }
 
 fn running_turn(outputs: &[&str]) -> Vec<AgentEvent> {
-    let mut events = vec![
-        AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-        AgentEvent::UserMessage { message: "u1".into(), text: "go".into() },
-    ];
+    let mut events = vec![turn_started("t1"), user_message("u1", "go")];
     events.extend(outputs.iter().enumerate().flat_map(|(number, output)| round(number, output)));
     events
 }
@@ -206,9 +175,9 @@ fn a_prompt_that_was_refused_leaves_the_conversation() {
     ] {
         let mut history = answered.clone();
         for event in [
-            AgentEvent::TurnStarted { turn: "t2".into(), parent: None },
+            turn_started("t2"),
             AgentEvent::UserMessage { message: "u2".into(), text: "x".repeat(9000) },
-            AgentEvent::TurnFinished { turn: "t2".into(), outcome: failed(kind) },
+            turn_finished("t2", failed(kind)),
         ] {
             history.observe(&event);
         }
@@ -217,7 +186,7 @@ fn a_prompt_that_was_refused_leaves_the_conversation() {
     }
     // A partly answered turn stays: its results are needed.
     let mut partly = running_turn(&["1"]);
-    partly.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: failed(FaultKind::ContextTooLong) });
+    partly.push(turn_finished("t1", failed(FaultKind::ContextTooLong)));
     let mut history = fold(&partly);
     assert!(!history.messages().is_empty() && !history.take_prompt_dropped());
 }
@@ -271,7 +240,7 @@ fn long_session() -> Vec<AgentEvent> {
         }
         let id = TurnId::new(format!("t{number}"));
         events.push(AgentEvent::TurnStarted { turn: id.clone(), parent: None });
-        events.push(AgentEvent::UserMessage { message: "u".into(), text: format!("ask {number}") });
+        events.push(user_message("u", &format!("ask {number}")));
         if !matches!(end, TurnOutcome::Failed(_)) {
             events.extend(round(number, &"x".repeat(number * 300)));
         }
@@ -349,7 +318,7 @@ fn a_log_that_cannot_be_read_leaves_the_turns_since() {
 #[test]
 fn a_call_that_has_the_id_of_one_in_an_earlier_turn_leaves_that_ones_output() {
     let mut events = running_turn(&["first"]);
-    events.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
+    events.push(turn_finished("t1", TurnOutcome::Completed));
     events.extend(running_turn(&["second!"]));
     assert_eq!(outputs(fold(&events).messages()), [5, 7]);
 }

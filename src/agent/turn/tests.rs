@@ -1,7 +1,10 @@
 //! The turn machine as a specification: no IO, no clock, no async.
 
 use super::*;
-use crate::event::{ExecutedBy, FinishReason, ReplyTarget, Risk, Role, TextKind, ToolKind, grammar};
+use crate::event::{ExecutedBy, FinishReason, ReplyTarget, Role, TextKind, grammar};
+use crate::testkit::events::{
+    call_ready, call_started, message_started, opened, shell_approval, text_delta, turn_finished, user_message,
+};
 
 struct TurnRig {
     machine: TurnMachine,
@@ -117,32 +120,8 @@ impl TurnRig {
     }
 }
 
-fn opened() -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 0,
-        engine: "x".into(),
-        model: "x".into(),
-        engine_reason: String::new(),
-        mode: crate::event::ApprovalMode::Ask,
-        folder: String::new(),
-        version: String::new(),
-        capabilities: crate::event::Capabilities::default(),
-        context_window: None,
-        price: None,
-    }
-}
-
 fn request() -> ApprovalRequest {
-    ApprovalRequest {
-        tool: "shell".into(),
-        kind: ToolKind::Execute,
-        risk: Risk::Execute,
-        subject: "ls".into(),
-        folder: "/".into(),
-        detail: String::new(),
-        pattern: None,
-        expires_at: None,
-    }
+    shell_approval("ls")
 }
 
 fn started(id: &str) -> ReplyEvent {
@@ -531,30 +510,16 @@ fn report(bench: &mut TurnRig, event: AgentEvent) {
 
 #[test]
 fn messages_and_calls_of_a_sub_agent_are_nested_and_closed_with_its_call() {
-    let nested = |id: &str| AgentEvent::ToolCallStarted {
-        call: id.into(),
-        message: "m1".into(),
-        name: Some("shell".into()),
-        parent: None,
-        executed_by: ExecutedBy::Client,
-    };
+    let nested = |id: &str| call_started(id, "m1", Some("shell"));
     let mut bench = TurnRig::begin();
     bench.respond_with_calls(&[("a", "{}")]);
     report(&mut bench, nested("early"));
     bench.judge("a", ApprovalVerdict::Allow);
-    report(&mut bench, AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    report(&mut bench, message_started("m1"));
     for id in ["a", "b", "b"] {
         report(&mut bench, nested(id));
     }
-    report(
-        &mut bench,
-        AgentEvent::ToolCallReady {
-            call: "a".into(),
-            name: "shell".into(),
-            args: "{}".into(),
-            provider_metadata: None,
-        },
-    );
+    report(&mut bench, call_ready("a", "shell", "{}"));
     let output = CallOutput::from_text("inner");
     for id in ["a", "a", "unknown"] {
         let (call, outcome, output) = (id.into(), CallOutcome::Ok, output.clone());
@@ -592,9 +557,9 @@ fn what_a_tool_reports_is_put_on_its_call_and_can_not_act_for_the_agent() {
         &mut bench,
         AgentEvent::ApprovalResolved { call: "b".into(), decision: Decision::Once, by: DecidedBy::Person },
     );
-    report(&mut bench, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
-    report(&mut bench, AgentEvent::UserMessage { message: "m9".into(), text: "do as I say".into() });
-    report(&mut bench, AgentEvent::TextDelta { message: "m1".into(), text: "x".into(), kind: TextKind::Text });
+    report(&mut bench, turn_finished("t1", TurnOutcome::Completed));
+    report(&mut bench, user_message("m9", "do as I say"));
+    report(&mut bench, text_delta("m1", "x"));
     assert_eq!(bench.events.len(), before);
     for on in [AnnotationTarget::Turn("t1".into()), AnnotationTarget::Call("b".into())] {
         report(&mut bench, AgentEvent::Annotation { on, annotation: Annotation::Result { value: 1.into() } });

@@ -5,15 +5,18 @@ use ratatui::layout::Rect;
 
 use super::*;
 use crate::config::keys::Keymap;
-use crate::config::{ImageChoice, ThemeChoice, UiConfig};
 use crate::event::{
-    AgentEvent, ApprovalMode, ApprovalRequest as Question, Capabilities, Command, Decision, Envelope, ReplayStatus,
-    Risk, Seq, SessionStatus, ToolKind,
+    AgentEvent, ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Envelope, ReplayStatus, Seq,
+    SessionStatus,
 };
+use crate::store::StoreOptions;
 use crate::store::action::Context;
 use crate::store::frames::FrameList;
 use crate::store::overlay::help::HelpText;
-use crate::store::{StoreOptions, Timestamps};
+use crate::testkit::events::{
+    Opened, call_ready, call_started, message_started, shell_approval, turn_finished, turn_started,
+};
+use crate::testkit::ui::dark_ui;
 use crate::ui;
 
 mod approvals;
@@ -27,31 +30,9 @@ struct ChatRig {
 
 impl ChatRig {
     fn new(caps: Capabilities) -> Self {
-        let config = UiConfig {
-            theme: ThemeChoice::Dark,
-            max_fps: 60,
-            fold_thinking: true,
-            fold_output: true,
-            mouse: false,
-            tool_panel: true,
-            timestamps: Timestamps::Off,
-            images: ImageChoice::Off,
-        };
-        let ui = Ui::new(&config, Theme::default(), &Keymap::default());
-        let chat = ChatController::new(Store::new(StoreOptions::default()), ui, Keymap::default());
+        let chat = ChatController::new(Store::new(StoreOptions::default()), dark_ui(), Keymap::default());
         let mut rig = Self { chat, seq: 0, began: Instant::now(), clock: Millis(0) };
-        rig.event(AgentEvent::SessionOpened {
-            wall_ms: 0,
-            engine: "offline".into(),
-            model: "offline".into(),
-            engine_reason: String::new(),
-            mode: ApprovalMode::Ask,
-            folder: "/tmp".into(),
-            version: "0".into(),
-            capabilities: caps,
-            context_window: None,
-            price: None,
-        });
+        rig.event(Opened { model: "offline", folder: "/tmp", capabilities: caps, ..Opened::default() }.event());
         rig
     }
 
@@ -65,7 +46,7 @@ impl ChatRig {
     }
 
     fn turn(&mut self) {
-        self.event(AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+        self.event(turn_started("t1"));
     }
 
     fn ask(&mut self) {
@@ -73,34 +54,11 @@ impl ChatRig {
     }
 
     fn ask_about(&mut self, call: &str, pattern: Option<&str>) {
-        self.event(AgentEvent::MessageStarted {
-            message: "m1".into(),
-            role: crate::event::Role::Assistant,
-            parent: None,
-        });
-        self.event(AgentEvent::ToolCallStarted {
-            call: call.into(),
-            message: "m1".into(),
-            name: Some("shell".into()),
-            parent: None,
-            executed_by: crate::event::ExecutedBy::Client,
-        });
-        self.event(AgentEvent::ToolCallReady {
-            call: call.into(),
-            name: "shell".into(),
-            args: "{}".into(),
-            provider_metadata: None,
-        });
-        let ask = Question {
-            tool: "shell".into(),
-            kind: ToolKind::Execute,
-            risk: Risk::Execute,
-            subject: "echo hi".into(),
-            folder: "/tmp".into(),
-            detail: String::new(),
-            pattern: pattern.map(Into::into),
-            expires_at: None,
-        };
+        self.event(message_started("m1"));
+        self.event(call_started(call, "m1", Some("shell")));
+        self.event(call_ready(call, "shell", "{}"));
+        let ask =
+            ApprovalRequest { folder: "/tmp".into(), pattern: pattern.map(Into::into), ..shell_approval("echo hi") };
         self.event(AgentEvent::ApprovalRequested { call: call.into(), request: ask });
         self.chat.effects.clear();
     }
@@ -205,7 +163,7 @@ fn ctrl_c_clears_then_interrupts_then_quits() {
     rig.press(&["ctrl+c"]);
     assert_eq!(rig.effects(), [Effect::Send(Command::Cancel)]);
     assert!(rig.chat.store.session.cancelling, "acknowledged before the session has answered");
-    rig.event(AgentEvent::TurnFinished { turn: "t1".into(), outcome: crate::event::TurnOutcome::Cancelled });
+    rig.event(turn_finished("t1", crate::event::TurnOutcome::Cancelled));
     rig.press(&["ctrl+c"]);
     assert_eq!(rig.effects(), []);
     assert_eq!(rig.chat.store.toast.as_ref().map(|(_, text)| text.as_str()), Some("Ctrl+C again to quit"));
@@ -357,16 +315,7 @@ fn a_hidden_panel_does_not_cover_a_narrow_screen() {
 #[test]
 fn an_ask_of_the_past_rings_no_bell() {
     let ask = || {
-        let ask = Question {
-            tool: "shell".into(),
-            kind: ToolKind::Execute,
-            risk: Risk::Execute,
-            subject: "echo hi".into(),
-            folder: "/tmp".into(),
-            detail: String::new(),
-            pattern: None,
-            expires_at: None,
-        };
+        let ask = ApprovalRequest { folder: "/tmp".into(), ..shell_approval("echo hi") };
         let event = AgentEvent::ApprovalRequested { call: "c9".into(), request: ask };
         Envelope { seq: Seq(2), at: Millis(0), event }
     };

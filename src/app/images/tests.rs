@@ -12,6 +12,7 @@ use crate::config::keys::Keymap;
 use crate::event::{AgentEvent, Envelope, Millis, Seq, TextKind};
 use crate::store::effect::Effect;
 use crate::store::msg::Msg;
+use crate::testkit::events::text_delta;
 use crate::ui::theme::Theme;
 use crate::ui::{self, Ui};
 
@@ -82,7 +83,7 @@ impl ImagesRig {
 
     fn answer(&mut self, text: &str) {
         self.seq += 1;
-        let event = AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text };
+        let event = text_delta("m", text);
         self.chat.update(Msg::Event(Envelope { seq: Seq(self.seq), at: Millis(0), event }));
     }
 

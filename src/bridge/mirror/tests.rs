@@ -1,10 +1,9 @@
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-
 use super::*;
 use crate::bridge::HubItem;
 use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES};
-use crate::event::{AgentEvent, ApprovalMode, Command, TurnOutcome};
+use crate::event::{AgentEvent, Command, TurnOutcome};
+use crate::testkit::events::{LIVE, Opened, turn_finished, turn_started};
+use crate::testkit::server::{ScriptedServer, ServerAct, head, json};
 
 fn event_line(seq: u64, event: AgentEvent) -> String {
     let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 10), event };
@@ -12,67 +11,50 @@ fn event_line(seq: u64, event: AgentEvent) -> String {
 }
 
 fn opened() -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 1,
-        engine: "e".into(),
-        model: "m".into(),
-        engine_reason: String::new(),
-        mode: ApprovalMode::Ask,
-        folder: String::new(),
-        version: String::new(),
-        capabilities: Capabilities { prompt: true, decide: true, cancel: true, seek: false },
-        context_window: None,
-        price: None,
-    }
+    Opened { capabilities: LIVE, ..Opened::default() }.event()
 }
 
 fn turn(seq: u64) -> String {
-    event_line(seq, AgentEvent::TurnStarted { turn: "t".into(), parent: None })
+    event_line(seq, turn_started("t"))
 }
 
 fn end(seq: u64) -> String {
-    event_line(seq, AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed })
+    event_line(seq, turn_finished("t", TurnOutcome::Completed))
 }
 
-/// Answers each connection with the next body and closes; returns the requests.
-async fn server(bodies: Vec<Option<String>>) -> (String, mpsc::UnboundedReceiver<String>, JoinSet<()>) {
+/// Answers each GET with the next body and closes; commands are accepted. The receiver gets the requests.
+async fn server(bodies: Vec<Option<String>>) -> (String, mpsc::UnboundedReceiver<String>, ScriptedServer) {
     server_at("127.0.0.1:0", bodies).await
 }
 
-async fn server_at(place: &str, bodies: Vec<Option<String>>) -> (String, mpsc::UnboundedReceiver<String>, JoinSet<()>) {
-    let listener = TcpListener::bind(place).await.unwrap();
-    let address = format!("http://{}/v1/sessions/s1", listener.local_addr().unwrap());
+async fn server_at(
+    place: &str,
+    bodies: Vec<Option<String>>,
+) -> (String, mpsc::UnboundedReceiver<String>, ScriptedServer) {
     let (asked, requests) = mpsc::unbounded_channel();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let mut bodies = bodies.into_iter();
-        let mut open = Vec::new();
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let mut request = vec![0; 8192];
-            let read = socket.read(&mut request).await.unwrap_or(0);
-            let request = String::from_utf8_lossy(&request[..read]).into_owned();
-            let is_wish = request.starts_with("POST");
-            asked.send(request.clone()).unwrap();
-            let answer = if is_wish && request.contains("?refuse") {
-                "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
-            } else if is_wish {
-                "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
-            } else {
-                match bodies.next() {
-                    Some(Some(body)) => {
-                        format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{body}")
-                    }
-                    Some(None) => "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned(),
-                    None => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
-                }
-            };
-            let _ = socket.write_all(answer.as_bytes()).await;
-            if answer.contains("HOLD") {
-                open.push(socket);
-            }
+    let mut bodies = bodies.into_iter();
+    let server = ScriptedServer::answering_at(place, move |request| {
+        asked.send(request.to_owned()).unwrap();
+        if request.starts_with("POST") {
+            let refused = request.contains("?refuse");
+            return vec![json(if refused { "500 Internal Server Error" } else { "202 Accepted" }, "")];
+        }
+        match bodies.next() {
+            Some(Some(body)) => events(body),
+            Some(None) => vec![head("204 No Content", "")],
+            None => vec![json("404 Not Found", "")],
         }
     });
-    (address, requests, tasks)
+    let server = server.await;
+    (format!("{}/v1/sessions/s1", server.url()), requests, server)
+}
+
+/// Sends a stream, and keeps it open if it says so.
+fn events(body: String) -> Vec<ServerAct> {
+    let is_held = body.contains("HOLD");
+    let mut acts = vec![head("200 OK", "content-type: text/event-stream\r\n"), ServerAct::Send(body.into())];
+    acts.extend(is_held.then_some(ServerAct::Hang));
+    acts
 }
 
 fn mirror(address: String, read_only: bool) -> Mirror {
@@ -246,26 +228,15 @@ async fn a_prompt_waits_while_the_line_is_down_and_goes_once_when_it_is_back() {
 
 #[tokio::test]
 async fn a_prompt_that_may_have_arrived_is_told_and_not_sent_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}/v1/sessions/s1", listener.local_addr().unwrap());
-    let mut server = JoinSet::new();
-    let (asked, mut requests) = mpsc::unbounded_channel();
-    server.spawn(async move {
-        let mut open = Vec::new();
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let mut request = vec![0; 8192];
-            let read = socket.read(&mut request).await.unwrap_or(0);
-            if request.starts_with(b"POST") {
-                // Read, and the connection breaks before an answer.
-                asked.send(String::from_utf8_lossy(&request[..read]).into_owned()).unwrap();
-                continue;
-            }
-            let body = format!("{}event: caught-up\ndata: {{}}\n\n", event_line(1, opened()));
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-            socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-            open.push(socket);
+    let server = ScriptedServer::answering(|request| {
+        if request.starts_with("POST") {
+            // Read, and the connection breaks before an answer.
+            return Vec::new();
         }
+        events(format!("{}event: caught-up\ndata: {{}}\n\n: HOLD\n\n", event_line(1, opened())))
     });
+    let server = server.await;
+    let address = format!("{}/v1/sessions/s1", server.url());
     let mut tasks = JoinSet::new();
     let live = start(mirror(address, false), &mut tasks);
     let mut weather = live.status.clone();
@@ -274,7 +245,7 @@ async fn a_prompt_that_may_have_arrived_is_told_and_not_sent_again() {
     let told = weather.wait_for(|weather| weather.undelivered.is_some()).await.unwrap().undelivered.clone().unwrap();
     assert!(told.may_have_arrived && told.prompt.is_none(), "{told:?}");
     assert!(weather.borrow().queue.is_empty());
-    assert!(requests.recv().await.is_some() && requests.try_recv().is_err());
+    assert_eq!(server.asked().iter().filter(|request| request.starts_with("POST")).count(), 1);
 }
 
 /// What is told of a mirror's log that `spoil` spoils between two facts.

@@ -1,25 +1,25 @@
 use std::io::Write as _;
+use std::path::Path;
 
 use super::*;
 use crate::dialect::chat::ChatDecoder;
 use crate::dialect::claude_code::ClaudeCodeDecoder;
-use crate::event::{ApprovalMode, CallOutcome, NoticeCode, grammar};
+use crate::event::{CallOutcome, NoticeCode, grammar};
 use crate::net::traffic::TrafficTap;
+use crate::testkit::events::Opened;
 
 const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\",\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"clock\",\"arguments\":\"{}\"}}]}}]}\n\ndata: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
 
 fn opened() -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 0,
-        engine: "file".into(),
-        model: String::new(),
-        engine_reason: String::new(),
-        mode: ApprovalMode::Ask,
-        folder: String::new(),
-        version: String::new(),
-        capabilities: Capabilities { cancel: true, ..Capabilities::default() },
-        context_window: None,
-        price: None,
+    Opened { capabilities: Capabilities { cancel: true, ..Capabilities::default() }, ..Opened::default() }.event()
+}
+
+fn watched(path: &Path, paced: bool) -> WatchedStream {
+    WatchedStream {
+        source: StreamSource::File { path: path.to_owned(), paced, ring: TrafficRing::default() },
+        decoder_factory: Arc::new(|| Box::new(ChatDecoder::new())),
+        opened: opened(),
+        stays_open: false,
     }
 }
 
@@ -27,14 +27,7 @@ async fn played(contents: &[u8], paced: bool) -> Vec<AgentEvent> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(contents).unwrap();
     let mut tasks = JoinSet::new();
-    let from = StreamSource::File { path: file.path().to_owned(), paced, ring: TrafficRing::default() };
-    let watched = WatchedStream {
-        source: from,
-        decoder_factory: Arc::new(|| Box::new(ChatDecoder::new())),
-        opened: opened(),
-        stays_open: false,
-    };
-    let mut feed = start(watched, &mut tasks);
+    let mut feed = start(watched(file.path(), paced), &mut tasks);
     let mut events = Vec::new();
     while let Some(event) = feed.events.recv().await {
         events.push(event);
@@ -167,14 +160,7 @@ async fn a_file_without_a_byte_says_that_it_is_empty() {
 #[tokio::test]
 async fn a_file_that_is_not_there_fails_with_its_name() {
     let mut tasks = JoinSet::new();
-    let from = StreamSource::File { path: "/nowhere/at all".into(), paced: false, ring: TrafficRing::default() };
-    let watched = WatchedStream {
-        source: from,
-        decoder_factory: Arc::new(|| Box::new(ChatDecoder::new())),
-        opened: opened(),
-        stays_open: false,
-    };
-    let mut feed = start(watched, &mut tasks);
+    let mut feed = start(watched(Path::new("/nowhere/at all"), false), &mut tasks);
     let mut last = None;
     while let Some(event) = feed.events.recv().await {
         last = Some(event);

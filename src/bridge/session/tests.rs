@@ -1,5 +1,7 @@
 //! Tests of the session with a hand-fed source, in memory and on paused time.
 
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
@@ -26,6 +28,22 @@ fn rig_with(change: impl FnOnce(&mut SessionSetup)) -> SessionRig {
     change(&mut setup);
     let (live, TestSource { events, commands, .. }) = start_session(setup, Capabilities::default(), &mut tasks);
     SessionRig { live, events, commands, tasks }
+}
+
+/// A session with a log in `sessions`; what is told about saving it is kept.
+fn logged_rig(sessions: &Path) -> (SessionRig, PathBuf, Arc<Mutex<Vec<String>>>) {
+    let writer = Writer::create(sessions, &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
+    let path = writer.path().to_owned();
+    let saves = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&saves);
+    let bench = rig_with(|setup| {
+        setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
+        setup.writer = Some(writer);
+        setup.save_listener = Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| {
+            listener.lock().unwrap().push(format!("{what:?}"));
+        }));
+    });
+    (bench, path, saves)
 }
 
 fn delta(text: &str) -> AgentEvent {
@@ -214,17 +232,7 @@ async fn the_queue_of_an_earlier_run_waits_for_a_word_or_the_next_turn() {
 async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let sessions = dir.path().join("sessions");
-    let writer = Writer::create(&sessions, &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
-    let path = writer.path().to_owned();
-    let notices = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let listener = Arc::clone(&notices);
-    let bench = rig_with(|setup| {
-        setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
-        setup.writer = Some(writer);
-        setup.save_listener = Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| {
-            listener.lock().unwrap().push(format!("{what:?}"));
-        }));
-    });
+    let (bench, path, notices) = logged_rig(&sessions);
     let mut subscription = bench.live.hub.subscribe(Seq(0));
     bench.events.send(opened()).await.unwrap();
     subscription.next().await.unwrap();
@@ -241,17 +249,7 @@ async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
 /// Returns the notices about a log that is removed after `events`, while the session is idle.
 async fn notices_of_a_log_removed_while_idle(events: Vec<AgentEvent>) -> (Vec<String>, bool) {
     let dir = tempfile::tempdir().unwrap();
-    let writer = Writer::create(dir.path(), &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
-    let path = writer.path().to_owned();
-    let notices = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let listener = Arc::clone(&notices);
-    let bench = rig_with(|setup| {
-        setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
-        setup.writer = Some(writer);
-        setup.save_listener = Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| {
-            listener.lock().unwrap().push(format!("{what:?}"));
-        }));
-    });
+    let (bench, path, notices) = logged_rig(dir.path());
     let mut subscription = bench.live.hub.subscribe(Seq(0));
     for event in events {
         bench.events.send(event).await.unwrap();
@@ -277,18 +275,7 @@ async fn a_log_that_was_removed_while_nothing_happened_is_told_at_the_end_and_is
 async fn a_log_that_could_not_be_written_is_whole_once_it_can_be_also_while_nothing_happens() {
     let dir = tempfile::tempdir().unwrap();
     let sessions = dir.path().join("sessions");
-    let writer = Writer::create(&sessions, &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
-    let path = writer.path().to_owned();
-    let saves = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let listener = Arc::clone(&saves);
-    let mut bench = rig_with(|setup| {
-        setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
-        setup.writer = Some(writer);
-        setup.save_listener = Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| {
-            let name = format!("{what:?}");
-            listener.lock().unwrap().push(name.split('(').next().unwrap_or_default().to_owned());
-        }));
-    });
+    let (mut bench, path, saves) = logged_rig(&sessions);
     bench.events.send(opened()).await.unwrap();
     bench.live.hub.subscribe(Seq(0)).next().await.unwrap();
     // Nothing can be written where a file is in place of the folder.
@@ -310,7 +297,9 @@ async fn a_log_that_could_not_be_written_is_whole_once_it_can_be_also_while_noth
     };
     let events: Vec<_> = saved.entries.into_iter().map(|entry| entry.envelope.event).collect();
     assert!(is_whole(&events), "{events:#?}");
-    assert_eq!(*saves.lock().unwrap(), ["Failed", "Recovered", "Rewritten"]);
+    let saves = saves.lock().unwrap();
+    let kinds: Vec<_> = saves.iter().map(|what| what.split('(').next().unwrap_or_default()).collect();
+    assert_eq!(kinds, ["Failed", "Recovered", "Rewritten"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,10 @@
 use super::*;
 use crate::event::answer::{AnswerDelta, AnswerLimits};
-use crate::event::{AgentEvent, CallId, Role, TextKind};
+use crate::event::{AgentEvent, CallId, Role};
+use crate::testkit::events::text_delta as text;
 
 fn started(message: &str, parent: Option<&str>) -> AgentEvent {
     AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: parent.map(CallId::from) }
-}
-
-fn text(message: &str, text: &str) -> AgentEvent {
-    AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
 }
 
 fn finished(message: &str, full: Option<&str>) -> AgentEvent {

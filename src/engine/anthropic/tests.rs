@@ -1,6 +1,7 @@
 use super::*;
 use crate::engine::{HistoryCall, HistoryMessage};
-use crate::event::{CallId, CallOutcome, Risk};
+use crate::event::{CallId, CallOutcome};
+use crate::testkit::engine::{clock, sampling};
 
 fn engine(base: &str) -> AnthropicEngine {
     AnthropicEngine::new("anthropic".into(), base, AnthropicAuth::None)
@@ -50,18 +51,8 @@ fn a_request_with_tools_has_every_field_the_server_wants() {
         model: "claude-sonnet-4-5".into(),
         system: "be brief".into(),
         history: vec![user("time?")],
-        tools: vec![ToolSpec {
-            name: "clock".into(),
-            description: "Tells the time".into(),
-            parameters: json!({"type": "object"}),
-            risk: Risk::ReadOnly,
-        }],
-        sampling: SamplingParams {
-            temperature: Some(0.5),
-            top_p: Some(0.25),
-            tool_choice_required: true,
-            ..SamplingParams::default()
-        },
+        tools: vec![clock()],
+        sampling: SamplingParams { max_output_tokens: None, ..sampling() },
     };
     assert_eq!(
         engine("https://h").body(&request),

@@ -1,8 +1,9 @@
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::event::{CallOutcome, Risk, SamplingParams, ToolSpec};
+use crate::event::CallOutcome;
 use crate::net::request::HttpHeaderValue;
+use crate::testkit::engine::{clock, sampling};
 
 #[test]
 fn a_conversation_with_tools_is_sent_whole() {
@@ -35,18 +36,8 @@ fn a_conversation_with_tools_is_sent_whole() {
                 provider_metadata: None,
             },
         ],
-        tools: vec![ToolSpec {
-            name: "clock".into(),
-            description: "Tells the time".into(),
-            parameters: json!({"type": "object"}),
-            risk: Risk::ReadOnly,
-        }],
-        sampling: SamplingParams {
-            max_output_tokens: Some(100),
-            temperature: Some(0.5),
-            top_p: Some(0.25),
-            tool_choice_required: true,
-        },
+        tools: vec![clock()],
+        sampling: sampling(),
     };
     let engine = OllamaEngine::new("ollama".into(), "").with_context_window(Some(16384));
     let ReplyPlan::Http { request: call, .. } = engine.plan_reply(&request) else { panic!("no call") };

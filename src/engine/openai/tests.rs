@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Risk, ToolSpec};
+use crate::testkit::engine::{clock, sampling};
 
 fn engine(base: &str) -> OpenAiEngine {
     OpenAiEngine::new("openai".into(), base, None)
@@ -93,18 +93,8 @@ fn a_conversation_with_tools_is_sent_whole() {
                 provider_metadata: None,
             },
         ],
-        tools: vec![ToolSpec {
-            name: "clock".into(),
-            description: "Tells the time".into(),
-            parameters: json!({"type": "object"}),
-            risk: Risk::ReadOnly,
-        }],
-        sampling: SamplingParams {
-            max_output_tokens: Some(100),
-            temperature: Some(0.5),
-            top_p: Some(0.25),
-            tool_choice_required: true,
-        },
+        tools: vec![clock()],
+        sampling: sampling(),
     };
     let function = |args: &str| json!({"name": "clock", "arguments": args});
     assert_eq!(

@@ -1,5 +1,6 @@
 use super::*;
-use crate::event::{CallOutcome, ReplyEvent, Risk, SamplingParams};
+use crate::event::{CallOutcome, ReplyEvent};
+use crate::testkit::engine::{clock, sampling};
 
 fn engine(base: &str) -> ResponsesEngine {
     ResponsesEngine::new("openai-responses".into(), base, None)
@@ -74,18 +75,8 @@ fn reasoning_is_asked_for_where_it_can_be() {
 fn a_conversation_with_tools_is_sent_whole() {
     let request = ModelRequest {
         system: "be brief".into(),
-        tools: vec![ToolSpec {
-            name: "clock".into(),
-            description: "Tells the time".into(),
-            parameters: json!({"type": "object"}),
-            risk: Risk::ReadOnly,
-        }],
-        sampling: SamplingParams {
-            max_output_tokens: Some(100),
-            temperature: Some(0.5),
-            top_p: Some(0.25),
-            tool_choice_required: true,
-        },
+        tools: vec![clock()],
+        sampling: sampling(),
         ..request(vec![
             HistoryMessage::User { text: "time?".into() },
             said(

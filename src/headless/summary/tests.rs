@@ -1,5 +1,8 @@
 use super::*;
-use crate::event::{CallId, CallOutput, ExecutedBy, Role, Seq, UsageScope};
+use crate::event::{CallId, CallOutput, Role, Seq, UsageScope};
+use crate::testkit::events::{
+    self, Opened, call_ready, call_started, message_finished, message_started, turn_finished, turn_started,
+};
 
 fn run(events: Vec<AgentEvent>) -> RunSummary {
     let mut summary = RunSummary::new("s", "agent");
@@ -10,10 +13,7 @@ fn run(events: Vec<AgentEvent>) -> RunSummary {
 }
 
 fn ended(end: TurnOutcome) -> RunSummary {
-    run(vec![
-        AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-        AgentEvent::TurnFinished { turn: "t1".into(), outcome: end },
-    ])
+    run(vec![turn_started("t1"), turn_finished("t1", end)])
 }
 
 #[test]
@@ -28,33 +28,13 @@ fn how_a_call_ended_is_said_without_an_empty_reason() {
 #[test]
 fn the_object_has_every_field_of_the_promise() {
     let message = |id: &str, text: &str| {
-        vec![
-            AgentEvent::MessageStarted { message: id.into(), role: Role::Assistant, parent: None },
-            AgentEvent::TextDelta { message: id.into(), text: text.into(), kind: TextKind::Text },
-            AgentEvent::MessageFinished {
-                message: id.into(),
-                finish_reason: FinishReason::End,
-                full_text: None,
-                provider_metadata: None,
-            },
-        ]
+        vec![message_started(id), events::text_delta(id, text), message_finished(id, FinishReason::End)]
     };
     let usage = |n| Usage { input_tokens: n, output_tokens: 1, ..Usage::default() };
-    let mut events = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
+    let mut events = vec![turn_started("t1")];
     events.extend(message("m1", "one"));
-    events.push(AgentEvent::ToolCallStarted {
-        call: "c1".into(),
-        message: "m1".into(),
-        name: None,
-        parent: None,
-        executed_by: ExecutedBy::Client,
-    });
-    events.push(AgentEvent::ToolCallReady {
-        call: "c1".into(),
-        name: "clock".into(),
-        args: "{bad".into(),
-        provider_metadata: None,
-    });
+    events.push(call_started("c1", "m1", None));
+    events.push(call_ready("c1", "clock", "{bad"));
     events.push(AgentEvent::ToolCallFinished {
         call: "c1".into(),
         outcome: CallOutcome::Failed,
@@ -65,7 +45,7 @@ fn the_object_has_every_field_of_the_promise() {
     events.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage: usage(11) });
     events.push(AgentEvent::UsageReported { scope: UsageScope::Request(2), usage: usage(5) });
     events.extend(message("m2", "two"));
-    events.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
+    events.push(turn_finished("t1", TurnOutcome::Completed));
     let object = run(events).to_json();
     assert_eq!(object["text"], "one\n\ntwo");
     assert_eq!(object["outcome"], "completed");
@@ -81,18 +61,7 @@ fn the_object_has_every_field_of_the_promise() {
 
 #[test]
 fn the_dialect_is_what_was_told_before_what_a_name_suggests() {
-    let opened = |engine: &str| AgentEvent::SessionOpened {
-        wall_ms: 0,
-        engine: engine.into(),
-        model: "m".into(),
-        engine_reason: String::new(),
-        mode: crate::event::ApprovalMode::Ask,
-        folder: String::new(),
-        version: String::new(),
-        capabilities: crate::event::Capabilities::default(),
-        context_window: None,
-        price: None,
-    };
+    let opened = |engine: &str| Opened { engine, ..Opened::default() }.event();
     let annotation = AgentEvent::Annotation {
         on: AnnotationTarget::Turn("t1".into()),
         annotation: Annotation::Dialect { name: "ollama".into(), because: String::new() },
@@ -106,7 +75,7 @@ fn the_dialect_is_what_was_told_before_what_a_name_suggests() {
 #[test]
 fn settings_that_name_no_engine_are_a_mistake_in_the_settings() {
     let notice = AgentEvent::Notice { level: NoticeLevel::Error, code: NoticeCode::NoEngine, text: "x".into() };
-    let end = |kind| AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(Fault::new(kind, "x")) };
+    let end = |kind| turn_finished("t", TurnOutcome::Failed(Fault::new(kind, "x")));
     assert_eq!(run(vec![notice.clone(), end(FaultKind::BadRequest)]).exit_code(), 3);
     assert_eq!(run(vec![notice, end(FaultKind::Auth)]).exit_code(), 4);
     assert_eq!(run(vec![end(FaultKind::BadRequest)]).exit_code(), 1);
@@ -114,18 +83,10 @@ fn settings_that_name_no_engine_are_a_mistake_in_the_settings() {
 
 /// A message with these parts and this finish reason, in a completed turn.
 fn stopped(parts: &[AgentEvent], stop: FinishReason) -> RunSummary {
-    let mut events = vec![
-        AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-        AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None },
-    ];
+    let mut events = vec![turn_started("t1"), message_started("m1")];
     events.extend_from_slice(parts);
-    events.push(AgentEvent::MessageFinished {
-        message: "m1".into(),
-        finish_reason: stop,
-        full_text: None,
-        provider_metadata: None,
-    });
-    events.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
+    events.push(message_finished("m1", stop));
+    events.push(turn_finished("t1", TurnOutcome::Completed));
     run(events)
 }
 
@@ -136,13 +97,7 @@ fn text_delta(kind: TextKind) -> AgentEvent {
 #[test]
 fn an_answer_that_was_cut_off_is_not_taken_for_a_whole_one() {
     let thought = AgentEvent::ReasoningDelta { message: "m1".into(), text: "hm".into() };
-    let call = AgentEvent::ToolCallStarted {
-        call: "c1".into(),
-        message: "m1".into(),
-        name: Some("write_file".into()),
-        parent: None,
-        executed_by: ExecutedBy::Client,
-    };
+    let call = call_started("c1", "m1", Some("write_file"));
     for (parts, words) in [
         (vec![text_delta(TextKind::Text)], "cut off"),
         (vec![thought], "while thinking"),
@@ -173,21 +128,13 @@ fn an_answer_that_was_declined_says_so_once() {
 #[test]
 fn how_the_last_message_of_the_answer_stopped_counts_and_the_one_before_is_remembered() {
     let message = |id: &str, parent: Option<CallId>, stop| {
-        [
-            AgentEvent::MessageStarted { message: id.into(), role: Role::Assistant, parent },
-            AgentEvent::MessageFinished {
-                message: id.into(),
-                finish_reason: stop,
-                full_text: None,
-                provider_metadata: None,
-            },
-        ]
+        [AgentEvent::MessageStarted { message: id.into(), role: Role::Assistant, parent }, message_finished(id, stop)]
     };
-    let mut events = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
+    let mut events = vec![turn_started("t1")];
     events.extend(message("m1", None, FinishReason::Length));
     events.extend(message("m2", None, FinishReason::End));
     events.extend(message("m3", Some("c1".into()), FinishReason::Length));
-    events.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
+    events.push(turn_finished("t1", TurnOutcome::Completed));
     let summary = run(events);
     assert_eq!((summary.exit_code(), &summary.to_json()["stop"]), (0, &json!("end")));
     assert_eq!(summary.to_json()["notices"][0]["count"], 2);
@@ -196,11 +143,8 @@ fn how_the_last_message_of_the_answer_stopped_counts_and_the_one_before_is_remem
 #[test]
 fn the_usage_says_what_was_cached_and_thought() {
     let usage = Usage { input_tokens: 9, output_tokens: 5, cached_tokens: 7, reasoning_tokens: 3, ..Usage::default() };
-    let object = run(vec![
-        AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-        AgentEvent::UsageReported { scope: UsageScope::Request(1), usage },
-    ])
-    .to_json();
+    let object =
+        run(vec![turn_started("t1"), AgentEvent::UsageReported { scope: UsageScope::Request(1), usage }]).to_json();
     assert_eq!((&object["usage"]["cached_tokens"], &object["usage"]["reasoning_tokens"]), (&json!(7), &json!(3)));
 }
 

@@ -5,29 +5,11 @@ use std::io::Write as _;
 use proptest::prelude::*;
 
 use crate::event::{AgentEvent, Seq};
-use crate::journal::{Damage, LogHeader, LogPage, Reader, Writer};
+use crate::journal::{Damage, LogPage, Reader, Writer};
+use crate::testkit::log::{joined as bytes, session_lines};
 
-/// Returns the lines of a session of `turns` turns, without newlines; the header first.
 fn session(turns: u64) -> Vec<String> {
-    let mut lines = vec![serde_json::to_string(&LogHeader::new("s1".into(), 1_000)).unwrap()];
-    let mut push = |event: String| {
-        let seq = lines.len();
-        lines.push(format!(r#"{{"seq":{seq},"at":{},"event":{event}}}"#, seq * 10));
-    };
-    push(r#"{"type":"session_opened","wall":1000,"engine":"e","model":"m","mode":"ask","folder":"/work","version":"0","caps":{"prompt":true,"decide":true,"cancel":true,"seek":false}}"#.into());
-    for turn in 1..=turns {
-        push(format!(r#"{{"type":"turn_started","turn":"t{turn}"}}"#));
-        push(format!(r#"{{"type":"user_message","message":"u{turn}","text":"question {turn}"}}"#));
-        push(format!(r#"{{"type":"message_started","message":"m{turn}","role":"assistant"}}"#));
-        push(format!(r#"{{"type":"text_delta","message":"m{turn}","text":"answer {turn}"}}"#));
-        push(format!(r#"{{"type":"message_finished","message":"m{turn}","stop":"end"}}"#));
-        push(format!(r#"{{"type":"turn_finished","turn":"t{turn}","end":"completed"}}"#));
-    }
-    lines
-}
-
-fn bytes(lines: &[String]) -> Vec<u8> {
-    (lines.join("\n") + "\n").into_bytes()
+    session_lines("/work", turns)
 }
 
 fn saved(bytes: &[u8]) -> tempfile::NamedTempFile {

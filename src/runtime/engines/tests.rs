@@ -5,6 +5,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::config::{self, ConfigSources, Overrides, Paths};
 use crate::engine::discover::ModelInfo;
+use crate::testkit::server::{ScriptedServer, json};
 
 fn resolver(text: &str, flags: &Overrides) -> EngineResolver {
     let home = tempfile::tempdir().unwrap();
@@ -86,26 +87,16 @@ fn a_token_for_a_gateway_counts_before_the_usual_key_and_behind_one_of_the_setti
 }
 
 /// A llama.cpp on a port of its own; it answers every request with its list of models.
-fn llama() -> u16 {
-    use std::io::{Read, Write};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let body = r#"{"data":[{"id":"small","owned_by":"llamacpp","meta":{"n_ctx":777}}]}"#;
-            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
-            let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        }
-    });
-    port
+async fn llama() -> ScriptedServer {
+    let models = r#"{"data":[{"id":"small","owned_by":"llamacpp","meta":{"n_ctx":777}}]}"#;
+    ScriptedServer::start(vec![vec![json("200 OK", models)]]).await
 }
 
 #[tokio::test]
 async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_remembered() {
     let state = tempfile::tempdir().unwrap();
-    let name = format!("llamacpp-{}", llama());
+    let server = llama().await;
+    let name = format!("llamacpp-{}", server.address.port());
     let fresh = || EngineResolver {
         accepted: AcceptedServers::at(state.path().join("servers.json")),
         is_unattended: false,
@@ -135,7 +126,8 @@ async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_rememb
 #[tokio::test]
 async fn a_projects_settings_choose_no_server_that_was_merely_found() {
     let state = tempfile::tempdir().unwrap();
-    let name = format!("llamacpp-{}", llama());
+    let server = llama().await;
+    let name = format!("llamacpp-{}", server.address.port());
     let resolver = EngineResolver {
         accepted: AcceptedServers::at(state.path().join("servers.json")),
         ..resolver("", &Overrides::default())

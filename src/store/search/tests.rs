@@ -1,12 +1,12 @@
 use super::*;
 use crate::event::{
-    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, FinishReason, MessageId, Millis, Role, Seq, TextKind,
-    TurnOutcome,
+    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, FinishReason, Millis, Seq, TextKind, TurnOutcome,
 };
 use crate::store::action::Action;
 use crate::store::effect::Effect;
 use crate::store::msg::Msg;
 use crate::store::{Store, StoreOptions};
+use crate::testkit::events::{message_finished, message_started, turn_finished, turn_started, user_message};
 
 struct SearchRig {
     store: Store,
@@ -30,7 +30,7 @@ impl SearchRig {
     }
 
     fn prompt(&mut self, text: &str) {
-        self.event(AgentEvent::UserMessage { message: MessageId::new("u"), text: text.into() });
+        self.event(user_message("u", text));
     }
 
     fn say(&mut self, message: &str, text: &str) {
@@ -39,18 +39,13 @@ impl SearchRig {
     }
 
     fn answer(&mut self, message: &str, text: &str) {
-        self.event(AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None });
+        self.event(message_started(message));
         self.say(message, text);
         self.end(message);
     }
 
     fn end(&mut self, message: &str) {
-        self.event(AgentEvent::MessageFinished {
-            message: message.into(),
-            finish_reason: FinishReason::End,
-            full_text: None,
-            provider_metadata: None,
-        });
+        self.event(message_finished(message, FinishReason::End));
     }
 
     fn call(&mut self, call: &str, args: &str, output: &str) {
@@ -176,8 +171,8 @@ fn what_streams_in_is_found_as_if_it_had_been_there() {
     let text = "ab abab aab\nb ".repeat(300);
     for size in [1, 7, 100, 1500] {
         let mut rig = SearchRig::new();
-        rig.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        rig.event(AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None });
+        rig.event(turn_started("t"));
+        rig.event(message_started("m"));
         rig.open("ab");
         for piece in text.as_bytes().chunks(size) {
             rig.say("m", std::str::from_utf8(piece).unwrap());
@@ -187,7 +182,7 @@ fn what_streams_in_is_found_as_if_it_had_been_there() {
         let expected = Matcher::new("ab", false).unwrap().unwrap().matches(&text).len() as u64;
         assert_eq!(rig.search().total(), expected, "{size}");
         rig.end("m");
-        rig.event(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+        rig.event(turn_finished("t", TurnOutcome::Completed));
         rig.prompt("ab");
         rig.finish();
         assert_eq!(rig.search().total(), expected + 1, "{size}");
@@ -199,7 +194,7 @@ fn what_streams_in_is_found_as_if_it_had_been_there() {
 #[test]
 fn a_growing_text_costs_what_it_grew_by() {
     let mut rig = SearchRig::new();
-    rig.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    rig.event(turn_started("t"));
     rig.say("m", &"some words ".repeat(200_000));
     rig.open("zzz");
     let before = rig.search().work_done;

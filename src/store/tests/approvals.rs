@@ -6,6 +6,7 @@ use crate::store::approval::ApprovalChoice;
 use crate::store::overlay::approval::ApprovalInput;
 use crate::store::overlay::modes::ModeList;
 use crate::store::permissions;
+use crate::testkit::events::turn_started;
 
 #[test]
 fn an_ask_opens_over_an_empty_composer_and_takes_no_answer_at_first() {
@@ -298,7 +299,7 @@ fn closing_an_ask_denies_it() {
 #[test]
 fn an_ask_of_a_session_that_is_lost_goes_and_says_why() {
     let mut session = StoreSession::live();
-    session.event(0, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+    session.event(0, turn_started("t1"));
     session.ask(0, "c1");
     session.drawn();
     let gone = Fault::new(FaultKind::BadRequest, "no such session");

@@ -1,6 +1,7 @@
 use super::super::usage::UsageStats;
 use super::*;
-use crate::event::{CallOutput, OutputStream, Risk, ToolKind, TurnOutcome};
+use crate::event::{CallOutput, OutputStream, TurnOutcome};
+use crate::testkit::events::{call_ready, call_started, shell_approval, turn_finished};
 
 fn fold(events: &[(u64, AgentEvent)]) -> ToolCalls {
     let (mut board, mut transcript) = (ToolCalls::default(), Transcript::default());
@@ -13,35 +14,15 @@ fn fold(events: &[(u64, AgentEvent)]) -> ToolCalls {
 }
 
 fn started() -> AgentEvent {
-    AgentEvent::ToolCallStarted {
-        call: "c".into(),
-        message: "m".into(),
-        name: Some("shell".into()),
-        parent: None,
-        executed_by: ExecutedBy::Client,
-    }
+    call_started("c", "m", Some("shell"))
 }
 
 fn ready() -> AgentEvent {
-    AgentEvent::ToolCallReady {
-        call: "c".into(),
-        name: "shell".into(),
-        args: "{\"a\":1}".into(),
-        provider_metadata: None,
-    }
+    call_ready("c", "shell", "{\"a\":1}")
 }
 
 fn ask() -> ApprovalRequest {
-    ApprovalRequest {
-        tool: "shell".into(),
-        kind: ToolKind::Execute,
-        risk: Risk::Execute,
-        subject: "ls".into(),
-        folder: "/".into(),
-        detail: String::new(),
-        pattern: None,
-        expires_at: None,
-    }
+    shell_approval("ls")
 }
 
 fn output(text: &str) -> AgentEvent {
@@ -123,7 +104,7 @@ fn what_was_seen_live_stays_when_the_end_brings_no_text() {
 
 #[test]
 fn calls_left_open_by_a_turn_are_unknown() {
-    let end = AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted };
+    let end = turn_finished("t", TurnOutcome::Interrupted);
     let board = fold(&[(5, ready()), (9, end)]);
     assert_eq!(
         (board.calls()[0].state, board.calls()[0].duration),

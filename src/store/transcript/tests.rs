@@ -1,6 +1,9 @@
 use super::*;
 use crate::event::{Fault, FaultKind, NoticeCode, Usage};
 use crate::store::tool_calls::ToolCalls;
+use crate::testkit::events::{
+    call_started, message_finished, message_started as message, text_delta as text, turn_finished, turn_started,
+};
 
 fn fold(events: &[(u64, AgentEvent)]) -> Transcript {
     let mut transcript = Transcript::default();
@@ -18,14 +21,6 @@ fn kinds(transcript: &Transcript) -> Vec<ItemKind<'_>> {
     transcript.items().iter().map(|item| item.kind).collect()
 }
 
-fn message(message: &str) -> AgentEvent {
-    AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None }
-}
-
-fn text(message: &str, text: &str) -> AgentEvent {
-    AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
-}
-
 fn thought(message: &str, text: &str) -> AgentEvent {
     AgentEvent::ReasoningDelta { message: message.into(), text: text.into() }
 }
@@ -40,13 +35,7 @@ fn finished(message: &str, full: Option<&str>) -> AgentEvent {
 }
 
 fn call(call: &str, message: &str) -> AgentEvent {
-    AgentEvent::ToolCallStarted {
-        call: call.into(),
-        message: message.into(),
-        name: None,
-        parent: None,
-        executed_by: crate::event::ExecutedBy::Client,
-    }
+    call_started(call, message, None)
 }
 
 fn answer(text: &str, open: bool, stop: Option<FinishReason>) -> ItemKind<'_> {
@@ -152,10 +141,10 @@ fn a_call_has_one_item_whose_revision_follows_it() {
 fn the_end_of_a_turn_says_what_it_took_and_closes_what_was_open() {
     let fault = Fault::new(FaultKind::Network, "the line broke");
     let transcript = fold(&[
-        (100, AgentEvent::TurnStarted { turn: "t".into(), parent: None }),
+        (100, turn_started("t")),
         (100, message("m")),
         (300, text("m", "12345678")),
-        (900, AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(fault.clone()) }),
+        (900, turn_finished("t", TurnOutcome::Failed(fault.clone()))),
     ]);
     let usage = Usage { output_tokens: 2, estimated: true, ..Usage::default() };
     assert_eq!(
@@ -184,12 +173,7 @@ fn an_item_is_found_by_its_id() {
 
 #[test]
 fn a_message_that_was_cut_off_says_so_below_what_came_last_of_it() {
-    let length = || AgentEvent::MessageFinished {
-        message: "m".into(),
-        finish_reason: FinishReason::Length,
-        full_text: None,
-        provider_metadata: None,
-    };
+    let length = || message_finished("m", FinishReason::Length);
     let thought = AgentEvent::ReasoningDelta { message: "m".into(), text: "hm".into() };
     let told = |events: &[AgentEvent]| {
         let mut all = vec![(0, message("m"))];
@@ -209,12 +193,7 @@ fn a_message_that_was_cut_off_says_so_below_what_came_last_of_it() {
 
 #[test]
 fn an_answer_that_was_declined_is_told_once() {
-    let refused = AgentEvent::MessageFinished {
-        message: "m".into(),
-        finish_reason: FinishReason::Refused,
-        full_text: None,
-        provider_metadata: None,
-    };
+    let refused = message_finished("m", FinishReason::Refused);
     let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Refused, text: "because".into() };
     let texts = |transcript: &Transcript| -> Vec<String> {
         let text = |item: TranscriptItem<'_>| match item.kind {

@@ -6,7 +6,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
 use super::*;
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, Role, TextKind, TurnId};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Role, TurnId};
+use crate::testkit::events::{text_delta, turn_started};
 
 /// A source whose list comes and changes when a test says so. Its calls return data and events, and no text.
 pub(crate) struct FakeSource {
@@ -87,14 +88,14 @@ impl ToolSource for FakeSource {
     fn call<'a>(&'a self, tool: &'a str, _: &'a Json, _: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         let (message, role) = ("m1".into(), Role::Assistant);
         let events = vec![
-            AgentEvent::TurnStarted { turn: "t9".into(), parent: None },
+            turn_started("t9"),
             AgentEvent::Annotation {
                 on: AnnotationTarget::Turn(TurnId::from("t9")),
                 annotation: Annotation::Result { value: tool.into() },
             },
             AgentEvent::MessageStarted { message, role, parent: None },
-            AgentEvent::TextDelta { message: "m1".into(), text: "from a sub-agent".into(), kind: TextKind::Text },
-            AgentEvent::TextDelta { message: "m2".into(), text: "never started".into(), kind: TextKind::Text },
+            text_delta("m1", "from a sub-agent"),
+            text_delta("m2", "never started"),
         ];
         let structured = Some(match tool {
             "flood" => "x".repeat(100_000).into(),

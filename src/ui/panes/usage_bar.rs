@@ -135,6 +135,7 @@ mod tests {
     use super::*;
     use crate::event::{AgentEvent, Envelope, Millis, Role as Speaker, Seq, TurnOutcome, Usage, UsageScope};
     use crate::store::msg::Msg;
+    use crate::testkit::events::{turn_finished, turn_started};
     use crate::ui::key_hints::KeyHints;
     use crate::ui::layout::Layout;
     use crate::ui::theme::Theme;
@@ -143,10 +144,10 @@ mod tests {
         let mut store = Store::default();
         let usage = Usage { input_tokens: 81_234, output_tokens: 12_345, estimated: true, ..Usage::default() };
         let events = [
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+            turn_started("t1"),
             AgentEvent::MessageStarted { message: "m1".into(), role: Speaker::Assistant, parent: None },
             AgentEvent::UsageReported { scope: UsageScope::Turn, usage },
-            AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed },
+            turn_finished("t1", TurnOutcome::Completed),
         ];
         for (seq, event) in (1..).zip(events) {
             let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 8_000), event };
@@ -181,9 +182,9 @@ mod tests {
         store.start_at(Seq(100));
         let usage = Usage { input_tokens: 81_234, output_tokens: 12_345, ..Usage::default() };
         for (seq, event) in (101..).zip([
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+            turn_started("t1"),
             AgentEvent::UsageReported { scope: UsageScope::Turn, usage },
-            AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed },
+            turn_finished("t1", TurnOutcome::Completed),
         ]) {
             store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(seq), event }), &mut Vec::new());
         }

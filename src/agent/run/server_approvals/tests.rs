@@ -1,13 +1,9 @@
 //! A server with pending approvals, for the driver's tests.
 
-use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-
 use super::*;
 use crate::event::{Json, Risk};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::testkit::server::{ScriptedServer, json};
 
 /// Parses a list of ids.
 pub(in crate::agent::run) struct TestServerApprovals(pub(in crate::agent::run) String);
@@ -45,24 +41,12 @@ impl ServerApprovals for TestServerApprovals {
 }
 
 /// Starts the server. The receiver gets the method and path of each request.
-pub(in crate::agent::run) async fn server() -> (String, mpsc::UnboundedReceiver<String>, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+pub(in crate::agent::run) async fn server() -> (String, mpsc::UnboundedReceiver<String>, ScriptedServer) {
     let (sender, requests) = mpsc::unbounded_channel();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let mut request = vec![0; 4096];
-            let read = socket.read(&mut request).await.unwrap_or(0);
-            let head = String::from_utf8_lossy(&request[..read]).into_owned();
-            let _ = sender.send(head.split(" HTTP").next().unwrap_or_default().to_owned());
-            let body = json!(["a1", "a2", "a3"]).to_string();
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            );
-            let _ = socket.write_all(answer.as_bytes()).await;
-        }
+    let server = ScriptedServer::answering(move |request| {
+        let _ = sender.send(request.split(" HTTP").next().unwrap_or_default().to_owned());
+        vec![json("200 OK", r#"["a1","a2","a3"]"#)]
     });
-    (url, requests, tasks)
+    let server = server.await;
+    (server.url(), requests, server)
 }

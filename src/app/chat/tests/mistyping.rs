@@ -4,6 +4,7 @@ use super::*;
 use crate::event::{NoticeLevel, QueuedPrompt, Role, TextKind, TurnOutcome};
 use crate::store::links::LinkTarget;
 use crate::store::overlay::links::LinkList;
+use crate::testkit::events::{turn_finished, user_message};
 
 /// A link, a file, a code block: something for each letter that could do harm.
 const ANSWER_WITH_LINKS: &str = "See [a](https://a.example), [b](https://b.example), <https://c.example> and `x`.\n\n```\nrm -r x\n```\n\n```\nls\n```\n";
@@ -257,7 +258,7 @@ fn another_key_between_two_presses_takes_the_offer_to_quit_back() {
     rig.turn();
     rig.press(&["ctrl+d", "x", "backspace", "ctrl+d"]);
     assert_eq!(rig.effects(), []);
-    rig.event(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
+    rig.event(turn_finished("t1", TurnOutcome::Completed));
     rig.wait(3000);
     rig.press(&["ctrl+d"]);
     assert_eq!(rig.effects(), [Effect::Quit], "nothing runs");
@@ -274,7 +275,7 @@ fn sending_goes_to_the_end_wherever_one_was_reading() {
     ];
     for keys in keys {
         let mut rig = ChatRig::answered();
-        rig.event(AgentEvent::UserMessage { message: "u1".into(), text: "asked".into() });
+        rig.event(user_message("u1", "asked"));
         rig.press(&["ctrl+home"]);
         rig.draw();
         assert!(!rig.chat.ui.panes.transcript.is_following());
@@ -359,7 +360,7 @@ fn a_click_on_an_answer_selects_it_and_answers_nothing() {
 
 fn refused() -> AgentEvent {
     let fault = crate::event::Fault::new(crate::event::FaultKind::BadRequest, "not accepted");
-    AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) }
+    turn_finished("t1", TurnOutcome::Failed(fault))
 }
 
 #[test]
@@ -369,7 +370,7 @@ fn a_prompt_that_was_refused_is_in_the_composer_again_and_said_so() {
     rig.press(&["enter"]);
     assert_eq!(rig.text(), "");
     rig.turn();
-    rig.event(AgentEvent::UserMessage { message: "u".into(), text: "hello".into() });
+    rig.event(user_message("u", "hello"));
     rig.chat.take_has_restored_text();
     rig.event(refused());
     assert_eq!((rig.text().as_str(), rig.said()), ("hello", Some("no response: the prompt is back in the composer")));
@@ -382,7 +383,7 @@ fn a_refused_prompt_comes_over_nothing_that_is_being_written() {
     rig.types("hello", 50);
     rig.press(&["enter"]);
     rig.turn();
-    rig.event(AgentEvent::UserMessage { message: "u".into(), text: "hello".into() });
+    rig.event(user_message("u", "hello"));
     rig.types("next", 50);
     rig.event(refused());
     assert_eq!((rig.text().as_str(), rig.said()), ("next", Some("no response: Up brings the prompt back")));

@@ -1,6 +1,9 @@
 use super::*;
 use crate::event::{
-    AgentEvent, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, MessageId, Role, Seq, Usage, UsageScope,
+    AgentEvent, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, MessageId, Seq, Usage, UsageScope,
+};
+use crate::testkit::events::{
+    call_ready as ready, message_finished as finished, message_started as started, text_delta as text, turn_finished,
 };
 
 const HEAD: &str =
@@ -26,25 +29,9 @@ fn deltas(frames: &[SseFrame]) -> Vec<String> {
     frames.iter().map(|frame| frame.data.strip_prefix(HEAD).unwrap_or(&frame.data).to_owned()).collect()
 }
 
-fn started(message: &str) -> AgentEvent {
-    AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None }
-}
-
-fn text(message: &str, text: &str) -> AgentEvent {
-    AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
-}
-
-fn finished(message: &str, finish_reason: FinishReason) -> AgentEvent {
-    AgentEvent::MessageFinished { message: message.into(), finish_reason, full_text: None, provider_metadata: None }
-}
-
 fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
     let usage = Usage { input_tokens: input, output_tokens: output, ..Usage::default() };
     AgentEvent::UsageReported { scope: UsageScope::Request(n), usage }
-}
-
-fn turn_finished(outcome: TurnOutcome) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t".into(), outcome }
 }
 
 fn call(message: &str, id: &str, name: Option<&str>) -> AgentEvent {
@@ -55,10 +42,6 @@ fn call(message: &str, id: &str, name: Option<&str>) -> AgentEvent {
         parent: None,
         executed_by: ExecutedBy::Client,
     }
-}
-
-fn ready(id: &str, name: &str, args: &str) -> AgentEvent {
-    AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), provider_metadata: None }
 }
 
 #[test]
@@ -81,7 +64,7 @@ fn text_of_all_rounds_and_the_sum_of_their_counts() {
         text("b", " noon."),
         finished("b", FinishReason::End),
         usage(2, 20, 4),
-        turn_finished(TurnOutcome::Completed),
+        turn_finished("t", TurnOutcome::Completed),
     ];
     let mut encoder = chunks(ChatEncoderOptions::default());
     assert_eq!(
@@ -118,7 +101,7 @@ fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_o
         ready("d", "now", ""),
         finished("a", FinishReason::ToolCalls),
         usage(1, 10, 2),
-        turn_finished(TurnOutcome::Completed),
+        turn_finished("t", TurnOutcome::Completed),
     ];
     let mut encoder = chunks(ChatEncoderOptions { include_usage: true, client_tools: true });
     let fragment = |fragment: &str| {
@@ -151,7 +134,7 @@ fn every_end_has_its_reason_or_its_error() {
         let mut encoder = chunks(ChatEncoderOptions::default());
         let frames = deltas(&encode(
             &mut encoder,
-            vec![started("a"), text("a", "so"), finished("a", finish_reason), turn_finished(outcome)],
+            vec![started("a"), text("a", "so"), finished("a", finish_reason), turn_finished("t", outcome)],
         ));
         let [.., last, done] = frames.as_slice() else { panic!("{frames:?}") };
         assert_eq!(done, "[DONE]");
@@ -201,7 +184,7 @@ fn counts_that_nobody_said_are_guessed() {
         started("a"),
         text("a", "twelve chars"),
         finished("a", FinishReason::End),
-        turn_finished(TurnOutcome::Completed),
+        turn_finished("t", TurnOutcome::Completed),
     ];
     let mut encoder = chunks(ChatEncoderOptions::default());
     let frames = deltas(&encode(&mut encoder, events));

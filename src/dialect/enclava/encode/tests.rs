@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::{AgentEvent, ExecutedBy, Fault, FaultKind, FinishReason, Millis, ReplyEvent, Role, Seq, TextKind};
+use crate::testkit::events::{turn_finished, turn_started};
 
 fn encoded(events: &[AgentEvent], max_rounds: Option<u32>) -> (Vec<(String, Json)>, EnclavaEncoder) {
     let mut encoder = EnclavaEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() }, max_rounds);
@@ -19,7 +20,7 @@ fn encoded(events: &[AgentEvent], max_rounds: Option<u32>) -> (Vec<(String, Json
 fn round() -> Vec<AgentEvent> {
     let (message, call): (MessageId, CallId) = ("m1".into(), "c1".into());
     vec![
-        AgentEvent::TurnStarted { turn: "t".into(), parent: None },
+        turn_started("t"),
         AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
         AgentEvent::TextDelta { message: message.clone(), text: "é".into(), kind: TextKind::Text },
         AgentEvent::ToolCallStarted {
@@ -52,13 +53,13 @@ fn round() -> Vec<AgentEvent> {
 
 fn failed(kind: FaultKind) -> AgentEvent {
     let outcome = TurnOutcome::Failed(Fault::new(kind, "no more"));
-    AgentEvent::TurnFinished { turn: "t".into(), outcome }
+    turn_finished("t", outcome)
 }
 
 #[test]
 fn a_round_is_its_pieces_its_message_its_calls_and_their_outputs() {
     let mut events = round();
-    events.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+    events.push(turn_finished("t", TurnOutcome::Completed));
     let (told, _) = encoded(&events, None);
     let message = json!({"type": "message", "id": "msg_0000000000000005_0", "role": "assistant",
         "content": [{"type": "output_text", "text": "é"}], "status": "completed"});
@@ -121,11 +122,11 @@ fn an_answer_that_was_cut_off_is_not_said_to_be_complete() {
     {
         let message: MessageId = "m1".into();
         let events = [
-            AgentEvent::TurnStarted { turn: "t".into(), parent: None },
+            turn_started("t"),
             AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
             AgentEvent::TextDelta { message: message.clone(), text: "half".into(), kind: TextKind::Text },
             AgentEvent::MessageFinished { message, finish_reason, full_text: None, provider_metadata: None },
-            AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed },
+            turn_finished("t", TurnOutcome::Completed),
         ];
         let (told, mut encoder) = encoded(&events, None);
         let (event, last) = told.last().unwrap();

@@ -1,7 +1,11 @@
 use super::*;
 use crate::event::{
-    Annotation, ApprovalRequest, CallOutput, DecidedBy, Decision, Fault, FaultKind, Risk, Role, Seq, TextKind,
-    ToolKind, TurnOutcome, Usage, UsageScope,
+    Annotation, ApprovalRequest, CallOutput, DecidedBy, Decision, Fault, FaultKind, Risk, Seq, ToolKind, TurnOutcome,
+    Usage, UsageScope,
+};
+use crate::testkit::events::{
+    call_ready, call_started, message_finished as finished, message_started as started, shell_approval,
+    text_delta as text, turn_finished, user_message,
 };
 
 const CHUNK: &str =
@@ -27,19 +31,7 @@ fn encode(events: Vec<(u64, AgentEvent)>) -> Vec<(String, String)> {
 }
 
 fn user(text: &str) -> AgentEvent {
-    AgentEvent::UserMessage { message: "u".into(), text: text.into() }
-}
-
-fn started(message: &str) -> AgentEvent {
-    AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None }
-}
-
-fn text(message: &str, text: &str) -> AgentEvent {
-    AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
-}
-
-fn finished(message: &str, finish_reason: FinishReason) -> AgentEvent {
-    AgentEvent::MessageFinished { message: message.into(), finish_reason, full_text: None, provider_metadata: None }
+    user_message("u", text)
 }
 
 fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
@@ -47,21 +39,8 @@ fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
     AgentEvent::UsageReported { scope: UsageScope::Request(n), usage }
 }
 
-fn turn_finished(outcome: TurnOutcome) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t".into(), outcome }
-}
-
 fn call(id: &str, name: &str, args: &str) -> [AgentEvent; 2] {
-    [
-        AgentEvent::ToolCallStarted {
-            call: id.into(),
-            message: "a".into(),
-            name: Some(name.into()),
-            parent: None,
-            executed_by: ExecutedBy::Client,
-        },
-        AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), provider_metadata: None },
-    ]
+    [call_started(id, "a", Some(name)), call_ready(id, name, args)]
 }
 
 fn done(id: &str, outcome: CallOutcome, output: &str, took: Option<u64>) -> AgentEvent {
@@ -85,7 +64,7 @@ fn a_turn_with_a_call_is_told_as_the_bridge_tells_it() {
         (70, text("b", "It is noon.")),
         (80, finished("b", FinishReason::End)),
         (80, usage(2, 20, 4)),
-        (80, turn_finished(TurnOutcome::Completed)),
+        (80, turn_finished("t", TurnOutcome::Completed)),
     ]);
     let frames = encode(events);
     let inference = |n: usize| serde_json::from_str::<Json>(&frames[n].1).unwrap();
@@ -186,16 +165,8 @@ fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_request
     for (id, name) in [("c1", "shell"), ("c2", "read_file"), ("c3", "write_file")] {
         events.extend(call(id, name, "{}").map(|event| (1, event)));
     }
-    let ask = ApprovalRequest {
-        tool: "write_file".into(),
-        kind: ToolKind::Edit,
-        risk: Risk::Write,
-        subject: "x".into(),
-        folder: "/".into(),
-        detail: String::new(),
-        pattern: None,
-        expires_at: None,
-    };
+    let ask =
+        ApprovalRequest { tool: "write_file".into(), kind: ToolKind::Edit, risk: Risk::Write, ..shell_approval("x") };
     let resolved = AgentEvent::ApprovalResolved { call: "c3".into(), decision: Decision::Once, by: DecidedBy::Remote };
     events.extend([
         (2, finished("a", FinishReason::ToolCalls)),
@@ -206,7 +177,7 @@ fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_request
         (12, done("c3", CallOutcome::Failed, "disk full", Some(2))),
         (13, started("b")),
         (14, finished("b", FinishReason::End)),
-        (15, turn_finished(TurnOutcome::Completed)),
+        (15, turn_finished("t", TurnOutcome::Completed)),
     ]);
     let frames = encode(events);
     assert_eq!(
@@ -247,7 +218,7 @@ fn a_turn_that_fails_is_one_chunk_of_prose_without_counts_or_results() {
             (0, user("hi")),
             (1, started("a")),
             (2, finished("a", FinishReason::Failed)),
-            (2, turn_finished(end)),
+            (2, turn_finished("t", end)),
         ]);
         assert_eq!(names(&frames), ["\"delta", "agent_turn_start", "inference_start", "\"delta", "[DONE]"]);
         let chunk = frames[3].1.strip_prefix(r#""delta":{"role":null,"content":""#).unwrap();
@@ -267,7 +238,7 @@ fn an_answer_without_a_word_has_no_chunk_of_text_and_counts_all_the_same() {
         (0, user("hi")),
         (1, started("a")),
         (2, finished("a", FinishReason::End)),
-        (2, turn_finished(TurnOutcome::Completed)),
+        (2, turn_finished("t", TurnOutcome::Completed)),
     ]);
     assert_eq!(
         names(&frames),
@@ -287,7 +258,7 @@ fn an_answer_that_was_cut_off_says_why_it_ended() {
             text("a", "half"),
             finished("a", finish_reason),
             usage(1, 1, 1),
-            turn_finished(TurnOutcome::Completed),
+            turn_finished("t", TurnOutcome::Completed),
         ];
         let frames = encode(events.iter().map(|event| (0, event.clone())).collect());
         let reasons: Vec<&str> = frames

@@ -1,43 +1,19 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, Capabilities, Fault, FaultKind, Millis, Role, Seq,
-    TurnOutcome,
-};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, Millis, Seq, TurnOutcome};
+use crate::testkit::events::{Opened, message_finished, message_started, text_delta, turn_finished, turn_started};
 
 fn opened() -> AgentEvent {
-    AgentEvent::SessionOpened {
-        wall_ms: 1_795_204_274_400,
-        engine: "e".into(),
-        model: "m".into(),
-        engine_reason: String::new(),
-        mode: ApprovalMode::Ask,
-        folder: "/".into(),
-        version: "0".into(),
-        capabilities: Capabilities::default(),
-        context_window: None,
-        price: None,
-    }
+    Opened { wall_ms: 1_795_204_274_400, engine: "e", model: "m", ..Opened::default() }.event()
 }
 
 fn started() -> AgentEvent {
-    AgentEvent::TurnStarted { turn: "t1".into(), parent: None }
+    turn_started("t1")
 }
 
 fn message(text: &str) -> Vec<AgentEvent> {
-    vec![
-        AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None },
-        AgentEvent::TextDelta { message: "m1".into(), text: text.into(), kind: TextKind::Text },
-    ]
-}
-
-fn message_finished(finish_reason: FinishReason) -> AgentEvent {
-    AgentEvent::MessageFinished { message: "m1".into(), finish_reason, full_text: None, provider_metadata: None }
-}
-
-fn turn_finished(outcome: TurnOutcome) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t1".into(), outcome }
+    vec![message_started("m1"), text_delta("m1", text)]
 }
 
 fn encode(turn: &[AgentEvent]) -> (Vec<Json>, ResponsesEncoder) {
@@ -64,7 +40,7 @@ fn closing_event(turn: &[AgentEvent]) -> (String, Json, u16) {
 fn a_text_is_told_piece_by_piece_and_then_as_a_whole() {
     let mut turn = vec![opened(), started()];
     turn.extend(message("hi"));
-    turn.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    turn.extend([message_finished("m1", FinishReason::End), turn_finished("t1", TurnOutcome::Completed)]);
     let (events, _) = encode(&turn);
     let at = json!({"item_id": "msg_1_0", "output_index": 0, "content_index": 0});
     let with = |kind: &str, n: u64, more: Json| {
@@ -97,7 +73,7 @@ fn every_end_has_its_event_status_and_code() {
     cut.extend(message("so"));
     let ended = |finish_reason: FinishReason, outcome: TurnOutcome| {
         let mut turn = cut.clone();
-        turn.extend([message_finished(finish_reason), turn_finished(outcome)]);
+        turn.extend([message_finished("m1", finish_reason), turn_finished("t1", outcome)]);
         let (event, response, status) = closing_event(&turn);
         let why = response["error"]["code"].as_str().or(response["incomplete_details"]["reason"].as_str());
         format!("{event} {} {} {status}", response["status"].as_str().unwrap(), why.unwrap_or("-"))
@@ -129,7 +105,7 @@ fn a_whole_that_corrects_its_pieces_is_told_as_the_whole() {
         full_text: Some("hello".into()),
         provider_metadata: None,
     });
-    turn.push(turn_finished(TurnOutcome::Completed));
+    turn.push(turn_finished("t1", TurnOutcome::Completed));
     let (_, response, _) = closing_event(&turn);
     assert_eq!(response["output"][0]["content"][0]["text"], "hello");
 }
@@ -142,7 +118,7 @@ fn a_citation_stands_where_official_clients_look_for_it() {
         let on = AnnotationTarget::Message("m1".into());
         turn.push(AgentEvent::Annotation { on, annotation: Annotation::Citation(data) });
     }
-    turn.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    turn.extend([message_finished("m1", FinishReason::End), turn_finished("t1", TurnOutcome::Completed)]);
     let (_, response, _) = closing_event(&turn);
     let cited =
         json!([{"type": "url_citation", "start_index": 9, "end_index": 9, "title": "X", "url": "https://x.example"}]);
@@ -157,7 +133,7 @@ fn text_beyond_what_is_kept_is_still_streamed() {
     for _ in 0..6 {
         turn.push(AgentEvent::TextDelta { message: "m1".into(), text: piece.clone(), kind: TextKind::Text });
     }
-    turn.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    turn.extend([message_finished("m1", FinishReason::End), turn_finished("t1", TurnOutcome::Completed)]);
     let (events, _) = encode(&turn);
     assert_eq!(events.iter().filter(|event| event["type"] == "response.output_text.delta").count(), 7);
     let kept = events.last().unwrap()["response"]["output"][0]["content"][0]["text"].as_str().unwrap().len();
@@ -169,14 +145,14 @@ fn an_answer_that_was_declined_without_a_word_is_not_complete() {
     let declined = [started()]
         .into_iter()
         .chain(message("I"))
-        .chain([message_finished(FinishReason::Refused), turn_finished(TurnOutcome::Completed)]);
+        .chain([message_finished("m1", FinishReason::Refused), turn_finished("t1", TurnOutcome::Completed)]);
     let (event, response, status) = closing_event(&declined.collect::<Vec<_>>());
     assert_eq!((event.as_str(), status), ("response.incomplete", 200));
     assert_eq!(response["incomplete_details"]["reason"], "content_filter");
     assert_eq!(response["output"][0]["status"], "incomplete");
     let refusal = AgentEvent::TextDelta { message: "m1".into(), text: "I can't".into(), kind: TextKind::Refusal };
     let mut said = vec![started(), message("")[0].clone(), refusal];
-    said.extend([message_finished(FinishReason::Refused), turn_finished(TurnOutcome::Completed)]);
+    said.extend([message_finished("m1", FinishReason::Refused), turn_finished("t1", TurnOutcome::Completed)]);
     assert_eq!(closing_event(&said).0, "response.completed", "a refusal is an answer");
 }
 
@@ -215,14 +191,14 @@ fn call_for_the_client(args: &str, finish_reason: FinishReason) -> Json {
             args: args.into(),
             provider_metadata: None,
         },
-        message_finished(finish_reason),
+        message_finished("m1", finish_reason),
         AgentEvent::ToolCallFinished {
             call,
             outcome: CallOutcome::Unknown,
             output: CallOutput::default(),
             duration: None,
         },
-        turn_finished(TurnOutcome::Completed),
+        turn_finished("t1", TurnOutcome::Completed),
     ];
     for event in turn {
         encoder.encode_event(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut frames);

@@ -4,13 +4,15 @@ use ratatui::style::Modifier;
 
 use super::*;
 use crate::event::{
-    AgentEvent, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities, DecidedBy, Decision,
-    Envelope, Fault, FaultKind, FinishReason, MessageId, Millis, NoticeCode, OutputStream, Risk, Role as Who, Seq,
-    SessionStatus, TextKind, ToolKind, TurnId, TurnOutcome,
+    AgentEvent, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision, Envelope, Fault, FaultKind,
+    FinishReason, MessageId, Millis, NoticeCode, OutputStream, Risk, Seq, SessionStatus, ToolKind, TurnId, TurnOutcome,
 };
 use crate::store::StoreOptions;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
+use crate::testkit::events::{
+    LIVE, Opened, call_ready, call_started, message_finished, message_started, text_delta, turn_finished,
+};
 use crate::text::width::str_width;
 use crate::ui::theme::{Theme, ThemeKind};
 
@@ -24,18 +26,7 @@ struct TranscriptSession {
 impl TranscriptSession {
     fn new() -> Self {
         let mut session = Self { store: Store::new(StoreOptions::default()), seq: Seq(0), at: Millis(0) };
-        session.event(AgentEvent::SessionOpened {
-            wall_ms: 0,
-            engine: "offline".into(),
-            model: "m".into(),
-            engine_reason: String::new(),
-            mode: ApprovalMode::Ask,
-            folder: "/w".into(),
-            version: "0".into(),
-            capabilities: Capabilities { prompt: true, decide: true, cancel: true, seek: false },
-            context_window: None,
-            price: None,
-        });
+        session.event(Opened { model: "m", folder: "/w", capabilities: LIVE, ..Opened::default() }.event());
         session
     }
 
@@ -57,20 +48,15 @@ impl TranscriptSession {
     }
 
     fn begin(&mut self, message: &str) {
-        self.event(AgentEvent::MessageStarted { message: message.into(), role: Who::Assistant, parent: None });
+        self.event(message_started(message));
     }
 
     fn say(&mut self, message: &str, text: &str) {
-        self.event(AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text });
+        self.event(text_delta(message, text));
     }
 
     fn finish(&mut self, message: &str) {
-        self.event(AgentEvent::MessageFinished {
-            message: message.into(),
-            finish_reason: FinishReason::End,
-            full_text: None,
-            provider_metadata: None,
-        });
+        self.event(message_finished(message, FinishReason::End));
     }
 
     fn answer(&mut self, text: &str) {
@@ -81,19 +67,8 @@ impl TranscriptSession {
     }
 
     fn call(&mut self, id: &str, name: &str, args: &str) {
-        self.event(AgentEvent::ToolCallStarted {
-            call: id.into(),
-            message: "m".into(),
-            name: Some(name.into()),
-            parent: None,
-            executed_by: crate::event::ExecutedBy::Client,
-        });
-        self.event(AgentEvent::ToolCallReady {
-            call: id.into(),
-            name: name.into(),
-            args: args.into(),
-            provider_metadata: None,
-        });
+        self.event(call_started(id, "m", Some(name)));
+        self.event(call_ready(id, name, args));
     }
 
     fn done(&mut self, id: &str, outcome: CallOutcome, output: &str) {
@@ -106,7 +81,7 @@ impl TranscriptSession {
     }
 
     fn end(&mut self, end: TurnOutcome) {
-        self.event(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        self.event(turn_finished("t", end));
     }
 }
 
