@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jarvis_tui::dialect::detect::Detector;
-use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, ResponseHead, SseFrame, TEXT_PIECE_NAME};
+use jarvis_tui::dialect::{DIALECTS, DecodeContext, ResponseHead, SseFrame, TEXT_PIECE_NAME};
 use jarvis_tui::engine::remote::REQUEST_KINDS;
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{

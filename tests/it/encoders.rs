@@ -8,7 +8,7 @@ use std::path::Path;
 
 use jarvis_tui::dialect::poe::encode::PoeEncoder as Poe;
 use jarvis_tui::dialect::warp::encode::WarpEncoder as Warp;
-use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, Encode, KeepAlive, SseFrame};
+use jarvis_tui::dialect::{DIALECTS, DecodeContext, Encode, KeepAlive, SseFrame};
 use jarvis_tui::event::grammar::{Sealer, check};
 use jarvis_tui::event::{
     AgentEvent, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, Fault, FaultKind, FinishReason, MessageId,

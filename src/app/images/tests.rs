@@ -9,7 +9,7 @@ use crate::app::chat::ChatController;
 use crate::app::effects::{EffectResult, Effects};
 use crate::config::Config;
 use crate::config::keys::Keymap;
-use crate::event::{AgentEvent, Envelope, Millis, Seq, TextKind};
+use crate::event::{Envelope, Millis, Seq};
 use crate::store::effect::Effect;
 use crate::store::msg::Msg;
 use crate::testkit::events::text_delta;
