@@ -5,8 +5,6 @@
 //! entries come with strictly growing numbers; what isn't an envelope is skipped and counted, never fatal. Not here:
 //! following a growing file (the hub does), sealing a log that was cut (its readers do).
 
-#[cfg(test)]
-mod damaged;
 mod lines;
 mod order;
 mod seek;

@@ -40,7 +40,8 @@ use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::encoders::{acts, ends, published, says_all_again, turn as made};
+use crate::encoders::made_turns::{acts, ends, says_all_again, turn as made};
+use crate::encoders::published;
 use crate::replies::decode_reply;
 
 fn golden() -> PathBuf {

@@ -1,6 +1,9 @@
 //! The tools from outside: through the table, as the agent calls them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod shell;
+mod web;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -69,36 +72,6 @@ async fn builtin() -> Registry {
 
 async fn tool(name: &str) -> RegisteredTool {
     builtin().await.get(name).unwrap().clone()
-}
-
-/// A pipe that the processes of a command hold open as their descriptor 9: its end is theirs.
-struct LifeLine {
-    receiver: pipe::Receiver,
-    /// Keeps the pipe from ending before a command has opened it.
-    held: Option<pipe::Sender>,
-}
-
-impl LifeLine {
-    fn new(folder: &Path) -> Self {
-        let path = folder.join("alive");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let receiver = pipe::OpenOptions::new().open_receiver(&path).unwrap();
-        Self { receiver, held: Some(pipe::OpenOptions::new().open_sender(&path).unwrap()) }
-    }
-
-    /// Waits until a process says that it is there.
-    async fn ready(&mut self) {
-        let said = tokio::time::timeout(Duration::from_secs(20), self.receiver.read_u8()).await;
-        assert_eq!(said.expect("a process begins").unwrap(), b'!');
-    }
-
-    /// Waits until no process is left.
-    async fn ended(mut self) {
-        self.held = None;
-        let mut rest = Vec::new();
-        let rest = self.receiver.read_to_end(&mut rest);
-        tokio::time::timeout(Duration::from_secs(20), rest).await.expect("every process ends").unwrap();
-    }
 }
 
 #[tokio::test]
@@ -339,120 +312,6 @@ async fn pipes_are_never_opened() {
 }
 
 #[tokio::test]
-async fn the_shell_gives_output_and_status() {
-    let mut bench = ToolBench::new();
-    for (command, outcome, text) in [
-        ("echo out", CallOutcome::Ok, "out\n"),
-        ("echo err >&2; exit 3", CallOutcome::Failed, "err\n[exit status 3]"),
-        ("true", CallOutcome::Ok, "(no output)"),
-        ("kill -9 $$", CallOutcome::Failed, "[killed by signal 9]"),
-        ("cat; echo \"$TERM $PAGER $NO_COLOR $GIT_TERMINAL_PROMPT\"", CallOutcome::Ok, "dumb cat 1 0\n"),
-        ("(: < /dev/tty) 2>/dev/null || echo no terminal", CallOutcome::Ok, "no terminal\n"),
-        ("absent-program 2>/dev/null", CallOutcome::Failed, "[exit status 127]"),
-    ] {
-        let done = bench.run("shell", json!({"command": command})).await;
-        assert_eq!(done, ToolResult { outcome, ..ToolResult::ok(text) }, "{command}");
-    }
-    let folder = bench.run("shell", json!({"command": "pwd -P"})).await;
-    assert_eq!(folder.text.trim(), bench.ctx.folder.display().to_string());
-    assert_eq!(bench.live.recv().await, Some(ToolProgress::Output(OutputStream::Stdout, "out\n".into())));
-    assert_eq!(bench.live.recv().await, Some(ToolProgress::Output(OutputStream::Stderr, "err\n".into())));
-}
-
-#[tokio::test]
-async fn output_is_live() {
-    let mut bench = ToolBench::new();
-    let (shell, ctx) = (tool("shell").await, bench.ctx.clone());
-    let args = json!({"command": "echo first; until test -e go; do sleep 0.01; done; echo second"});
-    let call = async { shell.run(&args, &ctx).await };
-    let watch = async {
-        assert_eq!(bench.live.recv().await, Some(ToolProgress::Output(OutputStream::Stdout, "first\n".into())));
-        fs::write(bench.folder.path().join("go"), "").unwrap();
-    };
-    let (done, ()) = tokio::join!(call, watch);
-    assert_eq!(done, ToolResult::ok("first\nsecond\n"));
-}
-
-/// A command with a grandchild that ignores SIGTERM.
-const STUBBORN: &str = "exec 9>alive; echo so far
-    bash -c 'trap \"\" TERM; printf ! >&9; while :; do sleep 0.05; done' & wait";
-
-#[tokio::test]
-async fn cancelling_ends_the_whole_group_and_keeps_the_output() {
-    let bench = ToolBench::new();
-    let mut life = LifeLine::new(bench.folder.path());
-    let args = json!({"command": STUBBORN});
-    let cancel = async {
-        life.ready().await;
-        bench.ctx.cancel.cancel();
-    };
-    let (done, ()) = tokio::join!(bench.run("shell", args), cancel);
-    assert_eq!(done, ToolResult::cancelled("so far\n[stopped before it finished]"));
-    life.ended().await;
-}
-
-#[tokio::test]
-async fn dropping_the_call_ends_the_whole_group() {
-    let bench = ToolBench::new();
-    let mut life = LifeLine::new(bench.folder.path());
-    let args = json!({"command": STUBBORN});
-    tokio::select! {
-        done = bench.run("shell", args) => panic!("ended: {}", done.text),
-        () = life.ready() => {}
-    }
-    life.ended().await;
-}
-
-#[tokio::test]
-async fn what_is_left_in_the_background_is_stopped() {
-    for (redirected, done) in [("", "done\n[its background processes were stopped]"), (">/dev/null 2>&1", "done\n")] {
-        let bench = ToolBench::new();
-        let life = LifeLine::new(bench.folder.path());
-        let command = format!("exec 9>alive; sleep 600 {redirected} & echo done");
-        assert_eq!(bench.run("shell", json!({"command": command})).await, ToolResult::ok(done));
-        life.ended().await;
-    }
-}
-
-#[tokio::test]
-async fn a_command_that_prints_without_end_is_stopped() {
-    let ToolBench { ctx, mut live, folder: _folder } = ToolBench::new();
-    let (shell, args) = (tool("shell").await, json!({"command": "yes"}));
-    // Nobody reads more of the live output: its channel fills up, and cancelling still works.
-    let cancel = async {
-        assert!(live.recv().await.is_some());
-        ctx.cancel.cancel();
-    };
-    let (done, ()) = tokio::join!(shell.run(&args, &ctx), cancel);
-    assert_eq!(done.outcome, CallOutcome::Cancelled);
-    assert!(done.text.starts_with("y\ny\n"));
-}
-
-#[tokio::test]
-async fn huge_output_is_bounded_and_keeps_its_end() {
-    let ToolBench { ctx, mut live, folder: _folder } = ToolBench::new();
-    let args = json!({"command": "head -c 200000000 /dev/zero | tr '\\0' x; echo; echo the end"});
-    let shell = tool("shell").await;
-    let call = async {
-        let done = shell.run(&args, &ctx).await;
-        drop(ctx);
-        done
-    };
-    let count = async {
-        let mut bytes = 0;
-        while let Some(ToolProgress::Output(_, piece)) = live.recv().await {
-            bytes += piece.len();
-        }
-        bytes
-    };
-    let (done, live) = tokio::join!(call, count);
-    assert_eq!(done.outcome, CallOutcome::Ok);
-    assert!(done.text.len() < 9 << 20 && live < 9 << 20, "{} {live}", done.text.len());
-    assert!(done.text.contains("left out") && done.text.ends_with("\nthe end\n"));
-    assert_eq!(done.printed_bytes, Some(200_000_009));
-}
-
-#[tokio::test]
 async fn asks_say_everything_and_their_patterns_match() {
     let bench = ToolBench::new();
     fs::create_dir(bench.path("src")).unwrap();
@@ -495,109 +354,6 @@ async fn asks_say_everything_and_their_patterns_match() {
     }
 }
 
-/// A web server that answers each path with bytes.
-async fn web(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> ScriptedServer {
-    ScriptedServer::answering(move |request| vec![ServerAct::Send(answer(path(request)))]).await
-}
-
-fn page(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}").into_bytes()
-}
-
-#[tokio::test]
-async fn pages_come_as_markdown_and_json_as_it_is() {
-    let server = web(|path| match path {
-        "/page" => page("200 OK", "content-type: text/html\r\n", "<h1>Title</h1><p>a <b>word</b>"),
-        "/json" => page("200 OK", "content-type: application/json\r\n", "{\"a\": 1}"),
-        "/image" => page("200 OK", "content-type: image/png\r\n", "PNG"),
-        _ => page("404 Not Found", "content-type: text/plain\r\n", "nothing here"),
-    })
-    .await;
-    let bench = ToolBench::new();
-    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.url())}));
-    let done = get("/page").await;
-    assert_eq!(done.outcome, CallOutcome::Ok, "{}", done.text);
-    assert!(done.text.ends_with("\n\n# Title\n\na **word**"), "{}", done.text);
-    assert!(get("/json").await.text.ends_with("\n\n{\"a\": 1}"));
-    let image = get("/image").await;
-    assert!(image.outcome == CallOutcome::Failed && image.text.contains("image/png"), "{}", image.text);
-    let missing = get("/absent").await;
-    assert_eq!(missing.outcome, CallOutcome::Failed);
-    assert!(missing.text.contains("404") && missing.text.ends_with("nothing here"), "{}", missing.text);
-}
-
-#[tokio::test]
-async fn every_redirect_is_checked() {
-    let server = web(|path| {
-        let to = |location: &str| page("302 Found", &format!("location: {location}\r\n"), "");
-        match path {
-            "/metadata" => to("http://169.254.169.254/latest/meta-data/"),
-            "/mapped" => to("http://[::ffff:169.254.169.254]/"),
-            "/number" => to("http://2852039166/"),
-            "/name" => to("http://metadata.google.internal/"),
-            "/file" => to("file:///etc/passwd"),
-            "/twice" => to("/metadata"),
-            "/loop" => to("/loop"),
-            "/once" => to("/end?a=b"),
-            "/key" => to("http://user:pass@127.0.0.1:1/"),
-            _ => page("200 OK", "content-type: text/plain\r\n", "the end"),
-        }
-    })
-    .await;
-    let bench = ToolBench::new();
-    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.url())}));
-    for path in ["/metadata", "/mapped", "/number", "/name", "/twice"] {
-        let done = get(path).await;
-        assert!(done.outcome == CallOutcome::Failed && done.text.contains("never fetched"), "{path}: {}", done.text);
-    }
-    assert!(get("/file").await.text.contains("only http and https"));
-    assert!(get("/loop").await.text.contains("more than 5 times"));
-    assert!(get("/key").await.outcome == CallOutcome::Failed);
-    let done = get("/once").await;
-    assert!(done.outcome == CallOutcome::Ok && done.text.contains("/end?a=b: 200 OK"), "{}", done.text);
-    for request in server.asked() {
-        let lower = request.to_ascii_lowercase();
-        assert!(!lower.contains("authorization") && !lower.contains("referer") && !lower.contains("cookie"));
-    }
-}
-
-#[tokio::test]
-async fn a_large_page_is_cut_and_a_silent_one_is_cancelled() {
-    let server = web(|path| match path {
-        "/large" => page("200 OK", "content-type: text/plain\r\n", &"x".repeat(8 << 20)),
-        // Sends less than announced, and the connection ends.
-        _ => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec(),
-    })
-    .await;
-    let bench = ToolBench::new();
-    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.url())}));
-    let done = get("/large").await;
-    assert!(done.outcome == CallOutcome::Ok && done.text.contains("5.2 MB, cut there") && done.text.len() < 6 << 20);
-    assert_eq!(get("/short").await.outcome, CallOutcome::Failed);
-
-    let silent = ScriptedServer::start(vec![vec![ServerAct::Hang]]).await;
-    let cancel = async {
-        silent.asked_for("GET / ").await;
-        bench.ctx.cancel.cancel();
-    };
-    let url = silent.url();
-    let (done, ()) = tokio::join!(bench.run("fetch", json!({"url": url})), cancel);
-    assert_eq!(done.outcome, CallOutcome::Cancelled);
-}
-
-#[tokio::test]
-async fn a_name_that_leads_inside_has_to_be_asked_for() {
-    let server = web(|_| page("200 OK", "content-type: text/plain\r\n", "inside")).await;
-    let port = server.address.port();
-    let bench = ToolBench::new();
-    // `localhost` is visibly local, so the person knew.
-    let done = bench.run("fetch", json!({"url": format!("http://localhost:{port}/")})).await;
-    assert_eq!(done.outcome, CallOutcome::Ok, "{}", done.text);
-    let request = bench.ask("fetch", json!({"url": "http://wiki.example.com/", "private": true})).await.unwrap();
-    assert!(request.detail.contains("may lead into the private network"), "{}", request.detail);
-}
-
 #[tokio::test]
 async fn a_cancelled_call_says_so() {
     let bench = ToolBench::new();
@@ -615,11 +371,4 @@ async fn a_cancelled_call_says_so() {
         assert_eq!(bench.run(name, args).await.outcome, CallOutcome::Cancelled, "{name}");
     }
     assert_eq!(fs::read_to_string(bench.path("a")).unwrap(), "x\n");
-}
-
-#[tokio::test]
-async fn a_command_does_not_see_the_variables_that_hold_keys() {
-    let bench = ToolBench::new();
-    let done = bench.run("shell", json!({"command": "echo home=${HOME:-none} path=${PATH:+there}"})).await;
-    assert_eq!(done.text.trim(), "home=none path=there");
 }

@@ -1,3 +1,5 @@
+mod damaged;
+
 use std::io::Write;
 
 use proptest::prelude::*;
