@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""A live matrix: real agents and servers of pinned versions against a scripted model, followed by our program.
+
+    cargo build && python3 tests/live/run.py --cache DIR
+
+Each producer is installed from its registry, runs on loopback, and is compared with what the model and the tools know: what
+was said, asked, counted and cut. It prints a table in Markdown and a reason for every `no`. What can't be installed is
+skipped, with the reason. `--only NAME` runs one; `--keep` leaves logs and homes for a look.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import harness  # noqa: E402
+from model import Model  # noqa: E402
+from producers import ALL  # noqa: E402
+
+
+def measure(kind, place, model):
+    producer = kind(place, model)
+    verdicts = {}
+    try:
+        producer.start()
+        for case, verdict in producer.table():
+            verdicts[case] = verdict
+            print(f"{kind.title} {kind.version}: {case}: {verdict.mark} {verdict.why}".rstrip(), file=sys.stderr, flush=True)
+    except harness.Skipped as reason:
+        return None, str(reason), producer
+    finally:
+        producer.stop()
+    return verdicts, "", producer
+
+
+def markdown(results):
+    lines = ["| producer | version | " + " | ".join(harness.CASES) + " |", "| --- " * (len(harness.CASES) + 2) + "|"]
+    notes = []
+    for kind, verdicts, skipped in results:
+        if verdicts is None:
+            notes.append(f"- {kind.title} {kind.version}: skipped: {skipped}")
+            continue
+        marks = [verdicts.get(case, harness.none("not tried")) for case in harness.CASES]
+        lines.append(f"| {kind.title} | {kind.version} | " + " | ".join(one.mark for one in marks) + " |")
+        notes += [f"- {kind.title}, {case}: {one.mark}: {one.why}" for case, one in zip(harness.CASES, marks) if one.why]
+    return "\n".join([*lines, "", *notes])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--program", default=str(harness.HERE.parents[1] / "target/debug/jarvis-tui"))
+    parser.add_argument("--cache", help="where packages are installed and kept; by default a temporary folder")
+    parser.add_argument("--only", action="append", default=[], help="a producer; repeatable")
+    parser.add_argument("--keep", action="store_true", help="keep the folders of the runs, and print where they are")
+    parser.add_argument("--list", action="store_true", help="print the names of the producers")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(kind.name for kind in ALL))
+        return 0
+    if not Path(options.program).is_file():
+        parser.error(f"{options.program} is not there: build it, or name it with --program")
+    cache = options.cache or tempfile.mkdtemp(prefix="live-cache-")
+    place, model = harness.Place(cache, options.program), Model()
+    results = []
+    try:
+        for kind in ALL:
+            if options.only and kind.name not in options.only:
+                continue
+            verdicts, skipped, producer = measure(kind, place, model)
+            if skipped:
+                print(f"{kind.title}: skipped: {skipped}", file=sys.stderr, flush=True)
+            results.append((kind, verdicts, skipped))
+            record = {case: {"command": shown.command, "exit": shown.code, "object": shown.object, "events": shown.events,
+                             "stderr": shown.stderr, "model": [vars(one) for one in told]}
+                      for case, (shown, told) in producer.shown.items()}
+            (place.logs / f"{kind.name}.json").write_text(json.dumps(record, ensure_ascii=False, indent=1, default=str))
+    finally:
+        if options.keep:
+            print(f"kept: {place.runs}", file=sys.stderr)
+        else:
+            shutil.rmtree(place.runs, ignore_errors=True)
+        if not options.cache:
+            shutil.rmtree(cache, ignore_errors=True)
+    print(markdown(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
