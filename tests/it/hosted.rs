@@ -110,8 +110,8 @@ pub(crate) struct RechunkingProxy {
 impl RechunkingProxy {
     pub(crate) async fn before(server: &str, sizes: &'static [usize]) -> Self {
         let to = server.trim_start_matches("http://").to_owned();
-        let (url, _tasks) = forward(move |socket| pass(socket, to.clone(), sizes)).await;
-        Self { url, _tasks }
+        let (url, tasks) = forward(move |socket| pass(socket, to.clone(), sizes)).await;
+        Self { url, _tasks: tasks }
     }
 }
 
@@ -169,8 +169,8 @@ pub(crate) struct CuttingProxy {
 impl CuttingProxy {
     pub(crate) async fn before(server: &str, frames: usize) -> Self {
         let to = server.trim_start_matches("http://").to_owned();
-        let (url, _tasks) = forward(move |socket| cut(socket, to.clone(), frames)).await;
-        Self { url, _tasks }
+        let (url, tasks) = forward(move |socket| cut(socket, to.clone(), frames)).await;
+        Self { url, _tasks: tasks }
     }
 }
 
