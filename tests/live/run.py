@@ -56,6 +56,7 @@ def main():
     parser.add_argument("--program", default=str(harness.HERE.parents[1] / "target/debug/jarvis-tui"))
     parser.add_argument("--cache", help="where packages are installed and kept; by default a temporary folder")
     parser.add_argument("--only", action="append", default=[], help="a producer; repeatable")
+    parser.add_argument("--but", action="append", default=[], help="leave out a producer; repeatable")
     parser.add_argument("--keep", action="store_true", help="keep the folders of the runs, and print where they are")
     parser.add_argument("--list", action="store_true", help="print the names of the producers")
     options = parser.parse_args()
@@ -69,7 +70,7 @@ def main():
     results = []
     try:
         for kind in ALL:
-            if options.only and kind.name not in options.only:
+            if options.only and kind.name not in options.only or kind.name in options.but:
                 continue
             verdicts, skipped, producer = measure(kind, place, model)
             if skipped:

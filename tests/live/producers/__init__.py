@@ -1,5 +1,6 @@
 """One file for each producer; `ALL` is the order of the table."""
 
-from . import claude_code, codex
+from . import aimock, claude_code, codex, gemini_cli, qwen_code
 
-ALL = [kind for module in (claude_code, codex) for kind in module.PRODUCERS]
+MODULES = (claude_code, codex, gemini_cli, qwen_code, aimock)
+ALL = [kind for module in MODULES for kind in module.PRODUCERS]

@@ -162,3 +162,42 @@ class Remote(Producer):
 
 def dump(value):
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+class Served(Remote):
+    """A server that a script in `servers/` makes of a pinned package."""
+
+    packages = ()
+    file = ""
+    route = ""
+    request = None
+    """The shape of a request, where the address doesn't tell it."""
+
+    def start(self):
+        port = harness.free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        home = self.place.folder(f"{self.name}-server")
+        more = {"MODEL_URL": self.model.url(self.name), "PORT": str(port), **self.settings()}
+        self.server = harness.Server(self.place, self.name, self.serve(port, home), self.place.environment(home, **more),
+                                     home, port)
+
+    server = None
+
+    def settings(self):
+        return {}
+
+    def serve(self, port, home):
+        """The command that serves."""
+        source = harness.HERE / "servers" / self.file
+        if source.suffix == ".py":
+            return [str(self.place.pip(*self.packages) / "bin/python"), "-B", str(source)]
+        beside = self.place.npm(*self.packages) / self.file
+        beside.write_bytes(source.read_bytes())
+        return ["node", str(beside)]
+
+    def stop(self):
+        if self.server:
+            self.server.stop()
+
+    def arguments(self):
+        return [self.url + self.route, *(["--request", self.request] if self.request else [])]
