@@ -40,14 +40,18 @@ def measure(kind, place, model):
 
 def markdown(results):
     lines = ["| producer | version | " + " | ".join(harness.CASES) + " |", "| --- " * (len(harness.CASES) + 2) + "|"]
-    notes = []
+    notes, nothing = [], {}
     for kind, verdicts, skipped in results:
         if verdicts is None:
             notes.append(f"- {kind.title} {kind.version}: skipped: {skipped}")
             continue
         marks = [verdicts.get(case, harness.none("not tried")) for case in harness.CASES]
         lines.append(f"| {kind.title} | {kind.version} | " + " | ".join(one.mark for one in marks) + " |")
-        notes += [f"- {kind.title}, {case}: {one.mark}: {one.why}" for case, one in zip(harness.CASES, marks) if one.why]
+        notes += [f"- {kind.title}, {case}: {one.why}" for case, one in zip(harness.CASES, marks) if one.mark == "no"]
+        for case, one in zip(harness.CASES, marks):
+            if one.mark == "–":
+                nothing.setdefault(one.why, []).append(f"{kind.title} ({case})")
+    notes += [f"- –, {why}: {', '.join(where)}" for why, where in nothing.items()]
     return "\n".join([*lines, "", *notes])
 
 

@@ -14,6 +14,8 @@ class Producer:
     """Whether text is told while it is said."""
     keeps = True
     """Whether the text of an interrupted answer is told."""
+    seconds = 120
+    """How long a run may take."""
     usage = ("input", "output", "cached")
     """What its usage tells; empty where it tells none."""
     error_words = None
@@ -98,7 +100,8 @@ class Program(Producer):
     def one(self, case):
         since = self.model.begin()
         home, work, env = self.fresh(case)
-        shown = harness.run_ours(self.place, home, ["--", *self.command(PROMPTS[case], False)], env, work)
+        shown = harness.run_ours(self.place, home, ["--", *self.command(PROMPTS[case], False)], env, work,
+                                 self.seconds)
         return self.keep(case, shown, self.model.seen(since))
 
     def cut(self):
@@ -110,15 +113,15 @@ class Program(Producer):
             streamed = any(event["type"] == "text_delta" for event in events) or not self.streams
             return streamed and told and told[-1].text.count(" ") > 8
         shown = harness.run_until(self.place, home, ["--", *self.command(PROMPTS["slow"], False)], env, work, ready,
-                                  lambda events: None)
+                                  lambda events: None, self.seconds)
         return self.keep("slow", shown, self.model.seen(since))
 
     def second(self):
         """The program is started again to go on with its conversation."""
         since = self.model.begin()
         home, work, env = self.fresh("again")
-        shown = [harness.run_ours(self.place, home, ["--", *self.command(PROMPTS[case], resume)], env, work)
-                 for case, resume in (("text", False), ("again", True))]
+        shown = [harness.run_ours(self.place, home, ["--", *self.command(PROMPTS[case], resume)], env, work,
+                                  self.seconds) for case, resume in (("text", False), ("again", True))]
         told = self.model.seen(since)
         self.keep("again", shown[-1], told)
         return harness.judge_second([one.texts for one in shown], told, [PROMPTS["text"], PROMPTS["again"]])
