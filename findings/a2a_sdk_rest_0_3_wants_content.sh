@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# a2a-sdk (Python) 1.3.0, REST routes with `enable_v0_3_compat=True`: a 0.3 message as the 0.3 specification writes it, with
-# `parts`, is not understood, as this route reads the old protobuf names, where the field is called `content`. Unknown fields
-# are ignored, so `message:send` refuses a message that has parts with "message.parts: Field must contain at least one
-# element", and `message:stream` is worse: it checks the body after it has begun to answer, so the client gets HTTP 200,
-# `text/event-stream`, not one frame, and a body that breaks off. The 1.0 route beside it answers the same mistake with a 400
-# in both forms. A client of 0.3 over REST has to send `content`, and should take an empty stream that breaks off for a
-# refusal, not for a lost connection that is worth another try. Fails if that changes.
+# a2a-sdk (Python) 1.3.0, REST routes with `enable_v0_3_compat=True`: a 0.3 message as the 0.3 specification writes it,
+# with `parts`, is not understood, as this route reads the old protobuf names, where the field is called `content`.
+# Unknown fields are ignored, so `message:send` refuses a message that has parts with "message.parts: Field must contain
+# at least one element", and `message:stream` is worse: it checks the body after it has begun to answer, so the client
+# gets HTTP 200, `text/event-stream`, not one frame, and a body that breaks off. The 1.0 route beside it answers a
+# message without parts with a 400. A client of 0.3 over REST has to send `content`, and should take an empty stream that
+# breaks off for a refusal, not for a lost connection that is worth another try. Fails if that changes.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install --quiet --disable-pip-version-check "a2a-sdk[http-server]==1.3.0" uvicorn==0.35.0 httpx==0.28.1
+"$place/venv/bin/pip" install --quiet --disable-pip-version-check "a2a-sdk[http-server]==1.3.0" uvicorn==0.35.0 \
+    httpx==0.28.1
 "$place/venv/bin/python" - <<'PYTHON' 2>&1 | grep -v '^ \|^Traceback\|^During\|^The above\|^ERROR\|^$'
 import logging
 import threading
@@ -35,8 +36,10 @@ class Echo(AgentExecutor):
 
 logging.disable()
 card = AgentCard(name="echo", version="1", capabilities=AgentCapabilities(streaming=True), supported_interfaces=[
-    AgentInterface(url="http://127.0.0.1", protocol_binding="HTTP+JSON", protocol_version=version) for version in ("1.0", "0.3")])
-app = Starlette(routes=create_rest_routes(DefaultRequestHandler(Echo(), InMemoryTaskStore(), card), enable_v0_3_compat=True))
+    AgentInterface(url="http://127.0.0.1", protocol_binding="HTTP+JSON", protocol_version=version)
+    for version in ("1.0", "0.3")])
+handler = DefaultRequestHandler(Echo(), InMemoryTaskStore(), card)
+app = Starlette(routes=create_rest_routes(handler, enable_v0_3_compat=True))
 server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical"))
 threading.Thread(target=server.run, daemon=True).start()
 while not server.started:
@@ -44,16 +47,13 @@ while not server.started:
 base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
 
 def ask(path, message, headers={}):
-    try:
-        with httpx.stream("POST", base + path, json={"message": message}, headers=headers) as answer:
-            status, body, end = answer.status_code, "", "whole"
-            try:
-                for piece in answer.iter_text():
-                    body += piece
-            except httpx.RemoteProtocolError:
-                end = "broken off"
-    finally:
-        pass
+    with httpx.stream("POST", base + path, json={"message": message}, headers=headers) as answer:
+        status, body, end = answer.status_code, "", "whole"
+        try:
+            for piece in answer.iter_text():
+                body += piece
+        except httpx.RemoteProtocolError:
+            end = "broken off"
     print(f"{path:22} {'/'.join(message):24} {status} {end:10} {len(body):4} bytes")
     return status, body, end
 

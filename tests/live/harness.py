@@ -21,8 +21,6 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import model as scripted
-
 HERE = Path(__file__).resolve().parent
 CASES = ("text", "calls", "usage", "error", "interrupt", "second turn", "cancel")
 PROMPTS = {
@@ -39,25 +37,6 @@ class Skipped(Exception):
 
 
 @dataclass
-class Verdict:
-    mark: str
-    """`yes`, `no` or `–` where the producer has no such thing."""
-    why: str = ""
-
-
-def yes():
-    return Verdict("yes")
-
-
-def no(why):
-    return Verdict("no", why)
-
-
-def none(why):
-    return Verdict("–", why)
-
-
-@dataclass
 class Shown:
     """What our program said in a run."""
 
@@ -69,7 +48,9 @@ class Shown:
 
     @property
     def texts(self):
-        return [one["text"] for one in self.object.get("messages", []) if one["role"] == "assistant" and one["text"].strip()]
+        return [
+            one["text"] for one in self.object.get("messages", []) if one["role"] == "assistant" and one["text"].strip()
+        ]
 
     @property
     def outcome(self):
@@ -105,14 +86,24 @@ class Place:
         """Installs pinned packages from npm and returns the folder with `node_modules`."""
         if not shutil.which("npm"):
             raise Skipped("npm is not installed")
-        return self.install("npm", packages, lambda folder: [
-            ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages]])
+        return self.install(
+            "npm",
+            packages,
+            lambda folder: [
+                ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages]
+            ],
+        )
 
     def pip(self, *packages):
         """Installs pinned packages from PyPI into an environment of their own and returns its folder."""
-        return self.install("py", packages, lambda folder: [
-            [sys.executable, "-m", "venv", str(folder)],
-            [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", *packages]])
+        return self.install(
+            "py",
+            packages,
+            lambda folder: [
+                [sys.executable, "-m", "venv", str(folder)],
+                [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", *packages],
+            ],
+        )
 
     def install(self, kind, packages, commands):
         name = re.sub(r"[^a-z0-9.]+", "-", f"{kind}-{packages[0]}".lower()).strip("-")
@@ -132,17 +123,34 @@ class Place:
     def node22(self):
         """The path of a Node of version 22 or later."""
         node = shutil.which("node")
-        if node and int(subprocess.run([node, "-p", "process.versions.node.split('.')[0]"],
-                                       capture_output=True, text=True).stdout or 0) >= 22:
+        if (
+            node
+            and int(
+                subprocess.run(
+                    [node, "-p", "process.versions.node.split('.')[0]"], capture_output=True, text=True
+                ).stdout
+                or 0
+            )
+            >= 22
+        ):
             return node
         return str(self.npm("node@22.23.3") / "node_modules/node/bin/node")
 
     def environment(self, home, **more):
         """An environment without the caller's settings and keys."""
         kept = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE") if key in os.environ}
-        return {**kept, "HOME": str(home), "XDG_CONFIG_HOME": f"{home}/.config", "XDG_DATA_HOME": f"{home}/.local/share",
-                "XDG_STATE_HOME": f"{home}/.local/state", "XDG_CACHE_HOME": f"{home}/.cache",
-                "JARVIS_TUI_HOME": f"{home}/jarvis", "NO_COLOR": "1", "TERM": "xterm-256color", **more}
+        return {
+            **kept,
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": f"{home}/.config",
+            "XDG_DATA_HOME": f"{home}/.local/share",
+            "XDG_STATE_HOME": f"{home}/.local/state",
+            "XDG_CACHE_HOME": f"{home}/.cache",
+            "JARVIS_TUI_HOME": f"{home}/jarvis",
+            "NO_COLOR": "1",
+            "TERM": "xterm-256color",
+            **more,
+        }
 
 
 def last_line(text):
@@ -162,8 +170,15 @@ class Server:
     def __init__(self, place, name, command, env, cwd, port, seconds=90):
         self.log = place.logs / f"{name}.log"
         self.out = open(self.log, "wb")
-        self.process = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=self.out,
-                                        stderr=subprocess.STDOUT, start_new_session=True)
+        self.process = subprocess.Popen(
+            command,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=self.out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         self.port = port
         end = time.monotonic() + seconds
         while True:
@@ -197,8 +212,16 @@ def end_group(process):
 def run_ours(place, home, arguments, env, cwd, seconds=120):
     """Runs our program until it ends by itself and reads its JSON object."""
     command = [str(place.program), "attach", "--output-format", "json", *arguments]
-    process = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -218,8 +241,16 @@ def run_until(place, home, arguments, env, cwd, ready, after, seconds=60):
     `after` is called as soon as the program runs. The object is made of the log by a replay.
     """
     command = [str(place.program), "attach", "--json", *arguments]
-    process = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     events, errors = [], []
     changed = threading.Condition()
 
@@ -231,6 +262,7 @@ def run_until(place, home, arguments, env, cwd, ready, after, seconds=60):
                 except (ValueError, KeyError):
                     pass
                 changed.notify_all()
+
     readers = [threading.Thread(target=read), threading.Thread(target=lambda: errors.extend(process.stderr))]
     for reader in readers:
         reader.start()
@@ -261,8 +293,13 @@ def summary(place, home, env, cwd):
     log = newest_log(home)
     if log is None:
         return {}
-    done = subprocess.run([str(place.program), "replay", str(log), "--headless", "--output-format", "json"], env=env,
-                          cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(place.program), "replay", str(log), "--headless", "--output-format", "json"],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
     try:
         return json.loads(done.stdout)
     except ValueError:
@@ -280,7 +317,7 @@ def ended(events):
 
 
 def run_screen(place, home, arguments, env, cwd, prompts, seconds=60):
-    """Types prompts into our program in a terminal, each after the end of the turn before, and returns the log's events."""
+    """Types prompts into our program in a terminal, each after the end of the turn before; the log tells what came."""
     command = [str(place.program), "attach", *arguments]
     process, terminal = pty.fork()
     if process == 0:
@@ -300,6 +337,7 @@ def run_screen(place, home, arguments, env, cwd, prompts, seconds=60):
             if until():
                 return True
         return until()
+
     try:
         drain(lambda: any(event["type"] == "session_opened" for event in events_of(home)), 15)
         drain(lambda: False, 1)
@@ -340,113 +378,3 @@ def post(url, body, headers=None, seconds=120):
     request = urllib.request.Request(url, data, {"content-type": "application/json", **(headers or {})})
     with urllib.request.urlopen(request, timeout=seconds) as answer:
         return json.loads(answer.read() or b"null")
-
-
-# What our program said against what the model and the tools know.
-
-
-def flat(text):
-    return re.sub(r"\s+", " ", text).strip()
-
-
-def judge_text(shown, told):
-    expected = [request.text for request in told if request.text]
-    if not expected:
-        return no(f"the producer never asked the model; exit {shown.code}; {flat(shown.words or shown.stderr)[:200]}")
-    if shown.outcome != "completed" or shown.code != 0:
-        return no(f"outcome {shown.outcome}, exit {shown.code}: {flat(shown.words)[:200]}")
-    if list(map(flat, shown.texts)) != list(map(flat, expected)):
-        return no(f"shown {shown.texts!r}, said {expected!r}")
-    return yes()
-
-
-def judge_calls(shown, told, name=None, arguments=None):
-    asked = next((request for request in told if request.called), None)
-    if asked is None:
-        return no(f"no call was asked for; exit {shown.code}; {flat(shown.words or shown.stderr)[:200]}")
-    results = [text for request in told for role, text in request.history if role == "tool"]
-    if not results:
-        return no("the producer did not run the call")
-    name, arguments = name or asked.called[0], asked.called[1] if arguments is None else arguments
-    if [call["name"] for call in shown.calls] != [name]:
-        return no(f"calls shown: {[call['name'] for call in shown.calls]}, asked: {[name]}")
-    call = shown.calls[0]
-    if not arguments_match(call["arguments"], arguments):
-        return no(f"arguments shown: {call['arguments']}, asked: {arguments}")
-    codes = set(re.findall(r"code-[0-9a-f]{8}", results[-1]))
-    if not codes:
-        return no(f"the result that the model got has no code: {results[-1][:200]}")
-    if not all(code in str(call.get("output")) for code in codes):
-        return no(f"the result shown is {str(call.get('output'))[:200]!r}, the model got {results[-1][:200]!r}")
-    if call["status"] != "ok":
-        return no(f"the call is shown as {call['status']}")
-    return judge_text(shown, told)
-
-
-def arguments_match(shown, asked):
-    if isinstance(shown, str):
-        try:
-            shown = json.loads(shown)
-        except ValueError:
-            return False
-    if callable(asked):
-        return asked(shown)
-    return all(shown.get(key) == value for key, value in asked.items())
-
-
-def judge_usage(shown, told, keys=("input", "output", "cached")):
-    usage = shown.object.get("usage") or {}
-    expected = {key: sum(request.usage[key] for request in told) for key in keys}
-    got = {key: usage.get(f"{key}_tokens") for key in keys}
-    if not told or not shown.object.get("usage"):
-        return no("no usage shown")
-    if usage.get("estimated"):
-        return no("the usage is only estimated")
-    return yes() if got == expected else no(f"shown {got}, counted {expected}")
-
-
-def judge_error(shown, told, words=scripted.BOOM):
-    failed = [request for request in told if request.end == "error"]
-    if not failed:
-        return no(f"the model never failed; exit {shown.code}; {flat(shown.words or shown.stderr)[:200]}")
-    if shown.outcome != "failed" or shown.code == 0:
-        return no(f"outcome {shown.outcome}, exit {shown.code}")
-    if words not in shown.words:
-        return no(f"the reason is not told: {flat(shown.words)[:200]}")
-    return yes()
-
-
-def judge_interrupt(shown, told, keeps):
-    if shown.outcome != "cancelled" or shown.code != 130:
-        return no(f"outcome {shown.outcome}, exit {shown.code}: {flat(shown.words or shown.stderr)[:200]}")
-    said, text = "".join(request.text for request in told), "".join(shown.texts)
-    if not flat(said).startswith(flat(text)):
-        return no(f"shown {text[:100]!r} is no beginning of {said[:100]!r}")
-    if keeps and not text.strip():
-        return no("what was said so far is not shown")
-    return yes()
-
-
-def judge_cancel(model, told):
-    if not told:
-        return no("the model was never asked")
-    if model.wait(lambda: told[-1].end != "running", 8) and told[-1].end == "cut":
-        return yes()
-    return no("the model could go on: nobody closed its stream")
-
-
-def judge_second(turns, told, prompts):
-    """The second turn is shown, and the model got the first one, once, with the second prompt."""
-    if len(told) < 2:
-        return no(f"the model was asked {len(told)} times")
-    first, last = told[0], told[-1]
-    if len(turns) < 2 or not turns[-1]:
-        return no(f"turns shown: {turns!r}")
-    if list(map(flat, turns[-1])) != [flat(last.text)]:
-        return no(f"shown {turns[-1]!r}, said {last.text!r}")
-    whole = [text for _, text in last.history]
-    for what, words in (("first prompt", prompts[0]), ("first answer", flat(first.text)), ("second prompt", prompts[1])):
-        times = sum(flat(text).count(flat(words)) for text in whole)
-        if times != 1:
-            return no(f"the model got the {what} {times} times")
-    return yes()

@@ -3,9 +3,9 @@
 
     cargo build && python3 tests/live/run.py --cache DIR
 
-Each producer is installed from its registry, runs on loopback, and is compared with what the model and the tools know: what
-was said, asked, counted and cut. It prints a table in Markdown and a reason for every `no`. What can't be installed is
-skipped, with the reason. `--only NAME` runs one; `--keep` leaves logs and homes for a look.
+Each producer is installed from its registry, runs on loopback, and is compared with what the model and the tools know:
+what was said, asked, counted and cut. It prints a table in Markdown and a reason for every `no`. What can't be
+installed is skipped, with the reason. `--only NAME` runs one; `--keep` leaves logs and homes for a look.
 """
 
 import argparse
@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import harness  # noqa: E402
+import judge  # noqa: E402
 from model import Model  # noqa: E402
 from producers import ALL  # noqa: E402
 
@@ -30,7 +31,11 @@ def measure(kind, place, model):
         producer.start()
         for case, verdict in producer.table():
             verdicts[case] = verdict
-            print(f"{kind.title} {kind.version}: {case}: {verdict.mark} {verdict.why}".rstrip(), file=sys.stderr, flush=True)
+            print(
+                f"{kind.title} {kind.version}: {case}: {verdict.mark} {verdict.why}".rstrip(),
+                file=sys.stderr,
+                flush=True,
+            )
     except harness.Skipped as reason:
         return None, str(reason), producer
     finally:
@@ -45,7 +50,7 @@ def markdown(results):
         if verdicts is None:
             notes.append(f"- {kind.title} {kind.version}: skipped: {skipped}")
             continue
-        marks = [verdicts.get(case, harness.none("not tried")) for case in harness.CASES]
+        marks = [verdicts.get(case, judge.none("not tried")) for case in harness.CASES]
         lines.append(f"| {kind.title} | {kind.version} | " + " | ".join(one.mark for one in marks) + " |")
         notes += [f"- {kind.title}, {case}: {one.why}" for case, one in zip(harness.CASES, marks) if one.mark == "no"]
         for case, one in zip(harness.CASES, marks):
@@ -80,9 +85,17 @@ def main():
             if skipped:
                 print(f"{kind.title}: skipped: {skipped}", file=sys.stderr, flush=True)
             results.append((kind, verdicts, skipped))
-            record = {case: {"command": shown.command, "exit": shown.code, "object": shown.object, "events": shown.events,
-                             "stderr": shown.stderr, "model": [vars(one) for one in told]}
-                      for case, (shown, told) in producer.shown.items()}
+            record = {
+                case: {
+                    "command": shown.command,
+                    "exit": shown.code,
+                    "object": shown.object,
+                    "events": shown.events,
+                    "stderr": shown.stderr,
+                    "model": [vars(one) for one in told],
+                }
+                for case, (shown, told) in producer.shown.items()
+            }
             (place.logs / f"{kind.name}.json").write_text(json.dumps(record, ensure_ascii=False, indent=1, default=str))
     finally:
         if options.keep:

@@ -1,8 +1,40 @@
 """One file for each producer; `ALL` is the order of the table."""
 
-from . import (a2a, adk, agno, ai_sdk, aimock, claude_code, codex, gemini_cli, langgraph, opencode_run,
-               pi, poe_bot, pydantic_ai, qwen_code)
+from . import (
+    a2a,
+    adk,
+    agno,
+    ai_sdk,
+    aimock,
+    claude_code,
+    codex,
+    gemini_cli,
+    langgraph,
+    mastra,
+    opencode_event,
+    opencode_run,
+    pi,
+    poe_bot,
+    pydantic_ai,
+    qwen_code,
+)
 
-MODULES = (claude_code, codex, gemini_cli, opencode_run, qwen_code, pi, ai_sdk, pydantic_ai, langgraph, adk,
-           agno, poe_bot, a2a, aimock)
+MODULES = (
+    claude_code,
+    codex,
+    gemini_cli,
+    opencode_run,
+    opencode_event,
+    qwen_code,
+    pi,
+    ai_sdk,
+    pydantic_ai,
+    langgraph,
+    adk,
+    agno,
+    mastra,
+    poe_bot,
+    a2a,
+    aimock,
+)
 ALL = [kind for module in MODULES for kind in module.PRODUCERS]

@@ -1,6 +1,6 @@
 """The A2A SDK of Python: 1.0 and 0.3, over JSON-RPC and REST. The protocol tells neither calls nor usage."""
 
-from harness import none
+from judge import none
 from model import Script
 
 from .base import Served

@@ -4,7 +4,9 @@ import json
 import shlex
 
 import harness
-from harness import PROMPTS, no, yes
+import judge
+from harness import PROMPTS
+from judge import no, yes
 from model import Request
 
 from .base import Served
@@ -36,8 +38,13 @@ class AimockChat(Served):
             if "case" in entry:
                 called = entry.get("called")
                 requests[entry["number"]] = Request(
-                    self.name, entry["case"], [tuple(one) for one in entry["history"]], entry["text"],
-                    (called["name"], json.loads(called["arguments"])) if called else (), entry["usage"])
+                    self.name,
+                    entry["case"],
+                    [tuple(one) for one in entry["history"]],
+                    entry["text"],
+                    (called["name"], json.loads(called["arguments"])) if called else (),
+                    entry["usage"],
+                )
             elif entry["number"] in requests:
                 requests[entry["number"]].end = entry["closed"]
         return [request for number, request in requests.items() if number > since]
@@ -67,13 +74,15 @@ class AimockChat(Served):
         shown = harness.run_screen(self.place, home, self.arguments(), env, home, prompts)
         told = self.told(self.since)
         self.keep("again", shown, told)
-        return harness.judge_second(harness.turns_of(shown.events), told, prompts)
+        return judge.judge_second(harness.turns_of(shown.events), told, prompts)
 
     def judge_error(self, shown, told):
         """The stream breaks off: what came is kept, and the turn counts as interrupted."""
         text = "".join(shown.texts)
         if shown.outcome != "interrupted" or shown.code != 5:
-            return no(f"outcome {shown.outcome}, exit {shown.code} for a stream that breaks off ({shlex.quote(text[:60])})")
+            return no(
+                f"outcome {shown.outcome}, exit {shown.code} for a stream that breaks off ({shlex.quote(text[:60])})"
+            )
         whole = "".join(request.text for request in told)
         return yes() if text and whole.startswith(text) else no(f"shown {text[:60]!r}, said {whole[:60]!r}")
 

@@ -3,7 +3,9 @@
 import json
 
 import harness
-from harness import PROMPTS, none
+import judge
+from harness import PROMPTS
+from judge import none
 from model import Script
 
 
@@ -46,28 +48,28 @@ class Producer:
     def table(self):
         """The verdicts of all cases, in the order of `CASES`."""
         shown, told = self.one("text")
-        yield "text", harness.judge_text(shown, told)
+        yield "text", judge.judge_text(shown, told)
         shown, told = self.one("tool")
         yield "calls", self.judge_calls(shown, told)
         yield "usage", self.judge_usage(shown, told)
         shown, told = self.one("boom")
         yield "error", self.judge_error(shown, told)
         shown, told = self.cut()
-        yield "interrupt", harness.judge_interrupt(shown, told, self.keeps)
-        cancelled = harness.judge_cancel(self.model, told)
+        yield "interrupt", judge.judge_interrupt(shown, told, self.keeps)
+        cancelled = judge.judge_cancel(self.model, told)
         yield "second turn", self.second()
         yield "cancel", cancelled
 
     def judge_calls(self, shown, told):
-        return harness.judge_calls(shown, told)
+        return judge.judge_calls(shown, told)
 
     def judge_usage(self, shown, told):
         if not self.usage:
             return none("it tells no usage")
-        return harness.judge_usage(shown, told, self.usage)
+        return judge.judge_usage(shown, told, self.usage)
 
     def judge_error(self, shown, told):
-        return harness.judge_error(shown, told, *([self.error_words] if self.error_words else []))
+        return judge.judge_error(shown, told, *([self.error_words] if self.error_words else []))
 
     def keep(self, case, shown, told):
         self.shown[case] = (shown, told)
@@ -100,8 +102,7 @@ class Program(Producer):
     def one(self, case):
         since = self.model.begin()
         home, work, env = self.fresh(case)
-        shown = harness.run_ours(self.place, home, ["--", *self.command(PROMPTS[case], False)], env, work,
-                                 self.seconds)
+        shown = harness.run_ours(self.place, home, ["--", *self.command(PROMPTS[case], False)], env, work, self.seconds)
         return self.keep(case, shown, self.model.seen(since))
 
     def cut(self):
@@ -112,19 +113,30 @@ class Program(Producer):
             told = self.model.seen(since)
             streamed = any(event["type"] == "text_delta" for event in events) or not self.streams
             return streamed and told and told[-1].text.count(" ") > 8
-        shown = harness.run_until(self.place, home, ["--", *self.command(PROMPTS["slow"], False)], env, work, ready,
-                                  lambda events: None, self.seconds)
+
+        shown = harness.run_until(
+            self.place,
+            home,
+            ["--", *self.command(PROMPTS["slow"], False)],
+            env,
+            work,
+            ready,
+            lambda events: None,
+            self.seconds,
+        )
         return self.keep("slow", shown, self.model.seen(since))
 
     def second(self):
         """The program is started again to go on with its conversation."""
         since = self.model.begin()
         home, work, env = self.fresh("again")
-        shown = [harness.run_ours(self.place, home, ["--", *self.command(PROMPTS[case], resume)], env, work,
-                                  self.seconds) for case, resume in (("text", False), ("again", True))]
+        shown = [
+            harness.run_ours(self.place, home, ["--", *self.command(PROMPTS[case], resume)], env, work, self.seconds)
+            for case, resume in (("text", False), ("again", True))
+        ]
         told = self.model.seen(since)
         self.keep("again", shown[-1], told)
-        return harness.judge_second([one.texts for one in shown], told, [PROMPTS["text"], PROMPTS["again"]])
+        return judge.judge_second([one.texts for one in shown], told, [PROMPTS["text"], PROMPTS["again"]])
 
 
 class Remote(Producer):
@@ -149,8 +161,10 @@ class Remote(Producer):
 
         def ready(events):
             return any(event["type"] == "text_delta" for event in events)
-        shown = harness.run_until(self.place, home, [*self.arguments(), "-p", PROMPTS["slow"]], env, home, ready,
-                                  lambda events: None)
+
+        shown = harness.run_until(
+            self.place, home, [*self.arguments(), "-p", PROMPTS["slow"]], env, home, ready, lambda events: None
+        )
         return self.keep("slow", shown, self.model.seen(since))
 
     def second(self):
@@ -160,7 +174,7 @@ class Remote(Producer):
         shown = harness.run_screen(self.place, home, self.arguments(), env, home, prompts)
         told = self.model.seen(since)
         self.keep("again", shown, told)
-        return harness.judge_second(harness.turns_of(shown.events), told, prompts)
+        return judge.judge_second(harness.turns_of(shown.events), told, prompts)
 
 
 def dump(value):
@@ -181,8 +195,9 @@ class Served(Remote):
         self.url = f"http://127.0.0.1:{port}"
         home = self.place.folder(f"{self.name}-server")
         more = {"MODEL_URL": self.model.url(self.name), "PORT": str(port), **self.settings()}
-        self.server = harness.Server(self.place, self.name, self.serve(port, home), self.place.environment(home, **more),
-                                     home, port)
+        self.server = harness.Server(
+            self.place, self.name, self.serve(port, home), self.place.environment(home, **more), home, port
+        )
 
     server = None
 

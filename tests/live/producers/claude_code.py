@@ -15,15 +15,32 @@ class ClaudeCode(Program):
         self.program = self.place.npm(f"@anthropic-ai/claude-code@{self.version}") / "node_modules/.bin/claude"
 
     def environment(self, home):
-        return {"ANTHROPIC_BASE_URL": self.model.url(self.name), "ANTHROPIC_API_KEY": "none", "DISABLE_TELEMETRY": "1",
-                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "DISABLE_ERROR_REPORTING": "1"}
+        return {
+            "ANTHROPIC_BASE_URL": self.model.url(self.name),
+            "ANTHROPIC_API_KEY": "none",
+            "DISABLE_TELEMETRY": "1",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "DISABLE_ERROR_REPORTING": "1",
+        }
 
     def call(self, work):
         return "Read", {"file_path": str(work / "notes.txt")}
 
     def command(self, prompt, resume):
-        return [str(self.program), "-p", prompt, "--output-format", "stream-json", "--verbose", "--allowedTools=Read",
-                "--model", "claude-sonnet-4-5", *self.options, *(["--continue"] if resume else [])]
+        return [
+            str(self.program),
+            "-p",
+            prompt,
+            "--output-format",
+            "stream-json",
+            "--verbose",
+            "--allowedTools=Read",
+            "--model",
+            "claude-sonnet-4-5",
+            *self.options,
+            *(["--continue"] if resume else []),
+        ]
 
 
 class Partial(ClaudeCode):

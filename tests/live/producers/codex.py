@@ -1,6 +1,6 @@
 """Codex, `codex exec --json`."""
 
-import harness
+import judge
 from model import Script
 
 from .base import Program
@@ -24,17 +24,26 @@ class Codex(Program):
             'model = "scripted"\nmodel_provider = "scripted"\napproval_policy = "never"\n'
             'sandbox_mode = "danger-full-access"\n[model_providers.scripted]\nname = "scripted"\n'
             f'base_url = "{self.model.url(self.name)}/v1"\nenv_key = "SCRIPTED_KEY"\nwire_api = "responses"\n'
-            "request_max_retries = 0\nstream_max_retries = 0\n")
+            "request_max_retries = 0\nstream_max_retries = 0\n"
+        )
 
     def call(self, work):
         return "exec_command", {"cmd": "cat notes.txt"}
 
     def command(self, prompt, resume):
-        return [str(self.program), "exec", *(["resume", "--last"] if resume else []), "--json", "--skip-git-repo-check",
-                prompt]
+        return [
+            str(self.program),
+            "exec",
+            *(["resume", "--last"] if resume else []),
+            "--json",
+            "--skip-git-repo-check",
+            prompt,
+        ]
 
     def judge_calls(self, shown, told):
-        return harness.judge_calls(shown, told, "command_execution", lambda said: "cat notes.txt" in said.get("command", ""))
+        return judge.judge_calls(
+            shown, told, "command_execution", lambda said: "cat notes.txt" in said.get("command", "")
+        )
 
 
 PRODUCERS = [Codex]

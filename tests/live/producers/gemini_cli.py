@@ -13,8 +13,13 @@ class GeminiCli(Program):
         self.program = self.place.npm(f"@google/gemini-cli@{self.version}") / "node_modules/.bin/gemini"
 
     def environment(self, home):
-        return {"GEMINI_API_KEY": "none", "GOOGLE_GEMINI_BASE_URL": self.model.url(self.name), "NO_BROWSER": "1",
-                "GEMINI_CLI_NO_RELAUNCH": "true", "GEMINI_CLI_HOME": str(home)}
+        return {
+            "GEMINI_API_KEY": "none",
+            "GOOGLE_GEMINI_BASE_URL": self.model.url(self.name),
+            "NO_BROWSER": "1",
+            "GEMINI_CLI_NO_RELAUNCH": "true",
+            "GEMINI_CLI_HOME": str(home),
+        }
 
     def prepare(self, home, work):
         folder = home / ".gemini"
@@ -25,8 +30,19 @@ class GeminiCli(Program):
         return "run_shell_command", {"command": "cat notes.txt"}
 
     def command(self, prompt, resume):
-        return [str(self.program), *(["--resume", "latest"] if resume else []), "-p", prompt, "--output-format",
-                "stream-json", "-m", "gemini-2.5-flash", "--skip-trust", "--approval-mode", "yolo"]
+        return [
+            str(self.program),
+            *(["--resume", "latest"] if resume else []),
+            "-p",
+            prompt,
+            "--output-format",
+            "stream-json",
+            "-m",
+            "gemini-2.5-flash",
+            "--skip-trust",
+            "--approval-mode",
+            "yolo",
+        ]
 
 
 PRODUCERS = [GeminiCli]

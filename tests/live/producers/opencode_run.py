@@ -6,20 +6,41 @@ from model import Script
 
 from .base import Program
 
-SETTINGS = {"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_LSP_DOWNLOAD": "1"}
+SETTINGS = {
+    "OPENCODE_DISABLE_AUTOUPDATE": "1",
+    "OPENCODE_DISABLE_MODELS_FETCH": "1",
+    "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+}
 TITLE = r"[Gg]enerate a title|title generator"
 
 
 def configure(url):
     """The settings of opencode that make the scripted model its only one."""
     limits = {"context": 100000, "output": 10000}
-    return json.dumps({
-        "$schema": "https://opencode.ai/config.json", "autoupdate": False, "share": "disabled",
-        "model": "scripted/scripted", "small_model": "scripted/scripted",
-        "provider": {"scripted": {
-            "npm": "@ai-sdk/openai-compatible", "name": "scripted", "options": {"baseURL": f"{url}/v1", "apiKey": "none"},
-            "models": {"scripted": {"name": "scripted", "tool_call": True, "limit": limits,
-                                    "cost": {"input": 1, "output": 2, "cache_read": 0.5}}}}}})
+    return json.dumps(
+        {
+            "$schema": "https://opencode.ai/config.json",
+            "autoupdate": False,
+            "share": "disabled",
+            "model": "scripted/scripted",
+            "small_model": "scripted/scripted",
+            "provider": {
+                "scripted": {
+                    "npm": "@ai-sdk/openai-compatible",
+                    "name": "scripted",
+                    "options": {"baseURL": f"{url}/v1", "apiKey": "none"},
+                    "models": {
+                        "scripted": {
+                            "name": "scripted",
+                            "tool_call": True,
+                            "limit": limits,
+                            "cost": {"input": 1, "output": 2, "cache_read": 0.5},
+                        }
+                    },
+                }
+            },
+        }
+    )
 
 
 class OpencodeRun(Program):

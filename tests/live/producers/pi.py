@@ -22,17 +22,47 @@ class Pi(Program):
         folder = home / ".pi/agent"
         folder.mkdir(parents=True, exist_ok=True)
         cost = {"input": 1, "output": 2, "cacheRead": 0.5, "cacheWrite": 1}
-        (folder / "models.json").write_text(json.dumps({"providers": {"scripted": {
-            "baseUrl": f"{self.model.url(self.name)}/v1", "apiKey": "none", "api": "openai-completions",
-            "models": [{"id": "scripted", "name": "scripted", "reasoning": False, "input": ["text"], "cost": cost,
-                        "contextWindow": 100000, "maxTokens": 10000}]}}}))
+        (folder / "models.json").write_text(
+            json.dumps(
+                {
+                    "providers": {
+                        "scripted": {
+                            "baseUrl": f"{self.model.url(self.name)}/v1",
+                            "apiKey": "none",
+                            "api": "openai-completions",
+                            "models": [
+                                {
+                                    "id": "scripted",
+                                    "name": "scripted",
+                                    "reasoning": False,
+                                    "input": ["text"],
+                                    "cost": cost,
+                                    "contextWindow": 100000,
+                                    "maxTokens": 10000,
+                                }
+                            ],
+                        }
+                    }
+                }
+            )
+        )
 
     def call(self, work):
         return "read", {"path": "notes.txt"}
 
     def command(self, prompt, resume):
-        return [self.node, str(self.program), "--mode", "json", "--provider", "scripted", "--model", "scripted",
-                *(["--continue"] if resume else []), prompt]
+        return [
+            self.node,
+            str(self.program),
+            "--mode",
+            "json",
+            "--provider",
+            "scripted",
+            "--model",
+            "scripted",
+            *(["--continue"] if resume else []),
+            prompt,
+        ]
 
 
 PRODUCERS = [Pi]

@@ -1,6 +1,6 @@
-"""fastapi-poe: a bot of Poe's protocol. The protocol tells neither calls nor usage, and hides the words of a failure."""
+"""fastapi-poe: a bot of Poe's protocol, which tells neither calls nor usage, and hides the words of a failure."""
 
-from harness import none
+from judge import none
 from model import Script
 
 from .base import Served

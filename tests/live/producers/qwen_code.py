@@ -17,15 +17,27 @@ class QwenCode(Program):
         self.program = self.place.npm(f"@qwen-code/qwen-code@{self.version}") / "node_modules/.bin/qwen"
 
     def environment(self, home):
-        return {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{self.model.url(self.name)}/v1", "OPENAI_MODEL": "scripted",
-                "QWEN_CODE_NO_RELAUNCH": "true", "NO_BROWSER": "1"}
+        return {
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": f"{self.model.url(self.name)}/v1",
+            "OPENAI_MODEL": "scripted",
+            "QWEN_CODE_NO_RELAUNCH": "true",
+            "NO_BROWSER": "1",
+        }
 
     def call(self, work):
         return "read_file", {"file_path": str(work / "notes.txt")}
 
     def command(self, prompt, resume):
-        return [str(self.program), *(["--continue"] if resume else []), "-p", prompt, "--output-format", "stream-json",
-                "--yolo"]
+        return [
+            str(self.program),
+            *(["--continue"] if resume else []),
+            "-p",
+            prompt,
+            "--output-format",
+            "stream-json",
+            "--yolo",
+        ]
 
 
 class Partial(QwenCode):

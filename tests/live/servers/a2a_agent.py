@@ -48,13 +48,26 @@ def interface(path, binding, version):
 
 
 card = AgentCard(
-    name="scripted", description="Hands on what the scripted model says", version="1",
-    supported_interfaces=[interface("/rpc", "JSONRPC", "1.0"), interface("/rpc", "JSONRPC", "0.3"),
-                          interface("/rest", "HTTP+JSON", "1.0"), interface("/rest", "HTTP+JSON", "0.3")],
-    capabilities=AgentCapabilities(streaming=True), default_input_modes=["text/plain"], default_output_modes=["text/plain"],
-    skills=[AgentSkill(id="talk", name="talk", description="talks", tags=["talk"])])
+    name="scripted",
+    description="Hands on what the scripted model says",
+    version="1",
+    supported_interfaces=[
+        interface("/rpc", "JSONRPC", "1.0"),
+        interface("/rpc", "JSONRPC", "0.3"),
+        interface("/rest", "HTTP+JSON", "1.0"),
+        interface("/rest", "HTTP+JSON", "0.3"),
+    ],
+    capabilities=AgentCapabilities(streaming=True),
+    default_input_modes=["text/plain"],
+    default_output_modes=["text/plain"],
+    skills=[AgentSkill(id="talk", name="talk", description="talks", tags=["talk"])],
+)
 handler = DefaultRequestHandler(Scripted(), InMemoryTaskStore(), card)
-app = Starlette(routes=[*create_agent_card_routes(card),
-                        *create_jsonrpc_routes(handler, "/rpc", enable_v0_3_compat=True),
-                        *create_rest_routes(handler, path_prefix="/rest", enable_v0_3_compat=True)])
+app = Starlette(
+    routes=[
+        *create_agent_card_routes(card),
+        *create_jsonrpc_routes(handler, "/rpc", enable_v0_3_compat=True),
+        *create_rest_routes(handler, path_prefix="/rest", enable_v0_3_compat=True),
+    ]
+)
 uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="warning")

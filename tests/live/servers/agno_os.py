@@ -16,7 +16,14 @@ def weather(city: str) -> dict:
 
 
 model = OpenAILike(id="scripted", base_url=os.environ["MODEL_URL"] + "/v1", api_key="none", max_retries=0)
-agent = Agent(id="scripted", name="scripted", model=model, tools=[weather], db=InMemoryDb(), add_history_to_context=True,
-              telemetry=False)
+agent = Agent(
+    id="scripted",
+    name="scripted",
+    model=model,
+    tools=[weather],
+    db=InMemoryDb(),
+    add_history_to_context=True,
+    telemetry=False,
+)
 app = AgentOS(agents=[agent], telemetry=False).get_app()
 uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning")

@@ -23,7 +23,8 @@ function said(request, name, response) {
   number += 1;
   const [input, output] = [randomInt(100, 400), randomInt(10, 60)];
   const history = request.messages.map((message) => [message.role, textOf(message.content)]);
-  write({ number, case: name, history, text: response.content ?? "", called: response.toolCalls?.[0], usage: { input, output } });
+  const [text, called] = [response.content ?? "", response.toolCalls?.[0]];
+  write({ number, case: name, history, text, called, usage: { input, output } });
   return {
     ...response,
     usage: {
@@ -36,8 +37,8 @@ function said(request, name, response) {
 
 const code = () => randomBytes(4).toString("hex");
 const last = (word) => (request) => {
-  const found = request.messages.filter((one) => one.role === "user").map((one) => textOf(one.content)).join("\n").match(/live-\w+/g);
-  return found?.at(-1) === `live-${word}`;
+  const prompts = request.messages.filter((one) => one.role === "user").map((one) => textOf(one.content));
+  return prompts.join("\n").match(/live-\w+/g)?.at(-1) === `live-${word}`;
 };
 const since = (request) => request.messages.slice(request.messages.findLastIndex((one) => one.role === "user"));
 const answered = (request) => since(request).some((one) => one.role === "tool");
@@ -55,8 +56,14 @@ mock.on({ predicate: (request) => asks(request) && !answered(request) }, (reques
     content: `Let me look, ${code()}.`,
     toolCalls: [{ name: "read_file", arguments: JSON.stringify({ path: "notes.txt" }) }],
   }));
-mock.on({ predicate: last("boom") }, (request) => said(request, "boom", { content: `Half an answer ${"word ".repeat(40)}` }),
-  { truncateAfterChunks: 6, latency: 20 });
-mock.on({ predicate: last("slow") }, (request) =>
-  said(request, "slow", { content: Array.from({ length: 600 }, (_, index) => `w${index} `).join("") }), { latency: 50, chunkSize: 5 });
+const broken = `Half an answer ${"word ".repeat(40)}`;
+mock.on({ predicate: last("boom") }, (request) => said(request, "boom", { content: broken }), {
+  truncateAfterChunks: 6,
+  latency: 20,
+});
+const counted = Array.from({ length: 600 }, (_, index) => `w${index} `).join("");
+mock.on({ predicate: last("slow") }, (request) => said(request, "slow", { content: counted }), {
+  latency: 50,
+  chunkSize: 5,
+});
 await mock.start();

@@ -8,7 +8,11 @@ import httpx
 
 async def answer(history):
     """Pieces of the answer to a list of pairs of role and text."""
-    body = {"model": "scripted", "stream": True, "messages": [{"role": role, "content": text} for role, text in history]}
+    body = {
+        "model": "scripted",
+        "stream": True,
+        "messages": [{"role": role, "content": text} for role, text in history],
+    }
     async with httpx.AsyncClient(timeout=None) as client:
         async with client.stream("POST", os.environ["MODEL_URL"] + "/v1/chat/completions", json=body) as response:
             async for line in response.aiter_lines():

@@ -14,6 +14,7 @@ def weather(city: str) -> dict:
     return {"city": city, "code": "code-" + secrets.token_hex(4)}
 
 
-model = ChatOpenAI(model="scripted", base_url=os.environ["MODEL_URL"] + "/v1", api_key="none", stream_usage=True,
-                   max_retries=0)
+model = ChatOpenAI(
+    model="scripted", base_url=os.environ["MODEL_URL"] + "/v1", api_key="none", stream_usage=True, max_retries=0
+)
 graph = create_react_agent(model, [weather])
