@@ -19,12 +19,10 @@ use std::collections::HashMap;
 
 use self::result::RunResult;
 use self::streamed::{BlockKind, StreamedBlocks};
-use super::program_reply::{CallStart, MAIN_THREAD, ProgramReply, content_text, to_run_fault, word};
+use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, to_run_fault, word};
 use super::usage;
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame};
-use crate::event::{
-    CallOutcome, Fault, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, UsageScope,
-};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame};
+use crate::event::{CallOutcome, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, UsageScope};
 
 /// Also `--dialect claude-code`.
 pub const DIALECT: Dialect = Dialect {
@@ -79,32 +77,6 @@ pub struct ClaudeCodeDecoder {
 }
 
 impl ClaudeCodeDecoder {
-    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
-        let thread = word(line, "parent_tool_use_id");
-        match word(line, "type") {
-            "system" => self.handle_system(line, out),
-            "assistant" => self.handle_assistant(line, thread, out),
-            "user" => self.handle_user(line, thread, out),
-            "stream_event" => {
-                if let Some(event) = line.get("event") {
-                    self.handle_stream_event(event, thread, out);
-                }
-            }
-            "result" => self.handle_result(line, out),
-            // Progress, limits and control messages, which say nothing of the answer.
-            "control_request"
-            | "control_response"
-            | "control_cancel_request"
-            | "keep_alive"
-            | "rate_limit_event"
-            | "tool_progress"
-            | "tool_use_summary"
-            | "auth_status"
-            | "prompt_suggestion" => {}
-            other => self.reply.unknown_frames.report(other, out),
-        }
-    }
-
     fn handle_system(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
         let notice = |code, text: String| ReplyEvent::Notice { level: NoticeLevel::Info, code, text };
         match word(line, "subtype") {
@@ -386,19 +358,44 @@ fn is_denied(line: &Json, id: &str) -> bool {
     decisions.into_iter().any(|decision| matches!(word(decision, "decision"), "deny" | "reject"))
 }
 
-impl Decode for ClaudeCodeDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
-        if self.is_done() {
-            return;
-        }
-        if let Some(line) = self.reply.parse_line(frame, out) {
-            self.handle_line(&line, out);
+impl DecodeLines for ClaudeCodeDecoder {
+    fn reply(&mut self) -> &mut ProgramReply {
+        &mut self.reply
+    }
+
+    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
+        let thread = word(line, "parent_tool_use_id");
+        match word(line, "type") {
+            "system" => self.handle_system(line, out),
+            "assistant" => self.handle_assistant(line, thread, out),
+            "user" => self.handle_user(line, thread, out),
+            "stream_event" => {
+                if let Some(event) = line.get("event") {
+                    self.handle_stream_event(event, thread, out);
+                }
+            }
+            "result" => self.handle_result(line, out),
+            // Progress, limits and control messages, which say nothing of the answer.
+            "control_request"
+            | "control_response"
+            | "control_cancel_request"
+            | "keep_alive"
+            | "rate_limit_event"
+            | "tool_progress"
+            | "tool_use_summary"
+            | "auth_status"
+            | "prompt_suggestion" => {}
+            other => self.reply.unknown_frames.report(other, out),
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
+    fn outcome(&self) -> Option<&TurnOutcome> {
+        self.result.as_ref().map(|result| &result.outcome)
+    }
+
+    fn finish_run(&mut self, out: &mut Vec<ReplyEvent>) -> TurnOutcome {
         self.tell_doubtful_text(None, out);
-        let outcome = match self.result.take().or(self.doubtful_result.take()) {
+        match self.result.take().or(self.doubtful_result.take()) {
             Some(result) => {
                 result.report(out);
                 result.outcome
@@ -407,23 +404,13 @@ impl Decode for ClaudeCodeDecoder {
                 Some(words) => TurnOutcome::Failed(to_run_fault(&words, None)),
                 None => TurnOutcome::Interrupted,
             },
-        };
-        self.reply.end(outcome, out);
+        }
     }
 
-    fn has_failed(&self) -> bool {
-        self.result.as_ref().is_some_and(|result| matches!(result.outcome, TurnOutcome::Failed(Fault { .. })))
-    }
-
-    fn is_done(&self) -> bool {
-        self.result.is_some()
-    }
-
-    fn begins_next(&self, frame: &SseFrame) -> bool {
-        let Some(line) = super::surrogate::parse_json(frame.data.trim()) else { return false };
-        match word(&line, "type") {
+    fn begins_run(&self, line: &Json) -> bool {
+        match word(line, "type") {
             "assistant" | "user" | "result" => true,
-            "system" => word(&line, "subtype") == "init",
+            "system" => word(line, "subtype") == "init",
             "stream_event" => line.get("event").is_some_and(|event| word(event, "type") == "message_start"),
             _ => false,
         }

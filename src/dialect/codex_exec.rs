@@ -6,8 +6,8 @@
 //!
 //! Source: recordings of Codex 0.171.0, and the documentation for the items that are not in them.
 
-use super::program_reply::{CallStart, MAIN_THREAD, ProgramReply, content_text, to_run_fault, word};
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, surrogate, usage};
+use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, to_run_fault, word};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame, usage};
 use crate::event::{CallOutcome, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, Usage, UsageScope};
 
 /// Also `--dialect codex-exec`.
@@ -52,35 +52,6 @@ pub struct CodexExecDecoder {
 }
 
 impl CodexExecDecoder {
-    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
-        let kind = word(line, "type");
-        if kind != "turn.failed" {
-            self.tell_pending_error(out);
-        }
-        match kind {
-            "thread.started" => self.reply.tell_server(Some(word(line, "thread_id")), None, out),
-            "turn.started" => {}
-            "item.started" | "item.updated" | "item.completed" => {
-                if let Some(item) = line.get("item") {
-                    self.handle_item(item, kind == "item.completed", out);
-                }
-            }
-            "turn.completed" => {
-                let counts = line.get("usage").filter(|counts| counts.is_object());
-                self.usage = counts.map(|counts| usage::parse(counts).unwrap_or_default());
-                self.outcome = Some(TurnOutcome::Completed);
-            }
-            "turn.failed" => {
-                let told = line.get("error").map_or("", |error| word(error, "message"));
-                let pending = self.pending_error.take().unwrap_or_default();
-                let words = if told.is_empty() { pending.as_str() } else { told };
-                self.outcome = Some(TurnOutcome::Failed(to_run_fault(words, None)));
-            }
-            "error" => self.pending_error = Some(word(line, "message").to_owned()),
-            other => self.reply.unknown_frames.report(other, out),
-        }
-    }
-
     fn tell_pending_error(&mut self, out: &mut Vec<ReplyEvent>) {
         if let Some(text) = self.pending_error.take().filter(|text| !text.is_empty()) {
             out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Recoverable, text });
@@ -152,47 +123,66 @@ fn output_of(item: &Json) -> String {
     }
 }
 
-impl Decode for CodexExecDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
-        if self.is_done() {
-            return;
+impl DecodeLines for CodexExecDecoder {
+    fn reply(&mut self) -> &mut ProgramReply {
+        &mut self.reply
+    }
+
+    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
+        let kind = word(line, "type");
+        if kind != "turn.failed" {
+            self.tell_pending_error(out);
         }
-        if let Some(line) = self.reply.parse_line(frame, out) {
-            self.handle_line(&line, out);
+        match kind {
+            "thread.started" => self.reply.tell_server(Some(word(line, "thread_id")), None, out),
+            "turn.started" => {}
+            "item.started" | "item.updated" | "item.completed" => {
+                if let Some(item) = line.get("item") {
+                    self.handle_item(item, kind == "item.completed", out);
+                }
+            }
+            "turn.completed" => {
+                let counts = line.get("usage").filter(|counts| counts.is_object());
+                self.usage = counts.map(|counts| usage::parse(counts).unwrap_or_default());
+                self.outcome = Some(TurnOutcome::Completed);
+            }
+            "turn.failed" => {
+                let told = line.get("error").map_or("", |error| word(error, "message"));
+                let pending = self.pending_error.take().unwrap_or_default();
+                let words = if told.is_empty() { pending.as_str() } else { told };
+                self.outcome = Some(TurnOutcome::Failed(to_run_fault(words, None)));
+            }
+            "error" => self.pending_error = Some(word(line, "message").to_owned()),
+            other => self.reply.unknown_frames.report(other, out),
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
-        let outcome = match (self.outcome.take(), self.pending_error.take()) {
+    fn outcome(&self) -> Option<&TurnOutcome> {
+        self.outcome.as_ref()
+    }
+
+    fn finish_run(&mut self, out: &mut Vec<ReplyEvent>) -> TurnOutcome {
+        if let Some(usage) = self.usage.take() {
+            out.push(ReplyEvent::UsageReported { scope: UsageScope::Turn, usage });
+        }
+        match (self.outcome.take(), self.pending_error.take()) {
             (Some(outcome), _) => outcome,
             (None, Some(words)) if !words.starts_with(RECONNECT_WORDS) => {
                 TurnOutcome::Failed(to_run_fault(&words, None))
             }
             (None, _) => TurnOutcome::Interrupted,
-        };
-        if let Some(usage) = self.usage.take() {
-            out.push(ReplyEvent::UsageReported { scope: UsageScope::Turn, usage });
         }
-        self.reply.end(outcome, out);
     }
 
-    fn has_failed(&self) -> bool {
-        matches!(self.outcome, Some(TurnOutcome::Failed(_)))
-    }
-
-    fn is_done(&self) -> bool {
-        self.outcome.is_some()
-    }
-
-    fn begins_next(&self, frame: &SseFrame) -> bool {
-        let line = surrogate::parse_json(frame.data.trim());
-        line.is_some_and(|line| matches!(word(&line, "type"), "thread.started" | "turn.started"))
+    fn begins_run(&self, line: &Json) -> bool {
+        matches!(word(line, "type"), "thread.started" | "turn.started")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::{Decode as _, SseFrame};
 
     fn decode(lines: &[&str]) -> Vec<ReplyEvent> {
         let (mut decoder, mut out) = (CodexExecDecoder::default(), Vec::new());

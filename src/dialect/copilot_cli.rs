@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 
-use super::program_reply::{CallStart, ProgramReply, content_text, to_run_fault, word};
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, surrogate};
+use super::program_reply::{CallStart, DecodeLines, ProgramReply, content_text, to_run_fault, word};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame};
 use crate::event::{CallOutcome, Fault, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 
 /// Also `--dialect copilot-cli`.
@@ -48,38 +48,6 @@ pub struct CopilotCliDecoder {
 }
 
 impl CopilotCliDecoder {
-    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
-        let data = line.get("data").unwrap_or(&Json::Null);
-        match word(line, "type") {
-            "session.start" | "session.resume" => {
-                self.reply.tell_server(Some(word(data, "sessionId")), Some(word(data, "selectedModel")), out);
-            }
-            "session.model_change" => self.reply.tell_server(None, Some(word(data, "newModel")), out),
-            "assistant.message_delta" => self.push_delta(data, "messageId", false, out),
-            "assistant.reasoning_delta" => self.push_delta(data, "reasoningId", true, out),
-            "assistant.message" => self.handle_message(data, out),
-            "assistant.reasoning" => self.push_rest(data, "reasoningId", true, out),
-            "tool.execution_start" => {
-                let (id, name) = (word(data, "toolCallId"), word(data, "toolName"));
-                let thread = word(data, "parentToolCallId");
-                self.reply.start_whole_call(CallStart { thread, id, name }, data.get("arguments"), out);
-            }
-            "tool.execution_complete" => self.finish_call(data, out),
-            "session.error" => {
-                let status = data.get("statusCode").and_then(Json::as_u64);
-                self.fault = Some(to_run_fault(word(data, "message"), status));
-            }
-            "session.warning" => {
-                let text = word(data, "message").to_owned();
-                out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Warning, text });
-            }
-            "abort" | "session.abort" => self.was_aborted = true,
-            "result" => self.handle_result(line, out),
-            // What it is busy with, told for screens.
-            _ => {}
-        }
-    }
-
     fn push_delta(&mut self, data: &Json, key: &str, is_thought: bool, out: &mut Vec<ReplyEvent>) {
         let (id, piece) = (word(data, key), word(data, "deltaContent"));
         let thread = word(data, "parentToolCallId");
@@ -141,44 +109,64 @@ impl CopilotCliDecoder {
     }
 }
 
-impl Decode for CopilotCliDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
-        if self.is_done() {
-            return;
-        }
-        if let Some(line) = self.reply.parse_line(frame, out) {
-            self.handle_line(&line, out);
+impl DecodeLines for CopilotCliDecoder {
+    fn reply(&mut self) -> &mut ProgramReply {
+        &mut self.reply
+    }
+
+    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
+        let data = line.get("data").unwrap_or(&Json::Null);
+        match word(line, "type") {
+            "session.start" | "session.resume" => {
+                self.reply.tell_server(Some(word(data, "sessionId")), Some(word(data, "selectedModel")), out);
+            }
+            "session.model_change" => self.reply.tell_server(None, Some(word(data, "newModel")), out),
+            "assistant.message_delta" => self.push_delta(data, "messageId", false, out),
+            "assistant.reasoning_delta" => self.push_delta(data, "reasoningId", true, out),
+            "assistant.message" => self.handle_message(data, out),
+            "assistant.reasoning" => self.push_rest(data, "reasoningId", true, out),
+            "tool.execution_start" => {
+                let (id, name) = (word(data, "toolCallId"), word(data, "toolName"));
+                let thread = word(data, "parentToolCallId");
+                self.reply.start_whole_call(CallStart { thread, id, name }, data.get("arguments"), out);
+            }
+            "tool.execution_complete" => self.finish_call(data, out),
+            "session.error" => {
+                let status = data.get("statusCode").and_then(Json::as_u64);
+                self.fault = Some(to_run_fault(word(data, "message"), status));
+            }
+            "session.warning" => {
+                let text = word(data, "message").to_owned();
+                out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Warning, text });
+            }
+            "abort" | "session.abort" => self.was_aborted = true,
+            "result" => self.handle_result(line, out),
+            // What it is busy with, told for screens.
+            _ => {}
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
-        let outcome = match (self.outcome.take(), self.fault.take()) {
-            (Some(outcome), _) => outcome,
+    fn outcome(&self) -> Option<&TurnOutcome> {
+        self.outcome.as_ref()
+    }
+
+    fn finish_run(&mut self, _out: &mut Vec<ReplyEvent>) -> TurnOutcome {
+        match (self.outcome.take(), self.fault.take()) {
+            (Some(ended), _) => ended,
             (None, Some(fault)) => TurnOutcome::Failed(fault),
             (None, None) => TurnOutcome::Interrupted,
-        };
-        self.reply.end(outcome, out);
+        }
     }
 
-    fn has_failed(&self) -> bool {
-        matches!(self.outcome, Some(TurnOutcome::Failed(_)))
-    }
-
-    fn is_done(&self) -> bool {
-        self.outcome.is_some()
-    }
-
-    fn begins_next(&self, frame: &SseFrame) -> bool {
-        let line = surrogate::parse_json(frame.data.trim());
-        line.is_some_and(|line| {
-            matches!(word(&line, "type"), "session.start" | "user.message" | "assistant.turn_start")
-        })
+    fn begins_run(&self, line: &Json) -> bool {
+        matches!(word(line, "type"), "session.start" | "user.message" | "assistant.turn_start")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::{Decode as _, SseFrame};
 
     #[test]
     fn a_message_that_streamed_is_told_once() {

@@ -7,8 +7,8 @@
 //!
 //! Source: recordings of Gemini CLI 0.61.0.
 
-use super::program_reply::{CallStart, MAIN_THREAD, ProgramReply, content_text, to_run_fault, word};
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, surrogate};
+use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, to_run_fault, word};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame};
 use crate::event::{CallOutcome, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, Usage, UsageScope};
 
 /// Also `--dialect gemini-cli`.
@@ -51,6 +51,33 @@ pub struct GeminiCliDecoder {
 }
 
 impl GeminiCliDecoder {
+    fn handle_result(&mut self, line: &Json) {
+        self.usage = line.get("stats").map(parse_stats);
+        self.outcome = Some(if word(line, "status") == "success" {
+            TurnOutcome::Completed
+        } else {
+            let error = line.get("error").unwrap_or(&Json::Null);
+            let words = error.as_str().unwrap_or_else(|| word(error, "message"));
+            TurnOutcome::Failed(to_run_fault(words, None))
+        });
+    }
+}
+
+fn parse_stats(stats: &Json) -> Usage {
+    let count = |key: &str| stats.get(key).and_then(Json::as_u64).unwrap_or_default();
+    Usage {
+        input_tokens: count("input_tokens"),
+        output_tokens: count("output_tokens"),
+        cached_tokens: count("cached"),
+        ..Usage::default()
+    }
+}
+
+impl DecodeLines for GeminiCliDecoder {
+    fn reply(&mut self) -> &mut ProgramReply {
+        &mut self.reply
+    }
+
     fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
         match word(line, "type") {
             "init" => self.reply.tell_server(Some(word(line, "session_id")), Some(word(line, "model")), out),
@@ -86,55 +113,18 @@ impl GeminiCliDecoder {
         }
     }
 
-    fn handle_result(&mut self, line: &Json) {
-        self.usage = line.get("stats").map(parse_stats);
-        self.outcome = Some(if word(line, "status") == "success" {
-            TurnOutcome::Completed
-        } else {
-            let error = line.get("error").unwrap_or(&Json::Null);
-            let words = error.as_str().unwrap_or_else(|| word(error, "message"));
-            TurnOutcome::Failed(to_run_fault(words, None))
-        });
-    }
-}
-
-fn parse_stats(stats: &Json) -> Usage {
-    let count = |key: &str| stats.get(key).and_then(Json::as_u64).unwrap_or_default();
-    Usage {
-        input_tokens: count("input_tokens"),
-        output_tokens: count("output_tokens"),
-        cached_tokens: count("cached"),
-        ..Usage::default()
-    }
-}
-
-impl Decode for GeminiCliDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
-        if self.is_done() {
-            return;
-        }
-        if let Some(line) = self.reply.parse_line(frame, out) {
-            self.handle_line(&line, out);
-        }
+    fn outcome(&self) -> Option<&TurnOutcome> {
+        self.outcome.as_ref()
     }
 
-    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
+    fn finish_run(&mut self, out: &mut Vec<ReplyEvent>) -> TurnOutcome {
         if let Some(usage) = self.usage.take() {
             out.push(ReplyEvent::UsageReported { scope: UsageScope::Turn, usage });
         }
-        let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
-        self.reply.end(outcome, out);
+        self.outcome.take().unwrap_or(TurnOutcome::Interrupted)
     }
 
-    fn has_failed(&self) -> bool {
-        matches!(self.outcome, Some(TurnOutcome::Failed(_)))
-    }
-
-    fn is_done(&self) -> bool {
-        self.outcome.is_some()
-    }
-
-    fn begins_next(&self, frame: &SseFrame) -> bool {
-        surrogate::parse_json(frame.data.trim()).is_some_and(|line| word(&line, "type") == "init")
+    fn begins_run(&self, line: &Json) -> bool {
+        word(line, "type") == "init"
     }
 }

@@ -6,8 +6,10 @@
 //! Protocol, beside the `type` or in `data`. No recording was at hand.
 
 use super::finish_reason::WireFinishReason;
-use super::program_reply::{CallStart, MAIN_THREAD, ProgramReply, content_text, cost_event, to_run_fault, word};
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, surrogate, usage};
+use super::program_reply::{
+    CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, cost_event, to_run_fault, word,
+};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame, usage};
 use crate::event::{
     CallOutcome, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, Usage, UsageScope,
 };
@@ -47,34 +49,6 @@ pub struct GrokDecoder {
 }
 
 impl GrokDecoder {
-    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
-        let inside = line.get("data").filter(|data| data.is_object()).unwrap_or(line);
-        match word(line, "type") {
-            "text" => {
-                if self.reply.has_calls(MAIN_THREAD) {
-                    self.reply.finish_message(MAIN_THREAD, out);
-                }
-                self.reply.push_text(MAIN_THREAD, word(line, "data"), out);
-            }
-            "thought" => self.reply.push_reasoning(MAIN_THREAD, word(line, "data"), out),
-            "tool_call" | "tool_call_update" => self.handle_call(inside, out),
-            "usage" => self.usage = inside.get("usage").or(Some(inside)).and_then(usage::parse).or(self.usage),
-            "max_turns_reached" => self.reached_limit = true,
-            "auto_compact_started" | "auto_compact_start" => out.push(ReplyEvent::Notice {
-                level: NoticeLevel::Info,
-                code: NoticeCode::Compacting,
-                text: "the program shortens the conversation".to_owned(),
-            }),
-            "error" => {
-                let words = if word(line, "message").is_empty() { word(line, "data") } else { word(line, "message") };
-                self.outcome = Some(TurnOutcome::Failed(to_run_fault(words, None)));
-            }
-            "end" => self.handle_end(line, out),
-            // Lifecycle.
-            _ => {}
-        }
-    }
-
     fn handle_call(&mut self, call: &Json, out: &mut Vec<ReplyEvent>) {
         let first = |keys: &[&'static str]| keys.iter().map(|key| word(call, key)).find(|text| !text.is_empty());
         let field = |keys: &[&str]| keys.iter().find_map(|key| call.get(*key).filter(|value| !value.is_null()));
@@ -131,35 +105,52 @@ fn output_text(output: &Json) -> String {
     }
 }
 
-impl Decode for GrokDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
-        if self.is_done() {
-            return;
-        }
-        if let Some(line) = self.reply.parse_line(frame, out) {
-            self.handle_line(&line, out);
+impl DecodeLines for GrokDecoder {
+    fn reply(&mut self) -> &mut ProgramReply {
+        &mut self.reply
+    }
+
+    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
+        let inside = line.get("data").filter(|data| data.is_object()).unwrap_or(line);
+        match word(line, "type") {
+            "text" => {
+                if self.reply.has_calls(MAIN_THREAD) {
+                    self.reply.finish_message(MAIN_THREAD, out);
+                }
+                self.reply.push_text(MAIN_THREAD, word(line, "data"), out);
+            }
+            "thought" => self.reply.push_reasoning(MAIN_THREAD, word(line, "data"), out),
+            "tool_call" | "tool_call_update" => self.handle_call(inside, out),
+            "usage" => self.usage = inside.get("usage").or(Some(inside)).and_then(usage::parse).or(self.usage),
+            "max_turns_reached" => self.reached_limit = true,
+            "auto_compact_started" | "auto_compact_start" => out.push(ReplyEvent::Notice {
+                level: NoticeLevel::Info,
+                code: NoticeCode::Compacting,
+                text: "the program shortens the conversation".to_owned(),
+            }),
+            "error" => {
+                let words = if word(line, "message").is_empty() { word(line, "data") } else { word(line, "message") };
+                self.outcome = Some(TurnOutcome::Failed(to_run_fault(words, None)));
+            }
+            "end" => self.handle_end(line, out),
+            // Lifecycle.
+            _ => {}
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
+    fn outcome(&self) -> Option<&TurnOutcome> {
+        self.outcome.as_ref()
+    }
+
+    fn finish_run(&mut self, out: &mut Vec<ReplyEvent>) -> TurnOutcome {
         if let Some(usage) = self.usage.take() {
             out.push(ReplyEvent::UsageReported { scope: UsageScope::Turn, usage });
         }
         out.extend(self.cost_usd.take().map(cost_event));
-        let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
-        self.reply.end(outcome, out);
+        self.outcome.take().unwrap_or(TurnOutcome::Interrupted)
     }
 
-    fn has_failed(&self) -> bool {
-        matches!(self.outcome, Some(TurnOutcome::Failed(_)))
-    }
-
-    fn is_done(&self) -> bool {
-        self.outcome.is_some()
-    }
-
-    fn begins_next(&self, frame: &SseFrame) -> bool {
-        let line = surrogate::parse_json(frame.data.trim());
-        line.is_some_and(|line| matches!(word(&line, "type"), "text" | "thought" | "tool_call"))
+    fn begins_run(&self, line: &Json) -> bool {
+        matches!(word(line, "type"), "text" | "thought" | "tool_call")
     }
 }

@@ -7,8 +7,8 @@
 //! Source: recordings of opencode 1.18.33.
 
 use super::finish_reason::WireFinishReason;
-use super::program_reply::{CallStart, MAIN_THREAD, ProgramReply, cost_event, to_run_fault, word};
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
+use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, cost_event, to_run_fault, word};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame, error, usage};
 use crate::event::{CallOutcome, Json, Millis, ReplyEvent, TurnOutcome, Usage, UsageScope};
 
 /// Also `--dialect opencode-run`.
@@ -45,43 +45,6 @@ pub struct OpencodeRunDecoder {
 }
 
 impl OpencodeRunDecoder {
-    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
-        self.reply.tell_server(Some(word(line, "sessionID")), None, out);
-        let part = line.get("part").unwrap_or(&Json::Null);
-        let kind = word(line, "type");
-        if !matches!(kind, "step_finish" | "error") {
-            // What came before was not the end.
-            self.outcome.take_if(|outcome| *outcome == TurnOutcome::Completed);
-        }
-        match kind {
-            "step_start" => self.reply.finish_message(MAIN_THREAD, out),
-            "text" => {
-                self.reply.enter_message(MAIN_THREAD, word(part, "id"), out);
-                self.reply.push_text(MAIN_THREAD, word(part, "text"), out);
-            }
-            "reasoning" => {
-                self.reply.enter_message(MAIN_THREAD, word(part, "id"), out);
-                self.reply.push_reasoning(MAIN_THREAD, word(part, "text"), out);
-            }
-            "tool_use" => self.handle_call(part, out),
-            "step_finish" => self.finish_step(part, out),
-            "error" => {
-                let told = line.get("error").unwrap_or(&Json::Null);
-                let data = told.get("data").unwrap_or(told);
-                let message = error::parse_error_object(data).or_else(|| error::parse_error_object(told));
-                let words = message.map_or_else(|| word(told, "name").to_owned(), |error| error.message);
-                let status = data.get("statusCode").and_then(Json::as_u64);
-                let is_abort = word(told, "name") == "MessageAbortedError";
-                self.outcome = Some(if is_abort {
-                    TurnOutcome::Interrupted
-                } else {
-                    TurnOutcome::Failed(to_run_fault(&words, status))
-                });
-            }
-            other => self.reply.unknown_frames.report(other, out),
-        }
-    }
-
     fn handle_call(&mut self, part: &Json, out: &mut Vec<ReplyEvent>) {
         let state = part.get("state").unwrap_or(&Json::Null);
         let (id, name) = (word(part, "callID"), word(part, "tool"));
@@ -128,28 +91,58 @@ impl OpencodeRunDecoder {
     }
 }
 
-impl Decode for OpencodeRunDecoder {
-    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
-        if let Some(line) = self.reply.parse_line(frame, out) {
-            self.handle_line(&line, out);
+impl DecodeLines for OpencodeRunDecoder {
+    fn reply(&mut self) -> &mut ProgramReply {
+        &mut self.reply
+    }
+
+    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>) {
+        self.reply.tell_server(Some(word(line, "sessionID")), None, out);
+        let part = line.get("part").unwrap_or(&Json::Null);
+        let kind = word(line, "type");
+        if !matches!(kind, "step_finish" | "error") {
+            // What came before was not the end.
+            self.outcome.take_if(|outcome| *outcome == TurnOutcome::Completed);
+        }
+        match kind {
+            "step_start" => self.reply.finish_message(MAIN_THREAD, out),
+            "text" => {
+                self.reply.enter_message(MAIN_THREAD, word(part, "id"), out);
+                self.reply.push_text(MAIN_THREAD, word(part, "text"), out);
+            }
+            "reasoning" => {
+                self.reply.enter_message(MAIN_THREAD, word(part, "id"), out);
+                self.reply.push_reasoning(MAIN_THREAD, word(part, "text"), out);
+            }
+            "tool_use" => self.handle_call(part, out),
+            "step_finish" => self.finish_step(part, out),
+            "error" => {
+                let told = line.get("error").unwrap_or(&Json::Null);
+                let data = told.get("data").unwrap_or(told);
+                let message = error::parse_error_object(data).or_else(|| error::parse_error_object(told));
+                let words = message.map_or_else(|| word(told, "name").to_owned(), |error| error.message);
+                let status = data.get("statusCode").and_then(Json::as_u64);
+                let is_abort = word(told, "name") == "MessageAbortedError";
+                self.outcome = Some(if is_abort {
+                    TurnOutcome::Interrupted
+                } else {
+                    TurnOutcome::Failed(to_run_fault(&words, status))
+                });
+            }
+            other => self.reply.unknown_frames.report(other, out),
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
-        let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
-        self.reply.end(outcome, out);
+    fn outcome(&self) -> Option<&TurnOutcome> {
+        self.outcome.as_ref()
     }
 
-    fn has_failed(&self) -> bool {
-        matches!(self.outcome, Some(TurnOutcome::Failed(_)))
+    fn finish_run(&mut self, _out: &mut Vec<ReplyEvent>) -> TurnOutcome {
+        self.outcome.take().unwrap_or(TurnOutcome::Interrupted)
     }
 
     /// Only the end of the stream is the end.
-    fn is_done(&self) -> bool {
+    fn is_settled(&self) -> bool {
         false
-    }
-
-    fn is_complete(&self) -> bool {
-        self.outcome.is_some()
     }
 }

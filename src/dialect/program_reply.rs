@@ -4,11 +4,12 @@
 //! A program has threads: its own, and one for each sub-agent, which is named by the call that started it. Each has at
 //! most one open message. A message begins with its first content. Calls are run by the program itself.
 
+use std::any::Any;
 use std::collections::HashMap;
 
 use super::error::{ServerError, fault_kind, to_single_line};
 use super::unknown_frames::UnknownFrames;
-use super::{SseFrame, surrogate};
+use super::{Decode, SseFrame, surrogate};
 use crate::event::{
     Annotation, CallId, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, Json, MessageId, Millis, NoticeCode,
     NoticeLevel, OutputStream, ReplyEvent, ReplyTarget, Role, TextKind, TurnOutcome,
@@ -67,6 +68,61 @@ pub(super) struct CallStart<'a> {
     pub(super) thread: &'a str,
     pub(super) id: &'a str,
     pub(super) name: &'a str,
+}
+
+/// A decoder of the JSON lines of a program: what [`Decode`] wants of all of them alike is done here.
+pub(super) trait DecodeLines: Any + Send {
+    fn reply(&mut self) -> &mut ProgramReply;
+
+    fn handle_line(&mut self, line: &Json, out: &mut Vec<ReplyEvent>);
+
+    /// Returns how the run ended, where its lines say so.
+    fn outcome(&self) -> Option<&TurnOutcome>;
+
+    /// Tells what is left to tell at the end of the stream, and returns how the run ended.
+    fn finish_run(&mut self, out: &mut Vec<ReplyEvent>) -> TurnOutcome;
+
+    /// Returns whether a line begins another run.
+    fn begins_run(&self, _line: &Json) -> bool {
+        false
+    }
+
+    /// Returns whether nothing can follow.
+    fn is_settled(&self) -> bool {
+        self.outcome().is_some()
+    }
+}
+
+impl<D: DecodeLines> Decode for D {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
+        if self.is_settled() {
+            return;
+        }
+        if let Some(line) = self.reply().parse_line(frame, out) {
+            self.handle_line(&line, out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
+        let outcome = self.finish_run(out);
+        self.reply().end(outcome, out);
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_settled()
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.outcome(), Some(TurnOutcome::Failed(_)))
+    }
+
+    fn is_complete(&self) -> bool {
+        self.outcome().is_some()
+    }
+
+    fn begins_next(&self, frame: &SseFrame) -> bool {
+        surrogate::parse_json(frame.data.trim()).is_some_and(|line| self.begins_run(&line))
+    }
 }
 
 impl ProgramReply {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::dialect::{Decode as _, SseFrame};
 use crate::event::FaultKind;
 
 fn decode(lines: &[&str]) -> Vec<ReplyEvent> {
