@@ -11,7 +11,9 @@ use super::agent_reply::{AgentReply, MessageHandle, annotate, capped};
 use super::finish_reason::FinishTracker;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate};
-use crate::event::{Annotation, ExecutedBy, Fault, FinishReason, Json, ReplyEvent, TurnOutcome};
+use crate::event::{
+    Annotation, ExecutedBy, Fault, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome,
+};
 
 /// Also `--dialect poe-bot`.
 pub const DIALECT: Dialect = Dialect {
@@ -97,6 +99,20 @@ impl PoeBotDecoder {
         }
     }
 
+    /// Takes why the answer failed. What the bot's own program said stands beside the words for everybody.
+    fn handle_error(&mut self, data: &str, out: &mut Vec<ReplyEvent>) {
+        if self.fault.is_some() {
+            return;
+        }
+        self.fault = Some(error::to_fault(&error::parse_error_data(data)));
+        let json = surrogate::parse_json(data).unwrap_or_default();
+        let cause = json.get("raw_response").and_then(Json::as_str).map(error::to_single_line);
+        if let Some(cause) = cause.filter(|cause| !cause.is_empty()) {
+            let text = format!("the bot's own error: {cause}");
+            out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Warning, text });
+        }
+    }
+
     fn handle_frame(&mut self, name: &str, json: &Json, marked: bool, out: &mut Vec<ReplyEvent>) {
         let text = || json.get("text").and_then(Json::as_str).unwrap_or_default();
         match name {
@@ -137,9 +153,7 @@ impl Decode for PoeBotDecoder {
         }
         let data = frame.data.trim();
         if frame.event == "error" {
-            let server_error = error::parse_error_data(data);
-            self.fault.get_or_insert_with(|| error::to_fault(&server_error));
-            return;
+            return self.handle_error(data, out);
         }
         let repaired = surrogate::mark_if_lone(data);
         let json = serde_json::from_str::<Json>(repaired.as_deref().unwrap_or(data)).ok().filter(Json::is_object);
@@ -177,5 +191,28 @@ impl Decode for PoeBotDecoder {
 
     fn is_done(&self) -> bool {
         self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_bot_s_own_program_said_of_its_failure_is_told_once() {
+        let (mut decoder, mut out) = (PoeBotDecoder::default(), Vec::new());
+        let data =
+            r#"{"allow_retry": false, "text": "An unexpected issue.", "raw_response": "RuntimeError('no disk')"}"#;
+        let error = SseFrame { event: "error".into(), ..SseFrame::data(data) };
+        decoder.decode_frame(&error, &mut out);
+        decoder.decode_frame(&error, &mut out);
+        let texts: Vec<&str> = out
+            .iter()
+            .map(|event| match event {
+                ReplyEvent::Notice { text, .. } => text.as_str(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(texts, ["the bot's own error: RuntimeError('no disk')"]);
     }
 }

@@ -38,6 +38,7 @@ const CACHED_KEYS: &[&str] = &[
     "/cachedInputTokens",
     "/cached_input_tokens",
     "/num_cached_tokens",
+    "/cache_read_tokens",
     "/cachedContentTokenCount",
     "/cached_content_token_count",
 ];
@@ -150,6 +151,8 @@ mod tests {
                 (9, 3, 8, 0),
             ),
             (json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_cache_hit_tokens": 8}), (9, 3, 8, 0)),
+            // Agno's metrics.
+            (json!({"input_tokens": 9, "output_tokens": 3, "total_tokens": 12, "cache_read_tokens": 8}), (9, 3, 8, 0)),
             (
                 json!({"input_tokens": 9, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 8},
                     "output_tokens_details": {"reasoning_tokens": 4}}),

@@ -93,10 +93,11 @@ impl Protocol for LangGraphProtocol {
     }
 }
 
-/// Deltas as they come, and what only whole updates tell: interrupts, and messages that no model wrote.
+/// Deltas as they come, and what only whole updates tell: interrupts, and messages that no model wrote. By default a run
+/// goes on when nobody listens, and the next prompt waits for it.
 fn body(request: &ModelRequest, text: &str) -> Json {
     json!({
         "assistant_id": request.model, "input": {"messages": [{"role": "user", "content": text}]},
-        "stream_mode": ["messages-tuple", "updates"],
+        "stream_mode": ["messages-tuple", "updates"], "on_disconnect": "cancel",
     })
 }

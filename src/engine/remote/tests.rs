@@ -234,6 +234,7 @@ fn a_thread_is_made_unless_the_address_names_one() {
     let body = body_of(&call);
     assert_eq!((before[0].url.as_str(), call.url.as_str()), ("http://h/threads", "http://h/threads/t-1/runs/stream"));
     assert_eq!((&body["assistant_id"], &body["input"]["messages"][0]["content"]), (&json!("m"), &json!("one")));
+    assert_eq!(body["on_disconnect"], "cancel", "who interrupts stops the run");
     let (_, call) = prepared(&own, &request(&["one", "two"]), &[]);
     assert_eq!(body_of(&call)["input"]["messages"][0]["content"], "two");
     let named = remote(&langgraph::RUN, "http://h/threads/t-9/runs/stream");
