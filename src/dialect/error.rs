@@ -41,7 +41,7 @@ const CONTEXT_OVERFLOW_PHRASES: &[&str] = &[
 /// list with one of these.
 pub fn parse(json: &Json) -> Option<ServerError> {
     match json {
-        Json::Array(list) => list.first().and_then(parse),
+        Json::Array(list) => parse_validation_errors(list).or_else(|| list.first().and_then(parse)),
         Json::Object(object) => {
             // `{"error": "CODE", "message": "text"}`.
             if let (Some(Json::String(code)), Some(Json::String(message))) =
@@ -72,7 +72,7 @@ pub fn parse_error_object(json: &Json) -> Option<ServerError> {
         Json::String(text) if !text.is_empty() => {
             Some(ServerError { message: to_single_line(text), ..ServerError::default() })
         }
-        Json::Array(list) => list.first().and_then(parse_error_object),
+        Json::Array(list) => parse_validation_errors(list).or_else(|| list.first().and_then(parse_error_object)),
         Json::Object(object) => {
             let text = |key: &str| object.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
             let names = ["message", "msg", "detail", "error"];
@@ -113,6 +113,21 @@ pub fn parse_error_object(json: &Json) -> Option<ServerError> {
         }
         _ => None,
     }
+}
+
+/// Parses the errors of a validator: what is wrong, and where. What it repeats of the request is left out.
+fn parse_validation_errors(list: &[Json]) -> Option<ServerError> {
+    let mut found: Vec<String> = Vec::new();
+    for error in list {
+        let place = error.get("loc").or_else(|| error.get("path"))?.as_array()?;
+        let words = ["msg", "message"].into_iter().find_map(|key| error.get(key)?.as_str())?;
+        let steps = place.iter().map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned));
+        let place: Vec<String> = steps.filter(|step| step != "body").collect();
+        found.push(if place.is_empty() { words.to_owned() } else { format!("{}: {words}", place.join(".")) });
+    }
+    let code = list.first()?.get("type").or_else(|| list.first()?.get("code")).and_then(Json::as_str);
+    let code = to_single_line(code.unwrap_or_default());
+    Some(ServerError { message: to_single_line(&found.join(", ")), code, status: None })
 }
 
 /// Parses an error that is written as JSON inside the message of another one.
@@ -202,6 +217,10 @@ mod tests {
         assert_eq!(message(json!({"error": "model not found"})).unwrap(), "model not found");
         assert_eq!(message(json!({"detail": "Not Found"})).unwrap(), "Not Found");
         assert_eq!(message(json!({"detail": [{"loc": [], "msg": "field required"}]})).unwrap(), "field required");
+        let missing = |field: &str| json!({"type": "missing", "loc": ["body", field], "msg": "Field required", "input": {"a": 1}});
+        let fields = "threadId: Field required, runId: Field required";
+        assert_eq!(message(json!({"detail": [missing("threadId"), missing("runId")]})).unwrap(), fields);
+        assert_eq!(message(json!([missing("threadId"), missing("runId")])).unwrap(), fields);
         assert_eq!(message(json!({"object": "error", "message": "too big", "code": 400})).unwrap(), "too big");
         assert_eq!(
             message(json!([{"error": {"code": 400, "message": "API key not valid"}}])).unwrap(),

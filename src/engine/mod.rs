@@ -37,6 +37,12 @@ pub trait Engine: Send + Sync {
     /// Returns how to get the next message of the assistant.
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan;
 
+    /// Takes what a server said of a request that it refused for its form, and so did not run. Returns what to tell the
+    /// person where the next plan is another one.
+    fn replan(&self, _refusal: &str) -> Option<String> {
+        None
+    }
+
     /// Returns the dialect of its responses, by its name in JSON output; none where only a response shows it.
     fn dialect(&self) -> Option<&'static str> {
         None

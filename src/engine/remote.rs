@@ -20,14 +20,15 @@ mod poe;
 mod poe_bot;
 pub mod probe;
 mod protocol;
+mod refusal;
 mod request_kind;
 mod server_extras;
 mod server_thread;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use super::discover::ModelListQuery;
 use super::server_approvals::ServerApprovals;
@@ -100,6 +101,8 @@ pub struct RemoteTarget {
     pub explains_every_turn: bool,
     /// What the server was found to offer besides its answers.
     pub extras: Option<FindServerExtras>,
+    /// The person named the kind of request, so that no refusal changes it.
+    pub keeps_request_kind: bool,
 }
 
 impl RemoteTarget {
@@ -114,6 +117,7 @@ impl RemoteTarget {
             thread_id: String::new(),
             explains_every_turn: false,
             extras: None,
+            keeps_request_kind: false,
         }
     }
 }
@@ -121,6 +125,8 @@ impl RemoteTarget {
 /// A remote agent that takes prompts by POST.
 pub struct RemoteEngine {
     protocol: Option<Box<dyn Protocol>>,
+    /// The protocol that the server's first refusal asked for.
+    wanted_protocol: OnceLock<Box<dyn Protocol>>,
     extras: Option<Box<dyn ServerExtras>>,
     /// The detected dialect has been explained.
     has_explained: Arc<AtomicBool>,
@@ -131,6 +137,7 @@ impl RemoteEngine {
     pub fn new(target: RemoteTarget) -> Self {
         Self {
             protocol: target.request_kind.protocol.map(|protocol| protocol(&target)),
+            wanted_protocol: OnceLock::new(),
             extras: target.extras.and_then(|extras| extras(&target)),
             has_explained: Arc::default(),
             target,
@@ -162,7 +169,8 @@ impl Engine for RemoteEngine {
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
         let decode = self.decoder(last_prompt(request).map(str::to_owned));
-        let plan = self.protocol.as_ref().and_then(|protocol| protocol.plan_reply(&self.target, request, decode));
+        let protocol = self.wanted_protocol.get().or(self.protocol.as_ref());
+        let plan = protocol.and_then(|protocol| protocol.plan_reply(&self.target, request, decode));
         match plan {
             Some(ReplyPlan::Http { request: call, decode, side_channel: None }) => {
                 let side_channel = self.extras.as_ref().and_then(|extras| extras.side_channel(request));
@@ -176,6 +184,18 @@ impl Engine for RemoteEngine {
                 ReplyPlan::Scripted(vec![ScriptedEvent { delay: Millis(0), event }])
             }
         }
+    }
+
+    fn replan(&self, refusal: &str) -> Option<String> {
+        let (kind, fields) = refusal::wanted_kind(refusal)?;
+        let known = self.target.request_kind;
+        // No model is made up for it.
+        if self.target.keeps_request_kind || kind == known || (kind.needs_model && !known.needs_model) {
+            return None;
+        }
+        self.wanted_protocol.set(kind.protocol?(&self.target)).ok()?;
+        let (name, fields) = (&self.target.name, fields.join(" and "));
+        Some(format!("{name} wants {fields}: the prompt is sent once more, by {} (as with --request {0})", kind.name))
     }
 
     fn model_list_query(&self) -> Option<ModelListQuery> {

@@ -17,6 +17,8 @@ pub struct RequestFailure {
     pub is_unsent: bool,
     /// The server is loading its model and will take the request once it has.
     pub is_loading: bool,
+    /// The start of what the server said, where it refused the request for its form: nothing of it ran.
+    pub refusal: Option<String>,
 }
 
 impl RequestFailure {
@@ -34,7 +36,7 @@ impl RequestFailure {
 /// A failure that another try will not mend.
 impl From<Fault> for RequestFailure {
     fn from(fault: Fault) -> Self {
-        Self { fault, is_retryable: false, is_unsent: false, is_loading: false }
+        Self { fault, is_retryable: false, is_unsent: false, is_loading: false, refusal: None }
     }
 }
 
@@ -143,6 +145,7 @@ impl HttpRefusal<'_> {
             is_retryable: fault.is_transient() && !is_quota(&said),
             is_unsent: false,
             is_loading: loading,
+            refusal: matches!(self.status, 400 | 415 | 422).then(|| self.body.to_owned()),
             fault,
         }
     }

@@ -35,7 +35,7 @@ use errors::{broken_connection_failure, refusal_failure, send_failure, tls_error
 use proxy::{Proxies, Route};
 
 /// Bytes of a refusal's body that are read.
-const MAX_REFUSAL_BYTES: usize = 4096;
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// Bytes of a JSON answer that are read.
 const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
 /// How long the body of a refusal is waited for.

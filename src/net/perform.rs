@@ -40,32 +40,37 @@ pub async fn perform(
     patience: &RequestPolicy,
     out: &mpsc::Sender<RequestEvent>,
 ) {
-    perform_with_side_channel(http, call, None, decode, patience, out).await;
+    perform_with_side_channel(http, call, None, decode, patience, &|_| None, out).await;
 }
 
-/// The same with what tells of the answer besides its stream.
+/// The same with what tells of the answer besides its stream, and with somebody who can make another request of a refusal:
+/// where `replan` says with which words, they are returned and no `End` is told.
 pub async fn perform_with_side_channel(
     http: &HttpClient,
     call: &HttpRequest,
     beside: Option<Box<dyn SideChannel>>,
     decode: Box<dyn Decode>,
     patience: &RequestPolicy,
+    replan: Replan<'_>,
     out: &mpsc::Sender<RequestEvent>,
-) {
+) -> Option<String> {
     let mut line = RequestDriver::new(call, decode, patience, out);
     if let Some(beside) = beside {
         let opening = SideChannelReader::open(http, beside, &mut line.events);
         tokio::select! {
             biased;
-            () = out.closed() => return,
+            () = out.closed() => return None,
             aside = opening => line.side_channel = Some(aside),
         }
         if !line.send_events().await {
-            return;
+            return None;
         }
     }
-    run(HttpDial { client: http, request: call }, line).await;
+    run(HttpDial { client: http, request: call }, line, replan).await
 }
+
+/// Takes what a server said of a request that it refused for its form.
+pub type Replan<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// Opens an answer. The tests have one of their own.
 trait Dial {
@@ -83,7 +88,7 @@ impl Dial for HttpDial<'_> {
     }
 }
 
-async fn run(mut dial: impl Dial, mut line: RequestDriver<'_>) {
+async fn run(mut dial: impl Dial, mut line: RequestDriver<'_>, replan: Replan<'_>) -> Option<String> {
     let (patience, out) = (line.watchdog.policy, line.watchdog.out);
     let mut retries = RetryCounter::new(&line.request.url, patience.epoch);
     let mut loading = None;
@@ -95,28 +100,35 @@ async fn run(mut dial: impl Dial, mut line: RequestDriver<'_>) {
         let failure = match line.watchdog.wait(dial.dial(), patience.first_byte_timeout).await {
             WaitOutcome::Ready(Ok(answer)) => match line.read_response(answer).await {
                 Some(failure) => failure,
-                None => return,
+                None => return None,
             },
             WaitOutcome::Ready(Err(failure)) => failure,
-            WaitOutcome::TimedOut(fault) => return line.fail(fault).await,
-            WaitOutcome::ReceiverDropped => return,
+            WaitOutcome::TimedOut(fault) => fault.into(),
+            WaitOutcome::ReceiverDropped => return None,
         };
+        if let Some(words) = failure.refusal.as_deref().and_then(replan) {
+            return Some(words);
+        }
         if failure.is_loading {
             let is_first = loading.is_none();
             let since = *loading.get_or_insert_with(Instant::now);
             match line.wait_for_model(failure, since, is_first).await {
-                Some(fault) => return line.fail(fault).await,
-                None if out.is_closed() => return,
+                Some(fault) => {
+                    line.fail(fault).await;
+                    return None;
+                }
+                None if out.is_closed() => return None,
                 None => continue,
             }
         }
         loading = None;
         let Some(pause) = retries.next_request_delay(&failure, patience) else {
-            return line.fail(failure.fault).await;
+            line.fail(failure.fault).await;
+            return None;
         };
         line.announce_retry(&failure.fault, retries.failed(), pause).await;
         if !line.watchdog.pause(pause).await {
-            return;
+            return None;
         }
     }
 }

@@ -186,6 +186,7 @@ impl Runtime {
             thread_id: crate::bridge::new_uuid().to_string(),
             explains_every_turn: typed.explain,
             extras: found.as_ref().and_then(|found| found.extras),
+            keeps_request_kind: aim.request_kind.is_some(),
         };
         if *style == GET {
             return Ok(self.watch_stream(http, &target, &aim, notices));

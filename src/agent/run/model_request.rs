@@ -19,7 +19,7 @@ use crate::net::{HttpClient, RequestEvent, RequestPolicy, perform_with_side_chan
 
 /// Time limit of one request before it.
 const PREPARATION_TIMEOUT: Duration = Duration::from_secs(15);
-/// The maximum number of requests before it.
+/// The maximum number of requests before it, and of tries to put it.
 const MAX_PREPARATIONS: usize = 100;
 
 impl Agent {
@@ -130,37 +130,41 @@ async fn send_request(
     epoch: Instant,
     out: mpsc::Sender<RequestEvent>,
 ) {
-    let mut plan = choice.engine.plan_reply(&request);
+    let policy = RequestPolicy {
+        first_byte_timeout: choice.first_byte_timeout,
+        idle_timeout: choice.idle_timeout,
+        no_output_timeout: choice.no_output_timeout,
+        max_retries: choice.max_retries,
+        may_resend: choice.may_resend,
+        epoch,
+    };
     for _ in 0..MAX_PREPARATIONS {
-        let ReplyPlan::Prepare(Preparation { request: call, handle }) = plan else { break };
-        let answer = http.request_json(&call, PREPARATION_TIMEOUT).await;
-        if let Some(text) = handle(answer) {
-            let notice = ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Prepared, text };
+        let (level, text) = match choice.engine.plan_reply(&request) {
+            ReplyPlan::Prepare(Preparation { request: call, handle }) => {
+                let answer = http.request_json(&call, PREPARATION_TIMEOUT).await;
+                (NoticeLevel::Warn, handle(answer))
+            }
+            ReplyPlan::Http { request: call, decode, side_channel } => {
+                let replan = |refusal: &str| choice.engine.replan(refusal);
+                let replanned =
+                    perform_with_side_channel(&http, &call, side_channel, decode, &policy, &replan, &out).await;
+                match replanned {
+                    Some(text) => (NoticeLevel::Info, Some(text)),
+                    None => return,
+                }
+            }
+            ReplyPlan::Scripted(beats) => return play_script(beats, out).await,
+        };
+        if let Some(text) = text {
+            let notice = ReplyEvent::Notice { level, code: NoticeCode::Prepared, text };
             if out.send(RequestEvent::Event(notice)).await.is_err() {
                 return;
             }
         }
-        plan = choice.engine.plan_reply(&request);
     }
-    match plan {
-        ReplyPlan::Http { request: call, decode, side_channel } => {
-            let policy = RequestPolicy {
-                first_byte_timeout: choice.first_byte_timeout,
-                idle_timeout: choice.idle_timeout,
-                no_output_timeout: choice.no_output_timeout,
-                max_retries: choice.max_retries,
-                may_resend: choice.may_resend,
-                epoch,
-            };
-            perform_with_side_channel(&http, &call, side_channel, decode, &policy, &out).await;
-        }
-        ReplyPlan::Scripted(beats) => play_script(beats, out).await,
-        ReplyPlan::Prepare(_) => {
-            let fault = Fault::new(FaultKind::Internal, "the engine never got to the prompt");
-            let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
-            play_script(vec![ScriptedEvent { delay: Millis(0), event }], out).await;
-        }
-    }
+    let fault = Fault::new(FaultKind::Internal, "the engine never got to the prompt");
+    let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
+    play_script(vec![ScriptedEvent { delay: Millis(0), event }], out).await;
 }
 
 /// Plays a scripted response, each event after its pause.

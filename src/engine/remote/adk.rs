@@ -21,6 +21,7 @@ const USER_ID: &str = "user";
 
 pub(super) static RUN: RequestKind = RequestKind {
     name: "adk",
+    wanted_fields: &[&["appName", "userId"], &["app_name", "user_id"]],
     default_path: RUN_PATH,
     is_at: |path, _| path.ends_with(RUN_PATH),
     needs_model: true,

@@ -10,6 +10,7 @@ use crate::event::Json;
 
 pub(super) static RUN: RequestKind = RequestKind {
     name: "ag-ui",
+    wanted_fields: &[&["threadId", "runId"], &["thread_id", "run_id"]],
     supports_tools: true,
     protocol: Some(|_| JsonProtocol::boxed(body)),
     ..RequestKind::NEW

@@ -15,6 +15,7 @@ use crate::net::request::{HttpHeaderValue, HttpRequest};
 
 pub(super) static RUN: RequestKind = RequestKind {
     name: "agno",
+    wanted_fields: &[&["message"]],
     is_at: |path, _| {
         path.ends_with("/runs") && ["/agents/", "/teams/", "/workflows/"].iter().any(|kind| path.contains(kind))
     },

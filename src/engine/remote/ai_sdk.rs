@@ -11,6 +11,7 @@ use crate::event::{CallOutcome, Json};
 
 pub(super) static CHAT: RequestKind = RequestKind {
     name: "ai-sdk",
+    wanted_fields: &[&["trigger"]],
     default_path: "/api/chat",
     protocol: Some(|_| JsonProtocol::boxed(body)),
     ..RequestKind::NEW

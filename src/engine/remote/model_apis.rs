@@ -17,6 +17,7 @@ pub(super) const CHAT_MODEL_LIST: ModelListPath = ModelListPath::openai(CHAT_PAT
 /// OpenAI chat completions, with the whole conversation in each request.
 pub static CHAT: RequestKind = RequestKind {
     name: "chat",
+    wanted_fields: &[&["messages"]],
     default_path: "/v1/chat/completions",
     is_at: |path, _| path.ends_with(CHAT_PATH),
     needs_model: true,
@@ -28,6 +29,7 @@ pub static CHAT: RequestKind = RequestKind {
 
 pub(super) static RESPONSES: RequestKind = RequestKind {
     name: "responses",
+    wanted_fields: &[&["input"]],
     default_path: "/v1/responses",
     is_at: |path, _| path.ends_with("/responses"),
     needs_model: true,
@@ -42,6 +44,7 @@ pub(super) static RESPONSES: RequestKind = RequestKind {
 
 pub(super) static ANTHROPIC: RequestKind = RequestKind {
     name: "anthropic",
+    wanted_fields: &[],
     default_path: "/v1/messages",
     is_at: |path, _| path.ends_with("/v1/messages"),
     needs_model: true,

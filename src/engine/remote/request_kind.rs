@@ -23,6 +23,8 @@ pub struct RequestKind {
     pub token_header: Option<&'static str>,
     /// Where the models are listed.
     pub(super) model_list: Option<ModelListPath>,
+    /// What its servers' validators miss in the requests of others: any of these sets of fields says that it is wanted.
+    pub(super) wanted_fields: &'static [&'static [&'static str]],
     /// Puts prompts into its requests; none where a stream is only watched.
     pub(super) protocol: Option<NewProtocol>,
 }
@@ -66,6 +68,7 @@ impl RequestKind {
         supports_tools: false,
         token_header: None,
         model_list: None,
+        wanted_fields: &[],
         protocol: None,
     };
 

@@ -228,6 +228,21 @@ fn a_session_is_made_for_an_app_and_gets_only_what_is_new() {
 }
 
 #[test]
+fn a_refusal_that_names_fields_changes_the_request_once_unless_the_person_named_it() {
+    let refusal = r#"[{"type":"missing","loc":["threadId"]},{"type":"missing","loc":["runId"]}]"#;
+    let engine = remote(&CHAT, "http://h/agent");
+    let told = engine.replan(refusal).unwrap();
+    assert!(told.contains("threadId and runId") && told.contains("--request ag-ui"), "{told}");
+    let (_, call) = prepared(&engine, &request(&["one"]), &[]);
+    assert_eq!((call.url.as_str(), body_of(&call)["messages"][0]["content"].as_str()), ("http://h/agent", Some("one")));
+    assert!(body_of(&call)["threadId"].is_string());
+    assert_eq!(engine.replan(refusal), None, "once");
+    let named = RemoteTarget { keeps_request_kind: true, ..RemoteTarget::new("r", "http://h/agent", &CHAT) };
+    assert_eq!(RemoteEngine::new(named).replan(refusal), None);
+    assert_eq!(remote(&CHAT, "http://h/agent").replan(r#"[{"type":"missing","loc":["model"]}]"#), None);
+}
+
+#[test]
 fn a_thread_is_made_unless_the_address_names_one() {
     let own = remote(&langgraph::RUN, "http://h/runs/stream");
     let (before, call) = prepared(&own, &request(&["one"]), &[json!({"thread_id": "t-1"})]);

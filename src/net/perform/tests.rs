@@ -64,8 +64,12 @@ async fn heard(tries: Vec<Result<Vec<DialAct>, RequestFailure>>) -> Vec<String> 
     let patience = RequestPolicy::new(Instant::now());
     let run = async move {
         let call = call();
-        run(ScriptedDial(tries.into()), RequestDriver::new(&call, Box::new(ChatDecoder::new()), &patience, &sender))
-            .await;
+        run(
+            ScriptedDial(tries.into()),
+            RequestDriver::new(&call, Box::new(ChatDecoder::new()), &patience, &sender),
+            &|_| None,
+        )
+        .await;
     };
     let listen = async {
         let mut words = Vec::new();
@@ -299,6 +303,30 @@ async fn json_in_place_of_a_stream_is_an_answer_or_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_that_leads_to_another_request_is_no_end() {
+    let (sender, mut receiver) = mpsc::channel(8);
+    let patience = RequestPolicy::new(Instant::now());
+    let refusal = Some("a field is missing".to_owned());
+    let refused = RequestFailure { refusal, ..RequestFailure::permanent(FaultKind::BadRequest, "refused") };
+    for (takes_it, end) in [(true, None), (false, Some("failed"))] {
+        let call = call();
+        let driver = RequestDriver::new(&call, Box::new(ChatDecoder::new()), &patience, &sender);
+        let replan = |words: &str| takes_it.then(|| format!("once more, for {words}"));
+        let replanned = run(ScriptedDial(VecDeque::from([Err(refused.clone())])), driver, &replan).await;
+        assert_eq!(replanned.as_deref(), takes_it.then_some("once more, for a field is missing"));
+        let mut words = Vec::new();
+        while let Ok(heard) = receiver.try_recv() {
+            words.push(word(heard));
+        }
+        assert_eq!(
+            words.iter().find_map(|word| word.split_whitespace().find(|word| *word == "failed")),
+            end,
+            "{words:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deaf_listener_ends_the_call() {
     let (sender, receiver) = mpsc::channel(8);
     drop(receiver);
@@ -306,6 +334,7 @@ async fn a_deaf_listener_ends_the_call() {
     run(
         ScriptedDial(VecDeque::from([Ok(vec![Hang])])),
         RequestDriver::new(&call(), Box::new(ChatDecoder::new()), &patience, &sender),
+        &|_| None,
     )
     .await;
     assert_eq!(patience.epoch.elapsed(), Duration::ZERO);
@@ -329,6 +358,7 @@ async fn no_limit_is_no_limit() {
         run(
             ScriptedDial(VecDeque::from([Ok(script)])),
             RequestDriver::new(&call(), Box::new(ChatDecoder::new()), &patience, &sender),
+            &|_| None,
         )
         .await;
         drop(sender);
@@ -361,7 +391,7 @@ fn a_call_can_run_in_a_task() {
 
 fn loading() -> RequestFailure {
     let fault = Fault::new(FaultKind::Upstream, "http://h returned 503 service unavailable: Loading model");
-    RequestFailure { fault, is_retryable: true, is_unsent: false, is_loading: true }
+    RequestFailure { is_retryable: true, is_loading: true, ..fault.into() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -396,7 +426,12 @@ async fn nobody_waits_for_a_model_that_nobody_wants_any_more() {
     let patience = RequestPolicy::new(Instant::now());
     let run = async {
         let tries = (0..400).map(|_| Err(loading())).collect();
-        run(ScriptedDial(tries), RequestDriver::new(&call(), Box::new(ChatDecoder::new()), &patience, &sender)).await;
+        run(
+            ScriptedDial(tries),
+            RequestDriver::new(&call(), Box::new(ChatDecoder::new()), &patience, &sender),
+            &|_| None,
+        )
+        .await;
         patience.epoch.elapsed()
     };
     let leave = async {

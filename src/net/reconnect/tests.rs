@@ -212,10 +212,7 @@ async fn what_breaks_after_an_answer_is_told_beside_it() {
 async fn a_long_wait_that_the_server_asks_for_is_waited_for() {
     let began = Instant::now();
     let fault = Fault { retry_after: Some(Millis(600_000)), ..Fault::new(FaultKind::RateLimited, "429") };
-    let busy = ScriptedConnection {
-        after: None,
-        answer: Err(RequestFailure { fault, is_retryable: true, is_unsent: false, is_loading: false }),
-    };
+    let busy = ScriptedConnection { after: None, answer: Err(RequestFailure { is_retryable: true, ..fault.into() }) };
     assert_eq!(heard(vec![busy, open(None, &[ONE])]).await, ["try 1", "(retry)", "1", "completed"]);
     assert_eq!(began.elapsed().as_secs(), 600);
 }
