@@ -3,7 +3,7 @@
 //! # Data flows one way
 //!
 //! ```text
-//!   Source (in-process agent | remote | replay)      Command (prompt, decide, cancel, seek)
+//!   Source (own agent | peer | remote | replay)        Command (prompt, decide, cancel, seek)
 //!         │ AgentEvent                                             ▲
 //!         ▼                                                        │
 //!   bridge::session: merge, number, time, seal, log, publish       │
@@ -60,6 +60,7 @@
 //! | reply | what answers one request; [`agent::assembler`] makes events of a turn of what it says |
 //! | dialect | a wire format of agents or models |
 //! | surface | a part of the HTTP interface that [`serve`] offers in one dialect |
+//! | peer | an agent program with which a conversation is held: it acts itself, and asks here |
 //! | engine | what answers: a model's API, a remote agent or the embedded one |
 //! | burst | keys that came at once: a paste, where the terminal marks none |
 //!
@@ -96,7 +97,9 @@
 //!    `TurnFinished(Cancelled)`.
 //! 4. *A remote is attached.* One that is asked by POST is an engine ([`engine::remote`]) under the same agent; a stream
 //!    that can be had by GET is watched by [`bridge::remote`], which resumes it, and so are a pipe, a file and a program
-//!    that is started; [`dialect::detect`] finds out what each speaks and says why.
+//!    that is started; [`dialect::detect`] finds out what each speaks and says why. An agent program that keeps the
+//!    conversation and asks back is neither: [`bridge::peer`] holds it as a source beside the agent here, a pure machine
+//!    between a protocol's lines and the session's events.
 //! 5. *The connection goes quiet.* [`net`] reports `Silent` as status, the status line counts the seconds; past the limit
 //!    the turn fails with a fault that says so, and the text so far stays.
 //! 6. *A client asks over HTTP.* [`serve`] checks who it is → a one-shot surface makes a request of it, the runtime opens
@@ -112,6 +115,7 @@
 //! | --- | --- | --- |
 //! | an engine | `engine/x.rs` with its [`engine::EngineSpec`] | [`engine::ENGINES`], `assets/config.toml` |
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | a row in [`dialect::DIALECTS`] |
+//! | a protocol of agent programs | `bridge/peer/x.rs`, what it says in `dialect/x.rs` | its row in `runtime/attach/known_agents.rs` |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`], a form in `engine/offline/syntax`, lines in README and manual |

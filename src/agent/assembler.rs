@@ -202,7 +202,7 @@ impl ReplyAssembler {
     }
 
     /// Returns our id for a call that the reply, or a tool that it called, names so.
-    pub(super) fn map_call(&mut self, theirs: CallId, ids: &mut IdAllocator) -> CallId {
+    pub fn map_call(&mut self, theirs: CallId, ids: &mut IdAllocator) -> CallId {
         if let Some(ours) = self.call_ids.get(&theirs) {
             return ours.clone();
         }

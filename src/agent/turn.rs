@@ -372,14 +372,17 @@ impl TurnMachine {
         if !self.slot(call).is_some_and(|slot| slot.stage == CallStage::AwaitingApproval) {
             return;
         }
-        steps.push(TurnEffect::Emit(AgentEvent::ApprovalResolved {
-            call: call.clone(),
-            decision: decision.clone(),
-            by,
-        }));
-        match decision {
-            Decision::Once | Decision::Session | Decision::Pattern(_) => self.run_call(call, steps),
-            Decision::Deny(reason) => {
+        let reason = match &decision {
+            Decision::Once | Decision::Session | Decision::Pattern(_) => None,
+            Decision::Deny(reason) => Some(reason.clone()),
+            // Our tools offer no answers of their own: whatever this is, it is no permission.
+            Decision::Offered { .. } => Some(None),
+        };
+        let decision = if matches!(decision, Decision::Offered { .. }) { Decision::Deny(None) } else { decision };
+        steps.push(TurnEffect::Emit(AgentEvent::ApprovalResolved { call: call.clone(), decision, by }));
+        match reason {
+            None => self.run_call(call, steps),
+            Some(reason) => {
                 let text = match (reason, by) {
                     (Some(reason), _) => format!("denied: {reason}"),
                     (None, DecidedBy::Person | DecidedBy::Remote) => "denied by the user".to_owned(),

@@ -38,6 +38,8 @@ pub struct SessionHandle {
 pub mod hub;
 pub mod local;
 pub mod mirror;
+pub mod peer;
+pub mod program;
 pub mod remote;
 pub mod replay;
 pub mod session;

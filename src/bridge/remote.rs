@@ -8,7 +8,6 @@ mod pipe;
 mod program;
 mod recording;
 mod response_feeder;
-mod stderr_lines;
 mod turns;
 
 use std::path::PathBuf;
@@ -18,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::program::ProgramSignal;
 use super::session::SourceHandle;
 use crate::dialect::Decode;
 use crate::event::{AgentEvent, Capabilities, Command, Fault, FaultKind, LinkState, ReplyEvent, TurnOutcome};
@@ -25,8 +25,7 @@ use crate::net::request::HttpRequest;
 use crate::net::traffic::TrafficRing;
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, reconnect};
 pub use pipe::PipeSource;
-use program::ProgramSignal;
-pub use program::{ProgramSource, RunningProgram};
+pub use program::ProgramSource;
 use turns::RemoteTurns;
 
 /// Bytes per read.

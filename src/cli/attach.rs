@@ -93,6 +93,15 @@ impl AttachArgs {
         self.target.as_deref() == Some("-") || !self.command.is_empty()
     }
 
+    /// Returns a flag that an agent program has no use for.
+    pub(crate) fn peer_misfit(&self) -> Option<&'static str> {
+        let flags = ["--method", "--header", "--token-env", "--from-seq", "--local-tools"];
+        if self.read_only {
+            return Some("--read-only");
+        }
+        self.request_flags().into_iter().find(|flag| flags.contains(flag))
+    }
+
     /// Returns the flags that are only for what takes requests.
     pub(crate) fn request_flags(&self) -> Vec<&'static str> {
         let flags = [

@@ -5,6 +5,7 @@
 //! one reply ([`ReplyEvent`]), an encoder hears of a session.
 
 pub mod a2a;
+pub mod acp;
 pub mod adk;
 mod agent_calls;
 mod agent_reply;
@@ -128,6 +129,7 @@ pub static DIALECTS: &[Dialect] = &[
     pi::DIALECT,
     copilot_cli::DIALECT,
     grok::DIALECT,
+    acp::DIALECT,
     plain::DIALECT,
 ];
 

@@ -343,7 +343,7 @@ impl ProgramReply {
     }
 
     /// Returns the open message of a thread, begun if need be; none where there are too many threads.
-    fn begin_message(&mut self, thread: &str, out: &mut Vec<ReplyEvent>) -> Option<MessageId> {
+    pub(super) fn begin_message(&mut self, thread: &str, out: &mut Vec<ReplyEvent>) -> Option<MessageId> {
         let next = MessageId::new(format!("m{}", self.message_count + 1));
         let Some(state) = self.thread(thread) else {
             self.unknown_frames.report("too many sub-agents", out);

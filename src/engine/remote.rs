@@ -42,11 +42,11 @@ pub use announcing_detector::AnnouncingDetector;
 pub use model_apis::CHAT;
 use probe::{ProbeAnswers, ProbedServer};
 use protocol::{Protocol, last_prompt};
-pub use request_kind::{GET, RequestKind};
+pub use request_kind::{ACP, GET, RequestKind};
 pub use server_extras::{FindServerExtras, ServerExtras};
 
 /// Every kind. One that narrows another stands behind it.
-pub static REQUEST_KINDS: [&RequestKind; 20] = [
+pub static REQUEST_KINDS: [&RequestKind; 21] = [
     &CHAT,
     &openjarvis::BRIDGE,
     &openjarvis::MANAGED,
@@ -66,6 +66,7 @@ pub static REQUEST_KINDS: [&RequestKind; 20] = [
     &poe_bot::QUERY,
     &a2a::V0_3,
     &a2a::V1,
+    &ACP,
     &GET,
 ];
 

@@ -34,7 +34,9 @@ pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
 pub use reply::{ReplyEvent, ReplyTarget};
 pub use sampling::SamplingParams;
 pub use status::{Capabilities, LinkState, QueuedPrompt, ReplayStatus, SessionStatus, UndeliveredCommand};
-pub use tool::{ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Risk, ToolKind, ToolSpec};
+pub use tool::{
+    AnswerKind, ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, OfferedAnswer, Risk, ToolKind, ToolSpec,
+};
 pub use usage::{Usage, estimate_tokens};
 
 /// The engine's name if there is no engine.

@@ -72,10 +72,53 @@ pub struct ApprovalRequest {
     /// When the request is denied automatically, on the session's clock.
     #[serde(rename = "expires", default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Millis>,
+    /// The answers that the asking agent takes, where it has its own; otherwise every [`Decision`] but
+    /// [`Decision::Offered`] is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<OfferedAnswer>,
+}
+
+/// An answer in the words of the agent that asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferedAnswer {
+    pub id: String,
+    pub label: String,
+    pub kind: AnswerKind,
+}
+
+/// What an offered answer does. "Always" is as long as the agent remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKind {
+    AllowOnce,
+    AllowAlways,
+    RejectOnce,
+    RejectAlways,
+}
+
+impl AnswerKind {
+    pub fn allows(self) -> bool {
+        matches!(self, Self::AllowOnce | Self::AllowAlways)
+    }
+}
+
+impl ApprovalRequest {
+    /// Returns the offered answer that a decision comes to, none where the agent offers nothing like it. A decision
+    /// never becomes one that allows more.
+    pub fn offered_answer(&self, decision: &Decision) -> Option<&OfferedAnswer> {
+        let first = |kind| self.answers.iter().find(|answer| answer.kind == kind);
+        match decision {
+            Decision::Once => first(AnswerKind::AllowOnce),
+            Decision::Session => first(AnswerKind::AllowAlways).or_else(|| first(AnswerKind::AllowOnce)),
+            Decision::Pattern(_) => None,
+            Decision::Deny(_) => first(AnswerKind::RejectOnce).or_else(|| first(AnswerKind::RejectAlways)),
+            Decision::Offered { id, .. } => self.answers.iter().find(|answer| answer.id == *id),
+        }
+    }
 }
 
 /// An answer to an [`ApprovalRequest`]. On the wire: `"once"`, `"session"`, `{"pattern": …}`, `"deny"`, `{"deny":
-/// reason}`.
+/// reason}`, `{"offered": {"id": …, "allows": …}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     Once,
@@ -84,11 +127,20 @@ pub enum Decision {
     /// Calls that match the pattern, until the session ends.
     Pattern(String),
     Deny(Option<String>),
+    /// One of [`ApprovalRequest::answers`].
+    Offered {
+        id: String,
+        allows: bool,
+    },
 }
 
 impl Decision {
     pub fn allows(&self) -> bool {
-        !matches!(self, Self::Deny(_))
+        match self {
+            Self::Once | Self::Session | Self::Pattern(_) => true,
+            Self::Deny(_) => false,
+            Self::Offered { allows, .. } => *allows,
+        }
     }
 }
 
@@ -97,6 +149,11 @@ impl Decision {
 enum DecisionWithDetail {
     Pattern(String),
     Deny(String),
+    Offered {
+        id: String,
+        #[serde(default)]
+        allows: bool,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -122,6 +179,7 @@ impl Serialize for Decision {
             Self::Deny(None) => WireDecision::Plain(BareDecision::Deny),
             Self::Pattern(pattern) => WireDecision::Scoped(DecisionWithDetail::Pattern(pattern)),
             Self::Deny(Some(reason)) => WireDecision::Scoped(DecisionWithDetail::Deny(reason)),
+            Self::Offered { id, allows } => WireDecision::Scoped(DecisionWithDetail::Offered { id, allows }),
         }
         .serialize(serializer)
     }
@@ -135,6 +193,7 @@ impl<'de> Deserialize<'de> for Decision {
             WireDecision::Plain(BareDecision::Deny) => Self::Deny(None),
             WireDecision::Scoped(DecisionWithDetail::Pattern(pattern)) => Self::Pattern(pattern),
             WireDecision::Scoped(DecisionWithDetail::Deny(reason)) => Self::Deny(Some(reason)),
+            WireDecision::Scoped(DecisionWithDetail::Offered { id, allows }) => Self::Offered { id, allows },
         })
     }
 }
@@ -227,10 +286,41 @@ mod tests {
             (Decision::Pattern("shell(git *)".into()), "{\"pattern\":\"shell(git *)\"}"),
             (Decision::Deny(None), "\"deny\""),
             (Decision::Deny(Some("not now".into())), "{\"deny\":\"not now\"}"),
+            (
+                Decision::Offered { id: "always".into(), allows: true },
+                "{\"offered\":{\"id\":\"always\",\"allows\":true}}",
+            ),
         ];
         for (decision, wire) in cases {
             assert_eq!(serde_json::to_string(&decision).unwrap(), wire);
             assert_eq!(serde_json::from_str::<Decision>(wire).unwrap(), decision);
         }
+    }
+
+    #[test]
+    fn a_decision_comes_to_an_offered_answer_that_allows_no_more() {
+        let offered = |id: &str, kind| OfferedAnswer { id: id.into(), label: id.into(), kind };
+        let request = |answers| ApprovalRequest { answers, ..crate::testkit::events::shell_approval("ls") };
+        let all = request(vec![
+            offered("always", AnswerKind::AllowAlways),
+            offered("here", AnswerKind::AllowOnce),
+            offered("again", AnswerKind::AllowOnce),
+            offered("never", AnswerKind::RejectAlways),
+        ]);
+        let id =
+            |request: &ApprovalRequest, decision| request.offered_answer(&decision).map(|answer| answer.id.clone());
+        let chosen = Decision::Offered { id: "again".into(), allows: true };
+        for (decision, expected) in [
+            (Decision::Once, Some("here")),
+            (Decision::Session, Some("always")),
+            (Decision::Deny(None), Some("never")),
+            (chosen, Some("again")),
+            (Decision::Offered { id: "other".into(), allows: true }, None),
+            (Decision::Pattern("shell".into()), None),
+        ] {
+            assert_eq!(id(&all, decision.clone()).as_deref(), expected, "{decision:?}");
+        }
+        let only_always = request(vec![offered("always", AnswerKind::AllowAlways)]);
+        assert_eq!((id(&only_always, Decision::Once), id(&only_always, Decision::Deny(None))), (None, None));
     }
 }

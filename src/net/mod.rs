@@ -26,6 +26,6 @@ pub mod ws;
 
 pub use http::HttpClient;
 pub use perform::{perform, perform_with_side_channel};
-pub use redact::{EventRedactor, register_secret, registered_event_redactor};
+pub use redact::{EventRedactor, redact_registered, register_secret, registered_event_redactor};
 pub use timeouts::RequestPolicy;
 pub use watchdog::RequestEvent;

@@ -130,6 +130,11 @@ pub fn registered_event_redactor() -> EventRedactor {
     Redactor::for_registered().event_redactor()
 }
 
+/// Blanks the remembered secrets out of a text.
+pub fn redact_registered(text: &mut String) {
+    Redactor::for_registered().redact(text);
+}
+
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Redactor")

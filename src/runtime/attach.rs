@@ -3,6 +3,8 @@
 //! A bare origin is probed; a full URL is used as it is. The session reports what was found, and why.
 
 mod explain;
+mod known_agents;
+mod peer;
 mod target;
 mod watch;
 
@@ -32,7 +34,7 @@ use crate::store::models::ModelChoice;
 use crate::text::address::is_cleartext_remote;
 use crate::text::display_url::{has_login, origin, redact_credentials};
 use crate::tool::Registry;
-use target::AttachTarget;
+use target::{AttachTarget, LocalTarget};
 
 /// Time limit of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -84,16 +86,19 @@ impl RemoteModels {
 }
 
 impl Runtime {
-    /// Returns whether the target can only be watched: it is a file, a pipe or a program.
+    /// Returns whether the target can only be watched: it is a file, a pipe or a program that takes no prompts.
     pub fn is_local(&self, typed: &cli::AttachArgs) -> Result<bool, UsageError> {
-        Ok(AttachTarget::resolve(typed, self.config())?.local.is_some())
+        Ok(AttachTarget::resolve(typed, self.config())?.is_watched_here())
     }
 
     /// Returns whether the target can only be sent prompts, never just watched.
     pub fn is_request_only(&self, typed: &cli::AttachArgs) -> Result<bool, UsageError> {
         let target = AttachTarget::resolve(typed, self.config())?;
+        if let Some(local) = &target.local {
+            return Ok(!local.is_watched());
+        }
         let style = target.request_kind.or_else(|| RequestKind::from_url(&target.url));
-        Ok(target.local.is_none() && style.map_or_else(|| probe::is_origin(&target.url), |style| *style != GET))
+        Ok(style.map_or_else(|| probe::is_origin(&target.url), |style| *style != GET))
     }
 
     /// Attaches. `prompted` says that there is a prompt; without one, a stream that can be watched is watched.
@@ -103,7 +108,7 @@ impl Runtime {
             let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
             return Err(UsageError(format!("unknown dialect {name:?}; use one of {}", known.join(", "))).into());
         }
-        if prompted && (target.local.is_some() || target.request_kind == Some(&GET)) {
+        if prompted && (target.is_watched_here() || target.request_kind == Some(&GET)) {
             return Err(
                 UsageError(format!("{} is read-only: it is only watched and takes no prompts", target.name)).into()
             );
@@ -119,7 +124,7 @@ impl Runtime {
             }
             None => None,
         };
-        if target.local.is_some() && (typed.from_seq.is_some() || typed.session.is_some()) {
+        if target.is_watched_here() && (typed.from_seq.is_some() || typed.session.is_some()) {
             let text = "a file is one session and plays from its start: remove --from-seq and --session";
             return Err(UsageError(text.to_owned()).into());
         }
@@ -129,7 +134,10 @@ impl Runtime {
         }
         if let Some(local) = &target.local {
             let tap = tap.unwrap_or_else(|| TrafficTap::to_ring(self.traffic.clone()));
-            return self.watch_local(local, tap, &target, typed);
+            return match local {
+                LocalTarget::Peer(command) => self.attach_peer(command, tap, &target, typed),
+                _ => self.watch_local(local, tap, &target, typed),
+            };
         }
         let http = tap.map_or_else(|| self.http.clone(), |tap| self.http.with_tap(tap)).for_attached_remote();
         let headers = resolve_headers(&target, typed.token_env.as_deref()).await?;

@@ -2,7 +2,7 @@
 //!
 //! Not here: the ask on the screen (`overlay/approval.rs`).
 
-use crate::event::{ApprovalRequest, Pattern};
+use crate::event::{AnswerKind, ApprovalRequest, Pattern};
 
 /// What one can choose over an ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,17 +14,45 @@ pub enum ApprovalChoice {
     Pattern,
     Deny,
     DenyWithReason,
+    /// An answer that the asking agent offers, by its place.
+    Offered(usize),
     /// To see the whole of it: the one choice that answers nothing.
     ShowAll,
 }
 
 impl ApprovalChoice {
-    pub const ALL: [Self; 6] =
+    /// Those of an ask that has no answers of its own.
+    const USUAL: [Self; 6] =
         [Self::Once, Self::Session, Self::Pattern, Self::Deny, Self::DenyWithReason, Self::ShowAll];
 
-    /// Tells whether this ask offers it.
-    pub fn is_offered(self, ask: &ApprovalRequest) -> bool {
-        self != Self::Pattern || ask.pattern.is_some()
+    /// Returns what this ask offers, in its order.
+    pub fn all_for(ask: &ApprovalRequest) -> Vec<Self> {
+        if ask.answers.is_empty() {
+            return Self::USUAL
+                .into_iter()
+                .filter(|choice| *choice != Self::Pattern || ask.pattern.is_some())
+                .collect();
+        }
+        (0..ask.answers.len()).map(Self::Offered).chain([Self::ShowAll]).collect()
+    }
+
+    /// Returns what a key that stands for this choice selects in an ask; none where the ask has nothing like it.
+    pub fn find_in(self, ask: &ApprovalRequest) -> Option<Self> {
+        let kind = match self {
+            Self::Once => AnswerKind::AllowOnce,
+            Self::Session => AnswerKind::AllowAlways,
+            Self::Deny => AnswerKind::RejectOnce,
+            Self::DenyWithReason => AnswerKind::RejectAlways,
+            Self::Pattern | Self::Offered(_) | Self::ShowAll => return self.offered_by(ask),
+        };
+        if ask.answers.is_empty() {
+            return self.offered_by(ask);
+        }
+        ask.answers.iter().position(|answer| answer.kind == kind).map(Self::Offered)
+    }
+
+    fn offered_by(self, ask: &ApprovalRequest) -> Option<Self> {
+        Self::all_for(ask).contains(&self).then_some(self)
     }
 }
 

@@ -157,6 +157,7 @@ impl RegisteredTool {
             folder: ctx.folder.display().to_string(),
             detail,
             expires_at: None,
+            answers: Vec::new(),
         })
     }
 

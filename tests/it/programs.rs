@@ -246,3 +246,60 @@ async fn a_program_that_ignores_interrupts_ends_with_us() {
     assert_eq!(status.code(), Some(130));
     assert!(kill(pid, None).is_err(), "the program runs on");
 }
+
+/// An agent that speaks ACP: each line of a client is answered in turn. It asks before it writes a file.
+const STUB_AGENT: &str = r#"
+say() { printf '%s\n' "$1"; }
+read line; say '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1,"agentInfo":{"name":"stub","version":"1"}}}'
+read line; say '{"jsonrpc":"2.0","id":1,"result":{"sessionId":"s"}}'
+read line
+say '{"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s","update":{"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":"Hi"}}}}'
+say '{"jsonrpc":"2.0","id":0,"method":"session/request_permission","params":{"sessionId":"s","toolCall":{"toolCallId":"c","title":"touch made","kind":"execute","rawInput":{"command":"touch made"}},"options":[{"optionId":"y","name":"Yes","kind":"allow_once"},{"optionId":"n","name":"No","kind":"reject_once"}]}}'
+read line
+case "$line" in
+*'"optionId":"y"'*) touch made; status=completed ;;
+*) status=failed ;;
+esac
+say '{"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s","update":{"sessionUpdate":"tool_call_update","toolCallId":"c","status":"'$status'"}}}'
+echo 'a remark' >&2
+"#;
+
+const STUB_END: &str = r#"say '{"jsonrpc":"2.0","id":2,"result":{"stopReason":"end_turn"}}'; read line"#;
+
+async fn talk(home: &TempDir, args: &[&str], end: &str) -> Ran {
+    let args = [&["--request", "acp", "--output-format", "json", "-p", "go"], args].concat();
+    run(home, &args, &format!("{STUB_AGENT}{end}")).await
+}
+
+#[tokio::test]
+async fn an_agent_that_is_talked_with_acts_as_far_as_it_is_allowed_to() {
+    for (args, is_made, status, code) in [
+        (&[][..], false, "denied", 7),
+        (&["--approval-mode", "full"], true, "ok", 0),
+        (&["-o", r#"approvals.allow=["shell(touch *)"]"#], true, "ok", 0),
+    ] {
+        let home = home();
+        let ran = talk(&home, args, STUB_END).await;
+        let object = ran.json();
+        assert_eq!((ran.code(), object["outcome"].as_str()), (Some(code), Some("completed")), "{args:?} {}", ran.err);
+        assert_eq!((object["text"].as_str(), object["tool_calls"][0]["status"].as_str()), (Some("Hi"), Some(status)));
+        assert_eq!(home.path().join("made").exists(), is_made, "{args:?}");
+        assert_eq!(notices(&object, "found").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_dies_fails_its_turn() {
+    let ran = talk(&home(), &[], "echo 'out of luck' >&2; exit 3").await;
+    let object = ran.json();
+    assert_eq!((ran.code(), object["outcome"].as_str()), (Some(1), Some("failed")), "{}", ran.err);
+    let message = object["error"]["message"].as_str().unwrap();
+    assert!(message.contains("code 3") && message.contains("out of luck"), "{message}");
+}
+
+#[tokio::test]
+async fn an_unknown_agent_is_a_mistake_that_names_the_known_ones() {
+    let ran = piped(&home(), &["acp:nobody", "-p", "hello"], b"").await;
+    assert_eq!(ran.code(), Some(2));
+    assert!(ran.err.contains("opencode"), "{}", ran.err);
+}

@@ -113,5 +113,6 @@ pub(crate) fn shell_approval(command: &str) -> ApprovalRequest {
         detail: String::new(),
         pattern: None,
         expires_at: None,
+        answers: Vec::new(),
     }
 }

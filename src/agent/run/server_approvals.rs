@@ -176,6 +176,7 @@ impl Agent {
             detail: wanted.detail.clone(),
             pattern: None,
             expires_at: None,
+            answers: Vec::new(),
         };
         self.send_unrecorded(AgentEvent::ApprovalRequested { call: call.clone(), request }).await;
     }

@@ -58,6 +58,9 @@ impl ModelListPath {
 /// No prompt is sent: the stream is watched.
 pub static GET: RequestKind = RequestKind { name: "get", protocol: None, ..RequestKind::NEW };
 
+/// An agent with which a conversation is held: neither a request for each turn nor a stream that is watched.
+pub static ACP: RequestKind = RequestKind { name: "acp", default_path: "/acp", ..RequestKind::NEW };
+
 impl RequestKind {
     /// A kind that no path is known for, and that needs nothing.
     pub(super) const NEW: Self = Self {

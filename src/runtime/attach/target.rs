@@ -6,12 +6,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::UsageError;
+use super::{UsageError, known_agents};
 use crate::cli;
 use crate::config::{Config, RemoteConfig};
-use crate::engine::remote::{CHAT, GET, RequestKind};
+use crate::engine::remote::{ACP, CHAT, GET, RequestKind};
 use crate::net::request::HttpMethod;
 use crate::text::address::{host_and_port, with_scheme};
+
+/// Begins the name of an agent program.
+const AGENT_PREFIX: &str = "acp:";
 
 /// A stream that needs no network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,18 @@ pub(super) enum LocalTarget {
     Stdin,
     /// A program with its arguments.
     Program(OsString, Vec<OsString>),
+    /// A program with which a conversation is held.
+    Peer(PeerCommand),
+}
+
+/// An agent program and how it is spoken with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PeerCommand {
+    pub program: OsString,
+    pub args: Vec<OsString>,
+    pub request: &'static RequestKind,
+    /// The name in `acp:NAME`.
+    name: Option<String>,
 }
 
 /// Where to attach and how. Flags win over settings.
@@ -48,9 +63,12 @@ impl AttachTarget {
     pub(super) fn resolve(typed: &cli::AttachArgs, config: &Config) -> Result<Self, UsageError> {
         let text = typed.target.as_deref().unwrap_or_default();
         let named = config.remotes.get(text);
-        let local = LocalTarget::find(typed, named.is_some());
+        let local = LocalTarget::find(typed, named.is_some())?;
         if let (Some(LocalTarget::Stdin | LocalTarget::Program(..)), [flag, ..]) = (&local, &*typed.request_flags()) {
             return Err(UsageError(format!("a pipe or a program is only watched: remove {flag}")));
+        }
+        if let (Some(LocalTarget::Peer(_)), Some(flag)) = (&local, typed.peer_misfit()) {
+            return Err(UsageError(format!("an agent program is started here: remove {flag}")));
         }
         let unnamed = RemoteConfig::default();
         let remote = named.unwrap_or(&unnamed);
@@ -101,15 +119,44 @@ impl AttachTarget {
     }
 }
 
+impl AttachTarget {
+    /// Returns whether it is on this machine and only followed.
+    pub(super) fn is_watched_here(&self) -> bool {
+        self.local.as_ref().is_some_and(LocalTarget::is_watched)
+    }
+}
+
 impl LocalTarget {
-    fn find(typed: &cli::AttachArgs, is_named: bool) -> Option<Self> {
+    fn find(typed: &cli::AttachArgs, is_named: bool) -> Result<Option<Self>, UsageError> {
+        let wanted = typed.request.as_deref().and_then(RequestKind::find).filter(|kind| is_conversation(kind));
         if let Some((program, args)) = typed.command.split_first() {
-            return Some(Self::Program(program.clone(), args.to_vec()));
+            let (program, args) = (program.clone(), args.to_vec());
+            let request = wanted.or_else(|| known_agents::recognize(&program, &args));
+            return Ok(Some(match request {
+                Some(request) => Self::Peer(PeerCommand { program, args, request, name: None }),
+                None => Self::Program(program, args),
+            }));
         }
-        match typed.target.as_deref()? {
+        let Some(target) = typed.target.as_deref() else { return Ok(None) };
+        if let Some(name) = target.strip_prefix(AGENT_PREFIX) {
+            let Some((program, args, request)) = known_agents::find(name) else {
+                let known = known_agents::known_names().join(", ");
+                let text =
+                    format!("unknown agent {name:?}; known are {known}; start any other with `attach -- COMMAND`");
+                return Err(UsageError(text));
+            };
+            let name = Some(name.to_owned());
+            return Ok(Some(Self::Peer(PeerCommand { program, args, request: wanted.unwrap_or(request), name })));
+        }
+        Ok(match target {
             "-" => Some(Self::Stdin),
             target => (!is_named).then(|| existing_file(target)).flatten().map(Self::File),
-        }
+        })
+    }
+
+    /// Returns whether it is only followed.
+    pub(super) fn is_watched(&self) -> bool {
+        !matches!(self, Self::Peer(_))
     }
 
     /// Returns what messages call it: never more of a command than the program, whose arguments may hold anything.
@@ -118,9 +165,16 @@ impl LocalTarget {
         match self {
             Self::File(path) => last(path.as_os_str()).unwrap_or_else(|| "file".to_owned()),
             Self::Stdin => "standard input".to_owned(),
-            Self::Program(program, _) => last(program).unwrap_or_else(|| "program".to_owned()),
+            Self::Peer(PeerCommand { name: Some(name), .. }) => name.clone(),
+            Self::Program(program, _) | Self::Peer(PeerCommand { program, .. }) => {
+                last(program).unwrap_or_else(|| "program".to_owned())
+            }
         }
     }
+}
+
+fn is_conversation(kind: &RequestKind) -> bool {
+    *kind == ACP
 }
 
 fn existing_file(target: &str) -> Option<PathBuf> {

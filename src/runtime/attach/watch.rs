@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::target::{AttachTarget, LocalTarget};
 use super::{AttachedSession, RemoteModels, UsageError};
+use crate::bridge::program::RunningProgram;
 use crate::bridge::{remote, session};
 use crate::cli;
 use crate::config::environment;
@@ -83,9 +84,10 @@ impl Runtime {
                 let input = Box::new(tokio::io::stdin());
                 remote::StreamSource::Pipe(remote::PipeSource { input, name, tap, idle_timeout })
             }
+            LocalTarget::Peer(_) => return Err(UsageError(format!("{name} is spoken with, not watched")).into()),
             LocalTarget::Program(program, args) => {
                 let command = self.program_command(program, args);
-                let program = remote::RunningProgram::start(command, name)
+                let program = RunningProgram::start(command, name)
                     .map_err(|error| UsageError(format!("can't start {}: {error}", program.to_string_lossy())))?;
                 remote::StreamSource::Program(remote::ProgramSource { program, tap, idle_timeout })
             }
@@ -95,7 +97,7 @@ impl Runtime {
 
     /// Returns the command of a program that gets the environment of the person, without the tokens of our own server.
     /// It gets a pipe or a file on standard input as well, but never the terminal.
-    fn program_command(&self, program: &OsStr, args: &[OsString]) -> Command {
+    pub(super) fn program_command(&self, program: &OsStr, args: &[OsString]) -> Command {
         let mut command = Command::new(program);
         command.args(args).current_dir(&self.folder);
         environment::restore_keys(&mut command, &self.config().server_token_variables());

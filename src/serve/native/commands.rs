@@ -93,6 +93,14 @@ async fn decide(
     {
         return Err(ApiError::bad_request(wrong).with_param("decision"));
     }
+    if let Decision::Offered { id, .. } = &decision
+        && let Some((_, request)) = session.snapshot().pending_approvals.iter().find(|(waiting, _)| *waiting == call)
+        && request.offered_answer(&decision).is_none()
+    {
+        let known: Vec<&str> = request.answers.iter().map(|answer| answer.id.as_str()).collect();
+        let text = format!("no answer {id:?} is offered; there is {}", known.join(", "));
+        return Err(ApiError::bad_request(text).with_param("decision"));
+    }
     let mut subscription = session.handle.hub.subscribe(session.handle.hub.last_seq());
     match session.claim_decision(&call, &decision) {
         DecisionClaim::First => {}

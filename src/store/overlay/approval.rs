@@ -122,14 +122,17 @@ impl ApprovalDialog {
         if self.input != ApprovalInput::Choosing {
             return;
         }
-        let offered = self.request(store).is_some_and(|ask| choice.is_offered(ask));
+        let offered = self.request(store).and_then(|ask| choice.find_in(ask));
+        let has_own = self.request(store).is_some_and(|ask| !ask.answers.is_empty());
         self.feedback = None;
-        match choice {
-            ApprovalChoice::ShowAll => self.full_scroll = Some(0),
-            _ if offered => self.selected = Some(choice),
-            _ => {
+        match (choice, offered) {
+            (ApprovalChoice::ShowAll, _) => self.full_scroll = Some(0),
+            (_, Some(offered)) => self.selected = Some(offered),
+            (_, None) => {
                 self.selected = None;
-                self.feedback = Some("no pattern can be allowed for this call".into());
+                let text =
+                    if has_own { "the agent offers no such answer" } else { "no pattern can be allowed for this call" };
+                self.feedback = Some(text.into());
             }
         }
     }
@@ -169,8 +172,7 @@ impl ApprovalDialog {
     /// Goes to the choice after, or before.
     fn select_next(&mut self, on: bool, store: &Store) {
         let Some(ask) = self.request(store).filter(|_| self.input == ApprovalInput::Choosing) else { return };
-        let offered: Vec<ApprovalChoice> =
-            ApprovalChoice::ALL.into_iter().filter(|choice| choice.is_offered(ask)).collect();
+        let offered = ApprovalChoice::all_for(ask);
         let at = self.selected.and_then(|selected| offered.iter().position(|choice| *choice == selected));
         let last = offered.len() - 1;
         let next = match (at, on) {
@@ -253,6 +255,10 @@ impl OverlayState for ApprovalDialog {
             (ApprovalInput::Choosing, Some(ApprovalChoice::Once)) => Decision::Once,
             (ApprovalInput::Choosing, Some(ApprovalChoice::Session)) => Decision::Session,
             (ApprovalInput::Choosing, Some(ApprovalChoice::Deny)) => Decision::Deny(None),
+            (ApprovalInput::Choosing, Some(ApprovalChoice::Offered(at))) => {
+                let Some(answer) = ask.answers.get(at) else { return OverlayOutcome::Stay };
+                Decision::Offered { id: answer.id.clone(), allows: answer.kind.allows() }
+            }
             (ApprovalInput::Choosing, Some(ApprovalChoice::ShowAll)) => {
                 self.full_scroll = Some(0);
                 return OverlayOutcome::Stay;

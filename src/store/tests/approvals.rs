@@ -65,7 +65,7 @@ fn arrows_go_round_the_answers_there_are() {
         session.store.focus.top_as::<ApprovalDialog>().and_then(|ask| ask.selected)
     };
     let seen: Vec<_> = (0..7).filter_map(|_| down()).collect();
-    assert_eq!(seen[..6], ApprovalChoice::ALL);
+    assert_eq!(seen[..6], ApprovalChoice::all_for(&ask()));
     assert_eq!(seen[6], ApprovalChoice::Once);
     session.act(Action::ScrollOverlay { step: ScrollStep::Back(1), end: 0 });
     assert_eq!(

@@ -6,10 +6,12 @@
 
 mod content;
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{ApprovalRequest, Millis, Risk};
+use crate::event::{AnswerKind, ApprovalRequest, Millis, OfferedAnswer, Risk};
 use crate::store::Store;
 use crate::store::action::Action;
 use crate::store::approval::{ApprovalChoice, parse_pattern};
@@ -29,6 +31,8 @@ use content::{ApprovalContent, content};
 
 /// Most cells for a tool's name.
 const MAX_TOOL_NAME_CELLS: usize = 24;
+/// Most cells for an answer in the agent's words.
+const MAX_ANSWER_LABEL_CELLS: usize = 40;
 /// From so many rows on there is room for a gap and for the folder.
 const MIN_AIRY_ROWS: u16 = 10;
 /// From so many cells on the answers stand in one row, and what Enter does as well.
@@ -93,14 +97,14 @@ struct DockedApproval {
 struct ApprovalOption {
     choice: ApprovalChoice,
     key: String,
-    label: &'static str,
+    label: Cow<'static, str>,
     selected: bool,
 }
 
 impl ApprovalOption {
     fn width(&self) -> usize {
         let key = if self.key.is_empty() { 0 } else { str_width(&self.key) + 1 };
-        key + str_width(self.label) + 2
+        key + str_width(&self.label) + 2
     }
 }
 
@@ -218,7 +222,7 @@ impl DockedApproval {
                     pen.skip(usize::from(nth > 0));
                     let from = pen.column();
                     pen.skip(1).write(&answer.key, theme.style(Role::Key));
-                    pen.skip(usize::from(!answer.key.is_empty())).write(answer.label, theme.style(Role::Text)).skip(1);
+                    pen.skip(usize::from(!answer.key.is_empty())).write(&answer.label, theme.style(Role::Text)).skip(1);
                     if answer.selected {
                         chosen = Some((from, pen.column()));
                     }
@@ -319,19 +323,24 @@ fn answers(
     let broad = width >= MIN_BROAD_COLUMNS;
     let mut lines: Vec<Vec<ApprovalOption>> = Vec::new();
     let mut used = 0;
-    for choice in ApprovalChoice::ALL.into_iter().filter(|choice| choice.is_offered(ask)) {
+    for choice in ApprovalChoice::all_for(ask) {
         let (key, words) = match choice {
-            ApprovalChoice::Once => (&labels.once, "once"),
-            ApprovalChoice::Session => (&labels.session, "session"),
-            ApprovalChoice::Pattern => (&labels.pattern, "pattern"),
-            ApprovalChoice::Deny => (&labels.deny, "deny"),
-            ApprovalChoice::DenyWithReason if broad => (&labels.reason, "deny with a reason"),
-            ApprovalChoice::DenyWithReason => (&labels.reason, "reason"),
-            ApprovalChoice::ShowAll if broad => (&labels.show_all, "show all"),
-            ApprovalChoice::ShowAll => (&labels.show_all, "all"),
+            ApprovalChoice::Offered(at) => {
+                let answer = ask.answers.get(at);
+                let label = answer.map(|answer| answer_label(&answer.label)).unwrap_or_default();
+                (offered_key(choice, ask, labels), Cow::Owned(label))
+            }
+            ApprovalChoice::Once => (labels.once.as_str(), "once".into()),
+            ApprovalChoice::Session => (labels.session.as_str(), "session".into()),
+            ApprovalChoice::Pattern => (labels.pattern.as_str(), "pattern".into()),
+            ApprovalChoice::Deny => (labels.deny.as_str(), "deny".into()),
+            ApprovalChoice::DenyWithReason if broad => (labels.reason.as_str(), "deny with a reason".into()),
+            ApprovalChoice::DenyWithReason => (labels.reason.as_str(), "reason".into()),
+            ApprovalChoice::ShowAll if broad => (labels.show_all.as_str(), "show all".into()),
+            ApprovalChoice::ShowAll => (labels.show_all.as_str(), "all".into()),
         };
         let answer =
-            ApprovalOption { choice, key: key.clone(), label: words, selected: approval.selected == Some(choice) };
+            ApprovalOption { choice, key: key.to_owned(), label: words, selected: approval.selected == Some(choice) };
         match lines.last_mut() {
             Some(line) if used + 1 + answer.width() <= width => {
                 used += 1 + answer.width();
@@ -344,6 +353,33 @@ fn answers(
         }
     }
     lines
+}
+
+/// The key that selects an offered answer: the first of each kind has one.
+fn offered_key<'a>(choice: ApprovalChoice, ask: &ApprovalRequest, labels: &'a KeyHints) -> &'a str {
+    let keys = [
+        (ApprovalChoice::Once, &labels.once),
+        (ApprovalChoice::Session, &labels.session),
+        (ApprovalChoice::Deny, &labels.deny),
+        (ApprovalChoice::DenyWithReason, &labels.reason),
+    ];
+    let of_this = keys.into_iter().find(|(key, _)| key.find_in(ask) == Some(choice));
+    of_this.map_or("", |(_, label)| label.as_str())
+}
+
+fn answer_label(label: &str) -> String {
+    one_line(&visible_line(label), MAX_ANSWER_LABEL_CELLS)
+}
+
+/// Says what an offered answer does: its words are the agent's, its effect is told by its kind.
+fn offered_effect(answer: &OfferedAnswer) -> String {
+    let effect = match answer.kind {
+        AnswerKind::AllowOnce => "allow this one call",
+        AnswerKind::AllowAlways => "allow, and the agent need not ask again",
+        AnswerKind::RejectOnce => "deny this one call",
+        AnswerKind::RejectAlways => "deny, and the agent remembers it",
+    };
+    format!("{effect} (its answer: {})", answer_label(&answer.label))
 }
 
 /// Says what Enter would do, exactly.
@@ -388,6 +424,10 @@ fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHi
                 format!("{enter}: edit, then allow for this session without asking: {pattern}")
             }
             ApprovalChoice::Deny => format!("{enter}: deny; the model sees the denial"),
+            ApprovalChoice::Offered(at) => match ask.answers.get(at) {
+                Some(answer) => format!("{enter}: {}", offered_effect(answer)),
+                None => return (String::new(), Role::Dim),
+            },
             ApprovalChoice::DenyWithReason => format!("{enter}: enter a reason for the model"),
             ApprovalChoice::ShowAll => format!("{enter}: show it in full"),
         },

@@ -390,6 +390,8 @@ fn decision_label(decision: &crate::event::Decision, by: crate::event::DecidedBy
         DecidedBy::Cancelled => "because the turn was cancelled",
     };
     match decision {
+        Decision::Offered { id, allows: true } => format!("allowed {by}: {}", one_line(id, 40)),
+        Decision::Offered { id, allows: false } => format!("denied {by}: {}", one_line(id, 40)),
         Decision::Once => format!("allowed once {by}"),
         Decision::Session => format!("allowed for the session {by}"),
         Decision::Pattern(pattern) => format!("allowed {} {by}", one_line(pattern, 40)),

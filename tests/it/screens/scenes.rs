@@ -83,6 +83,7 @@ pub(super) fn approval() -> Scene {
         detail: DIFF.into(),
         pattern: Some("edit_file(src/*)".into()),
         expires_at: None,
+        answers: Vec::new(),
     };
     scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);
@@ -104,6 +105,7 @@ pub(super) fn hostile_approval() -> Scene {
         detail: command.into(),
         pattern: Some("shell(ls*)".into()),
         expires_at: None,
+        answers: Vec::new(),
     };
     scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);

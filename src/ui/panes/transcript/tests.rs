@@ -219,6 +219,7 @@ fn a_diff_waits_for_approval() {
             detail: detail.into(),
             pattern: None,
             expires_at: None,
+            answers: Vec::new(),
         },
     });
     let mut view = TranscriptView::new();

@@ -10,7 +10,7 @@ const MAX_SHOWN_LINE_BYTES: usize = 2000;
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
-pub(super) struct StderrLines {
+pub(in crate::bridge) struct StderrLines {
     lines: LineSplitter,
     told_lines: usize,
     hidden_lines: usize,
@@ -30,7 +30,7 @@ impl Default for StderrLines {
 
 impl StderrLines {
     /// Returns the lines that these bytes complete, empty ones left out.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub(in crate::bridge) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut whole = Vec::new();
         let pushed = self.lines.push(bytes, &mut |line| {
             whole.push(line.to_owned());
@@ -44,14 +44,14 @@ impl StderrLines {
     }
 
     /// Returns the last line, where it was not ended, and how many were left out.
-    pub(super) fn finish(&mut self) -> Vec<String> {
+    pub(in crate::bridge) fn finish(&mut self) -> Vec<String> {
         let last = self.lines.take_partial_line().and_then(|line| self.shown(&line));
         let hidden = (self.hidden_lines > 0).then(|| format!("{} more lines on its standard error", self.hidden_lines));
         last.into_iter().chain(hidden).collect()
     }
 
     /// Returns the last line that was told.
-    pub(super) fn last_line(&self) -> &str {
+    pub(in crate::bridge) fn last_line(&self) -> &str {
         &self.last_line
     }
 

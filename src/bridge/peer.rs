@@ -1,0 +1,164 @@
+//! An agent program as an event source: a conversation in a protocol for agents, in which we send the prompts, and the
+//! agent works with the rights of the person, keeps the conversation itself, and asks when it wants permission.
+//!
+//! It is no engine: an engine answers one request at a time and keeps nothing, while here both sides may speak at any
+//! time. It is not only watched either. So it stands beside the agent of this program as a source of its own:
+//! [`machine`] decides, a protocol reads and writes lines, and only this file and the links do IO.
+
+mod acp;
+mod machine;
+mod program_link;
+mod protocol;
+mod rpc;
+mod session_options;
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::program::RunningProgram;
+use super::session::SourceHandle;
+use crate::agent::approval::ApprovalPolicy;
+use crate::event::{AgentEvent, Capabilities, Command, DecidedBy, LinkState, NoticeCode, NoticeLevel, Permissions};
+use crate::net::traffic::TrafficTap;
+pub use acp::{LAST_SESSION, PeerSession};
+use machine::{PeerLink, PeerMachine, PeerMachineSetup, PeerOutput};
+use program_link::{LinkEvent, ProgramLink};
+
+/// How long an agent that works without a prompt is silent before its turn counts as over.
+const QUIET_TIME: Duration = Duration::from_millis(700);
+
+/// What is needed to converse with an agent program.
+pub struct PeerSource {
+    pub program: RunningProgram,
+    pub tap: TrafficTap,
+    pub session: PeerSession,
+    /// The first event, with the capabilities of the source.
+    pub opened: AgentEvent,
+    pub policy: ApprovalPolicy,
+    /// Nobody can decide: what needs that is denied.
+    pub is_unattended: bool,
+    pub epoch: Instant,
+}
+
+/// Starts the conversation on `tasks` and returns the channels for the session.
+pub fn start(source: PeerSource, tasks: &mut JoinSet<()>) -> SourceHandle {
+    // The same capacities as for the agent.
+    let (events, from_peer) = mpsc::channel(256);
+    let (commands, to_peer) = mpsc::channel(16);
+    let (link, state) = watch::channel(LinkState::Idle);
+    let (allowed, permissions) = watch::channel(source.policy.permissions());
+    let capabilities = match &source.opened {
+        AgentEvent::SessionOpened { capabilities, .. } => *capabilities,
+        _ => Capabilities::default(),
+    };
+    let channels = PeerChannels { events, link, allowed, epoch: source.epoch };
+    tasks.spawn(run(source, to_peer, channels));
+    SourceHandle { events: from_peer, link: state, permissions: Some(permissions), commands, capabilities }
+}
+
+/// Where what happens is told.
+struct PeerChannels {
+    events: mpsc::Sender<AgentEvent>,
+    link: watch::Sender<LinkState>,
+    allowed: watch::Sender<Permissions>,
+    epoch: Instant,
+}
+
+impl PeerChannels {
+    /// Tells what a machine has to tell. Returns false if nobody listens any more.
+    async fn tell(&self, output: PeerOutput) -> bool {
+        for event in output.events {
+            if self.events.send(event).await.is_err() {
+                return false;
+            }
+        }
+        if let Some(state) = output.link {
+            let state = match state {
+                PeerLink::Connecting => LinkState::Connecting,
+                PeerLink::Waiting => LinkState::Waiting { since: self.epoch.elapsed().into(), limit: None },
+                PeerLink::Live => LinkState::Live,
+                PeerLink::Idle => LinkState::Idle,
+            };
+            self.link.send_if_modified(|current| {
+                let changed = *current != state;
+                *current = state;
+                changed
+            });
+        }
+        true
+    }
+
+    fn publish(&self, permissions: Permissions) {
+        self.allowed.send_if_modified(|current| {
+            let changed = *current != permissions;
+            *current = permissions;
+            changed
+        });
+    }
+}
+
+async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels: PeerChannels) {
+    let PeerSource { program, tap, session, opened, policy, is_unattended, epoch: _ } = source;
+    let mut link = ProgramLink::new(program, tap).await;
+    let mut machine = PeerMachine::new(PeerMachineSetup {
+        opened,
+        policy,
+        is_unattended,
+        decided_by: DecidedBy::Person,
+        folder: session.folder.clone(),
+        loads_session: session.session.is_some(),
+        protocol: Box::new(acp::AcpPeer::new(session)),
+    });
+    let mut is_open = true;
+    let mut is_left = false;
+    let mut quiet_since = Instant::now();
+    loop {
+        let output = machine.take_output();
+        for line in &output.lines {
+            link.send(line);
+        }
+        if !channels.tell(output).await && !is_left {
+            is_left = true;
+            link.close();
+        }
+        channels.publish(machine.permissions());
+        if is_left && !is_open {
+            return;
+        }
+        let quiet_at = quiet_since + QUIET_TIME;
+        tokio::select! {
+            biased;
+            command = commands.recv(), if !is_left => match command {
+                Some(command) => machine.handle_command(command),
+                None => {
+                    is_left = true;
+                    machine.handle_left();
+                    link.close();
+                }
+            },
+            event = link.next(), if is_open => {
+                quiet_since = Instant::now();
+                match event {
+                    LinkEvent::Lines(lines) => lines.iter().for_each(|line| machine.handle_line(line)),
+                    LinkEvent::Remarks(lines) => {
+                        for line in lines {
+                            machine.notify(NoticeLevel::Info, NoticeCode::Stderr, line);
+                        }
+                    }
+                    LinkEvent::Closed { fault, remark, is_success } => {
+                        is_open = false;
+                        let level = if is_success { NoticeLevel::Info } else { NoticeLevel::Warn };
+                        if !remark.is_empty() {
+                            machine.notify(level, NoticeCode::Exited, remark);
+                        }
+                        machine.handle_closed(fault);
+                    }
+                }
+            }
+            () = sleep_until(quiet_at), if machine.awaits_quiet() => machine.handle_quiet(),
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! PURE. Our side of the Agent Client Protocol: we begin, open or load a session, send prompts, and answer what the
+//! agent asks. It gets no files and no terminals from us, and is told so.
+//!
+//! What its updates say is `dialect::acp`'s to read.
+
+use serde_json::json;
+
+use super::protocol::{PeerProtocol, PeerStep, QuestionNumber};
+use super::rpc::{RpcMessage, RpcRequests};
+use super::session_options::SessionOptions;
+use crate::dialect::Decode as _;
+use crate::dialect::acp::{AcpDecoder, current_model, to_rpc_fault};
+use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
+
+/// The version of the protocol that is spoken here.
+const PROTOCOL_VERSION: u64 = 1;
+/// By JSON-RPC, a method that is not there.
+const METHOD_NOT_FOUND_CODE: i64 = -32601;
+/// By JSON-RPC, parameters that are not understood.
+const INVALID_PARAMS_CODE: i64 = -32602;
+/// Sessions that are named where the wanted one is not there.
+const MAX_NAMED_SESSIONS: usize = 8;
+/// The newest session of the folder.
+pub const LAST_SESSION: &str = "last";
+
+/// What a session begins with.
+#[derive(Clone, Debug, Default)]
+pub struct PeerSession {
+    pub folder: String,
+    /// A session that the agent keeps, [`LAST_SESSION`], or none for a new one.
+    pub session: Option<String>,
+    pub model: Option<String>,
+    pub mode: ApprovalMode,
+}
+
+/// What a request of ours is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum AcpRequest {
+    Initialize,
+    ListSessions,
+    NewSession,
+    LoadSession(String),
+    Prompt,
+    SetMode,
+    SetModel(String),
+}
+
+pub(super) struct AcpPeer {
+    wanted: PeerSession,
+    rpc: RpcRequests<AcpRequest>,
+    decoder: AcpDecoder,
+    session: String,
+    capabilities: Json,
+    options: SessionOptions,
+    /// The mode that the session had at first.
+    usual_mode: String,
+    /// Set until the session is open.
+    is_opening: bool,
+    /// What of an earlier prompt came so far, while a session is loaded.
+    told_prompt: String,
+}
+
+impl AcpPeer {
+    pub(super) fn new(wanted: PeerSession) -> Self {
+        Self {
+            wanted,
+            rpc: RpcRequests::new(true),
+            decoder: AcpDecoder::default(),
+            session: String::new(),
+            capabilities: Json::Null,
+            options: SessionOptions::default(),
+            usual_mode: String::new(),
+            is_opening: true,
+            told_prompt: String::new(),
+        }
+    }
+
+    fn send(&mut self, kind: AcpRequest, method: &str, params: Json, out: &mut Vec<PeerStep>) {
+        out.push(PeerStep::Send(self.rpc.request(kind, method, params)));
+    }
+
+    fn handle_request(&mut self, id: &Json, method: &str, params: &Json, out: &mut Vec<PeerStep>) {
+        let refusal = if method == "session/request_permission" && self.is_ours(params) {
+            let mut events = Vec::new();
+            let asked = self.decoder.handle_permission_request(params, &mut events);
+            out.extend(events.into_iter().map(PeerStep::Reply));
+            match asked.and_then(|asked| Some((QuestionNumber(self.rpc.keep_question(id)?), asked))) {
+                Some((number, asked)) => return out.push(PeerStep::Question { number, asked }),
+                None => self.rpc.error(id, INVALID_PARAMS_CODE, "a call with answers of known kinds is expected"),
+            }
+        } else {
+            self.rpc.error(id, METHOD_NOT_FOUND_CODE, &format!("{method} is not offered here"))
+        };
+        out.push(PeerStep::Send(refusal));
+    }
+
+    /// Returns whether something is about this session.
+    fn is_ours(&self, params: &Json) -> bool {
+        let named = params.get("sessionId").and_then(Json::as_str);
+        self.session.is_empty() || named.is_none_or(|named| named == self.session)
+    }
+
+    fn handle_notification(&mut self, method: &str, params: &Json, out: &mut Vec<PeerStep>) {
+        if method == "$/cancel_request" {
+            let question = params.get("requestId").and_then(|id| self.rpc.find_question(id));
+            return out.extend(question.map(|number| PeerStep::Withdrawn(QuestionNumber(number))));
+        }
+        let update = params.get("update").unwrap_or(&Json::Null);
+        if method != "session/update" || !self.is_ours(params) {
+            return;
+        }
+        if self.is_opening && update.get("sessionUpdate").and_then(Json::as_str) == Some("user_message_chunk") {
+            self.told_prompt.push_str(update.pointer("/content/text").and_then(Json::as_str).unwrap_or_default());
+            return;
+        }
+        if AcpDecoder::is_content(update) {
+            self.tell_prompt(out);
+        }
+        let mut events = Vec::new();
+        self.decoder.handle_update(update, &mut events);
+        out.extend(events.into_iter().map(PeerStep::Reply));
+    }
+
+    /// Tells an earlier prompt, once what follows it comes.
+    fn tell_prompt(&mut self, out: &mut Vec<PeerStep>) {
+        let prompt = std::mem::take(&mut self.told_prompt);
+        if !prompt.is_empty() {
+            self.end_reply(TurnOutcome::Completed, out);
+            out.push(PeerStep::PersonSaid(prompt));
+        }
+    }
+
+    /// Ends the reply so far; what follows belongs to the next one.
+    fn end_reply(&mut self, outcome: TurnOutcome, out: &mut Vec<PeerStep>) {
+        let mut events = Vec::new();
+        let mut ended = std::mem::take(&mut self.decoder);
+        self.decoder = ended.next_turn();
+        ended.finish(&mut events);
+        if let Some(ReplyEvent::End { outcome: told }) = events.last_mut()
+            && *told == TurnOutcome::Interrupted
+        {
+            *told = outcome;
+        }
+        out.extend(events.into_iter().map(PeerStep::Reply));
+    }
+
+    fn handle_answer(&mut self, kind: AcpRequest, answer: Result<&Json, &Json>, out: &mut Vec<PeerStep>) {
+        match (kind, answer) {
+            (AcpRequest::Initialize, Ok(result)) => self.handle_initialized(result, out),
+            (AcpRequest::ListSessions, Ok(result)) => self.handle_sessions(result, out),
+            (AcpRequest::NewSession, Ok(result)) => {
+                let session = result.get("sessionId").and_then(Json::as_str).unwrap_or_default().to_owned();
+                if session.is_empty() {
+                    let text = "the agent opened a session without an id";
+                    return out.push(PeerStep::Failed(Fault::new(FaultKind::Protocol, text)));
+                }
+                self.handle_opened(session, result, out);
+            }
+            (AcpRequest::LoadSession(session), Ok(result)) => {
+                self.tell_prompt(out);
+                self.end_reply(TurnOutcome::Completed, out);
+                self.handle_opened(session, result, out);
+            }
+            (
+                AcpRequest::Initialize | AcpRequest::ListSessions | AcpRequest::NewSession | AcpRequest::LoadSession(_),
+                Err(error),
+            ) => out.push(PeerStep::Failed(to_rpc_fault(error))),
+            (AcpRequest::Prompt, answer) => {
+                let mut events = Vec::new();
+                self.decoder.handle_answer(answer, &mut events);
+                out.extend(events.into_iter().map(PeerStep::Reply));
+                self.end_reply(TurnOutcome::Completed, out);
+            }
+            (AcpRequest::SetMode, Ok(_)) => {}
+            (AcpRequest::SetModel(model), Ok(_)) if self.is_opening => self.open(model, out),
+            (AcpRequest::SetModel(model), Ok(_)) => out.push(PeerStep::Model(model)),
+            (kind @ (AcpRequest::SetMode | AcpRequest::SetModel(_)), Err(error)) => {
+                let code = if kind == AcpRequest::SetMode { NoticeCode::Mode } else { NoticeCode::Model };
+                let text = format!("the agent refused: {}", to_rpc_fault(error).message);
+                out.push(PeerStep::notice(NoticeLevel::Warn, code, text));
+                if self.is_opening {
+                    self.open(
+                        self.options.models.as_ref().map(|models| models.current.clone()).unwrap_or_default(),
+                        out,
+                    );
+                }
+            }
+        }
+    }
+
+    fn handle_initialized(&mut self, result: &Json, out: &mut Vec<PeerStep>) {
+        let version = result.get("protocolVersion").and_then(Json::as_u64).unwrap_or_default();
+        if version != PROTOCOL_VERSION {
+            let text =
+                format!("the agent speaks version {version} of the protocol; version {PROTOCOL_VERSION} is needed");
+            return out.push(PeerStep::Failed(Fault::new(FaultKind::Protocol, text)));
+        }
+        self.capabilities = result.get("agentCapabilities").cloned().unwrap_or_default();
+        let word = |key: &str| result.pointer(&format!("/agentInfo/{key}")).and_then(Json::as_str).unwrap_or_default();
+        let name = if word("title").is_empty() { word("name") } else { word("title") };
+        if !name.is_empty() {
+            let version = Some(word("version")).filter(|version| !version.is_empty());
+            let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+            let text = format!("{name}{version} speaks the Agent Client Protocol; it acts itself, with your rights");
+            out.push(PeerStep::notice(NoticeLevel::Info, NoticeCode::Found, text));
+        }
+        let can_list = self.capabilities.pointer("/sessionCapabilities/list").is_some_and(Json::is_object);
+        let can_load = self.capabilities.get("loadSession").and_then(Json::as_bool) == Some(true);
+        match self.wanted.session.clone() {
+            None => {
+                let params = json!({"cwd": self.wanted.folder, "mcpServers": []});
+                self.send(AcpRequest::NewSession, "session/new", params, out);
+            }
+            Some(_) if !can_load => {
+                let text = "this agent loads no earlier sessions: remove --session";
+                out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
+            }
+            Some(session) if session == LAST_SESSION && !can_list => {
+                let text = "this agent lists no sessions: name one with --session ID";
+                out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
+            }
+            Some(session) if session == LAST_SESSION => {
+                let params = json!({"cwd": self.wanted.folder});
+                self.send(AcpRequest::ListSessions, "session/list", params, out);
+            }
+            Some(session) => self.load(session, out),
+        }
+    }
+
+    fn load(&mut self, session: String, out: &mut Vec<PeerStep>) {
+        self.session.clone_from(&session);
+        let params = json!({"sessionId": session, "cwd": self.wanted.folder, "mcpServers": []});
+        self.send(AcpRequest::LoadSession(session), "session/load", params, out);
+    }
+
+    fn handle_sessions(&mut self, result: &Json, out: &mut Vec<PeerStep>) {
+        let sessions = result.get("sessions").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let word = |session: &Json, key: &str| session.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let here = sessions.iter().filter(|session| word(session, "cwd") == self.wanted.folder);
+        let newest = here.max_by_key(|session| word(session, "updatedAt"));
+        match newest.map(|session| word(session, "sessionId")).filter(|id| !id.is_empty()) {
+            Some(session) => self.load(session, out),
+            None => {
+                let known: Vec<String> =
+                    sessions.iter().take(MAX_NAMED_SESSIONS).map(|session| word(session, "sessionId")).collect();
+                let known = if known.is_empty() { String::new() } else { format!("; elsewhere: {}", known.join(", ")) };
+                let text = format!("the agent keeps no session of this folder{known}");
+                out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
+            }
+        }
+    }
+
+    fn handle_opened(&mut self, session: String, result: &Json, out: &mut Vec<PeerStep>) {
+        self.session = session;
+        self.options = SessionOptions::parse(result);
+        self.usual_mode = self.options.modes.as_ref().map(|modes| modes.current.clone()).unwrap_or_default();
+        if self.wanted.mode == ApprovalMode::Plan {
+            self.set_mode(ApprovalMode::Plan, out);
+        }
+        match self.wanted.model.clone() {
+            Some(model) => {
+                self.set_model(&model, out);
+                if !self.rpc.is_waiting(|kind| matches!(kind, AcpRequest::SetModel(_))) {
+                    self.open(current_model(result).unwrap_or_default().to_owned(), out);
+                }
+            }
+            None => self.open(current_model(result).unwrap_or_default().to_owned(), out),
+        }
+    }
+
+    fn open(&mut self, model: String, out: &mut Vec<PeerStep>) {
+        self.is_opening = false;
+        out.push(PeerStep::Opened { model });
+    }
+}
+
+impl PeerProtocol for AcpPeer {
+    fn begin(&mut self, out: &mut Vec<PeerStep>) {
+        let params = json!({
+            "protocolVersion": PROTOCOL_VERSION,
+            "clientCapabilities": {"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false},
+            "clientInfo": {"name": env!("CARGO_PKG_NAME"), "title": "jarvis-tui", "version": env!("CARGO_PKG_VERSION")},
+        });
+        self.send(AcpRequest::Initialize, "initialize", params, out);
+    }
+
+    fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {
+        let mut noise = Vec::new();
+        let message = self.decoder.parse_line(line, &mut noise);
+        out.extend(noise.into_iter().map(PeerStep::Reply));
+        let Some(message) = message else { return };
+        match self.rpc.classify(&message) {
+            RpcMessage::Request { id, method, params } => self.handle_request(id, method, params, out),
+            RpcMessage::Notification { method, params } => self.handle_notification(method, params, out),
+            RpcMessage::Answer { kind, answer } => self.handle_answer(kind, answer, out),
+            RpcMessage::Stray => {}
+        }
+    }
+
+    fn send_prompt(&mut self, text: &str, out: &mut Vec<PeerStep>) {
+        let params = json!({"sessionId": self.session, "prompt": [{"type": "text", "text": text}]});
+        self.send(AcpRequest::Prompt, "session/prompt", params, out);
+    }
+
+    fn answer(&mut self, question: QuestionNumber, answer: Option<&str>, out: &mut Vec<PeerStep>) {
+        let Some(id) = self.rpc.take_question(question.0) else { return };
+        let outcome = match answer {
+            Some(option) => json!({"outcome": "selected", "optionId": option}),
+            None => json!({"outcome": "cancelled"}),
+        };
+        out.push(PeerStep::Send(self.rpc.result(&id, &json!({"outcome": outcome}))));
+    }
+
+    fn note_denied(&mut self, call: &CallId) {
+        self.decoder.reject(call);
+    }
+
+    fn cancel(&mut self, out: &mut Vec<PeerStep>) {
+        if self.rpc.is_waiting(|kind| *kind == AcpRequest::Prompt) {
+            out.push(PeerStep::Send(self.rpc.notification("session/cancel", &json!({"sessionId": self.session}))));
+        }
+    }
+
+    fn abandon(&mut self, outcome: TurnOutcome, out: &mut Vec<PeerStep>) {
+        self.rpc.forget(|kind| *kind == AcpRequest::Prompt);
+        self.end_reply(outcome, out);
+    }
+
+    /// Only the mode that reads is the agent's business; what the others allow is answered when it asks.
+    fn set_mode(&mut self, mode: ApprovalMode, out: &mut Vec<PeerStep>) {
+        self.wanted.mode = mode;
+        let wanted = match (mode, self.options.plan_mode()) {
+            (ApprovalMode::Plan, Some(plan)) => plan.to_owned(),
+            (ApprovalMode::Plan, None) if !self.session.is_empty() => {
+                let text = "the agent has no mode that only reads: what it does without asking is not stopped";
+                return out.push(PeerStep::notice(NoticeLevel::Warn, NoticeCode::Mode, text));
+            }
+            _ => self.usual_mode.clone(),
+        };
+        let Some(modes) = self.options.modes.as_ref().filter(|modes| modes.current != wanted && !wanted.is_empty())
+        else {
+            return;
+        };
+        let (method, params) = modes.request(&self.session, &wanted, ("session/set_mode", "modeId"));
+        if let Some(modes) = &mut self.options.modes {
+            modes.current = wanted;
+        }
+        self.send(AcpRequest::SetMode, method, params, out);
+    }
+
+    fn set_model(&mut self, model: &str, out: &mut Vec<PeerStep>) {
+        let found = self.options.models.as_ref().and_then(|models| Some((models, models.find(model)?.to_owned())));
+        let Some((models, model)) = found else {
+            let known = self.options.models.as_ref().map(|models| models.values.join(", ")).unwrap_or_default();
+            let text = if known.is_empty() {
+                "this agent lists no models".to_owned()
+            } else {
+                format!("no model {model:?}; the agent has {known}")
+            };
+            return out.push(PeerStep::notice(NoticeLevel::Warn, NoticeCode::Model, text));
+        };
+        let (method, params) = models.request(&self.session, &model, ("session/set_model", "modelId"));
+        self.send(AcpRequest::SetModel(model), method, params, out);
+    }
+}

@@ -1,0 +1,616 @@
+//! PURE. A conversation with an agent program: prompts become turns, what the agent says becomes their events, and what
+//! it asks is judged by our rules and then by the person. No IO and no clock; [`PeerOutput`] says what to do.
+//!
+//! ```text
+//! opening ──► ready ──prompt──► in a turn ──End──► ready
+//!    └──────────┴─────────────────┴──closed──► gone: each prompt fails and says why
+//! ```
+//!
+//! What comes outside a turn (an agent may work in the background) is a turn without a prompt, which ends when the
+//! agent is quiet. While somebody decides about a call, what the agent says of that call waits.
+
+use super::protocol::{PeerProtocol, PeerStep, QuestionNumber};
+use crate::agent::approval::{ApprovalPolicy, ApprovalVerdict};
+use crate::agent::assembler::{Assembled, ReplyAssembler, UnfinishedCall};
+use crate::agent::ids::IdAllocator;
+use crate::dialect::acp::PermissionRequest;
+use crate::event::{
+    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Command, DecidedBy, Decision,
+    Fault, FaultKind, NoticeCode, NoticeLevel, Permissions, ReplyEvent, Risk, ToolKind, TurnId, TurnOutcome,
+};
+use crate::net::{EventRedactor, redact_registered, registered_event_redactor};
+
+/// Why nobody can be asked.
+const UNATTENDED_REASON: &str =
+    "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow";
+/// Events of calls that wait for decisions; more are dropped.
+const MAX_HELD_EVENTS: usize = 1000;
+
+/// What is known about who is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeerLink {
+    Connecting,
+    /// A prompt was sent and nothing has come back yet.
+    Waiting,
+    Live,
+    Idle,
+}
+
+/// What to do next, in this order: lines to the agent, then events, then the state of the connection.
+#[derive(Debug, Default)]
+pub(super) struct PeerOutput {
+    pub(super) lines: Vec<String>,
+    pub(super) events: Vec<AgentEvent>,
+    pub(super) link: Option<PeerLink>,
+}
+
+enum PeerStage {
+    /// The prompt that waits for the session.
+    Opening(Option<String>),
+    Ready,
+    Gone(Fault),
+}
+
+struct PeerTurn {
+    id: TurnId,
+    reply: ReplyAssembler,
+    is_prompted: bool,
+    is_cancelled: bool,
+    questions: Vec<PendingQuestion>,
+    /// Events of calls that somebody decides about.
+    held: Vec<ReplyEvent>,
+}
+
+struct PendingQuestion {
+    number: QuestionNumber,
+    /// The call as the agent names it, and as we do.
+    theirs: CallId,
+    call: CallId,
+    request: ApprovalRequest,
+    is_outside: bool,
+}
+
+/// What a machine is made of.
+pub(super) struct PeerMachineSetup {
+    pub(super) protocol: Box<dyn PeerProtocol>,
+    /// The first event.
+    pub(super) opened: AgentEvent,
+    pub(super) policy: ApprovalPolicy,
+    /// Nobody can decide: what needs that is denied.
+    pub(super) is_unattended: bool,
+    pub(super) decided_by: DecidedBy,
+    pub(super) folder: String,
+    /// An earlier session is told before the first prompt.
+    pub(super) loads_session: bool,
+}
+
+pub(super) struct PeerMachine {
+    setup: PeerMachineSetup,
+    stage: PeerStage,
+    turn: Option<PeerTurn>,
+    ids: IdAllocator,
+    redactor: EventRedactor,
+    out: PeerOutput,
+}
+
+impl PeerMachine {
+    /// Begins the conversation.
+    pub(super) fn new(setup: PeerMachineSetup) -> Self {
+        let mut machine = Self {
+            setup,
+            stage: PeerStage::Opening(None),
+            turn: None,
+            ids: IdAllocator::default(),
+            redactor: registered_event_redactor(),
+            out: PeerOutput::default(),
+        };
+        machine.emit(machine.setup.opened.clone());
+        machine.out.link = Some(PeerLink::Connecting);
+        machine.with_protocol(|protocol, steps| protocol.begin(steps));
+        machine
+    }
+
+    /// Takes what is to be done.
+    pub(super) fn take_output(&mut self) -> PeerOutput {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Returns whether a turn without a prompt waits for the agent to be quiet.
+    pub(super) fn awaits_quiet(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| !turn.is_prompted && turn.questions.is_empty())
+            && !matches!(self.stage, PeerStage::Opening(_))
+    }
+
+    pub(super) fn permissions(&self) -> Permissions {
+        self.setup.policy.permissions()
+    }
+
+    pub(super) fn handle_line(&mut self, line: &str) {
+        self.with_protocol(|protocol, steps| protocol.handle_line(line, steps));
+    }
+
+    /// The agent has said nothing for a while.
+    pub(super) fn handle_quiet(&mut self) {
+        if self.awaits_quiet() {
+            self.abandon(TurnOutcome::Completed);
+        }
+    }
+
+    /// Says something about the program.
+    pub(super) fn notify(&mut self, level: NoticeLevel, code: NoticeCode, text: String) {
+        self.perform(PeerStep::notice(level, code, text));
+    }
+
+    /// The agent is gone, and this is why.
+    pub(super) fn handle_closed(&mut self, fault: Fault) {
+        if matches!(self.stage, PeerStage::Gone(_)) {
+            return;
+        }
+        self.fail(fault);
+    }
+
+    pub(super) fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Prompt { text } => self.begin_prompt(&text),
+            Command::Continue => {
+                self.begin_turn(true);
+                let text = "this agent goes on only with a prompt: write one";
+                self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text)));
+            }
+            Command::Decide { call, decision } => self.decide(&call, decision),
+            Command::Cancel => self.cancel(),
+            Command::SetMode { mode } => self.set_mode(mode),
+            Command::SetModel { model } => {
+                let name = self.name();
+                let model = model.strip_prefix(&format!("{name}/")).unwrap_or(&model).to_owned();
+                self.with_protocol(|protocol, steps| protocol.set_model(&model, steps));
+            }
+            Command::WarmUp
+            | Command::RevokeGrant { .. }
+            | Command::SendQueued
+            | Command::DequeuePrompt { .. }
+            | Command::Seek { .. }
+            | Command::SetSpeed { .. }
+            | Command::SetPaused { .. }
+            | Command::Step { .. }
+            | Command::CapIdle { .. } => {}
+        }
+    }
+
+    /// Nobody listens any more: what runs is cancelled.
+    pub(super) fn handle_left(&mut self) {
+        if self.turn.is_some() {
+            self.cancel();
+        }
+    }
+
+    fn name(&self) -> &str {
+        match &self.setup.opened {
+            AgentEvent::SessionOpened { engine, .. } => engine,
+            _ => "",
+        }
+    }
+
+    fn emit(&mut self, event: AgentEvent) {
+        self.out.events.push(event);
+    }
+
+    fn with_protocol(&mut self, act: impl FnOnce(&mut dyn PeerProtocol, &mut Vec<PeerStep>)) {
+        let mut steps = Vec::new();
+        act(&mut *self.setup.protocol, &mut steps);
+        for step in steps {
+            self.perform(step);
+        }
+    }
+
+    fn perform(&mut self, step: PeerStep) {
+        match step {
+            PeerStep::Send(message) => self.out.lines.push(message.to_string()),
+            PeerStep::Opened { model } => self.handle_opened(model),
+            PeerStep::Model(model) => self.change_opened(|_, current| *current = model),
+            PeerStep::Failed(fault) => self.fail(fault),
+            PeerStep::Reply(event) => {
+                let mut clean = Vec::new();
+                self.redactor.push(event, &mut clean);
+                for event in clean {
+                    self.handle_reply_event(event);
+                }
+            }
+            PeerStep::PersonSaid(mut text) => {
+                redact_registered(&mut text);
+                self.begin_turn(false);
+                self.tell_prompt(text);
+            }
+            PeerStep::Question { number, asked } => self.handle_question(number, asked),
+            PeerStep::Withdrawn(number) => {
+                let call = self.questions().iter().find(|question| question.number == number);
+                if let Some(call) = call.map(|question| question.call.clone()) {
+                    self.resolve(&call, Decision::Deny(None), DecidedBy::Cancelled, None);
+                }
+            }
+        }
+    }
+
+    fn handle_opened(&mut self, model: String) {
+        // What was told of earlier turns is over.
+        if self.turn.as_ref().is_some_and(|turn| !turn.is_prompted) {
+            self.abandon(TurnOutcome::Completed);
+        }
+        self.change_opened(|_, current| *current = model);
+        let waiting = self.take_waiting_prompt();
+        self.stage = PeerStage::Ready;
+        match waiting {
+            Some(text) => self.send_prompt(&text),
+            None => self.out.link = Some(PeerLink::Idle),
+        }
+    }
+
+    /// Tells what has changed of how the session was opened.
+    fn change_opened(&mut self, change: impl FnOnce(&mut ApprovalMode, &mut String)) {
+        let before = self.setup.opened.clone();
+        if let AgentEvent::SessionOpened { mode, model, .. } = &mut self.setup.opened {
+            change(mode, model);
+        }
+        if before != self.setup.opened {
+            self.emit(self.setup.opened.clone());
+        }
+    }
+
+    fn set_mode(&mut self, mode: ApprovalMode) {
+        self.setup.policy.mode = mode;
+        self.change_opened(|current, _| *current = mode);
+        self.with_protocol(|protocol, steps| protocol.set_mode(mode, steps));
+        self.judge_again();
+    }
+
+    /// There is no agent any more.
+    fn fail(&mut self, fault: Fault) {
+        let fault = redacted(fault);
+        self.take_waiting_prompt();
+        self.stage = PeerStage::Gone(fault.clone());
+        match &self.turn {
+            Some(turn) => {
+                let outcome =
+                    if turn.is_cancelled { TurnOutcome::Cancelled } else { TurnOutcome::Failed(fault.clone()) };
+                self.abandon(outcome);
+            }
+            None => {
+                self.emit(AgentEvent::Notice {
+                    level: NoticeLevel::Error,
+                    code: NoticeCode::NoEngine,
+                    text: fault.message,
+                });
+            }
+        }
+        self.out.link = Some(PeerLink::Idle);
+    }
+
+    fn begin_prompt(&mut self, text: &str) {
+        if let PeerStage::Opening(waiting) = &mut self.stage {
+            // What is told of earlier turns comes first.
+            *waiting = Some(text.to_owned());
+            if !self.setup.loads_session {
+                self.tell_prompt_turn(text);
+            }
+            return;
+        }
+        self.tell_prompt_turn(text);
+        match &self.stage {
+            PeerStage::Gone(fault) => {
+                let fault = fault.clone();
+                self.finish_turn(TurnOutcome::Failed(fault));
+            }
+            PeerStage::Opening(_) | PeerStage::Ready => self.send_prompt(text),
+        }
+    }
+
+    /// Begins the turn of a prompt.
+    fn tell_prompt_turn(&mut self, text: &str) {
+        if self.turn.is_some() {
+            self.abandon(TurnOutcome::Completed);
+        }
+        self.begin_turn(true);
+        self.tell_prompt(text.to_owned());
+    }
+
+    /// Takes the prompt that waits for the session; its turn is begun.
+    fn take_waiting_prompt(&mut self) -> Option<String> {
+        let PeerStage::Opening(waiting) = &mut self.stage else { return None };
+        let text = waiting.take()?;
+        if !self.turn.as_ref().is_some_and(|turn| turn.is_prompted) {
+            self.tell_prompt_turn(&text);
+        }
+        Some(text)
+    }
+
+    fn send_prompt(&mut self, text: &str) {
+        self.out.link = Some(PeerLink::Waiting);
+        self.with_protocol(|protocol, steps| protocol.send_prompt(text, steps));
+    }
+
+    fn tell_prompt(&mut self, text: String) {
+        let message = self.ids.new_message();
+        self.emit(AgentEvent::UserMessage { message, text });
+    }
+
+    fn begin_turn(&mut self, is_prompted: bool) {
+        if self.turn.is_some() {
+            self.finish_turn(TurnOutcome::Completed);
+        }
+        let id = self.ids.new_turn();
+        self.emit(AgentEvent::TurnStarted { turn: id.clone(), parent: None });
+        self.turn = Some(PeerTurn {
+            id,
+            reply: ReplyAssembler::default(),
+            is_prompted,
+            is_cancelled: false,
+            questions: Vec::new(),
+            held: Vec::new(),
+        });
+    }
+
+    /// Ends the turn by the decoder's own end, whatever the agent says.
+    fn abandon(&mut self, outcome: TurnOutcome) {
+        let own = outcome.clone();
+        self.with_protocol(|protocol, steps| protocol.abandon(own, steps));
+        self.finish_turn(outcome);
+    }
+
+    fn finish_turn(&mut self, outcome: TurnOutcome) {
+        let Some(turn) = &self.turn else { return };
+        for call in turn.questions.iter().map(|question| question.call.clone()).collect::<Vec<_>>() {
+            self.resolve(&call, Decision::Deny(None), DecidedBy::Cancelled, None);
+        }
+        let Some(mut turn) = self.turn.take() else { return };
+        let calls = turn.reply.close(&outcome, &mut self.out.events);
+        self.out.events.extend(calls.iter().map(UnfinishedCall::finished));
+        self.emit(AgentEvent::TurnFinished { turn: turn.id, outcome });
+        self.out.link = Some(PeerLink::Idle);
+    }
+
+    fn handle_reply_event(&mut self, event: ReplyEvent) {
+        let event = match event {
+            // These may come between turns.
+            ReplyEvent::Notice { level, code, text } => return self.emit(AgentEvent::Notice { level, code, text }),
+            ReplyEvent::Unknown(json) => return self.emit(AgentEvent::Unknown(json)),
+            ReplyEvent::End { outcome } => return self.handle_end(outcome),
+            ReplyEvent::UsageReported { .. } | ReplyEvent::Annotation { .. } if self.turn.is_none() => return,
+            event => event,
+        };
+        if self.turn.is_none() {
+            self.begin_turn(false);
+        }
+        if let Some(call) = decided_call(&event).filter(|call| self.is_decided_about(call)).cloned() {
+            let is_over = matches!(event, ReplyEvent::ToolCallFinished { .. });
+            if let Some(turn) = &mut self.turn
+                && turn.held.len() < MAX_HELD_EVENTS
+            {
+                turn.held.push(event);
+            }
+            if is_over {
+                // It did not wait for the answer.
+                let ours = self.questions().iter().find(|question| question.theirs == call);
+                if let Some(ours) = ours.map(|question| question.call.clone()) {
+                    self.resolve(&ours, Decision::Deny(None), DecidedBy::Cancelled, None);
+                }
+            }
+            return;
+        }
+        self.assemble(event);
+    }
+
+    fn assemble(&mut self, event: ReplyEvent) {
+        let Some(turn) = &mut self.turn else { return };
+        if let Assembled::Event(event) = turn.reply.assemble(event, &turn.id, &mut self.ids) {
+            self.out.link = Some(PeerLink::Live);
+            self.emit(event);
+        }
+    }
+
+    fn handle_end(&mut self, outcome: TurnOutcome) {
+        let Some(turn) = &self.turn else { return };
+        let outcome = match outcome {
+            // Some report being stopped as an error.
+            TurnOutcome::Failed(_) | TurnOutcome::Interrupted if turn.is_cancelled => TurnOutcome::Cancelled,
+            outcome => outcome,
+        };
+        self.finish_turn(outcome);
+    }
+
+    fn questions(&self) -> &[PendingQuestion] {
+        self.turn.as_ref().map(|turn| &*turn.questions).unwrap_or_default()
+    }
+
+    fn is_decided_about(&self, theirs: &CallId) -> bool {
+        self.questions().iter().any(|question| question.theirs == *theirs)
+    }
+
+    fn handle_question(&mut self, number: QuestionNumber, asked: PermissionRequest) {
+        let PermissionRequest { call: theirs, mut request, paths } = asked;
+        if self.turn.is_none() {
+            self.begin_turn(false);
+        }
+        request.folder.clone_from(&self.setup.folder);
+        redact_request(&mut request);
+        let is_outside = paths.iter().any(|path| is_outside(path, &self.setup.folder));
+        let before = self.questions().iter().find(|question| question.theirs == theirs);
+        if let Some(before) = before.map(|question| question.call.clone()) {
+            // Asked again: the newer question counts.
+            self.resolve(&before, Decision::Deny(None), DecidedBy::Cancelled, None);
+        }
+        let Some(turn) = &mut self.turn else { return };
+        let call = turn.reply.map_call(theirs.clone(), &mut self.ids);
+        let is_cancelled = turn.is_cancelled;
+        let question = PendingQuestion { number, theirs, call: call.clone(), request, is_outside };
+        let verdict = if is_cancelled { ApprovalVerdict::Ask } else { self.judge(&question) };
+        if verdict == ApprovalVerdict::Allow
+            && let Some(answer) = question.request.offered_answer(&Decision::Once).map(|answer| answer.id.clone())
+        {
+            let on = AnnotationTarget::Call(call);
+            self.emit(AgentEvent::Annotation { on, annotation: Annotation::Running {} });
+            return self.with_protocol(|protocol, steps| protocol.answer(number, Some(&answer), steps));
+        }
+        self.emit(AgentEvent::ApprovalRequested { call: call.clone(), request: question.request.clone() });
+        if let Some(turn) = &mut self.turn {
+            turn.questions.push(question);
+        }
+        match verdict {
+            _ if is_cancelled => self.resolve(&call, Decision::Deny(None), DecidedBy::Cancelled, None),
+            ApprovalVerdict::Deny(reason) => self.deny_by_policy(&call, reason),
+            ApprovalVerdict::Allow | ApprovalVerdict::Ask if self.setup.is_unattended => {
+                self.deny_by_policy(&call, UNATTENDED_REASON.to_owned());
+            }
+            ApprovalVerdict::Allow | ApprovalVerdict::Ask => {}
+        }
+    }
+
+    /// Judges by the rules that the person has for our own tools. That the agent asks at all has a reason: what only
+    /// reads is not allowed for that alone.
+    fn judge(&mut self, question: &PendingQuestion) -> ApprovalVerdict {
+        let PendingQuestion { request, is_outside, .. } = question;
+        let names = policy_names(request);
+        let policy = &mut self.setup.policy;
+        let verdicts: Vec<ApprovalVerdict> =
+            names.iter().map(|name| policy.judge(name, request.kind, request.risk, &request.subject)).collect();
+        if let Some(denied) = verdicts.iter().find(|verdict| matches!(verdict, ApprovalVerdict::Deny(_))) {
+            return denied.clone();
+        }
+        let mode = policy.mode;
+        let needs_person = match mode {
+            ApprovalMode::Full => false,
+            ApprovalMode::AutoEdit => request.risk == Risk::ReadOnly || *is_outside,
+            ApprovalMode::Ask | ApprovalMode::Plan => request.risk == Risk::ReadOnly,
+        };
+        let is_allowed = verdicts.contains(&ApprovalVerdict::Allow) && !needs_person;
+        if is_allowed { ApprovalVerdict::Allow } else { ApprovalVerdict::Ask }
+    }
+
+    fn judge_again(&mut self) {
+        let waiting = self.turn.as_mut().map(|turn| std::mem::take(&mut turn.questions)).unwrap_or_default();
+        let mut verdicts = Vec::new();
+        for question in waiting {
+            verdicts.push((question.call.clone(), self.judge(&question)));
+            if let Some(turn) = &mut self.turn {
+                turn.questions.push(question);
+            }
+        }
+        for (call, verdict) in verdicts {
+            match verdict {
+                ApprovalVerdict::Allow => self.answer_with(&call, Decision::Once, DecidedBy::Policy),
+                ApprovalVerdict::Deny(reason) => self.deny_by_policy(&call, reason),
+                ApprovalVerdict::Ask => {}
+            }
+        }
+    }
+
+    fn deny_by_policy(&mut self, call: &CallId, reason: String) {
+        self.answer_with(call, Decision::Deny(Some(reason)), DecidedBy::Policy);
+    }
+
+    /// The first decision wins; one about anything but a pending question does nothing.
+    fn decide(&mut self, call: &CallId, decision: Decision) {
+        self.answer_with(call, decision, self.setup.decided_by);
+    }
+
+    fn answer_with(&mut self, call: &CallId, decision: Decision, by: DecidedBy) {
+        let Some(question) = self.questions().iter().find(|question| question.call == *call) else { return };
+        let offered = question.request.offered_answer(&decision).cloned();
+        let decision = match (&offered, decision) {
+            (Some(answer), Decision::Offered { id, .. }) => Decision::Offered { id, allows: answer.kind.allows() },
+            (None, decision) if decision.allows() => {
+                let known: Vec<&str> = question.request.answers.iter().map(|answer| answer.label.as_str()).collect();
+                let text = format!("still pending: the agent takes one of {}", known.join(", "));
+                return self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Approval, text });
+            }
+            (_, decision) => decision,
+        };
+        self.resolve(call, decision, by, offered.map(|answer| answer.id));
+    }
+
+    /// Answers a question and lets go what waited for it. Without an answer, the agent is told that it is dropped.
+    fn resolve(&mut self, call: &CallId, decision: Decision, by: DecidedBy, answer: Option<String>) {
+        let Some(turn) = &mut self.turn else { return };
+        let Some(at) = turn.questions.iter().position(|question| question.call == *call) else { return };
+        let question = turn.questions.remove(at);
+        let is_allowed = decision.allows();
+        self.emit(AgentEvent::ApprovalResolved { call: call.clone(), decision, by });
+        if !is_allowed && by != DecidedBy::Cancelled {
+            self.setup.protocol.note_denied(&question.theirs);
+        }
+        self.with_protocol(|protocol, steps| protocol.answer(question.number, answer.as_deref(), steps));
+        let Some(turn) = &mut self.turn else { return };
+        let is_of = |event: &ReplyEvent| decided_call(event) == Some(&question.theirs);
+        let (released, held) = std::mem::take(&mut turn.held).into_iter().partition(is_of);
+        turn.held = held;
+        for event in released {
+            self.assemble(event);
+        }
+    }
+
+    fn cancel(&mut self) {
+        if self.take_waiting_prompt().is_some() {
+            // It was never sent.
+            return self.finish_turn(TurnOutcome::Cancelled);
+        }
+        let Some(turn) = &mut self.turn else { return };
+        let is_again = std::mem::replace(&mut turn.is_cancelled, true);
+        let is_prompted = turn.is_prompted;
+        let questions: Vec<CallId> = turn.questions.iter().map(|question| question.call.clone()).collect();
+        for call in questions {
+            self.resolve(&call, Decision::Deny(None), DecidedBy::Cancelled, None);
+        }
+        match &self.stage {
+            PeerStage::Ready if is_prompted && !is_again => {
+                self.with_protocol(|protocol, steps| protocol.cancel(steps));
+            }
+            // It doesn't listen, or was not asked for anything.
+            PeerStage::Opening(_) | PeerStage::Ready | PeerStage::Gone(_) => self.abandon(TurnOutcome::Cancelled),
+        }
+    }
+}
+
+/// Blanks secrets out of what is shown to who decides.
+fn redact_request(request: &mut ApprovalRequest) {
+    let labels = request.answers.iter_mut().map(|answer| &mut answer.label);
+    for text in [&mut request.tool, &mut request.subject, &mut request.detail].into_iter().chain(labels) {
+        redact_registered(text);
+    }
+}
+
+fn redacted(mut fault: Fault) -> Fault {
+    redact_registered(&mut fault.message);
+    fault
+}
+
+/// The call that an event belongs to and that has to wait while somebody decides about it.
+fn decided_call(event: &ReplyEvent) -> Option<&CallId> {
+    match event {
+        ReplyEvent::ToolArgsDelta { call, .. }
+        | ReplyEvent::ToolCallReady { call, .. }
+        | ReplyEvent::ToolOutput { call, .. }
+        | ReplyEvent::ToolCallFinished { call, .. } => Some(call),
+        _ => None,
+    }
+}
+
+/// The names by which the person's rules know such a call: those of our own tools for it, and its own.
+fn policy_names(request: &ApprovalRequest) -> Vec<&str> {
+    let ours: &[&str] = match request.kind {
+        ToolKind::Execute => &["shell"],
+        ToolKind::Edit => &["edit_file", "write_file"],
+        ToolKind::Fetch => &["fetch"],
+        ToolKind::Read => &["read_file"],
+        ToolKind::Search | ToolKind::Other => &[],
+    };
+    ours.iter().copied().chain([request.tool.as_str()]).collect()
+}
+
+/// Returns whether a path names something outside a folder. Links are not followed.
+fn is_outside(path: &str, folder: &str) -> bool {
+    let path = std::path::Path::new(path);
+    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+    climbs || (path.is_absolute() && !path.starts_with(folder))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! PURE. Agent programs by name and by command: which of them speak a protocol in which we have to begin.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use crate::engine::remote::{ACP, RequestKind};
+
+/// A program that is started with `attach acp:NAME`.
+struct KnownAgent {
+    name: &'static str,
+    command: &'static [&'static str],
+    /// Other words by which the same program may be told to speak the protocol.
+    aliases: &'static [&'static str],
+    request: &'static RequestKind,
+}
+
+/// In the order of their names.
+static KNOWN_AGENTS: [KnownAgent; 10] = [
+    KnownAgent { name: "claude", command: &["claude-code-acp"], aliases: &[], request: &ACP },
+    KnownAgent { name: "copilot", command: &["copilot", "--acp"], aliases: &[], request: &ACP },
+    KnownAgent { name: "gemini", command: &["gemini", "--acp"], aliases: &["--experimental-acp"], request: &ACP },
+    KnownAgent { name: "goose", command: &["goose", "acp"], aliases: &[], request: &ACP },
+    KnownAgent { name: "gptme", command: &["gptme-acp"], aliases: &[], request: &ACP },
+    KnownAgent { name: "grok", command: &["grok", "agent", "stdio"], aliases: &[], request: &ACP },
+    KnownAgent { name: "kimi", command: &["kimi", "acp"], aliases: &["--acp"], request: &ACP },
+    KnownAgent { name: "opencode", command: &["opencode", "acp"], aliases: &[], request: &ACP },
+    KnownAgent { name: "qwen", command: &["qwen", "--acp"], aliases: &["--experimental-acp"], request: &ACP },
+    KnownAgent { name: "vibe", command: &["vibe-acp"], aliases: &[], request: &ACP },
+];
+
+/// The names that `acp:NAME` takes without any settings.
+pub(super) fn known_names() -> Vec<&'static str> {
+    KNOWN_AGENTS.iter().map(|agent| agent.name).collect()
+}
+
+/// Returns the command of an agent and its protocol.
+pub(super) fn find(name: &str) -> Option<(OsString, Vec<OsString>, &'static RequestKind)> {
+    let agent = KNOWN_AGENTS.iter().find(|agent| agent.name == name)?;
+    let (program, args) = agent.command.split_first()?;
+    Some(((*program).into(), args.iter().map(Into::into).collect(), agent.request))
+}
+
+/// Returns the protocol that a command is known to speak.
+pub(super) fn recognize(program: &OsStr, args: &[OsString]) -> Option<&'static RequestKind> {
+    let program = Path::new(program).file_name()?.to_str()?;
+    // Adapters are named after what they adapt.
+    if program.ends_with("-acp") {
+        return Some(&ACP);
+    }
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    let agent = KNOWN_AGENTS.iter().find(|agent| agent.command.first() == Some(&program) && agent.is_told(has))?;
+    Some(agent.request)
+}
+
+impl KnownAgent {
+    fn is_told(&self, has: impl Fn(&str) -> bool) -> bool {
+        let words = self.command.get(1..).unwrap_or_default();
+        (!words.is_empty() && words.iter().all(|word| has(word))) || self.aliases.iter().any(|word| has(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recognized(line: &str) -> Option<&'static str> {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        recognize(&words[0], &words[1..]).map(|kind| kind.name)
+    }
+
+    #[test]
+    fn a_command_is_recognized_by_its_program_and_its_words() {
+        for line in
+            ["opencode acp", "/opt/bin/opencode acp --print-logs", "gemini -m x --experimental-acp", "codex-acp"]
+        {
+            assert_eq!(recognized(line), Some("acp"), "{line}");
+        }
+        for line in ["opencode run hello", "gemini -p --output-format stream-json", "acp", "grok agent", "sh -c acp"] {
+            assert_eq!(recognized(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_started_by_name_is_recognized() {
+        assert!(known_names().is_sorted());
+        for name in known_names() {
+            let (program, args, request) = find(name).unwrap();
+            assert_eq!(recognize(&program, &args), Some(request), "{name}");
+        }
+        assert!(find("nobody").is_none());
+    }
+}
