@@ -131,14 +131,15 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
         let quiet_at = quiet_since + QUIET_TIME;
         tokio::select! {
             biased;
-            command = commands.recv(), if !is_left => match command {
-                Some(command) => machine.handle_command(command),
-                None => {
+            command = commands.recv(), if !is_left => {
+                if let Some(command) = command {
+                    machine.handle_command(command);
+                } else {
                     is_left = true;
                     machine.handle_left();
                     link.close();
                 }
-            },
+            }
             event = link.next(), if is_open => {
                 quiet_since = Instant::now();
                 match event {
@@ -148,8 +149,11 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
                             machine.notify(NoticeLevel::Info, NoticeCode::Stderr, line);
                         }
                     }
-                    LinkEvent::Closed { fault, remark, is_success } => {
+                    LinkEvent::Closed { fault, remark, is_success, last_words } => {
                         is_open = false;
+                        for line in last_words {
+                            machine.notify(NoticeLevel::Info, NoticeCode::Stderr, line);
+                        }
                         let level = if is_success { NoticeLevel::Info } else { NoticeLevel::Warn };
                         if !remark.is_empty() {
                             machine.notify(level, NoticeCode::Exited, remark);

@@ -75,7 +75,7 @@ impl AcpPeer {
         }
     }
 
-    fn send(&mut self, kind: AcpRequest, method: &str, params: Json, out: &mut Vec<PeerStep>) {
+    fn send(&mut self, kind: AcpRequest, method: &str, params: &Json, out: &mut Vec<PeerStep>) {
         out.push(PeerStep::Send(self.rpc.request(kind, method, params)));
     }
 
@@ -209,7 +209,7 @@ impl AcpPeer {
         match self.wanted.session.clone() {
             None => {
                 let params = json!({"cwd": self.wanted.folder, "mcpServers": []});
-                self.send(AcpRequest::NewSession, "session/new", params, out);
+                self.send(AcpRequest::NewSession, "session/new", &params, out);
             }
             Some(_) if !can_load => {
                 let text = "this agent loads no earlier sessions: remove --session";
@@ -221,7 +221,7 @@ impl AcpPeer {
             }
             Some(session) if session == LAST_SESSION => {
                 let params = json!({"cwd": self.wanted.folder});
-                self.send(AcpRequest::ListSessions, "session/list", params, out);
+                self.send(AcpRequest::ListSessions, "session/list", &params, out);
             }
             Some(session) => self.load(session, out),
         }
@@ -230,7 +230,7 @@ impl AcpPeer {
     fn load(&mut self, session: String, out: &mut Vec<PeerStep>) {
         self.session.clone_from(&session);
         let params = json!({"sessionId": session, "cwd": self.wanted.folder, "mcpServers": []});
-        self.send(AcpRequest::LoadSession(session), "session/load", params, out);
+        self.send(AcpRequest::LoadSession(session), "session/load", &params, out);
     }
 
     fn handle_sessions(&mut self, result: &Json, out: &mut Vec<PeerStep>) {
@@ -238,16 +238,14 @@ impl AcpPeer {
         let word = |session: &Json, key: &str| session.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
         let here = sessions.iter().filter(|session| word(session, "cwd") == self.wanted.folder);
         let newest = here.max_by_key(|session| word(session, "updatedAt"));
-        match newest.map(|session| word(session, "sessionId")).filter(|id| !id.is_empty()) {
-            Some(session) => self.load(session, out),
-            None => {
-                let known: Vec<String> =
-                    sessions.iter().take(MAX_NAMED_SESSIONS).map(|session| word(session, "sessionId")).collect();
-                let known = if known.is_empty() { String::new() } else { format!("; elsewhere: {}", known.join(", ")) };
-                let text = format!("the agent keeps no session of this folder{known}");
-                out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
-            }
+        if let Some(session) = newest.map(|session| word(session, "sessionId")).filter(|id| !id.is_empty()) {
+            return self.load(session, out);
         }
+        let known: Vec<String> =
+            sessions.iter().take(MAX_NAMED_SESSIONS).map(|session| word(session, "sessionId")).collect();
+        let known = if known.is_empty() { String::new() } else { format!("; elsewhere: {}", known.join(", ")) };
+        let text = format!("the agent keeps no session of this folder{known}");
+        out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
     }
 
     fn handle_opened(&mut self, session: String, result: &Json, out: &mut Vec<PeerStep>) {
@@ -281,7 +279,7 @@ impl PeerProtocol for AcpPeer {
             "clientCapabilities": {"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false},
             "clientInfo": {"name": env!("CARGO_PKG_NAME"), "title": "jarvis-tui", "version": env!("CARGO_PKG_VERSION")},
         });
-        self.send(AcpRequest::Initialize, "initialize", params, out);
+        self.send(AcpRequest::Initialize, "initialize", &params, out);
     }
 
     fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {
@@ -299,7 +297,7 @@ impl PeerProtocol for AcpPeer {
 
     fn send_prompt(&mut self, text: &str, out: &mut Vec<PeerStep>) {
         let params = json!({"sessionId": self.session, "prompt": [{"type": "text", "text": text}]});
-        self.send(AcpRequest::Prompt, "session/prompt", params, out);
+        self.send(AcpRequest::Prompt, "session/prompt", &params, out);
     }
 
     fn answer(&mut self, question: QuestionNumber, answer: Option<&str>, out: &mut Vec<PeerStep>) {
@@ -345,7 +343,7 @@ impl PeerProtocol for AcpPeer {
         if let Some(modes) = &mut self.options.modes {
             modes.current = wanted;
         }
-        self.send(AcpRequest::SetMode, method, params, out);
+        self.send(AcpRequest::SetMode, method, &params, out);
     }
 
     fn set_model(&mut self, model: &str, out: &mut Vec<PeerStep>) {
@@ -360,6 +358,6 @@ impl PeerProtocol for AcpPeer {
             return out.push(PeerStep::notice(NoticeLevel::Warn, NoticeCode::Model, text));
         };
         let (method, params) = models.request(&self.session, &model, ("session/set_model", "modelId"));
-        self.send(AcpRequest::SetModel(model), method, params, out);
+        self.send(AcpRequest::SetModel(model), method, &params, out);
     }
 }

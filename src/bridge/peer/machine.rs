@@ -524,11 +524,11 @@ impl PeerMachine {
             }
             (_, decision) => decision,
         };
-        self.resolve(call, decision, by, offered.map(|answer| answer.id));
+        self.resolve(call, decision, by, offered.as_ref().map(|answer| answer.id.as_str()));
     }
 
     /// Answers a question and lets go what waited for it. Without an answer, the agent is told that it is dropped.
-    fn resolve(&mut self, call: &CallId, decision: Decision, by: DecidedBy, answer: Option<String>) {
+    fn resolve(&mut self, call: &CallId, decision: Decision, by: DecidedBy, answer: Option<&str>) {
         let Some(turn) = &mut self.turn else { return };
         let Some(at) = turn.questions.iter().position(|question| question.call == *call) else { return };
         let question = turn.questions.remove(at);
@@ -537,7 +537,7 @@ impl PeerMachine {
         if !is_allowed && by != DecidedBy::Cancelled {
             self.setup.protocol.note_denied(&question.theirs);
         }
-        self.with_protocol(|protocol, steps| protocol.answer(question.number, answer.as_deref(), steps));
+        self.with_protocol(|protocol, steps| protocol.answer(question.number, answer, steps));
         let Some(turn) = &mut self.turn else { return };
         let is_of = |event: &ReplyEvent| decided_call(event) == Some(&question.theirs);
         let (released, held) = std::mem::take(&mut turn.held).into_iter().partition(is_of);

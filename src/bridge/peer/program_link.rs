@@ -32,8 +32,8 @@ pub(super) enum LinkEvent {
     Lines(Vec<String>),
     /// Lines of its standard error.
     Remarks(Vec<String>),
-    /// The agent is gone, and why; with a remark about how the program ended.
-    Closed { fault: Fault, remark: String, is_success: bool },
+    /// The agent is gone, and why; with a remark about how the program ended and what else it printed.
+    Closed { fault: Fault, remark: String, is_success: bool, last_words: Vec<String> },
 }
 
 pub(super) struct ProgramLink {
@@ -98,12 +98,12 @@ impl ProgramLink {
     pub(super) async fn next(&mut self) -> LinkEvent {
         loop {
             if self.broken.is_some() || (self.status.is_some() && !self.stdout.is_open() && !self.stderr.is_open()) {
-                return self.closed().await;
+                return self.closed();
             }
             tokio::select! {
                 biased;
                 written = write_some(&mut self.stdin, self.unsent.get(self.sent..).unwrap_or_default()) => {
-                    self.note_written(written);
+                    self.note_written(&written);
                 }
                 () = sleep_until(self.stop.kill_at.unwrap_or_else(Instant::now)), if self.stop.kill_at.is_some() => {
                     self.stop.kill(self.program.child.as_mut());
@@ -140,15 +140,15 @@ impl ProgramLink {
                     self.drained_at = Some(Instant::now() + BACKGROUND_OUTPUT_TIMEOUT);
                 }
                 () = sleep_until(self.drained_at.unwrap_or_else(Instant::now)), if self.drained_at.is_some() => {
-                    return self.closed().await;
+                    return self.closed();
                 }
             }
         }
     }
 
-    fn note_written(&mut self, written: io::Result<usize>) {
+    fn note_written(&mut self, written: &io::Result<usize>) {
         match written {
-            Ok(count @ 1..) => self.sent += count,
+            Ok(count @ 1..) => self.sent += *count,
             // It reads no more; how it ends is told by its outputs.
             Ok(0) | Err(_) => self.stdin = None,
         }
@@ -162,21 +162,19 @@ impl ProgramLink {
         }
     }
 
-    async fn closed(&mut self) -> LinkEvent {
+    fn closed(&mut self) -> LinkEvent {
         if let Some(broken) = self.broken.take() {
             self.stop.kill(self.program.child.as_mut());
             let fault = broken.fault(&self.program.name);
-            return LinkEvent::Closed { fault, remark: String::new(), is_success: false };
+            return LinkEvent::Closed { fault, remark: String::new(), is_success: false, last_words: Vec::new() };
         }
-        for line in self.errors.finish() {
-            tracing::debug!("the last words of {}: {line}", self.program.name);
-        }
+        let last_words = self.errors.finish();
         let ended = ProgramEnd::of(mem::take(&mut self.status), self.stop.was_asked);
         let last = self.errors.last_line();
         let why = if last.is_empty() { String::new() } else { format!(": {}", to_single_line(last)) };
         let remark = format!("{} {}", self.program.name, ended.words);
         let fault = Fault::new(FaultKind::Upstream, format!("{remark}{why}"));
-        LinkEvent::Closed { fault, remark, is_success: ended.is_success }
+        LinkEvent::Closed { fault, remark, is_success: ended.is_success, last_words }
     }
 }
 

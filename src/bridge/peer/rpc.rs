@@ -46,7 +46,7 @@ impl<K> RpcRequests<K> {
     }
 
     /// Returns the message of a request of ours.
-    pub(super) fn request(&mut self, kind: K, method: &str, params: Json) -> Json {
+    pub(super) fn request(&mut self, kind: K, method: &str, params: &Json) -> Json {
         let id = self.sent_count;
         self.sent_count += 1;
         self.sent.insert(id, kind);
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn equal_ids_of_both_sides_are_two_requests() {
         let mut rpc: RpcRequests<&str> = RpcRequests::new(true);
-        assert_eq!(rpc.request("hello", "initialize", json!({}))["id"], 0);
+        assert_eq!(rpc.request("hello", "initialize", &json!({}))["id"], 0);
         let asked = json!({"jsonrpc": "2.0", "id": 0, "method": "session/request_permission", "params": {}});
         assert!(matches!(rpc.classify(&asked), RpcMessage::Request { method: "session/request_permission", .. }));
         let number = rpc.keep_question(&asked["id"]).unwrap();

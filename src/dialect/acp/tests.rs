@@ -16,7 +16,7 @@ fn chunk(kind: &str, text: &str) -> Json {
     json!({"sessionUpdate": kind, "content": {"type": "text", "text": text}})
 }
 
-fn asked(call: Json) -> Option<PermissionRequest> {
+fn asked(call: &Json) -> Option<PermissionRequest> {
     let options = json!([
         {"optionId": "a", "name": "Yes", "kind": "allow_once"},
         {"optionId": "b", "name": "Yes, here", "kind": "allow_once"},
@@ -60,13 +60,13 @@ fn why_the_agent_stopped_is_told_honestly() {
 #[test]
 fn a_permission_request_says_what_a_person_needs() {
     let command =
-        asked(json!({"toolCallId": "x", "title": "ls -l", "kind": "execute", "rawInput": {"command": "ls -l"}}));
+        asked(&json!({"toolCallId": "x", "title": "ls -l", "kind": "execute", "rawInput": {"command": "ls -l"}}));
     let PermissionRequest { request, .. } = command.unwrap();
     assert_eq!((request.kind, request.risk, request.subject.as_str()), (ToolKind::Execute, Risk::Execute, "ls -l"));
     assert_eq!(request.detail, "", "the subject says it all");
     let labels: Vec<&str> = request.answers.iter().map(|answer| answer.label.as_str()).collect();
     assert_eq!(labels, ["Yes", "Yes, here", "c"]);
-    let edit = asked(json!({
+    let edit = asked(&json!({
         "toolCallId": "x", "title": "Writing to n.txt", "kind": "edit", "locations": [{"path": "/p/n.txt"}],
         "content": [{"type": "diff", "path": "/p/n.txt", "oldText": "a\n", "newText": "b\n"}],
     }));
@@ -74,9 +74,9 @@ fn a_permission_request_says_what_a_person_needs() {
     assert_eq!((edit.request.risk, edit.request.subject.as_str()), (Risk::Write, "/p/n.txt"));
     assert!(edit.request.detail.contains("-a\n+b\n"), "{}", edit.request.detail);
     assert_eq!(edit.paths, ["/p/n.txt", "/p/n.txt"]);
-    let unknown = asked(json!({"toolCallId": "x", "title": "Do it", "kind": "newer"})).unwrap();
+    let unknown = asked(&json!({"toolCallId": "x", "title": "Do it", "kind": "newer"})).unwrap();
     assert_eq!((unknown.request.risk, unknown.request.subject.as_str()), (Risk::Execute, "Do it"));
-    assert_eq!((asked(json!({"title": "no id"})), asked(json!(7))), (None, None));
+    assert_eq!((asked(&json!({"title": "no id"})), asked(&json!(7))), (None, None));
 }
 
 #[test]
