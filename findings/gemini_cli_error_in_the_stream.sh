@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Gemini CLI (npm @google/gemini-cli) 0.61.0, `--output-format stream-json`: an error object that the model's server sends
-# in the middle of its stream (`data: {"error": {"code": 500, …}}`, in the form of the API's own errors) is not taken for
-# one. The program waits for a finish reason, finds none, and asks again, four times in all; the beginnings of all four
-# answers stand one after the other in the output, as pieces of one message, and nothing marks where a new try begins. The
-# server's words are nowhere, neither in the output nor on standard error; the reason given is "Model stream ended without
-# a finish reason.", in a line of its own, as `result` has only the status `error`. The exit code is 0. With a 400 before
-# the stream it is 144 instead (400 modulo 256). A reader of these lines has to look at `status`, and can't rely on the
-# text of a failed turn. Fails if that changes.
+# Gemini CLI (npm @google/gemini-cli) 0.61.0, `--output-format stream-json`: an error object that the model's server
+# sends in the middle of its stream (`data: {"error": {"code": 500, …}}`, in the form of the API's own errors) is not
+# taken for one. The program waits for a finish reason, finds none, and asks again, four times in all; the beginnings of
+# all four answers stand one after the other in the output, as pieces of one message, and nothing marks where a new try
+# begins. The server's words are nowhere, neither in the output nor on standard error; the reason given is "Model stream
+# ended without a finish reason.", in a line of its own, as `result` has only the status `error`. The exit code is 0.
+# With a 400 before the stream it is 144 instead (400 modulo 256). A reader of these lines has to look at `status`, and
+# can't rely on the text of a failed turn. Fails if that changes.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -72,6 +72,6 @@ assert reasons == ["Model stream ended without a finish reason."]
 assert WORDS not in done.stdout + done.stderr
 Server.refuses = True
 done = run()
-print(f"before the stream: exit {done.returncode}; the server's words: {'told' if WORDS in done.stdout else 'not told'}")
+print(f"before the stream: exit {done.returncode}; the words: {'told' if WORDS in done.stdout else 'not told'}")
 assert done.returncode == 400 % 256 and WORDS in done.stdout
 PYTHON

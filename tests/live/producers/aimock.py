@@ -107,4 +107,22 @@ class AimockOllama(AimockChat):
     usage = ()
 
 
-PRODUCERS = [AimockChat, AimockResponses, AimockAnthropic, AimockGemini, AimockOllama]
+class AimockOllama(AimockChat):
+    """Its counts are zero whatever the fixture says."""
+
+    name, title, route, model_name = "aimock-ollama", "aimock, Ollama", "/api/chat", "llama3"
+    usage = ()
+
+
+class AimockInteractions(AimockChat):
+    name, title, route = "aimock-interactions", "aimock, Gemini Interactions", "/v1beta/interactions"
+    model_name = "gemini-2.5-flash"
+
+
+PRODUCERS = [
+    AimockChat,
+    AimockResponses,
+    AimockAnthropic,
+    AimockGemini,
+    AimockOllama,
+]
