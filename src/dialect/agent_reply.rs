@@ -43,6 +43,8 @@ pub(super) struct AgentReply {
     open: Vec<AgentMessage>,
     handle_count: u64,
     message_count: u64,
+    /// What the next prompt must name to belong to the same conversation.
+    follow_up: Option<Json>,
     pub(super) calls: AgentCalls,
 }
 
@@ -64,6 +66,11 @@ impl AgentReply {
             reasoning: ChannelAssembler::default(),
         });
         handle
+    }
+
+    /// Keeps with every message what the next prompt must name to belong to the same conversation.
+    pub(super) fn set_follow_up(&mut self, names: Json) {
+        self.follow_up = Some(names);
     }
 
     pub(super) fn is_open(&self, handle: MessageHandle) -> bool {
@@ -215,7 +222,9 @@ impl AgentReply {
         let Some(message) = self.find(handle).map(|at| self.open.remove(at)) else { return };
         let Some(id) = message.id else { return };
         let own = if message.has_calls { FinishReason::ToolCalls } else { FinishReason::End };
-        out.push(message_finished(id, finish_reason.unwrap_or(own), message.assembler.corrected_text()));
+        let finish_reason = finish_reason.unwrap_or(own);
+        let (full_text, provider_metadata) = (message.assembler.corrected_text(), self.follow_up.clone());
+        out.push(ReplyEvent::MessageFinished { message: id, finish_reason, full_text, provider_metadata });
     }
 
     fn emit_reasoning(

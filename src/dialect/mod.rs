@@ -15,10 +15,13 @@ pub mod ai_sdk;
 mod answer;
 pub mod anthropic;
 mod arguments;
+pub mod bedrock;
 mod borrowed_json;
 pub mod chat;
+pub mod chatkit;
 pub mod claude_code;
 pub mod codex_exec;
+pub mod cohere;
 pub mod copilot_cli;
 mod dedup;
 pub mod detect;
@@ -29,10 +32,13 @@ mod finish_reason;
 mod frame;
 pub mod gemini;
 pub mod gemini_cli;
+pub mod gemini_interactions;
+pub mod gptme;
 pub mod grok;
 pub mod langgraph;
 mod lenient;
 pub mod mastra;
+pub mod mistral;
 pub mod native;
 pub mod ollama;
 pub mod opencode;
@@ -44,6 +50,7 @@ pub mod poe;
 pub mod poe_bot;
 mod program_reply;
 mod reasoning_dedup;
+mod reply_end;
 mod response_head;
 pub mod responses;
 mod server_calls;
@@ -118,6 +125,12 @@ pub static DIALECTS: &[Dialect] = &[
     a2a::DIALECT,
     chat::DIALECT,
     gemini::DIALECT,
+    bedrock::DIALECT,
+    cohere::DIALECT,
+    mistral::DIALECT,
+    chatkit::DIALECT,
+    gptme::DIALECT,
+    gemini_interactions::DIALECT,
     ollama::DIALECT,
     warp::DIALECT,
     openjarvis::DIALECT,

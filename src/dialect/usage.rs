@@ -5,9 +5,15 @@
 
 use crate::event::{Json, Usage};
 
-/// Input counts that include cached tokens: OpenAI's, Vertex's.
-const INCLUSIVE_INPUT_KEYS: &[&str] =
-    &["prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "prompt_eval_count"];
+/// Input counts that include cached tokens: OpenAI's, Vertex's, Gemini's.
+const INCLUSIVE_INPUT_KEYS: &[&str] = &[
+    "prompt_tokens",
+    "promptTokens",
+    "promptTokenCount",
+    "prompt_token_count",
+    "prompt_eval_count",
+    "total_input_tokens",
+];
 /// Input counts for which the other names decide: OpenAI Responses and Anthropic, Bedrock's Converse and its invocation
 /// metrics.
 const INPUT_KEYS: &[&str] = &["input_tokens", "inputTokens", "inputTokenCount", "input_token_count", "input"];
@@ -22,6 +28,7 @@ const OUTPUT_KEYS: &[&str] = &[
     "candidates_token_count",
     "generated_tokens",
     "eval_count",
+    "total_output_tokens",
     "output",
 ];
 /// Tokens that the provider read from its cache, included in the input.
@@ -41,6 +48,7 @@ const CACHED_KEYS: &[&str] = &[
     "/cache_read_tokens",
     "/cachedContentTokenCount",
     "/cached_content_token_count",
+    "/total_cached_tokens",
 ];
 /// The same, next to an input that excludes them.
 const CACHE_READ_KEYS: &[&str] = &[
@@ -74,8 +82,8 @@ const REASONING_KEYS: &[&str] = &[
     "/reasoningTokens",
     "/reasoningOutputTokens",
 ];
-/// Reasoning that is not included in the output: Vertex's.
-const EXTRA_REASONING_KEYS: &[&str] = &["/thoughtsTokenCount", "/thoughts_token_count"];
+/// Reasoning that is not included in the output: Vertex's and Gemini's.
+const EXTRA_REASONING_KEYS: &[&str] = &["/thoughtsTokenCount", "/thoughts_token_count", "/total_thought_tokens"];
 
 /// Parses an object of counts. None where it counts nothing.
 pub(super) fn parse(wire: &Json) -> Option<Usage> {
@@ -84,7 +92,8 @@ pub(super) fn parse(wire: &Json) -> Option<Usage> {
     }
     // Cohere's counts are one level deeper.
     if let Some(inner) = ["tokens", "billed_units"].into_iter().filter_map(|key| wire.get(key)).find_map(parse) {
-        return Some(inner);
+        let cached = wire.get("cached_tokens").and_then(parse_count).unwrap_or(0);
+        return Some(Usage { cached_tokens: inner.cached_tokens.max(cached), ..inner });
     }
     let field = |names: &[&str]| names.iter().find_map(|name| parse_count(wire.get(name)?));
     let place = |paths: &[&str]| paths.iter().find_map(|path| parse_count(wire.pointer(path)?).filter(|n| *n > 0));
@@ -172,8 +181,12 @@ mod tests {
             ),
             (json!({"prompt_tokens": 9, "total_tokens": 12}), (9, 3, 0, 0)),
             (
-                json!({"billed_units": {"input_tokens": 1}, "tokens": {"input_tokens": 9, "output_tokens": "3"}}),
-                (9, 3, 0, 0),
+                json!({"billed_units": {"input_tokens": 1}, "tokens": {"input_tokens": 9, "output_tokens": "3"}, "cached_tokens": 4.0}),
+                (9, 3, 4, 0),
+            ),
+            (
+                json!({"total_input_tokens": 9, "total_output_tokens": 5, "total_thought_tokens": 4, "total_cached_tokens": 2}),
+                (9, 9, 2, 4),
             ),
             (json!({"prompt_tokens": 0, "completion_tokens": 0}), (0, 0, 0, 0)),
             (json!({"prompt_tokens": null, "completion_tokens": 3.0}), (0, 3, 0, 0)),

@@ -10,10 +10,14 @@ mod ag_ui;
 mod agno;
 mod ai_sdk;
 mod announcing_detector;
+mod bedrock;
+mod chatkit;
 mod enclava;
 mod gemini;
+mod gemini_interactions;
 mod langgraph;
 mod mastra;
+mod mistral;
 mod model_apis;
 mod openjarvis;
 mod poe;
@@ -46,7 +50,7 @@ pub use request_kind::{ACP, GET, RequestKind};
 pub use server_extras::{FindServerExtras, ServerExtras};
 
 /// Every kind. One that narrows another stands behind it.
-pub static REQUEST_KINDS: [&RequestKind; 21] = [
+pub static REQUEST_KINDS: [&RequestKind; 27] = [
     &CHAT,
     &openjarvis::BRIDGE,
     &openjarvis::MANAGED,
@@ -56,13 +60,19 @@ pub static REQUEST_KINDS: [&RequestKind; 21] = [
     &poe::STREAM,
     &model_apis::ANTHROPIC,
     &model_apis::OLLAMA,
+    &model_apis::COHERE,
     &gemini::GENERATE,
+    &gemini_interactions::CREATE,
+    &mistral::CONVERSATIONS,
+    &bedrock::CONVERSE,
+    &bedrock::INVOKE,
     &ag_ui::RUN,
     &ai_sdk::CHAT,
     &adk::RUN,
     &langgraph::RUN,
     &agno::RUN,
     &mastra::STREAM,
+    &chatkit::THREADS,
     &poe_bot::QUERY,
     &a2a::V0_3,
     &a2a::V1,

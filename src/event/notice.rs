@@ -132,7 +132,7 @@ codes! {
     /// The server gave a reason to finish that isn't known here.
     UnknownStop = "unknown_stop",
     UnreadableLines = "unreadable_lines",
-    /// A program that is followed warns.
+    /// A program that is followed warns, or a server.
     Warning = "warning",
     WrongNumbers = "wrong_numbers",
 }

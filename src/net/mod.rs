@@ -8,6 +8,7 @@
 
 pub mod backoff;
 mod batch_reader;
+mod event_stream;
 pub mod failure;
 pub mod http;
 pub mod perform;

@@ -1,4 +1,5 @@
-//! An answer's bytes to frames: server-sent events, one JSON value a line, or the pieces of a plain text.
+//! An answer's bytes to frames: server-sent events, one JSON value a line, AWS's binary event streams, or the pieces of a
+//! plain text.
 //!
 //! The event parser is given one finished block at a time, one whole line per item, so it keeps nothing between
 //! events. A server that answers a request for a stream with one JSON object is understood too: that is one frame.
@@ -9,6 +10,7 @@ use eventsource_stream::EventStream;
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::value::RawValue;
 
+use super::event_stream::{self, EventStreamSplitter};
 use super::request::Framing;
 use super::sse_lines::{FramingError, LineSplitter, MAX_FRAME_BYTES, SseBlock, SseBlockParser};
 use super::text_body::TextSplitter;
@@ -38,6 +40,8 @@ enum BodyParser {
     Lines(LineSplitter),
     /// A text without frames: a frame is what came at once.
     Text(TextSplitter),
+    /// Frames of bytes.
+    Binary(EventStreamSplitter),
     /// One JSON value where a stream was asked for.
     SingleJson(Vec<u8>),
     /// Not enough to tell lines from events, or in what is called a text, either from text.
@@ -72,6 +76,7 @@ impl FrameSplitter {
                 | "application/jsonlines"
                 | "application/stream+json",
             ) => BodyParser::Lines(LineSplitter::with_max_bytes(cap)),
+            (Framing::Any, event_stream::CONTENT_TYPE) => BodyParser::Binary(EventStreamSplitter::with_max_bytes(cap)),
             (Framing::Any, "application/json") => BodyParser::SingleJson(Vec::new()),
             (Framing::Any, kind) => BodyParser::Undecided { begun: Vec::new(), is_text: kind == "text/plain" },
         };
@@ -109,6 +114,7 @@ impl FrameSplitter {
                 text.push(bytes, out);
                 Ok(())
             }
+            BodyParser::Binary(events) => events.push(bytes, out),
             BodyParser::Undecided { .. } => Ok(()),
             BodyParser::SingleJson(body) if body.len().saturating_add(bytes.len()) > self.max_bytes => {
                 Err(FramingError::BodyTooLong(self.max_bytes))
@@ -140,6 +146,7 @@ impl FrameSplitter {
                 text.finish(out);
                 false
             }
+            BodyParser::Binary(events) => events.is_torn(),
             BodyParser::Undecided { begun, is_text: true } if !is_json_bytes(begun) => {
                 let mut text = TextSplitter::default();
                 text.push(begun, out);
@@ -176,9 +183,7 @@ impl FrameSplitter {
     pub fn last_event_id(&self) -> Option<&str> {
         match &self.body {
             BodyParser::Events { parser: guard, .. } => Some(guard.last_event_id()).filter(|id| !id.is_empty()),
-            BodyParser::Lines(_) | BodyParser::Text(_) | BodyParser::SingleJson(_) | BodyParser::Undecided { .. } => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -186,9 +191,7 @@ impl FrameSplitter {
     pub fn retry_millis(&self) -> Option<u64> {
         match &self.body {
             BodyParser::Events { parser: guard, .. } => guard.retry_millis(),
-            BodyParser::Lines(_) | BodyParser::Text(_) | BodyParser::SingleJson(_) | BodyParser::Undecided { .. } => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -222,6 +225,9 @@ fn detect_framing(begun: &[u8], cap: usize) -> Option<BodyParser> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     if BYTE_ORDER_MARK.starts_with(begun) {
         return None;
+    }
+    if event_stream::is_event_stream(begun)? {
+        return Some(BodyParser::Binary(EventStreamSplitter::with_max_bytes(cap)));
     }
     let begun = begun.strip_prefix(BYTE_ORDER_MARK).unwrap_or(begun).trim_ascii_start();
     let end = begun.iter().position(|b| matches!(b, b':' | b'\n' | b'\r'));

@@ -23,6 +23,8 @@ pub enum FramingError {
     BodyTooLong(usize),
     /// A web page came instead of a stream.
     WebPage,
+    /// A checksum is wrong.
+    Damaged,
 }
 
 impl fmt::Display for FramingError {
@@ -31,6 +33,7 @@ impl fmt::Display for FramingError {
             Self::LineTooLong(cap) => ("sent a line", cap),
             Self::EventTooLong(cap) => ("sent an event", cap),
             Self::BodyTooLong(cap) => ("sent a response in one piece", cap),
+            Self::Damaged => return f.write_str("sent a damaged frame: its checksum is wrong; retry"),
             Self::WebPage => return f.write_str("returned a web page instead of a stream; check the URL"),
         };
         let cap = size_limit(*cap);

@@ -189,6 +189,57 @@ const SHAPES: &[WireShape] = &[
         tail: "",
     },
     WireShape {
+        name: "gemini-interactions",
+        framing: Framing::Sse,
+        head: "data: {\"event_type\":\"interaction.created\",\"interaction\":{\"id\":\"v1_a\",\"status\":\"in_progress\"},\
+               \"event_id\":\"e\"}\n\ndata: {\"event_type\":\"step.start\",\"index\":0,\"step\":{\"type\":\"model_output\"},\
+               \"event_id\":\"e\"}\n\n",
+        token: "data: {\"event_type\":\"step.delta\",\"index\":0,\"delta\":{\"type\":\"text\",\"text\":\"$\"},\
+                \"event_id\":\"evt_#\"}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "cohere",
+        framing: Framing::Sse,
+        head: "event: message-start\ndata: {\"id\":\"msg_1\",\"type\":\"message-start\",\"delta\":{\"message\":{\"role\":\
+               \"assistant\"}}}\n\n",
+        token: "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,\"delta\":{\"message\":{\"content\":\
+                {\"type\":\"text\",\"text\":\"$\"}}}}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "mistral",
+        framing: Framing::Sse,
+        head: "event: conversation.response.started\ndata: {\"type\":\"conversation.response.started\",\"conversa\
+               tion_id\":\"conv_1\"}\n\n",
+        token: "event: message.output.delta\ndata: {\"type\":\"message.output.delta\",\"output_index\":0,\"id\":\"\
+                msg_1\",\"content_index\":0,\"role\":\"assistant\",\"content\":\"$\"}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "chatkit",
+        framing: Framing::Sse,
+        head: "data: {\"type\":\"stream_options\",\"stream_options\":{\"allow_cancel\":true}}\n\n",
+        token: "data: {\"type\":\"thread.item.updated\",\"item_id\":\"message_7\",\"update\":{\"type\":\"assistant\
+                _message.content_part.text_delta\",\"content_index\":0,\"delta\":\"$\"}}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "gptme",
+        framing: Framing::Sse,
+        head: "data: {\"type\": \"connected\", \"session_id\": \"s\", \"generating\": false, \"pending_tools\": [\
+               ]}\n\n",
+        token: "data: {\"type\": \"generation_progress\", \"token\": \"$\"}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "bedrock",
+        framing: Framing::Sse,
+        head: "event: messageStart\ndata: {\"role\":\"assistant\"}\n\n",
+        token: "event: contentBlockDelta\ndata: {\"contentBlockIndex\":0,\"delta\":{\"text\":\"$\"}}\n\n",
+        tail: "",
+    },
+    WireShape {
         name: "poe-bot",
         framing: Framing::Sse,
         head: "",

@@ -77,6 +77,31 @@ pub(super) static OLLAMA: RequestKind = RequestKind {
     ..RequestKind::NEW
 };
 
+/// Cohere's chat, whose messages and tools are written like those of chat completions.
+pub(super) static COHERE: RequestKind = RequestKind {
+    name: "cohere",
+    default_path: "/v2/chat",
+    is_at: |path, _| path.ends_with("/v2/chat"),
+    needs_model: true,
+    supports_tools: true,
+    protocol: Some(|target| chat_protocol(target, keep_cohere_fields)),
+    ..RequestKind::NEW
+};
+
+/// Leaves out what Cohere has no field for.
+fn keep_cohere_fields(body: &mut Json) {
+    const FIELDS: [&str; 6] = ["model", "messages", "tools", "stream", "max_tokens", "temperature"];
+    const MESSAGE_FIELDS: [&str; 4] = ["role", "content", "tool_calls", "tool_call_id"];
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|name, _| FIELDS.contains(&name.as_str()));
+    }
+    for message in body.get_mut("messages").and_then(Json::as_array_mut).into_iter().flatten() {
+        if let Some(fields) = message.as_object_mut() {
+            fields.retain(|name, value| MESSAGE_FIELDS.contains(&name.as_str()) && !value.is_null());
+        }
+    }
+}
+
 /// Identifies a server by the path at which it lists its models.
 pub(super) fn identify_ollama(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
     let models = discover::ollama_models(answers.get("/api/tags")?, None)?;

@@ -49,9 +49,15 @@ fn a_path_says_how_it_is_asked() {
         ("http://h/api/v1/responses", Some(&enclava::RESPONSES)),
         ("http://h/v1/messages", Some(&model_apis::ANTHROPIC)),
         ("http://h/api/chat", Some(&model_apis::OLLAMA)),
+        ("http://h/v2/chat", Some(&model_apis::COHERE)),
+        ("http://h/chatkit", Some(&chatkit::THREADS)),
+        ("http://h/v1/conversations", Some(&mistral::CONVERSATIONS)),
+        ("http://h/model/m/converse-stream", Some(&bedrock::CONVERSE)),
+        ("http://h/model/m/invoke-with-response-stream", Some(&bedrock::INVOKE)),
         ("http://h/run_sse", Some(&adk::RUN)),
         ("http://h/teams/t/runs", Some(&agno::RUN)),
         ("http://h/v1beta/models/g:streamGenerateContent?alt=sse", Some(&gemini::GENERATE)),
+        ("http://h/v1beta/interactions", Some(&gemini_interactions::CREATE)),
         ("http://h/threads/t/runs/stream", Some(&langgraph::RUN)),
         ("http://h/api/agents/a/stream", Some(&mastra::STREAM)),
         ("http://h/agent", None),
@@ -84,6 +90,25 @@ fn no_message_of_a_conversation_has_null_for_its_text() {
     let (_, body) = asked(&remote(&CHAT, "http://h/v1/chat/completions"), &request);
     assert_eq!(body["messages"][1]["content"], "");
     assert_eq!(body["messages"][2]["tool_call_id"], "c");
+}
+
+#[test]
+fn cohere_gets_no_field_that_it_does_not_know() {
+    let call = HistoryCall { call: "c".into(), name: "f".into(), args: "{}".into(), provider_metadata: None };
+    let mut request = request(&["hi"]);
+    let (text, reasoning) = (String::new(), "a plan".into());
+    let provider_metadata = Some(json!({"reasoning_content": "a plan"}));
+    request.history.push(HistoryMessage::Assistant { text, reasoning, calls: vec![call], provider_metadata });
+    let (name, output) = ("f".into(), "4".into());
+    request.history.push(HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Ok });
+    let (_, body) = asked(&remote(&model_apis::COHERE, "http://h/v2/chat"), &request);
+    let function = json!({"name": "f", "arguments": "{}"});
+    let messages = json!([
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": "c", "content": "4"},
+    ]);
+    assert_eq!(body, json!({"model": "m", "messages": messages, "stream": true}));
 }
 
 #[test]
@@ -338,6 +363,107 @@ fn gemini_is_asked_for_events_and_gets_back_what_it_signed() {
     assert_eq!(body["contents"], contents);
     let (call, _) = asked(&remote(&gemini::GENERATE, &format!("{url}?alt=sse&key=k")), &two);
     assert_eq!(call.url, format!("{url}?alt=sse&key=k"));
+}
+
+#[test]
+fn an_interaction_gets_the_conversation_in_steps_and_an_agent_is_no_model() {
+    let mut two = request(&["one", "two"]);
+    let provider_metadata = Some(json!({"thought_signature": "c2ln"}));
+    let call = HistoryCall { call: "c".into(), name: "f".into(), args: r#"{"n":1}"#.into(), provider_metadata };
+    if let Some(HistoryMessage::Assistant { calls, .. }) = two.history.get_mut(1) {
+        calls.push(call);
+    }
+    let (name, output) = ("f".into(), "no".into());
+    two.history.insert(2, HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Failed });
+    let remote = remote(&gemini_interactions::CREATE, "http://h/v1beta/interactions");
+    let (_, body) = asked(&remote, &two);
+    let text = |text: &str| json!([{"type": "text", "text": text}]);
+    let steps = json!([
+        {"type": "user_input", "content": text("one")},
+        {"type": "model_output", "content": text("re 1")},
+        {"type": "thought", "signature": "c2ln"},
+        {"type": "function_call", "id": "c", "name": "f", "arguments": {"n": 1}},
+        {"type": "function_result", "call_id": "c", "name": "f", "result": "no", "is_error": true},
+        {"type": "user_input", "content": text("two")},
+    ]);
+    assert_eq!(body, json!({"model": "m", "input": steps, "stream": true}));
+    let (_, body) = asked(&remote, &ModelRequest { model: "agents/deep-research".into(), ..request(&["one"]) });
+    assert_eq!((&body["agent"], body.get("model")), (&json!("deep-research"), None));
+}
+
+/// Two prompts with a call of the model and its failed result between them.
+fn request_with_a_failed_call() -> ModelRequest {
+    let mut two = request(&["one", "two"]);
+    let call = HistoryCall { call: "c".into(), name: "f".into(), args: r#"{"n":1}"#.into(), provider_metadata: None };
+    if let Some(HistoryMessage::Assistant { calls, .. }) = two.history.get_mut(1) {
+        calls.push(call);
+    }
+    let (name, output) = ("f".into(), "no".into());
+    two.history.insert(2, HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Failed });
+    two.system = "be brief".into();
+    two
+}
+
+#[test]
+fn mistral_gets_the_conversation_as_entries_and_keeps_nothing() {
+    let remote = remote(&mistral::CONVERSATIONS, "http://h/v1/conversations");
+    let (_, body) = asked(&remote, &request_with_a_failed_call());
+    let inputs = json!([
+        {"type": "message.input", "role": "user", "content": "one"},
+        {"type": "message.output", "role": "assistant", "content": "re 1"},
+        {"type": "function.call", "tool_call_id": "c", "name": "f", "arguments": r#"{"n":1}"#},
+        {"type": "function.result", "tool_call_id": "c", "result": "error: no"},
+        {"type": "message.input", "role": "user", "content": "two"},
+    ]);
+    assert_eq!(body["inputs"], inputs);
+    assert_eq!(
+        (&body["model"], &body["instructions"], &body["store"]),
+        (&json!("m"), &json!("be brief"), &json!(false))
+    );
+    let agent = ModelRequest { model: "agents/ag_1".into(), ..request_with_a_failed_call() };
+    let (_, body) = asked(&remote, &agent);
+    assert_eq!((&body["agent_id"], body.get("model"), body.get("instructions")), (&json!("ag_1"), None, None));
+}
+
+#[test]
+fn bedrock_gets_turns_of_blocks_or_the_body_of_the_model_itself() {
+    let request = request_with_a_failed_call();
+    let (_, body) = asked(&remote(&bedrock::CONVERSE, "http://h/model/m/converse-stream"), &request);
+    let result = json!({"toolUseId": "c", "content": [{"text": "no"}], "status": "error"});
+    let messages = json!([
+        {"role": "user", "content": [{"text": "one"}]},
+        {"role": "assistant", "content": [
+            {"text": "re 1"},
+            {"toolUse": {"toolUseId": "c", "name": "f", "input": {"n": 1}}},
+        ]},
+        {"role": "user", "content": [{"toolResult": result}, {"text": "two"}]},
+    ]);
+    assert_eq!(body, json!({"messages": messages, "system": [{"text": "be brief"}]}));
+    let (_, body) = asked(&remote(&bedrock::INVOKE, "http://h/model/m/invoke-with-response-stream"), &request);
+    assert_eq!(body["anthropic_version"], "bedrock-2023-05-31");
+    assert_eq!((body.get("model"), body.get("stream"), body["messages"].as_array().unwrap().len()), (None, None, 3));
+}
+
+#[test]
+fn a_thread_of_chatkit_goes_on_with_prompts_and_with_results() {
+    let remote = remote(&chatkit::THREADS, "http://h/chatkit");
+    let (_, body) = asked(&remote, &request(&["one"]));
+    assert_eq!(
+        (&body["type"], body.pointer("/params/input/content/0/text")),
+        (&json!("threads.create"), Some(&json!("one")))
+    );
+    let mut two = request(&["one", "two"]);
+    if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
+        *provider_metadata = Some(json!({"thread_id": "thr_1"}));
+    }
+    let (_, body) = asked(&remote, &two);
+    assert_eq!((&body["type"], &body["params"]["thread_id"]), (&json!("threads.add_user_message"), &json!("thr_1")));
+    assert_eq!(body["params"]["input"]["content"][0]["text"], "two");
+    let (name, output) = ("f".into(), r#"{"n":4}"#.into());
+    two.history.push(HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Ok });
+    let (_, body) = asked(&remote, &two);
+    let params = json!({"thread_id": "thr_1", "result": {"n": 4}});
+    assert_eq!(body, json!({"type": "threads.add_client_tool_output", "params": params}));
 }
 
 #[test]
