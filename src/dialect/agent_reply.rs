@@ -342,6 +342,13 @@ pub(super) fn report_usage(usage: Option<Usage>, out: &mut Vec<ReplyEvent>) {
     }
 }
 
+/// Returns content as text: that of its parts, where it is a list of parts with text, or a result.
+pub(super) fn content_text(content: &Json) -> String {
+    let text = |part: &'_ Json| part.get("text").and_then(Json::as_str).map(str::to_owned);
+    let parts: Option<Vec<String>> = content.as_array().and_then(|parts| parts.iter().map(text).collect());
+    parts.map_or_else(|| result_text(content), |parts| parts.join("\n"))
+}
+
 /// Returns a result as text: a string as it is, nothing for null, other values as JSON.
 pub(super) fn result_text(value: &Json) -> String {
     match value {

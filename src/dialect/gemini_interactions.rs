@@ -8,7 +8,7 @@
 
 use serde_json::json;
 
-use super::agent_reply::{annotate, result_text};
+use super::agent_reply::{annotate, content_text};
 use super::reply_end::ReplyEnd;
 use super::step_reply::{StepBlockKind, StepReply};
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate};
@@ -251,7 +251,7 @@ impl GeminiInteractionsDecoder {
         let Some(wire) = own.or(step).filter(|wire| !wire.is_empty()).map(str::to_owned) else { return };
         let has_failed = result.get("is_error") == Some(&Json::Bool(true));
         let outcome = if has_failed { CallOutcome::Failed } else { CallOutcome::Ok };
-        self.steps.finish_call(&wire, outcome, parts_text(value), out);
+        self.steps.finish_call(&wire, outcome, content_text(value), out);
         // What the model says of the result is another message.
         self.steps.end_step(out);
     }
@@ -269,13 +269,6 @@ impl GeminiInteractionsDecoder {
             self.end.note_source(title, url);
         }
     }
-}
-
-/// Returns a result as text: that of its parts, where it has parts.
-fn parts_text(result: &Json) -> String {
-    let parts: Option<Vec<&str>> =
-        result.as_array().and_then(|parts| parts.iter().map(|part| part.get("text").and_then(Json::as_str)).collect());
-    parts.filter(|parts| !parts.is_empty()).map_or_else(|| result_text(result), |parts| parts.join("\n"))
 }
 
 impl Decode for GeminiInteractionsDecoder {

@@ -145,11 +145,7 @@ impl GptmeDecoder {
             let message = self.message(out);
             self.reply.set_text(message, text, out);
         }
-        let more = whole.pointer("/metadata/usage").and_then(usage::parse);
-        self.end.usage = match (self.end.usage, more) {
-            (Some(sum), Some(more)) => Some(sum.plus(more)),
-            (sum, more) => sum.or(more),
-        };
+        self.end.add_usage(whole.pointer("/metadata/usage").and_then(usage::parse));
         self.is_generating = false;
     }
 

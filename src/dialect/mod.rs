@@ -14,6 +14,7 @@ pub mod agui;
 pub mod ai_sdk;
 mod answer;
 pub mod anthropic;
+pub mod anthropic_sessions;
 mod arguments;
 pub mod bedrock;
 mod borrowed_json;
@@ -41,6 +42,7 @@ pub mod mastra;
 pub mod mistral;
 pub mod native;
 pub mod ollama;
+pub mod openai_sessions;
 pub mod opencode;
 pub mod opencode_run;
 pub mod openjarvis;
@@ -130,6 +132,8 @@ pub static DIALECTS: &[Dialect] = &[
     mistral::DIALECT,
     chatkit::DIALECT,
     gptme::DIALECT,
+    anthropic_sessions::DIALECT,
+    openai_sessions::DIALECT,
     gemini_interactions::DIALECT,
     ollama::DIALECT,
     warp::DIALECT,

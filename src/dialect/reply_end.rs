@@ -66,6 +66,14 @@ impl ReplyEnd {
         self.usage = usage::merge(self.usage, counts.and_then(usage::parse));
     }
 
+    /// Adds the counts of one request.
+    pub(super) fn add_usage(&mut self, more: Option<Usage>) {
+        self.usage = match (self.usage, more) {
+            (Some(sum), Some(more)) => Some(sum.plus(more)),
+            (sum, more) => sum.or(more),
+        };
+    }
+
     fn outcome(&mut self) -> TurnOutcome {
         if let Some(fault) = self.fault.take() {
             TurnOutcome::Failed(fault)

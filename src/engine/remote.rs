@@ -15,6 +15,7 @@ mod chatkit;
 mod enclava;
 mod gemini;
 mod gemini_interactions;
+mod gptme;
 mod langgraph;
 mod mastra;
 mod mistral;
@@ -50,7 +51,7 @@ pub use request_kind::{ACP, GET, RequestKind};
 pub use server_extras::{FindServerExtras, ServerExtras};
 
 /// Every kind. One that narrows another stands behind it.
-pub static REQUEST_KINDS: [&RequestKind; 27] = [
+pub static REQUEST_KINDS: [&RequestKind; 28] = [
     &CHAT,
     &openjarvis::BRIDGE,
     &openjarvis::MANAGED,
@@ -73,6 +74,7 @@ pub static REQUEST_KINDS: [&RequestKind; 27] = [
     &agno::RUN,
     &mastra::STREAM,
     &chatkit::THREADS,
+    &gptme::STEP,
     &poe_bot::QUERY,
     &a2a::V0_3,
     &a2a::V1,
@@ -81,9 +83,11 @@ pub static REQUEST_KINDS: [&RequestKind; 27] = [
 ];
 
 /// The servers that are known by their answers at a bare address; the first that identifies itself counts.
-static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 11] = [
+static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 12] = [
     probe::identify_jarvis_tui,
     openjarvis::identify,
+    // It has an agent card, too.
+    gptme::identify,
     a2a::identify,
     adk::identify,
     langgraph::identify,

@@ -227,6 +227,7 @@ impl HttpClient {
         let request = match call.method {
             HttpMethod::Get => client.get(url.clone()),
             HttpMethod::Post => client.post(url.clone()),
+            HttpMethod::Put => client.put(url.clone()),
         };
         let request = match &call.body {
             Some(body) => {

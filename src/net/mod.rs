@@ -8,6 +8,7 @@
 
 pub mod backoff;
 mod batch_reader;
+pub(crate) mod durable_stream;
 mod event_stream;
 pub mod failure;
 pub mod http;

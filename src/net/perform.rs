@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::side_channel::SideChannelReader;
+use self::side_channel::{BesideEvent, SideChannelReader};
 use super::batch_reader::{BatchReader, ReadBatch};
 use super::failure::RequestFailure;
 use super::http::{HttpClient, HttpResponse};
@@ -190,12 +190,16 @@ impl<'a> RequestDriver<'a> {
             let heard = async {
                 tokio::select! {
                     biased;
-                    told = side_channel::next_frame(aside) => Either::Left(told),
+                    told = side_channel::next_event(aside) => Either::Left(told),
                     next = body.next() => Either::Right(next),
                 }
             };
             let next = match self.watchdog.wait(heard, self.silence_timeout()).await {
                 WaitOutcome::Ready(Either::Right(next)) => next,
+                WaitOutcome::Ready(Either::Left(BesideEvent::Refused(fault))) => {
+                    self.close(Some(fault), aside).await;
+                    return None;
+                }
                 WaitOutcome::Ready(Either::Left(told)) => {
                     self.handle_side_channel(told, aside.as_mut());
                     if !self.events.is_empty() {
@@ -219,6 +223,9 @@ impl<'a> RequestDriver<'a> {
             heard_any |= !self.frames.is_empty();
             for frame in &mut self.frames {
                 self.redactor.redact(&mut frame.data);
+                if let Some(aside) = aside {
+                    aside.take_frame(frame);
+                }
             }
             let whole =
                 frames.is_single_json().then(|| self.frames.first().map(|frame| to_single_line(&frame.data))).flatten();
@@ -261,11 +268,13 @@ impl<'a> RequestDriver<'a> {
     }
 
     /// Takes what came beside the answer.
-    fn handle_side_channel(&mut self, told: Result<SseFrame, Fault>, aside: Option<&mut SideChannelReader<'_>>) {
+    fn handle_side_channel(&mut self, told: BesideEvent, aside: Option<&mut SideChannelReader<'_>>) {
         let Some(aside) = aside else { return };
         match told {
-            Ok(frame) => aside.decode_feed(&frame, &mut *self.decode, &mut self.events),
-            Err(fault) => aside.report_failure(&fault.message, &mut self.events),
+            BesideEvent::Frame(frame) => aside.decode_feed(&frame, &mut *self.decode, &mut self.events),
+            BesideEvent::FeedLost(fault) | BesideEvent::Refused(fault) => {
+                aside.report_failure(&fault.message, &mut self.events);
+            }
         }
         if !self.events.is_empty() {
             self.note_first_token();

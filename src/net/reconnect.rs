@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use self::frame_dedup::{FrameDedup, FrameVerdict, Resumption};
 use super::batch_reader::{BatchReader, ReadBatch};
+use super::durable_stream;
 use super::failure::RequestFailure;
 use super::http::{HttpClient, HttpResponse};
 use super::redact::Redactor;
@@ -36,6 +37,8 @@ use crate::text::human;
 const STABLE_CONNECTION_DURATION: Duration = Duration::from_secs(10);
 /// How often a stream is opened again that its server closed in order and that has nothing to go on by.
 const MAX_RETRIES_AFTER_CLOSE: u32 = 2;
+/// A durable stream whose server closes it sooner is opened again after a pause.
+const MIN_CONTINUED_DURATION: Duration = Duration::from_secs(1);
 /// Longest pause a server can ask for.
 const MAX_SERVER_RETRY_DELAY: Millis = Millis(60_000);
 
@@ -66,7 +69,9 @@ struct ResumingDial<'a> {
 impl Dial for ResumingDial<'_> {
     async fn dial(&mut self, after: Option<&str>) -> Result<HttpResponse, RequestFailure> {
         let mut call = self.request.clone();
-        if let Some(id) = after {
+        if let Some(url) = after.and_then(|id| durable_stream::resumed_url(&call.url, id)) {
+            call.url = url;
+        } else if let Some(id) = after {
             call.headers.push(("last-event-id".to_owned(), HttpHeaderValue::Plain(id.to_owned())));
         }
         self.client.open_stream(&call).await
@@ -98,6 +103,16 @@ async fn run(
                     ConnectionEnd::Complete => return watcher.close(None).await,
                     ConnectionEnd::Unreadable(fault) => return watcher.close(Some(fault)).await,
                     ConnectionEnd::ReceiverDropped => return,
+                    // Its server closes it now and then, and it goes on at once.
+                    ConnectionEnd::Continued if opened.elapsed() >= MIN_CONTINUED_DURATION => {
+                        retries.reset();
+                        watcher.is_continued = true;
+                        continue;
+                    }
+                    ConnectionEnd::Continued => RequestFailure::transient(
+                        FaultKind::Network,
+                        format!("{} closed the stream", watcher.watchdog.origin),
+                    ),
                     ConnectionEnd::Dropped { failure, made_progress: moved } => {
                         if moved || opened.elapsed() >= STABLE_CONNECTION_DURATION {
                             retries.reset();
@@ -134,6 +149,8 @@ async fn run(
 /// How a connection ended.
 enum ConnectionEnd {
     Complete,
+    /// A durable stream that was not closed for good.
+    Continued,
     /// It can't be understood; the same would come again.
     Unreadable(Fault),
     /// Worth another try. `made_progress` says whether it brought the stream on.
@@ -155,6 +172,8 @@ struct StreamWatcher<'a> {
     was_closed_in_order: bool,
     /// Something of the answer was decoded.
     has_decoded_any: bool,
+    /// A durable stream goes on: nothing broke.
+    is_continued: bool,
     /// Answers that were told to their end.
     finished_responses: u64,
     events: Vec<ReplyEvent>,
@@ -176,6 +195,7 @@ impl<'a> StreamWatcher<'a> {
             server_retry_delay: None,
             was_closed_in_order: false,
             has_decoded_any: false,
+            is_continued: false,
             finished_responses: 0,
             events: Vec::new(),
         }
@@ -196,6 +216,9 @@ impl<'a> StreamWatcher<'a> {
         }
         self.decode.begin_response(&head);
         let mut frames = FrameSplitter::for_content_type(framing, head.content_type());
+        if let Some(id) = self.dedup.last_event_id() {
+            frames.resume_at(id);
+        }
         let mut batch = Vec::new();
         let mut gather = BatchReader::new();
         let mut moved = false;
@@ -238,6 +261,11 @@ impl<'a> StreamWatcher<'a> {
             if let Some(broken) = broken {
                 return ConnectionEnd::Unreadable(broken.fault(&self.watchdog.origin));
             }
+            match frames.durable_stream() {
+                Some(stream) if stream.is_closed() => return ConnectionEnd::Complete,
+                Some(_) if closed => return ConnectionEnd::Continued,
+                _ => {}
+            }
             match failure {
                 // What has ids may have more to tell.
                 Some(_) if self.is_between_responses() && (closed || !self.dedup.has_ids()) => {
@@ -270,6 +298,7 @@ impl<'a> StreamWatcher<'a> {
             FrameVerdict::Repeated => return false,
             FrameVerdict::New(joint) => {
                 match joint {
+                    Some(Resumption::Resumed) if std::mem::take(&mut self.is_continued) => {}
                     Some(Resumption::Resumed) => {
                         self.push_notice(
                             NoticeLevel::Info,

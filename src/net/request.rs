@@ -20,6 +20,7 @@ pub struct HttpRequest {
 pub enum HttpMethod {
     Get,
     Post,
+    Put,
 }
 
 /// A header's value. Secrets print as dots and are marked sensitive on the wire.
@@ -40,28 +41,43 @@ pub enum Framing {
     Any,
 }
 
-/// What tells of an answer besides its stream, and how to read it. None of it may fail a turn.
+/// What belongs to an answer besides its stream, and how to read it. Only a request that the answer needs may fail a
+/// turn.
 ///
 /// It is handed out together with the decoder of the stream, and acts on that decoder's state.
 pub trait SideChannel: Send + Sync {
     /// Returns the request for a feed of events, which is listened to while the answer comes.
-    fn feed(&self) -> &HttpRequest;
+    fn feed(&self) -> Option<&HttpRequest> {
+        None
+    }
+
+    /// Returns the requests that a frame of the answer calls for, to be sent one after another. The answer needs them:
+    /// where one fails, the turn does.
+    fn answer_frame(&mut self, _frame: &SseFrame) -> Vec<HttpRequest> {
+        Vec::new()
+    }
 
     /// Returns the requests that are sent once the answer is complete.
-    fn records(&self) -> &[HttpRequest];
+    fn records(&self) -> &[HttpRequest] {
+        &[]
+    }
 
     /// Decodes an event of the feed.
-    fn decode_feed(&mut self, frame: &SseFrame, decode: &mut (dyn Decode + 'static), out: &mut Vec<ReplyEvent>);
+    fn decode_feed(&mut self, _frame: &SseFrame, _decode: &mut (dyn Decode + 'static), _out: &mut Vec<ReplyEvent>) {}
 
     /// Decodes the responses for the records, in the order of the requests, before [`Decode::finish`]. Returns false
     /// while this answer is missing in them, so that they are worth requesting again.
     fn decode_records(
         &mut self,
-        records: &[Option<&Json>],
-        decode: &mut (dyn Decode + 'static),
-        out: &mut Vec<ReplyEvent>,
-    ) -> bool;
+        _records: &[Option<&Json>],
+        _decode: &mut (dyn Decode + 'static),
+        _out: &mut Vec<ReplyEvent>,
+    ) -> bool {
+        true
+    }
 
     /// Returns what to say of a feed that can't be had; none where it has been said.
-    fn report_unavailable(&mut self, why: &str) -> Option<String>;
+    fn report_unavailable(&mut self, _why: &str) -> Option<String> {
+        None
+    }
 }

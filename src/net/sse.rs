@@ -10,6 +10,7 @@ use eventsource_stream::EventStream;
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::value::RawValue;
 
+use super::durable_stream::DurableStream;
 use super::event_stream::{self, EventStreamSplitter};
 use super::request::Framing;
 use super::sse_lines::{FramingError, LineSplitter, MAX_FRAME_BYTES, SseBlock, SseBlockParser};
@@ -29,6 +30,7 @@ pub struct FrameSplitter {
     /// Whether the first byte that means anything was seen.
     is_decided: bool,
     strays: String,
+    durable: DurableStream,
 }
 
 #[derive(Debug)]
@@ -80,7 +82,7 @@ impl FrameSplitter {
             (Framing::Any, "application/json") => BodyParser::SingleJson(Vec::new()),
             (Framing::Any, kind) => BodyParser::Undecided { begun: Vec::new(), is_text: kind == "text/plain" },
         };
-        Self { max_bytes: cap, body, is_decided: false, strays: String::new() }
+        Self { max_bytes: cap, body, is_decided: false, strays: String::new(), durable: DurableStream::default() }
     }
 
     /// Adds the frames that these bytes complete.
@@ -101,7 +103,9 @@ impl FrameSplitter {
         match &mut self.body {
             BodyParser::Events { parser: guard, blocks } => {
                 let pushed = guard.push(bytes, blocks);
-                out.extend(blocks.drain(..).filter_map(parse_event));
+                for frame in blocks.drain(..).filter_map(parse_event) {
+                    self.durable.unwrap_frame(frame, out);
+                }
                 pushed
             }
             BodyParser::Lines(lines) => lines.push(bytes, &mut |line| {
@@ -177,6 +181,16 @@ impl FrameSplitter {
     /// Returns the beginning of what came in an ended stream of events and is none.
     pub fn strays(&self) -> &str {
         &self.strays
+    }
+
+    /// Goes on with a stream behind the frame with this id.
+    pub(super) fn resume_at(&mut self, id: &str) {
+        self.durable.resume_at(id);
+    }
+
+    /// Returns the durable stream that the events tell, where they tell one.
+    pub(super) fn durable_stream(&self) -> Option<&DurableStream> {
+        Some(&self.durable).filter(|stream| stream.is_durable())
     }
 
     /// Returns the id to reconnect with, if the server sent one.

@@ -240,6 +240,22 @@ const SHAPES: &[WireShape] = &[
         tail: "",
     },
     WireShape {
+        name: "anthropic-sessions",
+        framing: Framing::Sse,
+        head: "data: {\"type\":\"session.status_running\",\"id\":\"s1\",\"processed_at\":\"t\"}\n\n",
+        token: "data: {\"type\":\"event_delta\",\"event_id\":\"s2\",\"delta\":{\"type\":\"content_delta\",\"conten\
+                t\":{\"type\":\"text\",\"text\":\"$\"}}}\n\n",
+        tail: "",
+    },
+    WireShape {
+        name: "openai-sessions",
+        framing: Framing::Sse,
+        head: "data: {\"type\":\"agent.session.turn.created\",\"event_id\":\"e\",\"session_id\":\"s\"}\n\n",
+        token: "data: {\"type\":\"agent.session.turn.output_text.delta\",\"event_id\":\"e\",\"item_id\":\"m\",\"co\
+                ntent_index\":0,\"delta\":\"$\"}\n\n",
+        tail: "",
+    },
+    WireShape {
         name: "poe-bot",
         framing: Framing::Sse,
         head: "",

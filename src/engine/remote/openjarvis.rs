@@ -158,8 +158,8 @@ struct OpenJarvisSideChannel {
 }
 
 impl SideChannel for OpenJarvisSideChannel {
-    fn feed(&self) -> &HttpRequest {
-        &self.feed
+    fn feed(&self) -> Option<&HttpRequest> {
+        Some(&self.feed)
     }
 
     fn records(&self) -> &[HttpRequest] {
@@ -263,11 +263,13 @@ mod tests {
     fn feed_and_records_stand_beside_the_chat_and_get_its_headers() {
         let extras = extras("http://h:1/oj/v1/chat/completions?x=1").unwrap();
         let channel = extras.side_channel(&ModelRequest::default()).unwrap();
-        assert_eq!(channel.feed().url, "http://h:1/oj/v1/agents/events");
+        assert_eq!(channel.feed().unwrap().url, "http://h:1/oj/v1/agents/events");
         let urls: Vec<&str> = channel.records().iter().map(|call| call.url.as_str()).collect();
         let expected = ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"];
         assert_eq!(urls, expected.map(|path| format!("http://h:1/oj{path}")));
-        assert!(channel.records().iter().all(|call| call.headers.len() == 1) && channel.feed().headers.len() == 1);
+        assert!(
+            channel.records().iter().all(|call| call.headers.len() == 1) && channel.feed().unwrap().headers.len() == 1
+        );
         assert!(OpenJarvisExtras::for_target(&RemoteTarget::new("office", "http://h:1/elsewhere", &CHAT)).is_none());
     }
 

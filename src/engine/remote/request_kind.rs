@@ -6,6 +6,7 @@ use super::protocol::Protocol;
 use super::{REQUEST_KINDS, RemoteTarget};
 use crate::engine::discover::{self, ModelInfo};
 use crate::event::Json;
+use crate::net::durable_stream::is_live_query;
 use crate::text::address::path_and_query;
 
 /// A kind of request: what `--request` and the settings name.
@@ -56,7 +57,7 @@ impl ModelListPath {
 }
 
 /// No prompt is sent: the stream is watched.
-pub static GET: RequestKind = RequestKind { name: "get", protocol: None, ..RequestKind::NEW };
+pub static GET: RequestKind = RequestKind { name: "get", is_at: |_, query| is_live_query(query), ..RequestKind::NEW };
 
 /// An agent with which a conversation is held: neither a request for each turn nor a stream that is watched.
 pub static ACP: RequestKind = RequestKind { name: "acp", default_path: "/acp", ..RequestKind::NEW };

@@ -2,9 +2,10 @@ use serde_json::json;
 
 use super::probe::{RemoteAccess, identify};
 use super::*;
+use crate::dialect::SseFrame;
 use crate::engine::{HistoryCall, HistoryMessage};
 use crate::event::{CallOutcome, Json, Risk, ToolSpec};
-use crate::net::request::HttpRequest;
+use crate::net::request::{HttpMethod, HttpRequest};
 
 fn remote(kind: &'static RequestKind, url: &str) -> RemoteEngine {
     RemoteEngine::new(RemoteTarget {
@@ -60,6 +61,7 @@ fn a_path_says_how_it_is_asked() {
         ("http://h/v1beta/interactions", Some(&gemini_interactions::CREATE)),
         ("http://h/threads/t/runs/stream", Some(&langgraph::RUN)),
         ("http://h/api/agents/a/stream", Some(&mastra::STREAM)),
+        ("http://h/chat/1?offset=-1&live=sse", Some(&GET)),
         ("http://h/agent", None),
         ("http://h", None),
     ] {
@@ -466,6 +468,59 @@ fn a_thread_of_chatkit_goes_on_with_prompts_and_with_results() {
     assert_eq!(body, json!({"type": "threads.add_client_tool_output", "params": params}));
 }
 
+/// What a frame of the answer to this calls for, as the ends of addresses and bodies.
+fn called_for(remote: &RemoteEngine, request: &ModelRequest, frame: &str) -> Vec<(String, Json)> {
+    let ReplyPlan::Http { side_channel: Some(mut aside), .. } = remote.plan_reply(request) else { panic!("not asked") };
+    let frame = SseFrame::data(frame);
+    let calls = aside.answer_frame(&frame);
+    assert!(aside.answer_frame(&frame).is_empty(), "once is enough");
+    calls.iter().map(|call| (call.url.rsplit_once("/c-1/").unwrap().1.to_owned(), body_of(call))).collect()
+}
+
+const GREETING: &str = r#"{"type":"connected","session_id":"s-1"}"#;
+
+#[test]
+fn gptme_gets_the_prompt_and_is_asked_for_a_step_once_it_has_greeted() {
+    let remote = remote(&gptme::STEP, "http://h/api/v2/conversations");
+    let told = json!({"status": "ok"});
+    let (before, call) = prepared(&remote, &request(&["one"]), &[json!({"conversation_id": "c-1"}), told.clone()]);
+    let base = "http://h/api/v2/conversations";
+    assert_eq!((before[0].method, before[0].url.clone()), (HttpMethod::Put, format!("{base}/jarvis-th-1")));
+    assert_eq!(
+        (&before[1].url, body_of(&before[1])),
+        (&format!("{base}/c-1"), json!({"role": "user", "content": "one"}))
+    );
+    assert_eq!((call.method, call.url, call.body), (HttpMethod::Get, format!("{base}/c-1/events"), None));
+    let two = request(&["one", "two"]);
+    let ReplyPlan::Prepare(made) = remote.plan_reply(&two) else { panic!("it is not told") };
+    assert_eq!(body_of(&made.request)["content"], "two");
+    (made.handle)(Ok(told));
+    let step = json!({"session_id": "s-1", "stream": true, "auto_confirm": false});
+    assert_eq!(called_for(&remote, &two, GREETING), [("step".to_owned(), step)]);
+}
+
+#[test]
+fn a_tool_of_gptme_that_waits_is_run_or_skipped_by_the_next_prompt() {
+    let asked = |prompt: &str| {
+        let mut two = request(&["one", prompt]);
+        if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
+            *provider_metadata = Some(json!({"session_id": "s-0", "pending_tools": ["t-1", "t-2"]}));
+        }
+        two
+    };
+    let confirmed = |action: &str| {
+        ["t-1", "t-2"].map(|id| ("tool/confirm".to_owned(), json!({"tool_id": id, "action": action}))).to_vec()
+    };
+    let remote = remote(&gptme::STEP, "http://h/api/v2/conversations");
+    let told = json!({"status": "ok"});
+    prepared(&remote, &request(&["one"]), &[json!({"conversation_id": "c-1"}), told.clone()]);
+    assert_eq!(called_for(&remote, &asked("Yes."), GREETING), confirmed("confirm"));
+    let other = asked("no, list it instead");
+    let ReplyPlan::Prepare(made) = remote.plan_reply(&other) else { panic!("it is not told") };
+    (made.handle)(Ok(told));
+    assert_eq!(called_for(&remote, &other, GREETING), confirmed("skip"));
+}
+
 #[test]
 fn an_agent_on_mastra_is_given_no_model() {
     let (_, body) = asked(&remote(&mastra::STREAM, "http://h/api/agents/a/stream"), &request(&["one", "two"]));
@@ -499,7 +554,7 @@ fn a_bare_origin_is_told_by_its_answers() {
         (vec![("/v1/models", models.clone())], "a server of chat completions", &CHAT, "/v1/chat/completions"),
         (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", &model_apis::OLLAMA, "/api/chat"),
         (vec![("/api/v1/models", models)], "enclava", &enclava::RESPONSES, "/api/v1/responses"),
-        (vec![("/.well-known/agent-card.json", card)], "the A2A agent \"x\"", &a2a::V0_3, "/rpc"),
+        (vec![("/.well-known/agent-card.json", card.clone())], "the A2A agent \"x\"", &a2a::V0_3, "/rpc"),
         (vec![("/list-apps", json!(["stub"]))], "Google ADK", &adk::RUN, "/run_sse"),
         (
             vec![("/info", json!({"version": "0.16.7", "flags": {"assistants": true}}))],
@@ -518,6 +573,15 @@ fn a_bare_origin_is_told_by_its_answers() {
             "Mastra's agent \"b\"",
             &mastra::STREAM,
             "/api/agents/b/stream",
+        ),
+        (
+            vec![
+                ("/.well-known/agent-card.json", card.clone()),
+                ("/api/v2", json!({"message": "gptme v2 API", "version": "0.35.1"})),
+            ],
+            "gptme 0.35.1",
+            &gptme::STEP,
+            "/api/v2/conversations",
         ),
         (vec![("/global/health", json!({"healthy": true, "version": "1.18.33"}))], "opencode 1.18.33", &GET, "/event"),
         (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", &a2a::V1, "/v1rpc"),

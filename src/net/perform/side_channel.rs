@@ -1,8 +1,10 @@
-//! What tells of an answer besides its stream: a feed that is listened to meanwhile, records that are asked for at its
-//! end. Best effort throughout: what fails here is at most told, once.
+//! What belongs to an answer besides its stream: a feed that is listened to meanwhile, requests that its frames call
+//! for, records that are asked for at its end. A feed and records are best effort: what fails there is at most told,
+//! once.
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::dialect::{Decode, SseFrame};
@@ -21,6 +23,8 @@ const RECORDS_TIMEOUT: Duration = Duration::from_secs(2);
 const SIDE_CHANNEL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pauses before records that don't hold the answer yet are asked for again.
 const RECORDS_RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+/// How long a request may take that a frame called for.
+const CALLED_FOR_TIMEOUT: Duration = Duration::from_secs(30);
 /// Events of the feed that are taken together once the answer is complete.
 const MAX_LATE_EVENTS: usize = 4096;
 
@@ -29,12 +33,37 @@ pub(super) struct SideChannelReader<'a> {
     channel: Box<dyn SideChannel>,
     redactor: Redactor,
     feed: Option<EventSocket>,
+    /// The requests that frames called for.
+    sending: Option<BoxFuture<'a, Result<(), Fault>>>,
 }
 
-/// Returns the next event, where there is a feed.
-pub(super) async fn next_frame(aside: &mut Option<SideChannelReader<'_>>) -> Result<SseFrame, Fault> {
+/// What comes besides an answer.
+pub(super) enum BesideEvent {
+    Frame(SseFrame),
+    FeedLost(Fault),
+    /// What the answer needs was refused.
+    Refused(Fault),
+}
+
+/// Returns the next event, where any can come.
+pub(super) async fn next_event(aside: &mut Option<SideChannelReader<'_>>) -> BesideEvent {
     match aside {
-        Some(aside) => aside.next_frame().await,
+        Some(aside) => aside.next_event().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for ever where there is nothing to wait for.
+async fn next_of(sending: &mut Option<BoxFuture<'_, Result<(), Fault>>>) -> Result<(), Fault> {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_message(feed: &mut Option<EventSocket>) -> Option<Result<String, Fault>> {
+    match feed {
+        Some(feed) => feed.next().await,
         None => std::future::pending().await,
     }
 }
@@ -42,9 +71,18 @@ pub(super) async fn next_frame(aside: &mut Option<SideChannelReader<'_>>) -> Res
 impl<'a> SideChannelReader<'a> {
     /// Opens the feed, or says why there is none.
     pub(super) async fn open(http: &'a HttpClient, beside: Box<dyn SideChannel>, out: &mut Vec<ReplyEvent>) -> Self {
-        let opened = tokio::time::timeout(FEED_OPEN_TIMEOUT, ws::open(http, beside.feed())).await;
-        let redactor = Redactor::for_request(beside.feed());
-        let mut aside = Self { client: http, channel: beside, redactor, feed: None };
+        let Some(request) = beside.feed() else {
+            return Self {
+                client: http,
+                channel: beside,
+                redactor: Redactor::for_registered(),
+                feed: None,
+                sending: None,
+            };
+        };
+        let opened = tokio::time::timeout(FEED_OPEN_TIMEOUT, ws::open(http, request)).await;
+        let redactor = Redactor::for_request(request);
+        let mut aside = Self { client: http, channel: beside, redactor, feed: None, sending: None };
         match opened {
             Ok(Ok(feed)) => aside.feed = Some(feed),
             Ok(Err(fault)) => aside.report_failure(&fault.message, out),
@@ -54,22 +92,53 @@ impl<'a> SideChannelReader<'a> {
     }
 
     /// Returns the next event; waits for ever once there is none to come.
-    async fn next_frame(&mut self) -> Result<SseFrame, Fault> {
-        while let Some(feed) = &mut self.feed {
-            match feed.next().await {
+    async fn next_event(&mut self) -> BesideEvent {
+        loop {
+            let message = tokio::select! {
+                biased;
+                sent = next_of(&mut self.sending) => {
+                    self.sending = None;
+                    match sent {
+                        Ok(()) => continue,
+                        Err(fault) => return BesideEvent::Refused(fault),
+                    }
+                }
+                message = next_message(&mut self.feed) => message,
+            };
+            match message {
                 Some(Ok(message)) => {
                     if let Some(frame) = self.frame(&message) {
-                        return Ok(frame);
+                        return BesideEvent::Frame(frame);
                     }
                 }
                 Some(Err(fault)) => {
                     self.feed = None;
-                    return Err(fault);
+                    return BesideEvent::FeedLost(fault);
                 }
                 None => self.feed = None,
             }
         }
-        std::future::pending().await
+    }
+
+    /// Sends what a frame of the answer calls for.
+    pub(super) fn take_frame(&mut self, frame: &SseFrame) {
+        let calls = self.channel.answer_frame(frame);
+        if calls.is_empty() {
+            return;
+        }
+        let (client, before) = (self.client, self.sending.take());
+        self.sending = Some(
+            async move {
+                if let Some(before) = before {
+                    before.await?;
+                }
+                for call in &calls {
+                    client.request_json(call, CALLED_FOR_TIMEOUT).await?;
+                }
+                Ok(())
+            }
+            .boxed(),
+        );
     }
 
     /// Decodes an event of the feed.

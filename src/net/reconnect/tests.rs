@@ -103,6 +103,22 @@ async fn a_server_that_tells_all_again_is_not_heard_twice() {
     assert_eq!(heard(tries).await, ["p", "try 1", "(retry)", "(resumed)", "!", "completed"]);
 }
 
+/// Two messages of a durable stream and where it goes on; one more without that; that one again with the end; its closing.
+const LISTED: &str = "event: data\ndata: [{\"choices\":[{\"delta\":{\"content\":\"a\"}}]},{\"choices\":[{\"delta\":\
+                      {\"content\":\"b\"}}]}]\n\nevent: control\ndata: {\"streamNextOffset\":\"5\",\"upToDate\":true}\n\n";
+const UNTOLD: &str = "event: data\ndata: [{\"choices\":[{\"delta\":{\"content\":\"c\"}}]}]\n\n";
+const LISTED_AGAIN: &str = "event: data\ndata: [{\"choices\":[{\"delta\":{\"content\":\"c\"}}]},{\"choices\":[{\"delta\":\
+                            {\"content\":\"!\"},\"finish_reason\":\"stop\"}]}]\n\n";
+const CLOSED: &str = "event: control\ndata: {\"streamNextOffset\":\"9\",\"streamClosed\":true}\n\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_durable_stream_goes_on_behind_its_offset_until_it_is_closed() {
+    let tries = vec![open(None, &[LISTED, UNTOLD, "BREAK"]), open(Some("5#0"), &[LISTED_AGAIN, CLOSED])];
+    assert_eq!(heard(tries).await, ["a", "b", "c", "try 1", "(retry)", "(resumed)", "!", "completed"]);
+    let tries = vec![open(None, &[LISTED]), open(Some("#1"), &[CLOSED])];
+    assert_eq!(heard(tries).await, ["a", "b", "try 1", "(retry)", "interrupted"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn missing_frames_are_a_gap() {
     let tries = vec![open(None, &[A, B, "BREAK"]), open(Some("1"), &[E, DONE])];

@@ -1,0 +1,161 @@
+//! PURE. gptme's server, which keeps conversations. A turn is a message that is added, the stream of events, and a step
+//! that is asked for once the stream has greeted; what waits for approval is answered by the next prompt.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::probe::{ProbeAnswers, ProbedServer, is_path_segment};
+use super::protocol::{Protocol, last_prompt};
+use super::request_kind::RequestKind;
+use super::server_thread::{ServerThread, ThreadStep};
+use super::{AnnouncingDetector, RemoteTarget};
+use crate::dialect::SseFrame;
+use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
+use crate::event::{Fault, Json, Millis, ReplyEvent, TurnOutcome};
+use crate::net::request::{Framing, HttpMethod, HttpRequest, SideChannel};
+use crate::text::address::with_scheme;
+
+const CONVERSATIONS_PATH: &str = "/api/v2/conversations";
+/// What a person says to let a call run.
+const YES_WORDS: [&str; 5] = ["yes", "y", "ok", "confirm", "run it"];
+
+pub(super) static STEP: RequestKind = RequestKind {
+    name: "gptme",
+    default_path: CONVERSATIONS_PATH,
+    is_at: |path, _| path.ends_with(CONVERSATIONS_PATH),
+    protocol: Some(|_| Box::<GptmeProtocol>::default()),
+    ..RequestKind::NEW
+};
+
+/// Identifies a server by what its API says of itself.
+pub(super) fn identify(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
+    let about = answers.get("/api/v2")?;
+    about.get("message").and_then(Json::as_str).filter(|message| message.starts_with("gptme"))?;
+    let version = about.get("version").and_then(Json::as_str).unwrap_or_default();
+    Some(ProbedServer {
+        description: format!("gptme {version}").trim_end().to_owned(),
+        evidence: "/api/v2 says so".into(),
+        ..answers.server(&STEP, CONVERSATIONS_PATH)
+    })
+}
+
+#[derive(Default)]
+struct GptmeProtocol {
+    thread: ServerThread,
+    /// Conversations that were asked for.
+    count: AtomicUsize,
+    /// The conversation that has got the prompt, or why it has not.
+    told: Arc<Mutex<Option<Result<String, Fault>>>>,
+}
+
+impl Protocol for GptmeProtocol {
+    fn plan_reply(
+        &self,
+        target: &RemoteTarget,
+        request: &ModelRequest,
+        decode: AnnouncingDetector,
+    ) -> Option<ReplyPlan> {
+        let told = lock(&self.told).take();
+        match told {
+            Some(Ok(id)) => return Some(listen(target, request, &id, decode)),
+            Some(Err(fault)) => {
+                let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
+                return Some(ReplyPlan::Scripted(vec![ScriptedEvent { delay: Millis(0), event }]));
+            }
+            None => {}
+        }
+        let create = || {
+            // The name of a conversation is ours to give.
+            let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+            let url = format!("{}/jarvis-{}-{number}", base(target), target.thread_id);
+            let call = target.post(Vec::new(), &json!({ "messages": [] }));
+            HttpRequest { method: HttpMethod::Put, url, framing: Framing::Ndjson, ..call }
+        };
+        Some(match self.thread.next(request, &["conversation_id"], create) {
+            ThreadStep::Begin(plan) => plan,
+            ThreadStep::Say { id, .. } if is_approval(request) => listen(target, request, &id, decode),
+            ThreadStep::Say { id, text } => {
+                let call = target.post(Vec::new(), &json!({ "role": "user", "content": text }));
+                let url = format!("{}/{id}", base(target));
+                let request = HttpRequest { url, framing: Framing::Ndjson, ..call };
+                let told = self.told.clone();
+                let handle = Box::new(move |answer: Result<Json, Fault>| {
+                    *lock(&told) = Some(answer.map(|_| id));
+                    None
+                });
+                ReplyPlan::Prepare(Preparation { request, handle })
+            }
+        })
+    }
+}
+
+/// Returns the address of the conversations.
+fn base(target: &RemoteTarget) -> String {
+    let url = with_scheme(&target.url);
+    url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned()
+}
+
+/// Returns the calls that the agent's last message waits with.
+fn waiting_calls(request: &ModelRequest) -> Vec<String> {
+    let last = request.history.iter().rev().find_map(|past| match past {
+        HistoryMessage::Assistant { provider_metadata, .. } => Some(provider_metadata.as_ref()),
+        _ => None,
+    });
+    let calls = last.flatten().and_then(|kept| kept.get("pending_tools")?.as_array());
+    calls.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+}
+
+/// Returns whether the prompt lets what waits go on.
+fn is_approval(request: &ModelRequest) -> bool {
+    let said = last_prompt(request).unwrap_or_default().trim().trim_end_matches(['.', '!']).to_ascii_lowercase();
+    YES_WORDS.contains(&said.as_str()) && !waiting_calls(request).is_empty()
+}
+
+fn listen(target: &RemoteTarget, request: &ModelRequest, id: &str, decode: AnnouncingDetector) -> ReplyPlan {
+    let base = format!("{}/{id}", base(target));
+    let call = target.post(Vec::new(), &Json::Null);
+    let events = HttpRequest { method: HttpMethod::Get, url: format!("{base}/events"), body: None, ..call.clone() };
+    let action = if is_approval(request) { "confirm" } else { "skip" };
+    let confirm = |call_id: String| {
+        let body = json!({ "tool_id": call_id, "action": action });
+        HttpRequest { url: format!("{base}/tool/confirm"), body: Some(Bytes::from(body.to_string())), ..call.clone() }
+    };
+    let answers: Vec<HttpRequest> = waiting_calls(request).into_iter().map(confirm).collect();
+    let step = HttpRequest { url: format!("{base}/step"), ..call };
+    ReplyPlan::Http {
+        request: events,
+        decode: Box::new(decode),
+        side_channel: Some(Box::new(GptmeStep { step, answers, has_greeted: false })),
+    }
+}
+
+/// Asks for the answer once its stream listens.
+struct GptmeStep {
+    /// Without its body.
+    step: HttpRequest,
+    /// To be sent in its place: what waits goes on, and then the agent by itself.
+    answers: Vec<HttpRequest>,
+    has_greeted: bool,
+}
+
+impl SideChannel for GptmeStep {
+    fn answer_frame(&mut self, frame: &SseFrame) -> Vec<HttpRequest> {
+        let greeting = serde_json::from_str::<Json>(&frame.data).unwrap_or_default();
+        let session = greeting.get("session_id").and_then(Json::as_str).filter(|id| is_path_segment(id));
+        let Some(session) = session.filter(|_| !std::mem::replace(&mut self.has_greeted, true)) else {
+            return Vec::new();
+        };
+        if !self.answers.is_empty() {
+            return std::mem::take(&mut self.answers);
+        }
+        let body = json!({ "session_id": session, "stream": true, "auto_confirm": false });
+        vec![HttpRequest { body: Some(Bytes::from(body.to_string())), ..self.step.clone() }]
+    }
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
