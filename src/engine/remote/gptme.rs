@@ -49,7 +49,11 @@ struct GptmeProtocol {
     count: AtomicUsize,
     /// The conversation that has got the prompt, or why it has not.
     told: Arc<Mutex<Option<Result<String, Fault>>>>,
+    running: RunningStep,
 }
+
+/// The address of the conversation and the session whose step runs, as far as its stream told.
+type RunningStep = Arc<Mutex<Option<(String, String)>>>;
 
 impl Protocol for GptmeProtocol {
     fn plan_reply(
@@ -58,9 +62,17 @@ impl Protocol for GptmeProtocol {
         request: &ModelRequest,
         decode: AnnouncingDetector,
     ) -> Option<ReplyPlan> {
+        let left = lock(&self.running).take();
+        if let Some((conversation, session)) = left {
+            let call = target.post(Vec::new(), &json!({ "session_id": session }));
+            let url = format!("{conversation}/interrupt");
+            let request = HttpRequest { url, framing: Framing::Ndjson, ..call };
+            // Where there is nothing to interrupt, that is well.
+            return Some(ReplyPlan::Prepare(Preparation { request, handle: Box::new(|_| None) }));
+        }
         let told = lock(&self.told).take();
         match told {
-            Some(Ok(id)) => return Some(listen(target, request, &id, decode)),
+            Some(Ok(id)) => return Some(self.listen(target, request, &id, decode)),
             Some(Err(fault)) => {
                 let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
                 return Some(ReplyPlan::Scripted(vec![ScriptedEvent { delay: Millis(0), event }]));
@@ -76,7 +88,7 @@ impl Protocol for GptmeProtocol {
         };
         Some(match self.thread.next(request, &["conversation_id"], create) {
             ThreadStep::Begin(plan) => plan,
-            ThreadStep::Say { id, .. } if is_approval(request) => listen(target, request, &id, decode),
+            ThreadStep::Say { id, .. } if is_approval(request) => self.listen(target, request, &id, decode),
             ThreadStep::Say { id, text } => {
                 let call = target.post(Vec::new(), &json!({ "role": "user", "content": text }));
                 let url = format!("{}/{id}", base(target));
@@ -89,6 +101,37 @@ impl Protocol for GptmeProtocol {
                 ReplyPlan::Prepare(Preparation { request, handle })
             }
         })
+    }
+}
+
+impl GptmeProtocol {
+    /// Returns the plan to listen to a conversation and to have it go on.
+    fn listen(&self, target: &RemoteTarget, request: &ModelRequest, id: &str, decode: AnnouncingDetector) -> ReplyPlan {
+        let base = format!("{}/{id}", base(target));
+        let call = target.post(Vec::new(), &Json::Null);
+        let events = HttpRequest { method: HttpMethod::Get, url: format!("{base}/events"), body: None, ..call.clone() };
+        let action = if is_approval(request) { "confirm" } else { "skip" };
+        let confirm = |call_id: String| {
+            let body = json!({ "tool_id": call_id, "action": action });
+            HttpRequest {
+                url: format!("{base}/tool/confirm"),
+                body: Some(Bytes::from(body.to_string())),
+                ..call.clone()
+            }
+        };
+        let answers: Vec<HttpRequest> = waiting_calls(request).into_iter().map(confirm).collect();
+        let step = HttpRequest { url: format!("{base}/step"), ..call };
+        ReplyPlan::Http {
+            request: events,
+            decode: Box::new(decode),
+            side_channel: Some(Box::new(GptmeStep {
+                base,
+                step,
+                answers,
+                has_greeted: false,
+                running: self.running.clone(),
+            })),
+        }
     }
 }
 
@@ -114,40 +157,29 @@ fn is_approval(request: &ModelRequest) -> bool {
     YES_WORDS.contains(&said.as_str()) && !waiting_calls(request).is_empty()
 }
 
-fn listen(target: &RemoteTarget, request: &ModelRequest, id: &str, decode: AnnouncingDetector) -> ReplyPlan {
-    let base = format!("{}/{id}", base(target));
-    let call = target.post(Vec::new(), &Json::Null);
-    let events = HttpRequest { method: HttpMethod::Get, url: format!("{base}/events"), body: None, ..call.clone() };
-    let action = if is_approval(request) { "confirm" } else { "skip" };
-    let confirm = |call_id: String| {
-        let body = json!({ "tool_id": call_id, "action": action });
-        HttpRequest { url: format!("{base}/tool/confirm"), body: Some(Bytes::from(body.to_string())), ..call.clone() }
-    };
-    let answers: Vec<HttpRequest> = waiting_calls(request).into_iter().map(confirm).collect();
-    let step = HttpRequest { url: format!("{base}/step"), ..call };
-    ReplyPlan::Http {
-        request: events,
-        decode: Box::new(decode),
-        side_channel: Some(Box::new(GptmeStep { step, answers, has_greeted: false })),
-    }
-}
-
 /// Asks for the answer once its stream listens.
 struct GptmeStep {
+    /// The address of the conversation.
+    base: String,
     /// Without its body.
     step: HttpRequest,
     /// To be sent in its place: what waits goes on, and then the agent by itself.
     answers: Vec<HttpRequest>,
     has_greeted: bool,
+    running: RunningStep,
 }
 
 impl SideChannel for GptmeStep {
     fn answer_frame(&mut self, frame: &SseFrame) -> Vec<HttpRequest> {
         let greeting = serde_json::from_str::<Json>(&frame.data).unwrap_or_default();
+        if matches!(greeting.get("type").and_then(Json::as_str), Some("step_complete" | "interrupted" | "error")) {
+            *lock(&self.running) = None;
+        }
         let session = greeting.get("session_id").and_then(Json::as_str).filter(|id| is_path_segment(id));
         let Some(session) = session.filter(|_| !std::mem::replace(&mut self.has_greeted, true)) else {
             return Vec::new();
         };
+        *lock(&self.running) = Some((self.base.clone(), session.to_owned()));
         if !self.answers.is_empty() {
             return std::mem::take(&mut self.answers);
         }

@@ -500,6 +500,29 @@ fn gptme_gets_the_prompt_and_is_asked_for_a_step_once_it_has_greeted() {
 }
 
 #[test]
+fn a_step_of_gptme_that_was_left_is_interrupted_before_the_next_prompt() {
+    let told = json!({"status": "ok"});
+    for is_over in [false, true] {
+        let remote = remote(&gptme::STEP, "http://h/api/v2/conversations");
+        let conversation = json!({"conversation_id": "c-1"});
+        let ReplyPlan::Prepare(made) = remote.plan_reply(&request(&["one"])) else { panic!("it is not made") };
+        (made.handle)(Ok(conversation));
+        let ReplyPlan::Prepare(made) = remote.plan_reply(&request(&["one"])) else { panic!("it is not told") };
+        (made.handle)(Ok(told.clone()));
+        let plan = remote.plan_reply(&request(&["one"]));
+        let ReplyPlan::Http { side_channel: Some(mut aside), .. } = plan else { panic!("it is not asked") };
+        aside.answer_frame(&SseFrame::data(GREETING));
+        if is_over {
+            aside.answer_frame(&SseFrame::data(r#"{"type": "step_complete"}"#));
+        }
+        let (before, _) = prepared(&remote, &request(&["one", "two"]), &[told.clone(), told.clone()]);
+        let interrupts = before.iter().filter(|call| call.url.ends_with("/c-1/interrupt"));
+        let bodies: Vec<Json> = interrupts.map(body_of).collect();
+        assert_eq!(bodies, if is_over { vec![] } else { vec![json!({"session_id": "s-1"})] });
+    }
+}
+
+#[test]
 fn a_tool_of_gptme_that_waits_is_run_or_skipped_by_the_next_prompt() {
     let asked = |prompt: &str| {
         let mut two = request(&["one", prompt]);
