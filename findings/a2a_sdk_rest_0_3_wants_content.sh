@@ -4,8 +4,8 @@
 # Unknown fields are ignored, so `message:send` refuses a message that has parts with "message.parts: Field must contain
 # at least one element", and `message:stream` is worse: it checks the body after it has begun to answer, so the client
 # gets HTTP 200, `text/event-stream`, not one frame, and a body that breaks off. The 1.0 route beside it answers a
-# message without parts with a 400. A client of 0.3 over REST has to send `content`, and should take an empty stream that
-# breaks off for a refusal, not for a lost connection that is worth another try. Fails if that changes.
+# message without parts with a 400. A client of 0.3 over REST has to send `content`, and should take an empty stream
+# that breaks off for a refusal, not for a lost connection that is worth another try. Fails if that changes.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# openai-chatkit 1.6.5 with openai-agents 0.24.0 (the version it installs): what ChatKit's `simple_to_agent_input` makes of
-# a thread can be sent with the Agents SDK's Responses model only. Its Chat Completions model, which is what one uses for a
-# server that is only compatible with OpenAI, raises `UserError: Unknown content` for the assistant's own last message, as
-# that comes with content of type `output_text`, which the converter knows in other kinds of items alone. So a first turn
-# works, and each later turn of the same thread fails; a client sees just `stream.error`. Fails if that changes.
+# openai-chatkit 1.6.5 with openai-agents 0.24.0 (the version it installs): what ChatKit's `simple_to_agent_input` makes
+# of a thread can be sent with the Agents SDK's Responses model only. Its Chat Completions model, which is what one uses
+# for a server that is only compatible with OpenAI, raises `UserError: Unknown content` for the assistant's own last
+# message, as that comes with content of type `output_text`, which the converter knows in other kinds of items alone. So
+# a first turn works, and each later turn of the same thread fails; a client sees just `stream.error`. Fails if that
+# changes.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Claude Code (npm @anthropic-ai/claude-code) 2.1.332, `-p --output-format stream-json`: when the model's stream ends with
-# `event: error` (`api_error`), the second request has no `stream` in its body, so a gateway or test server that can only
-# stream is asked for one JSON object. Nothing in the output tells that there were two requests: the turn counts as one, no
-# line of an error or a retry is printed, `is_error` is false. But the usage and the cost of `result` are those of both
-# requests, the abandoned one with the counts of its `message_start`, so they are more than the sum over the messages that
-# were printed. A 529 before the stream is another matter: there the same request comes again as it was. Fails if that
-# changes.
+# Claude Code (npm @anthropic-ai/claude-code) 2.1.332, `-p --output-format stream-json`: when the model's stream ends
+# with `event: error` (`api_error`), the second request has no `stream` in its body, so a gateway or test server that
+# can only stream is asked for one JSON object. Nothing in the output tells that there were two requests: the turn
+# counts as one, no line of an error or a retry is printed, `is_error` is false. But the usage and the cost of `result`
+# are those of both requests, the abandoned one with the counts of its `message_start`, so they are more than the sum
+# over the messages that were printed. A 529 before the stream is another matter: there the same request comes again as
+# it was. Fails if that changes.
 set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -46,7 +46,8 @@ class Server(BaseHTTPRequestHandler):
                        {"type": "message_stop"}]
         else:
             frames += [{"type": "error", "error": {"type": "api_error", "message": "it broke"}}]
-        self.say(200, "text/event-stream", "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in frames))
+        body = "".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in frames)
+        self.say(200, "text/event-stream", body)
 
     def say(self, status, kind, body):
         self.send_response(status)

@@ -100,6 +100,10 @@ fn settle(ended: &ProgramEnd, name: &str, last_error: &str, outcome: &mut TurnOu
     let why = if last_error.is_empty() { String::new() } else { format!(": {}", to_single_line(last_error)) };
     match outcome {
         TurnOutcome::Interrupted if ended.was_asked => *outcome = TurnOutcome::Cancelled,
+        // It said nothing, or broke off in the middle of a line.
+        TurnOutcome::Failed(fault) if fault.kind == FaultKind::Protocol && ended.was_asked => {
+            *outcome = TurnOutcome::Cancelled;
+        }
         TurnOutcome::Completed if !ended.is_success && !ended.was_asked => {
             let text = format!("{name} {}, though its output ends well{why}", ended.words);
             *outcome = TurnOutcome::Failed(Fault::new(FaultKind::Upstream, text));
@@ -135,5 +139,8 @@ mod tests {
     fn what_the_person_stopped_is_cancelled_unless_it_was_complete() {
         assert_eq!(settled(130, true, TurnOutcome::Interrupted), TurnOutcome::Cancelled);
         assert_eq!(settled(130, true, TurnOutcome::Completed), TurnOutcome::Completed);
+        let silent = || TurnOutcome::Failed(Fault::new(FaultKind::Protocol, "prog printed nothing"));
+        assert_eq!(settled(130, true, silent()), TurnOutcome::Cancelled);
+        assert!(matches!(settled(130, false, silent()), TurnOutcome::Failed(_)));
     }
 }

@@ -101,17 +101,9 @@ class AimockGemini(AimockChat):
 
 
 class AimockOllama(AimockChat):
-    """Its counts are zero whatever the fixture says."""
-
     name, title, route, model_name = "aimock-ollama", "aimock, Ollama", "/api/chat", "llama3"
     usage = ()
-
-
-class AimockOllama(AimockChat):
-    """Its counts are zero whatever the fixture says."""
-
-    name, title, route, model_name = "aimock-ollama", "aimock, Ollama", "/api/chat", "llama3"
-    usage = ()
+    why_no_usage = "its counts are zero, whatever the fixture says"
 
 
 class AimockInteractions(AimockChat):
@@ -119,10 +111,22 @@ class AimockInteractions(AimockChat):
     model_name = "gemini-2.5-flash"
 
 
+class AimockCohere(AimockChat):
+    name, title, route, model_name = "aimock-cohere", "aimock, Cohere", "/v2/chat", "command-r-plus"
+
+
+class AimockBedrock(AimockChat):
+    name, title = "aimock-bedrock", "aimock, Bedrock"
+    route, model_name = "/model/anthropic.claude-3-5-sonnet/converse-stream", "anthropic.claude-3-5-sonnet"
+
+
 PRODUCERS = [
     AimockChat,
     AimockResponses,
     AimockAnthropic,
     AimockGemini,
+    AimockInteractions,
     AimockOllama,
+    AimockCohere,
+    AimockBedrock,
 ]

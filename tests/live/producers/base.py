@@ -20,6 +20,7 @@ class Producer:
     """How long a run may take."""
     usage = ("input", "output", "cached")
     """What its usage tells; empty where it tells none."""
+    why_no_usage = "it tells no usage"
     error_words = None
     """Its own words for a failure, where it hides the model's."""
 
@@ -65,7 +66,7 @@ class Producer:
 
     def judge_usage(self, shown, told):
         if not self.usage:
-            return none("it tells no usage")
+            return none(self.why_no_usage)
         return judge.judge_usage(shown, told, self.usage)
 
     def judge_error(self, shown, told):
