@@ -24,11 +24,12 @@ class Rpc03(Rpc1):
 
 class Rest1(Rpc1):
     name, title, route = "a2a-rest-1.0", "A2A SDK, 1.0 REST", "/rest/message:stream"
+    request = None
     script = Script()
 
 
 class Rest03(Rpc1):
-    name, title, route, request = "a2a-rest-0.3", "A2A SDK, 0.3 REST", "/rest/v1/message:stream", "a2a"
+    name, title, route, request = "a2a-rest-0.3", "A2A SDK, 0.3 REST", "/rest/v1/message:stream", None
     script = Script()
 
 
