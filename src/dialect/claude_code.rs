@@ -110,6 +110,9 @@ impl ClaudeCodeDecoder {
         for block in blocks {
             if !self.take_streamed(block, thread, out) {
                 self.tell_doubtful_text(None, out);
+                if word(block, "type") == "text" {
+                    self.withdraw_unfinished_text(thread, out);
+                }
                 self.reply.enter_message(thread, word(message, "id"), out);
                 self.handle_block(block, thread, out);
             }
@@ -295,6 +298,13 @@ impl ClaudeCodeDecoder {
             self.push_text(text, thread, out);
         } else {
             self.push_block_text(kind, text, thread, out);
+        }
+    }
+
+    /// Takes back a text that still streams where another one is told whole: its stream broke, and the program asked again.
+    fn withdraw_unfinished_text(&mut self, thread: &str, out: &mut Vec<ReplyEvent>) {
+        if let Some(from) = self.streamed.get(thread).and_then(StreamedBlocks::first_unfinished_text) {
+            self.withdraw(from, thread, out);
         }
     }
 

@@ -48,6 +48,8 @@ pub struct GeminiCliDecoder {
     reply: ProgramReply,
     usage: Option<Usage>,
     outcome: Option<TurnOutcome>,
+    /// The words of the last error that is no mere warning; some results leave them out.
+    error_words: String,
 }
 
 impl GeminiCliDecoder {
@@ -58,6 +60,7 @@ impl GeminiCliDecoder {
         } else {
             let error = line.get("error").unwrap_or(&Json::Null);
             let words = error.as_str().unwrap_or_else(|| word(error, "message"));
+            let words = if words.is_empty() { self.error_words.as_str() } else { words };
             TurnOutcome::Failed(to_run_fault(words, None))
         });
     }
@@ -106,6 +109,9 @@ impl DecodeLines for GeminiCliDecoder {
             }
             "error" => {
                 let text = word(line, "message").to_owned();
+                if word(line, "severity") == "error" {
+                    self.error_words.clone_from(&text);
+                }
                 out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Warning, text });
             }
             "result" => self.handle_result(line),
@@ -126,5 +132,26 @@ impl DecodeLines for GeminiCliDecoder {
 
     fn begins_run(&self, line: &Json) -> bool {
         word(line, "type") == "init"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{Decode as _, SseFrame};
+
+    #[test]
+    fn the_words_of_an_error_are_the_reason_where_the_result_has_none() {
+        let (mut decoder, mut out) = (GeminiCliDecoder::default(), Vec::new());
+        for line in [
+            r#"{"type":"error","severity":"warning","message":"Loop detected"}"#,
+            r#"{"type":"error","severity":"error","message":"The stream ended early."}"#,
+            r#"{"type":"result","status":"error","stats":{}}"#,
+        ] {
+            decoder.decode_frame(&SseFrame::data(line), &mut out);
+        }
+        decoder.finish(&mut out);
+        let Some(ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }) = out.last() else { panic!("{out:?}") };
+        assert_eq!(fault.message, "The stream ended early");
     }
 }

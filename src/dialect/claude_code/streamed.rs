@@ -105,6 +105,13 @@ impl StreamedBlocks {
         })
     }
 
+    /// Returns the number of the first text that has neither ended nor been repeated.
+    pub(super) fn first_unfinished_text(&self) -> Option<u64> {
+        let is_unfinished =
+            |block: &&StreamedBlock| block.kind == BlockKind::Text && block.is_open && !block.is_confirmed;
+        self.blocks.iter().find(is_unfinished).map(|block| block.index)
+    }
+
     pub(super) fn has_text_from(&self, from: u64) -> bool {
         self.blocks.iter().any(|block| block.index >= from && block.kind == BlockKind::Text && !block.text.is_empty())
     }

@@ -48,6 +48,22 @@ fn an_error_that_is_glued_to_the_answer_is_taken_out_of_it() {
 }
 
 #[test]
+fn a_beginning_whose_stream_broke_is_no_part_of_the_answer() {
+    let delta = r#"{"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Half an"}},"session_id":"s"}"#;
+    let events = decode(&[delta, &said("Another answer"), RESULT]);
+    let whole: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            ReplyEvent::MessageFinished { full_text, .. } => Some(full_text.as_deref()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(whole, [Some(""), None], "{events:?}");
+    // One that is repeated goes on.
+    assert_eq!(text(&decode(&[delta, &said("Half an answer"), RESULT])), "Half an answer");
+}
+
+#[test]
 fn an_error_that_streams_at_the_end_of_the_answer_is_taken_out_too() {
     let event = |event: &str| format!(r#"{{"type":"stream_event","event":{event},"session_id":"s"}}"#);
     let delta = |words: &str| {
