@@ -6,6 +6,7 @@
 //! [`machine`] decides, a protocol reads and writes lines, and only this file and the links do IO.
 
 mod acp;
+mod codex;
 mod machine;
 mod program_link;
 mod protocol;
@@ -30,8 +31,16 @@ use program_link::{LinkEvent, ProgramLink};
 /// How long an agent that works without a prompt is silent before its turn counts as over.
 const QUIET_TIME: Duration = Duration::from_millis(700);
 
+/// What an agent program speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerProtocolKind {
+    Acp,
+    CodexAppServer,
+}
+
 /// What is needed to converse with an agent program.
 pub struct PeerSource {
+    pub protocol: PeerProtocolKind,
     pub program: RunningProgram,
     pub tap: TrafficTap,
     pub session: PeerSession,
@@ -101,7 +110,7 @@ impl PeerChannels {
 }
 
 async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels: PeerChannels) {
-    let PeerSource { program, tap, session, opened, policy, is_unattended, epoch: _ } = source;
+    let PeerSource { protocol, program, tap, session, opened, policy, is_unattended, epoch: _ } = source;
     let mut link = ProgramLink::new(program, tap).await;
     let mut machine = PeerMachine::new(PeerMachineSetup {
         opened,
@@ -110,7 +119,10 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
         decided_by: DecidedBy::Person,
         folder: session.folder.clone(),
         loads_session: session.session.is_some(),
-        protocol: Box::new(acp::AcpPeer::new(session)),
+        protocol: match protocol {
+            PeerProtocolKind::Acp => Box::new(acp::AcpPeer::new(session)),
+            PeerProtocolKind::CodexAppServer => Box::new(codex::CodexPeer::new(session)),
+        },
     });
     let mut is_open = true;
     let mut is_left = false;

@@ -131,6 +131,10 @@ impl Merger {
             self.warnings.push(Problem::new(origin, ProblemKind::ProjectCommand { key: dotted(&setting.path) }));
             return;
         }
+        if row.starts_programs() && matches!(origin, Origin::Project { .. }) {
+            self.warnings.push(Problem::new(origin, ProblemKind::ProjectProgram { key: dotted(&setting.path) }));
+            return;
+        }
         if let Err(what) = self.apply(row, &setting.path, &setting.value, origin.clone()) {
             self.errors.push(Problem::new(origin, what));
         }

@@ -33,7 +33,7 @@ pub use load::{ConfigFiles, ConfigSources, load};
 pub use merge::{LoadedConfig, Overrides};
 pub use paths::Paths;
 pub use problem::{ConfigError, Origin, Problem};
-pub use remote::RemoteConfig;
+pub use remote::{AgentProgramConfig, RemoteConfig};
 use setting::{address, boolean, choice, duration, folders, optional, secret, settings, text, texts, whole};
 
 /// Every setting with its default, as documentation.
@@ -50,6 +50,8 @@ pub struct Config {
     pub engines: BTreeMap<String, EngineConfig>,
     /// Remote agents by name, for `attach`.
     pub remotes: BTreeMap<String, RemoteConfig>,
+    /// Agent programs by name, for `attach acp:NAME`.
+    pub agents: BTreeMap<String, AgentProgramConfig>,
     pub ui: UiConfig,
     pub approvals: ApprovalConfig,
     pub tools: ToolConfig,
@@ -188,6 +190,7 @@ impl Default for Config {
             model: None,
             engines: ENGINES.iter().map(|spec| (spec.name.to_owned(), EngineConfig::from_environment(spec))).collect(),
             remotes: BTreeMap::new(),
+            agents: BTreeMap::new(),
             ui: UiConfig::default(),
             approvals: ApprovalConfig::default(),
             tools: ToolConfig::default(),

@@ -62,6 +62,10 @@ pub enum ProblemKind {
     ProjectCommand {
         key: String,
     },
+    /// A project's file names a program to start.
+    ProjectProgram {
+        key: String,
+    },
     /// `-o` without `=`, or with an invalid key.
     NotAnAssignment(String),
     File {
@@ -131,6 +135,9 @@ impl fmt::Display for Problem {
             }
             ProblemKind::ProjectCommand { key } => {
                 write!(f, "ignored `{key}`: a project may not run commands for keys; set it in your own file")
+            }
+            ProblemKind::ProjectProgram { key } => {
+                write!(f, "ignored `{key}`: a project may not name programs to start; set it in your own file")
             }
             ProblemKind::NotAnAssignment(text) => write!(f, "expected key=value, found \"{text}\""),
             ProblemKind::File { path, reason } => write!(f, "{}: {reason}", printable(&path.to_string_lossy())),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::setting::{SettingType, address, boolean, duration, optional, secret, settings, text};
+use super::setting::{SettingType, address, boolean, duration, optional, secret, settings, text, texts};
 use super::value::SettingValue;
 use crate::engine::remote::{REQUEST_KINDS, RequestKind};
 
@@ -28,6 +28,15 @@ settings! {
     with {
         /// Sent with each request; values in the same form as `token`.
         headers: BTreeMap<String, String>,
+    }
+}
+
+settings! {
+    /// An agent program that `attach acp:NAME` starts. A project can't set one.
+    pub struct AgentProgramConfig {
+        command: Vec<String> = Vec::new(), texts("a list of words such as [\"opencode\", \"acp\"]");
+        /// What it speaks; none where the command shows it.
+        request: Option<&'static RequestKind> = None, optional(request());
     }
 }
 

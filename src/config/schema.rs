@@ -8,7 +8,10 @@ use std::sync::LazyLock;
 
 use super::setting::{Field, SettingType, Shown, secret, text, whole};
 use super::value::{SettingValue, dotted};
-use super::{ApprovalConfig, Config, EngineConfig, LimitConfig, RemoteConfig, ServerConfig, ToolConfig, UiConfig};
+use super::{
+    AgentProgramConfig, ApprovalConfig, Config, EngineConfig, LimitConfig, RemoteConfig, ServerConfig, ToolConfig,
+    UiConfig,
+};
 use crate::text::suggestion::suggest;
 
 pub(super) struct SettingSpec {
@@ -48,6 +51,9 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
         let name = path.get(3)?.clone();
         remote(config, path)?.headers.insert(name, header);
         Some(())
+    }));
+    rows.extend(table("agents.*", AgentProgramConfig::fields(), |config, path| {
+        Some(config.agents.entry(path.get(1)?.clone()).or_default())
     }));
     rows.extend(table("ui", UiConfig::fields(), |config, _| Some(&mut config.ui)));
     rows.extend(table("approvals", ApprovalConfig::fields(), |config, _| Some(&mut config.approvals)));
@@ -142,6 +148,11 @@ impl SettingSpec {
         self.shown == Shown::Secret
     }
 
+    /// Returns whether it names a program that is started: no project may set that.
+    pub(super) fn starts_programs(&self) -> bool {
+        self.table() == "agents"
+    }
+
     /// Returns whether an untrusted project may set it.
     pub(super) fn is_harmless(&self) -> bool {
         self.key == "model" || self.key.starts_with("ui.") || self.key == "version"
@@ -193,6 +204,7 @@ pub(super) fn name_problem(path: &[String]) -> Option<&'static str> {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     match table.as_str() {
         "engines" if !plain => Some("an engine's name of letters, digits, `-`, `_` and `.`"),
+        "agents" if !plain => Some("an agent's name of letters, digits, `-`, `_` and `.`"),
         "remotes" if !plain => Some("a remote's name of letters, digits, `-`, `_` and `.`"),
         _ => None,
     }

@@ -21,6 +21,7 @@ mod borrowed_json;
 pub mod chat;
 pub mod chatkit;
 pub mod claude_code;
+pub mod codex_app;
 pub mod codex_exec;
 pub mod cohere;
 pub mod copilot_cli;
@@ -147,6 +148,7 @@ pub static DIALECTS: &[Dialect] = &[
     copilot_cli::DIALECT,
     grok::DIALECT,
     acp::DIALECT,
+    codex_app::DIALECT,
     plain::DIALECT,
 ];
 

@@ -297,6 +297,18 @@ impl ProgramReply {
         out.push(event);
     }
 
+    /// Tells a further piece of the output of a call that runs.
+    pub(super) fn push_output(&mut self, id: &str, piece: &str, out: &mut Vec<ReplyEvent>) {
+        self.make_ready(id, None, out);
+        let Some(call) = self.calls.get_mut(id).filter(|call| call.finished_times == 0) else { return };
+        if piece.is_empty() || call.output.len().saturating_add(piece.len()) > MAX_COMPARED_BYTES {
+            return;
+        }
+        call.output.push_str(piece);
+        let (call, text) = (call.id.clone(), piece.to_owned());
+        out.push(ReplyEvent::ToolOutput { call, stream: OutputStream::Stdout, text });
+    }
+
     /// Finishes a call; a sub-agent that it started is over. The second end counts, a third is not told.
     pub(super) fn finish_call(
         &mut self,

@@ -47,11 +47,11 @@ pub use announcing_detector::AnnouncingDetector;
 pub use model_apis::CHAT;
 use probe::{ProbeAnswers, ProbedServer};
 use protocol::{Protocol, last_prompt};
-pub use request_kind::{ACP, GET, RequestKind};
+pub use request_kind::{ACP, CODEX_APP_SERVER, GET, RequestKind};
 pub use server_extras::{FindServerExtras, ServerExtras};
 
 /// Every kind. One that narrows another stands behind it.
-pub static REQUEST_KINDS: [&RequestKind; 28] = [
+pub static REQUEST_KINDS: [&RequestKind; 29] = [
     &CHAT,
     &openjarvis::BRIDGE,
     &openjarvis::MANAGED,
@@ -79,6 +79,7 @@ pub static REQUEST_KINDS: [&RequestKind; 28] = [
     &a2a::V0_3,
     &a2a::V1,
     &ACP,
+    &CODEX_APP_SERVER,
     &GET,
 ];
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::protocol::{PeerProtocol, PeerStep, QuestionNumber};
 use super::rpc::{RpcMessage, RpcRequests};
-use super::session_options::SessionOptions;
+use super::session_options::{SessionChoice, SessionOptions};
 use crate::dialect::Decode as _;
 use crate::dialect::acp::{AcpDecoder, current_model, to_rpc_fault};
 use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
@@ -347,14 +347,10 @@ impl PeerProtocol for AcpPeer {
     }
 
     fn set_model(&mut self, model: &str, out: &mut Vec<PeerStep>) {
-        let found = self.options.models.as_ref().and_then(|models| Some((models, models.find(model)?.to_owned())));
-        let Some((models, model)) = found else {
-            let known = self.options.models.as_ref().map(|models| models.values.join(", ")).unwrap_or_default();
-            let text = if known.is_empty() {
-                "this agent lists no models".to_owned()
-            } else {
-                format!("no model {model:?}; the agent has {known}")
-            };
+        // One that is not listed is the agent's to refuse.
+        let wanted = |models: &SessionChoice| models.find(model).unwrap_or(model).to_owned();
+        let Some((models, model)) = self.options.models.as_ref().map(|models| (models, wanted(models))) else {
+            let text = "this agent lists no models";
             return out.push(PeerStep::notice(NoticeLevel::Warn, NoticeCode::Model, text));
         };
         let (method, params) = models.request(&self.session, &model, ("session/set_model", "modelId"));

@@ -54,7 +54,11 @@ impl<K> RpcRequests<K> {
     }
 
     pub(super) fn notification(&self, method: &str, params: &Json) -> Json {
-        self.versioned(json!({"method": method, "params": params}))
+        let mut message = json!({"method": method});
+        if !params.is_null() {
+            message["params"] = params.clone();
+        }
+        self.versioned(message)
     }
 
     pub(super) fn result(&self, id: &Json, result: &Json) -> Json {

@@ -355,3 +355,16 @@ fn dedicated_flags_reach_their_settings() {
     let none = Overrides { max_rounds: Some(0), ..Overrides::default() };
     assert!(merge(&ConfigLayers { user: None, project: None, env: &no_env, flags: &none }).is_err());
 }
+
+#[test]
+fn no_project_names_programs_to_start() {
+    let text = "agents.opencode.command = [\"./evil\"]";
+    for trusted in [true, false] {
+        let loaded = load_project(text, trusted).unwrap();
+        assert!(loaded.config.agents.is_empty(), "trusted: {trusted}");
+        assert_eq!(loaded.warnings.len(), 1, "{:?}", warnings(&loaded));
+    }
+    let mine = load_user("[agents.mine]\ncommand = [\"mine\", \"acp\"]\nrequest = \"acp\"\n").unwrap();
+    assert!(mine.warnings.is_empty(), "{:?}", warnings(&mine));
+    assert_eq!(mine.config.agents["mine"].command, ["mine", "acp"]);
+}

@@ -62,6 +62,9 @@ pub static GET: RequestKind = RequestKind { name: "get", is_at: |_, query| is_li
 /// An agent with which a conversation is held: neither a request for each turn nor a stream that is watched.
 pub static ACP: RequestKind = RequestKind { name: "acp", default_path: "/acp", ..RequestKind::NEW };
 
+/// The same with what `codex app-server` speaks.
+pub static CODEX_APP_SERVER: RequestKind = RequestKind { name: "codex-app-server", ..RequestKind::NEW };
+
 impl RequestKind {
     /// A kind that no path is known for, and that needs nothing.
     pub(super) const NEW: Self = Self {

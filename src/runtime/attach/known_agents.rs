@@ -3,7 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::engine::remote::{ACP, RequestKind};
+use crate::config::Config;
+use crate::engine::remote::{ACP, CODEX_APP_SERVER, RequestKind};
 
 /// A program that is started with `attach acp:NAME`.
 struct KnownAgent {
@@ -15,8 +16,9 @@ struct KnownAgent {
 }
 
 /// In the order of their names.
-static KNOWN_AGENTS: [KnownAgent; 10] = [
+static KNOWN_AGENTS: [KnownAgent; 11] = [
     KnownAgent { name: "claude", command: &["claude-code-acp"], aliases: &[], request: &ACP },
+    KnownAgent { name: "codex", command: &["codex", "app-server"], aliases: &[], request: &CODEX_APP_SERVER },
     KnownAgent { name: "copilot", command: &["copilot", "--acp"], aliases: &[], request: &ACP },
     KnownAgent { name: "gemini", command: &["gemini", "--acp"], aliases: &["--experimental-acp"], request: &ACP },
     KnownAgent { name: "goose", command: &["goose", "acp"], aliases: &[], request: &ACP },
@@ -28,13 +30,23 @@ static KNOWN_AGENTS: [KnownAgent; 10] = [
     KnownAgent { name: "vibe", command: &["vibe-acp"], aliases: &[], request: &ACP },
 ];
 
-/// The names that `acp:NAME` takes without any settings.
-pub(super) fn known_names() -> Vec<&'static str> {
-    KNOWN_AGENTS.iter().map(|agent| agent.name).collect()
+/// The names that `acp:NAME` takes, those of the settings among them.
+pub(super) fn known_names(config: &Config) -> Vec<&str> {
+    let mut names: Vec<&str> = KNOWN_AGENTS.iter().map(|agent| agent.name).collect();
+    names.extend(config.agents.keys().map(String::as_str));
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
-/// Returns the command of an agent and its protocol.
-pub(super) fn find(name: &str) -> Option<(OsString, Vec<OsString>, &'static RequestKind)> {
+/// Returns the command of an agent and its protocol; the settings win.
+pub(super) fn find(name: &str, config: &Config) -> Option<(OsString, Vec<OsString>, &'static RequestKind)> {
+    if let Some(own) = config.agents.get(name) {
+        let (program, args) = own.command.split_first()?;
+        let (program, args): (OsString, Vec<OsString>) = (program.into(), args.iter().map(Into::into).collect());
+        let request = own.request.or_else(|| recognize(&program, &args)).unwrap_or(&ACP);
+        return Some((program, args, request));
+    }
     let agent = KNOWN_AGENTS.iter().find(|agent| agent.name == name)?;
     let (program, args) = agent.command.split_first()?;
     Some(((*program).into(), args.iter().map(Into::into).collect(), agent.request))
@@ -62,6 +74,7 @@ impl KnownAgent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AgentProgramConfig;
 
     fn recognized(line: &str) -> Option<&'static str> {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
@@ -82,11 +95,18 @@ mod tests {
 
     #[test]
     fn what_is_started_by_name_is_recognized() {
-        assert!(known_names().is_sorted());
-        for name in known_names() {
-            let (program, args, request) = find(name).unwrap();
+        let mut config = Config::default();
+        for name in known_names(&config) {
+            let (program, args, request) = find(name, &config).unwrap();
             assert_eq!(recognize(&program, &args), Some(request), "{name}");
         }
-        assert!(find("nobody").is_none());
+        assert!(find("nobody", &config).is_none());
+        let own = AgentProgramConfig { command: vec!["/opt/mine".into(), "--stdio".into()], request: None };
+        config.agents.insert("gemini".into(), own.clone());
+        config.agents.insert("mine".into(), own);
+        let (program, args, request) = find("gemini", &config).unwrap();
+        assert_eq!((program, args.len(), request), ("/opt/mine".into(), 1, &ACP), "the settings win");
+        let names = known_names(&config);
+        assert!(names.is_sorted() && names.contains(&"mine"), "{names:?}");
     }
 }

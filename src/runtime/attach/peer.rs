@@ -5,10 +5,11 @@ use tokio::time::Instant;
 use super::target::{AttachTarget, PeerCommand};
 use super::{AttachedSession, RemoteModels, UsageError};
 use crate::agent::approval::ApprovalPolicy;
-use crate::bridge::peer::{self, PeerSession, PeerSource};
+use crate::bridge::peer::{self, PeerProtocolKind, PeerSession, PeerSource};
 use crate::bridge::program::RunningProgram;
 use crate::bridge::session;
 use crate::cli;
+use crate::engine::remote::CODEX_APP_SERVER;
 use crate::event::{AgentEvent, Capabilities, Seq};
 use crate::net::traffic::TrafficTap;
 use crate::runtime::{Frontend, PreparedSession, Runtime, wall_clock};
@@ -33,13 +34,14 @@ impl Runtime {
             model: target.model.clone(),
             mode: policy.mode,
         };
-        Ok(self.converse(program, tap, target, session, policy))
+        let protocol =
+            if *command.request == CODEX_APP_SERVER { PeerProtocolKind::CodexAppServer } else { PeerProtocolKind::Acp };
+        Ok(self.converse((protocol, program, tap), target, session, policy))
     }
 
     fn converse(
         &self,
-        program: RunningProgram,
-        tap: TrafficTap,
+        (protocol, program, tap): (PeerProtocolKind, RunningProgram, TrafficTap),
         target: &AttachTarget,
         session: PeerSession,
         policy: ApprovalPolicy,
@@ -60,7 +62,7 @@ impl Runtime {
         };
         let PreparedSession { session: id, hub, writer, save_error, resume_point, sealed, notices, .. } =
             self.create_log();
-        let source = PeerSource { program, tap, session, opened, policy, is_unattended, epoch };
+        let source = PeerSource { protocol, program, tap, session, opened, policy, is_unattended, epoch };
         let mut running = self.running();
         let feed = peer::start(source, &mut running.tasks);
         let setup = session::SessionSetup {

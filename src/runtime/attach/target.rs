@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{UsageError, known_agents};
 use crate::cli;
 use crate::config::{Config, RemoteConfig};
-use crate::engine::remote::{ACP, CHAT, GET, RequestKind};
+use crate::engine::remote::{ACP, CHAT, CODEX_APP_SERVER, GET, RequestKind};
 use crate::net::request::HttpMethod;
 use crate::text::address::{host_and_port, with_scheme};
 
@@ -63,7 +63,7 @@ impl AttachTarget {
     pub(super) fn resolve(typed: &cli::AttachArgs, config: &Config) -> Result<Self, UsageError> {
         let text = typed.target.as_deref().unwrap_or_default();
         let named = config.remotes.get(text);
-        let local = LocalTarget::find(typed, named.is_some())?;
+        let local = LocalTarget::find(typed, named.is_some(), config)?;
         if let (Some(LocalTarget::Stdin | LocalTarget::Program(..)), [flag, ..]) = (&local, &*typed.request_flags()) {
             return Err(UsageError(format!("a pipe or a program is only watched: remove {flag}")));
         }
@@ -127,7 +127,7 @@ impl AttachTarget {
 }
 
 impl LocalTarget {
-    fn find(typed: &cli::AttachArgs, is_named: bool) -> Result<Option<Self>, UsageError> {
+    fn find(typed: &cli::AttachArgs, is_named: bool, config: &Config) -> Result<Option<Self>, UsageError> {
         let wanted = typed.request.as_deref().and_then(RequestKind::find).filter(|kind| is_conversation(kind));
         if let Some((program, args)) = typed.command.split_first() {
             let (program, args) = (program.clone(), args.to_vec());
@@ -139,8 +139,8 @@ impl LocalTarget {
         }
         let Some(target) = typed.target.as_deref() else { return Ok(None) };
         if let Some(name) = target.strip_prefix(AGENT_PREFIX) {
-            let Some((program, args, request)) = known_agents::find(name) else {
-                let known = known_agents::known_names().join(", ");
+            let Some((program, args, request)) = known_agents::find(name, config) else {
+                let known = known_agents::known_names(config).join(", ");
                 let text =
                     format!("unknown agent {name:?}; known are {known}; start any other with `attach -- COMMAND`");
                 return Err(UsageError(text));
@@ -174,7 +174,7 @@ impl LocalTarget {
 }
 
 fn is_conversation(kind: &RequestKind) -> bool {
-    *kind == ACP
+    *kind == ACP || *kind == CODEX_APP_SERVER
 }
 
 fn existing_file(target: &str) -> Option<PathBuf> {

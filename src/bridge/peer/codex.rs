@@ -1,0 +1,368 @@
+//! PURE. Our side of `codex app-server`: a thread is started or resumed, a prompt starts a turn, and approvals are the
+//! requests that it sends us.
+//!
+//! What its notifications say is `dialect::codex_app`'s to read.
+
+use serde_json::json;
+
+use super::acp::{LAST_SESSION, PeerSession};
+use super::protocol::{PeerProtocol, PeerStep, QuestionNumber};
+use super::rpc::{RpcMessage, RpcRequests};
+use crate::dialect::Decode as _;
+use crate::dialect::acp::to_rpc_fault;
+use crate::dialect::codex_app::CodexAppDecoder;
+use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
+
+/// By JSON-RPC, a method that is not there.
+const METHOD_NOT_FOUND_CODE: i64 = -32601;
+
+/// What a request of ours is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CodexRequest {
+    Initialize,
+    ListThreads,
+    OpenThread,
+    StartTurn,
+    Interrupt,
+}
+
+pub(super) struct CodexPeer {
+    wanted: PeerSession,
+    rpc: RpcRequests<CodexRequest>,
+    decoder: CodexAppDecoder,
+    thread: String,
+    /// The turn that answers the prompt; empty between turns.
+    turn: String,
+    /// The turn that was left to itself.
+    abandoned_turn: String,
+    /// The turn is to be stopped as soon as it has a name.
+    wants_interrupt: bool,
+    /// The sandbox that the thread had at first.
+    usual_sandbox: Json,
+    /// The sandbox was narrowed for planning.
+    is_narrowed: bool,
+    /// A model that the next turn begins to use.
+    next_model: Option<String>,
+}
+
+impl CodexPeer {
+    pub(super) fn new(wanted: PeerSession) -> Self {
+        Self {
+            next_model: wanted.model.clone(),
+            wanted,
+            rpc: RpcRequests::new(false),
+            decoder: CodexAppDecoder::default(),
+            thread: String::new(),
+            turn: String::new(),
+            abandoned_turn: String::new(),
+            wants_interrupt: false,
+            usual_sandbox: Json::Null,
+            is_narrowed: false,
+        }
+    }
+
+    fn send(&mut self, kind: CodexRequest, method: &str, params: &Json, out: &mut Vec<PeerStep>) {
+        out.push(PeerStep::Send(self.rpc.request(kind, method, params)));
+    }
+
+    fn handle_request(&mut self, id: &Json, method: &str, params: &Json, out: &mut Vec<PeerStep>) {
+        let mut events = Vec::new();
+        let asked = self.decoder.handle_approval(method, params, &mut events);
+        out.extend(events.into_iter().map(PeerStep::Reply));
+        if let Some((number, asked)) =
+            asked.and_then(|asked| Some((QuestionNumber(self.rpc.keep_question(id)?), asked)))
+        {
+            return out.push(PeerStep::Question { number, asked });
+        }
+        let text = format!("{method} is not offered here");
+        out.push(PeerStep::Send(self.rpc.error(id, METHOD_NOT_FOUND_CODE, &text)));
+    }
+
+    /// Returns whether a notification is about our thread, and no turn that was left.
+    fn is_ours(&self, params: &Json) -> bool {
+        let word = |key: &str| params.get(key).and_then(Json::as_str).unwrap_or_default();
+        let turn = [word("turnId"), params.pointer("/turn/id").and_then(Json::as_str).unwrap_or_default()].concat();
+        let is_of_thread = word("threadId").is_empty() || word("threadId") == self.thread;
+        is_of_thread && (turn.is_empty() || turn != self.abandoned_turn)
+    }
+
+    fn handle_notification(&mut self, method: &str, params: &Json, out: &mut Vec<PeerStep>) {
+        if method == "serverRequest/resolved" {
+            let question = params.get("requestId").and_then(|id| self.rpc.find_question(id));
+            if let Some(number) = question {
+                // It wants no answer any more.
+                self.rpc.take_question(number);
+                out.push(PeerStep::Withdrawn(QuestionNumber(number)));
+            }
+            return;
+        }
+        if !self.is_ours(params) {
+            return;
+        }
+        let mut events = Vec::new();
+        self.decoder.handle_notification(method, params, &mut events);
+        out.extend(events.into_iter().map(PeerStep::Reply));
+        if method == "turn/completed" {
+            self.end_reply(TurnOutcome::Completed, out);
+        }
+    }
+
+    fn end_reply(&mut self, outcome: TurnOutcome, out: &mut Vec<PeerStep>) {
+        self.turn.clear();
+        self.wants_interrupt = false;
+        let mut events = Vec::new();
+        let mut ended = std::mem::take(&mut self.decoder);
+        self.decoder = ended.next_turn();
+        ended.finish(&mut events);
+        if let Some(ReplyEvent::End { outcome: told }) = events.last_mut()
+            && *told == TurnOutcome::Interrupted
+        {
+            *told = outcome;
+        }
+        out.extend(events.into_iter().map(PeerStep::Reply));
+    }
+
+    fn handle_answer(&mut self, kind: CodexRequest, answer: Result<&Json, &Json>, out: &mut Vec<PeerStep>) {
+        match (kind, answer) {
+            (CodexRequest::Initialize, Ok(result)) => self.handle_initialized(result, out),
+            (CodexRequest::ListThreads, Ok(result)) => {
+                if let Some(thread) = result.pointer("/data/0/id").and_then(Json::as_str) {
+                    return self.resume(thread, out);
+                }
+                let text = "Codex keeps no session of this folder";
+                out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
+            }
+            (CodexRequest::OpenThread, Ok(result)) => self.handle_opened(result, out),
+            (CodexRequest::Initialize | CodexRequest::ListThreads | CodexRequest::OpenThread, Err(error)) => {
+                out.push(PeerStep::Failed(to_rpc_fault(error)));
+            }
+            (CodexRequest::StartTurn, Ok(result)) => {
+                let turn = result.pointer("/turn/id").and_then(Json::as_str).unwrap_or_default();
+                turn.clone_into(&mut self.turn);
+                if std::mem::take(&mut self.wants_interrupt) {
+                    self.cancel(out);
+                }
+            }
+            (CodexRequest::StartTurn, Err(error)) => {
+                self.decoder.fail(error);
+                self.end_reply(TurnOutcome::Completed, out);
+            }
+            (CodexRequest::Interrupt, _) => {}
+        }
+    }
+
+    fn handle_initialized(&mut self, result: &Json, out: &mut Vec<PeerStep>) {
+        out.push(PeerStep::Send(self.rpc.notification("initialized", &Json::Null)));
+        let agent = result.get("userAgent").and_then(Json::as_str).unwrap_or_default();
+        let version = agent.split(['/', ' ']).nth(1).unwrap_or_default();
+        let text = format!("Codex {version} speaks its app-server protocol; it acts itself, with your rights");
+        out.push(PeerStep::notice(NoticeLevel::Info, NoticeCode::Found, text));
+        match self.wanted.session.clone() {
+            None => {
+                let params = json!({"cwd": self.wanted.folder, "model": self.wanted.model});
+                self.send(CodexRequest::OpenThread, "thread/start", &params, out);
+            }
+            Some(session) if session == LAST_SESSION => {
+                let params = json!({"cwd": self.wanted.folder, "limit": 1});
+                self.send(CodexRequest::ListThreads, "thread/list", &params, out);
+            }
+            Some(session) => self.resume(&session, out),
+        }
+    }
+
+    fn resume(&mut self, thread: &str, out: &mut Vec<PeerStep>) {
+        let params = json!({"threadId": thread, "cwd": self.wanted.folder, "model": self.wanted.model});
+        self.send(CodexRequest::OpenThread, "thread/resume", &params, out);
+    }
+
+    fn handle_opened(&mut self, result: &Json, out: &mut Vec<PeerStep>) {
+        let thread = result.pointer("/thread/id").and_then(Json::as_str).unwrap_or_default();
+        if thread.is_empty() {
+            let text = "Codex opened a thread without an id";
+            return out.push(PeerStep::Failed(Fault::new(FaultKind::Protocol, text)));
+        }
+        thread.clone_into(&mut self.thread);
+        self.usual_sandbox = result.get("sandbox").cloned().unwrap_or_default();
+        let turns = result.pointer("/thread/turns").and_then(Json::as_array).into_iter().flatten();
+        for item in turns.filter_map(|turn| turn.get("items")?.as_array()).flatten() {
+            self.tell_past_item(item, out);
+        }
+        let model = result.get("model").and_then(Json::as_str).unwrap_or_default().to_owned();
+        out.push(PeerStep::Opened { model });
+    }
+
+    fn tell_past_item(&mut self, item: &Json, out: &mut Vec<PeerStep>) {
+        if item.get("type").and_then(Json::as_str) == Some("userMessage") {
+            let parts = item.get("content").and_then(Json::as_array).into_iter().flatten();
+            let text: Vec<&str> = parts.filter_map(|part| part.get("text")?.as_str()).collect();
+            self.end_reply(TurnOutcome::Completed, out);
+            return out.push(PeerStep::PersonSaid(text.join("\n")));
+        }
+        let mut events = Vec::new();
+        self.decoder.handle_past_item(item, &mut events);
+        out.extend(events.into_iter().map(PeerStep::Reply));
+    }
+}
+
+impl PeerProtocol for CodexPeer {
+    fn begin(&mut self, out: &mut Vec<PeerStep>) {
+        let client =
+            json!({"name": env!("CARGO_PKG_NAME"), "title": "jarvis-tui", "version": env!("CARGO_PKG_VERSION")});
+        self.send(CodexRequest::Initialize, "initialize", &json!({"clientInfo": client}), out);
+    }
+
+    fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {
+        let mut noise = Vec::new();
+        let message = self.decoder.parse_line(line, &mut noise);
+        out.extend(noise.into_iter().map(PeerStep::Reply));
+        let Some(message) = message else { return };
+        match self.rpc.classify(&message) {
+            RpcMessage::Request { id, method, params } => self.handle_request(id, method, params, out),
+            RpcMessage::Notification { method, params } => self.handle_notification(method, params, out),
+            RpcMessage::Answer { kind, answer } => self.handle_answer(kind, answer, out),
+            RpcMessage::Stray => {}
+        }
+    }
+
+    fn send_prompt(&mut self, text: &str, out: &mut Vec<PeerStep>) {
+        let mut params = json!({"threadId": self.thread, "input": [{"type": "text", "text": text}]});
+        if let Some(model) = self.next_model.take() {
+            params["model"] = model.into();
+        }
+        // What is set for a turn stays for those after it.
+        let plans = self.wanted.mode == ApprovalMode::Plan;
+        if plans && !self.is_narrowed {
+            params["sandboxPolicy"] = json!({"type": "readOnly"});
+        } else if !plans && self.is_narrowed && !self.usual_sandbox.is_null() {
+            params["sandboxPolicy"] = self.usual_sandbox.clone();
+        }
+        self.is_narrowed = plans;
+        self.send(CodexRequest::StartTurn, "turn/start", &params, out);
+    }
+
+    fn answer(&mut self, question: QuestionNumber, answer: Option<&str>, out: &mut Vec<PeerStep>) {
+        let Some(id) = self.rpc.take_question(question.0) else { return };
+        let answer = answer.unwrap_or("decline");
+        let object = answer.starts_with('{').then(|| serde_json::from_str::<Json>(answer).ok()).flatten();
+        let decision = object.unwrap_or_else(|| answer.into());
+        out.push(PeerStep::Send(self.rpc.result(&id, &json!({"decision": decision}))));
+    }
+
+    /// It says itself what was declined.
+    fn note_denied(&mut self, _call: &CallId) {}
+
+    fn cancel(&mut self, out: &mut Vec<PeerStep>) {
+        if self.turn.is_empty() {
+            self.wants_interrupt = self.rpc.is_waiting(|kind| *kind == CodexRequest::StartTurn);
+            return;
+        }
+        let params = json!({"threadId": self.thread, "turnId": self.turn});
+        self.send(CodexRequest::Interrupt, "turn/interrupt", &params, out);
+    }
+
+    fn abandon(&mut self, outcome: TurnOutcome, out: &mut Vec<PeerStep>) {
+        self.rpc.forget(|kind| *kind == CodexRequest::StartTurn);
+        if !self.turn.is_empty() {
+            self.abandoned_turn = std::mem::take(&mut self.turn);
+        }
+        self.end_reply(outcome, out);
+    }
+
+    fn set_mode(&mut self, mode: ApprovalMode, _out: &mut Vec<PeerStep>) {
+        self.wanted.mode = mode;
+    }
+
+    fn set_model(&mut self, model: &str, out: &mut Vec<PeerStep>) {
+        self.next_model = Some(model.to_owned());
+        out.push(PeerStep::Model(model.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(mode: ApprovalMode) -> CodexPeer {
+        let mut peer = CodexPeer::new(PeerSession { folder: "/p".into(), mode, ..PeerSession::default() });
+        let mut out = Vec::new();
+        peer.begin(&mut out);
+        peer.handle_line(r#"{"id":0,"result":{"userAgent":"jarvis-tui/0.171.0 (x)"}}"#, &mut out);
+        peer.handle_line(
+            r#"{"id":1,"result":{"thread":{"id":"t"},"model":"m","sandbox":{"type":"workspaceWrite"}}}"#,
+            &mut out,
+        );
+        let sent: Vec<_> = sent(&out).into_iter().map(|message| message["method"].clone()).collect();
+        assert_eq!(sent, ["initialize", "initialized", "thread/start"]);
+        assert_eq!(out.last(), Some(&PeerStep::Opened { model: "m".into() }));
+        peer
+    }
+
+    fn sent(out: &[PeerStep]) -> Vec<&Json> {
+        let sent = out.iter().filter_map(|step| match step {
+            PeerStep::Send(message) => Some(message),
+            _ => None,
+        });
+        sent.collect()
+    }
+
+    fn prompt(peer: &mut CodexPeer) -> Json {
+        let mut out = Vec::new();
+        peer.send_prompt("hi", &mut out);
+        sent(&out)[0]["params"].clone()
+    }
+
+    #[test]
+    fn planning_narrows_the_sandbox_and_its_end_restores_it() {
+        let mut peer = open(ApprovalMode::Plan);
+        assert_eq!(prompt(&mut peer)["sandboxPolicy"], json!({"type": "readOnly"}));
+        assert_eq!(prompt(&mut peer).get("sandboxPolicy"), None);
+        peer.set_mode(ApprovalMode::Ask, &mut Vec::new());
+        assert_eq!(prompt(&mut peer)["sandboxPolicy"], json!({"type": "workspaceWrite"}));
+    }
+
+    #[test]
+    fn an_interrupt_waits_for_the_name_of_the_turn() {
+        let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
+        peer.send_prompt("hi", &mut out);
+        peer.cancel(&mut out);
+        assert_eq!(sent(&out).len(), 1);
+        peer.handle_line(r#"{"id":2,"result":{"turn":{"id":"u"}}}"#, &mut out);
+        assert_eq!(sent(&out)[1]["params"], json!({"threadId": "t", "turnId": "u"}));
+        peer.handle_line(
+            r#"{"method":"turn/completed","params":{"threadId":"t","turn":{"id":"u","status":"interrupted"}}}"#,
+            &mut out,
+        );
+        assert_eq!(out.last(), Some(&PeerStep::Reply(ReplyEvent::End { outcome: TurnOutcome::Cancelled })));
+    }
+
+    #[test]
+    fn an_answer_is_a_word_or_an_object_and_goes_once() {
+        let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
+        let line = r#"{"method":"item/commandExecution/requestApproval","id":0,"params":{"threadId":"t","itemId":"c","command":"ls"}}"#;
+        peer.handle_line(line, &mut out);
+        let number = out.iter().find_map(|step| match step {
+            PeerStep::Question { number, .. } => Some(*number),
+            _ => None,
+        });
+        out.clear();
+        peer.answer(number.unwrap(), Some(r#"{"a":1}"#), &mut out);
+        peer.answer(number.unwrap(), Some("accept"), &mut out);
+        assert_eq!(sent(&out), [&json!({"id": 0, "result": {"decision": {"a": 1}}})]);
+        out.clear();
+        peer.handle_line(r#"{"method":"item/tool/requestUserInput","id":"x","params":{"threadId":"t"}}"#, &mut out);
+        assert_eq!(sent(&out)[0]["error"]["code"], METHOD_NOT_FOUND_CODE);
+    }
+
+    #[test]
+    fn what_a_turn_says_after_it_was_left_is_not_told() {
+        let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
+        peer.send_prompt("hi", &mut out);
+        peer.handle_line(r#"{"id":2,"result":{"turn":{"id":"u"}}}"#, &mut out);
+        peer.abandon(TurnOutcome::Cancelled, &mut out);
+        out.clear();
+        let late =
+            r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","itemId":"m","delta":"x"}}"#;
+        peer.handle_line(late, &mut out);
+        assert_eq!(out, []);
+    }
+}
