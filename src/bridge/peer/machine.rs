@@ -209,6 +209,8 @@ impl PeerMachine {
             PeerStep::Opened { model } => self.handle_opened(model),
             PeerStep::Model(model) => self.change_opened(|_, current| *current = model),
             PeerStep::Failed(fault) => self.fail(fault),
+            PeerStep::PersonSaid(_) if self.skips_history() => {}
+            PeerStep::Reply(event) if self.skips_history() && !matches!(event, ReplyEvent::Notice { .. }) => {}
             PeerStep::Reply(event) => {
                 let mut clean = Vec::new();
                 self.redactor.push(event, &mut clean);
@@ -229,6 +231,11 @@ impl PeerMachine {
                 }
             }
         }
+    }
+
+    /// Returns whether an earlier session is being told to nobody: without a screen, only the answer counts.
+    fn skips_history(&self) -> bool {
+        self.setup.is_unattended && self.setup.loads_session && matches!(self.stage, PeerStage::Opening(_))
     }
 
     fn handle_opened(&mut self, model: String) {

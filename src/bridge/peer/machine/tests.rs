@@ -323,10 +323,10 @@ fn a_session_that_can_not_be_opened_fails_the_prompt_that_waits() {
     rig.assert_legal();
 }
 
-#[test]
-fn a_loaded_session_is_told_before_the_prompt_is_sent() {
+/// What is told of an earlier session that is loaded: its prompts and the new one, and how many turns there are.
+fn loaded(is_unattended: bool) -> (Vec<String>, usize) {
     let session = PeerSession { folder: "/p".into(), session: Some("s".into()), ..PeerSession::default() };
-    let mut rig = PeerRig::of(session, ApprovalPolicy::default(), false);
+    let mut rig = PeerRig::of(session, ApprovalPolicy::default(), is_unattended);
     rig.prompt("new");
     rig.line(&json!({"id": 0, "result": {"protocolVersion": 1, "agentCapabilities": {"loadSession": true}}}));
     assert_eq!(rig.last_sent()["method"], "session/load");
@@ -338,17 +338,19 @@ fn a_loaded_session_is_told_before_the_prompt_is_sent() {
     rig.line(&json!({"id": 1, "result": null}));
     assert_eq!(rig.last_sent()["method"], "session/prompt");
     rig.stop(2, "end_turn");
-    let prompts: Vec<&str> = rig
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            AgentEvent::UserMessage { text, .. } => Some(text.as_str()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(prompts, ["one", "two", "new"]);
-    assert_eq!(rig.outcomes(), [&TurnOutcome::Completed; 3]);
     rig.assert_legal();
+    let prompts = rig.events.iter().filter_map(|event| match event {
+        AgentEvent::UserMessage { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    (prompts.collect(), rig.outcomes().len())
+}
+
+#[test]
+fn a_loaded_session_is_told_before_the_prompt_is_sent_where_somebody_looks() {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    assert_eq!(loaded(false), (words(&["one", "two", "new"]), 3));
+    assert_eq!(loaded(true), (words(&["new"]), 1), "a run without a screen ends with the first turn");
 }
 
 #[test]
