@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use super::ids::IdAllocator;
 use crate::event::incomplete_call::{DECLINED_CALL_OUTPUT, TRUNCATED_CALL_OUTPUT, are_args_complete};
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, MessageId, ReplyEvent,
-    ReplyTarget, TurnId, TurnOutcome,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, MessageId,
+    ReplyEvent, ReplyTarget, TurnId, TurnOutcome,
 };
 
 /// What became of an event of a reply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Assembled {
     Event(AgentEvent),
+    /// It repeats what an earlier reply of the turn said.
+    Repeated,
     /// The reply is over; [`ReplyAssembler::close`] follows.
     End(TurnOutcome),
 }
@@ -26,6 +28,8 @@ pub struct UnfinishedCall {
     pub args: String,
     /// Whether the reply said that the arguments are complete.
     pub is_ready: bool,
+    /// Why its server asks before it runs it, if it said so.
+    pub approval_reason: Option<String>,
     pub state: UnfinishedState,
 }
 
@@ -33,6 +37,10 @@ pub struct UnfinishedCall {
 pub enum UnfinishedState {
     /// Requested of the client in full.
     Requested,
+    /// Its server runs it once that is allowed.
+    NeedsApproval,
+    /// Its server was told not to run it, and told no outcome.
+    Denied,
     /// Cut off by the output limit.
     Truncated,
     /// The model or a filter declined to finish its message.
@@ -45,7 +53,8 @@ impl UnfinishedCall {
     /// Returns the event that finishes it where nobody runs it.
     pub fn finished(&self) -> AgentEvent {
         let (outcome, text) = match self.state {
-            UnfinishedState::Requested => (CallOutcome::Requested, ""),
+            UnfinishedState::Requested | UnfinishedState::NeedsApproval => (CallOutcome::Requested, ""),
+            UnfinishedState::Denied => (CallOutcome::Denied, "denied by the user"),
             UnfinishedState::Truncated => (CallOutcome::Failed, TRUNCATED_CALL_OUTPUT),
             UnfinishedState::Declined => (CallOutcome::Cancelled, DECLINED_CALL_OUTPUT),
             UnfinishedState::Unknown => (CallOutcome::Unknown, ""),
@@ -64,6 +73,18 @@ struct ReplyCall {
     args: String,
     is_ready: bool,
     is_finished: bool,
+    approval: ServerApprovalState,
+}
+
+/// What is known of the approval of a call that its server runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ServerApprovalState {
+    None,
+    Asked(Option<String>),
+    /// The call is of an earlier reply of the turn and was decided since.
+    Decided {
+        is_allowed: bool,
+    },
 }
 
 /// Follows one reply.
@@ -79,6 +100,24 @@ pub struct ReplyAssembler {
 }
 
 impl ReplyAssembler {
+    /// Returns the assembler of the next reply of the turn. Its server may tell the results of calls of this one, which
+    /// were decided: whether each may run.
+    #[must_use]
+    pub fn following(self, decided: &[(UnfinishedCall, bool)]) -> Self {
+        let call_ids = self.call_ids.into_iter().filter(|(_, ours)| decided.iter().any(|(call, _)| call.call == *ours));
+        let calls = decided.iter().map(|(call, is_allowed)| ReplyCall {
+            id: call.call.clone(),
+            message: MessageId::new(""),
+            executed_by: ExecutedBy::Server,
+            name: call.name.clone(),
+            args: call.args.clone(),
+            is_ready: true,
+            is_finished: false,
+            approval: ServerApprovalState::Decided { is_allowed: *is_allowed },
+        });
+        Self { call_ids: call_ids.collect(), calls: calls.collect(), ..Self::default() }
+    }
+
     /// Returns whether the reply has called nothing and each of its messages is whole.
     pub fn is_plain(&self) -> bool {
         self.calls.is_empty() && self.finish_reasons.is_empty()
@@ -109,6 +148,9 @@ impl ReplyAssembler {
             }
             ReplyEvent::ToolCallStarted { call, message, name, parent, executed_by } => {
                 let (call, message) = (self.map_call(call, ids), self.map_message(message, ids));
+                if self.is_decided(&call) {
+                    return Assembled::Repeated;
+                }
                 let parent = parent.map(|call| self.map_call(call, ids));
                 self.calls.push(ReplyCall {
                     id: call.clone(),
@@ -118,11 +160,15 @@ impl ReplyAssembler {
                     args: String::new(),
                     is_ready: false,
                     is_finished: false,
+                    approval: ServerApprovalState::None,
                 });
                 AgentEvent::ToolCallStarted { call, message, name, parent, executed_by }
             }
             ReplyEvent::ToolArgsDelta { call, json } => {
                 let call = self.map_call(call, ids);
+                if self.is_decided(&call) {
+                    return Assembled::Repeated;
+                }
                 if let Some(known) = self.call(&call).filter(|known| !known.is_ready) {
                     known.args.push_str(&json);
                 }
@@ -130,6 +176,9 @@ impl ReplyAssembler {
             }
             ReplyEvent::ToolCallReady { call, name, args, provider_metadata } => {
                 let call = self.map_call(call, ids);
+                if self.is_decided(&call) {
+                    return Assembled::Repeated;
+                }
                 if let Some(known) = self.call(&call) {
                     known.name.clone_from(&name);
                     known.args.clone_from(&args);
@@ -141,10 +190,13 @@ impl ReplyAssembler {
                 AgentEvent::ToolOutput { call: self.map_call(call, ids), stream, text }
             }
             // May occur twice; the later one counts.
-            ReplyEvent::ToolCallFinished { call, outcome, output, duration } => {
+            ReplyEvent::ToolCallFinished { call, mut outcome, output, duration } => {
                 let call = self.map_call(call, ids);
                 if let Some(known) = self.call(&call) {
                     known.is_finished = true;
+                    if known.approval == (ServerApprovalState::Decided { is_allowed: false }) {
+                        outcome = CallOutcome::Denied;
+                    }
                 }
                 AgentEvent::ToolCallFinished { call, outcome, output, duration }
             }
@@ -154,6 +206,11 @@ impl ReplyAssembler {
                     ReplyTarget::Message(message) => AnnotationTarget::Message(self.map_message(message, ids)),
                     ReplyTarget::Call(call) => AnnotationTarget::Call(self.map_call(call, ids)),
                 };
+                if let (AnnotationTarget::Call(call), Annotation::NeedsApproval { reason, .. }) = (&on, &annotation)
+                    && let Some(known) = self.call(call)
+                {
+                    known.approval = ServerApprovalState::Asked(reason.clone());
+                }
                 AgentEvent::Annotation { on, annotation }
             }
             ReplyEvent::UsageReported { scope, usage } => AgentEvent::UsageReported { scope, usage },
@@ -175,12 +232,21 @@ impl ReplyAssembler {
             let is_last = calls.iter().skip(at + 1).all(|later| later.message != call.message);
             let state = self.state(call, is_last);
             let (name, args) = (call.name.clone(), call.args.clone());
-            UnfinishedCall { call: call.id.clone(), name, args, is_ready: call.is_ready, state }
+            let approval_reason = match &call.approval {
+                ServerApprovalState::Asked(reason) => reason.clone(),
+                ServerApprovalState::None | ServerApprovalState::Decided { .. } => None,
+            };
+            UnfinishedCall { call: call.id.clone(), name, args, is_ready: call.is_ready, approval_reason, state }
         });
         unfinished.collect()
     }
 
     fn state(&self, call: &ReplyCall, is_last: bool) -> UnfinishedState {
+        match call.approval {
+            ServerApprovalState::Asked(_) if call.is_ready => return UnfinishedState::NeedsApproval,
+            ServerApprovalState::Decided { is_allowed: false } => return UnfinishedState::Denied,
+            _ => {}
+        }
         if call.executed_by == ExecutedBy::Server {
             return UnfinishedState::Unknown;
         }
@@ -211,6 +277,11 @@ impl ReplyAssembler {
         ours
     }
 
+    fn is_decided(&self, id: &CallId) -> bool {
+        let is_decided = |call: &ReplyCall| matches!(call.approval, ServerApprovalState::Decided { .. });
+        self.calls.iter().any(|call| call.id == *id && is_decided(call))
+    }
+
     fn call(&mut self, id: &CallId) -> Option<&mut ReplyCall> {
         self.calls.iter_mut().rev().find(|call| call.id == *id)
     }
@@ -227,6 +298,7 @@ mod tests {
         for event in reply {
             match assembler.assemble(event, &turn, ids) {
                 Assembled::Event(event) => out.push(event),
+                Assembled::Repeated => {}
                 Assembled::End(outcome) => {
                     let calls = assembler.close(&outcome, &mut out);
                     out.extend(calls.iter().map(UnfinishedCall::finished));

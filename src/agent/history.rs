@@ -8,10 +8,11 @@ mod logged_turns;
 
 use std::collections::HashMap;
 
-use crate::engine::{HistoryCall, HistoryMessage};
+use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage, INTERRUPTS_KEY};
 use crate::event::answer::{AnswerEvent, StartedCall};
 use crate::event::{
-    AgentEvent, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, Seq, TurnOutcome, estimate_tokens,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, Seq,
+    TurnOutcome, estimate_tokens,
 };
 use crate::tool::truncate::truncate_middle;
 use logged_turns::{LoggedTurns, TurnSize};
@@ -32,6 +33,8 @@ pub struct History {
     open_messages: HashMap<MessageId, usize>,
     calls: HashMap<CallId, (usize, String)>,
     in_turn: bool,
+    /// What the remote agent of this turn waits for.
+    interrupts: Option<Json>,
     /// The last turn's prompt was rejected and is not part of the conversation.
     prompt_dropped: bool,
     /// The current engine and model.
@@ -77,6 +80,26 @@ impl History {
                 self.calls.clear();
             }
             AgentEvent::UserMessage { text, .. } => self.messages.push(HistoryMessage::User { text: text.clone() }),
+            AgentEvent::Annotation {
+                on: AnnotationTarget::Turn(_),
+                annotation: Annotation::Interrupt { interrupts },
+            } => {
+                self.interrupts = Some(interrupts.clone());
+            }
+            AgentEvent::Annotation {
+                on: AnnotationTarget::Call(call),
+                annotation: Annotation::NeedsApproval { request, .. },
+            } => {
+                if let Some(known) = self.call_mut(call) {
+                    known.approval = Some(HistoryApproval { request: request.clone(), decision: None });
+                }
+            }
+            AgentEvent::ApprovalResolved { call, decision, .. } => {
+                if let Some(approval) = self.call_mut(call).and_then(|known| known.approval.as_mut()) {
+                    approval.decision = Some(decision.clone());
+                    self.interrupts = None;
+                }
+            }
             event => self.fold_answer(event),
         }
     }
@@ -119,6 +142,7 @@ impl History {
                         name: name.to_owned(),
                         args: args.to_owned(),
                         provider_metadata: provider_metadata.cloned(),
+                        approval: None,
                     });
                 }
             }
@@ -237,8 +261,37 @@ impl History {
                 *carry = None;
                 for call in calls {
                     call.provider_metadata = None;
+                    call.approval = None;
                 }
             }
+        }
+    }
+
+    /// Keeps what a remote agent waits for with its last message of the turn, for the request that answers it.
+    fn keep_interrupts(turn: &mut Vec<HistoryMessage>, interrupts: Json) {
+        let last = turn.iter_mut().rev().find_map(|entry| match entry {
+            HistoryMessage::Assistant { provider_metadata, .. } => Some(provider_metadata),
+            HistoryMessage::User { .. } | HistoryMessage::Tool { .. } => None,
+        });
+        match last {
+            Some(Some(Json::Object(metadata))) => {
+                metadata.insert(INTERRUPTS_KEY.to_owned(), interrupts);
+            }
+            Some(metadata) => *metadata = Some(serde_json::json!({ INTERRUPTS_KEY: interrupts })),
+            None => turn.push(HistoryMessage::Assistant {
+                text: String::new(),
+                reasoning: String::new(),
+                calls: Vec::new(),
+                provider_metadata: Some(serde_json::json!({ INTERRUPTS_KEY: interrupts })),
+            }),
+        }
+    }
+
+    fn call_mut(&mut self, call: &CallId) -> Option<&mut HistoryCall> {
+        let (index, _) = self.calls.get(call)?;
+        match self.messages.get_mut(*index)? {
+            HistoryMessage::Assistant { calls, .. } => calls.iter_mut().find(|known| known.call == *call),
+            HistoryMessage::User { .. } | HistoryMessage::Tool { .. } => None,
         }
     }
 
@@ -292,6 +345,9 @@ impl History {
         }
         let start = self.turn_starts.last().copied().unwrap_or(0).min(self.messages.len());
         let mut turn = self.messages.split_off(start);
+        if let Some(interrupts) = self.interrupts.take().filter(|_| *end == TurnOutcome::Completed) {
+            Self::keep_interrupts(&mut turn, interrupts);
+        }
         let answered: Vec<CallId> = turn
             .iter()
             .filter_map(|entry| match entry {

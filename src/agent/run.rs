@@ -376,6 +376,9 @@ impl Agent {
                     running.response_events = None;
                 }
                 TurnEffect::Judge { call, name, args } => self.describe_call(call, name, args, running),
+                TurnEffect::JudgeServerCall { call, request } => {
+                    Box::pin(self.judge_server_call(call, request, running)).await;
+                }
                 TurnEffect::RunTool { call, name, args } => self.start_tool(call, &name, args, running),
                 TurnEffect::StopTools => running.cancel_tools.cancel(),
                 TurnEffect::Finished => {}

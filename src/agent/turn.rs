@@ -13,6 +13,7 @@
 //! limit is not run, and its output tells the model why; complete calls beside it run. Cancelled tools still report
 //! their outcome, and the turn ends after that.
 
+mod server_calls;
 mod tool_events;
 mod truncated_calls;
 
@@ -61,6 +62,10 @@ pub enum TurnInput {
         output: CallOutput,
         duration: Millis,
     },
+    /// Nobody can decide about a call that its server would run: it stays requested, and the turn ends.
+    Undecided {
+        call: CallId,
+    },
     Cancel,
 }
 
@@ -79,6 +84,12 @@ pub enum TurnEffect {
         call: CallId,
         name: String,
         args: Json,
+    },
+    /// Judge a call that its server runs once that is allowed; respond with [`TurnInput::Judged`] or
+    /// [`TurnInput::Undecided`].
+    JudgeServerCall {
+        call: CallId,
+        request: ApprovalRequest,
     },
     RunTool {
         call: CallId,
@@ -105,6 +116,8 @@ struct CallSlot {
     name: String,
     args: String,
     stage: CallStage,
+    /// Where the server asked for it: what came of that. It runs the call itself, after the next request.
+    server_approval: Option<server_calls::ServerApprovalAnswer>,
 }
 
 /// Limits of a turn.
@@ -214,6 +227,7 @@ impl TurnMachine {
                     self.finish_call(&call, outcome, output, Some(took), &mut steps);
                 }
             }
+            TurnInput::Undecided { call } => self.leave_undecided(&call, &mut steps),
             TurnInput::Cancel => self.cancel(&mut steps),
         }
         self.advance(&mut steps);
@@ -224,8 +238,8 @@ impl TurnMachine {
         self.round += 1;
         self.is_responding = true;
         self.is_paused = false;
-        self.call_slots.clear();
-        self.reply = ReplyAssembler::default();
+        let decided = self.take_decided();
+        self.reply = std::mem::take(&mut self.reply).following(&decided);
         steps.push(TurnEffect::RequestModel { round: self.round });
     }
 
@@ -247,6 +261,7 @@ impl TurnMachine {
                 steps.push(TurnEffect::Emit(AgentEvent::UsageReported { scope, usage }));
             }
             Assembled::Event(event) => steps.push(TurnEffect::Emit(event)),
+            Assembled::Repeated => {}
             Assembled::End(outcome) => self.finish_reply(outcome, steps),
         }
     }
@@ -261,8 +276,10 @@ impl TurnMachine {
             match call.state {
                 UnfinishedState::Requested if runs_calls => {
                     let UnfinishedCall { call, name, args, .. } = call;
-                    self.call_slots.push(CallSlot { call, name, args, stage: CallStage::Judging });
+                    let stage = CallStage::Judging;
+                    self.call_slots.push(CallSlot { call, name, args, stage, server_approval: None });
                 }
+                UnfinishedState::NeedsApproval if outcome == TurnOutcome::Completed => self.ask_for_server(call, steps),
                 UnfinishedState::Truncated if runs_calls => {
                     any_truncated |= !call.name.is_empty();
                     truncated_calls::fail(&call, steps);
@@ -296,7 +313,7 @@ impl TurnMachine {
             }
             return self.finish_turn(TurnOutcome::Completed, steps);
         }
-        for slot in self.call_slots.clone() {
+        for slot in self.call_slots.clone().into_iter().filter(|slot| slot.server_approval.is_none()) {
             if let Err((outcome, text)) = self.admit(&slot, steps) {
                 self.finish_call(&slot.call, outcome, CallOutput::from_text(text), None, steps);
             }
@@ -349,6 +366,9 @@ impl TurnMachine {
         if !self.slot(call).is_some_and(|slot| slot.stage == CallStage::Judging) {
             return;
         }
+        if self.judge_server_call(call, &judgment, steps) {
+            return;
+        }
         match judgment {
             Err(text) => self.finish_call(call, CallOutcome::Failed, CallOutput::from_text(text), None, steps),
             Ok((_, ApprovalVerdict::Allow)) => {
@@ -380,6 +400,9 @@ impl TurnMachine {
         };
         let decision = if matches!(decision, Decision::Offered { .. }) { Decision::Deny(None) } else { decision };
         steps.push(TurnEffect::Emit(AgentEvent::ApprovalResolved { call: call.clone(), decision, by }));
+        if self.note_server_decision(call, reason.is_none()) {
+            return;
+        }
         match reason {
             None => self.run_call(call, steps),
             Some(reason) => {
@@ -449,6 +472,9 @@ impl TurnMachine {
         if self.is_cancelled {
             return self.finish_turn(TurnOutcome::Cancelled, steps);
         }
+        if self.has_undecided() {
+            return self.finish_turn(TurnOutcome::Completed, steps);
+        }
         if self.round >= self.limits.max_rounds {
             let text = format!(
                 "stopped after {} requests to the model in one turn; say \"go on\", or raise limits.max_rounds",
@@ -461,6 +487,7 @@ impl TurnMachine {
 
     fn finish_turn(&mut self, end: TurnOutcome, steps: &mut Vec<TurnEffect>) {
         self.is_finished = true;
+        self.close_decided(&end, steps);
         steps.push(TurnEffect::Emit(AgentEvent::TurnFinished { turn: self.turn.clone(), outcome: end }));
         steps.push(TurnEffect::Finished);
     }

@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
+use super::OpenCall;
 use super::arguments::{ArgumentsAssembler, is_same_json};
 use super::surrogate::SurrogateJoiner;
-use crate::event::{CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, Millis, ReplyEvent};
+use crate::event::{
+    Annotation, CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, Millis, ReplyEvent, ReplyTarget,
+};
 
 const MAX_CALLS: usize = 4096;
 /// Bytes of arguments kept for all open calls.
@@ -27,6 +30,8 @@ struct AgentCall {
     args_bytes: usize,
     ready: bool,
     chunked: bool,
+    /// It is of an earlier reply; what is told of it again is no news.
+    adopted: bool,
     /// Times its end was emitted; consumers accept at most two.
     finish_count: u8,
 }
@@ -67,6 +72,28 @@ impl AgentCalls {
         self.find(wire).and_then(|at| self.list.get(at)).is_some_and(|call| call.finish_count == 0)
     }
 
+    /// Takes calls of earlier replies, whose results are to come.
+    pub(super) fn adopt(&mut self, open: &[OpenCall]) {
+        for call in open.iter().take(MAX_CALLS) {
+            self.list.push(AgentCall {
+                wire_id: call.wire_id.clone(),
+                id: CallId::new(call.wire_id.as_str()),
+                name: call.name.clone(),
+                message: MessageId::new(""),
+                parent: None,
+                ran_by: ExecutedBy::Server,
+                args: ArgumentsAssembler::default(),
+                surrogates: SurrogateJoiner::default(),
+                metadata: None,
+                args_bytes: 0,
+                ready: true,
+                chunked: false,
+                adopted: true,
+                finish_count: 0,
+            });
+        }
+    }
+
     pub(super) fn start(&mut self, start: AgentCallStart<'_>, out: &mut Vec<ReplyEvent>) -> CallId {
         let name = start.wire_id.to_owned();
         self.start_as(start, &name, out)
@@ -97,6 +124,7 @@ impl AgentCalls {
             args_bytes: 0,
             ready: false,
             chunked: false,
+            adopted: false,
             finish_count: 0,
         });
         out.push(ReplyEvent::ToolCallStarted {
@@ -117,7 +145,11 @@ impl AgentCalls {
         marked: bool,
         out: &mut Vec<ReplyEvent>,
     ) -> Result<(), &'static str> {
-        let Some(call) = self.find(wire).and_then(|at| self.list.get_mut(at)).filter(|call| !call.ready) else {
+        let known = self.find(wire).and_then(|at| self.list.get_mut(at));
+        if known.as_ref().is_some_and(|call| call.adopted) {
+            return Ok(());
+        }
+        let Some(call) = known.filter(|call| !call.ready) else {
             return Err("arguments of a call that is not open");
         };
         let piece = call.surrogates.push(piece, marked).into_owned();
@@ -150,6 +182,22 @@ impl AgentCalls {
     pub(super) fn keep_metadata(&mut self, wire: &str, metadata: Json) {
         if let Some(call) = self.find(wire).and_then(|at| self.list.get_mut(at)) {
             call.metadata = Some(metadata);
+        }
+    }
+
+    /// Reports that the server runs a call only once that is allowed.
+    pub(super) fn ask_approval(
+        &mut self,
+        wire: &str,
+        request: Json,
+        reason: Option<String>,
+        out: &mut Vec<ReplyEvent>,
+    ) {
+        let Some(at) = self.find(wire) else { return };
+        self.mark_ready_at(at, out);
+        if let Some(call) = self.list.get(at).filter(|call| call.finish_count == 0) {
+            let on = ReplyTarget::Call(call.id.clone());
+            out.push(ReplyEvent::Annotation { on, annotation: Annotation::NeedsApproval { request, reason } });
         }
     }
 

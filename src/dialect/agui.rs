@@ -31,7 +31,7 @@ use crate::event::{
 pub const DIALECT: Dialect = Dialect {
     name: "ag-ui",
     title: "AG-UI",
-    decode: |context: &DecodeContext| Box::new(AgUiDecoder::new(context.prompt.is_some())),
+    decode: |context: &DecodeContext| Box::new(AgUiDecoder::new(context)),
     evidence,
     extends: None,
     limitations: "call times, raw events, patches of an oversized state",
@@ -84,9 +84,10 @@ pub struct AgUiDecoder {
 }
 
 impl AgUiDecoder {
-    /// `is_prompted` says whether the stream answers our prompt.
-    pub fn new(is_prompted: bool) -> Self {
-        Self { is_prompted, ..Self::default() }
+    pub fn new(context: &DecodeContext) -> Self {
+        let mut decoder = Self { is_prompted: context.prompt.is_some(), ..Self::default() };
+        decoder.calls.adopt(&context.open_calls);
+        decoder
     }
 
     fn handle_event(
@@ -261,6 +262,7 @@ impl AgUiDecoder {
             _ => Vec::new(),
         };
         if kind == "interrupt" || !interrupts.is_empty() {
+            self.ask_approvals(&interrupts, out);
             emit_waiting_notices(&interrupts, out);
         }
         if let Some(result) = event.get("result").filter(|result| !result.is_null()) {
@@ -289,6 +291,16 @@ impl AgUiDecoder {
                 TurnOutcome::Completed
             }
         });
+    }
+
+    /// Asks about the calls that the agent runs once that is allowed.
+    fn ask_approvals(&mut self, interrupts: &[Json], out: &mut Vec<ReplyEvent>) {
+        for interrupt in interrupts {
+            let word = |key: &str| interrupt.get(key).and_then(Json::as_str);
+            if let Some(wire) = word("toolCallId").or_else(|| word("tool_call_id")) {
+                self.calls.ask_approval(wire, capped(interrupt), word("message").map(str::to_owned), out);
+            }
+        }
     }
 
     fn run_error(&mut self, head: &AgUiEventFields<'_>, event: &Json, marked: bool) {

@@ -83,6 +83,16 @@ pub struct DecodeContext {
     /// The path of the request's URL.
     pub path: String,
     pub response: ResponseHead,
+    /// Calls of earlier replies of the turn that were decided since: their results may be in this one.
+    pub open_calls: Vec<OpenCall>,
+}
+
+/// A call whose result is in another reply than the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCall {
+    /// Its id in the stream.
+    pub wire_id: String,
+    pub name: String,
 }
 
 /// A wire format: a row of [`DIALECTS`], in the file of the format.

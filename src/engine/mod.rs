@@ -16,7 +16,7 @@ pub mod server_approvals;
 pub mod spec;
 
 use crate::dialect::Decode;
-use crate::event::{CallId, CallOutcome, Fault, Json, Millis, ReplyEvent, SamplingParams, ToolSpec};
+use crate::event::{CallId, CallOutcome, Decision, Fault, Json, Millis, ReplyEvent, SamplingParams, ToolSpec};
 use crate::net::request::{HttpRequest, SideChannel};
 pub use spec::EngineSpec;
 
@@ -64,6 +64,9 @@ pub trait Engine: Send + Sync {
     }
 }
 
+/// The key of a message's metadata under which it is kept what a remote agent waits for.
+pub const INTERRUPTS_KEY: &str = "interrupts";
+
 /// A request to the model: always the whole conversation, since engines keep none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelRequest {
@@ -90,6 +93,46 @@ pub struct HistoryCall {
     /// JSON text as the model wrote it.
     pub args: String,
     pub provider_metadata: Option<Json>,
+    /// Set where the server asked whether it may run the call.
+    pub approval: Option<HistoryApproval>,
+}
+
+impl HistoryCall {
+    /// Returns the id that its server knows it by.
+    pub fn wire_id(&self) -> &str {
+        let named = self.approval.as_ref().and_then(|approval| {
+            ["toolCallId", "tool_call_id"].iter().find_map(|key| approval.request.get(*key)?.as_str())
+        });
+        named.unwrap_or(self.call.as_str())
+    }
+}
+
+/// A server's request for the approval of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryApproval {
+    /// As the server wrote it.
+    pub request: Json,
+    /// None while nobody has decided.
+    pub decision: Option<Decision>,
+}
+
+impl ModelRequest {
+    /// Returns the calls of the running turn that were decided and whose results the server has not told yet.
+    pub fn decided_calls(&self) -> impl Iterator<Item = (&HistoryCall, &HistoryApproval, &Decision)> {
+        let last_prompt = self.history.iter().rposition(|past| matches!(past, HistoryMessage::User { .. }));
+        let turn = self.history.get(last_prompt.map_or(0, |at| at + 1)..).unwrap_or_default();
+        let is_open = |call: &CallId| {
+            !turn.iter().any(|past| matches!(past, HistoryMessage::Tool { call: done, .. } if done == call))
+        };
+        let calls = turn.iter().flat_map(|past| match past {
+            HistoryMessage::Assistant { calls, .. } => calls.as_slice(),
+            HistoryMessage::User { .. } | HistoryMessage::Tool { .. } => &[],
+        });
+        calls.filter(move |call| is_open(&call.call)).filter_map(|call| {
+            let approval = call.approval.as_ref()?;
+            Some((call, approval, approval.decision.as_ref()?))
+        })
+    }
 }
 
 /// How to get an answer.

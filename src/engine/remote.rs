@@ -16,6 +16,7 @@ mod enclava;
 mod gemini;
 mod gemini_interactions;
 mod gptme;
+mod interrupts;
 mod langgraph;
 mod mastra;
 mod mistral;
@@ -38,7 +39,7 @@ use std::sync::{Arc, OnceLock};
 use super::discover::ModelListQuery;
 use super::server_approvals::ServerApprovals;
 use super::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
-use crate::dialect::DecodeContext;
+use crate::dialect::{DecodeContext, OpenCall};
 use crate::event::{Fault, FaultKind, Millis, ReplyEvent, TurnOutcome};
 use crate::net::request::HttpHeaderValue;
 use crate::text::address::path_and_query;
@@ -166,9 +167,13 @@ impl RemoteEngine {
     }
 
     /// Returns the decoder of an answer to this prompt, whatever its dialect.
-    fn decoder(&self, prompt: Option<String>) -> AnnouncingDetector {
+    fn decoder(&self, request: &ModelRequest) -> AnnouncingDetector {
+        let prompt = last_prompt(request).map(str::to_owned);
         let path = path_and_query(&self.target.url).0.to_owned();
-        let context = DecodeContext { prompt, path, ..DecodeContext::default() };
+        let open_calls = request
+            .decided_calls()
+            .map(|(call, _, _)| OpenCall { wire_id: call.wire_id().to_owned(), name: call.name.clone() });
+        let context = DecodeContext { prompt, path, open_calls: open_calls.collect(), ..DecodeContext::default() };
         AnnouncingDetector::new(
             self.target.dialect.as_deref(),
             context,
@@ -184,7 +189,7 @@ impl Engine for RemoteEngine {
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
-        let decode = self.decoder(last_prompt(request).map(str::to_owned));
+        let decode = self.decoder(request);
         let protocol = self.wanted_protocol.get().or(self.protocol.as_ref());
         let plan = protocol.and_then(|protocol| protocol.plan_reply(&self.target, request, decode));
         match plan {

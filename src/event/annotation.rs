@@ -47,6 +47,13 @@ pub enum Annotation {
     Custom { name: Json, value: Json },
     /// What a remote agent waits for before it goes on.
     Interrupt { interrupts: Json },
+    /// The server runs this call only once its person allows it: the server's request for that, which the answer must
+    /// name, and why it asks.
+    NeedsApproval {
+        request: Json,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// What a remote agent returned beside its words.
     Result { value: Json },
     /// The remote task, and what a follow-up must name to belong to it.

@@ -54,7 +54,8 @@ fn calls_and_results_come_back_as_the_engine_wants_them() {
                     call: "c1".into(),
                     name: "clock".into(),
                     args: "{}".into(),
-                    provider_metadata: None
+                    provider_metadata: None,
+                    approval: None,
                 }],
                 provider_metadata: None,
             },
@@ -321,4 +322,60 @@ fn a_call_that_has_the_id_of_one_in_an_earlier_turn_leaves_that_ones_output() {
     events.push(turn_finished("t1", TurnOutcome::Completed));
     events.extend(running_turn(&["second!"]));
     assert_eq!(outputs(fold(&events).messages()), [5, 7]);
+}
+
+fn interrupt(id: &str) -> AgentEvent {
+    let interrupts = serde_json::json!([{ "id": id }]);
+    AgentEvent::Annotation { on: AnnotationTarget::Turn("t1".into()), annotation: Annotation::Interrupt { interrupts } }
+}
+
+#[test]
+fn what_an_agent_waits_for_is_kept_with_its_last_message_until_it_is_answered() {
+    let kept = |events: &[AgentEvent]| match fold(events).messages().last() {
+        Some(HistoryMessage::Assistant { provider_metadata: Some(metadata), .. }) => {
+            metadata.get("interrupts").cloned()
+        }
+        _ => None,
+    };
+    let mut said = turn("t1", "hm", TurnOutcome::Completed);
+    said.insert(3, interrupt("i1"));
+    assert_eq!(kept(&said), Some(serde_json::json!([{"id": "i1"}])));
+    let silent =
+        [turn_started("t1"), user_message("m1", "go"), interrupt("i2"), turn_finished("t1", TurnOutcome::Completed)];
+    assert_eq!(kept(&silent), Some(serde_json::json!([{"id": "i2"}])));
+    let mut cancelled = turn("t1", "hm", TurnOutcome::Cancelled);
+    cancelled.insert(3, interrupt("i1"));
+    assert_eq!(kept(&cancelled), None);
+}
+
+#[test]
+fn a_decision_for_a_server_stands_with_its_call_until_the_server_tells_the_result() {
+    let request = serde_json::json!({"id": "i1"});
+    let annotation = Annotation::NeedsApproval { request: request.clone(), reason: None };
+    let mut events = vec![
+        turn_started("t1"),
+        user_message("m1", "go"),
+        message_started("m2"),
+        call_started("c1", "m2", None),
+        call_ready("c1", "rm", "{}"),
+        AgentEvent::Annotation { on: AnnotationTarget::Call("c1".into()), annotation },
+        interrupt("i1"),
+        message_finished("m2", FinishReason::ToolCalls),
+    ];
+    let decided = |events: &[AgentEvent]| {
+        let request = crate::engine::ModelRequest { history: fold(events).messages().to_vec(), ..Default::default() };
+        let decided = request
+            .decided_calls()
+            .map(|(call, approval, decision)| (call.call.to_string(), approval.request.clone(), decision.clone()));
+        decided.collect::<Vec<_>>()
+    };
+    assert_eq!(decided(&events), []);
+    let (decision, by) = (crate::event::Decision::Once, crate::event::DecidedBy::Person);
+    events.push(AgentEvent::ApprovalResolved { call: "c1".into(), decision: decision.clone(), by });
+    assert_eq!(decided(&events), [("c1".to_owned(), request, decision)]);
+    events.push(call_finished("c1", CallOutcome::Ok, "gone"));
+    assert_eq!(decided(&events), []);
+    events.push(turn_finished("t1", TurnOutcome::Completed));
+    let history = fold(&events);
+    assert!(!format!("{history:?}").contains("interrupts\": Array"), "it was answered: {history:?}");
 }

@@ -152,32 +152,60 @@ impl Agent {
         });
     }
 
+    /// Judges a call that was described. Returns whether it needs an approval that nobody can give.
+    async fn judge_call(
+        &mut self,
+        call: &CallId,
+        name: String,
+        request: Result<ApprovalRequest, String>,
+        running: &mut RunningTurn,
+    ) -> bool {
+        let expires = self
+            .setup
+            .approvals
+            .timeout
+            .map(|limit| self.setup.approvals.epoch_time.plus((self.setup.epoch.elapsed() + limit).into()));
+        let judgment = request.map(|mut request| {
+            request.expires_at = expires;
+            let verdict = self.setup.policy.judge(&name, request.kind, request.risk, &request.subject);
+            (request, verdict)
+        });
+        self.publish_permissions();
+        if let Ok((request, ApprovalVerdict::Ask)) = &judgment {
+            running.shown_requests.insert(call.clone(), request.clone());
+            running.awaiting_approval.push((call.clone(), name, request.clone()));
+        }
+        let steps = running.machine.handle(TurnInput::Judged { call: call.clone(), judgment }, &mut self.ids);
+        self.apply_effects(steps, running).await;
+        if !self.setup.is_unattended || !running.awaiting_approval.iter().any(|(waiting, _, _)| waiting == call) {
+            return false;
+        }
+        running.awaiting_approval.retain(|(waiting, _, _)| waiting != call);
+        true
+    }
+
+    /// Judges a call that its server would run.
+    pub(super) async fn judge_server_call(
+        &mut self,
+        call: CallId,
+        request: ApprovalRequest,
+        running: &mut RunningTurn,
+    ) {
+        let name = request.tool.clone();
+        let verdict = self.setup.policy.clone().judge(&name, request.kind, request.risk, &request.subject);
+        if self.setup.is_unattended && verdict == ApprovalVerdict::Ask {
+            let steps = running.machine.handle(TurnInput::Undecided { call }, &mut self.ids);
+            return self.apply_effects(steps, running).await;
+        }
+        self.judge_call(&call, name, Ok(request), running).await;
+    }
+
     pub(super) async fn handle_tool_message(&mut self, msg: ToolMessage, running: &mut RunningTurn) {
         let input = match msg {
             ToolMessage::Described { call, name, request } => {
-                let expires = self
-                    .setup
-                    .approvals
-                    .timeout
-                    .map(|limit| self.setup.approvals.epoch_time.plus((self.setup.epoch.elapsed() + limit).into()));
-                let judgment = request.map(|mut request| {
-                    request.expires_at = expires;
-                    let verdict = self.setup.policy.judge(&name, request.kind, request.risk, &request.subject);
-                    (request, verdict)
-                });
-                self.publish_permissions();
-                if let Ok((request, ApprovalVerdict::Ask)) = &judgment {
-                    running.shown_requests.insert(call.clone(), request.clone());
-                    running.awaiting_approval.push((call.clone(), name, request.clone()));
-                }
-                let steps = running.machine.handle(TurnInput::Judged { call: call.clone(), judgment }, &mut self.ids);
-                self.apply_effects(steps, running).await;
-                if !self.setup.is_unattended
-                    || !running.awaiting_approval.iter().any(|(waiting, _, _)| *waiting == call)
-                {
+                if !self.judge_call(&call, name, request, running).await {
                     return;
                 }
-                running.awaiting_approval.retain(|(waiting, _, _)| *waiting != call);
                 let reason = "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow";
                 TurnInput::Decided { call, decision: Decision::Deny(Some(reason.to_owned())), by: DecidedBy::Policy }
             }

@@ -21,7 +21,7 @@ pub(super) fn truncation_fault() -> Fault {
 
 /// Fails a call and tells the model why.
 pub(super) fn fail(call: &UnfinishedCall, steps: &mut Vec<TurnEffect>) {
-    let UnfinishedCall { call, name, args, is_ready, state: _ } = call;
+    let UnfinishedCall { call, name, args, is_ready, approval_reason: _, state: _ } = call;
     if !is_ready && !name.is_empty() {
         // The history contains only complete calls.
         let (call, name, args) = (call.clone(), name.clone(), args.clone());

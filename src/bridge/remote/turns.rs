@@ -34,6 +34,7 @@ impl RemoteTurns {
         let Some((turn, reply)) = &mut self.open else { return };
         match reply.assemble(event, turn, &mut self.ids) {
             Assembled::Event(event) => out.push(event),
+            Assembled::Repeated => {}
             Assembled::End(outcome) => {
                 let calls = reply.close(&outcome, out);
                 out.extend(calls.iter().map(UnfinishedCall::finished));

@@ -1,8 +1,14 @@
+use super::super::OpenCall;
 use super::*;
 use crate::event::{CallId, CallOutput, MessageId, NoticeCode};
 
 fn decode(is_prompted: bool, frames: &[Json]) -> Vec<ReplyEvent> {
-    let (mut decoder, mut out) = (AgUiDecoder::new(is_prompted), Vec::new());
+    let context = DecodeContext { prompt: is_prompted.then(String::new), ..DecodeContext::default() };
+    decode_with(&context, frames)
+}
+
+fn decode_with(context: &DecodeContext, frames: &[Json]) -> Vec<ReplyEvent> {
+    let (mut decoder, mut out) = (AgUiDecoder::new(context), Vec::new());
     for frame in frames {
         decoder.decode_frame(&SseFrame::data(frame.to_string()), &mut out);
     }
@@ -450,4 +456,55 @@ fn calls_of_a_message_that_is_sent_again_belong_to_the_one_that_was_told() {
         _ => None,
     });
     assert_eq!((owner, texts(&events).len()), (Some("m1"), 1));
+}
+
+#[test]
+fn the_result_of_a_call_that_was_approved_since_belongs_to_that_call() {
+    let open_calls = vec![OpenCall { wire_id: "c1".into(), name: "rm".into() }];
+    let events = decode_with(
+        &DecodeContext { prompt: Some("go".into()), open_calls, ..DecodeContext::default() },
+        &[
+            json!({"type": "RUN_STARTED", "threadId": "t", "runId": "r"}),
+            json!({"type": "TOOL_CALL_START", "toolCallId": "c1", "toolCallName": "rm"}),
+            json!({"type": "TOOL_CALL_ARGS", "toolCallId": "c1", "delta": "{}"}),
+            json!({"type": "TOOL_CALL_END", "toolCallId": "c1"}),
+            json!({"type": "TOOL_CALL_RESULT", "toolCallId": "c1", "content": "gone"}),
+            json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}),
+        ],
+    );
+    let finished = ReplyEvent::ToolCallFinished {
+        call: "c1".into(),
+        outcome: CallOutcome::Ok,
+        output: CallOutput::from_text("gone"),
+        duration: None,
+    };
+    assert_eq!(events, [finished, ReplyEvent::End { outcome: TurnOutcome::Completed }]);
+}
+
+#[test]
+fn an_interrupt_of_a_call_asks_whether_it_may_run() {
+    let interrupts = json!([
+        {"id": "i1", "reason": "tool_call", "message": "May it?", "toolCallId": "c1"},
+        {"id": "i2", "reason": "input", "message": "Which?"},
+    ]);
+    let events = decode(
+        true,
+        &[
+            json!({"type": "RUN_STARTED", "threadId": "t", "runId": "r"}),
+            json!({"type": "TOOL_CALL_START", "toolCallId": "c1", "toolCallName": "rm"}),
+            json!({"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": interrupts}}),
+        ],
+    );
+    let asked: Vec<_> = events.iter().filter(|event| matches!(event, ReplyEvent::Annotation { .. })).collect();
+    let (request, reason) = (interrupts[0].clone(), Some("May it?".to_owned()));
+    assert_eq!(
+        asked,
+        [
+            &ReplyEvent::Annotation {
+                on: ReplyTarget::Call("c1".into()),
+                annotation: Annotation::NeedsApproval { request, reason }
+            },
+            &ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation: Annotation::Interrupt { interrupts } },
+        ]
+    );
 }

@@ -21,7 +21,7 @@ fn assistant(text: &str, calls: Vec<HistoryCall>, carry: Option<Json>) -> Histor
 }
 
 fn call(id: &str, args: &str, carry: Option<Json>) -> HistoryCall {
-    HistoryCall { call: id.into(), name: "clock".into(), args: args.into(), provider_metadata: carry }
+    HistoryCall { call: id.into(), name: "clock".into(), args: args.into(), provider_metadata: carry, approval: None }
 }
 
 fn tool(id: &str, output: &str, outcome: CallOutcome) -> HistoryMessage {

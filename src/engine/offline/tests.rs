@@ -113,6 +113,7 @@ fn play(prompt: &str, outcome: impl Fn(&str, &Json) -> (String, CallOutcome)) ->
             name: name.clone(),
             args: args.to_string(),
             provider_metadata: None,
+            approval: None,
         });
         past.push(HistoryMessage::Assistant {
             text: answer.text.clone(),
@@ -182,8 +183,13 @@ fn what_is_left_over_is_answered_after_the_calls() {
 
 #[test]
 fn only_the_last_prompt_counts() {
-    let call =
-        HistoryCall { call: "old".into(), name: "calculator".into(), args: "{}".into(), provider_metadata: None };
+    let call = HistoryCall {
+        call: "old".into(),
+        name: "calculator".into(),
+        args: "{}".into(),
+        provider_metadata: None,
+        approval: None,
+    };
     let past = vec![
         user("what is 1 + 1"),
         HistoryMessage::Assistant {
@@ -274,6 +280,7 @@ fn answers_take_a_natural_time() {
                 name: "shell".into(),
                 args: r#"{"command":"x"}"#.into(),
                 provider_metadata: None,
+                approval: None,
             }],
             provider_metadata: None,
         },

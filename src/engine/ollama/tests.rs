@@ -20,6 +20,7 @@ fn a_conversation_with_tools_is_sent_whole() {
                     name: "clock".into(),
                     args: "{\"zone\":\"UTC\"}".into(),
                     provider_metadata: None,
+                    approval: None,
                 }],
                 provider_metadata: None,
             },

@@ -57,6 +57,7 @@ fn a_conversation_with_tools_is_sent_whole() {
         name: "clock".into(),
         args: args.into(),
         provider_metadata: metadata,
+        approval: None,
     };
     let tool = |id: &str, output: &str, outcome| HistoryMessage::Tool {
         call: id.into(),

@@ -16,7 +16,13 @@ fn request(past: Vec<HistoryMessage>) -> ModelRequest {
 }
 
 fn past_call(id: &str, args: &str, metadata: Option<Json>) -> HistoryCall {
-    HistoryCall { call: id.into(), name: "clock".into(), args: args.into(), provider_metadata: metadata }
+    HistoryCall {
+        call: id.into(),
+        name: "clock".into(),
+        args: args.into(),
+        provider_metadata: metadata,
+        approval: None,
+    }
 }
 
 fn output(id: &str, output: &str, outcome: CallOutcome) -> HistoryMessage {

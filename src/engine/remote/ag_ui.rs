@@ -1,12 +1,15 @@
-//! PURE. AG-UI: messages and tools in the protocol's camel case.
+//! PURE. AG-UI: messages and tools in the protocol's camel case, and the answers to what the agent waits for.
+//!
+//! Source: `RunAgentInput` and `ResumeEntry` of the Python package `ag-ui-protocol`.
 
 use serde_json::json;
 
 use super::RemoteTarget;
+use super::interrupts::{InterruptAnswer, answered_interrupts, decision_payload, text_payload};
 use super::protocol::JsonProtocol;
 use super::request_kind::RequestKind;
-use crate::engine::{HistoryCall, HistoryMessage, ModelRequest};
-use crate::event::Json;
+use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage, ModelRequest};
+use crate::event::{Decision, Json};
 
 pub(super) static RUN: RequestKind = RequestKind {
     name: "ag-ui",
@@ -31,7 +34,7 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
                 if !calls.is_empty() {
                     let call = |call: &HistoryCall| {
                         let function = json!({"name": call.name, "arguments": call.args});
-                        json!({"id": call.call.as_str(), "type": "function", "function": function})
+                        json!({"id": call.wire_id(), "type": "function", "function": function})
                     };
                     message["toolCalls"] = calls.iter().map(call).collect();
                 }
@@ -48,8 +51,40 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
         .map(|tool| json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
         .collect();
     let run = format!("{thread}-run-{}", request.history.len());
-    json!({
+    let mut body = json!({
         "threadId": thread, "runId": run, "state": {}, "messages": messages, "tools": tools, "context": [],
         "forwardedProps": {},
-    })
+    });
+    let resume = resume_entries(request);
+    if !resume.is_empty() {
+        body["resume"] = resume.into();
+    }
+    body
+}
+
+/// Returns an answer to everything that the agent waits for.
+fn resume_entries(request: &ModelRequest) -> Vec<Json> {
+    let schema =
+        |interrupt: &Json| interrupt.get("responseSchema").or_else(|| interrupt.get("response_schema")).cloned();
+    let resolved = |interrupt: &Json, payload: Json| {
+        interrupt.get("id").map(|id| json!({"interruptId": id, "status": "resolved", "payload": payload}))
+    };
+    let decided = request.decided_calls().filter_map(|(_, HistoryApproval { request: interrupt, .. }, decision)| {
+        let reason = match decision {
+            Decision::Deny(reason) => reason.as_deref(),
+            Decision::Once | Decision::Session | Decision::Pattern(_) => None,
+        };
+        resolved(interrupt, decision_payload(schema(interrupt).as_ref(), decision.allows(), reason))
+    });
+    let mut entries: Vec<Json> = decided.collect();
+    if let Some(InterruptAnswer { interrupts, text }) = answered_interrupts(request) {
+        entries.extend(interrupts.iter().filter_map(|interrupt| {
+            // A prompt decides about no call.
+            if interrupt.get("toolCallId").or_else(|| interrupt.get("tool_call_id")).is_some_and(Json::is_string) {
+                return interrupt.get("id").map(|id| json!({"interruptId": id, "status": "cancelled"}));
+            }
+            resolved(interrupt, text_payload(schema(interrupt).as_ref(), text))
+        }));
+    }
+    entries
 }

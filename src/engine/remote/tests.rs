@@ -3,8 +3,8 @@ use serde_json::json;
 use super::probe::{RemoteAccess, identify};
 use super::*;
 use crate::dialect::SseFrame;
-use crate::engine::{HistoryCall, HistoryMessage};
-use crate::event::{CallOutcome, Json, Risk, ToolSpec};
+use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage};
+use crate::event::{CallOutcome, Decision, Json, Risk, ToolSpec};
 use crate::net::request::{HttpMethod, HttpRequest};
 
 fn remote(kind: &'static RequestKind, url: &str) -> RemoteEngine {
@@ -83,7 +83,8 @@ fn the_url_is_used_as_it_is_and_gets_our_headers() {
 
 #[test]
 fn no_message_of_a_conversation_has_null_for_its_text() {
-    let call = HistoryCall { call: "c".into(), name: "f".into(), args: "{}".into(), provider_metadata: None };
+    let call =
+        HistoryCall { call: "c".into(), name: "f".into(), args: "{}".into(), provider_metadata: None, approval: None };
     let mut request = request(&["hi"]);
     let (text, reasoning) = (String::new(), String::new());
     request.history.push(HistoryMessage::Assistant { text, reasoning, calls: vec![call], provider_metadata: None });
@@ -174,6 +175,42 @@ fn ag_ui_gets_messages_and_tools_in_its_own_words() {
     assert_eq!(ids.len(), 3, "every message has an id of its own");
 }
 
+/// A call that its server asked to approve, with the decision.
+fn decided_call(id: &str, request: Json, decision: Decision) -> HistoryMessage {
+    let call = HistoryCall {
+        call: id.into(),
+        name: "rm".into(),
+        args: r#"{"path":"a"}"#.into(),
+        provider_metadata: None,
+        approval: Some(HistoryApproval { request, decision: Some(decision) }),
+    };
+    let (text, reasoning) = (String::new(), String::new());
+    HistoryMessage::Assistant { text, reasoning, calls: vec![call], provider_metadata: None }
+}
+
+#[test]
+fn ag_ui_is_told_what_was_decided_and_what_answers_a_question() {
+    let agent = remote(&ag_ui::RUN, "http://h/agent");
+    let mut one = request(&["one"]);
+    one.history.push(decided_call("c_2", json!({"id": "i1", "toolCallId": "c"}), Decision::Deny(Some("no".into()))));
+    let (_, body) = asked(&agent, &one);
+    assert_eq!(body["messages"][1]["toolCalls"][0]["id"], "c", "as the server knows it");
+    let payload = json!({"approved": false, "reason": "no"});
+    assert_eq!(body["resume"], json!([{"interruptId": "i1", "status": "resolved", "payload": payload}]));
+    let mut two = request(&["one", "Paris"]);
+    if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
+        *provider_metadata = Some(json!({"interrupts": [{"id": "i2"}, {"id": "i3", "toolCallId": "c"}]}));
+    }
+    let (_, body) = asked(&agent, &two);
+    let (answered, left) = (
+        json!({"interruptId": "i2", "status": "resolved", "payload": "Paris"}),
+        json!({"interruptId": "i3", "status": "cancelled"}),
+    );
+    assert_eq!(body["resume"], json!([answered, left]));
+    let (_, body) = asked(&agent, &request(&["one", "two"]));
+    assert!(body.get("resume").is_none());
+}
+
 #[test]
 fn an_app_of_the_ai_sdk_gets_ui_messages_with_the_calls_that_have_a_result() {
     let call = |id: &str| HistoryCall {
@@ -181,6 +218,7 @@ fn an_app_of_the_ai_sdk_gets_ui_messages_with_the_calls_that_have_a_result() {
         name: "weather".into(),
         args: r#"{"city":"Paris"}"#.into(),
         provider_metadata: None,
+        approval: None,
     };
     let said = |text: &str, calls: Vec<HistoryCall>| HistoryMessage::Assistant {
         text: text.into(),
@@ -337,6 +375,7 @@ fn gemini_is_asked_for_events_and_gets_back_what_it_signed() {
         name: "f".into(),
         args: r#"{"n":1}"#.into(),
         provider_metadata: Some(json!({"thought_signature": "c2ln"})),
+        approval: None,
     };
     if let Some(HistoryMessage::Assistant { calls, .. }) = two.history.get_mut(1) {
         calls.push(call);

@@ -43,6 +43,11 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
         ("activity", source.clone(), Annotation::Activity(source.clone())),
         ("custom", json!({"name": null, "value": 1}), Annotation::Custom { name: Json::Null, value: json!(1) }),
         ("interrupt", json!({"interrupts": []}), Annotation::Interrupt { interrupts: json!([]) }),
+        (
+            "needs_approval",
+            json!({"request": {"id": 1}, "reason": "why"}),
+            Annotation::NeedsApproval { request: json!({"id": 1}), reason: Some("why".into()) },
+        ),
         ("result", json!({"value": "x"}), Annotation::Result { value: json!("x") }),
         ("task", json!({"id": "T1", "context": null}), Annotation::Task { id: "T1".into(), context: None }),
         ("part", source.clone(), Annotation::Part(source.clone())),

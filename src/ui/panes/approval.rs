@@ -283,6 +283,8 @@ fn title(ask: &ApprovalRequest) -> String {
         Risk::ReadOnly => "read",
         Risk::Network => "contact another host",
         Risk::Write => "change a file",
+        // A program here has a folder.
+        Risk::Execute if ask.folder.is_empty() => "run on its server",
         Risk::Execute => "run a program",
     };
     format!("{} wants to {deed}", tool_name(ask))

@@ -148,3 +148,44 @@ async fn a_tool_called_shell_whose_kind_is_another_is_not_judged_as_a_shell() {
     assert!(!bench.seen.iter().any(is_approval_request), "its subject is no command line, so `;` is a character");
     assert_eq!(bench.outcomes().len(), 1);
 }
+
+/// A reply with a call that its server runs once it is allowed.
+fn server_call() -> Vec<ReplyEvent> {
+    let mut script = calls(&["delete"]);
+    let annotation = Annotation::NeedsApproval { request: Json::from("ask"), reason: Some("Delete it?".into()) };
+    script.insert(3, ReplyEvent::Annotation { on: crate::event::ReplyTarget::Call("c0".into()), annotation });
+    script
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_s_call_is_shown_and_the_decision_goes_with_the_next_request() {
+    let engine = engine("a", vec![server_call(), says("gone")]);
+    let mut bench = AgentRig::start_with(&engine, &[], |setup| setup.runs_tools = false);
+    bench.prompt("go").await;
+    let asked = bench.until(is_approval_request).await;
+    assert!(
+        matches!(&asked, AgentEvent::ApprovalRequested { request, .. } if request.subject == "Delete it?" && request.tool == "delete"),
+        "{asked:?}"
+    );
+    bench.send(allow()).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    let requests = engine.requests.lock().unwrap();
+    let decided: Vec<_> = requests[1].decided_calls().map(|(_, approval, decision)| (approval, decision)).collect();
+    assert!(matches!(decided[..], [(approval, Decision::Once)] if approval.request == "ask"), "{decided:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_person_a_server_s_call_waits_unless_a_rule_decides() {
+    for (mode, outcome, requests) in
+        [(ApprovalMode::Ask, CallOutcome::Requested, 1), (ApprovalMode::Full, CallOutcome::Unknown, 2)]
+    {
+        let engine = engine("a", vec![server_call(), says("gone")]);
+        let mut bench = AgentRig::start_with(&engine, &[], |setup| {
+            (setup.is_unattended, setup.runs_tools, setup.policy.mode) = (true, false, mode);
+        });
+        bench.prompt("go").await;
+        assert_eq!(bench.end().await, TurnOutcome::Completed);
+        assert_eq!(bench.outcomes(), [(outcome, String::new())]);
+        assert_eq!(engine.requests.lock().unwrap().len(), requests);
+    }
+}

@@ -17,6 +17,7 @@ impl FeedBench {
             prompt: Some("what is 6*7".into()),
             path: "/v1/chat/completions".into(),
             response: ResponseHead::from_content_type("text/event-stream"),
+            ..DecodeContext::default()
         };
         let mut chat = Self { decode: OpenJarvisDecoder::tentative(&context), out: Vec::new() };
         chat.decode.decode_frame(&SseFrame::data(ROLE), &mut chat.out);
