@@ -83,6 +83,7 @@ impl GoldenCase {
                 prompt: prompt(&about["request"]["body"]),
                 path: path_of.split('?').next().unwrap().to_owned(),
                 response: if is_program { ResponseHead::default() } else { ResponseHead::new(200, headers) },
+                ..DecodeContext::default()
             },
             is_program,
             expect: about["expect"].clone(),

@@ -12,6 +12,7 @@ pub(crate) fn assembled(reply: Vec<ReplyEvent>) -> Vec<AgentEvent> {
     for event in reply {
         match assembler.assemble(event, &turn, &mut ids) {
             Assembled::Event(event) => events.push(event),
+            Assembled::Repeated => {}
             Assembled::End(outcome) => {
                 assembler.close(&outcome, &mut events);
                 events.push(AgentEvent::TurnFinished { turn: turn.clone(), outcome });
