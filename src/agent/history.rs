@@ -8,7 +8,7 @@ mod logged_turns;
 
 use std::collections::HashMap;
 
-use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage, INTERRUPTS_KEY};
+use crate::engine::{CONTEXT_KEY, HistoryApproval, HistoryCall, HistoryMessage, INTERRUPTS_KEY};
 use crate::event::answer::{AnswerEvent, StartedCall};
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, Seq,
@@ -35,6 +35,8 @@ pub struct History {
     in_turn: bool,
     /// What the remote agent of this turn waits for.
     interrupts: Option<Json>,
+    /// The conversation that the remote agent of this turn keeps.
+    context: Option<String>,
     /// The last turn's prompt was rejected and is not part of the conversation.
     prompt_dropped: bool,
     /// The current engine and model.
@@ -85,6 +87,9 @@ impl History {
                 annotation: Annotation::Interrupt { interrupts },
             } => {
                 self.interrupts = Some(interrupts.clone());
+            }
+            AgentEvent::Annotation { annotation: Annotation::Task { context, .. }, .. } => {
+                self.context.clone_from(context);
             }
             AgentEvent::Annotation {
                 on: AnnotationTarget::Call(call),
@@ -267,23 +272,22 @@ impl History {
         }
     }
 
-    /// Keeps what a remote agent waits for with its last message of the turn, for the request that answers it.
-    fn keep_interrupts(turn: &mut Vec<HistoryMessage>, interrupts: Json) {
+    /// Keeps with the last message of a turn what the next request to a remote agent needs of it.
+    fn keep_metadata(turn: &mut Vec<HistoryMessage>, kept: serde_json::Map<String, Json>, is_completed: bool) {
         let last = turn.iter_mut().rev().find_map(|entry| match entry {
             HistoryMessage::Assistant { provider_metadata, .. } => Some(provider_metadata),
             HistoryMessage::User { .. } | HistoryMessage::Tool { .. } => None,
         });
         match last {
-            Some(Some(Json::Object(metadata))) => {
-                metadata.insert(INTERRUPTS_KEY.to_owned(), interrupts);
-            }
-            Some(metadata) => *metadata = Some(serde_json::json!({ INTERRUPTS_KEY: interrupts })),
-            None => turn.push(HistoryMessage::Assistant {
+            Some(Some(Json::Object(metadata))) => metadata.extend(kept),
+            Some(metadata) => *metadata = Some(kept.into()),
+            None if is_completed => turn.push(HistoryMessage::Assistant {
                 text: String::new(),
                 reasoning: String::new(),
                 calls: Vec::new(),
-                provider_metadata: Some(serde_json::json!({ INTERRUPTS_KEY: interrupts })),
+                provider_metadata: Some(kept.into()),
             }),
+            None => {}
         }
     }
 
@@ -345,8 +349,13 @@ impl History {
         }
         let start = self.turn_starts.last().copied().unwrap_or(0).min(self.messages.len());
         let mut turn = self.messages.split_off(start);
-        if let Some(interrupts) = self.interrupts.take().filter(|_| *end == TurnOutcome::Completed) {
-            Self::keep_interrupts(&mut turn, interrupts);
+        let is_completed = *end == TurnOutcome::Completed;
+        let interrupts = self.interrupts.take().filter(|_| is_completed).map(|list| (INTERRUPTS_KEY, list));
+        let context = self.context.take().map(|context| (CONTEXT_KEY, context.into()));
+        let kept: serde_json::Map<String, Json> =
+            [interrupts, context].into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect();
+        if !kept.is_empty() {
+            Self::keep_metadata(&mut turn, kept, is_completed);
         }
         let answered: Vec<CallId> = turn
             .iter()

@@ -30,6 +30,9 @@ use super::ids::IdAllocator;
 use super::setup::{AgentSetup, EngineChoice, ServerSuggestions};
 use super::turn::{TurnEffect, TurnInput, TurnMachine};
 
+/// Time limit of the request that cancels a remote task.
+const CANCEL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Messages from running tools.
 enum ToolMessage {
     Described { call: CallId, name: String, request: Result<ApprovalRequest, String> },
@@ -85,6 +88,8 @@ struct RunningTurn {
     /// The wire format reported last.
     dialect: Option<&'static str>,
     logged_bytes: std::collections::HashMap<CallId, usize>,
+    /// The task of a remote agent that answers.
+    remote_task: Option<String>,
 }
 
 impl Agent {
@@ -242,6 +247,7 @@ impl Agent {
             has_reported_history_cut: false,
             dialect: None,
             logged_bytes: std::collections::HashMap::new(),
+            remote_task: None,
         };
         self.warm_up();
         self.apply_effects(steps, &mut running).await;
@@ -356,6 +362,9 @@ impl Agent {
             };
             self.emit(annotation).await;
         }
+        if let ReplyEvent::Annotation { annotation: Annotation::Task { id, .. }, .. } = &event {
+            running.remote_task = Some(id.clone());
+        }
         if matches!(event, ReplyEvent::End { .. }) {
             running.response = None;
             running.response_events = None;
@@ -371,6 +380,7 @@ impl Agent {
                 TurnEffect::Emit(event) => self.emit(event).await,
                 TurnEffect::RequestModel { .. } => self.request_model(running).await,
                 TurnEffect::DropResponse => {
+                    self.cancel_remote_task(running);
                     running.request_pending = false;
                     running.response = None;
                     running.response_events = None;
@@ -383,6 +393,21 @@ impl Agent {
                 TurnEffect::StopTools => running.cancel_tools.cancel(),
                 TurnEffect::Finished => {}
             }
+        }
+    }
+}
+
+impl Agent {
+    /// Tells a remote agent to stop, since nobody reads its answer any more. It goes on until it hears of it.
+    fn cancel_remote_task(&self, running: &mut RunningTurn) {
+        let request = running.remote_task.take().and_then(|task| self.engine_choice.engine.cancel_request(&task));
+        if let Some(request) = request {
+            let http = self.setup.http.clone();
+            tokio::spawn(async move {
+                if let Err(fault) = http.request_json(&request, CANCEL_TIMEOUT).await {
+                    tracing::info!("the remote task was not cancelled: {fault}");
+                }
+            });
         }
     }
 }

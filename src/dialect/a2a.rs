@@ -7,6 +7,7 @@
 //! ids that a follow-up must name are in the annotation `task`.
 
 mod artifact;
+mod calls;
 mod events;
 mod message_writer;
 mod wire;
@@ -17,13 +18,16 @@ use self::artifact::Artifact;
 use self::events::{annotate, emit_waiting_notice, failure_message, resolve_surrogates};
 use self::message_writer::A2aMessageWriter;
 use self::wire::{MessageParts, StreamResult, either_field, non_empty_str};
+use super::agent_calls::AgentCalls;
+use super::agent_reply::report_usage;
 use super::borrowed_json::BorrowedJson;
 use super::finish_reason::FinishTracker;
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
 use crate::event::{
     Annotation, Fault, FaultKind, FinishReason, Json, LastContent, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome,
+    Usage,
 };
 
 /// Also `--dialect a2a`.
@@ -33,19 +37,38 @@ pub const DIALECT: Dialect = Dialect {
     decode: |context: &DecodeContext| Box::new(A2aDecoder::new(context.prompt.is_some())),
     evidence,
     extends: None,
-    limitations: "tool calls, usage, bytes of files",
+    limitations: "bytes of files; tool calls and usage but for those that a server adds",
 };
 
 fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
-    // An object with a method, or with content but no message, is an MCP server's.
-    let has_method = first.object()?.get("method").is_some();
-    if first.has("jsonrpc") && !has_method && !first.has_in("result", "content") {
-        return Some(Evidence::shape("its frames are JSON-RPC answers"));
+    if first.has("jsonrpc") {
+        let result = first.object()?.get("result");
+        let is_one = result.is_some_and(|result| RESULT_KEYS.iter().any(|key| result.get(*key).is_some()));
+        let is_error = first.has("error") && result.is_none();
+        let is_answer = first.object()?.get("method").is_none() && (is_one || is_error);
+        return is_answer.then(|| Evidence::shape("its frames are JSON-RPC answers about a task"));
     }
     let is_in_context = |key: &&str| ["contextId", "taskId", "messageId"].iter().any(|id| first.has_in(key, id));
     let has_update = ["task", "message", "statusUpdate", "artifactUpdate"].iter().any(is_in_context);
     has_update.then(|| Evidence::shape("its frames hold a task, a message or an update"))
 }
+
+/// Keys by which a result is one of A2A.
+const RESULT_KEYS: &[&str] = &[
+    "kind",
+    "task",
+    "message",
+    "msg",
+    "statusUpdate",
+    "artifactUpdate",
+    "status_update",
+    "artifact_update",
+    "status",
+    "artifact",
+    "parts",
+    "messageId",
+    "contextId",
+];
 
 /// Messages remembered to recognize repetitions.
 const MAX_KNOWN_MESSAGES: usize = 1024;
@@ -71,6 +94,8 @@ pub struct A2aDecoder {
     /// Id and context id of the task, once annotated.
     task: Option<(String, Option<String>)>,
     outcome: Option<TurnOutcome>,
+    calls: AgentCalls,
+    usage: Option<Usage>,
     /// Finish reasons of the model that servers send besides the state of the task.
     finish_tracker: FinishTracker,
     /// A message names the finish reason.
@@ -119,6 +144,7 @@ impl A2aDecoder {
             }
             StreamResult::Status(update) => {
                 self.note_task(update, either_field(update, "taskId", "task_id").and_then(BorrowedJson::as_str), out);
+                self.note_call(update, out);
                 let is_final = update.get("final") == Some(&BorrowedJson::Bool(true));
                 if let Some(status) = update.get("status") {
                     self.handle_status(status, is_new, is_final, marked, out);
@@ -151,12 +177,22 @@ impl A2aDecoder {
         annotate(Annotation::Task { id: id.to_owned(), context: context.map(str::to_owned) }, out);
     }
 
+    /// Names the task that waits: the next prompt goes on with it.
+    fn annotate_waiting(&self, state: &str, words: &str, out: &mut Vec<ReplyEvent>) {
+        let Some((id, context)) = &self.task else { return };
+        let interrupts = serde_json::json!([{"taskId": id, "contextId": context, "reason": state, "message": words}]);
+        annotate(Annotation::Interrupt { interrupts }, out);
+    }
+
     /// Replays the conversation behind a task. What precedes our own prompt is known and skipped.
     fn replay_history(&mut self, task: &BorrowedJson<'_>, marked: bool, out: &mut Vec<ReplyEvent>) {
         let list = task.get("history").map(BorrowedJson::elements).unwrap_or_default();
         let prompt = list.iter().rposition(|message| !wire::is_from_agent(message)).filter(|_| self.is_prompted);
         let from = prompt.map_or(0, |at| at + 1).max(list.len().saturating_sub(MAX_KNOWN_MESSAGES));
         for message in list.iter().skip(from).filter(|message| wire::is_from_agent(message)) {
+            if let Some(metrics) = message.get("metadata").and_then(|metadata| metadata.get("metrics")) {
+                self.usage = usage::parse(&metrics.to_json()).or(self.usage);
+            }
             self.handle_message(message, marked, out);
         }
     }
@@ -193,6 +229,7 @@ impl A2aDecoder {
             "input-required" | "auth-required" => {
                 if self.outcome.is_none() {
                     emit_waiting_notice(&state, &words, out);
+                    self.annotate_waiting(&state, &words, out);
                 }
                 TurnOutcome::Completed
             }
@@ -318,6 +355,9 @@ impl A2aDecoder {
         for part in others {
             let mut part = part.clone();
             surrogate::resolve_marks_in_json(&mut part, marked);
+            if self.take_results(&part, out) {
+                continue;
+            }
             self.non_text_parts += 1;
             annotate(Annotation::Part(part), out);
         }
@@ -377,6 +417,7 @@ impl Decode for A2aDecoder {
             let text = format!("the response has no text, but {} parts of data or files", self.non_text_parts);
             out.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Parts, text });
         }
+        report_usage(self.usage.take(), out);
         out.push(ReplyEvent::End { outcome });
     }
 

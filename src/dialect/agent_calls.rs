@@ -7,10 +7,13 @@ use super::OpenCall;
 use super::arguments::{ArgumentsAssembler, is_same_json};
 use super::surrogate::SurrogateJoiner;
 use crate::event::{
-    Annotation, CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, Millis, ReplyEvent, ReplyTarget,
+    Annotation, CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, Millis, OutputStream, ReplyEvent,
+    ReplyTarget,
 };
 
 const MAX_CALLS: usize = 4096;
+/// Bytes of output that a running call shows.
+const MAX_SHOWN_OUTPUT_BYTES: usize = 64 * 1024;
 /// Bytes of arguments kept for all open calls.
 const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
@@ -32,6 +35,8 @@ struct AgentCall {
     chunked: bool,
     /// It is of an earlier reply; what is told of it again is no news.
     adopted: bool,
+    /// What it has shown while it runs.
+    shown_output: String,
     /// Times its end was emitted; consumers accept at most two.
     finish_count: u8,
 }
@@ -89,6 +94,7 @@ impl AgentCalls {
                 ready: true,
                 chunked: false,
                 adopted: true,
+                shown_output: String::new(),
                 finish_count: 0,
             });
         }
@@ -125,6 +131,7 @@ impl AgentCalls {
             ready: false,
             chunked: false,
             adopted: false,
+            shown_output: String::new(),
             finish_count: 0,
         });
         out.push(ReplyEvent::ToolCallStarted {
@@ -178,11 +185,46 @@ impl AgentCalls {
         self.mark_ready_at(at, out);
     }
 
+    /// Returns whether a call was made in an earlier reply.
+    pub(super) fn is_adopted(&self, wire: &str) -> bool {
+        self.find(wire).and_then(|at| self.list.get(at)).is_some_and(|call| call.adopted)
+    }
+
+    /// Returns the first call of a name that has no result and is none of these.
+    pub(super) fn running_named(&self, name: &str, taken: &[&str]) -> Option<&str> {
+        let is_it =
+            |call: &&AgentCall| call.finish_count == 0 && call.name == name && !taken.contains(&call.wire_id.as_str());
+        self.list.iter().find(is_it).map(|call| call.wire_id.as_str())
+    }
+
+    /// Returns whether the arguments so far are all there can be: a JSON value, or none at all.
+    pub(super) fn has_whole_args(&self, wire: &str) -> bool {
+        let Some(call) = self.find(wire).and_then(|at| self.list.get(at)) else { return true };
+        let text = call.args.text().trim();
+        call.ready || text.is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    }
+
     /// Keeps what must go back to the server with a call whose arguments are not complete yet.
     pub(super) fn keep_metadata(&mut self, wire: &str, metadata: Json) {
         if let Some(call) = self.find(wire).and_then(|at| self.list.get_mut(at)) {
             call.metadata = Some(metadata);
         }
+    }
+
+    /// Shows what a running call has so far, of which only the new is told.
+    pub(super) fn show_output(&mut self, wire: &str, so_far: &str, out: &mut Vec<ReplyEvent>) {
+        let Some(at) = self.find(wire) else { return };
+        self.mark_ready_at(at, out);
+        let Some(call) = self.list.get_mut(at).filter(|call| call.finish_count == 0) else { return };
+        let text = match so_far.strip_prefix(call.shown_output.as_str()) {
+            Some(more) => more.to_owned(),
+            None => format!("\n{so_far}"),
+        };
+        if text.is_empty() || so_far.len() > MAX_SHOWN_OUTPUT_BYTES {
+            return;
+        }
+        so_far.clone_into(&mut call.shown_output);
+        out.push(ReplyEvent::ToolOutput { call: call.id.clone(), stream: OutputStream::Stdout, text });
     }
 
     /// Reports that the server runs a call only once that is allowed.

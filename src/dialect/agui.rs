@@ -74,6 +74,8 @@ pub struct AgUiDecoder {
     run: Option<String>,
     /// Ids of runs inside this run.
     nested_runs: Vec<String>,
+    /// Calls of which pieces were lost.
+    cut_calls: Vec<CutCall>,
     usage: Option<Usage>,
     raw_events: u64,
     outcome: Option<TurnOutcome>,
@@ -81,6 +83,16 @@ pub struct AgUiDecoder {
     early_finish_reason: Option<FinishReason>,
     failed: bool,
     unknown_frames: UnknownFrames,
+}
+
+/// Calls whose arguments may be completed by a snapshot.
+const MAX_CUT_CALLS: usize = 64;
+
+/// A call whose arguments ended short. A snapshot may have them whole, before which the result can't be told.
+#[derive(Debug)]
+struct CutCall {
+    wire: String,
+    result: Option<(CallOutcome, String)>,
 }
 
 impl AgUiDecoder {
@@ -202,7 +214,10 @@ impl AgUiDecoder {
                     self.unknown_frames.report(odd, out);
                 }
             }
-            "TOOL_CALL_END" => self.calls.mark_ready(&wire, out),
+            "TOOL_CALL_END" if self.calls.has_whole_args(&wire) || self.cut_calls.len() >= MAX_CUT_CALLS => {
+                self.calls.mark_ready(&wire, out);
+            }
+            "TOOL_CALL_END" => self.cut_calls.push(CutCall { wire, result: None }),
             "TOOL_CALL_CHUNK" => {
                 self.calls.close_chunks(Some(&wire), out);
                 self.messages.close_chunks(None, out);
@@ -222,8 +237,22 @@ impl AgUiDecoder {
                 let text = head.content.0.filter(|text| !text.is_empty() || !failed).or(head.error.0);
                 let text = surrogate::resolve_marks(text.unwrap_or_default(), marked).into_owned();
                 let outcome = if failed { CallOutcome::Failed } else { CallOutcome::Ok };
+                if let Some(cut) = self.cut_calls.iter_mut().find(|cut| cut.wire == wire) {
+                    cut.result = Some((outcome, text));
+                    return self.messages.end_round(speaker, out);
+                }
                 self.calls.finish(&wire, outcome, text, out);
                 self.messages.end_round(speaker, out);
+            }
+        }
+    }
+
+    /// Tells what became of calls whose arguments ended short: a snapshot has completed them, or nothing will.
+    fn settle_cut_calls(&mut self, out: &mut Vec<ReplyEvent>) {
+        for CutCall { wire, result } in std::mem::take(&mut self.cut_calls) {
+            self.calls.mark_ready(&wire, out);
+            if let Some((outcome, text)) = result.filter(|_| self.calls.is_running(&wire)) {
+                self.calls.finish(&wire, outcome, text, out);
             }
         }
     }
@@ -246,6 +275,7 @@ impl AgUiDecoder {
 
     fn run_finished(&mut self, head: &AgUiEventFields<'_>, event: &Json, out: &mut Vec<ReplyEvent>) {
         self.usage = sum_usage(event.get("usage").or_else(|| event.get("result")?.get("usage")), self.usage);
+        self.settle_cut_calls(out);
         let run = head.run_id.non_empty().unwrap_or_default();
         if let Some(at) = self.nested_runs.iter().position(|nested| nested == run) {
             self.nested_runs.remove(at);
@@ -333,6 +363,7 @@ impl AgUiDecoder {
             "MESSAGES_SNAPSHOT" => {
                 let list = event.get("messages").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
                 snapshot::reconcile(list, self.is_prompted, &mut self.messages, &mut self.calls, out);
+                self.settle_cut_calls(out);
             }
             "REASONING_ENCRYPTED_VALUE" => {
                 let mut value = event.clone();
@@ -366,6 +397,8 @@ impl AgUiDecoder {
                 (CallOutcome::Failed, event.get("message").map_or_else(|| "no reason given".to_owned(), word))
             }
             (_, Some("cancelled" | "canceled")) => (CallOutcome::Cancelled, String::new()),
+            // It goes on in a later run, once its person has answered.
+            (_, Some("suspended")) => (CallOutcome::Unknown, "suspended until there is an answer".to_owned()),
             _ => {
                 (CallOutcome::Ok, event.get("result").filter(|result| !result.is_null()).map(word).unwrap_or_default())
             }
@@ -408,6 +441,7 @@ impl Decode for AgUiDecoder {
     }
 
     fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
+        self.settle_cut_calls(out);
         let outcome = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
         let finish_reason = match outcome {
             TurnOutcome::Completed => self.early_finish_reason,

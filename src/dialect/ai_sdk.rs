@@ -7,30 +7,33 @@
 //!
 //! Source: the chunk types of `UIMessageChunk` in the npm package `ai`, and recordings.
 
+mod replay;
 mod wire;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use self::replay::ReplayFilter;
 use self::wire::ChunkFields;
 use super::agent_reply::{annotate, ask_person, capped, report_usage, result_text};
 use super::finish_reason::{CONTENT_FILTER_MESSAGE, FinishTracker};
 use super::lenient::LooseObject;
 use super::step_reply::{StepBlockKind, StepReply};
 use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, ResponseHead, SseFrame, error, surrogate, usage};
 use crate::event::{
-    Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, ReplyEvent, TurnOutcome, Usage,
+    Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId, ReplyEvent, Role, TextKind,
+    TurnOutcome, Usage,
 };
 
 /// Also `--dialect ai-sdk`.
 pub const DIALECT: Dialect = Dialect {
     name: "ai-sdk",
     title: "the AI SDK's UI stream",
-    decode: |_: &DecodeContext| Box::<AiSdkDecoder>::default(),
+    decode: |context: &DecodeContext| Box::new(AiSdkDecoder::new(context)),
     evidence,
     extends: None,
-    limitations: "usage, unless the app sends it as metadata; call times; preliminary results",
+    limitations: "usage, unless the app sends it as metadata; call times",
 };
 
 /// The header that names the stream and its version.
@@ -94,10 +97,18 @@ pub struct AiSdkDecoder {
     is_aborted: bool,
     has_finished: bool,
     done: bool,
+    steering_count: u64,
+    replay: ReplayFilter,
     unknown_frames: UnknownFrames,
 }
 
 impl AiSdkDecoder {
+    fn new(context: &DecodeContext) -> Self {
+        let mut decoder = Self::default();
+        decoder.steps.reply.calls.adopt(&context.open_calls);
+        decoder
+    }
+
     fn handle_chunk(&mut self, kind: &str, head: ChunkFields<'_>, text: &str, marked: bool, out: &mut Vec<ReplyEvent>) {
         match kind {
             "text-delta" => {
@@ -161,7 +172,9 @@ impl AiSdkDecoder {
                     self.steps.finish_call(wire, CallOutcome::Failed, error_text(), out);
                 }
             }
-            "tool-output-available" if json.get("preliminary") == Some(&Json::Bool(true)) => {}
+            "tool-output-available" if json.get("preliminary") == Some(&Json::Bool(true)) => {
+                self.steps.reply.calls.show_output(wire, &result_text(&field("output")), out);
+            }
             "tool-output-available" => {
                 self.steps.finish_call(wire, CallOutcome::Ok, result_text(&field("output")), out);
             }
@@ -171,7 +184,10 @@ impl AiSdkDecoder {
             "tool-approval-request" => {
                 let name = self.steps.reply.calls.name(wire).unwrap_or_default();
                 let about = format!("the call {wire} {name}");
-                ask_person(std::slice::from_ref(json), &[format!("may it run {}?", about.trim_end())], out);
+                let reason = json.get("reason").and_then(Json::as_str);
+                let question = reason.map_or_else(|| format!("may it run {}?", about.trim_end()), str::to_owned);
+                self.steps.reply.calls.ask_approval(wire, capped(json), reason.map(str::to_owned), out);
+                ask_person(std::slice::from_ref(json), &[question], out);
             }
             other => self.unknown_frames.report(other, out),
         }
@@ -213,11 +229,29 @@ impl AiSdkDecoder {
                 let value = json.get("data").unwrap_or(json);
                 annotate(Annotation::Custom { name: kind.into(), value: capped(value) }, out);
             }
-            // What the person said meanwhile.
-            kind if kind.starts_with("steering-message") => {}
+            kind if kind.starts_with("steering-message") => self.show_steering(json, out),
             "" => self.unknown_frames.report("a frame without a type", out),
             other => self.unknown_frames.report(other, out),
         }
+    }
+
+    /// Shows what somebody said to the agent meanwhile.
+    fn show_steering(&mut self, json: &Json, out: &mut Vec<ReplyEvent>) {
+        let parts = json.get("parts").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let texts: Vec<&str> = parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
+        for file in parts.iter().filter(|part| part.get("mediaType").is_some()) {
+            annotate(Annotation::Part(file_part(file)), out);
+        }
+        if texts.is_empty() {
+            return;
+        }
+        self.steering_count += 1;
+        let message = MessageId::new(format!("steering{}", self.steering_count));
+        out.push(ReplyEvent::MessageStarted { message: message.clone(), role: Role::User, parent: None });
+        let (text, kind) = (texts.join("\n"), TextKind::Text);
+        out.push(ReplyEvent::TextDelta { message: message.clone(), text, kind });
+        let (finish_reason, full_text, provider_metadata) = (FinishReason::End, None, None);
+        out.push(ReplyEvent::MessageFinished { message, finish_reason, full_text, provider_metadata });
     }
 
     /// Takes the usage out of the app's own metadata.
@@ -258,9 +292,13 @@ fn file_part(json: &Json) -> Json {
 }
 
 impl Decode for AiSdkDecoder {
+    fn begin_response(&mut self, _: &ResponseHead) {
+        self.replay.restart();
+    }
+
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let data = frame.data.trim();
-        if self.done || data.is_empty() {
+        if self.done || data.is_empty() || self.replay.is_repeated(data) {
             return;
         }
         if data == "[DONE]" {

@@ -5,6 +5,8 @@
 //! are held back, few and small, until one has some. A decision is final: a later frame of another dialect is reported
 //! once and still goes to the decoder. Not for engines, which know what their server speaks.
 
+mod mcp;
+
 use std::any::Any;
 
 use super::evidence::{Evidence, FirstFrame, strongest};
@@ -306,9 +308,8 @@ fn examine_frame(frame: &SseFrame, context: &DecodeContext) -> FrameVerdict {
     if first.json.is_none() && context.response.content_type() == "text/html" {
         return FrameVerdict::NoStream(web_page_fault());
     }
-    if frame.event == "endpoint" {
-        let text = "this is the event transport of an MCP server, not a chat; give the URL of a chat endpoint";
-        return FrameVerdict::NoStream(Fault::new(FaultKind::Protocol, text));
+    if frame.event == "endpoint" || first.object().is_some_and(mcp::is_message) {
+        return FrameVerdict::NoStream(Fault::new(FaultKind::Protocol, mcp::SERVER_MESSAGE));
     }
     if let Some((dialect, evidence)) = strongest(DIALECTS, &first) {
         return FrameVerdict::Dialect(dialect, evidence);

@@ -10,6 +10,7 @@
 //! Source: the npm package `@langchain/langgraph-api`, the Python packages `langgraph-api` and `langchain-protocol`, and
 //! recordings of both servers.
 
+mod approvals;
 mod content;
 mod envelope;
 mod messages;
@@ -25,7 +26,7 @@ use crate::event::{Annotation, Fault, Json, ReplyEvent, TurnOutcome};
 pub const DIALECT: Dialect = Dialect {
     name: "langgraph",
     title: "LangGraph",
-    decode: |_: &DecodeContext| Box::<LangGraphDecoder>::default(),
+    decode: |context: &DecodeContext| Box::new(LangGraphDecoder::new(context)),
     evidence,
     extends: None,
     limitations: "call times, checkpoints, tasks, the state of graphs besides their messages",
@@ -99,6 +100,12 @@ pub struct LangGraphDecoder {
 }
 
 impl LangGraphDecoder {
+    fn new(context: &DecodeContext) -> Self {
+        let mut decoder = Self::default();
+        decoder.messages.reply.calls.adopt(&context.open_calls);
+        decoder
+    }
+
     fn handle_mode(&mut self, name: &str, data: &mut Json, marked: bool, out: &mut Vec<ReplyEvent>) {
         let is_delta = matches!(name, "messages" | "events");
         if !is_delta {
@@ -217,8 +224,11 @@ impl LangGraphDecoder {
             return;
         }
         self.interrupts.push(key);
-        let about = ["question", "message", "description", "query", "text"];
-        let about = about.iter().find_map(|key| value.get(*key)?.as_str()).map(str::to_owned);
+        self.ask_approvals(id, value, out);
+        let keys = ["question", "message", "description", "query", "text"];
+        let first = value.get("action_requests").unwrap_or(value);
+        let first = first.as_array().and_then(|list| list.first()).unwrap_or(first);
+        let about = keys.iter().find_map(|key| first.get(*key)?.as_str()).map(str::to_owned);
         ask_person(std::slice::from_ref(interrupt), &[about.unwrap_or_else(|| result_text(value))], out);
     }
 

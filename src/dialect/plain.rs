@@ -22,8 +22,83 @@ pub const DIALECT: Dialect = Dialect {
     limitations: "everything but the bytes",
 };
 
-/// Not JSON, so no other decoder's: shown as it came.
+/// Formats that are known by sight and not read: a name, the field that names an event, some of its values, and a field
+/// beside it.
+struct SeenFormat {
+    name: &'static str,
+    key: &'static str,
+    values: &'static [&'static str],
+    beside: &'static [&'static str],
+}
+
+/// Sources: the documentation of Dify, Letta, goose, OpenHands and gptme.
+static SEEN_FORMATS: [SeenFormat; 5] = [
+    SeenFormat {
+        name: "Dify",
+        key: "event",
+        values: &[
+            "message",
+            "agent_message",
+            "agent_thought",
+            "message_file",
+            "message_end",
+            "message_replace",
+            "tts_message",
+            "tts_message_end",
+            "workflow_started",
+            "workflow_finished",
+            "node_started",
+            "node_finished",
+            "text_chunk",
+            "error",
+        ],
+        beside: &["task_id", "conversation_id", "workflow_run_id"],
+    },
+    SeenFormat {
+        name: "Letta",
+        key: "message_type",
+        values: &[
+            "system_message",
+            "user_message",
+            "assistant_message",
+            "reasoning_message",
+            "hidden_reasoning_message",
+            "tool_call_message",
+            "tool_return_message",
+            "approval_request_message",
+            "stop_reason",
+            "usage_statistics",
+        ],
+        beside: &["id", "content", "stop_reason", "total_tokens"],
+    },
+    SeenFormat {
+        name: "goose",
+        key: "type",
+        values: &["Message", "Finish", "Error", "ModelChange", "Notification", "UpdateConversation", "Ping"],
+        beside: &["message", "token_state", "error", "model", "request_id", "conversation"],
+    },
+    SeenFormat {
+        name: "OpenHands",
+        key: "source",
+        values: &["agent", "user", "environment"],
+        beside: &["observation", "action", "llm_message", "tool_call_id"],
+    },
+    SeenFormat {
+        name: "gptme",
+        key: "type",
+        values: &["connected", "message_added", "generation_started", "generation_progress", "tool_pending"],
+        beside: &["session_id", "token", "pending_tools", "tooluse"],
+    },
+];
+
+/// Not JSON, so no other decoder's, or a format that is only known by sight: shown as it came.
 fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
+    let seen = SEEN_FORMATS.iter().find(|format| {
+        format.values.contains(&first.text(format.key)) && format.beside.iter().any(|key| first.has(key))
+    });
+    if let Some(SeenFormat { name, .. }) = seen {
+        return Some(Evidence::weak(format!("its frames are those of {name}, which are not read here")));
+    }
     let is_dict = first.json.is_none() && first.frame.data.trim().starts_with("{'");
     is_dict.then(|| Evidence::shape("its data is Python dicts, as enclava's tool calling writes them"))
 }

@@ -43,6 +43,11 @@ pub trait Engine: Send + Sync {
         None
     }
 
+    /// Returns the request that cancels a task of its server, by the task's id.
+    fn cancel_request(&self, _task: &str) -> Option<HttpRequest> {
+        None
+    }
+
     /// Returns the dialect of its responses, by its name in JSON output; none where only a response shows it.
     fn dialect(&self) -> Option<&'static str> {
         None
@@ -66,6 +71,8 @@ pub trait Engine: Send + Sync {
 
 /// The key of a message's metadata under which it is kept what a remote agent waits for.
 pub const INTERRUPTS_KEY: &str = "interrupts";
+/// The key for the id of the conversation that a remote agent keeps.
+pub const CONTEXT_KEY: &str = "contextId";
 
 /// A request to the model: always the whole conversation, since engines keep none.
 #[derive(Clone, Debug, Default, PartialEq)]

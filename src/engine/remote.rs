@@ -41,9 +41,10 @@ use super::server_approvals::ServerApprovals;
 use super::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::dialect::{DecodeContext, OpenCall};
 use crate::event::{Fault, FaultKind, Millis, ReplyEvent, TurnOutcome};
-use crate::net::request::HttpHeaderValue;
+use crate::net::request::{HttpHeaderValue, HttpRequest};
 use crate::text::address::path_and_query;
 
+pub use a2a::{card_url, read_card};
 pub use announcing_detector::AnnouncingDetector;
 pub use model_apis::CHAT;
 use probe::{ProbeAnswers, ProbedServer};
@@ -52,7 +53,7 @@ pub use request_kind::{ACP, CODEX_APP_SERVER, GET, RequestKind};
 pub use server_extras::{FindServerExtras, ServerExtras};
 
 /// Every kind. One that narrows another stands behind it.
-pub static REQUEST_KINDS: [&RequestKind; 29] = [
+pub static REQUEST_KINDS: [&RequestKind; 31] = [
     &CHAT,
     &openjarvis::BRIDGE,
     &openjarvis::MANAGED,
@@ -77,21 +78,24 @@ pub static REQUEST_KINDS: [&RequestKind; 29] = [
     &chatkit::THREADS,
     &gptme::STEP,
     &poe_bot::QUERY,
-    &a2a::V0_3,
     &a2a::V1,
+    &a2a::REST_V1,
+    &a2a::REST_V0_3,
+    &a2a::V0_3,
     &ACP,
     &CODEX_APP_SERVER,
     &GET,
 ];
 
 /// The servers that are known by their answers at a bare address; the first that identifies itself counts.
-static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 12] = [
+static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 13] = [
     probe::identify_jarvis_tui,
     openjarvis::identify,
     // It has an agent card, too.
     gptme::identify,
     a2a::identify,
     adk::identify,
+    ag_ui::identify,
     langgraph::identify,
     agno::identify,
     mastra::identify,
@@ -217,6 +221,10 @@ impl Engine for RemoteEngine {
         self.wanted_protocol.set(kind.protocol?(&self.target)).ok()?;
         let (name, fields) = (&self.target.name, fields.join(" and "));
         Some(format!("{name} wants {fields}: the prompt is sent once more, by {} (as with --request {0})", kind.name))
+    }
+
+    fn cancel_request(&self, task: &str) -> Option<HttpRequest> {
+        (self.target.request_kind.cancel?)(&self.target, task)
     }
 
     fn model_list_query(&self) -> Option<ModelListQuery> {

@@ -25,7 +25,7 @@ use crate::config::{environment, secret};
 use crate::dialect::DIALECTS;
 use crate::engine::discover::{self, ModelInfo};
 use crate::engine::remote::probe::{self, ProbedServer, RemoteAccess};
-use crate::engine::remote::{CHAT, GET, RemoteEngine, RemoteTarget, RequestKind};
+use crate::engine::remote::{CHAT, GET, RemoteEngine, RemoteTarget, RequestKind, card_url, read_card};
 use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, NoticeCode, NoticeLevel, Seq};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
@@ -222,6 +222,15 @@ impl Runtime {
                 format!("{}{}", target.url.trim_end_matches('/'), style.default_path)
             } else {
                 target.url.clone()
+            };
+            return Ok((style, url, None));
+        }
+        if let Some(address) = card_url(&target.url) {
+            let call = probe::get_request(address.clone(), headers);
+            let answers = net_probe::join_json(&self.http.for_attached_remote(), &[call], PROBE_TIMEOUT).await;
+            let card = answers.into_iter().next().and_then(Result::ok).unwrap_or_default();
+            let Some((style, url, _)) = read_card(&address, &card) else {
+                return Err(UsageError(format!("{} is not the card of an A2A agent", target.name)).into());
             };
             return Ok((style, url, None));
         }

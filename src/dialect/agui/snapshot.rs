@@ -58,6 +58,13 @@ fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut 
             messages.close(at, None, out);
         }
     }
+    for call in calls_field {
+        let arguments = call.get("function").unwrap_or(call).get("arguments").and_then(Json::as_str);
+        if let (Some(wire), Some(arguments)) = (message_id(call), arguments) {
+            // Of a call whose pieces were lost.
+            calls.complete(wire, None, arguments, out);
+        }
+    }
     for call in additions {
         let function = call.get("function").unwrap_or(call);
         let word = |key: &str| function.get(key).and_then(Json::as_str);

@@ -508,3 +508,31 @@ fn an_interrupt_of_a_call_asks_whether_it_may_run() {
         ]
     );
 }
+
+#[test]
+fn arguments_of_which_a_piece_was_lost_are_completed_by_a_snapshot() {
+    let call =
+        json!({"id": "c1", "type": "function", "function": {"name": "weather", "arguments": r#"{"city": "Paris"}"#}});
+    let lost = [
+        json!({"type": "TOOL_CALL_START", "toolCallId": "c1", "toolCallName": "weather", "parentMessageId": "a"}),
+        json!({"type": "TOOL_CALL_ARGS", "toolCallId": "c1", "delta": r#"{"city":"#}),
+        json!({"type": "TOOL_CALL_END", "toolCallId": "c1"}),
+        json!({"type": "TOOL_CALL_RESULT", "toolCallId": "c1", "content": "12"}),
+    ];
+    let snapshot = json!({"type": "MESSAGES_SNAPSHOT", "messages": [
+        {"id": "u", "role": "user", "content": "?"}, {"id": "a", "role": "assistant", "content": "", "toolCalls": [call]},
+        {"id": "t", "role": "tool", "toolCallId": "c1", "content": "12"},
+    ]});
+    let told = |frames: &[Json]| {
+        let events = run(frames);
+        let kinds = events.iter().filter_map(|event| match event {
+            ReplyEvent::ToolCallReady { args, .. } => Some(format!("ready {args}")),
+            ReplyEvent::ToolCallFinished { output, .. } => Some(format!("finished {}", output.text)),
+            _ => None,
+        });
+        kinds.collect::<Vec<_>>()
+    };
+    let whole = [&lost[..], &[snapshot]].concat();
+    assert_eq!(told(&whole), [r#"ready {"city": "Paris"}"#, "finished 12"]);
+    assert_eq!(told(&lost), [r#"ready {"city":"#, "finished 12"], "it is told all the same");
+}

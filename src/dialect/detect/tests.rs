@@ -128,3 +128,39 @@ fn a_named_dialect_is_taken_or_refused() {
     );
     assert!(Detector::with_dialect("nonsense", DecodeContext::default()).is_none());
 }
+
+#[test]
+fn a_server_of_tools_is_named_and_not_read_as_an_agent() {
+    let mut detector = Detector::new(DecodeContext::default());
+    let mut out = Vec::new();
+    let progress =
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p1","progress":1}}"#;
+    let result = r#"{"jsonrpc":"2.0","id":2,"result":{"content":[{"text":"done","type":"text"}],"isError":false}}"#;
+    for data in [progress, result] {
+        detector.decode_frame(&SseFrame::named("message", data), &mut out);
+    }
+    detector.finish(&mut out);
+    assert!(
+        matches!(&out[..], [ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }] if fault.message.contains("MCP server")),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_format_that_is_only_known_by_sight_is_named_and_shown_as_it_came() {
+    for (data, name) in [
+        (r#"{"event":"message","task_id":"t","answer":"Hi"}"#, "Dify"),
+        (r#"{"message_type":"assistant_message","id":"m","content":"Hi"}"#, "Letta"),
+        (r#"{"type":"Message","message":{"role":"assistant","content":[]}}"#, "goose"),
+        (r#"{"id":1,"source":"agent","action":"message","args":{}}"#, "OpenHands"),
+        (r#"{"type":"connected","session_id":"s","pending_tools":[]}"#, "gptme"),
+    ] {
+        let mut detector = Detector::new(DecodeContext::default());
+        let mut out = Vec::new();
+        detector.decode_frame(&SseFrame::data(data), &mut out);
+        detector.finish(&mut out);
+        assert_eq!(detector.name(), "plain", "{data}");
+        let is_named = |event: &ReplyEvent| matches!(event, ReplyEvent::Notice { code: NoticeCode::Dialect, text, .. } if text.contains(name));
+        assert!(out.iter().any(is_named), "{name}: {out:?}");
+    }
+}

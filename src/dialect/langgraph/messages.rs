@@ -195,6 +195,9 @@ impl RunMessages {
     fn take_whole(&mut self, fields: &Json, form: MessageForm, out: &mut Vec<ReplyEvent>) {
         let id = content::bare_id(content::id(fields));
         let (text, reasoning) = content::texts(fields);
+        if self.find(id).is_none() && self.is_of_earlier_reply(fields) {
+            return self.hide_id(id);
+        }
         let at = match self.find(id).or_else(|| self.find_by_text(id, &text)) {
             Some(at) => at,
             None => self.begin(id, out),
@@ -220,6 +223,14 @@ impl RunMessages {
         if form == MessageForm::Whole {
             self.end(at, out);
         }
+    }
+
+    /// Returns whether all calls of a message were made in an earlier reply of the turn.
+    fn is_of_earlier_reply(&self, fields: &Json) -> bool {
+        let calls = fields.get("tool_calls").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let is_adopted =
+            |call: &Json| call.get("id").and_then(Json::as_str).is_some_and(|wire| self.reply.calls.is_adopted(wire));
+        !calls.is_empty() && calls.iter().all(is_adopted)
     }
 
     fn take_call(&mut self, at: usize, nth: usize, call: &Json, form: MessageForm, out: &mut Vec<ReplyEvent>) {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::RemoteTarget;
 use super::interrupts::{InterruptAnswer, answered_interrupts, decision_payload, text_payload};
+use super::probe::{ProbeAnswers, ProbedServer, is_path_segment};
 use super::protocol::JsonProtocol;
 use super::request_kind::RequestKind;
 use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage, ModelRequest};
@@ -87,4 +88,24 @@ fn resume_entries(request: &ModelRequest) -> Vec<Json> {
         }));
     }
     entries
+}
+
+/// Identifies a CopilotKit runtime by its list of agents, the first of which is asked.
+pub(super) fn identify(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
+    ["/info", "/api/copilotkit/info"].into_iter().find_map(|path| {
+        let info = answers.get(path).filter(|info| info.get("version").is_some())?;
+        let agents = info.get("agents")?.as_object()?;
+        let id = agents.keys().find(|id| *id == "default").or_else(|| agents.keys().next())?;
+        if !is_path_segment(id) {
+            return None;
+        }
+        let base = path.strip_suffix("/info")?;
+        let others = agents.len() - 1;
+        let more = if others > 0 { format!(", and {others} more") } else { String::new() };
+        Some(ProbedServer {
+            description: format!("CopilotKit's agent {id:?}"),
+            evidence: format!("{path} lists it{more}"),
+            ..answers.server(&RUN, &format!("{base}/agent/{id}/run"))
+        })
+    })
 }

@@ -1,13 +1,15 @@
 //! PURE. The chat endpoint of an AI SDK app: the conversation as UI messages, one for all that the assistant said and did
-//! between two prompts.
+//! between two prompts, and the decisions about its calls.
+//!
+//! Source: `convertToModelMessages` and the chat of the npm package `ai`, versions 6 and 7.
 
 use serde_json::json;
 
 use super::RemoteTarget;
 use super::protocol::JsonProtocol;
 use super::request_kind::RequestKind;
-use crate::engine::{HistoryCall, HistoryMessage, ModelRequest};
-use crate::event::{CallOutcome, Json};
+use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage, ModelRequest};
+use crate::event::{CallOutcome, Decision, Json};
 
 pub(super) static CHAT: RequestKind = RequestKind {
     name: "ai-sdk",
@@ -48,24 +50,53 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
     json!({"id": thread, "trigger": "submit-message", "messages": messages})
 }
 
-/// Returns a call with its result; none for a call without one, which a model would refuse.
+/// Returns a call with its result or the decision about it; none for a call with neither, which a model would refuse.
 fn tool_part(call: &HistoryCall, request: &ModelRequest) -> Option<Json> {
-    let (output, outcome) = request.history.iter().find_map(|past| match past {
-        HistoryMessage::Tool { call: of, output, outcome, .. } if *of == call.call => Some((output, outcome)),
-        _ => None,
-    })?;
     let read = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Json::from(text));
     let mut part = json!({
-        "type": format!("tool-{}", call.name), "toolCallId": call.call.as_str(), "state": "output-available",
+        "type": format!("tool-{}", call.name), "toolCallId": call.wire_id(), "state": "output-available",
         "input": read(&call.args),
     });
+    let approval = call.approval.as_ref().and_then(approval_part);
+    if let Some(approval) = &approval {
+        part["approval"] = approval.clone();
+    }
+    let result = request.history.iter().find_map(|past| match past {
+        HistoryMessage::Tool { call: of, output, outcome, .. } if *of == call.call => Some((output, outcome)),
+        _ => None,
+    });
+    let Some((output, outcome)) = result else {
+        part["state"] = "approval-responded".into();
+        return approval.map(|_| part);
+    };
     match outcome {
         CallOutcome::Ok => part["output"] = read(output),
+        CallOutcome::Denied if approval.is_some() => part["state"] = "output-denied".into(),
         CallOutcome::Failed | CallOutcome::Denied | CallOutcome::Cancelled => {
             part["state"] = "output-error".into();
             part["errorText"] = if output.is_empty() { outcome.name().into() } else { output.as_str().into() };
         }
         CallOutcome::Requested | CallOutcome::Unknown => return None,
+    }
+    Some(part)
+}
+
+/// Returns the server's request with the decision, as the SDK's own client keeps it.
+fn approval_part(HistoryApproval { request, decision }: &HistoryApproval) -> Option<Json> {
+    let decision = decision.as_ref()?;
+    let mut part = json!({"id": request.get("approvalId")?, "approved": decision.allows()});
+    for (key, name) in [
+        ("approvalDescriptor", "descriptor"),
+        ("inputSchemaInput", "inputSchemaInput"),
+        ("reason", "requestReason"),
+        ("signature", "signature"),
+    ] {
+        if let Some(value) = request.get(key) {
+            part[name] = value.clone();
+        }
+    }
+    if let Decision::Deny(Some(reason)) = decision {
+        part["reason"] = reason.as_str().into();
     }
     Some(part)
 }

@@ -1,16 +1,18 @@
-//! PURE. A LangGraph Agent Server: a thread that is made first, and runs in it. An assistant stands for the model.
+//! PURE. A LangGraph Agent Server: a thread that is made first, and runs in it, one of which may answer what the one
+//! before waits for. An assistant stands for the model.
 
 use bytes::Bytes;
 use serde_json::json;
 
+use super::interrupts::{InterruptAnswer, answered_interrupts, text_payload};
 use super::probe::{ProbeAnswers, ProbedServer};
 use super::protocol::Protocol;
 use super::request_kind::{ModelListPath, RequestKind};
 use super::server_thread::{ServerThread, ThreadStep};
 use super::{AnnouncingDetector, RemoteTarget};
 use crate::engine::discover::ModelInfo;
-use crate::engine::{ModelRequest, ReplyPlan};
-use crate::event::Json;
+use crate::engine::{HistoryApproval, ModelRequest, ReplyPlan};
+use crate::event::{Decision, Json};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
@@ -74,7 +76,19 @@ impl Protocol for LangGraphProtocol {
         if path_and_query(base).0.contains("/threads/") {
             // The person named the thread.
             let text = super::protocol::last_prompt(request).unwrap_or_default();
-            return Some(ReplyPlan::http(target.post(Vec::new(), &body(request, text)), decode));
+            let input = resume_command(request).unwrap_or_else(|| prompt_input(text));
+            return Some(ReplyPlan::http(target.post(Vec::new(), &body(request, &input)), decode));
+        }
+        let known = self.0.current();
+        let run = |id: &str, input: &Json| HttpRequest {
+            url: format!("{base}/threads/{id}{RUN_PATH}"),
+            ..target.post(Vec::new(), &body(request, input))
+        };
+        let resume = known.as_ref().and_then(|_| resume_command(request));
+        if let (Some(id), Some(command)) = (&known, &resume)
+            && request.decided_calls().next().is_some()
+        {
+            return Some(ReplyPlan::http(run(id, command), decode));
         }
         let create = || HttpRequest {
             method: HttpMethod::Post,
@@ -86,8 +100,9 @@ impl Protocol for LangGraphProtocol {
         Some(match self.0.next(request, &["thread_id"], create) {
             ThreadStep::Begin(plan) => plan,
             ThreadStep::Say { id, text } => {
-                let call = target.post(Vec::new(), &body(request, &text));
-                ReplyPlan::http(HttpRequest { url: format!("{base}/threads/{id}{RUN_PATH}"), ..call }, decode)
+                // Another thread waits for nothing.
+                let command = resume.filter(|_| known.as_ref() == Some(&id));
+                ReplyPlan::http(run(&id, &command.unwrap_or_else(|| prompt_input(&text))), decode)
             }
         })
     }
@@ -95,9 +110,61 @@ impl Protocol for LangGraphProtocol {
 
 /// Deltas as they come, and what only whole updates tell: interrupts, and messages that no model wrote. By default a run
 /// goes on when nobody listens, and the next prompt waits for it.
-fn body(request: &ModelRequest, text: &str) -> Json {
-    json!({
-        "assistant_id": request.model, "input": {"messages": [{"role": "user", "content": text}]},
-        "stream_mode": ["messages-tuple", "updates"], "on_disconnect": "cancel",
-    })
+fn body(request: &ModelRequest, input: &Json) -> Json {
+    let mut body = json!({
+        "assistant_id": request.model, "stream_mode": ["messages-tuple", "updates"], "on_disconnect": "cancel",
+    });
+    for (key, value) in input.as_object().into_iter().flatten() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+fn prompt_input(text: &str) -> Json {
+    json!({"input": {"messages": [{"role": "user", "content": text}]}})
+}
+
+/// Returns the answers to what the graph waits for; none where it waits for nothing.
+fn resume_command(request: &ModelRequest) -> Option<Json> {
+    let decided: Vec<_> = request.decided_calls().collect();
+    let mut answers: Vec<(Json, Json)> = Vec::new();
+    for (_, HistoryApproval { request: asked, .. }, decision) in &decided {
+        let (id, form) = (asked.get("interruptId")?.clone(), asked.get("form").and_then(Json::as_str)?);
+        let answer = decision_answer(form, decision);
+        match answers.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, Json::Array(list))) => list.push(answer),
+            Some((_, value)) => value.get_mut("decisions")?.as_array_mut()?.push(answer),
+            None => answers.push((
+                id,
+                match form {
+                    "decisions" => json!({"decisions": [answer]}),
+                    "human" => json!([answer]),
+                    _ => answer,
+                },
+            )),
+        }
+    }
+    if decided.is_empty() {
+        let InterruptAnswer { interrupts, text } = answered_interrupts(request)?;
+        answers.extend(interrupts.iter().map(|interrupt| {
+            let id = interrupt.get("id").or_else(|| interrupt.get("interrupt_id")).cloned().unwrap_or_default();
+            (id, text_payload(interrupt.get("response_schema"), text))
+        }));
+    }
+    let resume = match answers.as_slice() {
+        [(_, only)] => only.clone(),
+        several => several.iter().filter_map(|(id, value)| Some((id.as_str()?.to_owned(), value.clone()))).collect(),
+    };
+    Some(json!({"command": {"resume": resume}}))
+}
+
+fn decision_answer(form: &str, decision: &Decision) -> Json {
+    match (form, decision) {
+        ("human", Decision::Deny(Some(reason))) => json!({"type": "response", "args": reason}),
+        ("human", Decision::Deny(None)) => json!({"type": "ignore", "args": null}),
+        ("human", _) => json!({"type": "accept", "args": null}),
+        (_, Decision::Deny(Some(reason))) => json!({"type": "reject", "message": reason}),
+        (_, Decision::Deny(None)) => json!({"type": "reject"}),
+        _ => json!({"type": "approve"}),
+    }
 }

@@ -43,6 +43,7 @@ pub(super) static RESPONSES: RequestKind = RequestKind {
 };
 
 pub(super) static ANTHROPIC: RequestKind = RequestKind {
+    cancel: None,
     name: "anthropic",
     wanted_fields: &[],
     default_path: "/v1/messages",

@@ -14,7 +14,7 @@ use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
 /// Requested from every address, in this order.
-const PROBE_PATHS: [&str; 14] = [
+const PROBE_PATHS: [&str; 15] = [
     "/v1/info",
     "/v1/models",
     "/api/tags",
@@ -28,6 +28,7 @@ const PROBE_PATHS: [&str; 14] = [
     "/agents",
     "/api/agents",
     "/global/health",
+    "/api/copilotkit/info",
     "/api/v2",
 ];
 

@@ -7,6 +7,7 @@ use super::{REQUEST_KINDS, RemoteTarget};
 use crate::engine::discover::{self, ModelInfo};
 use crate::event::Json;
 use crate::net::durable_stream::is_live_query;
+use crate::net::request::HttpRequest;
 use crate::text::address::path_and_query;
 
 /// A kind of request: what `--request` and the settings name.
@@ -26,6 +27,8 @@ pub struct RequestKind {
     pub(super) model_list: Option<ModelListPath>,
     /// What its servers' validators miss in the requests of others: any of these sets of fields says that it is wanted.
     pub(super) wanted_fields: &'static [&'static [&'static str]],
+    /// Cancels a task of the server, by its id.
+    pub(super) cancel: Option<fn(&RemoteTarget, &str) -> Option<HttpRequest>>,
     /// Puts prompts into its requests; none where a stream is only watched.
     pub(super) protocol: Option<NewProtocol>,
 }
@@ -76,6 +79,7 @@ impl RequestKind {
         token_header: None,
         model_list: None,
         wanted_fields: &[],
+        cancel: None,
         protocol: None,
     };
 

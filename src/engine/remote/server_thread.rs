@@ -54,6 +54,14 @@ impl ServerThread {
         (id, text)
     }
 
+    /// Returns the id of the conversation, once something was said in it.
+    pub(super) fn current(&self) -> Option<String> {
+        match &*lock(&self.0) {
+            ThreadState::Active { id, prompts } if *prompts > 0 => Some(id.clone()),
+            ThreadState::Active { .. } | ThreadState::NotStarted | ThreadState::Failed(_) => None,
+        }
+    }
+
     /// Returns the next step to a reply. `create` makes a conversation, whose id is at one of these keys.
     pub(super) fn next(
         &self,

@@ -141,20 +141,93 @@ fn servers_that_remember_get_only_the_newest_prompt() {
 }
 
 #[test]
-fn an_agent_is_told_which_context_goes_on() {
+fn an_agent_is_told_which_context_goes_on_and_which_task_was_answered() {
     let mut two = request(&["one", "two"]);
-    if let Some(HistoryMessage::Assistant { provider_metadata: carry, .. }) = two.history.get_mut(1) {
-        *carry = Some(json!({"contextId": "ctx", "taskId": "t1", "other": 1}));
+    let mut keep = |kept: Json| {
+        if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
+            *provider_metadata = Some(kept);
+        }
+        two.clone()
+    };
+    let over = keep(json!({"contextId": "ctx", "other": 1}));
+    let waits = keep(json!({"contextId": "ctx", "interrupts": [{"taskId": "t1", "contextId": "ctx"}]}));
+    let message = |kind, url: &str, request: &ModelRequest| {
+        let (_, body) = asked(&remote(kind, url), request);
+        body.pointer("/params/message").unwrap_or(&body["message"]).clone()
+    };
+    for (kind, url) in [
+        (&a2a::V0_3, "http://h/"),
+        (&a2a::V1, "http://h/"),
+        (&a2a::REST_V1, "http://h/message:stream"),
+        (&a2a::REST_V0_3, "http://h/v1/message:stream"),
+    ] {
+        let (told, answered) = (message(kind, url, &over), message(kind, url, &waits));
+        assert_eq!((&told["contextId"], told.get("taskId")), (&json!("ctx"), None), "{}", kind.name);
+        assert_eq!((&answered["contextId"], &answered["taskId"]), (&json!("ctx"), &json!("t1")), "{}", kind.name);
     }
+}
+
+#[test]
+fn each_binding_of_a2a_is_written_as_its_servers_read_it() {
+    let two = request(&["one", "two"]);
     let (_, body) = asked(&remote(&a2a::V0_3, "http://h/"), &two);
     assert_eq!(body["method"], "message/stream");
-    assert_eq!(body["params"]["message"]["contextId"], "ctx");
-    assert_eq!(body["params"]["message"]["taskId"], "t1");
     assert_eq!(body["params"]["message"]["parts"], json!([{"kind": "text", "text": "two"}]));
     let (call, body) = asked(&remote(&a2a::V1, "http://h/"), &two);
     assert_eq!(body["method"], "SendStreamingMessage");
     assert_eq!(body["params"]["message"]["role"], "ROLE_USER");
     assert!(call.headers.iter().any(|(name, _)| name == "a2a-version"));
+    let (call, body) = asked(&remote(&a2a::REST_V1, "http://h/message:stream"), &two);
+    assert_eq!((body.get("jsonrpc"), &body["message"]["parts"]), (None, &json!([{"text": "two"}])));
+    assert!(call.headers.iter().any(|(name, _)| name == "a2a-version"));
+    let (_, body) = asked(&remote(&a2a::REST_V0_3, "http://h/v1/message:stream"), &two);
+    assert_eq!(body["message"]["content"], json!([{"text": "two"}]));
+}
+
+#[test]
+fn a_task_is_cancelled_by_the_binding_that_began_it() {
+    let cancelled = |kind, url: &str, task: &str| {
+        let call = remote(kind, url).cancel_request(task)?;
+        let body: Json = serde_json::from_slice(call.body.as_deref().unwrap()).unwrap();
+        Some((call.url, body["method"].as_str().unwrap_or_default().to_owned()))
+    };
+    let expected = |url: &str, method: &str| Some((url.to_owned(), method.to_owned()));
+    assert_eq!(cancelled(&a2a::V0_3, "http://h/rpc", "t"), expected("http://h/rpc", "tasks/cancel"));
+    assert_eq!(cancelled(&a2a::V1, "http://h/rpc", "t"), expected("http://h/rpc", "CancelTask"));
+    let rest = "http://h/a/message:stream";
+    assert_eq!(cancelled(&a2a::REST_V1, rest, "t"), expected("http://h/a/tasks/t:cancel", ""));
+    assert_eq!(cancelled(&a2a::REST_V1, rest, "../x"), None);
+    let old = "http://h/v1/message:stream";
+    assert_eq!(cancelled(&a2a::REST_V0_3, old, "t"), expected("http://h/v1/tasks/t:cancel", ""));
+    assert_eq!(cancelled(&CHAT, "http://h/x", "t"), None);
+}
+
+#[test]
+fn a_card_is_found_where_a_url_names_it_and_read_for_its_own_host() {
+    let card = "http://h:1/.well-known/agent-card.json?assistant_id=x";
+    assert_eq!(card_url("http://h:1/?assistant_id=x").as_deref(), Some(card));
+    assert_eq!(card_url(card).as_deref(), Some(card));
+    assert_eq!(card_url("http://h:1/"), None);
+    let read = json!({"name": "n", "skills": [], "url": "http://elsewhere/a2a/x", "protocolVersion": "0.3.0"});
+    let (kind, url, _) = read_card(card, &read).unwrap();
+    assert_eq!((kind, url.as_str()), (&a2a::V0_3, "http://h:1/a2a/x"));
+    for (interfaces, kind, url) in [
+        (
+            json!([{"url": "http://e/r", "protocolBinding": "HTTP+JSON", "protocolVersion": "1.0"}]),
+            &a2a::REST_V1,
+            "http://h:1/r/message:stream",
+        ),
+        (
+            json!([{"url": "http://e/r", "protocolBinding": "HTTP+JSON", "protocolVersion": "0.3"}]),
+            &a2a::REST_V0_3,
+            "http://h:1/r/v1/message:stream",
+        ),
+    ] {
+        let (read, at, _) =
+            read_card(card, &json!({"name": "n", "skills": [], "supportedInterfaces": interfaces})).unwrap();
+        assert_eq!((read, at.as_str()), (kind, url));
+    }
+    assert!(read_card(card, &json!({"detail": "no"})).is_none());
 }
 
 #[test]
@@ -209,6 +282,49 @@ fn ag_ui_is_told_what_was_decided_and_what_answers_a_question() {
     assert_eq!(body["resume"], json!([answered, left]));
     let (_, body) = asked(&agent, &request(&["one", "two"]));
     assert!(body.get("resume").is_none());
+}
+
+#[test]
+fn an_app_of_the_ai_sdk_is_told_what_was_decided() {
+    let agent = remote(&ai_sdk::CHAT, "http://h/api/chat");
+    let asks = json!({"type": "tool-approval-request", "approvalId": "ap", "toolCallId": "c", "signature": "s"});
+    let mut one = request(&["one"]);
+    one.history.push(decided_call("c", asks.clone(), Decision::Deny(Some("no".into()))));
+    let part = |request: &ModelRequest| asked(&agent, request).1["messages"][1]["parts"][1].clone();
+    let approval = json!({"id": "ap", "approved": false, "reason": "no", "signature": "s"});
+    let expected = json!({"type": "tool-rm", "toolCallId": "c", "state": "approval-responded",
+        "input": {"path": "a"}, "approval": approval});
+    assert_eq!(part(&one), expected);
+    let (name, output) = ("rm".into(), "denied".into());
+    one.history.push(HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Denied });
+    assert_eq!(part(&one)["state"], "output-denied");
+}
+
+#[test]
+fn a_graph_is_told_what_was_decided_in_the_thread_that_waits() {
+    let server = remote(&langgraph::RUN, "http://h/runs/stream");
+    let mut one = request(&["one"]);
+    prepared(&server, &one, &[json!({"thread_id": "t"})]);
+    let asks = |form: &str| json!({"interruptId": "i", "form": form, "index": 0, "count": 1, "toolCallId": "c"});
+    for (form, decision, resume) in [
+        ("decisions", Decision::Once, json!({"decisions": [{"type": "approve"}]})),
+        ("decision", Decision::Deny(Some("no".into())), json!({"type": "reject", "message": "no"})),
+        ("human", Decision::Deny(None), json!([{"type": "ignore", "args": null}])),
+    ] {
+        one.history.truncate(1);
+        one.history.push(decided_call("c", asks(form), decision));
+        let (call, body) = asked(&server, &one);
+        assert_eq!(call.url, "http://h/threads/t/runs/stream", "no other thread is made");
+        assert_eq!((&body["command"]["resume"], body.get("input")), (&resume, None), "{form}");
+    }
+    let mut two = request(&["one", "Paris"]);
+    if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
+        *provider_metadata = Some(json!({"interrupts": [{"id": "i", "value": "Where?"}]}));
+    }
+    let (_, body) = asked(&server, &two);
+    assert_eq!((&body["command"]["resume"], body.get("input")), (&json!("Paris"), None));
+    let (_, body) = asked(&server, &request(&["one", "two", "three"]));
+    assert_eq!(body["input"]["messages"][0]["content"], "three");
 }
 
 #[test]
@@ -619,6 +735,12 @@ fn a_bare_origin_is_told_by_its_answers() {
         (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", &model_apis::OLLAMA, "/api/chat"),
         (vec![("/api/v1/models", models)], "enclava", &enclava::RESPONSES, "/api/v1/responses"),
         (vec![("/.well-known/agent-card.json", card.clone())], "the A2A agent \"x\"", &a2a::V0_3, "/rpc"),
+        (
+            vec![("/info", json!({"version": "1.75.0", "agents": {"stub": {}, "default": {}}}))],
+            "CopilotKit's agent \"default\"",
+            &ag_ui::RUN,
+            "/agent/default/run",
+        ),
         (vec![("/list-apps", json!(["stub"]))], "Google ADK", &adk::RUN, "/run_sse"),
         (
             vec![("/info", json!({"version": "0.16.7", "flags": {"assistants": true}}))],
