@@ -33,6 +33,9 @@ use super::turn::{TurnEffect, TurnInput, TurnMachine};
 /// Time limit of the request that cancels a remote task.
 const CANCEL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// How long the end of the program waits for it.
+const CANCEL_GRACE_PERIOD: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Messages from running tools.
 enum ToolMessage {
     Described { call: CallId, name: String, request: Result<ApprovalRequest, String> },
@@ -65,6 +68,8 @@ pub struct Agent {
     suggestions: Option<ServerSuggestions>,
     suggestion_count: u32,
     server_approvals: server_approvals::ServerApprovalPoll,
+    /// Requests that cancel remote tasks.
+    cancelling: JoinSet<()>,
 }
 
 /// The state of one running turn; dropped with it.
@@ -129,6 +134,7 @@ impl Agent {
             suggestions: offers,
             suggestion_count: 0,
             server_approvals: server_approvals::ServerApprovalPoll::default(),
+            cancelling: JoinSet::new(),
         };
         agent.emit_session_opened().await;
         agent.list_outdated_tools().await;
@@ -151,7 +157,7 @@ impl Agent {
                     Some(Command::Prompt { text }) => agent.run_turn(Some(&text), &mut commands).await,
                     Some(Command::Continue) => agent.run_turn(None, &mut commands).await,
                     Some(other) => agent.handle_idle_command(other).await,
-                    None => return,
+                    None => return agent.finish_cancelling().await,
                 }
             }
         }
@@ -398,12 +404,19 @@ impl Agent {
 }
 
 impl Agent {
+    /// Waits until remote agents have heard that they are to stop.
+    async fn finish_cancelling(mut self) {
+        let all = async { while self.cancelling.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(CANCEL_GRACE_PERIOD, all).await;
+    }
+
     /// Tells a remote agent to stop, since nobody reads its answer any more. It goes on until it hears of it.
-    fn cancel_remote_task(&self, running: &mut RunningTurn) {
+    fn cancel_remote_task(&mut self, running: &mut RunningTurn) {
         let request = running.remote_task.take().and_then(|task| self.engine_choice.engine.cancel_request(&task));
         if let Some(request) = request {
             let http = self.setup.http.clone();
-            tokio::spawn(async move {
+            while self.cancelling.try_join_next().is_some() {}
+            self.cancelling.spawn(async move {
                 if let Err(fault) = http.request_json(&request, CANCEL_TIMEOUT).await {
                     tracing::info!("the remote task was not cancelled: {fault}");
                 }

@@ -17,7 +17,7 @@ pub(super) static V0_3: RequestKind = RequestKind {
     name: "a2a",
     wanted_fields: &[&["jsonrpc"]],
     is_at: |path, _| path.contains("/a2a/"),
-    cancel: Some(|target, task| Some(target.post(Vec::new(), &call("tasks/cancel", task, json!({"id": task}))))),
+    cancel: Some(|target, task| Some(target.post(Vec::new(), &call("tasks/cancel", task, &json!({"id": task}))))),
     protocol: Some(|_| JsonProtocol::boxed(body)),
     ..RequestKind::NEW
 };
@@ -25,7 +25,7 @@ pub(super) static V0_3: RequestKind = RequestKind {
 /// A2A 1.0 by JSON-RPC.
 pub(super) static V1: RequestKind = RequestKind {
     name: "a2a-1.0",
-    cancel: Some(|target, task| Some(target.post(version_header(), &call("CancelTask", task, json!({"id": task}))))),
+    cancel: Some(|target, task| Some(target.post(version_header(), &call("CancelTask", task, &json!({"id": task}))))),
     protocol: Some(|_| Box::new(JsonProtocol { body: body_v1, headers: VERSION_HEADERS })),
     ..RequestKind::NEW
 };
@@ -71,11 +71,11 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
     let parts = json!([{"kind": "text", "text": last_prompt(request).unwrap_or_default()}]);
     let id = message_id(target, request);
     let message = json!({"kind": "message", "role": "user", "parts": parts, "messageId": id});
-    call("message/stream", &id, send_params(message, request))
+    call("message/stream", &id, &send_params(message, request))
 }
 
 fn body_v1(target: &RemoteTarget, request: &ModelRequest) -> Json {
-    call("SendStreamingMessage", &message_id(target, request), rest_body_v1(target, request))
+    call("SendStreamingMessage", &message_id(target, request), &rest_body_v1(target, request))
 }
 
 fn rest_body_v1(target: &RemoteTarget, request: &ModelRequest) -> Json {
@@ -93,7 +93,7 @@ fn send_params(mut message: Json, request: &ModelRequest) -> Json {
     json!({"message": message, "configuration": {"acceptedOutputModes": ["text/plain"]}})
 }
 
-fn call(method: &str, id: &str, params: Json) -> Json {
+fn call(method: &str, id: &str, params: &Json) -> Json {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
