@@ -11,6 +11,7 @@
 mod blocks;
 mod calls;
 mod finish;
+mod remarks;
 mod results;
 mod wire;
 
@@ -235,7 +236,8 @@ impl AnthropicDecoder {
                 self.finish_server_call(&wire, kind, out);
                 ContentBlockKind::Result
             }
-            "redacted_thinking" | "compaction" | "container_upload" | "fallback" => ContentBlockKind::Other,
+            "redacted_thinking" => ContentBlockKind::Other,
+            kind if remarks::emit(kind, &wire, out) => ContentBlockKind::Other,
             other => {
                 self.unknown_frames.report(other, out);
                 ContentBlockKind::Other

@@ -27,6 +27,11 @@ fn is_error(content: &Json) -> bool {
     kind.ends_with("_error") || content.get("error_code").is_some()
 }
 
+/// Returns whether the content is encrypted.
+fn is_redacted(content: &Json) -> bool {
+    content.get("type").and_then(Json::as_str).is_some_and(|kind| kind.contains("redacted"))
+}
+
 fn content_text(content: &Json) -> String {
     let text = |key: &str| content.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
     match content {
@@ -35,6 +40,8 @@ fn content_text(content: &Json) -> String {
         Json::Array(list) => {
             list.iter().map(content_text).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
         }
+        // For the model's eyes only.
+        Json::Object(_) if is_redacted(content) => String::new(),
         Json::Object(_) if is_error(content) => {
             let parts = [text("error_code"), text("error_message").or_else(|| text("message"))];
             let message = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
@@ -117,6 +124,11 @@ mod tests {
                     {"type": "tool_reference", "tool_name": "clock"}]}}),
                 CallOutcome::Ok,
                 "clock",
+            ),
+            (
+                json!({"type": "advisor_tool_result", "content": {"type": "advisor_redacted_result", "encrypted_content": "x"}}),
+                CallOutcome::Ok,
+                "",
             ),
             (json!({"content": {"type": "new", "n": 1}}), CallOutcome::Ok, "{\"type\":\"new\",\"n\":1}"),
             (json!({}), CallOutcome::Ok, ""),

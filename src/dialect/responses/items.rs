@@ -36,7 +36,8 @@ impl ResponsesItemKind {
         match item_type {
             "message" => Some(Self::Message),
             "reasoning" => Some(Self::Reasoning),
-            "mcp_list_tools" | "mcp_approval_request" => Some(Self::Call),
+            "mcp_list_tools" | "mcp_approval_request" | "program" => Some(Self::Call),
+            "tool_search_output" | "program_output" => Some(Self::Output),
             _ if item_type.ends_with("_call") => Some(Self::Call),
             _ if item_type.ends_with("_call_output") => Some(Self::Output),
             _ => None,
@@ -169,6 +170,11 @@ impl ResponsesItems {
             .rposition(|item| item.call.as_ref().is_some_and(|call| call.wire_id.as_deref() == Some(wire_id)))
     }
 
+    /// Finds the newest call of a type.
+    pub(super) fn newest_call(&self, tool: &str) -> Option<usize> {
+        self.list.iter().rposition(|item| item.call.as_ref().is_some_and(|call| call.tool == tool))
+    }
+
     /// Adds an item. Fails past the limit.
     pub(super) fn add(
         &mut self,
@@ -278,7 +284,7 @@ pub(super) fn ran_by(item_type: &str) -> ExecutedBy {
 /// The key for the text of a tool that takes plain text, in our arguments and in the server's item.
 pub(super) fn text_key(item_type: &str) -> Option<&'static str> {
     match item_type {
-        "code_interpreter_call" => Some("code"),
+        "code_interpreter_call" | "program" => Some("code"),
         "custom_tool_call" => Some("input"),
         _ => None,
     }

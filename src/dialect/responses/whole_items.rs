@@ -34,8 +34,13 @@ pub(super) fn reconcile_item(
         match (item_type, text_at(json, "encrypted_content")) {
             ("compaction" | "compaction_summary", Some(_)) if done => {
                 emitter.provider_metadata.record_item(emitter.items.list.len(), None, None, json);
+                let text = "the server shortened the conversation to a summary of its own".to_owned();
+                out.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Compacting, text });
             }
             ("compaction" | "compaction_summary", _) => {}
+            ("additional_tools", _) if done => report_tools(json, out),
+            // Ours, and the start of one that comes whole.
+            ("additional_tools" | "mcp_approval_response", _) => {}
             _ => odd.report(if item_type.is_empty() { "an item without a type" } else { item_type }, out),
         }
         return;
@@ -80,6 +85,21 @@ pub(super) fn reconcile_item(
         let message = emitter.items.get(at).and_then(|item| item.message.clone());
         emitter.provider_metadata.record_item(at, Some(kind), message.as_ref(), json);
     }
+}
+
+/// Names the tools that the server lets the model use from here on.
+fn report_tools(json: &Json, out: &mut Vec<ReplyEvent>) {
+    let text = format!("the server added tools: {}", tool_names(json).join(", "));
+    out.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Tools, text });
+}
+
+/// Returns the names of the tools that an item lists; of one without a name, its type.
+fn tool_names(json: &Json) -> Vec<String> {
+    let name = |tool: &Json| {
+        let name = text_at(tool, "name").or_else(|| text_at(tool, "server_label")).or_else(|| text_at(tool, "type"));
+        error::to_single_line(name.unwrap_or("?"))
+    };
+    list_at(json, "tools").iter().take(MAX_LISTED_LINES).map(name).collect()
 }
 
 /// Reconciles the texts of a complete message or reasoning item.
@@ -149,7 +169,12 @@ fn reconcile_call_output(
     is_whole: bool,
     out: &mut Vec<ReplyEvent>,
 ) {
-    let target = text_at(json, "call_id").and_then(|id| emitter.items.find_call(id));
+    let target = match text_at(json, "call_id") {
+        Some(id) => emitter.items.find_call(id),
+        // A search that the server makes itself has no id.
+        None if text_at(json, "type") == Some("tool_search_output") => emitter.items.newest_call("tool_search_call"),
+        None => None,
+    };
     let Some(item) = emitter.items.get(at) else { return };
     item.output_of = item.output_of.or(target);
     let target = item.output_of;
@@ -222,7 +247,7 @@ fn arguments(item: &Json, item_type: &str) -> Option<String> {
 
 /// Parses the outcome of a server call; none where it has not ended, or where its output is an item of its own.
 fn parse_result(item: &Json, item_type: &str) -> Option<(CallOutcome, String)> {
-    if matches!(item_type, "shell_call" | "mcp_approval_request") || ran_by(item_type) == ExecutedBy::Client {
+    if matches!(item_type, "shell_call" | "mcp_approval_request" | "tool_search_call" | "program") || ran_by(item_type) == ExecutedBy::Client {
         return None;
     }
     if let Some(error) = item.get("error").filter(|error| !error.is_null()) {
@@ -254,7 +279,10 @@ fn parse_result(item: &Json, item_type: &str) -> Option<(CallOutcome, String)> {
 
 /// Parses an item that is the output of a call.
 fn parse_output(item: &Json) -> (CallOutcome, String) {
-    let output = item.get("output").unwrap_or(&Json::Null);
+    let output = item.get("output").or_else(|| item.get("result")).unwrap_or(&Json::Null);
+    if text_at(item, "type") == Some("tool_search_output") {
+        return (CallOutcome::Ok, tool_names(item).join("\n"));
+    }
     let ended_badly = |part: &Json| match part.get("outcome") {
         Some(Json::Object(outcome)) => {
             outcome.get("type").and_then(Json::as_str) != Some("exit")

@@ -155,3 +155,48 @@ fn a_custom_tool_gets_its_text_as_json_and_goes_back_as_what_it_was() {
         ]
     );
 }
+
+#[test]
+fn a_search_for_tools_and_a_program_are_calls_with_results() {
+    let search = json!({"type": "tool_search_call", "id": "ts_1", "execution": "server", "status": "completed",
+        "arguments": {"query": "weather"}});
+    let found = json!({"type": "tool_search_output", "id": "to_1", "execution": "server", "status": "completed",
+        "tools": [{"type": "function", "name": "get_weather"}, {"type": "mcp", "server_label": "maps"}]});
+    let program = json!({"type": "program", "id": "p_1", "call_id": "call_p", "code": "1+1", "fingerprint": "f"});
+    let result = json!({"type": "program_output", "id": "po_1", "call_id": "call_p", "result": "2",
+        "status": "completed"});
+    let events = decode(&[
+        done(0, search),
+        done(1, found),
+        done(2, program),
+        done(3, result),
+        delta("output_text", "msg_1", 4, 0, "Two."),
+        completed(json!([message("msg_1", "Two.")])),
+    ]);
+    let told = lines(&events);
+    for line in [
+        "ts_1 = tool_search {\"query\":\"weather\"}",
+        "ts_1 Ok get_weather\nmaps",
+        "call_p = program {\"code\":\"1+1\"}",
+        "call_p Ok 2",
+    ] {
+        assert!(told.iter().any(|known| known == line), "{line}: {told:?}");
+    }
+}
+
+#[test]
+fn what_the_server_did_to_the_conversation_is_a_notice() {
+    let events = decode(&[
+        done(0, json!({"type": "compaction", "id": "c", "encrypted_content": "e"})),
+        done(1, json!({"type": "additional_tools", "id": "a", "role": "developer", "tools": [
+            {"type": "function", "name": "clock"}]})),
+        done(2, json!({"type": "mcp_approval_response", "id": "r", "approval_request_id": "q", "approve": true})),
+        delta("output_text", "msg_1", 3, 0, "Hi"),
+        completed(json!([message("msg_1", "Hi")])),
+    ]);
+    let notices = events.iter().filter_map(|event| match event {
+        ReplyEvent::Notice { code, .. } => Some(code.clone()),
+        _ => None,
+    });
+    assert_eq!(notices.collect::<Vec<_>>(), [NoticeCode::Compacting, NoticeCode::Tools]);
+}
