@@ -248,8 +248,11 @@ impl TurnMachine {
             return;
         }
         match &event {
-            // The empty answer was already reported.
-            ReplyEvent::TextDelta { .. } | ReplyEvent::Notice { code: NoticeCode::EmptyAnswer, .. } => {
+            // The empty answer was already reported, or a question stands in for it.
+            ReplyEvent::TextDelta { .. }
+            | ReplyEvent::Notice {
+                code: NoticeCode::EmptyAnswer | NoticeCode::InputRequired | NoticeCode::AuthRequired, ..
+            } => {
                 self.has_text = true;
             }
             ReplyEvent::Annotation { annotation: Annotation::Paused {}, .. } => self.is_paused = true,

@@ -661,3 +661,15 @@ fn a_turn_that_waits_for_a_server_s_approval_can_be_cancelled() {
     assert_eq!(bench.end(), Some(&TurnOutcome::Cancelled));
     assert!(bench.outcomes().iter().all(|(_, outcome)| *outcome == CallOutcome::Cancelled), "{:?}", bench.outcomes());
 }
+
+#[test]
+fn a_question_in_place_of_an_answer_is_no_empty_response() {
+    for (code, told) in [(NoticeCode::InputRequired, 0), (NoticeCode::Retry, 1)] {
+        let mut bench = TurnRig::remote();
+        bench.model(ReplyEvent::Notice { level: NoticeLevel::Warn, code, text: "Which city?".into() });
+        bench.finish_response(TurnOutcome::Completed);
+        bench.check();
+        let is_empty = |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::EmptyAnswer, .. });
+        assert_eq!(bench.events.iter().filter(is_empty).count(), told);
+    }
+}

@@ -122,13 +122,20 @@ pub(super) fn identify(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
     let (path, card) = ["/.well-known/agent-card.json", "/.well-known/agent.json"]
         .into_iter()
         .filter_map(|path| Some((path, answers.get(path)?)))
-        .find(|(_, card)| card.get("name").is_some() && card.get("skills").is_some())?;
+        .find(|(_, card)| is_card(card))?;
     let (kind, url) = access(card);
     Some(ProbedServer {
         description: describe(card),
         evidence: format!("{path} is an agent card"),
         ..answers.server(kind, &url)
     })
+}
+
+/// Returns whether it is a card. Servers that make JSON of the protocol's buffers leave out what is empty, so that even the
+/// skills may be missing.
+fn is_card(card: &Json) -> bool {
+    let has = |key: &str| card.get(key).is_some();
+    has("name") && (has("skills") || has("supportedInterfaces") || (has("url") && has("capabilities")))
 }
 
 fn describe(card: &Json) -> String {
@@ -148,7 +155,9 @@ pub fn card_url(url: &str) -> Option<String> {
 
 /// Returns the kind of request, the URL of the agent on the card's own host, and what it is.
 pub fn read_card(card_url: &str, card: &Json) -> Option<(&'static RequestKind, String, String)> {
-    card.get("name").filter(|_| card.get("skills").is_some())?;
+    if !is_card(card) {
+        return None;
+    }
     let (path, _) = path_and_query(card_url);
     let origin = card_url.split(['?', '#']).next()?.strip_suffix(path)?;
     let (kind, path) = access(card);
