@@ -6,6 +6,7 @@
 //! events and are only counted.
 
 mod messages;
+mod result_outcome;
 mod snapshot;
 mod subagents;
 mod wire;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::messages::{AgUiMessages, Speaker};
+use self::result_outcome::NewestResult;
 use self::subagents::Subagents;
 use self::wire::AgUiEventFields;
 use super::agent_calls::{AgentCallStart, AgentCalls};
@@ -74,6 +76,7 @@ pub struct AgUiDecoder {
     run: Option<String>,
     /// Ids of runs inside this run.
     nested_runs: Vec<String>,
+    newest_result: NewestResult,
     /// Calls of which pieces were lost.
     cut_calls: Vec<CutCall>,
     usage: Option<Usage>,
@@ -241,6 +244,11 @@ impl AgUiDecoder {
                     cut.result = Some((outcome, text));
                     return self.messages.end_round(speaker, out);
                 }
+                self.newest_result = NewestResult {
+                    message_id: head.message_id.0.unwrap_or_default().into_owned(),
+                    call: wire.clone(),
+                    text: text.clone(),
+                };
                 self.calls.finish(&wire, outcome, text, out);
                 self.messages.end_round(speaker, out);
             }
@@ -366,6 +374,10 @@ impl AgUiDecoder {
                 self.settle_cut_calls(out);
             }
             "REASONING_ENCRYPTED_VALUE" => {
+                if let Some(outcome) = self.newest_result.outcome_in(event) {
+                    let NewestResult { call, text, .. } = std::mem::take(&mut self.newest_result);
+                    self.calls.finish(&call, outcome, text, out);
+                }
                 let mut value = event.clone();
                 if let Some(value) = value.as_object_mut() {
                     value.retain(|key, _| matches!(key.as_str(), "subtype" | "entityId" | "encryptedValue"));
