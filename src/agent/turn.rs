@@ -251,7 +251,8 @@ impl TurnMachine {
             // The empty answer was already reported, or a question stands in for it.
             ReplyEvent::TextDelta { .. }
             | ReplyEvent::Notice {
-                code: NoticeCode::EmptyAnswer | NoticeCode::InputRequired | NoticeCode::AuthRequired, ..
+                code: NoticeCode::EmptyAnswer | NoticeCode::InputRequired | NoticeCode::AuthRequired,
+                ..
             } => {
                 self.has_text = true;
             }

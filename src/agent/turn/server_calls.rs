@@ -119,5 +119,6 @@ fn approval_request(call: &UnfinishedCall) -> ApprovalRequest {
         detail,
         pattern: None,
         expires_at: None,
+        answers: Vec::new(),
     }
 }

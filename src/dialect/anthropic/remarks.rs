@@ -51,8 +51,14 @@ mod tests {
     fn what_the_server_did_is_told_and_never_shown_as_data() {
         for (block, told) in [
             (json!({"type": "compaction", "content": "…"}), "shortened the conversation"),
-            (json!({"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}}), "a declined to go on; the rest of the answer is by b"),
-            (json!({"type": "mcp_tool_listing", "mcp_server_name": "s", "tools": [{"name": "x"}, {"name": "y"}]}), "s offers the model: x, y"),
+            (
+                json!({"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}}),
+                "a declined to go on; the rest of the answer is by b",
+            ),
+            (
+                json!({"type": "mcp_tool_listing", "mcp_server_name": "s", "tools": [{"name": "x"}, {"name": "y"}]}),
+                "s offers the model: x, y",
+            ),
             (json!({"type": "tool_removal", "name": "x"}), "removed a tool: x"),
         ] {
             let mut out = Vec::new();
@@ -64,7 +70,9 @@ mod tests {
         }
         let mut out = Vec::new();
         assert!(emit("container_upload", &json!({"file_id": "f"}), &mut out));
-        assert!(matches!(&out[..], [ReplyEvent::Annotation { annotation: Annotation::Part(part), .. }] if part["file_id"] == "f"));
+        assert!(
+            matches!(&out[..], [ReplyEvent::Annotation { annotation: Annotation::Part(part), .. }] if part["file_id"] == "f")
+        );
         assert!(!emit("new_block", &json!({}), &mut Vec::new()));
     }
 }

@@ -247,7 +247,9 @@ fn arguments(item: &Json, item_type: &str) -> Option<String> {
 
 /// Parses the outcome of a server call; none where it has not ended, or where its output is an item of its own.
 fn parse_result(item: &Json, item_type: &str) -> Option<(CallOutcome, String)> {
-    if matches!(item_type, "shell_call" | "mcp_approval_request" | "tool_search_call" | "program") || ran_by(item_type) == ExecutedBy::Client {
+    if matches!(item_type, "shell_call" | "mcp_approval_request" | "tool_search_call" | "program")
+        || ran_by(item_type) == ExecutedBy::Client
+    {
         return None;
     }
     if let Some(error) = item.get("error").filter(|error| !error.is_null()) {

@@ -227,7 +227,8 @@ fn a_card_is_found_where_a_url_names_it_and_read_for_its_own_host() {
             read_card(card, &json!({"name": "n", "skills": [], "supportedInterfaces": interfaces})).unwrap();
         assert_eq!((read, at.as_str()), (kind, url));
     }
-    let without_skills = json!({"name": "n", "supportedInterfaces": [{"url": "http://e/r", "protocolBinding": "JSONRPC"}]});
+    let without_skills =
+        json!({"name": "n", "supportedInterfaces": [{"url": "http://e/r", "protocolBinding": "JSONRPC"}]});
     assert!(read_card(card, &without_skills).is_some());
     assert!(read_card(card, &json!({"detail": "no"})).is_none());
 }

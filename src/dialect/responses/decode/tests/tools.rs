@@ -188,8 +188,11 @@ fn a_search_for_tools_and_a_program_are_calls_with_results() {
 fn what_the_server_did_to_the_conversation_is_a_notice() {
     let events = decode(&[
         done(0, json!({"type": "compaction", "id": "c", "encrypted_content": "e"})),
-        done(1, json!({"type": "additional_tools", "id": "a", "role": "developer", "tools": [
-            {"type": "function", "name": "clock"}]})),
+        done(
+            1,
+            json!({"type": "additional_tools", "id": "a", "role": "developer", "tools": [
+            {"type": "function", "name": "clock"}]}),
+        ),
         done(2, json!({"type": "mcp_approval_response", "id": "r", "approval_request_id": "q", "approve": true})),
         delta("output_text", "msg_1", 3, 0, "Hi"),
         completed(json!([message("msg_1", "Hi")])),
