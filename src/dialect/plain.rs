@@ -31,8 +31,8 @@ struct SeenFormat {
     beside: &'static [&'static str],
 }
 
-/// Sources: the documentation of Dify, Letta, goose, OpenHands and gptme.
-static SEEN_FORMATS: [SeenFormat; 5] = [
+/// Sources: the documentation of Dify, Letta, goose and OpenHands.
+static SEEN_FORMATS: [SeenFormat; 4] = [
     SeenFormat {
         name: "Dify",
         key: "event",
@@ -82,12 +82,6 @@ static SEEN_FORMATS: [SeenFormat; 5] = [
         key: "source",
         values: &["agent", "user", "environment"],
         beside: &["observation", "action", "llm_message", "tool_call_id"],
-    },
-    SeenFormat {
-        name: "gptme",
-        key: "type",
-        values: &["connected", "message_added", "generation_started", "generation_progress", "tool_pending"],
-        beside: &["session_id", "token", "pending_tools", "tooluse"],
     },
 ];
 

@@ -153,7 +153,6 @@ fn a_format_that_is_only_known_by_sight_is_named_and_shown_as_it_came() {
         (r#"{"message_type":"assistant_message","id":"m","content":"Hi"}"#, "Letta"),
         (r#"{"type":"Message","message":{"role":"assistant","content":[]}}"#, "goose"),
         (r#"{"id":1,"source":"agent","action":"message","args":{}}"#, "OpenHands"),
-        (r#"{"type":"connected","session_id":"s","pending_tools":[]}"#, "gptme"),
     ] {
         let mut detector = Detector::new(DecodeContext::default());
         let mut out = Vec::new();

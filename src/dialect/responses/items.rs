@@ -113,6 +113,8 @@ pub(super) struct ResponsesItem {
 #[derive(Debug, Default)]
 pub(super) struct ResponsesItems {
     pub(super) list: Vec<ResponsesItem>,
+    /// Ids of items that are no part of the answer and were told.
+    told_ids: Vec<String>,
 }
 
 impl ResponsesItems {
@@ -168,6 +170,16 @@ impl ResponsesItems {
         self.list
             .iter()
             .rposition(|item| item.call.as_ref().is_some_and(|call| call.wire_id.as_deref() == Some(wire_id)))
+    }
+
+    /// Returns whether an item that is no part of the answer was told before; it is from now on.
+    pub(super) fn was_told(&mut self, id: Option<&str>) -> bool {
+        let Some(id) = id else { return false };
+        let was_told = self.told_ids.iter().any(|known| known == id);
+        if !was_told && self.told_ids.len() < MAX_ITEMS {
+            self.told_ids.push(id.to_owned());
+        }
+        was_told
     }
 
     /// Finds the newest call of a type.

@@ -31,6 +31,10 @@ pub(super) fn reconcile_item(
     let item_type = text_at(json, "type").unwrap_or_default();
     let id = text_at(json, "id");
     let Some(kind) = ResponsesItemKind::parse(item_type) else {
+        // The end of the answer lists it again.
+        if done && emitter.items.was_told(id) {
+            return;
+        }
         match (item_type, text_at(json, "encrypted_content")) {
             ("compaction" | "compaction_summary", Some(_)) if done => {
                 emitter.provider_metadata.record_item(emitter.items.list.len(), None, None, json);

@@ -186,8 +186,9 @@ fn a_search_for_tools_and_a_program_are_calls_with_results() {
 
 #[test]
 fn what_the_server_did_to_the_conversation_is_a_notice() {
+    let compaction = json!({"type": "compaction", "id": "c", "encrypted_content": "e"});
     let events = decode(&[
-        done(0, json!({"type": "compaction", "id": "c", "encrypted_content": "e"})),
+        done(0, compaction.clone()),
         done(
             1,
             json!({"type": "additional_tools", "id": "a", "role": "developer", "tools": [
@@ -195,7 +196,7 @@ fn what_the_server_did_to_the_conversation_is_a_notice() {
         ),
         done(2, json!({"type": "mcp_approval_response", "id": "r", "approval_request_id": "q", "approve": true})),
         delta("output_text", "msg_1", 3, 0, "Hi"),
-        completed(json!([message("msg_1", "Hi")])),
+        completed(json!([compaction, message("msg_1", "Hi")])),
     ]);
     let notices = events.iter().filter_map(|event| match event {
         ReplyEvent::Notice { code, .. } => Some(code.clone()),
