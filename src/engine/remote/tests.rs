@@ -97,7 +97,8 @@ fn no_message_of_a_conversation_has_null_for_its_text() {
 
 #[test]
 fn cohere_gets_no_field_that_it_does_not_know() {
-    let call = HistoryCall { call: "c".into(), name: "f".into(), args: "{}".into(), provider_metadata: None };
+    let call =
+        HistoryCall { call: "c".into(), name: "f".into(), args: "{}".into(), provider_metadata: None, approval: None };
     let mut request = request(&["hi"]);
     let (text, reasoning) = (String::new(), "a plan".into());
     let provider_metadata = Some(json!({"reasoning_content": "a plan"}));
@@ -529,7 +530,13 @@ fn gemini_is_asked_for_events_and_gets_back_what_it_signed() {
 fn an_interaction_gets_the_conversation_in_steps_and_an_agent_is_no_model() {
     let mut two = request(&["one", "two"]);
     let provider_metadata = Some(json!({"thought_signature": "c2ln"}));
-    let call = HistoryCall { call: "c".into(), name: "f".into(), args: r#"{"n":1}"#.into(), provider_metadata };
+    let call = HistoryCall {
+        call: "c".into(),
+        name: "f".into(),
+        args: r#"{"n":1}"#.into(),
+        provider_metadata,
+        approval: None,
+    };
     if let Some(HistoryMessage::Assistant { calls, .. }) = two.history.get_mut(1) {
         calls.push(call);
     }
@@ -554,7 +561,13 @@ fn an_interaction_gets_the_conversation_in_steps_and_an_agent_is_no_model() {
 /// Two prompts with a call of the model and its failed result between them.
 fn request_with_a_failed_call() -> ModelRequest {
     let mut two = request(&["one", "two"]);
-    let call = HistoryCall { call: "c".into(), name: "f".into(), args: r#"{"n":1}"#.into(), provider_metadata: None };
+    let call = HistoryCall {
+        call: "c".into(),
+        name: "f".into(),
+        args: r#"{"n":1}"#.into(),
+        provider_metadata: None,
+        approval: None,
+    };
     if let Some(HistoryMessage::Assistant { calls, .. }) = two.history.get_mut(1) {
         calls.push(call);
     }
