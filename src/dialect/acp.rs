@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 use super::error::{fault_kind, parse_error_object};
 use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, cost_event, to_run_fault, word};
-use super::{DecodeContext, Dialect, Evidence, FirstFrame, SseFrame};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, usage};
 use crate::event::{
     Annotation, AnswerKind, ApprovalRequest, CallId, CallOutcome, Fault, FaultKind, FinishReason, Json, NoticeCode,
     NoticeLevel, OfferedAnswer, ReplyEvent, ReplyTarget, StepState, TurnOutcome, Usage, UsageScope,
@@ -67,6 +67,8 @@ pub struct AcpDecoder {
     /// Entries of the plan with their last status.
     plan: Vec<(String, String)>,
     usage: Option<Usage>,
+    /// The sum of what was told of each request to the model, as Qwen Code does.
+    request_usage: Option<Usage>,
     /// What the session has cost, now and before this turn, in US dollars.
     cost: (f64, f64),
     outcome: Option<TurnOutcome>,
@@ -109,6 +111,9 @@ impl AcpDecoder {
     pub fn handle_update(&mut self, update: &Json, out: &mut Vec<ReplyEvent>) {
         let thread = update.pointer("/_meta/claudeCode/parentToolUseId").and_then(Json::as_str);
         let thread = thread.filter(|call| self.reply.knows_call(call)).unwrap_or(MAIN_THREAD).to_owned();
+        if let Some(usage) = update.pointer("/_meta/usage").and_then(parse_usage) {
+            self.request_usage = Some(self.request_usage.map_or(usage, |sum| sum.plus(usage)));
+        }
         match word(update, "sessionUpdate") {
             "agent_message_chunk" => {
                 self.enter_message(&thread, update, out);
@@ -194,7 +199,9 @@ impl AcpDecoder {
             Ok(result) => result,
             Err(error) => return self.outcome = Some(TurnOutcome::Failed(to_rpc_fault(error))),
         };
-        self.usage = result.get("usage").and_then(parse_usage);
+        // Gemini CLI tells it elsewhere.
+        let elsewhere = || result.pointer("/_meta/quota/token_count").and_then(usage::parse);
+        self.usage = result.get("usage").and_then(parse_usage).or_else(elsewhere);
         self.outcome = Some(match word(result, "stopReason") {
             "end_turn" => TurnOutcome::Completed,
             "cancelled" => TurnOutcome::Cancelled,
@@ -416,7 +423,8 @@ impl DecodeLines for AcpDecoder {
         for id in rejected {
             self.reply.finish_call(&id, CallOutcome::Denied, "", None, out);
         }
-        if let Some(usage) = self.usage.take() {
+        let request_usage = self.request_usage.take();
+        if let Some(usage) = self.usage.take().or(request_usage) {
             out.push(ReplyEvent::UsageReported { scope: UsageScope::Turn, usage });
         }
         let spent = self.cost.0 - self.cost.1;

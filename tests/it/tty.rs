@@ -497,7 +497,8 @@ fn keys_come_from_the_terminal_where_standard_input_is_data() {
 fn esc_interrupts_a_program_and_shows_what_it_still_says() {
     let line = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"Hi there"}]},"session_id":"s"}"#;
     let last = line.replace("Hi there", "Bye then");
-    let script = format!("bye() {{ echo '{last}'; exit 0; }}; trap bye INT; echo '{line}'; sleep 1000");
+    let script =
+        format!("bye() {{ echo '{last}'; exit 0; }}; trap bye INT; echo '{line}'; while :; do sleep 0.05; done");
     let mut tty = Tty::start(&["attach", "--", "sh", "-c", &script]);
     tty.shows("Hi there");
     tty.keys("\x1b");

@@ -166,3 +166,30 @@ fn cached_tokens_beside_the_input_are_told_by_the_total() {
     assert_eq!(usage(100, 40, 145), Some((140, 40)));
     assert_eq!(parse_usage(&json!({"inputTokens": 0})), None);
 }
+
+#[test]
+fn usage_that_only_extensions_tell_is_read() {
+    let usage = |updates: &[Json], result: Json| {
+        let (mut decoder, mut out) = (AcpDecoder::default(), Vec::new());
+        for update in updates {
+            decoder.handle_update(update, &mut out);
+        }
+        decoder.handle_answer(Ok(&result), &mut out);
+        decoder.finish(&mut out);
+        out.iter().find_map(|event| match event {
+            ReplyEvent::UsageReported { usage, .. } => {
+                Some((usage.input_tokens, usage.output_tokens, usage.cached_tokens))
+            }
+            _ => None,
+        })
+    };
+    let end = json!({"stopReason": "end_turn"});
+    let request = json!({
+        "sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": ""},
+        "_meta": {"usage": {"inputTokens": 282, "outputTokens": 21, "totalTokens": 303, "cachedReadTokens": 29}},
+    });
+    assert_eq!(usage(&[request.clone(), request], end.clone()), Some((564, 42, 58)));
+    let quota = json!({"token_count": {"input_tokens": 618, "output_tokens": 64}});
+    assert_eq!(usage(&[], json!({"stopReason": "end_turn", "_meta": {"quota": quota}})), Some((618, 64, 0)));
+    assert_eq!(usage(&[], end), None);
+}

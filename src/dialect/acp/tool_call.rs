@@ -28,7 +28,8 @@ pub(super) struct ToolCallFields {
 impl ToolCallFields {
     /// Takes over what an update says; what it doesn't say stays.
     pub(super) fn merge(&mut self, update: &Json) {
-        let named = update.pointer("/_meta/claudeCode/toolName").and_then(Json::as_str).unwrap_or_default();
+        let names = ["/_meta/claudeCode/toolName", "/_meta/toolName"];
+        let named = names.iter().find_map(|place| update.pointer(place)?.as_str()).unwrap_or_default();
         let (title, kind) = (word(update, "title"), word(update, "kind"));
         if self.name.is_empty() {
             self.name = first_name(named, title, kind);

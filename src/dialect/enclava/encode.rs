@@ -167,7 +167,7 @@ impl EnclavaEncoder {
     /// Sends the item of a call, once.
     fn call_item(&mut self, id: &CallId, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get(id).filter(|call| call.item.is_none()) else { return };
-        let name = call.name.as_deref().unwrap_or("unknown");
+        let name = call.name.as_deref().filter(|name| !name.is_empty()).unwrap_or("unknown");
         let item = json!({"type": "function_call", "id": id.as_str(), "call_id": id.as_str(), "name": name,
             "arguments": call.args, "status": "in_progress"});
         let at = self.add_item(item, out);

@@ -31,6 +31,8 @@ use crate::event::{CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, Finish
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 /// Citations sent in one answer.
 const MAX_CITATIONS: usize = 512;
+/// The name of a call of which none is known: the format wants one.
+const UNKNOWN_NAME: &str = "unknown";
 
 /// Encodes one answer.
 #[derive(Debug)]
@@ -310,6 +312,7 @@ impl ResponsesEncoder {
     /// Adds the item of a call, whose name is now known.
     fn add_call(&mut self, id: &CallId, name: &str, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get_mut(id).filter(|call| call.position.is_none()) else { return };
+        let name = if name.is_empty() { UNKNOWN_NAME } else { name };
         name.clone_into(&mut call.name);
         let blank = EncodedResponsesCall { args: String::new(), ..call.clone() };
         let (prefix, wire_id) = (call.event_prefix(), id.clone());
@@ -387,7 +390,7 @@ impl ResponsesEncoder {
             return;
         }
         if call.position.is_none() {
-            self.add_call(id, "unknown", out);
+            self.add_call(id, UNKNOWN_NAME, out);
         }
         let Some(call) = self.calls.get(id) else { return };
         if call.is_client_call {
