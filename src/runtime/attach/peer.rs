@@ -2,8 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::target::{AttachTarget, PeerCommand};
-use super::{AttachedSession, RemoteModels, UsageError};
+use super::target::{AttachTarget, PeerCommand, start_failure};
+use super::{AttachedSession, RemoteModels};
 use crate::agent::approval::ApprovalPolicy;
 use crate::bridge::peer::{self, PeerProtocolKind, PeerSession, PeerSource};
 use crate::bridge::program::RunningProgram;
@@ -27,7 +27,7 @@ impl Runtime {
         let mut starting = self.program_command(&command.program, &command.args);
         starting.stdin(std::process::Stdio::piped());
         let program = RunningProgram::start(starting, target.name.clone())
-            .map_err(|error| UsageError(format!("can't start {}: {error}", command.program.to_string_lossy())))?;
+            .map_err(|error| start_failure(&command.program, &error))?;
         let session = PeerSession {
             folder: self.folder.display().to_string(),
             session: typed.session.clone().filter(|session| session != "new"),

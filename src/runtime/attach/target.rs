@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -100,6 +101,13 @@ impl AttachTarget {
             }
             _ => {}
         }
+        if let Some(kind) = style.filter(|kind| local.is_none() && is_conversation(kind)) {
+            return Err(UsageError(format!(
+                "--request {} is for programs that are started here, not for addresses: use `attach -- COMMAND` or \
+                 `attach {AGENT_PREFIX}NAME`",
+                kind.name
+            )));
+        }
         let dialect = typed.dialect.clone().or_else(|| remote.dialect.clone()).filter(|name| name != "auto");
         let typed_headers = typed.header.iter().map(|text| parse_header(text)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
@@ -173,6 +181,15 @@ impl LocalTarget {
     }
 }
 
+/// Why a program did not start.
+pub(super) fn start_failure(program: &OsStr, error: &io::Error) -> UsageError {
+    let program = program.to_string_lossy();
+    UsageError(match error.kind() {
+        io::ErrorKind::NotFound => format!("can't start {program}: there is no such program in PATH; is it installed?"),
+        _ => format!("can't start {program}: {error}"),
+    })
+}
+
 fn is_conversation(kind: &RequestKind) -> bool {
     *kind == ACP || *kind == CODEX_APP_SERVER
 }
@@ -218,6 +235,15 @@ mod tests {
         let cli = Cli::parse_args(["jarvis-tui", "attach"].iter().chain(line)).unwrap();
         let Some(cli::CliCommand::Attach(typed)) = cli.command else { panic!("{line:?}") };
         AttachTarget::resolve(&typed, config)
+    }
+
+    #[test]
+    fn a_conversation_with_a_program_is_not_held_at_an_address() {
+        for name in ["acp", "codex-app-server"] {
+            let line = ["http://h:1/acp", "--request", name];
+            let UsageError(told) = target(&line, &Config::default()).err().unwrap();
+            assert!(told.contains(name) && told.contains("attach -- COMMAND"), "{told}");
+        }
     }
 
     #[test]

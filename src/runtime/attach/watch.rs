@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::target::{AttachTarget, LocalTarget};
+use super::target::{AttachTarget, LocalTarget, start_failure};
 use super::{AttachedSession, RemoteModels, UsageError};
 use crate::bridge::program::RunningProgram;
 use crate::bridge::{remote, session};
@@ -87,8 +87,7 @@ impl Runtime {
             LocalTarget::Peer(_) => return Err(UsageError(format!("{name} is spoken with, not watched")).into()),
             LocalTarget::Program(program, args) => {
                 let command = self.program_command(program, args);
-                let program = RunningProgram::start(command, name)
-                    .map_err(|error| UsageError(format!("can't start {}: {error}", program.to_string_lossy())))?;
+                let program = RunningProgram::start(command, name).map_err(|error| start_failure(program, &error))?;
                 remote::StreamSource::Program(remote::ProgramSource { program, tap, idle_timeout })
             }
         };
