@@ -3,7 +3,7 @@
 //!
 //! It is no engine: an engine answers one request at a time and keeps nothing, while here both sides may speak at any
 //! time. It is not only watched either. So it stands beside the agent of this program as a source of its own:
-//! [`machine`] decides, a protocol reads and writes lines, and only this file and the links do IO.
+//! `machine` decides, a protocol reads and writes lines, and only this file and the links do IO.
 
 mod acp;
 mod codex;
