@@ -16,7 +16,9 @@ mod shown_turn;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jarvis_tui::dialect::detect::Detector;
 use jarvis_tui::dialect::{DIALECTS, DecodeContext, ResponseHead, SseFrame, TEXT_PIECE_NAME};
@@ -57,6 +59,21 @@ pub(super) fn cases() -> Vec<GoldenCase> {
         .collect();
     streams.sort();
     streams.iter().map(|path| GoldenCase::read(path)).collect()
+}
+
+/// Checks every recording, on all cores: these checks are the longest of all.
+fn on_each_case(check: impl Fn(&GoldenCase) + Sync) {
+    let (cases, next) = (cases(), AtomicUsize::new(0));
+    let work = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            check(case);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(work);
+        }
+    });
 }
 
 impl GoldenCase {
@@ -223,7 +240,7 @@ fn a_dialect_that_is_named_decodes_as_one_that_is_recognised() {
 
 #[test]
 fn every_recording_cut_at_any_byte_is_the_same() {
-    for case in cases() {
+    on_each_case(|case| {
         // A decoder sees only frames, so the same frames give the same events.
         let whole = joined_frames(case.frames([&case.stream[..]]).0);
         for size in [1, 2, 3, 7] {
@@ -249,7 +266,7 @@ fn every_recording_cut_at_any_byte_is_the_same() {
             assert_eq!(case.frames([left, right]).0, whole, "{} at the line that ends at {end}", case.name);
         }
         assert_eq!(case.joined_events(case.stream.chunks(1)), case.whole(), "{} byte by byte", case.name);
-    }
+    });
 }
 
 /// The events of chat completions must not depend on whether they might be OpenJarvis's.
@@ -286,7 +303,7 @@ fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
 
 #[test]
 fn every_recording_obeys_the_grammar_wherever_it_ends() {
-    for case in cases() {
+    on_each_case(|case| {
         let step = case.stream.len().div_ceil(200).max(1);
         let edges = case.stream.iter().enumerate().filter(|(_, byte)| case.is_program && **byte == b'\n');
         let edges: Vec<usize> = edges.flat_map(|(at, _)| [at, at + 1]).collect();
@@ -297,7 +314,7 @@ fn every_recording_obeys_the_grammar_wherever_it_ends() {
             let run = published(&events);
             assert_eq!(grammar::check(&run), [], "{} up to {end}: {run:#?}", case.name);
         }
-    }
+    });
 }
 
 proptest! {
