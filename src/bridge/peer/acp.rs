@@ -5,12 +5,11 @@
 
 use serde_json::json;
 
-use super::protocol::{PeerProtocol, PeerStep, QuestionNumber};
+use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, end_reply};
 use super::rpc::{RpcMessage, RpcRequests};
 use super::session_options::{SessionChoice, SessionOptions};
-use crate::dialect::Decode as _;
 use crate::dialect::acp::{AcpDecoder, current_model, to_rpc_fault};
-use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
+use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, TurnOutcome};
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL_VERSION: u64 = 1;
@@ -132,16 +131,8 @@ impl AcpPeer {
 
     /// Ends the reply so far; what follows belongs to the next one.
     fn end_reply(&mut self, outcome: TurnOutcome, out: &mut Vec<PeerStep>) {
-        let mut events = Vec::new();
-        let mut ended = std::mem::take(&mut self.decoder);
-        self.decoder = ended.next_turn();
-        ended.finish(&mut events);
-        if let Some(ReplyEvent::End { outcome: told }) = events.last_mut()
-            && *told == TurnOutcome::Interrupted
-        {
-            *told = outcome;
-        }
-        out.extend(events.into_iter().map(PeerStep::Reply));
+        let next = self.decoder.next_turn();
+        end_reply(&mut std::mem::replace(&mut self.decoder, next), outcome, out);
     }
 
     fn handle_answer(&mut self, kind: AcpRequest, answer: Result<&Json, &Json>, out: &mut Vec<PeerStep>) {

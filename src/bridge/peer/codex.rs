@@ -6,12 +6,11 @@
 use serde_json::json;
 
 use super::acp::{LAST_SESSION, PeerSession};
-use super::protocol::{PeerProtocol, PeerStep, QuestionNumber};
+use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, end_reply};
 use super::rpc::{RpcMessage, RpcRequests};
-use crate::dialect::Decode as _;
 use crate::dialect::acp::to_rpc_fault;
 use crate::dialect::codex_app::CodexAppDecoder;
-use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
+use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, TurnOutcome};
 
 /// By JSON-RPC, a method that is not there.
 const METHOD_NOT_FOUND_CODE: i64 = -32601;
@@ -110,16 +109,8 @@ impl CodexPeer {
     fn end_reply(&mut self, outcome: TurnOutcome, out: &mut Vec<PeerStep>) {
         self.turn.clear();
         self.wants_interrupt = false;
-        let mut events = Vec::new();
-        let mut ended = std::mem::take(&mut self.decoder);
-        self.decoder = ended.next_turn();
-        ended.finish(&mut events);
-        if let Some(ReplyEvent::End { outcome: told }) = events.last_mut()
-            && *told == TurnOutcome::Interrupted
-        {
-            *told = outcome;
-        }
-        out.extend(events.into_iter().map(PeerStep::Reply));
+        let next = self.decoder.next_turn();
+        end_reply(&mut std::mem::replace(&mut self.decoder, next), outcome, out);
     }
 
     fn handle_answer(&mut self, kind: CodexRequest, answer: Result<&Json, &Json>, out: &mut Vec<PeerStep>) {
@@ -281,6 +272,7 @@ impl PeerProtocol for CodexPeer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::ReplyEvent;
 
     fn open(mode: ApprovalMode) -> CodexPeer {
         let mut peer = CodexPeer::new(PeerSession { folder: "/p".into(), mode, ..PeerSession::default() });

@@ -1,6 +1,7 @@
 //! PURE. What a protocol of agent programs has to know: its requests and answers, and what they mean. It reads lines
 //! and writes lines; turns, approvals and numbers are [`super::machine`]'s.
 
+use crate::dialect::Decode;
 use crate::dialect::acp::PermissionRequest;
 use crate::event::{ApprovalMode, CallId, Fault, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 
@@ -64,4 +65,16 @@ impl PeerStep {
     pub(super) fn notice(level: NoticeLevel, code: NoticeCode, text: impl Into<String>) -> Self {
         Self::Reply(ReplyEvent::Notice { level, code, text: text.into() })
     }
+}
+
+/// Ends a reply; where the agent never said how, this is its outcome.
+pub(super) fn end_reply(decoder: &mut dyn Decode, outcome: TurnOutcome, out: &mut Vec<PeerStep>) {
+    let mut events = Vec::new();
+    decoder.finish(&mut events);
+    if let Some(ReplyEvent::End { outcome: told }) = events.last_mut()
+        && *told == TurnOutcome::Interrupted
+    {
+        *told = outcome;
+    }
+    out.extend(events.into_iter().map(PeerStep::Reply));
 }

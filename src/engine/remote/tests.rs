@@ -1,3 +1,6 @@
+mod decisions;
+mod probes;
+
 use serde_json::json;
 
 use super::probe::{RemoteAccess, identify};
@@ -250,85 +253,6 @@ fn ag_ui_gets_messages_and_tools_in_its_own_words() {
     let ids: std::collections::HashSet<_> =
         body["messages"].as_array().unwrap().iter().map(|message| message["id"].to_string()).collect();
     assert_eq!(ids.len(), 3, "every message has an id of its own");
-}
-
-/// A call that its server asked to approve, with the decision.
-fn decided_call(id: &str, request: Json, decision: Decision) -> HistoryMessage {
-    let call = HistoryCall {
-        call: id.into(),
-        name: "rm".into(),
-        args: r#"{"path":"a"}"#.into(),
-        provider_metadata: None,
-        approval: Some(HistoryApproval { request, decision: Some(decision) }),
-    };
-    let (text, reasoning) = (String::new(), String::new());
-    HistoryMessage::Assistant { text, reasoning, calls: vec![call], provider_metadata: None }
-}
-
-#[test]
-fn ag_ui_is_told_what_was_decided_and_what_answers_a_question() {
-    let agent = remote(&ag_ui::RUN, "http://h/agent");
-    let mut one = request(&["one"]);
-    one.history.push(decided_call("c_2", json!({"id": "i1", "toolCallId": "c"}), Decision::Deny(Some("no".into()))));
-    let (_, body) = asked(&agent, &one);
-    assert_eq!(body["messages"][1]["toolCalls"][0]["id"], "c", "as the server knows it");
-    let payload = json!({"approved": false, "reason": "no"});
-    assert_eq!(body["resume"], json!([{"interruptId": "i1", "status": "resolved", "payload": payload}]));
-    let mut two = request(&["one", "Paris"]);
-    if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
-        *provider_metadata = Some(json!({"interrupts": [{"id": "i2"}, {"id": "i3", "toolCallId": "c"}]}));
-    }
-    let (_, body) = asked(&agent, &two);
-    let (answered, left) = (
-        json!({"interruptId": "i2", "status": "resolved", "payload": "Paris"}),
-        json!({"interruptId": "i3", "status": "cancelled"}),
-    );
-    assert_eq!(body["resume"], json!([answered, left]));
-    let (_, body) = asked(&agent, &request(&["one", "two"]));
-    assert!(body.get("resume").is_none());
-}
-
-#[test]
-fn an_app_of_the_ai_sdk_is_told_what_was_decided() {
-    let agent = remote(&ai_sdk::CHAT, "http://h/api/chat");
-    let asks = json!({"type": "tool-approval-request", "approvalId": "ap", "toolCallId": "c", "signature": "s"});
-    let mut one = request(&["one"]);
-    one.history.push(decided_call("c", asks.clone(), Decision::Deny(Some("no".into()))));
-    let part = |request: &ModelRequest| asked(&agent, request).1["messages"][1]["parts"][1].clone();
-    let approval = json!({"id": "ap", "approved": false, "reason": "no", "signature": "s"});
-    let expected = json!({"type": "tool-rm", "toolCallId": "c", "state": "approval-responded",
-        "input": {"path": "a"}, "approval": approval});
-    assert_eq!(part(&one), expected);
-    let (name, output) = ("rm".into(), "denied".into());
-    one.history.push(HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Denied });
-    assert_eq!(part(&one)["state"], "output-denied");
-}
-
-#[test]
-fn a_graph_is_told_what_was_decided_in_the_thread_that_waits() {
-    let server = remote(&langgraph::RUN, "http://h/runs/stream");
-    let mut one = request(&["one"]);
-    prepared(&server, &one, &[json!({"thread_id": "t"})]);
-    let asks = |form: &str| json!({"interruptId": "i", "form": form, "index": 0, "count": 1, "toolCallId": "c"});
-    for (form, decision, resume) in [
-        ("decisions", Decision::Once, json!({"decisions": [{"type": "approve"}]})),
-        ("decision", Decision::Deny(Some("no".into())), json!({"type": "reject", "message": "no"})),
-        ("human", Decision::Deny(None), json!([{"type": "ignore", "args": null}])),
-    ] {
-        one.history.truncate(1);
-        one.history.push(decided_call("c", asks(form), decision));
-        let (call, body) = asked(&server, &one);
-        assert_eq!(call.url, "http://h/threads/t/runs/stream", "no other thread is made");
-        assert_eq!((&body["command"]["resume"], body.get("input")), (&resume, None), "{form}");
-    }
-    let mut two = request(&["one", "Paris"]);
-    if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
-        *provider_metadata = Some(json!({"interrupts": [{"id": "i", "value": "Where?"}]}));
-    }
-    let (_, body) = asked(&server, &two);
-    assert_eq!((&body["command"]["resume"], body.get("input")), (&json!("Paris"), None));
-    let (_, body) = asked(&server, &request(&["one", "two", "three"]));
-    assert_eq!(body["input"]["messages"][0]["content"], "three");
 }
 
 #[test]
@@ -724,106 +648,6 @@ fn an_agent_on_mastra_is_given_no_model() {
     assert!(body.get("model").is_none());
 }
 
-/// Answers by path; everything else is not found.
-fn answers(given: &[(&str, Json)]) -> Vec<Result<Json, Fault>> {
-    probe::probe_requests("http://h", &[])
-        .iter()
-        .map(|call| {
-            let path = call.url.strip_prefix("http://h").unwrap();
-            let known = given.iter().find(|(known, _)| *known == path);
-            known.map(|(_, json)| json.clone()).ok_or_else(|| Fault::new(FaultKind::BadRequest, "404"))
-        })
-        .collect()
-}
-
-#[test]
-fn a_bare_origin_is_told_by_its_answers() {
-    let models = json!({"object": "list", "data": [{"id": "a"}, {"id": "b"}]});
-    let tags = json!({"models": [{"name": "q"}]});
-    let card = json!({"name": "x", "skills": [], "url": "http://elsewhere:9/rpc", "protocolVersion": "0.3.0"});
-    let new_card = json!({"name": "x", "skills": [], "supportedInterfaces": [
-        {"url": "https://h/grpc", "protocolBinding": "GRPC"},
-        {"url": "https://h/v1rpc", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]});
-    let info = json!({"model": "b", "agent": null, "engine": "ollama"});
-    for (given, what, style, url) in [
-        (vec![("/v1/info", info), ("/v1/models", models.clone())], "OpenJarvis", &CHAT, "/v1/chat/completions"),
-        (vec![("/v1/models", models.clone())], "a server of chat completions", &CHAT, "/v1/chat/completions"),
-        (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", &model_apis::OLLAMA, "/api/chat"),
-        (vec![("/api/v1/models", models)], "enclava", &enclava::RESPONSES, "/api/v1/responses"),
-        (vec![("/.well-known/agent-card.json", card.clone())], "the A2A agent \"x\"", &a2a::V0_3, "/rpc"),
-        (
-            vec![("/info", json!({"version": "1.75.0", "agents": {"stub": {}, "default": {}}}))],
-            "CopilotKit's agent \"default\"",
-            &ag_ui::RUN,
-            "/agent/default/run",
-        ),
-        (vec![("/list-apps", json!(["stub"]))], "Google ADK", &adk::RUN, "/run_sse"),
-        (
-            vec![("/info", json!({"version": "0.16.7", "flags": {"assistants": true}}))],
-            "LangGraph",
-            &langgraph::RUN,
-            "/runs/stream",
-        ),
-        (
-            vec![("/agents", json!([{"id": "a", "name": "A", "model": {}}]))],
-            "Agno's agent \"a\"",
-            &agno::RUN,
-            "/agents/a/runs",
-        ),
-        (
-            vec![("/api/agents", json!({"b": {"name": "B", "instructions": ""}}))],
-            "Mastra's agent \"b\"",
-            &mastra::STREAM,
-            "/api/agents/b/stream",
-        ),
-        (
-            vec![
-                ("/.well-known/agent-card.json", card.clone()),
-                ("/api/v2", json!({"message": "gptme v2 API", "version": "0.35.1"})),
-            ],
-            "gptme 0.35.1",
-            &gptme::STEP,
-            "/api/v2/conversations",
-        ),
-        (vec![("/global/health", json!({"healthy": true, "version": "1.18.33"}))], "opencode 1.18.33", &GET, "/event"),
-        (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", &a2a::V1, "/v1rpc"),
-    ] {
-        let found = identify("http://h/", &answers(&given)).unwrap();
-        assert_eq!(found.description, what);
-        assert_eq!(
-            found.access,
-            RemoteAccess::Request { kind: style, url: format!("http://h{url}") },
-            "{what}: credentials stay there"
-        );
-    }
-    let given = [("/v1/info", json!({"name": "jarvis-tui"})), ("/v1/sessions", json!({"sessions": [{"id": "s1"}]}))];
-    assert_eq!(
-        identify("http://h", &answers(&given)).unwrap().access,
-        RemoteAccess::Mirror { sessions: vec!["s1".into()] }
-    );
-}
-
-#[test]
-fn an_origin_that_is_nothing_says_what_to_try() {
-    let fault = identify("http://h", &answers(&[("/health", json!({"status": "ok"}))])).unwrap_err();
-    assert!(fault.message.contains("--request"), "{fault}");
-    let mut all = answers(&[]);
-    all[1] = Err(Fault::new(FaultKind::Auth, "http://h returned 401; check the token"));
-    let fault = identify("http://h", &all).unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Auth);
-    assert!(fault.message.contains("check the token"), "{fault}");
-}
-
-#[test]
-fn origins_are_told_from_urls() {
-    for url in ["http://h", "http://h:1/", "h:8000", "https://u:p@h/"] {
-        assert!(probe::is_origin(url), "{url}");
-    }
-    for url in ["http://h/v1", "http://h/?x", "h/agent"] {
-        assert!(!probe::is_origin(url), "{url}");
-    }
-}
-
 #[test]
 fn every_style_that_asks_puts_the_prompt_to_its_address() {
     for style in REQUEST_KINDS.into_iter().filter(|kind| kind.takes_prompts()) {
@@ -833,15 +657,5 @@ fn every_style_that_asks_puts_the_prompt_to_its_address() {
         let has_prompt =
             |call: &HttpRequest| call.body.as_ref().is_some_and(|body| String::from_utf8_lossy(body).contains("hi"));
         assert!(before.iter().chain([&call]).any(has_prompt), "{}", style.name);
-    }
-}
-
-#[test]
-fn a_session_is_known_by_the_url_of_its_events() {
-    for url in ["http://h:1/v1/sessions/s1/events?from=3", "http://h:1/v1/sessions/s1/", "http://h:1/v1/sessions/s1"] {
-        assert_eq!(probe::session_url(url).as_deref(), Some("http://h:1/v1/sessions/s1"), "{url}");
-    }
-    for url in ["http://h/v1/sessions", "http://h/v1/sessions/", "http://h/v1/agents/events", "http://h"] {
-        assert_eq!(probe::session_url(url), None, "{url}");
     }
 }

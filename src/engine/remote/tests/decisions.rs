@@ -1,0 +1,82 @@
+//! Tests of how what a person decided goes back to the agent that asked.
+
+use super::*;
+
+/// A call that its server asked to approve, with the decision.
+fn decided_call(id: &str, request: Json, decision: Decision) -> HistoryMessage {
+    let call = HistoryCall {
+        call: id.into(),
+        name: "rm".into(),
+        args: r#"{"path":"a"}"#.into(),
+        provider_metadata: None,
+        approval: Some(HistoryApproval { request, decision: Some(decision) }),
+    };
+    let (text, reasoning) = (String::new(), String::new());
+    HistoryMessage::Assistant { text, reasoning, calls: vec![call], provider_metadata: None }
+}
+
+#[test]
+fn ag_ui_is_told_what_was_decided_and_what_answers_a_question() {
+    let agent = remote(&ag_ui::RUN, "http://h/agent");
+    let mut one = request(&["one"]);
+    one.history.push(decided_call("c_2", json!({"id": "i1", "toolCallId": "c"}), Decision::Deny(Some("no".into()))));
+    let (_, body) = asked(&agent, &one);
+    assert_eq!(body["messages"][1]["toolCalls"][0]["id"], "c", "as the server knows it");
+    let payload = json!({"approved": false, "reason": "no"});
+    assert_eq!(body["resume"], json!([{"interruptId": "i1", "status": "resolved", "payload": payload}]));
+    let mut two = request(&["one", "Paris"]);
+    if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
+        *provider_metadata = Some(json!({"interrupts": [{"id": "i2"}, {"id": "i3", "toolCallId": "c"}]}));
+    }
+    let (_, body) = asked(&agent, &two);
+    let (answered, left) = (
+        json!({"interruptId": "i2", "status": "resolved", "payload": "Paris"}),
+        json!({"interruptId": "i3", "status": "cancelled"}),
+    );
+    assert_eq!(body["resume"], json!([answered, left]));
+    let (_, body) = asked(&agent, &request(&["one", "two"]));
+    assert!(body.get("resume").is_none());
+}
+
+#[test]
+fn an_app_of_the_ai_sdk_is_told_what_was_decided() {
+    let agent = remote(&ai_sdk::CHAT, "http://h/api/chat");
+    let asks = json!({"type": "tool-approval-request", "approvalId": "ap", "toolCallId": "c", "signature": "s"});
+    let mut one = request(&["one"]);
+    one.history.push(decided_call("c", asks.clone(), Decision::Deny(Some("no".into()))));
+    let part = |request: &ModelRequest| asked(&agent, request).1["messages"][1]["parts"][1].clone();
+    let approval = json!({"id": "ap", "approved": false, "reason": "no", "signature": "s"});
+    let expected = json!({"type": "tool-rm", "toolCallId": "c", "state": "approval-responded",
+        "input": {"path": "a"}, "approval": approval});
+    assert_eq!(part(&one), expected);
+    let (name, output) = ("rm".into(), "denied".into());
+    one.history.push(HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Denied });
+    assert_eq!(part(&one)["state"], "output-denied");
+}
+
+#[test]
+fn a_graph_is_told_what_was_decided_in_the_thread_that_waits() {
+    let server = remote(&langgraph::RUN, "http://h/runs/stream");
+    let mut one = request(&["one"]);
+    prepared(&server, &one, &[json!({"thread_id": "t"})]);
+    let asks = |form: &str| json!({"interruptId": "i", "form": form, "index": 0, "count": 1, "toolCallId": "c"});
+    for (form, decision, resume) in [
+        ("decisions", Decision::Once, json!({"decisions": [{"type": "approve"}]})),
+        ("decision", Decision::Deny(Some("no".into())), json!({"type": "reject", "message": "no"})),
+        ("human", Decision::Deny(None), json!([{"type": "ignore", "args": null}])),
+    ] {
+        one.history.truncate(1);
+        one.history.push(decided_call("c", asks(form), decision));
+        let (call, body) = asked(&server, &one);
+        assert_eq!(call.url, "http://h/threads/t/runs/stream", "no other thread is made");
+        assert_eq!((&body["command"]["resume"], body.get("input")), (&resume, None), "{form}");
+    }
+    let mut two = request(&["one", "Paris"]);
+    if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
+        *provider_metadata = Some(json!({"interrupts": [{"id": "i", "value": "Where?"}]}));
+    }
+    let (_, body) = asked(&server, &two);
+    assert_eq!((&body["command"]["resume"], body.get("input")), (&json!("Paris"), None));
+    let (_, body) = asked(&server, &request(&["one", "two", "three"]));
+    assert_eq!(body["input"]["messages"][0]["content"], "three");
+}
