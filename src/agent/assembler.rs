@@ -277,6 +277,14 @@ impl ReplyAssembler {
         ours
     }
 
+    /// Returns a call of the reply that is not finished, as far as it is known.
+    pub fn open_call(&self, id: &CallId) -> Option<UnfinishedCall> {
+        let call = self.calls.iter().rev().find(|call| call.id == *id && !call.is_finished)?;
+        let (name, args, is_ready) = (call.name.clone(), call.args.clone(), call.is_ready);
+        let (approval_reason, state) = (None, UnfinishedState::NeedsApproval);
+        Some(UnfinishedCall { call: call.id.clone(), name, args, is_ready, approval_reason, state })
+    }
+
     fn is_decided(&self, id: &CallId) -> bool {
         let is_decided = |call: &ReplyCall| matches!(call.approval, ServerApprovalState::Decided { .. });
         self.calls.iter().any(|call| call.id == *id && is_decided(call))

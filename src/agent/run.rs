@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::model_details::ModelDetails;
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, LinkState,
-    Millis, NoticeCode, NoticeLevel, Permissions, ReplyEvent, TurnOutcome,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, Fault,
+    LinkState, Millis, NoticeCode, NoticeLevel, Permissions, ReplyEvent, TurnOutcome,
 };
 use crate::net::RequestEvent;
 use crate::tool::{ToolProgress, ToolResult};
@@ -95,6 +95,8 @@ struct RunningTurn {
     logged_bytes: std::collections::HashMap<CallId, usize>,
     /// The task of a remote agent that answers.
     remote_task: Option<String>,
+    /// Answers that a server waits for, on their way to it.
+    answering: JoinSet<Result<(), Fault>>,
 }
 
 impl Agent {
@@ -254,6 +256,7 @@ impl Agent {
             dialect: None,
             logged_bytes: std::collections::HashMap::new(),
             remote_task: None,
+            answering: JoinSet::new(),
         };
         self.warm_up();
         self.apply_effects(steps, &mut running).await;
@@ -289,6 +292,7 @@ impl Agent {
                 Some(msg) = running.tool_messages.recv() => self.handle_tool_message(msg, &mut running).await,
                 event = next_call_event(&mut running.response_events) => self.handle_call_event(event, &mut running).await,
                 () = next_of(&mut running.response) => running.response = None,
+                Some(sent) = running.answering.join_next() => self.note_answer_sent(sent, &mut running).await,
                 Some(ended) = running.tools.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
                         tracing::error!("a tool panicked: {error}");
@@ -383,7 +387,13 @@ impl Agent {
     async fn apply_effects(&mut self, steps: Vec<TurnEffect>, running: &mut RunningTurn) {
         for step in steps {
             match step {
-                TurnEffect::Emit(event) => self.emit(event).await,
+                TurnEffect::Emit(event) => {
+                    if let AgentEvent::ApprovalResolved { call, .. } = &event {
+                        running.awaiting_approval.retain(|(waiting, _, _)| waiting != call);
+                    }
+                    self.emit(event).await;
+                }
+                TurnEffect::AnswerServer { request, decision } => self.answer_server(&request, &decision, running),
                 TurnEffect::RequestModel { .. } => self.request_model(running).await,
                 TurnEffect::DropResponse => {
                     self.cancel_remote_task(running);
@@ -412,7 +422,8 @@ impl Agent {
 
     /// Tells a remote agent to stop, since nobody reads its answer any more. It goes on until it hears of it.
     fn cancel_remote_task(&mut self, running: &mut RunningTurn) {
-        let request = running.remote_task.take().and_then(|task| self.engine_choice.engine.cancel_request(&task));
+        let task = running.remote_task.take();
+        let request = self.engine_choice.engine.cancel_request(task.as_deref());
         if let Some(request) = request {
             let http = self.setup.http.clone();
             while self.cancelling.try_join_next().is_some() {}

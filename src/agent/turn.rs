@@ -13,6 +13,7 @@
 //! limit is not run, and its output tells the model why; complete calls beside it run. Cancelled tools still report
 //! their outcome, and the turn ends after that.
 
+mod held_calls;
 mod server_calls;
 mod tool_events;
 mod truncated_calls;
@@ -96,6 +97,11 @@ pub enum TurnEffect {
         name: String,
         args: Json,
     },
+    /// Tell the server what was decided about its request; its reply goes on after that.
+    AnswerServer {
+        request: Json,
+        decision: Decision,
+    },
     /// Stop running tools; each still responds with [`TurnInput::Done`].
     StopTools,
     /// The turn is over; nothing follows.
@@ -147,6 +153,8 @@ pub struct TurnMachine {
     open_nested: Vec<tool_events::OpenNested>,
     /// Calls that the reply of this round requested of us.
     call_slots: Vec<CallSlot>,
+    /// Calls with which the server waits for an answer while its reply goes on.
+    held_calls: Vec<held_calls::HeldCall>,
     call_counts: HashMap<(String, String), u32>,
     has_text: bool,
     /// The server paused in the middle of its work and needs the turn sent back.
@@ -177,6 +185,7 @@ impl TurnMachine {
             reply: ReplyAssembler::default(),
             open_nested: Vec::new(),
             call_slots: Vec::new(),
+            held_calls: Vec::new(),
             call_counts: HashMap::new(),
             has_text: false,
             is_paused: false,
@@ -264,7 +273,7 @@ impl TurnMachine {
                 let scope = UsageScope::Request(self.round);
                 steps.push(TurnEffect::Emit(AgentEvent::UsageReported { scope, usage }));
             }
-            Assembled::Event(event) => steps.push(TurnEffect::Emit(event)),
+            Assembled::Event(event) => self.emit_of_reply(event, steps),
             Assembled::Repeated => {}
             Assembled::End(outcome) => self.finish_reply(outcome, steps),
         }
@@ -327,6 +336,7 @@ impl TurnMachine {
     /// Closes what the reply left open and returns the calls that it did not finish.
     fn close_reply(&mut self, outcome: &TurnOutcome, steps: &mut Vec<TurnEffect>) -> Vec<UnfinishedCall> {
         self.is_responding = false;
+        self.drop_held_calls(steps);
         let mut closing = Vec::new();
         let calls = self.reply.close(outcome, &mut closing);
         steps.extend(closing.into_iter().map(TurnEffect::Emit));
@@ -367,6 +377,9 @@ impl TurnMachine {
         judgment: Result<(ApprovalRequest, ApprovalVerdict), String>,
         steps: &mut Vec<TurnEffect>,
     ) {
+        if self.judge_held_call(call, &judgment, steps) {
+            return;
+        }
         if !self.slot(call).is_some_and(|slot| slot.stage == CallStage::Judging) {
             return;
         }
@@ -393,7 +406,9 @@ impl TurnMachine {
 
     /// The first decision wins; decisions on anything but a pending approval are ignored.
     fn handle_decision(&mut self, call: &CallId, decision: Decision, by: DecidedBy, steps: &mut Vec<TurnEffect>) {
-        if !self.slot(call).is_some_and(|slot| slot.stage == CallStage::AwaitingApproval) {
+        if self.decide_held_call(call, &decision, by, steps)
+            || !self.slot(call).is_some_and(|slot| slot.stage == CallStage::AwaitingApproval)
+        {
             return;
         }
         let reason = match &decision {

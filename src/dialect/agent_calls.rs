@@ -71,6 +71,11 @@ impl AgentCalls {
         self.find(wire).is_some()
     }
 
+    /// Returns whether the arguments of a call are complete.
+    pub(super) fn is_ready(&self, wire: &str) -> bool {
+        self.find(wire).and_then(|at| self.list.get(at)).is_some_and(|call| call.ready)
+    }
+
     /// Returns whether a call with this id still waits for its result. After the result, the same id starts another
     /// call.
     pub(super) fn is_running(&self, wire: &str) -> bool {

@@ -82,6 +82,14 @@ impl Detector {
         }
     }
 
+    /// Says which session the request belongs to, before the first frame.
+    pub fn set_session(&mut self, session: &str) {
+        self.context.session = Some(session.to_owned());
+        if let DetectorState::Decided { dialect, decode } = &mut self.state {
+            *decode = (dialect.decode)(&self.context);
+        }
+    }
+
     /// Decides for a dialect that something besides the stream shows, unless the stream itself has decided.
     pub fn assume(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<ReplyEvent>) {
         if let DetectorState::Undecided { .. } = self.state {

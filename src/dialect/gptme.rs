@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::agent_reply::{AgentReply, MessageHandle, annotate, ask_person, capped, result_text};
 use super::reply_end::ReplyEnd;
-use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
-use crate::event::{Annotation, CallOutcome, ExecutedBy, Json, Millis, ReplyEvent};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
+use crate::event::{Annotation, CallOutcome, ExecutedBy, Json, Millis, ReplyEvent, Usage};
 
 /// Also `--dialect gptme`.
 pub const DIALECT: Dialect = Dialect {
     name: "gptme",
     title: "gptme",
-    decode: |_| Box::<GptmeDecoder>::default(),
+    decode: |context| Box::new(GptmeDecoder::new(context)),
     evidence,
     extends: None,
     limitations: "reasoning outside of the text, which tool a message of an older server is from",
@@ -50,6 +50,8 @@ pub struct GptmeDecoder {
     /// The calls that wait for their turn, and those of them that wait for the person.
     waiting: Vec<String>,
     asked: Vec<String>,
+    /// The model's newest message.
+    text: String,
     /// The call that runs, and what it gave so far.
     running: Option<String>,
     output: String,
@@ -58,6 +60,12 @@ pub struct GptmeDecoder {
 }
 
 impl GptmeDecoder {
+    fn new(context: &DecodeContext) -> Self {
+        let mut decoder = Self::default();
+        decoder.reply.calls.adopt(&context.open_calls);
+        decoder
+    }
+
     fn handle_event(&mut self, event: &Json, marked: bool, out: &mut Vec<ReplyEvent>) {
         let word = |key: &str| event.get(key).and_then(Json::as_str).unwrap_or_default();
         match word("type") {
@@ -144,8 +152,9 @@ impl GptmeDecoder {
         if let Some(text) = whole.get("content").and_then(Json::as_str) {
             let message = self.message(out);
             self.reply.set_text(message, text, out);
+            text.clone_into(&mut self.text);
         }
-        self.end.add_usage(whole.pointer("/metadata/usage").and_then(usage::parse));
+        self.end.add_usage(whole.pointer("/metadata/usage").and_then(parse_usage));
         self.is_generating = false;
     }
 
@@ -157,17 +166,23 @@ impl GptmeDecoder {
         }
         let use_of = tool.get("tooluse").unwrap_or(&Json::Null);
         let field = |key: &str| use_of.get(key).filter(|value| !value.is_null());
-        let message = self.message(out);
-        self.reply.start_call(message, wire, Some(word("/tooluse/tool")), ExecutedBy::Client, out);
-        let args = json!({ "args": field("args"), "content": field("content") });
-        self.reply.calls.complete(wire, None, &args.to_string(), out);
+        let named = Some(()).filter(|()| field("content").is_none() && field("args").is_none());
+        let named = named.and_then(|()| named_arguments(&self.text, word("/tooluse/tool")));
+        if !self.reply.calls.is_adopted(wire) {
+            let message = self.message(out);
+            self.reply.start_call(message, wire, Some(word("/tooluse/tool")), ExecutedBy::Client, out);
+            let args = named.clone().unwrap_or_else(|| json!({ "args": field("args"), "content": field("content") }));
+            self.reply.calls.complete(wire, None, &args.to_string(), out);
+        }
         self.waiting.push(wire.to_owned());
         if tool.get("auto_confirm") != Some(&Json::Bool(true)) {
             self.asked.push(wire.to_owned());
             // One that waits from before this stream was asked about then.
             if tool.get("type").is_some() {
-                let content = field("content").map(result_text).unwrap_or_default();
+                let content = field("content").or(named.as_ref()).map(result_text).unwrap_or_default();
                 let about = format!("may it run {}: {content}", word("/tooluse/tool"));
+                let request = json!({ "tool_id": wire, "session_id": self.session });
+                self.reply.calls.ask_approval(wire, request, Some(content), out);
                 ask_person(std::slice::from_ref(tool), &[about], out);
             }
         }
@@ -209,6 +224,21 @@ impl GptmeDecoder {
     }
 }
 
+/// Returns the arguments that the text names for the newest call of a tool, where the tool's event leaves them out:
+/// `@shell(call_1): {"command": "ls"}`.
+fn named_arguments(text: &str, tool: &str) -> Option<Json> {
+    let (_, call) = text.rsplit_once(&format!("@{tool}("))?;
+    let (_, args) = call.split_once("): ")?;
+    serde_json::Deserializer::from_str(args).into_iter::<Json>().next()?.ok().filter(Json::is_object)
+}
+
+/// Returns usage whose input counts what was cached, too.
+fn parse_usage(json: &Json) -> Option<Usage> {
+    let usage = usage::parse(json)?;
+    let apart = ["cache_read_tokens", "cache_creation_tokens"].iter().filter_map(|key| json.get(*key)?.as_u64());
+    Some(Usage { input_tokens: apart.fold(usage.input_tokens, u64::saturating_add), ..usage })
+}
+
 impl Decode for GptmeDecoder {
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if let Some((event, marked)) = self.end.parse_object(frame, out) {
@@ -236,5 +266,71 @@ impl Decode for GptmeDecoder {
             json.get("type").and_then(Json::as_str),
             Some("generation_started" | "generation_progress" | "tool_executing" | "tool_pending")
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::OpenCall;
+    use crate::event::ReplyTarget;
+
+    fn decode(context: &DecodeContext, events: &[Json]) -> Vec<ReplyEvent> {
+        let (mut decoder, mut out) = (GptmeDecoder::new(context), Vec::new());
+        for event in events {
+            decoder.decode_frame(&SseFrame::data(event.to_string()), &mut out);
+        }
+        out
+    }
+
+    fn pending(use_of: &Json) -> Json {
+        json!({"type": "tool_pending", "tool_id": "t", "tooluse": use_of, "auto_confirm": false})
+    }
+
+    #[test]
+    fn a_tool_that_waits_asks_with_the_arguments_that_its_event_or_the_text_names() {
+        let text = "@shell(c0): {\"command\": \"pwd\"}\n@shell(c1): {\"command\": \"ls\"}\n";
+        let said = json!({"type": "generation_complete", "message": {"role": "assistant", "content": text}});
+        let named = json!({"tool": "shell", "args": null, "content": null});
+        let given = json!({"tool": "shell", "args": [], "content": "ls"});
+        for (use_of, args, reason) in
+            [(named, r#"{"command":"ls"}"#, r#"{"command":"ls"}"#), (given, r#"{"args":[],"content":"ls"}"#, "ls")]
+        {
+            let events = decode(&DecodeContext::default(), &[said.clone(), pending(&use_of)]);
+            let ready = events.iter().find_map(|event| match event {
+                ReplyEvent::ToolCallReady { args, .. } => Some(args.as_str()),
+                _ => None,
+            });
+            assert_eq!(ready, Some(args));
+            let asked = events.iter().any(|event| {
+                let ReplyEvent::Annotation { on: ReplyTarget::Call(call), annotation } = event else { return false };
+                let Annotation::NeedsApproval { request, reason: told } = annotation else { return false };
+                call.as_str() == "t" && request["tool_id"] == "t" && told.as_deref() == Some(reason)
+            });
+            assert!(asked, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_was_decided_about_is_not_told_again() {
+        let open_calls = vec![OpenCall { wire_id: "t".into(), name: "shell".into() }];
+        let context = DecodeContext { open_calls, ..DecodeContext::default() };
+        let waits = json!({"tool_id": "t", "tooluse": {"tool": "shell", "args": [], "content": "ls"}});
+        let events = [
+            json!({"type": "connected", "session_id": "s", "pending_tools": [waits]}),
+            json!({"type": "tool_executing", "tool_id": "t"}),
+            json!({"type": "tool_output", "tool_id": "t", "output": "a"}),
+            json!({"type": "tool_complete", "tool_id": "t", "success": true}),
+        ];
+        let [ReplyEvent::ToolCallFinished { call, output, .. }] = &decode(&context, &events)[..] else {
+            panic!("{:?}", decode(&context, &events))
+        };
+        assert_eq!((call.as_str(), output.text.as_str()), ("t", "a"));
+    }
+
+    #[test]
+    fn what_was_cached_is_part_of_the_input() {
+        let usage = parse_usage(&json!({"input_tokens": 7, "output_tokens": 2, "cache_read_tokens": 3})).unwrap();
+        assert_eq!((usage.input_tokens, usage.cached_tokens), (10, 3));
     }
 }

@@ -66,6 +66,7 @@ mod think_tags;
 mod unknown_frames;
 mod usage;
 pub mod warp;
+pub mod yes_no;
 
 pub use evidence::{Evidence, FirstFrame};
 pub use frame::{SseFrame, TEXT_PIECE_NAME};
@@ -85,6 +86,8 @@ pub struct DecodeContext {
     pub response: ResponseHead,
     /// Calls of earlier replies of the turn that were decided since: their results may be in this one.
     pub open_calls: Vec<OpenCall>,
+    /// The session that the request belongs to, where a stream tells of all.
+    pub session: Option<String>,
 }
 
 /// A call whose result is in another reply than the call.

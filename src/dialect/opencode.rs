@@ -8,20 +8,22 @@
 //!
 //! Source: the event types of the npm package `@opencode-ai/sdk`, and recordings of a server.
 
+mod requests;
 mod session;
 
-use super::agent_reply::{annotate, ask_person, report_usage, result_text};
-use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
+use super::agent_reply::{report_usage, result_text};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
 use crate::event::{
-    Annotation, CallOutcome, ExecutedBy, Fault, Json, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, Usage,
+    CallOutcome, ExecutedBy, Fault, Json, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, Usage,
 };
+use requests::{AskedPermission, WaitingPermission};
 use session::BusState;
 
 /// Also `--dialect opencode`.
 pub const DIALECT: Dialect = Dialect {
     name: "opencode",
     title: "opencode's event bus",
-    decode: |_| Box::<OpencodeDecoder>::default(),
+    decode: |context| Box::new(OpencodeDecoder::new(context)),
     evidence,
     extends: None,
     limitations: "what the person says, files, todos and everything else that is not of an answer",
@@ -47,13 +49,46 @@ fn unwrapped(json: &Json) -> &Json {
 #[derive(Debug, Default)]
 pub struct OpencodeDecoder {
     bus: BusState,
+    /// The session that is ours, where one is; others are not told.
+    session: Option<String>,
+    /// The sessions that work for it.
+    children: Vec<String>,
+    asked: Vec<AskedPermission>,
+    waiting: Vec<WaitingPermission>,
+    /// Open questions: the request, and the call that stands for the question.
+    questions: Vec<(String, String)>,
     usage: Option<Usage>,
     fault: Option<Fault>,
     is_aborted: bool,
     is_done: bool,
 }
 
+/// Sessions that work for ours.
+const MAX_CHILDREN: usize = 256;
+
 impl OpencodeDecoder {
+    fn new(context: &DecodeContext) -> Self {
+        Self { session: context.session.clone(), ..Self::default() }
+    }
+
+    /// Returns whether an event is of our session, or all count.
+    fn is_ours(&mut self, properties: &Json) -> bool {
+        let Some(ours) = &self.session else { return true };
+        let word = |pointer: &str| properties.pointer(pointer).and_then(Json::as_str);
+        let belongs = |id: &str| id == ours || self.children.iter().any(|child| child == id);
+        let session = ["/sessionID", "/part/sessionID", "/info/sessionID"].iter().find_map(|at| word(at));
+        let Some(id) = session.or_else(|| word("/info/id")) else { return true };
+        if belongs(id) {
+            return true;
+        }
+        let is_child = word("/info/parentID").is_some_and(belongs) && self.children.len() < MAX_CHILDREN;
+        if is_child {
+            let id = id.to_owned();
+            self.children.push(id);
+        }
+        is_child
+    }
+
     fn handle_event(&mut self, kind: &str, properties: &Json, marked: bool, out: &mut Vec<ReplyEvent>) {
         let word = |key: &str| properties.get(key).and_then(Json::as_str).unwrap_or_default();
         match kind {
@@ -79,23 +114,13 @@ impl OpencodeDecoder {
             "session.idle" => self.handle_idle(word("sessionID")),
             "session.error" => self.note_error(properties.get("error")),
             "permission.asked" | "permission.updated" | "permission.v2.asked" => {
-                let about = ["permission", "title", "type"].iter().map(|key| word(key)).find(|text| !text.is_empty());
-                let patterns = properties.get("patterns").or_else(|| properties.get("pattern"));
-                let text = format!(
-                    "an approval is needed at the server: {} {}",
-                    about.unwrap_or("a tool"),
-                    patterns.map(result_text).unwrap_or_default()
-                );
-                let text = error::to_single_line(&text);
-                out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Approval, text });
-                let interrupts = super::agent_reply::capped(&Json::from(vec![properties.clone()]));
-                annotate(Annotation::Interrupt { interrupts }, out);
+                self.handle_permission(kind, properties, out);
             }
-            "question.asked" | "question.v2.asked" => {
-                let asked = properties.get("questions").and_then(Json::as_array).into_iter().flatten();
-                let about: Vec<String> =
-                    asked.filter_map(|one| Some(one.get("question")?.as_str()?.to_owned())).collect();
-                ask_person(std::slice::from_ref(properties), &about, out);
+            "permission.replied" | "permission.v2.replied" => self.handle_permission_reply(properties, out),
+            "server.heartbeat" => self.ask_waiting(None, out),
+            "question.asked" | "question.v2.asked" => self.handle_question(kind, properties, out),
+            "question.replied" | "question.rejected" | "question.v2.replied" | "question.v2.rejected" => {
+                self.handle_question_reply(properties, out);
             }
             // Everything else that happens there.
             _ => {}
@@ -187,8 +212,10 @@ impl OpencodeDecoder {
         }
         let input = state.get("input").filter(|input| !input.is_null()).map(result_text).unwrap_or_default();
         self.bus.reply.calls.complete(&key, name, &input, out);
+        self.ask_waiting(Some(&key), out);
         let outcome = match status {
             "completed" => CallOutcome::Ok,
+            "error" if self.is_rejected(&key) => CallOutcome::Denied,
             "error" => CallOutcome::Failed,
             _ => return,
         };
@@ -215,7 +242,9 @@ impl Decode for OpencodeDecoder {
         if kind != "message.part.delta" {
             surrogate::resolve_marks_in_json(&mut properties, repaired.is_some());
         }
-        self.handle_event(&kind, &properties, repaired.is_some(), out);
+        if self.is_ours(&properties) {
+            self.handle_event(&kind, &properties, repaired.is_some(), out);
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<ReplyEvent>) {

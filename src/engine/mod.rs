@@ -15,7 +15,7 @@ pub mod remote;
 pub mod server_approvals;
 pub mod spec;
 
-use crate::dialect::Decode;
+use crate::dialect::{Decode, OpenCall};
 use crate::event::{CallId, CallOutcome, Decision, Fault, Json, Millis, ReplyEvent, SamplingParams, ToolSpec};
 use crate::net::request::{HttpRequest, SideChannel};
 pub use spec::EngineSpec;
@@ -43,8 +43,14 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// Returns the request that cancels a task of its server, by the task's id.
-    fn cancel_request(&self, _task: &str) -> Option<HttpRequest> {
+    /// Returns the request that has its server stop what it does for us; the id is that of its task, where it told one.
+    fn cancel_request(&self, _task: Option<&str>) -> Option<HttpRequest> {
+        None
+    }
+
+    /// Returns the request that answers what its server asks while its reply goes on (an `AwaitsAnswer` annotation); none
+    /// while more answers are needed for it.
+    fn answer_request(&self, _asked: &Json, _decision: &Decision) -> Option<HttpRequest> {
         None
     }
 
@@ -108,7 +114,7 @@ impl HistoryCall {
     /// Returns the id that its server knows it by.
     pub fn wire_id(&self) -> &str {
         let named = self.approval.as_ref().and_then(|approval| {
-            ["toolCallId", "tool_call_id"].iter().find_map(|key| approval.request.get(*key)?.as_str())
+            ["toolCallId", "tool_call_id", "questionId"].iter().find_map(|key| approval.request.get(*key)?.as_str())
         });
         named.unwrap_or(self.call.as_str())
     }
@@ -124,6 +130,12 @@ pub struct HistoryApproval {
 }
 
 impl ModelRequest {
+    /// Returns those same calls as a decoder knows them.
+    pub fn open_calls(&self) -> Vec<OpenCall> {
+        let call = |call: &HistoryCall| OpenCall { wire_id: call.wire_id().to_owned(), name: call.name.clone() };
+        self.decided_calls().map(|(known, _, _)| call(known)).collect()
+    }
+
     /// Returns the calls of the running turn that were decided and whose results the server has not told yet.
     pub fn decided_calls(&self) -> impl Iterator<Item = (&HistoryCall, &HistoryApproval, &Decision)> {
         let last_prompt = self.history.iter().rposition(|past| matches!(past, HistoryMessage::User { .. }));

@@ -21,6 +21,8 @@ mod langgraph;
 mod mastra;
 mod mistral;
 mod model_apis;
+mod ollama_or_app;
+mod opencode;
 mod openjarvis;
 mod poe;
 mod poe_bot;
@@ -39,8 +41,8 @@ use std::sync::{Arc, OnceLock};
 use super::discover::ModelListQuery;
 use super::server_approvals::ServerApprovals;
 use super::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
-use crate::dialect::{DecodeContext, OpenCall};
-use crate::event::{Fault, FaultKind, Millis, ReplyEvent, TurnOutcome};
+use crate::dialect::DecodeContext;
+use crate::event::{Decision, Fault, FaultKind, Json, Millis, ReplyEvent, TurnOutcome};
 use crate::net::request::{HttpHeaderValue, HttpRequest};
 use crate::text::address::path_and_query;
 
@@ -53,7 +55,7 @@ pub use request_kind::{ACP, CODEX_APP_SERVER, GET, RequestKind};
 pub use server_extras::{FindServerExtras, ServerExtras};
 
 /// Every kind. One that narrows another stands behind it.
-pub static REQUEST_KINDS: [&RequestKind; 31] = [
+pub static REQUEST_KINDS: [&RequestKind; 32] = [
     &CHAT,
     &openjarvis::BRIDGE,
     &openjarvis::MANAGED,
@@ -77,6 +79,7 @@ pub static REQUEST_KINDS: [&RequestKind; 31] = [
     &mastra::STREAM,
     &chatkit::THREADS,
     &gptme::STEP,
+    &opencode::PROMPT,
     &poe_bot::QUERY,
     &a2a::V1,
     &a2a::REST_V1,
@@ -99,7 +102,7 @@ static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 13] = [
     langgraph::identify,
     agno::identify,
     mastra::identify,
-    probe::identify_opencode,
+    opencode::identify,
     model_apis::identify_ollama,
     model_apis::identify_chat,
     enclava::identify,
@@ -170,14 +173,16 @@ impl RemoteEngine {
         self.extras.as_ref()?.approvals()
     }
 
+    fn protocol(&self) -> Option<&dyn Protocol> {
+        self.wanted_protocol.get().or(self.protocol.as_ref()).map(|protocol| &**protocol)
+    }
+
     /// Returns the decoder of an answer to this prompt, whatever its dialect.
     fn decoder(&self, request: &ModelRequest) -> AnnouncingDetector {
         let prompt = last_prompt(request).map(str::to_owned);
         let path = path_and_query(&self.target.url).0.to_owned();
-        let open_calls = request
-            .decided_calls()
-            .map(|(call, _, _)| OpenCall { wire_id: call.wire_id().to_owned(), name: call.name.clone() });
-        let context = DecodeContext { prompt, path, open_calls: open_calls.collect(), ..DecodeContext::default() };
+        let open_calls = request.open_calls();
+        let context = DecodeContext { prompt, path, open_calls, ..DecodeContext::default() };
         AnnouncingDetector::new(
             self.target.dialect.as_deref(),
             context,
@@ -194,8 +199,7 @@ impl Engine for RemoteEngine {
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
         let decode = self.decoder(request);
-        let protocol = self.wanted_protocol.get().or(self.protocol.as_ref());
-        let plan = protocol.and_then(|protocol| protocol.plan_reply(&self.target, request, decode));
+        let plan = self.protocol().and_then(|protocol| protocol.plan_reply(&self.target, request, decode));
         match plan {
             Some(ReplyPlan::Http { request: call, decode, side_channel: None }) => {
                 let side_channel = self.extras.as_ref().and_then(|extras| extras.side_channel(request));
@@ -223,8 +227,15 @@ impl Engine for RemoteEngine {
         Some(format!("{name} wants {fields}: the prompt is sent once more, by {} (as with --request {0})", kind.name))
     }
 
-    fn cancel_request(&self, task: &str) -> Option<HttpRequest> {
-        (self.target.request_kind.cancel?)(&self.target, task)
+    fn cancel_request(&self, task: Option<&str>) -> Option<HttpRequest> {
+        match (self.target.request_kind.cancel, task) {
+            (Some(cancel), Some(task)) => cancel(&self.target, task),
+            _ => self.protocol()?.cancel_request(&self.target),
+        }
+    }
+
+    fn answer_request(&self, asked: &Json, decision: &Decision) -> Option<HttpRequest> {
+        self.protocol()?.answer_request(&self.target, asked, decision)
     }
 
     fn model_list_query(&self) -> Option<ModelListQuery> {

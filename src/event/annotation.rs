@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CallId, Json, MessageId, Millis, TurnId};
+use super::{CallId, Json, MessageId, Millis, OfferedAnswer, TurnId};
 
 /// What an annotation refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,14 @@ pub enum Annotation {
         request: Json,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// The same where the server takes the answer while its reply goes on, and where it offers answers of its own.
+    AwaitsAnswer {
+        request: Json,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        answers: Vec<OfferedAnswer>,
     },
     /// What a remote agent returned beside its words.
     Result { value: Json },

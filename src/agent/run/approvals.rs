@@ -1,11 +1,20 @@
 //! Approvals during a turn: what a decision grants, and what becomes of the calls that wait.
 
+use std::time::Duration;
+
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
 use super::{Agent, RunningTurn};
 use crate::agent::approval::ApprovalVerdict;
-use crate::agent::turn::TurnInput;
-use crate::event::{AgentEvent, ApprovalRequest, CallId, DecidedBy, Decision, Millis, NoticeCode, NoticeLevel};
+use crate::agent::turn::{TurnEffect, TurnInput};
+use crate::event::{
+    AgentEvent, ApprovalRequest, CallId, DecidedBy, Decision, Fault, Json, Millis, NoticeCode, NoticeLevel, ReplyEvent,
+    TurnOutcome,
+};
+
+/// Time limit of a decision on its way to a server that waits for it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Agent {
     /// Adds the grant of a decision that covers more than one call. Only a pending approval can grant. A pattern that
@@ -60,6 +69,29 @@ impl Agent {
             self.apply_effects(steps, running).await;
         }
         self.publish_permissions();
+    }
+
+    /// Sends a decision that the server waits for while its reply goes on.
+    pub(super) fn answer_server(&self, request: &Json, decision: &Decision, running: &mut RunningTurn) {
+        if let Some(call) = self.engine_choice.engine.answer_request(request, decision) {
+            let http = self.setup.http.clone();
+            let send = async move { http.send_expecting_success(&call, ANSWER_TIMEOUT).await };
+            running.answering.spawn(async move { send.await.map_err(|failure| failure.fault) });
+        }
+    }
+
+    /// Ends the turn where a decision could not be delivered: its server would wait for ever.
+    pub(super) async fn note_answer_sent(
+        &mut self,
+        sent: Result<Result<(), Fault>, JoinError>,
+        running: &mut RunningTurn,
+    ) {
+        let Ok(Err(fault)) = sent else { return };
+        let text = format!("the decision was not delivered to the server: {}", fault.message);
+        let outcome = TurnOutcome::Failed(Fault { message: text, ..fault });
+        let mut steps = vec![TurnEffect::DropResponse];
+        steps.extend(running.machine.handle(TurnInput::Reply(ReplyEvent::End { outcome }), &mut self.ids));
+        self.apply_effects(steps, running).await;
     }
 
     /// Denies approvals that nobody decided in time.

@@ -193,7 +193,8 @@ impl Agent {
     ) {
         let name = request.tool.clone();
         let verdict = self.setup.policy.clone().judge(&name, request.kind, request.risk, &request.subject);
-        if self.setup.is_unattended && verdict == ApprovalVerdict::Ask {
+        let needs_person = verdict == ApprovalVerdict::Ask || !request.answers.is_empty();
+        if self.setup.is_unattended && needs_person {
             let steps = running.machine.handle(TurnInput::Undecided { call }, &mut self.ids);
             return self.apply_effects(steps, running).await;
         }

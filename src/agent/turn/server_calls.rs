@@ -65,6 +65,9 @@ impl TurnMachine {
     }
 
     pub(super) fn leave_undecided(&mut self, call: &CallId, steps: &mut Vec<TurnEffect>) {
+        if self.deny_held_call(call, steps) {
+            return;
+        }
         let Some(slot) = self.slot_mut(call).filter(|slot| slot.stage != CallStage::Finished) else { return };
         slot.server_approval = Some(ServerApprovalAnswer::Undecided);
         self.finish_call(call, CallOutcome::Requested, CallOutput::default(), None, steps);
@@ -100,7 +103,7 @@ impl TurnMachine {
 }
 
 /// Returns what a person is shown: the server's words, and the arguments.
-fn approval_request(call: &UnfinishedCall) -> ApprovalRequest {
+pub(super) fn approval_request(call: &UnfinishedCall) -> ApprovalRequest {
     let args: Json = serde_json::from_str(&call.args).unwrap_or_else(|_| Json::from(call.args.as_str()));
     let reason = call.approval_reason.as_deref().filter(|reason| !reason.trim().is_empty());
     let subject =

@@ -509,6 +509,42 @@ fn an_interrupt_of_a_call_asks_whether_it_may_run() {
     );
 }
 
+fn interrupted(interrupts: &Json) -> Vec<ReplyEvent> {
+    let outcome = json!({"type": "interrupt", "interrupts": interrupts});
+    decode(true, &[json!({"type": "RUN_STARTED", "runId": "r"}), json!({"type": "RUN_FINISHED", "outcome": outcome})])
+}
+
+/// The calls that ask for approval, with what is asked.
+fn asked(events: &[ReplyEvent]) -> Vec<(String, Option<String>)> {
+    let line = |event: &ReplyEvent| match event {
+        ReplyEvent::Annotation {
+            on: ReplyTarget::Call(call),
+            annotation: Annotation::NeedsApproval { reason, .. },
+        } => Some((call.to_string(), reason.clone())),
+        _ => None,
+    };
+    events.iter().filter_map(line).collect()
+}
+
+#[test]
+fn a_question_of_yes_or_no_is_asked_as_an_approval() {
+    let schema = json!({"type": "object", "properties": {"go": {"type": "boolean"}}, "required": ["go"]});
+    let yes_or_no = json!({"id": "i1", "reason": "confirmation", "message": "Go on?", "responseSchema": schema});
+    let events = interrupted(&json!([yes_or_no]));
+    assert_eq!(asked(&events), [("question-i1".into(), Some("Go on?".into()))]);
+    assert!(events.iter().any(|event| {
+        matches!(event, ReplyEvent::ToolCallReady { name, args, .. } if name == "confirmation" && args == "{}")
+    }));
+    let open = json!({"id": "i2", "reason": "input", "message": "Which?", "responseSchema": {"type": "string"}});
+    assert_eq!(asked(&interrupted(&json!([open]))), []);
+    assert_eq!(asked(&interrupted(&json!([yes_or_no, open]))), [], "all are answered at once, by the next prompt");
+    // The run that goes on ends it.
+    let open_calls = vec![OpenCall { wire_id: "question-i1".into(), name: "confirmation".into() }];
+    let context = DecodeContext { prompt: Some("go".into()), open_calls, ..DecodeContext::default() };
+    let events = decode_with(&context, &[json!({"type": "RUN_STARTED", "runId": "r2"})]);
+    assert!(matches!(&events[0], ReplyEvent::ToolCallFinished { call, .. } if call.as_str() == "question-i1"));
+}
+
 #[test]
 fn arguments_of_which_a_piece_was_lost_are_completed_by_a_snapshot() {
     let call =

@@ -10,7 +10,7 @@ use super::probe::{ProbeAnswers, ProbedServer, is_path_segment};
 use super::protocol::JsonProtocol;
 use super::request_kind::RequestKind;
 use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage, ModelRequest};
-use crate::event::{Decision, Json};
+use crate::event::{CallId, Decision, Json};
 
 pub(super) static RUN: RequestKind = RequestKind {
     name: "ag-ui",
@@ -26,21 +26,31 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
     if !request.system.is_empty() {
         messages.push(json!({"id": format!("{thread}-s"), "role": "system", "content": request.system}));
     }
+    let is_question = |call: &HistoryCall| {
+        call.approval.as_ref().is_some_and(|approval| approval.request.get("questionId").is_some())
+    };
+    let mut questions: Vec<&CallId> = Vec::new();
     for (index, past) in request.history.iter().enumerate() {
         let id = format!("{thread}-{index}");
         messages.push(match past {
             HistoryMessage::User { text } => json!({"id": id, "role": "user", "content": text}),
             HistoryMessage::Assistant { text, calls, .. } => {
                 let mut message = json!({"id": id, "role": "assistant", "content": text});
+                questions.extend(calls.iter().filter(|call| is_question(call)).map(|call| &call.call));
+                let calls: Vec<&HistoryCall> = calls.iter().filter(|call| !is_question(call)).collect();
+                if calls.is_empty() && text.is_empty() && !questions.is_empty() {
+                    continue;
+                }
                 if !calls.is_empty() {
                     let call = |call: &HistoryCall| {
                         let function = json!({"name": call.name, "arguments": call.args});
                         json!({"id": call.wire_id(), "type": "function", "function": function})
                     };
-                    message["toolCalls"] = calls.iter().map(call).collect();
+                    message["toolCalls"] = calls.into_iter().map(call).collect();
                 }
                 message
             }
+            HistoryMessage::Tool { call, .. } if questions.contains(&call) => continue,
             HistoryMessage::Tool { call, output, .. } => {
                 json!({"id": id, "role": "tool", "toolCallId": call.as_str(), "content": output})
             }

@@ -27,6 +27,11 @@ impl AnnouncingDetector {
         Self { inner, is_pinned, announced_dialect: "", has_explained, explains_every_turn: explain }
     }
 
+    /// Says which session the request belongs to, before the first frame.
+    pub fn set_session(&mut self, session: &str) {
+        self.inner.set_session(session);
+    }
+
     /// Decides for a dialect that something besides the stream shows, unless the stream itself has decided.
     pub fn assume(&mut self, dialect: &'static Dialect, why: &str, out: &mut Vec<ReplyEvent>) {
         let from = out.len();

@@ -1,5 +1,6 @@
 //! PURE. gptme's server, which keeps conversations. A turn is a message that is added, the stream of events, and a step
-//! that is asked for once the stream has greeted; what waits for approval is answered by the next prompt.
+//! that is asked for once the stream has greeted. What was decided about its tools goes to a route of their own; what
+//! nobody has decided is answered by the next prompt.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use super::server_thread::{ServerThread, ThreadStep};
 use super::{AnnouncingDetector, RemoteTarget};
 use crate::dialect::SseFrame;
 use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
-use crate::event::{Fault, Json, Millis, ReplyEvent, TurnOutcome};
+use crate::event::{CallOutcome, Decision, Fault, Json, Millis, ReplyEvent, TurnOutcome};
 use crate::net::request::{Framing, HttpMethod, HttpRequest, SideChannel};
 use crate::text::address::with_scheme;
 
@@ -62,17 +63,23 @@ impl Protocol for GptmeProtocol {
         request: &ModelRequest,
         decode: AnnouncingDetector,
     ) -> Option<ReplyPlan> {
-        let left = lock(&self.running).take();
-        if let Some((conversation, session)) = left {
-            let call = target.post(Vec::new(), &json!({ "session_id": session }));
-            let url = format!("{conversation}/interrupt");
-            let request = HttpRequest { url, framing: Framing::Ndjson, ..call };
+        if let Some(request) = self.cancel_request(target) {
             // Where there is nothing to interrupt, that is well.
             return Some(ReplyPlan::Prepare(Preparation { request, handle: Box::new(|_| None) }));
         }
+        let decided = decided_actions(request);
+        if !decided.is_empty()
+            && let Some(id) = self.thread.current()
+        {
+            return Some(self.listen(target, decided, &id, decode));
+        }
+        let answers = || {
+            let action = if is_approval(request) { "confirm" } else { "skip" };
+            waiting_calls(request).into_iter().map(|call| (call, action)).collect()
+        };
         let told = lock(&self.told).take();
         match told {
-            Some(Ok(id)) => return Some(self.listen(target, request, &id, decode)),
+            Some(Ok(id)) => return Some(self.listen(target, answers(), &id, decode)),
             Some(Err(fault)) => {
                 let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
                 return Some(ReplyPlan::Scripted(vec![ScriptedEvent { delay: Millis(0), event }]));
@@ -88,7 +95,7 @@ impl Protocol for GptmeProtocol {
         };
         Some(match self.thread.next(request, &["conversation_id"], create) {
             ThreadStep::Begin(plan) => plan,
-            ThreadStep::Say { id, .. } if is_approval(request) => self.listen(target, request, &id, decode),
+            ThreadStep::Say { id, .. } if is_approval(request) => self.listen(target, answers(), &id, decode),
             ThreadStep::Say { id, text } => {
                 let call = target.post(Vec::new(), &json!({ "role": "user", "content": text }));
                 let url = format!("{}/{id}", base(target));
@@ -102,16 +109,27 @@ impl Protocol for GptmeProtocol {
             }
         })
     }
+
+    fn cancel_request(&self, target: &RemoteTarget) -> Option<HttpRequest> {
+        let (conversation, session) = lock(&self.running).take()?;
+        let call = target.post(Vec::new(), &json!({ "session_id": session }));
+        Some(HttpRequest { url: format!("{conversation}/interrupt"), framing: Framing::Ndjson, ..call })
+    }
 }
 
 impl GptmeProtocol {
     /// Returns the plan to listen to a conversation and to have it go on.
-    fn listen(&self, target: &RemoteTarget, request: &ModelRequest, id: &str, decode: AnnouncingDetector) -> ReplyPlan {
+    fn listen(
+        &self,
+        target: &RemoteTarget,
+        actions: Vec<(String, &'static str)>,
+        id: &str,
+        decode: AnnouncingDetector,
+    ) -> ReplyPlan {
         let base = format!("{}/{id}", base(target));
         let call = target.post(Vec::new(), &Json::Null);
         let events = HttpRequest { method: HttpMethod::Get, url: format!("{base}/events"), body: None, ..call.clone() };
-        let action = if is_approval(request) { "confirm" } else { "skip" };
-        let confirm = |call_id: String| {
+        let confirm = |(call_id, action): (String, &str)| {
             let body = json!({ "tool_id": call_id, "action": action });
             HttpRequest {
                 url: format!("{base}/tool/confirm"),
@@ -119,7 +137,7 @@ impl GptmeProtocol {
                 ..call.clone()
             }
         };
-        let answers: Vec<HttpRequest> = waiting_calls(request).into_iter().map(confirm).collect();
+        let answers: Vec<HttpRequest> = actions.into_iter().map(confirm).collect();
         let step = HttpRequest { url: format!("{base}/step"), ..call };
         ReplyPlan::Http {
             request: events,
@@ -141,6 +159,15 @@ fn base(target: &RemoteTarget) -> String {
     url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
+/// Returns what was decided about the tools that the running turn waits with.
+fn decided_actions(request: &ModelRequest) -> Vec<(String, &'static str)> {
+    let action = |decision: &Decision| if decision.allows() { "confirm" } else { "skip" };
+    let decided = request.decided_calls().filter_map(|(_, approval, decision)| {
+        Some((approval.request.get("tool_id")?.as_str()?.to_owned(), action(decision)))
+    });
+    decided.collect()
+}
+
 /// Returns the calls that the agent's last message waits with.
 fn waiting_calls(request: &ModelRequest) -> Vec<String> {
     let last = request.history.iter().rev().find_map(|past| match past {
@@ -148,7 +175,16 @@ fn waiting_calls(request: &ModelRequest) -> Vec<String> {
         _ => None,
     });
     let calls = last.flatten().and_then(|kept| kept.get("pending_tools")?.as_array());
-    calls.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+    let is_over = |id: &str| {
+        let is_it = |past: &HistoryMessage| match past {
+            HistoryMessage::Tool { call, outcome, .. } => {
+                call.as_str() == id && !matches!(outcome, CallOutcome::Requested | CallOutcome::Cancelled)
+            }
+            HistoryMessage::User { .. } | HistoryMessage::Assistant { .. } => false,
+        };
+        request.history.iter().any(is_it)
+    };
+    calls.into_iter().flatten().filter_map(Json::as_str).filter(|id| !is_over(id)).map(str::to_owned).collect()
 }
 
 /// Returns whether the prompt lets what waits go on.

@@ -2,13 +2,9 @@
 
 use serde_json::json;
 
+use crate::dialect::yes_no::{YES_NO_KEYS, YES_WORDS, YesNoForm};
 use crate::engine::{HistoryMessage, INTERRUPTS_KEY, ModelRequest};
 use crate::event::Json;
-
-/// Names of a property by which a schema asks for yes or no, the likeliest first.
-const YES_NO_KEYS: &[&str] = &["approved", "approve", "accepted", "confirmed", "confirm", "allowed", "allow"];
-/// Words that mean yes.
-const YES_WORDS: &[&str] = &["yes", "y", "ok", "okay", "true", "sure", "approve", "approved", "allow", "confirm", "1"];
 
 /// A prompt that answers what the agent asked in its last turn.
 pub(super) struct InterruptAnswer<'a> {
@@ -27,13 +23,21 @@ pub(super) fn answered_interrupts(request: &ModelRequest) -> Option<InterruptAns
 
 /// Returns a decision in the form that a schema asks for.
 pub(super) fn decision_payload(schema: Option<&Json>, is_allowed: bool, reason: Option<&str>) -> Json {
-    if schema.is_some_and(|schema| has_type(schema, "boolean")) {
-        return is_allowed.into();
+    let form = schema.and_then(YesNoForm::of_schema);
+    let value = match &form {
+        Some(form) if is_allowed => form.yes.clone(),
+        Some(form) => form.no.clone(),
+        None => is_allowed.into(),
+    };
+    let is_bare = schema.is_some_and(|schema| has_type(schema, "boolean"));
+    if is_bare || form.as_ref().is_some_and(|form| form.key.is_none()) {
+        return value;
     }
     let properties = schema.and_then(|schema| schema.get("properties")?.as_object());
     let key = YES_NO_KEYS.iter().find(|key| properties.is_none_or(|known| known.contains_key(**key)));
     let mut payload = json!({});
-    payload[*key.unwrap_or(&"approved")] = is_allowed.into();
+    let own = form.as_ref().and_then(|form| form.key.as_deref());
+    payload[own.or(key.copied()).unwrap_or("approved")] = value;
     if let Some(reason) = reason {
         payload["reason"] = reason.into();
     }
@@ -85,11 +89,13 @@ mod tests {
         let pydantic = json!({"type": "object", "properties": {"approved": {"type": "boolean"}, "reason": {}}});
         let confirmed = json!({"type": "object", "properties": {"confirmed": {"type": "boolean"}}});
         let plain = json!({"type": "boolean"});
+        let other = json!({"properties": {"go_on": {"type": "string", "enum": ["yes", "no"]}}});
         for (schema, expected) in [
             (None, json!({"approved": false, "reason": "no"})),
             (Some(&pydantic), json!({"approved": false, "reason": "no"})),
             (Some(&confirmed), json!({"confirmed": false, "reason": "no"})),
             (Some(&plain), json!(false)),
+            (Some(&other), json!({"go_on": "no", "reason": "no"})),
         ] {
             assert_eq!(decision_payload(schema, false, Some("no")), expected);
         }

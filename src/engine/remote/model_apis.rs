@@ -1,12 +1,12 @@
 //! PURE. The APIs of models, whose bodies the engines for them write.
 
 use super::RemoteTarget;
+use super::ollama_or_app::OllamaOrApp;
 use super::probe::{ProbeAnswers, ProbedServer};
 use super::protocol::{EngineProtocol, Protocol};
 use super::request_kind::{ModelListPath, RequestKind};
 use crate::engine::anthropic::{AnthropicAuth, AnthropicEngine};
 use crate::engine::discover;
-use crate::engine::ollama::OllamaEngine;
 use crate::engine::openai::OpenAiEngine;
 use crate::engine::openai_responses::ResponsesEngine;
 use crate::event::Json;
@@ -71,10 +71,7 @@ pub(super) static OLLAMA: RequestKind = RequestKind {
         path: "/tags",
         parse: |answers| discover::ollama_models(answers.first().copied().flatten()?, None),
     }),
-    protocol: Some(|target| {
-        let writer = Box::new(OllamaEngine::new(target.name.clone(), &target.url));
-        Box::new(EngineProtocol { writer, adjust: |_| {} })
-    }),
+    protocol: Some(OllamaOrApp::boxed),
     ..RequestKind::NEW
 };
 

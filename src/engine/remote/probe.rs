@@ -138,17 +138,6 @@ pub(super) fn identify_jarvis_tui(answers: &ProbeAnswers<'_>) -> Option<ProbedSe
     })
 }
 
-/// Identifies an opencode server, whose bus is watched.
-pub(super) fn identify_opencode(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
-    let health = answers.get("/global/health").filter(|health| health.get("healthy") == Some(&Json::Bool(true)))?;
-    let version = health.get("version").and_then(Json::as_str)?;
-    Some(ProbedServer {
-        description: format!("opencode {version}"),
-        evidence: "/global/health tells its version".into(),
-        ..answers.server(&GET, "/event")
-    })
-}
-
 /// Returns whether an id can be a part of a URL.
 pub(super) fn is_path_segment(id: &str) -> bool {
     !id.is_empty()

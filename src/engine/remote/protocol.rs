@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{AnnouncingDetector, RemoteTarget};
 use crate::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
-use crate::event::Json;
+use crate::event::{Decision, Json};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::with_scheme;
 
@@ -17,6 +17,16 @@ pub(super) trait Protocol: Send + Sync {
         request: &ModelRequest,
         decode: AnnouncingDetector,
     ) -> Option<ReplyPlan>;
+
+    /// Returns the request that has the server stop what it does for the newest prompt.
+    fn cancel_request(&self, _target: &RemoteTarget) -> Option<HttpRequest> {
+        None
+    }
+
+    /// Returns the request that answers what the server asks while its reply goes on.
+    fn answer_request(&self, _target: &RemoteTarget, _asked: &Json, _decision: &Decision) -> Option<HttpRequest> {
+        None
+    }
 }
 
 /// A protocol whose body is a function of the conversation.

@@ -1,4 +1,7 @@
+mod a2a_agents;
 mod decisions;
+mod gptme_server;
+mod opencode_server;
 mod probes;
 
 use serde_json::json;
@@ -142,99 +145,6 @@ fn servers_that_remember_get_only_the_newest_prompt() {
     assert_eq!(body, json!({"content": "two", "mode": "immediate", "stream": true}));
     let (_, body) = asked(&remote(&openjarvis::RESEARCH, "http://h/"), &two);
     assert_eq!(body, json!({"query": "two", "model": "m"}));
-}
-
-#[test]
-fn an_agent_is_told_which_context_goes_on_and_which_task_was_answered() {
-    let mut two = request(&["one", "two"]);
-    let mut keep = |kept: Json| {
-        if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
-            *provider_metadata = Some(kept);
-        }
-        two.clone()
-    };
-    let over = keep(json!({"contextId": "ctx", "other": 1}));
-    let waits = keep(json!({"contextId": "ctx", "interrupts": [{"taskId": "t1", "contextId": "ctx"}]}));
-    let message = |kind, url: &str, request: &ModelRequest| {
-        let (_, body) = asked(&remote(kind, url), request);
-        body.pointer("/params/message").unwrap_or(&body["message"]).clone()
-    };
-    for (kind, url) in [
-        (&a2a::V0_3, "http://h/"),
-        (&a2a::V1, "http://h/"),
-        (&a2a::REST_V1, "http://h/message:stream"),
-        (&a2a::REST_V0_3, "http://h/v1/message:stream"),
-    ] {
-        let (told, answered) = (message(kind, url, &over), message(kind, url, &waits));
-        assert_eq!((&told["contextId"], told.get("taskId")), (&json!("ctx"), None), "{}", kind.name);
-        assert_eq!((&answered["contextId"], &answered["taskId"]), (&json!("ctx"), &json!("t1")), "{}", kind.name);
-    }
-}
-
-#[test]
-fn each_binding_of_a2a_is_written_as_its_servers_read_it() {
-    let two = request(&["one", "two"]);
-    let (_, body) = asked(&remote(&a2a::V0_3, "http://h/"), &two);
-    assert_eq!(body["method"], "message/stream");
-    assert_eq!(body["params"]["message"]["parts"], json!([{"kind": "text", "text": "two"}]));
-    let (call, body) = asked(&remote(&a2a::V1, "http://h/"), &two);
-    assert_eq!(body["method"], "SendStreamingMessage");
-    assert_eq!(body["params"]["message"]["role"], "ROLE_USER");
-    assert!(call.headers.iter().any(|(name, _)| name == "a2a-version"));
-    let (call, body) = asked(&remote(&a2a::REST_V1, "http://h/message:stream"), &two);
-    assert_eq!((body.get("jsonrpc"), &body["message"]["parts"]), (None, &json!([{"text": "two"}])));
-    assert!(call.headers.iter().any(|(name, _)| name == "a2a-version"));
-    let (_, body) = asked(&remote(&a2a::REST_V0_3, "http://h/v1/message:stream"), &two);
-    assert_eq!(body["message"]["content"], json!([{"text": "two"}]));
-}
-
-#[test]
-fn a_task_is_cancelled_by_the_binding_that_began_it() {
-    let cancelled = |kind, url: &str, task: &str| {
-        let call = remote(kind, url).cancel_request(task)?;
-        let body: Json = serde_json::from_slice(call.body.as_deref().unwrap()).unwrap();
-        Some((call.url, body["method"].as_str().unwrap_or_default().to_owned()))
-    };
-    let expected = |url: &str, method: &str| Some((url.to_owned(), method.to_owned()));
-    assert_eq!(cancelled(&a2a::V0_3, "http://h/rpc", "t"), expected("http://h/rpc", "tasks/cancel"));
-    assert_eq!(cancelled(&a2a::V1, "http://h/rpc", "t"), expected("http://h/rpc", "CancelTask"));
-    let rest = "http://h/a/message:stream";
-    assert_eq!(cancelled(&a2a::REST_V1, rest, "t"), expected("http://h/a/tasks/t:cancel", ""));
-    assert_eq!(cancelled(&a2a::REST_V1, rest, "../x"), None);
-    let old = "http://h/v1/message:stream";
-    assert_eq!(cancelled(&a2a::REST_V0_3, old, "t"), expected("http://h/v1/tasks/t:cancel", ""));
-    assert_eq!(cancelled(&CHAT, "http://h/x", "t"), None);
-}
-
-#[test]
-fn a_card_is_found_where_a_url_names_it_and_read_for_its_own_host() {
-    let card = "http://h:1/.well-known/agent-card.json?assistant_id=x";
-    assert_eq!(card_url("http://h:1/?assistant_id=x").as_deref(), Some(card));
-    assert_eq!(card_url(card).as_deref(), Some(card));
-    assert_eq!(card_url("http://h:1/"), None);
-    let read = json!({"name": "n", "skills": [], "url": "http://elsewhere/a2a/x", "protocolVersion": "0.3.0"});
-    let (kind, url, _) = read_card(card, &read).unwrap();
-    assert_eq!((kind, url.as_str()), (&a2a::V0_3, "http://h:1/a2a/x"));
-    for (interfaces, kind, url) in [
-        (
-            json!([{"url": "http://e/r", "protocolBinding": "HTTP+JSON", "protocolVersion": "1.0"}]),
-            &a2a::REST_V1,
-            "http://h:1/r/message:stream",
-        ),
-        (
-            json!([{"url": "http://e/r", "protocolBinding": "HTTP+JSON", "protocolVersion": "0.3"}]),
-            &a2a::REST_V0_3,
-            "http://h:1/r/v1/message:stream",
-        ),
-    ] {
-        let (read, at, _) =
-            read_card(card, &json!({"name": "n", "skills": [], "supportedInterfaces": interfaces})).unwrap();
-        assert_eq!((read, at.as_str()), (kind, url));
-    }
-    let without_skills =
-        json!({"name": "n", "supportedInterfaces": [{"url": "http://e/r", "protocolBinding": "JSONRPC"}]});
-    assert!(read_card(card, &without_skills).is_some());
-    assert!(read_card(card, &json!({"detail": "no"})).is_none());
 }
 
 #[test]
@@ -563,84 +473,6 @@ fn a_thread_of_chatkit_goes_on_with_prompts_and_with_results() {
     assert_eq!(body, json!({"type": "threads.add_client_tool_output", "params": params}));
 }
 
-/// What a frame of the answer to this calls for, as the ends of addresses and bodies.
-fn called_for(remote: &RemoteEngine, request: &ModelRequest, frame: &str) -> Vec<(String, Json)> {
-    let ReplyPlan::Http { side_channel: Some(mut aside), .. } = remote.plan_reply(request) else { panic!("not asked") };
-    let frame = SseFrame::data(frame);
-    let calls = aside.answer_frame(&frame);
-    assert!(aside.answer_frame(&frame).is_empty(), "once is enough");
-    calls.iter().map(|call| (call.url.rsplit_once("/c-1/").unwrap().1.to_owned(), body_of(call))).collect()
-}
-
-const GREETING: &str = r#"{"type":"connected","session_id":"s-1"}"#;
-
-#[test]
-fn gptme_gets_the_prompt_and_is_asked_for_a_step_once_it_has_greeted() {
-    let remote = remote(&gptme::STEP, "http://h/api/v2/conversations");
-    let told = json!({"status": "ok"});
-    let (before, call) = prepared(&remote, &request(&["one"]), &[json!({"conversation_id": "c-1"}), told.clone()]);
-    let base = "http://h/api/v2/conversations";
-    assert_eq!((before[0].method, before[0].url.clone()), (HttpMethod::Put, format!("{base}/jarvis-th-1")));
-    assert_eq!(
-        (&before[1].url, body_of(&before[1])),
-        (&format!("{base}/c-1"), json!({"role": "user", "content": "one"}))
-    );
-    assert_eq!((call.method, call.url, call.body), (HttpMethod::Get, format!("{base}/c-1/events"), None));
-    let two = request(&["one", "two"]);
-    let ReplyPlan::Prepare(made) = remote.plan_reply(&two) else { panic!("it is not told") };
-    assert_eq!(body_of(&made.request)["content"], "two");
-    (made.handle)(Ok(told));
-    let step = json!({"session_id": "s-1", "stream": true, "auto_confirm": false});
-    assert_eq!(called_for(&remote, &two, GREETING), [("step".to_owned(), step)]);
-}
-
-#[test]
-fn a_step_of_gptme_that_was_left_is_interrupted_before_the_next_prompt() {
-    let told = json!({"status": "ok"});
-    for is_over in [false, true] {
-        let remote = remote(&gptme::STEP, "http://h/api/v2/conversations");
-        let conversation = json!({"conversation_id": "c-1"});
-        let ReplyPlan::Prepare(made) = remote.plan_reply(&request(&["one"])) else { panic!("it is not made") };
-        (made.handle)(Ok(conversation));
-        let ReplyPlan::Prepare(made) = remote.plan_reply(&request(&["one"])) else { panic!("it is not told") };
-        (made.handle)(Ok(told.clone()));
-        let plan = remote.plan_reply(&request(&["one"]));
-        let ReplyPlan::Http { side_channel: Some(mut aside), .. } = plan else { panic!("it is not asked") };
-        aside.answer_frame(&SseFrame::data(GREETING));
-        if is_over {
-            aside.answer_frame(&SseFrame::data(r#"{"type": "step_complete"}"#));
-        }
-        let (before, _) = prepared(&remote, &request(&["one", "two"]), &[told.clone(), told.clone()]);
-        let interrupts = before.iter().filter(|call| call.url.ends_with("/c-1/interrupt"));
-        let bodies: Vec<Json> = interrupts.map(body_of).collect();
-        assert_eq!(bodies, if is_over { vec![] } else { vec![json!({"session_id": "s-1"})] });
-    }
-}
-
-#[test]
-fn a_tool_of_gptme_that_waits_is_run_or_skipped_by_the_next_prompt() {
-    let asked = |prompt: &str| {
-        let mut two = request(&["one", prompt]);
-        if let Some(HistoryMessage::Assistant { provider_metadata, .. }) = two.history.get_mut(1) {
-            *provider_metadata = Some(json!({"session_id": "s-0", "pending_tools": ["t-1", "t-2"]}));
-        }
-        two
-    };
-    let confirmed = |action: &str| {
-        ["t-1", "t-2"].map(|id| ("tool/confirm".to_owned(), json!({"tool_id": id, "action": action}))).to_vec()
-    };
-    for (prompt, action) in [("Yes.", "confirm"), ("no, list it instead", "skip")] {
-        let (remote, told) = (remote(&gptme::STEP, "http://h/api/v2/conversations"), json!({"status": "ok"}));
-        prepared(&remote, &request(&["one"]), &[json!({"conversation_id": "c-1"}), told.clone()]);
-        if action == "skip" {
-            let ReplyPlan::Prepare(made) = remote.plan_reply(&asked(prompt)) else { panic!("it is not told") };
-            assert_eq!(body_of(&made.request)["content"], prompt);
-            (made.handle)(Ok(told));
-        }
-        assert_eq!(called_for(&remote, &asked(prompt), GREETING), confirmed(action));
-    }
-}
-
 #[test]
 fn an_agent_on_mastra_is_given_no_model() {
     let (_, body) = asked(&remote(&mastra::STREAM, "http://h/api/agents/a/stream"), &request(&["one", "two"]));
@@ -650,7 +482,8 @@ fn an_agent_on_mastra_is_given_no_model() {
 
 #[test]
 fn every_style_that_asks_puts_the_prompt_to_its_address() {
-    for style in REQUEST_KINDS.into_iter().filter(|kind| kind.takes_prompts()) {
+    // The side channel of opencode's events has the prompt.
+    for style in REQUEST_KINDS.into_iter().filter(|kind| kind.takes_prompts() && **kind != opencode::PROMPT) {
         let made = json!({"id": "i", "thread_id": "t", "conversation_id": "c"});
         let (before, call) = prepared(&remote(style, "http://h/x"), &request(&["hi"]), &[made.clone(), made]);
         assert!(call.url.starts_with("http://h/x"), "{}", style.name);

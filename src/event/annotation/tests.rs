@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::event::AgentEvent;
+use crate::event::{AgentEvent, AnswerKind};
 
 fn line(kind: &str, data: &Json) -> String {
     json!({"type": "annotated", "on": {"turn": "t1"}, "kind": kind, "data": data}).to_string()
@@ -47,6 +47,15 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
             "needs_approval",
             json!({"request": {"id": 1}, "reason": "why"}),
             Annotation::NeedsApproval { request: json!({"id": 1}), reason: Some("why".into()) },
+        ),
+        (
+            "awaits_answer",
+            json!({"request": 1, "answers": [{"id": "a", "label": "A", "kind": "allow_once"}]}),
+            Annotation::AwaitsAnswer {
+                request: json!(1),
+                reason: None,
+                answers: vec![OfferedAnswer { id: "a".into(), label: "A".into(), kind: AnswerKind::AllowOnce }],
+            },
         ),
         ("result", json!({"value": "x"}), Annotation::Result { value: json!("x") }),
         ("task", json!({"id": "T1", "context": null}), Annotation::Task { id: "T1".into(), context: None }),

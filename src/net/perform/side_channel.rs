@@ -133,7 +133,7 @@ impl<'a> SideChannelReader<'a> {
                     before.await?;
                 }
                 for call in &calls {
-                    client.request_json(call, CALLED_FOR_TIMEOUT).await?;
+                    client.send_expecting_success(call, CALLED_FOR_TIMEOUT).await.map_err(|failure| failure.fault)?;
                 }
                 Ok(())
             }

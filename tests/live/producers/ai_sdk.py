@@ -1,4 +1,4 @@
-"""The AI SDK's chat route, in three generations."""
+"""The AI SDK's chat route, in three generations. Nobody says that it is no Ollama."""
 
 from model import Script
 
@@ -9,7 +9,7 @@ class AiSdk7(Served):
     name, title, version = "ai-sdk-7", "AI SDK 7", "7.0.173"
     script = Script()
     packages = (f"ai@{version}", "@ai-sdk/openai-compatible@3.0.92", "zod@4.1.12")
-    file, route, request = "ai_sdk.mjs", "/api/chat", "ai-sdk"
+    file, route = "ai_sdk.mjs", "/api/chat"
 
 
 class AiSdk6(AiSdk7):

@@ -18,7 +18,7 @@ class AgUi(Served):
 class AiSdk(AgUi):
     name, title = "pydantic-ai-ai-sdk", "Pydantic AI, AI SDK stream"
     script = Script()
-    route, request = "/api/chat", "ai-sdk"
+    route, request = "/api/chat", None
 
 
 PRODUCERS = [AgUi, AiSdk]

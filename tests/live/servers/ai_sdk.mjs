@@ -40,6 +40,7 @@ async function chat(request, response) {
 }
 
 createServer((request, response) => {
+  if (request.method !== "POST" || request.url !== "/api/chat") return response.writeHead(404).end();
   chat(request, response).catch((error) => {
     if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain" });
     response.end(String(error));

@@ -1,6 +1,8 @@
 //! Who decides a call, and what becomes of those that wait.
 
 use super::*;
+use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::testkit::server::{ScriptedServer, json};
 
 #[tokio::test(start_paused = true)]
 async fn what_has_changed_since_it_was_shown_is_not_done() {
@@ -188,4 +190,60 @@ async fn without_a_person_a_server_s_call_waits_unless_a_rule_decides() {
         assert_eq!(bench.outcomes(), [(outcome, String::new())]);
         assert_eq!(engine.requests.lock().unwrap().len(), requests);
     }
+}
+
+/// Asks in mid-reply and never ends it; takes the answer at this address.
+struct HoldingEngine(String);
+
+impl Engine for HoldingEngine {
+    fn name(&self) -> &'static str {
+        "holding"
+    }
+
+    fn plan_reply(&self, _: &ModelRequest) -> ReplyPlan {
+        let mut script = calls(&["delete"]);
+        script.truncate(3);
+        let annotation = Annotation::AwaitsAnswer { request: Json::from("ask"), reason: None, answers: Vec::new() };
+        script.push(ReplyEvent::Annotation { on: crate::event::ReplyTarget::Call("c0".into()), annotation });
+        let mut script: Vec<_> = script.into_iter().map(|event| ScriptedEvent { delay: Millis(0), event }).collect();
+        let event = ReplyEvent::End { outcome: TurnOutcome::Completed };
+        script.push(ScriptedEvent { delay: Millis(100_000_000), event });
+        ReplyPlan::Scripted(script)
+    }
+
+    fn answer_request(&self, asked: &Json, decision: &Decision) -> Option<HttpRequest> {
+        assert_eq!(asked, "ask");
+        let url = format!("{}/{}", self.0, decision.allows());
+        Some(HttpRequest { method: HttpMethod::Post, url, headers: Vec::new(), body: None, framing: Framing::Any })
+    }
+}
+
+#[tokio::test]
+async fn a_decision_goes_to_the_server_that_waits_and_one_that_is_lost_ends_the_turn() {
+    let (sender, mut asked) = mpsc::unbounded_channel();
+    let server = ScriptedServer::answering(move |request| {
+        let _ = sender.send(request.split(" HTTP").next().unwrap_or_default().to_owned());
+        let status = if request.contains("/true") { "200 OK" } else { "404 Not Found" };
+        vec![json(status, "{}")]
+    });
+    let server = server.await;
+    let holding = Arc::new(HoldingEngine(server.url()));
+    let choice = EngineChoice::new(holding, "m".into(), "test".into());
+    let mut bench = AgentRig::start_with(&engine("e", Vec::new()), &[], |setup| {
+        setup.runs_tools = false;
+        setup.engine_choice = Box::pin(async move { Ok(choice) });
+    });
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    bench.send(allow()).await;
+    assert_eq!(asked.recv().await.as_deref(), Some("POST /true"));
+    bench.send(Command::Cancel).await;
+    assert_eq!(bench.end().await, TurnOutcome::Cancelled);
+    bench.prompt("again").await;
+    let AgentEvent::ApprovalRequested { call, .. } = bench.until(is_approval_request).await else {
+        panic!("nothing was asked")
+    };
+    bench.send(Command::Decide { call, decision: Decision::Deny(None) }).await;
+    let TurnOutcome::Failed(fault) = bench.end().await else { panic!("it waits") };
+    assert!(fault.message.starts_with("the decision was not delivered to the server"), "{fault}");
 }

@@ -81,7 +81,7 @@ async fn a_turn_without_a_prompt_asks_with_the_past_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_prompt_that_was_refused_as_too_long_is_not_sent_again_with_the_next() {
-    let fault = crate::event::Fault::new(crate::event::FaultKind::ContextTooLong, "too long");
+    let fault = Fault::new(crate::event::FaultKind::ContextTooLong, "too long");
     let refusal = vec![ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }];
     let first = engine("a", vec![refusal, says("short enough")]);
     let mut bench = AgentRig::simple(&first, &[], ApprovalMode::Full);

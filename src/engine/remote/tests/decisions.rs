@@ -3,7 +3,7 @@
 use super::*;
 
 /// A call that its server asked to approve, with the decision.
-fn decided_call(id: &str, request: Json, decision: Decision) -> HistoryMessage {
+pub(super) fn decided_call(id: &str, request: Json, decision: Decision) -> HistoryMessage {
     let call = HistoryCall {
         call: id.into(),
         name: "rm".into(),
@@ -79,4 +79,39 @@ fn a_graph_is_told_what_was_decided_in_the_thread_that_waits() {
     assert_eq!((&body["command"]["resume"], body.get("input")), (&json!("Paris"), None));
     let (_, body) = asked(&server, &request(&["one", "two", "three"]));
     assert_eq!(body["input"]["messages"][0]["content"], "three");
+}
+
+#[test]
+fn a_yes_or_no_without_a_call_goes_back_to_ag_ui_as_its_answer_alone() {
+    let agent = remote(&ag_ui::RUN, "http://h/agent");
+    let schema = json!({"properties": {"go": {"type": "boolean"}}, "required": ["go"]});
+    let question = json!({"id": "i1", "responseSchema": schema, "questionId": "question-i1"});
+    let mut one = request(&["one"]);
+    one.history.push(decided_call("question-i1_2", question, Decision::Once));
+    let (_, body) = asked(&agent, &one);
+    assert_eq!(body["messages"].as_array().unwrap().len(), 1, "the server knows no such call: {body}");
+    assert_eq!(body["resume"], json!([{"interruptId": "i1", "status": "resolved", "payload": {"go": true}}]));
+    assert_eq!(one.open_calls()[0].wire_id, "question-i1");
+    let (name, output) = ("confirm".into(), String::new());
+    one.history.push(HistoryMessage::Tool { call: "question-i1_2".into(), name, output, outcome: CallOutcome::Ok });
+    one.history.push(HistoryMessage::User { text: "two".into() });
+    let (_, body) = asked(&agent, &one);
+    assert_eq!((body["messages"].as_array().unwrap().len(), body.get("resume")), (2, None));
+}
+
+#[test]
+fn a_path_that_two_kinds_share_is_asked_as_the_list_of_models_tells() {
+    for (answer, path) in
+        [(json!({"models": [{"name": "q"}]}), "/messages/0/content"), (json!({}), "/messages/0/parts")]
+    {
+        let server = remote(&model_apis::OLLAMA, "http://h/api/chat");
+        let (before, call) = prepared(&server, &request(&["hi"]), &[answer]);
+        assert_eq!((before.len(), before[0].method, before[0].url.as_str()), (1, HttpMethod::Get, "http://h/api/tags"));
+        assert!(body_of(&call).pointer(path).is_some(), "{}", body_of(&call));
+        let (before, _) = prepared(&server, &request(&["hi", "there"]), &[]);
+        assert!(before.is_empty(), "once is enough");
+    }
+    let target =
+        RemoteTarget { keeps_request_kind: true, ..RemoteTarget::new("r", "http://h/api/chat", &model_apis::OLLAMA) };
+    assert!(prepared(&RemoteEngine::new(target), &request(&["hi"]), &[]).0.is_empty());
 }

@@ -63,7 +63,12 @@ fn a_bare_origin_is_told_by_its_answers() {
             &gptme::STEP,
             "/api/v2/conversations",
         ),
-        (vec![("/global/health", json!({"healthy": true, "version": "1.18.33"}))], "opencode 1.18.33", &GET, "/event"),
+        (
+            vec![("/global/health", json!({"healthy": true, "version": "1.18.33"}))],
+            "opencode 1.18.33",
+            &opencode::PROMPT,
+            "/session",
+        ),
         (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", &a2a::V1, "/v1rpc"),
     ] {
         let found = identify("http://h/", &answers(&given)).unwrap();
