@@ -24,7 +24,7 @@ use crate::event::Json;
 pub const DIALECT: Dialect = Dialect {
     name: "openai-responses",
     title: "OpenAI Responses",
-    decode: |_| Box::new(ResponsesDecoder::new()),
+    decode: |context| Box::new(ResponsesDecoder::new().with_open_calls(&context.open_calls)),
     evidence,
     extends: None,
     limitations: "images and audio, log probabilities; durations of the server's tools, which the format lacks",

@@ -16,7 +16,7 @@ use super::openai::{self, add_sampling_params, args_text, bearer_header, tool_re
 use super::spec::EngineSpec;
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::responses::ResponsesDecoder;
-use crate::event::{CallId, Json, ToolSpec};
+use crate::event::{CallId, Decision, Json, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
@@ -94,7 +94,8 @@ impl Engine for ResponsesEngine {
             body: Some(Bytes::from(body(request).to_string())),
             framing: Framing::Sse,
         };
-        ReplyPlan::http(call, ResponsesDecoder::for_model(&request.model))
+        let decoder = ResponsesDecoder::for_model(&request.model).with_open_calls(&request.open_calls());
+        ReplyPlan::http(call, decoder)
     }
 
     fn supports_required_tools(&self) -> bool {
@@ -147,12 +148,16 @@ fn tool(tool: &ToolSpec) -> Json {
 fn input(request: &ModelRequest) -> Vec<Json> {
     let mut items = Vec::new();
     let mut custom: Vec<&CallId> = Vec::new();
+    // Approved again, the server would run it again.
+    let decided: Vec<&CallId> = request.decided_calls().map(|(call, _, _)| &call.call).collect();
     for past in &request.history {
         match past {
             HistoryMessage::User { text } => items.push(message("user", text)),
             HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: metadata } => {
                 custom.extend(calls.iter().filter(|call| is_custom(call)).map(|call| &call.call));
-                push_assistant(text, calls, restored_items(metadata.as_ref(), &request.model), &mut items);
+                push_assistant(text, calls, restored_items(metadata.as_ref(), &request.model), &decided, &mut items);
+                let decided = calls.iter().filter(|call| decided.contains(&&call.call));
+                items.extend(decided.filter_map(approval_response));
             }
             HistoryMessage::Tool { call, name: _, output, outcome } => {
                 let kind = if custom.contains(&call) { "custom_tool_call_output" } else { "function_call_output" };
@@ -185,7 +190,7 @@ fn bare_model_name(model: &str) -> String {
 
 /// Adds the items of an assistant message: in their original order where that is known. Reasoning precedes the items it
 /// led to, and is left out where those are gone.
-fn push_assistant(text: &str, calls: &[HistoryCall], kept_items: &[Json], items: &mut Vec<Json>) {
+fn push_assistant(text: &str, calls: &[HistoryCall], kept_items: &[Json], decided: &[&CallId], items: &mut Vec<Json>) {
     let mut text = Some(text).filter(|text| !text.is_empty());
     let mut left: Vec<&HistoryCall> = calls.iter().collect();
     let mut reasoning: Vec<&Json> = Vec::new();
@@ -195,7 +200,7 @@ fn push_assistant(text: &str, calls: &[HistoryCall], kept_items: &[Json], items:
             Some("message") => text.take().map(|text| with_phase(message("assistant", text), entry.get("phase"))),
             Some("function_call" | "custom_tool_call") => {
                 let at = left.iter().position(|call| field("id").is_some() && item_id(call) == field("id"));
-                at.map(|at| call(left.remove(at)))
+                at.map(|at| call(left.remove(at), decided))
             }
             Some("reasoning") => {
                 reasoning.push(entry);
@@ -213,7 +218,7 @@ fn push_assistant(text: &str, calls: &[HistoryCall], kept_items: &[Json], items:
         }
     }
     items.extend(text.map(|text| message("assistant", text)));
-    items.extend(left.into_iter().map(call));
+    items.extend(left.into_iter().map(|left| call(left, decided)));
 }
 
 fn message(role: &str, text: &str) -> Json {
@@ -236,7 +241,27 @@ fn is_custom(call: &HistoryCall) -> bool {
     call.provider_metadata.as_ref().and_then(|metadata| metadata.get("custom")) == Some(&Json::Bool(true))
 }
 
-fn call(past: &HistoryCall) -> Json {
+/// Returns the server's request for the approval of an MCP call, as it was written.
+fn mcp_request(call: &HistoryCall) -> Option<&Json> {
+    let request = &call.approval.as_ref()?.request;
+    (request.get("type").and_then(Json::as_str) == Some("mcp_approval_request")).then_some(request)
+}
+
+/// Returns what was decided about an MCP call, in the server's words.
+fn approval_response(call: &HistoryCall) -> Option<Json> {
+    let decision = call.approval.as_ref()?.decision.as_ref()?;
+    let (id, approve) = (mcp_request(call)?.get("id")?, decision.allows());
+    let mut item = json!({"type": "mcp_approval_response", "approval_request_id": id, "approve": approve});
+    if let Decision::Deny(Some(reason)) = decision {
+        item["reason"] = reason.as_str().into();
+    }
+    Some(item)
+}
+
+fn call(past: &HistoryCall, decided: &[&CallId]) -> Json {
+    if let Some(request) = mcp_request(past).filter(|_| decided.contains(&&past.call)) {
+        return request.clone();
+    }
     let (call_id, name) = (past.call.as_str(), &past.name);
     if is_custom(past) {
         let args: Map<String, Json> = serde_json::from_str(&past.args).unwrap_or_default();

@@ -26,7 +26,7 @@ use super::dialects::{cases, published};
 
 use crate::replies::decode_reply;
 use crate::testkit::events::turn_finished;
-use dice::Dice;
+use dice::{Dice, WORDS};
 
 fn heading(client_tools: bool) -> ResponseHead {
     let (id, model) = ("resp_20261120195114_7bbb".into(), Some("engine/model".into()));
@@ -496,5 +496,31 @@ proptest! {
             let last = flat(&events[..cut]).pop().unwrap();
             prop_assert_eq!(last.event, "response.failed");
         }
+    }
+
+    #[test]
+    fn texts_that_stream_at_once_are_told_apart(pieces in proptest::collection::vec((0usize..4, 0..WORDS.len()), 1..40)) {
+        let id = |at: usize| MessageId::new(format!("m{at}"));
+        let mut events = published(&[turn_finished("t", TurnOutcome::Completed)])[..2].to_vec();
+        let role = Role::Assistant;
+        events.extend((0..4).map(|at| AgentEvent::MessageStarted { message: id(at), role, parent: None }));
+        let mut said: Vec<(usize, String)> = Vec::new();
+        for (at, word) in pieces {
+            let word = WORDS[word];
+            events.push(AgentEvent::TextDelta { message: id(at), text: word.to_owned(), kind: TextKind::Text });
+            if let Some((_, text)) = said.iter_mut().find(|(known, _)| *known == at) {
+                text.push_str(word);
+            } else if !word.is_empty() {
+                said.push((at, word.to_owned()));
+            }
+        }
+        let mut sealer = Sealer::new();
+        for event in &events {
+            sealer.observe(event).unwrap();
+        }
+        events.extend(sealer.seal(TurnOutcome::Completed));
+        let read = decode(ResponsesDecoder::new(), &official(&events, false));
+        let wanted: Vec<String> = said.into_iter().map(|(_, text)| text).collect();
+        prop_assert_eq!(gist(&read).texts, wanted);
     }
 }

@@ -10,7 +10,7 @@ use super::{ResponsesEvent, list_at, text_at, whole_items};
 use crate::dialect::finish_reason::{self, WireFinishReason};
 use crate::dialect::lenient::LooseObject;
 use crate::dialect::unknown_frames::UnknownFrames;
-use crate::dialect::{Decode, SseFrame, error, surrogate, usage};
+use crate::dialect::{Decode, OpenCall, SseFrame, error, surrogate, usage};
 use crate::event::{
     Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent,
     ReplyTarget, TurnOutcome, Usage, UsageScope,
@@ -46,6 +46,13 @@ impl ResponsesDecoder {
     /// Returns a decoder whose metadata names the requested model, so that it is not sent to another one.
     pub fn for_model(model: &str) -> Self {
         Self { model: Some(model.to_owned()), ..Self::default() }
+    }
+
+    /// Says which calls of earlier replies were decided since: this one may tell their results.
+    #[must_use]
+    pub fn with_open_calls(mut self, open_calls: &[OpenCall]) -> Self {
+        self.emitter.adopt(open_calls);
+        self
     }
 
     fn handle_event(
@@ -424,6 +431,7 @@ impl Decode for ResponsesDecoder {
         if matches!(self.end, Some(ResponsesEnd::Completed | ResponsesEnd::Length)) {
             self.finish_open_calls(out);
         }
+        self.emitter.close_others(out);
         let (finish_reason, outcome) = match self.end.take() {
             Some(ResponsesEnd::Completed) => (self.emitter.finish_reason(), TurnOutcome::Completed),
             Some(ResponsesEnd::Length) => (FinishReason::Length, TurnOutcome::Completed),

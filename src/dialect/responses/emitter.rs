@@ -1,18 +1,22 @@
 //! Emits the events of an answer in order: assigns items to messages, and emits every piece of them once.
 //!
 //! A message holds one text and the calls next to it. The next text, and whatever follows a server call, is the next
-//! message; but calls that wait for the client stay in the message that ends the answer.
+//! message; but calls that wait for the client stay in the message that ends the answer. Where texts stream at once, a
+//! message whose text goes on is set aside until it does.
 
 use std::borrow::Cow;
 
+use super::super::OpenCall;
 use super::super::arguments;
 use super::super::reasoning_dedup::{ReasoningDedup, ReasoningSource};
 use super::super::surrogate::SurrogateJoiner;
 use super::super::think_tags::SegmentKind as Part;
-use super::items::{ResponsesItemKind, ResponsesItems, ResponsesProviderMetadata, TextChannel, text_key};
+use super::items::{
+    ResponsesItem, ResponsesItemKind, ResponsesItems, ResponsesProviderMetadata, TextChannel, text_key,
+};
 use super::text_at;
 use crate::event::{
-    Annotation, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId, OutputStream, ReplyEvent,
+    Annotation, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId, OutputStream, ReplyEvent,
     ReplyTarget, Role, TextKind,
 };
 
@@ -20,6 +24,8 @@ use crate::event::{
 const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 /// Citations emitted for one answer.
 const MAX_CITATIONS: usize = 512;
+/// Messages that are set aside.
+const MAX_SET_ASIDE: usize = 64;
 
 #[derive(Debug)]
 struct ResponsesOpenMessage {
@@ -42,12 +48,21 @@ pub(super) struct ResponsesEmitter {
     pub(super) provider_metadata: ResponsesProviderMetadata,
     reasoning_dedup: ReasoningDedup,
     open: Option<ResponsesOpenMessage>,
+    /// Messages whose text goes on after that of the open one.
+    set_aside: Vec<ResponsesOpenMessage>,
     message_count: usize,
     args_bytes: usize,
     citations: usize,
+    /// Requests for approval of earlier replies that were granted or refused since.
+    approved: Vec<String>,
 }
 
 impl ResponsesEmitter {
+    /// Takes the calls of earlier replies that were decided since.
+    pub(super) fn adopt(&mut self, open_calls: &[OpenCall]) {
+        self.approved = open_calls.iter().map(|call| call.wire_id.clone()).collect();
+    }
+
     /// Emits a delta of one of an item's texts.
     pub(super) fn push_delta(
         &mut self,
@@ -171,11 +186,20 @@ impl ResponsesEmitter {
         if let Some(open) = self.open.as_ref().filter(|open| item.message.as_ref() == Some(&open.id)) {
             return Some(open.id.clone());
         }
+        let of_item = item.message.clone();
+        if let Some(back) = self.set_aside.iter().position(|message| of_item.as_ref() == Some(&message.id)) {
+            let message = self.set_aside.remove(back);
+            self.leave_open(out);
+            let id = message.id.clone();
+            self.open = Some(message);
+            return Some(id);
+        }
+        let item = self.items.get(at)?;
         let is_message = item.kind == ResponsesItemKind::Message;
         let is_next =
             |open: &ResponsesOpenMessage| !open.has_client_calls && (open.is_over || (is_message && open.texts > 0));
         if self.open.as_ref().is_some_and(is_next) {
-            self.close(None, None, out);
+            self.leave_open(out);
         }
         let id = self.begin_message(out);
         if let Some(item) = self.items.get(at) {
@@ -192,6 +216,48 @@ impl ResponsesEmitter {
             }
         }
         Some(id)
+    }
+
+    /// Closes the open message, or sets it aside where it is not over.
+    fn leave_open(&mut self, out: &mut Vec<ReplyEvent>) {
+        let Some(open) = &self.open else { return };
+        let goes_on = open.items.iter().filter_map(|at| self.items.list.get(*at)).any(ResponsesItem::is_streaming);
+        if !goes_on && !open.has_client_calls {
+            return self.close(None, None, out);
+        }
+        if self.set_aside.len() >= MAX_SET_ASIDE {
+            let oldest = self.set_aside.remove(0);
+            self.close_set_aside(oldest, out);
+        }
+        self.set_aside.extend(self.open.take());
+    }
+
+    fn close_set_aside(&mut self, message: ResponsesOpenMessage, out: &mut Vec<ReplyEvent>) {
+        let open = self.open.replace(message);
+        self.close(None, None, out);
+        self.open = open;
+    }
+
+    /// Closes a message that is set aside once its item is over.
+    pub(super) fn note_item_over(&mut self, at: usize, out: &mut Vec<ReplyEvent>) {
+        let is_its = |message: &ResponsesOpenMessage| message.items.contains(&at) && !message.has_client_calls;
+        if let Some(aside) = self.set_aside.iter().position(is_its) {
+            let message = self.set_aside.remove(aside);
+            self.close_set_aside(message, out);
+        }
+    }
+
+    /// Closes all messages but the one that ends the answer: the one with calls for the client, else the open one.
+    pub(super) fn close_others(&mut self, out: &mut Vec<ReplyEvent>) {
+        if self.open.as_ref().is_none_or(|open| !open.has_client_calls)
+            && let Some(last) = self.set_aside.iter().rposition(|message| message.has_client_calls)
+        {
+            let last = self.set_aside.remove(last);
+            self.set_aside.extend(self.open.replace(last));
+        }
+        for message in std::mem::take(&mut self.set_aside) {
+            self.close_set_aside(message, out);
+        }
     }
 
     /// Returns the open message, starting one where needed.
@@ -442,6 +508,29 @@ impl ResponsesEmitter {
         if let Some(id) = call.id.clone().filter(|_| !text.is_empty()) {
             out.push(ReplyEvent::ToolOutput { call: id, stream, text: text.to_owned() });
         }
+    }
+
+    /// Takes a call for one of an earlier reply, which this request approved.
+    pub(super) fn continue_call(&mut self, at: usize, request: &str) {
+        if self.approved.iter().any(|known| known == request)
+            && let Some(call) = self.items.call(at).filter(|call| call.id.is_none())
+        {
+            call.wire_id = Some(request.to_owned());
+            (call.id, call.is_ready) = (Some(CallId::new(request)), true);
+        }
+    }
+
+    /// Tells that the server runs a call only once that is allowed. The answer names the item.
+    pub(super) fn ask_approval(&mut self, at: usize, item: &Json, out: &mut Vec<ReplyEvent>) {
+        let Some(id) = self.items.call(at).and_then(|call| call.id.clone()) else { return };
+        let known = ["type", "id", "name", "arguments", "server_label"].into_iter();
+        let request = known.filter_map(|key| Some((key.to_owned(), item.get(key)?.clone()))).collect();
+        let reason = text_at(item, "server_label").zip(text_at(item, "name"));
+        let reason = reason.map(|(server, name)| {
+            format!("{server}: {name} {}", text_at(item, "arguments").unwrap_or_default()).trim_end().to_owned()
+        });
+        let annotation = Annotation::NeedsApproval { request: Json::Object(request), reason };
+        out.push(ReplyEvent::Annotation { on: ReplyTarget::Call(id), annotation });
     }
 
     pub(super) fn finish_call(&mut self, at: usize, outcome: CallOutcome, text: String, out: &mut Vec<ReplyEvent>) {

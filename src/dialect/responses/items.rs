@@ -265,6 +265,12 @@ impl ResponsesItem {
         }
     }
 
+    /// Returns whether more of a message's text may come.
+    pub(super) fn is_streaming(&self) -> bool {
+        let is_known = |part: &OutputItemPart| part.streamed.full_text().is_some();
+        self.kind == ResponsesItemKind::Message && !self.is_done && !self.parts.iter().all(is_known)
+    }
+
     /// Returns the full text where the server repeated all of it, or where not all of what was emitted is text.
     pub(super) fn full_text(&self) -> Option<String> {
         self.parts

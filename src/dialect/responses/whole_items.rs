@@ -85,6 +85,9 @@ pub(super) fn reconcile_item(
         ResponsesItemKind::Call => reconcile_call(emitter, at, json, item_type, is_whole, out),
         ResponsesItemKind::Output => reconcile_call_output(emitter, at, json, is_whole, out),
     }
+    if is_whole && kind == ResponsesItemKind::Message {
+        emitter.note_item_over(at, out);
+    }
     if is_whole && (kind != ResponsesItemKind::Call || ran_by(item_type) == ExecutedBy::Client) {
         let message = emitter.items.get(at).and_then(|item| item.message.clone());
         emitter.provider_metadata.record_item(at, Some(kind), message.as_ref(), json);
@@ -143,6 +146,9 @@ fn reconcile_call(
             call.name = tool_name(json, item_type);
         }
     }
+    if let Some(request) = text_at(json, "approval_request_id") {
+        emitter.continue_call(at, request);
+    }
     emitter.start(at, out);
     if !is_whole {
         return;
@@ -159,9 +165,7 @@ fn reconcile_call(
         emitter.finish_call(at, outcome, text, out);
     }
     if item_type == "mcp_approval_request" {
-        emitter.finish_call(at, CallOutcome::Requested, String::new(), out);
-        let text = "the server requests an approval, which jarvis-tui can't send in this format".to_owned();
-        out.push(ReplyEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Approval, text });
+        emitter.ask_approval(at, json, out);
     }
 }
 

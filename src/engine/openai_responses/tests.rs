@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::HistoryApproval;
 use crate::event::{CallOutcome, ReplyEvent};
 use crate::testkit::engine::{clock, sampling};
 
@@ -234,4 +235,31 @@ fn a_key_travels_as_a_secret_bearer() {
     let [(name, HttpHeaderValue::Secret(secret))] = &keyed.headers()[..] else { panic!("no secret") };
     assert_eq!((name.as_str(), secret.expose_secret()), ("authorization", "Bearer sk-1"));
     assert!(!format!("{keyed:?}").contains("sk-1"));
+}
+
+#[test]
+fn the_decision_about_an_mcp_call_follows_its_request_until_there_is_a_result() {
+    let asked = json!({"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "dice", "name": "roll",
+        "arguments": "{}"});
+    let call = |decision: Decision| HistoryCall {
+        approval: Some(HistoryApproval { request: asked.clone(), decision: Some(decision) }),
+        ..past_call("mcpr_1", "{}", None)
+    };
+    let prompt = HistoryMessage::User { text: "roll".into() };
+    for (decision, answer) in [
+        (Decision::Session, json!({"approve": true})),
+        (Decision::Deny(Some("no".into())), json!({"approve": false, "reason": "no"})),
+    ] {
+        let past = vec![prompt.clone(), said("", vec![call(decision)], None)];
+        let input = body_of(&request(past.clone()))["input"].take();
+        let mut response = answer;
+        response["type"] = "mcp_approval_response".into();
+        response["approval_request_id"] = "mcpr_1".into();
+        assert_eq!(input.as_array().unwrap()[1..], [asked.clone(), response]);
+        // Approved again, it would run again.
+        let ran = [past, vec![output("mcpr_1", "7", CallOutcome::Ok)]].concat();
+        let input = body_of(&request(ran))["input"].take();
+        let kinds: Vec<&str> = input.as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["message", "function_call", "function_call_output"]);
+    }
 }

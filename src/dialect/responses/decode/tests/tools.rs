@@ -1,6 +1,7 @@
 //! Tools that the server runs, and custom ones.
 
 use super::*;
+use crate::event::CallOutput;
 
 #[test]
 fn what_follows_a_tool_of_the_servers_is_another_message() {
@@ -203,4 +204,43 @@ fn what_the_server_did_to_the_conversation_is_a_notice() {
         _ => None,
     });
     assert_eq!(notices.collect::<Vec<_>>(), [NoticeCode::Compacting, NoticeCode::Tools]);
+}
+
+#[test]
+fn an_mcp_call_that_needs_approval_is_asked_and_goes_on_in_the_next_answer() {
+    let request = json!({"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "dice", "name": "roll",
+        "arguments": "{\"n\":2}"});
+    let events = decode(&[added(0, request.clone()), done(0, request.clone()), completed(json!([request]))]);
+    let asked: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            ReplyEvent::Annotation {
+                on: ReplyTarget::Call(call),
+                annotation: Annotation::NeedsApproval { request, reason },
+            } => Some((call.as_str(), request, reason.as_deref())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [("mcpr_1", &request, Some(r#"dice: roll {"n":2}"#))]);
+    assert!(!events.iter().any(|event| matches!(event, ReplyEvent::ToolCallFinished { .. })), "{events:?}");
+    let call = json!({"type": "mcp_call", "id": "mcp_1", "approval_request_id": "mcpr_1", "server_label": "dice",
+        "name": "roll", "arguments": "{\"n\":2}", "output": "7", "error": null, "status": "completed"});
+    let answer = [added(0, call.clone()), done(0, call.clone()), delta("output_text", "msg_1", 1, 0, "Seven")];
+    let read = |known: &[OpenCall]| {
+        let mut decoder = ResponsesDecoder::new().with_open_calls(known);
+        let mut out = Vec::new();
+        for event in &answer {
+            decoder.decode_frame(&SseFrame::data(event.to_string()), &mut out);
+        }
+        out
+    };
+    let finished = ReplyEvent::ToolCallFinished {
+        call: "mcpr_1".into(),
+        outcome: CallOutcome::Ok,
+        output: CallOutput::from_text("7"),
+        duration: None,
+    };
+    let approved = [OpenCall { wire_id: "mcpr_1".into(), name: "roll".into() }];
+    assert_eq!(read(&approved)[0], finished, "no message stands for a call that was told");
+    assert!(matches!(read(&[])[0], ReplyEvent::MessageStarted { .. }));
 }
