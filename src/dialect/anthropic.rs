@@ -6,10 +6,11 @@
 //! sent back verbatim; calls carry the id by which that content names them, or `server: true`.
 //!
 //! `pause_turn` means that the server wants the turn back to continue it: the message ends with [`FinishReason::End`]
-//! and the annotation [`Annotation::Paused`], and the agent then sends another request with the kept content as the last message.
+//! and the annotation [`Annotation::Paused`](crate::event::Annotation::Paused), and the agent then sends another request with the kept content as the last message.
 
 mod blocks;
 mod calls;
+mod emit;
 mod finish;
 mod remarks;
 mod results;
@@ -24,12 +25,9 @@ use self::wire::{AnthropicDelta, AnthropicEvent, UsageTotals};
 use super::lenient::LooseObject;
 use super::reasoning_dedup::{ReasoningDedup, ReasoningSource};
 use super::surrogate;
-use super::text_assembler;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
-use crate::event::{
-    Annotation, CallId, Fault, FinishReason, Json, MessageId, ReplyEvent, ReplyTarget, Role, TextKind, UsageScope,
-};
+use crate::event::{Fault, FinishReason, Json, MessageId, ReplyEvent, UsageScope};
 
 /// Also `--dialect anthropic`.
 pub const DIALECT: Dialect = Dialect {
@@ -379,87 +377,6 @@ impl AnthropicDecoder {
     fn record_text(&mut self, index: Option<u64>, before: usize) {
         let new = self.blocks.open(index).and_then(|block| block.assembler.raw_text().get(before..).map(str::to_owned));
         self.blocks.append_text(index, &new.unwrap_or_default());
-    }
-
-    fn emit_segments(&mut self, split: Vec<(text_assembler::SegmentKind, String)>, out: &mut Vec<ReplyEvent>) {
-        for (kind, text) in split {
-            match kind {
-                text_assembler::SegmentKind::Text => self.emit(false, text, out),
-                text_assembler::SegmentKind::Reasoning => self.push_reasoning(ReasoningSource::Tags, &text, out),
-                text_assembler::SegmentKind::LateReasoning if !self.open || self.blocks.has_call() => {}
-                text_assembler::SegmentKind::LateReasoning
-                    if self.reasoning_dedup.has_field() && !self.reasoning_dedup.matches(&text) => {}
-                // The text emitted so far was reasoning; the answer is another message.
-                text_assembler::SegmentKind::LateReasoning => {
-                    self.push_reasoning(ReasoningSource::Tags, &text, out);
-                    (self.open, self.closed) = (false, true);
-                    let message = std::mem::replace(&mut self.message, "m2".into());
-                    let (finish_reason, full) = (FinishReason::End, Some(String::new()));
-                    out.push(ReplyEvent::MessageFinished {
-                        message,
-                        finish_reason,
-                        full_text: full,
-                        provider_metadata: None,
-                    });
-                }
-            }
-        }
-    }
-
-    fn start_call(&mut self, wire: &Json, by_server: bool, out: &mut Vec<ReplyEvent>) -> Option<CallId> {
-        self.begin_message(out);
-        self.calls.start(wire, by_server, &self.message, out)
-    }
-
-    /// Finishes a server call. After a pause the call itself was in the previous message, so it is emitted again.
-    fn finish_server_call(&mut self, wire: &Json, kind: &str, out: &mut Vec<ReplyEvent>) {
-        let id = wire.get("tool_use_id").and_then(Json::as_str).unwrap_or_default();
-        let call = if let Some(call) = self.calls.server_call(id) {
-            call
-        } else {
-            let name = results::tool_name(kind).to_owned();
-            let Some(call) = self.start_call(&json!({ "id": id, "name": name }), true, out) else {
-                return self.unknown_frames.report("too many tool calls", out);
-            };
-            self.calls.mark_ready(&call, name, "{}".into(), id, out);
-            call
-        };
-        if let Some((name, args)) = self.blocks.partial_call(&call) {
-            self.calls.mark_ready(&call, name, args, id, out);
-        }
-        let (outcome, text) = results::parse_tool_result(wire);
-        self.calls.finish(&call, outcome, text, out);
-    }
-
-    fn annotate_citation(&mut self, citation: Json, out: &mut Vec<ReplyEvent>) {
-        self.begin_message(out);
-        let on = ReplyTarget::Message(self.message.clone());
-        out.push(ReplyEvent::Annotation { on, annotation: Annotation::Citation(citation) });
-    }
-
-    fn push_reasoning(&mut self, by: ReasoningSource, text: &str, out: &mut Vec<ReplyEvent>) {
-        let text = self.reasoning_dedup.push(by, text);
-        self.emit(true, text, out);
-    }
-
-    fn emit(&mut self, is_thinking: bool, text: String, out: &mut Vec<ReplyEvent>) {
-        if text.is_empty() {
-            return;
-        }
-        self.begin_message(out);
-        let message = self.message.clone();
-        out.push(if is_thinking {
-            ReplyEvent::ReasoningDelta { message, text }
-        } else {
-            ReplyEvent::TextDelta { message, text, kind: TextKind::Text }
-        });
-    }
-
-    fn begin_message(&mut self, out: &mut Vec<ReplyEvent>) {
-        if !std::mem::replace(&mut self.open, true) {
-            let (message, role) = (self.message.clone(), Role::Assistant);
-            out.push(ReplyEvent::MessageStarted { message, role, parent: None });
-        }
     }
 
     fn fail(&mut self, server_error: &error::ServerError) {
