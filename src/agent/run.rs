@@ -197,6 +197,7 @@ impl Agent {
             | Command::Continue
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
+            | Command::SetOption { .. }
             | Command::Decide { .. }
             | Command::Cancel
             | Command::Seek { .. }
@@ -336,6 +337,7 @@ impl Agent {
             | Command::Continue
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
+            | Command::SetOption { .. }
             | Command::Seek { .. }
             | Command::SetSpeed { .. }
             | Command::SetPaused { .. }

@@ -305,7 +305,7 @@ mod tests {
     use crate::runtime::{NameClaim, StatePart, StateStore};
 
     fn effects(history: Option<PathBuf>) -> Effects<'static> {
-        let model = ModelChoice { name: "offline/offline".into(), remark: String::new() };
+        let model = ModelChoice::new("offline/offline", "");
         let list: ListModels<'_> = Box::new(move || {
             let models = vec![model.clone()];
             Box::pin(async { models })

@@ -18,5 +18,12 @@ pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> SourceHandle {
     let capabilities = Capabilities { prompt: true, decide: !setup.is_unattended, cancel: true, seek: false };
     let (allowed, permissions) = watch::channel(Permissions::default());
     tasks.spawn(Agent::run(setup, to_agent, events, link, allowed));
-    SourceHandle { events: from_agent, link: watch, permissions: Some(permissions), commands, capabilities }
+    SourceHandle {
+        events: from_agent,
+        link: watch,
+        permissions: Some(permissions),
+        options: None,
+        commands,
+        capabilities,
+    }
 }

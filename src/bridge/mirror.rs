@@ -424,6 +424,7 @@ impl MirrorFollower {
         let not_saved = self.save_error.clone().or_else(|| self.remote_status.save_error.clone());
         self.status.send_if_modified(|weather| {
             let permissions = self.remote_status.permissions.clone();
+            let options = self.remote_status.options.clone();
             let next = SessionStatus {
                 link,
                 queue,
@@ -431,6 +432,7 @@ impl MirrorFollower {
                 save_error: not_saved,
                 replay,
                 permissions,
+                options,
                 now,
                 ..weather.clone()
             };

@@ -6,7 +6,9 @@
 //! `machine` decides, a protocol reads and writes lines, and only this file and the links do IO.
 
 mod acp;
+mod client_work;
 mod codex;
+mod codex_models;
 mod machine;
 mod program_link;
 mod protocol;
@@ -22,9 +24,13 @@ use tokio::time::{Instant, sleep_until};
 use super::program::RunningProgram;
 use super::session::SourceHandle;
 use crate::agent::approval::ApprovalPolicy;
-use crate::event::{AgentEvent, Capabilities, Command, DecidedBy, LinkState, NoticeCode, NoticeLevel, Permissions};
+use crate::event::{
+    AgentEvent, AgentOption, Capabilities, Command, DecidedBy, LinkState, NoticeCode, NoticeLevel, Permissions,
+};
 use crate::net::traffic::TrafficTap;
 pub use acp::{LAST_SESSION, PeerSession};
+pub use client_work::PeerTools;
+use client_work::{ClientWorker, WorkEvent};
 use machine::{PeerLink, PeerMachine, PeerMachineSetup, PeerOutput};
 use program_link::{LinkEvent, ProgramLink};
 
@@ -47,6 +53,7 @@ pub struct PeerSource {
     /// The first event, with the capabilities of the source.
     pub opened: AgentEvent,
     pub policy: ApprovalPolicy,
+    pub tools: PeerTools,
     /// Nobody can decide: what needs that is denied.
     pub is_unattended: bool,
     pub epoch: Instant,
@@ -59,13 +66,21 @@ pub fn start(source: PeerSource, tasks: &mut JoinSet<()>) -> SourceHandle {
     let (commands, to_peer) = mpsc::channel(16);
     let (link, state) = watch::channel(LinkState::Idle);
     let (allowed, permissions) = watch::channel(source.policy.permissions());
+    let (settable, options) = watch::channel(Vec::new());
     let capabilities = match &source.opened {
         AgentEvent::SessionOpened { capabilities, .. } => *capabilities,
         _ => Capabilities::default(),
     };
-    let channels = PeerChannels { events, link, allowed, epoch: source.epoch };
+    let channels = PeerChannels { events, link, allowed, settable, epoch: source.epoch };
     tasks.spawn(run(source, to_peer, channels));
-    SourceHandle { events: from_peer, link: state, permissions: Some(permissions), commands, capabilities }
+    SourceHandle {
+        events: from_peer,
+        link: state,
+        permissions: Some(permissions),
+        options: Some(options),
+        commands,
+        capabilities,
+    }
 }
 
 /// Where what happens is told.
@@ -73,6 +88,7 @@ struct PeerChannels {
     events: mpsc::Sender<AgentEvent>,
     link: watch::Sender<LinkState>,
     allowed: watch::Sender<Permissions>,
+    settable: watch::Sender<Vec<AgentOption>>,
     epoch: Instant,
 }
 
@@ -100,17 +116,23 @@ impl PeerChannels {
         true
     }
 
-    fn publish(&self, permissions: Permissions) {
+    fn publish(&self, permissions: Permissions, options: &[AgentOption]) {
         self.allowed.send_if_modified(|current| {
             let changed = *current != permissions;
             *current = permissions;
+            changed
+        });
+        self.settable.send_if_modified(|current| {
+            let changed = *current != options;
+            options.clone_into(current);
             changed
         });
     }
 }
 
 async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels: PeerChannels) {
-    let PeerSource { protocol, program, tap, session, opened, policy, is_unattended, epoch: _ } = source;
+    let PeerSource { protocol, program, tap, session, opened, policy, tools, is_unattended, epoch: _ } = source;
+    let mut worker = ClientWorker::new(tools);
     let mut link = ProgramLink::new(program, tap).await;
     let mut machine = PeerMachine::new(PeerMachineSetup {
         opened,
@@ -128,7 +150,10 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
     let mut is_left = false;
     let mut quiet_since = Instant::now();
     loop {
-        let output = machine.take_output();
+        let mut output = machine.take_output();
+        for task in std::mem::take(&mut output.tasks) {
+            worker.start(task).await;
+        }
         for line in &output.lines {
             link.send(line);
         }
@@ -136,7 +161,7 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
             is_left = true;
             link.close();
         }
-        channels.publish(machine.permissions());
+        channels.publish(machine.permissions(), machine.options());
         if is_left && !is_open {
             return;
         }
@@ -172,6 +197,15 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
                         }
                         machine.handle_closed(fault);
                     }
+                }
+            }
+            event = worker.next() => {
+                quiet_since = Instant::now();
+                match event {
+                    WorkEvent::Described(request, described) => machine.handle_described(request, described),
+                    WorkEvent::Done(request, result) => machine.handle_work_done(request, result),
+                    WorkEvent::Output(terminal, piece) => machine.handle_terminal_output(&terminal, &piece),
+                    WorkEvent::Ended(terminal, exit) => machine.handle_terminal_end(&terminal, &exit),
                 }
             }
             () = sleep_until(quiet_at), if machine.awaits_quiet() => machine.handle_quiet(),

@@ -73,7 +73,7 @@ pub fn start(watched: WatchedStream, tasks: &mut JoinSet<()>) -> SourceHandle {
         _ => Capabilities::default(),
     };
     tasks.spawn(run(watched, to_stream, events, link));
-    SourceHandle { events: from_stream, link: state, permissions: None, commands, capabilities }
+    SourceHandle { events: from_stream, link: state, permissions: None, options: None, commands, capabilities }
 }
 
 async fn run(

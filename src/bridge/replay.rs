@@ -144,6 +144,7 @@ impl ReplayPlayer {
             | Command::Cancel
             | Command::SetModel { .. }
             | Command::SetMode { .. }
+            | Command::SetOption { .. }
             | Command::RevokeGrant { .. } => return,
         }
         self.update_status();

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::event::grammar::Sealer;
 use crate::event::{
-    AgentEvent, Capabilities, Command, Envelope, Grant, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, Seq,
-    SessionId, SessionStatus, TurnOutcome,
+    AgentEvent, AgentOption, Capabilities, Command, Envelope, Grant, LinkState, Millis, NoticeCode, NoticeLevel,
+    Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
 };
 use crate::journal::{StatePart, StateStore, Writer};
 
@@ -50,6 +50,8 @@ pub struct SourceHandle {
     pub link: watch::Receiver<LinkState>,
     /// What is allowed and denied; `None` if the source doesn't report it.
     pub permissions: Option<watch::Receiver<Permissions>>,
+    /// What its agent lets its client set; `None` if there is no such thing.
+    pub options: Option<watch::Receiver<Vec<AgentOption>>>,
     pub commands: mpsc::Sender<Command>,
     pub capabilities: Capabilities,
 }
@@ -184,7 +186,8 @@ async fn run(
                 }
                 Err(_) => link_open = false,
             },
-            Some(permissions) = permissions_changed(&mut feed.permissions) => actor.publish_permissions(permissions),
+            Some(permissions) = changed(&mut feed.permissions) => actor.publish_permissions(permissions),
+            Some(options) = changed(&mut feed.options) => actor.publish_options(options),
             taken = feed.events.recv_many(&mut batch, MAX_BATCH_EVENTS) => {
                 if taken == 0 {
                     break;
@@ -386,6 +389,14 @@ impl SessionActor {
         });
     }
 
+    fn publish_options(&mut self, options: Vec<AgentOption>) {
+        let now = self.now();
+        self.status.send_modify(|status| {
+            status.options = options;
+            status.now = now;
+        });
+    }
+
     /// Saves the grants that last for the session, for its next run.
     fn save_grants(&mut self, grants: &[Grant]) {
         let patterns: Vec<String> = grants.iter().map(Grant::pattern).collect();
@@ -434,13 +445,13 @@ impl SessionActor {
     }
 }
 
-/// Waits for a change of the permissions; `None` once the source is gone.
-async fn permissions_changed(permissions: &mut Option<watch::Receiver<Permissions>>) -> Option<Permissions> {
-    let Some(watch) = permissions else { return std::future::pending().await };
+/// Waits for a change of what the source reports; `None` once the source is gone.
+async fn changed<T: Clone>(reported: &mut Option<watch::Receiver<T>>) -> Option<T> {
+    let Some(watch) = reported else { return std::future::pending().await };
     if watch.changed().await.is_ok() {
         return Some(watch.borrow_and_update().clone());
     }
-    *permissions = None;
+    *reported = None;
     None
 }
 

@@ -8,8 +8,10 @@
 //!
 //! Not here: what the other side says, and who answers permission requests (`bridge/peer`).
 //!
-//! Source: agentclientprotocol.com, schema 1.20; recordings of opencode 1.18.33 and Gemini CLI 0.61.0.
+//! Source: agentclientprotocol.com, schema 1.20; recordings of opencode 1.18.33, Gemini CLI 0.61.0, Copilot CLI 1.0.102
+//! and the adapters of Claude Code 0.101.0 and Codex 2.6.0.
 
+mod client_work;
 mod diff;
 mod tool_call;
 
@@ -22,6 +24,8 @@ use crate::event::{
     Annotation, AnswerKind, ApprovalRequest, CallId, CallOutcome, Fault, FaultKind, FinishReason, Json, NoticeCode,
     NoticeLevel, OfferedAnswer, ReplyEvent, ReplyTarget, StepState, TurnOutcome, Usage, UsageScope,
 };
+use client_work::ClientTerminals;
+pub use client_work::ClientWork;
 use tool_call::{ToolCallFields, block_text};
 
 /// Calls whose fields are kept.
@@ -64,6 +68,7 @@ fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
 pub struct AcpDecoder {
     reply: ProgramReply,
     calls: HashMap<String, ToolCallFields>,
+    terminals: ClientTerminals,
     /// Entries of the plan with their last status.
     plan: Vec<(String, String)>,
     usage: Option<Usage>,
@@ -83,6 +88,8 @@ pub struct PermissionRequest {
     pub request: ApprovalRequest,
     /// The files that it names.
     pub paths: Vec<String>,
+    /// Files with the text, or a part of it, that they are to have, where it shows that.
+    pub new_texts: Vec<(String, String)>,
 }
 
 impl AcpDecoder {
@@ -115,6 +122,7 @@ impl AcpDecoder {
             self.request_usage = Some(self.request_usage.map_or(usage, |sum| sum.plus(usage)));
         }
         match word(update, "sessionUpdate") {
+            "agent_message_chunk" if is_remark(update) => push_remark(update, out),
             "agent_message_chunk" => {
                 self.enter_message(&thread, update, out);
                 self.reply.push_text(&thread, &chunk_text(update), out);
@@ -167,14 +175,15 @@ impl AcpDecoder {
         let answers: Vec<OfferedAnswer> = options.iter().take(MAX_OFFERED_ANSWERS).filter_map(offered_answer).collect();
         let id = self.announce_asked(params.get("toolCall").filter(|call| call.is_object())?, out)?;
         self.make_ready(&id, out);
-        let fields = self.calls.get(&id)?;
+        let fields = self.calls.get_mut(&id)?;
+        fields.may_run = true;
         let request = ApprovalRequest {
             tool: fields.name.clone(),
             kind: fields.tool_kind(),
             risk: fields.risk(),
             subject: fields.subject(),
             folder: String::new(),
-            detail: fields.detail(),
+            detail: fields.detail(&self.terminals),
             pattern: None,
             expires_at: None,
             answers,
@@ -183,6 +192,7 @@ impl AcpDecoder {
             call: CallId::new(id),
             request,
             paths: fields.paths(),
+            new_texts: fields.new_texts(),
         })
     }
 
@@ -199,8 +209,9 @@ impl AcpDecoder {
             Ok(result) => result,
             Err(error) => return self.outcome = Some(TurnOutcome::Failed(to_rpc_fault(error))),
         };
-        // Gemini CLI tells it elsewhere.
-        let elsewhere = || result.pointer("/_meta/quota/token_count").and_then(usage::parse);
+        // Gemini CLI and Grok tell it elsewhere.
+        let of_quota = || result.pointer("/_meta/quota/token_count").and_then(usage::parse);
+        let elsewhere = || result.pointer("/_meta/usage").and_then(parse_usage).or_else(of_quota);
         self.usage = result.get("usage").and_then(parse_usage).or_else(elsewhere);
         self.outcome = Some(match word(result, "stopReason") {
             "end_turn" => TurnOutcome::Completed,
@@ -258,22 +269,31 @@ impl AcpDecoder {
         let has_content = update.get("content").and_then(Json::as_array).is_some_and(|blocks| !blocks.is_empty());
         if matches!(status, "in_progress" | "completed" | "failed" | "cancelled") {
             self.make_ready(&id, out);
+            if let Some(fields) = self.calls.get_mut(&id) {
+                fields.may_run = true;
+            }
+        }
+        if let Some(piece) = told_output(update) {
+            if let Some(fields) = self.calls.get_mut(&id) {
+                fields.push_told_output(piece);
+            }
+            self.reply.push_output(&id, piece, out);
         }
         let Some(fields) = self.calls.get(&id) else { return };
         let raw = update.get("rawOutput");
         let outcome = match status {
-            "completed" if exit_code(raw) != 0 => CallOutcome::Failed,
+            "completed" if exit_code(raw) != 0 || fields.has_failed_terminal(&self.terminals) => CallOutcome::Failed,
             "completed" => CallOutcome::Ok,
             "failed" if fields.was_rejected => CallOutcome::Denied,
             "failed" => CallOutcome::Failed,
             "cancelled" => CallOutcome::Cancelled,
-            "in_progress" if has_content => {
-                let text = fields.content_text();
+            "in_progress" | "" if has_content && fields.may_run => {
+                let text = fields.content_text(&self.terminals);
                 return self.reply.set_output(&id, &text, out);
             }
             _ => return,
         };
-        let output = fields.output(raw);
+        let output = fields.output(raw, &self.terminals);
         self.reply.finish_call(&id, outcome, output, None, out);
     }
 
@@ -368,8 +388,28 @@ fn offered_answer(option: &Json) -> Option<OfferedAnswer> {
 
 /// The exit code of a command, where only the raw output tells it.
 fn exit_code(raw: Option<&Json>) -> i64 {
-    let places = ["/metadata/exit", "/exitCode", "/exit_code"];
+    let places = ["/metadata/exit", "/exitCode", "/exit_code", "/contents/0/exitCode"];
     raw.and_then(|raw| places.iter().find_map(|place| raw.pointer(place)?.as_i64())).unwrap_or_default()
+}
+
+/// What a command has printed since the last update, as adapters of Claude Code and Codex tell it.
+fn told_output(update: &Json) -> Option<&str> {
+    let places = ["/_meta/terminal_output_delta/data", "/_meta/terminal_output/data"];
+    places.iter().find_map(|place| update.pointer(place)?.as_str()).filter(|text| !text.is_empty())
+}
+
+/// Returns whether a piece of text is the adapter's own, as that of Claude Code marks it.
+fn is_remark(update: &Json) -> bool {
+    update.pointer("/_meta/claudeCode/kind").and_then(Json::as_str) == Some("informational")
+}
+
+fn push_remark(update: &Json, out: &mut Vec<ReplyEvent>) {
+    let level = match update.pointer("/_meta/claudeCode/level").and_then(Json::as_str) {
+        Some("error") => NoticeLevel::Error,
+        Some("warning" | "warn") => NoticeLevel::Warn,
+        _ => NoticeLevel::Info,
+    };
+    out.push(ReplyEvent::Notice { level, code: NoticeCode::Warning, text: chunk_text(update) });
 }
 
 /// Cached tokens are a part of the input; some agents count them beside it, which their total shows.

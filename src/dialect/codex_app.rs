@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::acp::{PermissionRequest, to_rpc_fault};
-use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, word};
+use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, tell_raw_error, word};
 use super::{DecodeContext, Dialect, Evidence, FirstFrame, SseFrame};
 use crate::event::{
     Annotation, AnswerKind, ApprovalRequest, CallId, CallOutcome, Json, Millis, NoticeCode, NoticeLevel, OfferedAnswer,
@@ -132,7 +132,7 @@ impl CodexAppDecoder {
                 let text = "the agent shortened the conversation".to_owned();
                 out.push(ReplyEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Compacting, text });
             }
-            "turn/completed" => self.handle_completed(params.get("turn").unwrap_or(&Json::Null)),
+            "turn/completed" => self.handle_completed(params.get("turn").unwrap_or(&Json::Null), out),
             // The program tells much that is not about the answer.
             _ => {}
         }
@@ -185,7 +185,7 @@ impl CodexAppDecoder {
             expires_at: None,
             answers: offered_answers(params),
         };
-        Some(PermissionRequest { call: CallId::new(id), request, paths })
+        Some(PermissionRequest { call: CallId::new(id), request, paths, new_texts: Vec::new() })
     }
 
     /// Has what follows belong to the message of this item.
@@ -257,8 +257,12 @@ impl CodexAppDecoder {
         self.plan = steps;
     }
 
-    fn handle_completed(&mut self, turn: &Json) {
+    fn handle_completed(&mut self, turn: &Json, out: &mut Vec<ReplyEvent>) {
         let error = turn.get("error").filter(|error| !error.is_null());
+        // Its message may be the body of a response, whose words are shown.
+        if let Some(error) = error.filter(|error| word(error, "message").trim_start().starts_with('{')) {
+            tell_raw_error(error, out);
+        }
         self.outcome = Some(match word(turn, "status") {
             "interrupted" => TurnOutcome::Cancelled,
             "failed" => TurnOutcome::Failed(to_rpc_fault(error.unwrap_or(&Json::Null))),

@@ -6,7 +6,7 @@
 //!
 //! Source: recordings of Codex 0.171.0, and the documentation for the items that are not in them.
 
-use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, to_run_fault, word};
+use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, failed_as_told, word};
 use super::{DecodeContext, Dialect, Evidence, FirstFrame, usage};
 use crate::event::{CallOutcome, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, Usage, UsageScope};
 
@@ -150,7 +150,7 @@ impl DecodeLines for CodexExecDecoder {
                 let told = line.get("error").map_or("", |error| word(error, "message"));
                 let pending = self.pending_error.take().unwrap_or_default();
                 let words = if told.is_empty() { pending.as_str() } else { told };
-                self.outcome = Some(TurnOutcome::Failed(to_run_fault(words, None)));
+                self.outcome = Some(failed_as_told(words, out));
             }
             "error" => self.pending_error = Some(word(line, "message").to_owned()),
             other => self.reply.unknown_frames.report(other, out),
@@ -167,9 +167,7 @@ impl DecodeLines for CodexExecDecoder {
         }
         match (self.outcome.take(), self.pending_error.take()) {
             (Some(outcome), _) => outcome,
-            (None, Some(words)) if !words.starts_with(RECONNECT_WORDS) => {
-                TurnOutcome::Failed(to_run_fault(&words, None))
-            }
+            (None, Some(words)) if !words.starts_with(RECONNECT_WORDS) => failed_as_told(&words, out),
             (None, _) => TurnOutcome::Interrupted,
         }
     }
@@ -183,6 +181,7 @@ impl DecodeLines for CodexExecDecoder {
 mod tests {
     use super::*;
     use crate::dialect::{Decode as _, SseFrame};
+    use crate::event::{Annotation, FaultKind, ReplyTarget};
 
     fn decode(lines: &[&str]) -> Vec<ReplyEvent> {
         let (mut decoder, mut out) = (CodexExecDecoder::default(), Vec::new());
@@ -207,6 +206,18 @@ mod tests {
         assert!(matches!(&events[1], ReplyEvent::Notice { code: NoticeCode::Recoverable, .. }), "{events:?}");
         assert_eq!(events.last(), Some(&ReplyEvent::End { outcome: TurnOutcome::Completed }));
         assert_eq!(decode(&[START, RECONNECT]).last(), Some(&ReplyEvent::End { outcome: TurnOutcome::Interrupted }));
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_its_own_words_and_kept_as_it_came() {
+        let body = r#"{"type":"error","error":{"type":"invalid_request_error","code":400,"message":"no such model"}}"#;
+        let failed = serde_json::json!({"type": "turn.failed", "error": {"message": body}}).to_string();
+        let events = decode(&[START, r#"{"type":"turn.started"}"#, &failed]);
+        let Some(ReplyEvent::End { outcome: TurnOutcome::Failed(fault) }) = events.last() else { panic!("{events:?}") };
+        assert_eq!((fault.message.as_str(), fault.kind), ("no such model", FaultKind::BadRequest));
+        let raw = serde_json::from_str::<Json>(body).unwrap();
+        let annotation = Annotation::Custom { name: "error".into(), value: raw };
+        assert!(events.contains(&ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation }), "{events:?}");
     }
 
     #[test]

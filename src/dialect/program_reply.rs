@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 
+use super::agent_reply::capped;
 use super::error::{ServerError, fault_kind, to_single_line};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, SseFrame, surrogate};
@@ -333,6 +334,11 @@ impl ProgramReply {
         out.push(ReplyEvent::ToolCallFinished { call, outcome, output, duration });
     }
 
+    /// Returns how many calls the stream named before this one.
+    pub(super) fn call_number(&self, id: &str) -> usize {
+        self.calls.get(id).map_or(0, |call| call.number)
+    }
+
     /// Returns whether a call has ended.
     pub(super) fn is_call_finished(&self, id: &str) -> bool {
         self.calls.get(id).is_some_and(|call| call.finished_times > 0)
@@ -402,6 +408,24 @@ pub(super) fn to_run_fault(words: &str, status: Option<u64>) -> Fault {
     let message = if message.is_empty() { "the program failed and gave no reason".to_owned() } else { message };
     let error = ServerError { message, code: String::new(), status };
     Fault::new(fault_kind(None, &error), error.message)
+}
+
+/// Returns how a run failed whose words may be the body of a response: then its own words are the reason, and the body
+/// is told beside it.
+pub(super) fn failed_as_told(words: &str, out: &mut Vec<ReplyEvent>) -> TurnOutcome {
+    let body = words.trim_start().starts_with('{').then(|| surrogate::parse_json(words.trim())).flatten();
+    let Some((body, told)) = body.and_then(|body| super::error::parse(&body).map(|told| (body, told))) else {
+        return TurnOutcome::Failed(to_run_fault(words, None));
+    };
+    tell_raw_error(&body, out);
+    let status = told.status.or_else(|| status_in(words));
+    TurnOutcome::Failed(to_run_fault(&told.message, status.map(u64::from)))
+}
+
+/// Tells an error as it came, where other words are shown.
+pub(super) fn tell_raw_error(error: &Json, out: &mut Vec<ReplyEvent>) {
+    let annotation = Annotation::Custom { name: "error".into(), value: capped(error) };
+    out.push(ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation });
 }
 
 /// Finds an HTTP status in the words of an error: a number of three digits that stands alone.

@@ -39,6 +39,11 @@ pub enum Command {
     SetMode {
         mode: ApprovalMode,
     },
+    /// Set one of the agent's own settings, by its id in [`super::AgentOption`].
+    SetOption {
+        option: String,
+        value: String,
+    },
     /// Revoke a grant of the session, named by its pattern. Takes effect with the next call.
     #[serde(rename = "revoke")]
     RevokeGrant {

@@ -4,6 +4,7 @@
 //! ([`SessionStatus`]) never are. The enum *is* the file format and the native wire format: a change must take every
 //! old log into account. No handles, clocks or IO; depends on no other module.
 
+mod agent_option;
 mod annotation;
 pub mod answer;
 mod command;
@@ -23,6 +24,7 @@ mod usage;
 
 use serde::{Deserialize, Serialize};
 
+pub use agent_option::{AgentOption, AgentOptionKind, AgentOptionValue};
 pub use annotation::{Annotation, AnnotationTarget, SharedState, StepState, Timing};
 pub use command::{Command, SeekTarget};
 pub use fault::{Fault, FaultKind};

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Millis, Permissions};
+use super::{AgentOption, Fault, Millis, Permissions};
 
 /// What a source can be asked to do. Read by footer, palette and approval pane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +113,9 @@ pub struct SessionStatus {
     /// What is allowed and denied besides the mode; `None` if the source doesn't report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
+    /// What an agent program lets its client set, as it told last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<AgentOption>,
     /// This client may only watch, whatever the session is capable of.
     #[serde(skip)]
     pub read_only: bool,

@@ -75,12 +75,11 @@ impl RemoteModels {
         if let Some((url, headers)) = &self.jarvis_server {
             let listed = self.http.get_json(url, headers, PROBE_TIMEOUT).await.ok();
             let models = listed.as_ref().and_then(discover::openai_models).unwrap_or_default();
-            return models.into_iter().map(|model| ModelChoice { name: model.id, remark: model.remark }).collect();
+            return models.into_iter().map(|model| ModelChoice::new(model.id, model.remark)).collect();
         }
         let Some(target) = &self.target else { return Vec::new() };
         let listed = if self.listed.is_empty() { list_models(&self.http, target).await } else { self.listed.clone() };
-        let choice =
-            |model: ModelInfo| ModelChoice { name: format!("{}/{}", target.name, model.id), remark: model.remark };
+        let choice = |model: ModelInfo| ModelChoice::new(format!("{}/{}", target.name, model.id), model.remark);
         listed.into_iter().map(choice).collect()
     }
 }

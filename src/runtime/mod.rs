@@ -397,7 +397,7 @@ impl Runtime {
             policy,
             folder: self.folder.clone(),
             hidden_env_vars: self.hidden_variables.clone().into(),
-            extra_folders: config.tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect(),
+            extra_folders: self.tool_folders(),
             system_prompt: self.system_prompt_for(&self.folder),
             limits: TurnLimits { max_rounds: config.limits.max_rounds, max_calls: None },
             runs_tools: true,
@@ -410,6 +410,11 @@ impl Runtime {
             epoch,
             wall_ms: wall,
         }
+    }
+
+    /// Returns the further folders that file tools may use.
+    fn tool_folders(&self) -> Vec<PathBuf> {
+        self.config().tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect()
     }
 
     fn system_prompt_for(&self, folder: &Path) -> String {

@@ -36,6 +36,13 @@ pub enum Action {
     /// Takes the selected grant back.
     RevokeGrant,
     SetMode(ApprovalMode),
+    /// A mode by its name: one of the agent's own.
+    SetAgentMode(String),
+    /// One of the agent's own settings.
+    SetOption {
+        option: String,
+        value: String,
+    },
     SetModel(String),
     OpenModels,
     OpenHelp,

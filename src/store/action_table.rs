@@ -135,7 +135,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("mode.full", Global, || Action::SetMode(ApprovalMode::Full), "never ask"),
     act("mode.choose", Global, || Action::OpenModes, "choose a mode")
         .slash(3, "mode", &[], "set the approval mode")
-        .takes("[ask|auto-edit|plan|full]", choose_mode),
+        .takes("[ask|auto-edit|plan|full]", |name| Ok(name.map_or(Action::OpenModes, choose_mode))),
     act("permissions.open", Global, || Action::OpenPermissions, "list what is allowed, take grants back").slash(
         4,
         "permissions",
@@ -325,10 +325,9 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("overlay.close", Overlay, || Action::CloseOverlay, "close"),
 ];
 
-fn choose_mode(name: Option<&str>) -> Result<Action, String> {
-    let Some(name) = name else { return Ok(Action::OpenModes) };
-    let mode = ApprovalMode::parse(&name.to_lowercase());
-    mode.map(Action::SetMode).ok_or_else(|| format!("unknown mode {name}; use ask, auto-edit, plan or full"))
+/// What is no mode here may be one of the agent.
+fn choose_mode(name: &str) -> Action {
+    ApprovalMode::parse(&name.to_lowercase()).map_or_else(|| Action::SetAgentMode(name.to_owned()), Action::SetMode)
 }
 
 fn copy_nth(number: Option<&str>) -> Result<Action, String> {

@@ -1,11 +1,11 @@
 //! What is known about the session as a whole: who answers, what it may do, whether it works, how the line is.
 
 use crate::event::{
-    AgentEvent, ApprovalMode, Capabilities, Millis, NoticeCode, QueuedPrompt, ReplayStatus, SessionStatus, TurnId,
-    who_answers,
+    AgentEvent, AgentOption, AgentOptionKind, AgentOptionValue, ApprovalMode, Capabilities, Millis, NoticeCode,
+    QueuedPrompt, ReplayStatus, SessionStatus, TurnId, who_answers,
 };
 
-use super::models::ModelChoice;
+use super::models::{ModelChoice, agent_models};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionState {
@@ -110,7 +110,11 @@ impl SessionState {
     }
 
     pub(super) fn set_status(&mut self, status: SessionStatus) {
+        let are_new = self.status.options != status.options;
         self.status = status;
+        if are_new {
+            self.list_agent_models();
+        }
         self.pending = PendingChanges::default();
     }
 
@@ -124,6 +128,28 @@ impl SessionState {
     /// Shows a replay as it will be once the source has done what it was asked.
     pub(super) fn expect_replay(&mut self, replay: ReplayStatus) {
         self.pending.replay = Some(replay);
+    }
+
+    /// Lists the models that the agent itself offers, if it does.
+    pub(super) fn list_agent_models(&mut self) {
+        let engine = self.opened.as_ref().map_or("", |opened| opened.engine.as_str());
+        if let Some(models) = agent_models(engine, &self.status.options) {
+            self.models = Some(models);
+        }
+    }
+
+    /// Returns what of an agent is set in the list of modes: everything but its models and efforts, and its efforts
+    /// where it lists no models.
+    pub fn agent_modes(&self) -> impl Iterator<Item = (&AgentOption, &AgentOptionValue)> {
+        let options = &self.status.options;
+        let has_models = options.iter().any(|option| option.kind == AgentOptionKind::Model);
+        let is_listed = move |option: &&AgentOption| match option.kind {
+            AgentOptionKind::Model => false,
+            AgentOptionKind::Effort => !has_models,
+            AgentOptionKind::Mode | AgentOptionKind::Other => true,
+        };
+        let listed = options.iter().filter(is_listed);
+        listed.flat_map(|option| option.values.iter().map(move |value| (option, value)))
     }
 
     pub fn mode(&self) -> ApprovalMode {

@@ -112,7 +112,7 @@ mod tests {
             ("/times never", Submitted::Invalid("unknown value never; use off, relative or clock".into())),
             ("/reset", Submitted::Command(Action::NewSession)),
             ("/q", Submitted::Command(Action::Quit)),
-            ("/mode never", Submitted::Invalid("unknown mode never; use ask, auto-edit, plan or full".into())),
+            ("/mode Build", Submitted::Command(Action::SetAgentMode("Build".into()))),
             ("/quit now", Submitted::Invalid("/quit takes no argument".into())),
             (
                 "/hepl",

@@ -5,8 +5,8 @@ use super::overlay::models::ModelPicker;
 use super::pane::Pane;
 use super::*;
 use crate::event::{
-    ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Fault, FaultKind, Millis, NoticeCode, QueuedPrompt,
-    ReplayStatus, SessionStatus,
+    AgentOption, AgentOptionKind, AgentOptionValue, ApprovalMode, ApprovalRequest, Capabilities, Command, Decision,
+    Fault, FaultKind, Millis, NoticeCode, QueuedPrompt, ReplayStatus, SessionStatus,
 };
 use crate::testkit::events::{Opened, call_ready, shell_approval, turn_finished, turn_started, user_message};
 
@@ -256,7 +256,7 @@ fn a_replayed_ask_is_history() {
 fn models_are_listed_filtered_and_chosen() {
     let mut session = StoreSession::live();
     assert_eq!(session.act(Action::OpenModels), [Effect::ListModels]);
-    let model = |name: &str| ModelChoice { name: name.into(), remark: "8k".into() };
+    let model = |name: &str| ModelChoice::new(name, "8k");
     let models = vec![model("ollama/qwen3"), model("ollama/llama"), model("openai/gpt")];
     session.store.update(Msg::Report(Report::Models(models)), &mut session.fx);
     for c in "OLL".chars() {
@@ -269,6 +269,52 @@ fn models_are_listed_filtered_and_chosen() {
     let chosen = Effect::Send(Command::SetModel { model: "ollama/llama".into() });
     assert_eq!(session.act(Action::OverlayAccept), [chosen]);
     assert_eq!(session.store.focus.top(), None);
+}
+
+/// An agent with two models, an effort and two modes of its own.
+fn agent_options() -> SessionStatus {
+    let option = |id: &str, name: &str, kind, values: &[&str]| AgentOption {
+        id: id.into(),
+        name: name.into(),
+        kind,
+        current: values[0].into(),
+        values: values
+            .iter()
+            .map(|value| AgentOptionValue { value: (*value).into(), name: (*value).into(), description: "d".into() })
+            .collect(),
+    };
+    let options = vec![
+        option("model", "Model", AgentOptionKind::Model, &["m/one", "m/two"]),
+        option("effort", "Effort", AgentOptionKind::Effort, &["low", "high"]),
+        option("mode", "Mode", AgentOptionKind::Mode, &["build", "research"]),
+    ];
+    SessionStatus { options, ..SessionStatus::default() }
+}
+
+#[test]
+fn what_an_agent_lets_set_is_in_the_lists_and_found_by_name() {
+    let mut session = StoreSession::live();
+    session.store.update(Msg::Status(agent_options()), &mut session.fx);
+    session.act(Action::OpenModels);
+    let engine = session.store.session.opened.as_ref().unwrap().engine.clone();
+    let listed = session.store.session.models.clone().unwrap();
+    let names: Vec<_> = listed.iter().map(|model| (model.name.as_str(), model.is_current)).collect();
+    let (one, two) = (format!("{engine}/m/one"), format!("{engine}/m/two"));
+    assert_eq!(names, [(&*one, true), (&*two, false), ("Effort: low", true), ("Effort: high", false)]);
+    session.store.update(Msg::Report(Report::Models(Vec::new())), &mut session.fx);
+    assert_eq!(session.store.session.models.as_ref(), Some(&listed), "nobody else knows of models");
+    session.act(Action::ScrollOverlay { step: ScrollStep::Forward(3), end: 0 });
+    let set =
+        |option: &str, value: &str| [Effect::Send(Command::SetOption { option: option.into(), value: value.into() })];
+    assert_eq!(session.act(Action::OverlayAccept), set("effort", "high"));
+    session.act(Action::OpenModes);
+    session.act(Action::ScrollOverlay { step: ScrollStep::Forward(usize::MAX), end: 0 });
+    assert_eq!(session.act(Action::OverlayAccept), set("mode", "research"));
+    assert_eq!(session.act(Action::Submit("/mode Research".into())), set("mode", "research"));
+    assert_eq!(session.act(Action::Submit("/mode high".into())), set("effort", "high"));
+    assert_eq!(session.act(Action::Submit("/mode never".into())), [restored("/mode never")]);
+    let why = "unknown mode never; use ask, auto-edit, plan, full, build or research";
+    assert_eq!(session.store.toast, Some((NoticeLevel::Warn, why.into())));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod address;
 mod args;
 mod builtin;
+pub mod by_request;
 mod calculator;
 mod checked_path;
 mod client;

@@ -74,7 +74,7 @@ impl Tool for Shell {
                 return ToolResult::cancelled("cancelled before it started");
             }
             match ProcessGroup::start(&command, ctx) {
-                Ok(group) => group.run(ctx).await,
+                Ok(group) => group.run(ctx).await.into_result(),
                 Err(error) => ToolResult::failed(format!("the shell could not be started: {error}")),
             }
         })
@@ -144,6 +144,37 @@ fn similar_commands(command: &str) -> Option<String> {
     (command.len() <= 200).then(|| command.to_owned())
 }
 
+/// How a command ended, and what it printed.
+pub(super) struct CommandEnd {
+    /// None if it could not be stopped.
+    pub(super) status: Option<io::Result<ExitStatus>>,
+    pub(super) text: String,
+    /// Bytes that were printed, if that was too much to keep.
+    pub(super) printed_bytes: Option<u64>,
+    pub(super) is_cancelled: bool,
+    left_running: bool,
+}
+
+impl CommandEnd {
+    fn into_result(self) -> ToolResult {
+        let done = if self.is_cancelled {
+            ToolResult::cancelled(append_note(self.text, "stopped before it finished"))
+        } else {
+            result_of(self.status, self.text, self.left_running)
+        };
+        ToolResult { printed_bytes: self.printed_bytes, ..done }
+    }
+}
+
+/// Runs a command line in the folder of the context; its output is told as it comes.
+///
+/// # Errors
+///
+/// Fails if there is no shell, or no such folder.
+pub(super) async fn run_command(command: &str, ctx: &ToolContext) -> io::Result<CommandEnd> {
+    Ok(ProcessGroup::start(command, ctx)?.run(ctx).await)
+}
+
 /// A running command with all its child processes. Dropping it kills them.
 struct ProcessGroup {
     child: Box<dyn ChildWrapper>,
@@ -187,7 +218,7 @@ impl ProcessGroup {
         Ok(Self { child })
     }
 
-    async fn run(mut self, ctx: &ToolContext) -> ToolResult {
+    async fn run(mut self, ctx: &ToolContext) -> CommandEnd {
         let mut stdout = OutputPipe::new(self.child.stdout().take(), OutputStream::Stdout);
         let mut stderr = OutputPipe::new(self.child.stderr().take(), OutputStream::Stderr);
         let mut output = BoundedOutput::default();
@@ -230,14 +261,8 @@ impl ProcessGroup {
         }
         // Processes that closed their output may be left.
         let _ = self.child.start_kill();
-        let printed = output.total_if_truncated();
-        let text = output.into_text();
-        let done = if cancelled {
-            ToolResult::cancelled(append_note(text, "stopped before it finished"))
-        } else {
-            result_of(status, text, left_running)
-        };
-        ToolResult { printed_bytes: printed, ..done }
+        let printed_bytes = output.total_if_truncated();
+        CommandEnd { status, text: output.into_text(), printed_bytes, is_cancelled: cancelled, left_running }
     }
 }
 

@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tool", &["event", "net", "text"]),
     ("agent", &["event", "private", "engine", "tool", "net"]),
     ("journal", &["event", "private"]),
-    ("bridge", &["event", "dialect", "net", "agent", "journal"]),
+    ("bridge", &["event", "dialect", "net", "tool", "agent", "journal"]),
     ("serve", &["event", "private", "dialect", "bridge"]),
     ("ui", &["event", "text", "store", "config"]),
     (

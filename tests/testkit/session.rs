@@ -42,7 +42,8 @@ pub(crate) fn start_session(
     let (events, from_source) = mpsc::channel(256);
     let (commands, to_source) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
-    let feed = SourceHandle { events: from_source, link: watch, permissions: None, commands, capabilities };
+    let feed =
+        SourceHandle { events: from_source, link: watch, permissions: None, options: None, commands, capabilities };
     let handle = session::start(setup, feed, tasks);
     (handle, TestSource { events, commands: to_source, _link: link })
 }

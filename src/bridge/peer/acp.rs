@@ -1,15 +1,19 @@
 //! PURE. Our side of the Agent Client Protocol: we begin, open or load a session, send prompts, and answer what the
-//! agent asks. It gets no files and no terminals from us, and is told so.
+//! agent asks. Files and terminals are offered to it; who may use them is not decided here.
 //!
 //! What its updates say is `dialect::acp`'s to read.
 
 use serde_json::json;
 
-use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, end_reply};
+use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, WorkError, WorkProtocol, WorkResult, end_reply};
 use super::rpc::{RpcMessage, RpcRequests};
-use super::session_options::{SessionChoice, SessionOptions};
-use crate::dialect::acp::{AcpDecoder, current_model, to_rpc_fault};
-use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, TurnOutcome};
+use super::session_options::SessionOptions;
+use crate::dialect::acp::{AcpDecoder, ClientWork, current_model, to_rpc_fault};
+use crate::event::{
+    AgentOption, AgentOptionKind, ApprovalMode, CallId, CallOutcome, Fault, FaultKind, Json, NoticeCode, NoticeLevel,
+    TurnOutcome,
+};
+use crate::tool::by_request::CommandExit;
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL_VERSION: u64 = 1;
@@ -17,6 +21,10 @@ const PROTOCOL_VERSION: u64 = 1;
 const METHOD_NOT_FOUND_CODE: i64 = -32601;
 /// By JSON-RPC, parameters that are not understood.
 const INVALID_PARAMS_CODE: i64 = -32602;
+/// By JSON-RPC, the request was understood and could not be carried out.
+const INTERNAL_ERROR_CODE: i64 = -32603;
+/// Of those that JSON-RPC leaves to the program: it was denied.
+const DENIED_CODE: i64 = -32001;
 /// Sessions that are named where the wanted one is not there.
 const MAX_NAMED_SESSIONS: usize = 8;
 /// The newest session of the folder.
@@ -40,8 +48,8 @@ enum AcpRequest {
     NewSession,
     LoadSession(String),
     Prompt,
-    SetMode,
-    SetModel(String),
+    /// The setting and its new value.
+    SetOption(String, String),
 }
 
 pub(super) struct AcpPeer {
@@ -79,7 +87,16 @@ impl AcpPeer {
     }
 
     fn handle_request(&mut self, id: &Json, method: &str, params: &Json, out: &mut Vec<PeerStep>) {
-        let refusal = if method == "session/request_permission" && self.is_ours(params) {
+        let work = ClientWork::parse(method, params).filter(|_| self.is_ours(params));
+        let refusal = if let Some(work) = work {
+            match work.map(|work| (self.rpc.keep_question(id), work)) {
+                Ok((Some(number), work)) => {
+                    return out.push(PeerStep::Work { number: QuestionNumber(number), work });
+                }
+                Ok((None, _)) => self.rpc.error(id, INTERNAL_ERROR_CODE, "too many requests wait"),
+                Err(error) => self.rpc.error(id, INVALID_PARAMS_CODE, &error),
+            }
+        } else if method == "session/request_permission" && self.is_ours(params) {
             let mut events = Vec::new();
             let asked = self.decoder.handle_permission_request(params, &mut events);
             out.extend(events.into_iter().map(PeerStep::Reply));
@@ -115,9 +132,78 @@ impl AcpPeer {
         if AcpDecoder::is_content(update) {
             self.tell_prompt(out);
         }
+        self.follow_options(update, out);
         let mut events = Vec::new();
         self.decoder.handle_update(update, &mut events);
         out.extend(events.into_iter().map(PeerStep::Reply));
+    }
+
+    /// Takes over what the agent says of its settings.
+    fn follow_options(&mut self, update: &Json, out: &mut Vec<PeerStep>) {
+        match update.get("sessionUpdate").and_then(Json::as_str) {
+            Some("config_option_update") => {
+                self.options.replace_configured(update);
+            }
+            Some("current_mode_update") => {
+                let mode = update.get("currentModeId").and_then(Json::as_str).unwrap_or_default();
+                let Some(id) = self.options.of_kind(AgentOptionKind::Mode).map(|modes| modes.id.clone()) else {
+                    return;
+                };
+                self.options.note(&id, mode);
+            }
+            _ => return,
+        }
+        if !self.is_opening {
+            self.tell_options(out);
+        }
+    }
+
+    /// Tells what may be set, and the model where that is told there.
+    fn tell_options(&self, out: &mut Vec<PeerStep>) {
+        out.push(PeerStep::Options(self.options.all()));
+        if let Some(models) = self.options.of_kind(AgentOptionKind::Model).filter(|models| !models.current.is_empty()) {
+            out.push(PeerStep::Model(models.current.clone()));
+        }
+    }
+
+    fn current_model(&self) -> String {
+        self.options.of_kind(AgentOptionKind::Model).map(|models| models.current.clone()).unwrap_or_default()
+    }
+
+    fn send_option(&mut self, id: String, value: String, out: &mut Vec<PeerStep>) {
+        let Some((method, params)) = self.options.request(&self.session, &id, &value) else { return };
+        self.send(AcpRequest::SetOption(id, value), method, &params, out);
+    }
+
+    fn handle_option_answer(
+        &mut self,
+        (id, value): (&str, &str),
+        answer: Result<&Json, &Json>,
+        out: &mut Vec<PeerStep>,
+    ) {
+        match answer {
+            Ok(result) => {
+                if !self.options.replace_configured(result) {
+                    self.options.note(id, value);
+                }
+                // While it is being opened, the model is told once it is.
+                if self.is_opening {
+                    out.push(PeerStep::Options(self.options.all()));
+                } else {
+                    self.tell_options(out);
+                }
+            }
+            Err(error) => {
+                let is_model = self.options.find(id).is_some_and(|option| option.kind == AgentOptionKind::Model);
+                let code = if is_model { NoticeCode::Model } else { NoticeCode::Mode };
+                let text = format!("the agent refused: {}", to_rpc_fault(error).message);
+                out.push(PeerStep::notice(NoticeLevel::Warn, code, text));
+                out.push(PeerStep::Options(self.options.all()));
+            }
+        }
+        if self.is_opening && !self.rpc.is_waiting(|kind| matches!(kind, AcpRequest::SetOption(..))) {
+            self.open(self.current_model(), out);
+        }
     }
 
     /// Tells an earlier prompt, once what follows it comes.
@@ -162,20 +248,7 @@ impl AcpPeer {
                 out.extend(events.into_iter().map(PeerStep::Reply));
                 self.end_reply(TurnOutcome::Completed, out);
             }
-            (AcpRequest::SetMode, Ok(_)) => {}
-            (AcpRequest::SetModel(model), Ok(_)) if self.is_opening => self.open(model, out),
-            (AcpRequest::SetModel(model), Ok(_)) => out.push(PeerStep::Model(model)),
-            (kind @ (AcpRequest::SetMode | AcpRequest::SetModel(_)), Err(error)) => {
-                let code = if kind == AcpRequest::SetMode { NoticeCode::Mode } else { NoticeCode::Model };
-                let text = format!("the agent refused: {}", to_rpc_fault(error).message);
-                out.push(PeerStep::notice(NoticeLevel::Warn, code, text));
-                if self.is_opening {
-                    self.open(
-                        self.options.models.as_ref().map(|models| models.current.clone()).unwrap_or_default(),
-                        out,
-                    );
-                }
-            }
+            (AcpRequest::SetOption(id, value), answer) => self.handle_option_answer((&id, &value), answer, out),
         }
     }
 
@@ -242,18 +315,17 @@ impl AcpPeer {
     fn handle_opened(&mut self, session: String, result: &Json, out: &mut Vec<PeerStep>) {
         self.session = session;
         self.options = SessionOptions::parse(result);
-        self.usual_mode = self.options.modes.as_ref().map(|modes| modes.current.clone()).unwrap_or_default();
+        let modes = self.options.of_kind(AgentOptionKind::Mode);
+        self.usual_mode = modes.map(|modes| modes.current.clone()).unwrap_or_default();
+        out.push(PeerStep::Options(self.options.all()));
         if self.wanted.mode == ApprovalMode::Plan {
             self.set_mode(ApprovalMode::Plan, out);
         }
-        match self.wanted.model.clone() {
-            Some(model) => {
-                self.set_model(&model, out);
-                if !self.rpc.is_waiting(|kind| matches!(kind, AcpRequest::SetModel(_))) {
-                    self.open(current_model(result).unwrap_or_default().to_owned(), out);
-                }
-            }
-            None => self.open(current_model(result).unwrap_or_default().to_owned(), out),
+        if let Some(model) = self.wanted.model.clone() {
+            self.set_model(&model, out);
+        }
+        if !self.rpc.is_waiting(|kind| matches!(kind, AcpRequest::SetOption(..))) {
+            self.open(current_model(result).unwrap_or_default().to_owned(), out);
         }
     }
 
@@ -267,7 +339,7 @@ impl PeerProtocol for AcpPeer {
     fn begin(&mut self, out: &mut Vec<PeerStep>) {
         let params = json!({
             "protocolVersion": PROTOCOL_VERSION,
-            "clientCapabilities": {"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false},
+            "clientCapabilities": {"fs": {"readTextFile": true, "writeTextFile": true}, "terminal": true},
             "clientInfo": {"name": env!("CARGO_PKG_NAME"), "title": "jarvis-tui", "version": env!("CARGO_PKG_VERSION")},
         });
         self.send(AcpRequest::Initialize, "initialize", &params, out);
@@ -315,6 +387,10 @@ impl PeerProtocol for AcpPeer {
         self.end_reply(outcome, out);
     }
 
+    fn work(&mut self) -> Option<&mut dyn WorkProtocol> {
+        Some(self)
+    }
+
     /// Only the mode that reads is the agent's business; what the others allow is answered when it asks.
     fn set_mode(&mut self, mode: ApprovalMode, out: &mut Vec<PeerStep>) {
         self.wanted.mode = mode;
@@ -326,25 +402,88 @@ impl PeerProtocol for AcpPeer {
             }
             _ => self.usual_mode.clone(),
         };
-        let Some(modes) = self.options.modes.as_ref().filter(|modes| modes.current != wanted && !wanted.is_empty())
+        let is_other = |modes: &&AgentOption| modes.current != wanted && !wanted.is_empty();
+        let Some(id) = self.options.of_kind(AgentOptionKind::Mode).filter(is_other).map(|modes| modes.id.clone())
         else {
             return;
         };
-        let (method, params) = modes.request(&self.session, &wanted, ("session/set_mode", "modeId"));
-        if let Some(modes) = &mut self.options.modes {
-            modes.current = wanted;
-        }
-        self.send(AcpRequest::SetMode, method, &params, out);
+        self.options.note(&id, &wanted);
+        self.send_option(id, wanted, out);
     }
 
     fn set_model(&mut self, model: &str, out: &mut Vec<PeerStep>) {
         // One that is not listed is the agent's to refuse.
-        let wanted = |models: &SessionChoice| models.find(model).unwrap_or(model).to_owned();
-        let Some((models, model)) = self.options.models.as_ref().map(|models| (models, wanted(models))) else {
+        let wanted = |models: &AgentOption| models.find(model).map_or(model, |known| &known.value).to_owned();
+        let models = self.options.of_kind(AgentOptionKind::Model);
+        let Some((id, model)) = models.map(|models| (models.id.clone(), wanted(models))) else {
             let text = "this agent lists no models";
             return out.push(PeerStep::notice(NoticeLevel::Warn, NoticeCode::Model, text));
         };
-        let (method, params) = models.request(&self.session, &model, ("session/set_model", "modelId"));
-        self.send(AcpRequest::SetModel(model), method, &params, out);
+        self.send_option(id, model, out);
+    }
+
+    fn set_option(&mut self, option: &str, value: &str, out: &mut Vec<PeerStep>) {
+        let Some(known) = self.options.find(option) else {
+            let text = format!("the agent has no setting {option}");
+            return out.push(PeerStep::notice(NoticeLevel::Warn, NoticeCode::Mode, text));
+        };
+        let value = known.find(value).map_or(value, |known| &known.value).to_owned();
+        if known.kind == AgentOptionKind::Mode {
+            // The one to go back to from planning.
+            self.usual_mode.clone_from(&value);
+        }
+        self.send_option(option.to_owned(), value, out);
+    }
+}
+
+impl WorkProtocol for AcpPeer {
+    fn place(&mut self, tool: &str, work: &ClientWork, out: &mut Vec<PeerStep>) -> (CallId, bool) {
+        let mut events = Vec::new();
+        let placed = self.decoder.place_work(tool, work, &mut events);
+        out.extend(events.into_iter().map(PeerStep::Reply));
+        placed
+    }
+
+    fn begin_terminal(&mut self, terminal: &str, call: &CallId) {
+        self.decoder.begin_terminal(terminal, call);
+    }
+
+    fn push_terminal(&mut self, terminal: &str, piece: &str, out: &mut Vec<PeerStep>) {
+        let mut events = Vec::new();
+        self.decoder.push_terminal(terminal, piece, &mut events);
+        out.extend(events.into_iter().map(PeerStep::Reply));
+    }
+
+    fn end_terminal(&mut self, terminal: &str, exit_code: Option<i32>) -> String {
+        self.decoder.end_terminal(terminal, exit_code).to_owned()
+    }
+
+    fn finish(&mut self, call: &CallId, outcome: CallOutcome, output: &str, out: &mut Vec<PeerStep>) {
+        let mut events = Vec::new();
+        self.decoder.finish_work(call, outcome, output, &mut events);
+        out.extend(events.into_iter().map(PeerStep::Reply));
+    }
+
+    fn answer_work(&mut self, request: QuestionNumber, result: Result<WorkResult, WorkError>, out: &mut Vec<PeerStep>) {
+        let Some(id) = self.rpc.take_question(request.0) else { return };
+        let answer = match result {
+            Ok(result) => self.rpc.result(&id, &work_result(result)),
+            Err(WorkError::Denied(why)) => self.rpc.error(&id, DENIED_CODE, &why),
+            Err(WorkError::Failed(why)) => self.rpc.error(&id, INTERNAL_ERROR_CODE, &why),
+        };
+        out.push(PeerStep::Send(answer));
+    }
+}
+
+fn work_result(result: WorkResult) -> Json {
+    let status = |exit: &CommandExit| json!({"exitCode": exit.code, "signal": exit.signal});
+    match result {
+        WorkResult::Text(text) => json!({ "content": text }),
+        WorkResult::Terminal(terminal) => json!({ "terminalId": terminal }),
+        WorkResult::Output { text, is_cut, exit } => {
+            json!({"output": text, "truncated": is_cut, "exitStatus": exit.as_ref().map(status)})
+        }
+        WorkResult::Exited(exit) => status(&exit),
+        WorkResult::Done => json!({}),
     }
 }

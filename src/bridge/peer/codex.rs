@@ -6,6 +6,7 @@
 use serde_json::json;
 
 use super::acp::{LAST_SESSION, PeerSession};
+use super::codex_models::{CodexModels, EFFORT_OPTION, MODEL_OPTION};
 use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, end_reply};
 use super::rpc::{RpcMessage, RpcRequests};
 use crate::dialect::acp::to_rpc_fault;
@@ -21,6 +22,7 @@ enum CodexRequest {
     Initialize,
     ListThreads,
     OpenThread,
+    ListModels,
     StartTurn,
     Interrupt,
 }
@@ -40,8 +42,10 @@ pub(super) struct CodexPeer {
     usual_sandbox: Json,
     /// The sandbox was narrowed for planning.
     is_narrowed: bool,
-    /// A model that the next turn begins to use.
+    /// A model that the next turn begins to use, and an effort.
     next_model: Option<String>,
+    next_effort: Option<String>,
+    models: CodexModels,
 }
 
 impl CodexPeer {
@@ -57,6 +61,8 @@ impl CodexPeer {
             wants_interrupt: false,
             usual_sandbox: Json::Null,
             is_narrowed: false,
+            next_effort: None,
+            models: CodexModels::default(),
         }
     }
 
@@ -138,7 +144,12 @@ impl CodexPeer {
                 self.decoder.fail(error);
                 self.end_reply(TurnOutcome::Completed, out);
             }
-            (CodexRequest::Interrupt, _) => {}
+            (CodexRequest::ListModels, Ok(result)) => {
+                self.models.read(result);
+                out.push(PeerStep::Options(self.models.options()));
+            }
+            // It does without a list.
+            (CodexRequest::ListModels, Err(_)) | (CodexRequest::Interrupt, _) => {}
         }
     }
 
@@ -148,6 +159,7 @@ impl CodexPeer {
         let version = agent.split(['/', ' ']).nth(1).unwrap_or_default();
         let text = format!("Codex {version} speaks its app-server protocol; it acts itself, with your rights");
         out.push(PeerStep::notice(NoticeLevel::Info, NoticeCode::Found, text));
+        self.send(CodexRequest::ListModels, "model/list", &json!({}), out);
         match self.wanted.session.clone() {
             None => {
                 let params = json!({"cwd": self.wanted.folder, "model": self.wanted.model});
@@ -178,8 +190,11 @@ impl CodexPeer {
         for item in turns.filter_map(|turn| turn.get("items")?.as_array()).flatten() {
             self.tell_past_item(item, out);
         }
-        let model = result.get("model").and_then(Json::as_str).unwrap_or_default().to_owned();
-        out.push(PeerStep::Opened { model });
+        let word = |key: &str| result.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+        self.models.model = word("model");
+        self.models.effort = word("reasoningEffort");
+        out.push(PeerStep::Options(self.models.options()));
+        out.push(PeerStep::Opened { model: self.models.model.clone() });
     }
 
     fn tell_past_item(&mut self, item: &Json, out: &mut Vec<PeerStep>) {
@@ -219,6 +234,9 @@ impl PeerProtocol for CodexPeer {
         let mut params = json!({"threadId": self.thread, "input": [{"type": "text", "text": text}]});
         if let Some(model) = self.next_model.take() {
             params["model"] = model.into();
+        }
+        if let Some(effort) = self.next_effort.take() {
+            params["effort"] = effort.into();
         }
         // What is set for a turn stays for those after it.
         let plans = self.wanted.mode == ApprovalMode::Plan;
@@ -264,8 +282,26 @@ impl PeerProtocol for CodexPeer {
     }
 
     fn set_model(&mut self, model: &str, out: &mut Vec<PeerStep>) {
-        self.next_model = Some(model.to_owned());
-        out.push(PeerStep::Model(model.to_owned()));
+        let model = self.models.listed().find(model).map_or(model, |known| &known.value).to_owned();
+        self.next_model = Some(model.clone());
+        self.models.choose(&model);
+        out.push(PeerStep::Options(self.models.options()));
+        out.push(PeerStep::Model(model));
+    }
+
+    fn set_option(&mut self, option: &str, value: &str, out: &mut Vec<PeerStep>) {
+        match option {
+            MODEL_OPTION => self.set_model(value, out),
+            EFFORT_OPTION => {
+                self.next_effort = Some(value.to_owned());
+                value.clone_into(&mut self.models.effort);
+                out.push(PeerStep::Options(self.models.options()));
+            }
+            other => {
+                let text = format!("Codex has no setting {other}");
+                out.push(PeerStep::notice(NoticeLevel::Warn, NoticeCode::Mode, text));
+            }
+        }
     }
 }
 
@@ -280,11 +316,11 @@ mod tests {
         peer.begin(&mut out);
         peer.handle_line(r#"{"id":0,"result":{"userAgent":"jarvis-tui/0.171.0 (x)"}}"#, &mut out);
         peer.handle_line(
-            r#"{"id":1,"result":{"thread":{"id":"t"},"model":"m","sandbox":{"type":"workspaceWrite"}}}"#,
+            r#"{"id":2,"result":{"thread":{"id":"t"},"model":"m","sandbox":{"type":"workspaceWrite"}}}"#,
             &mut out,
         );
         let sent: Vec<_> = sent(&out).into_iter().map(|message| message["method"].clone()).collect();
-        assert_eq!(sent, ["initialize", "initialized", "thread/start"]);
+        assert_eq!(sent, ["initialize", "initialized", "model/list", "thread/start"]);
         assert_eq!(out.last(), Some(&PeerStep::Opened { model: "m".into() }));
         peer
     }
@@ -313,12 +349,29 @@ mod tests {
     }
 
     #[test]
+    fn a_model_and_an_effort_are_chosen_for_the_next_turn() {
+        let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
+        peer.handle_line(
+            r#"{"id":1,"result":{"data":[{"id":"m2","model":"m2","supportedReasoningEfforts":[{"reasoningEffort":"high"}]}]}}"#,
+            &mut out,
+        );
+        peer.set_option("model", "m2", &mut out);
+        peer.set_option("effort", "high", &mut out);
+        assert!(out.contains(&PeerStep::Model("m2".into())));
+        let params = prompt(&mut peer);
+        assert_eq!((&params["model"], &params["effort"]), (&json!("m2"), &json!("high")));
+        assert_eq!(prompt(&mut peer).get("effort"), None, "it stays for the turns after");
+        let Some(PeerStep::Options(options)) = out.last() else { panic!("{out:?}") };
+        assert_eq!((options[0].current.as_str(), options[1].current.as_str()), ("m2", "high"));
+    }
+
+    #[test]
     fn an_interrupt_waits_for_the_name_of_the_turn() {
         let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
         peer.send_prompt("hi", &mut out);
         peer.cancel(&mut out);
         assert_eq!(sent(&out).len(), 1);
-        peer.handle_line(r#"{"id":2,"result":{"turn":{"id":"u"}}}"#, &mut out);
+        peer.handle_line(r#"{"id":3,"result":{"turn":{"id":"u"}}}"#, &mut out);
         assert_eq!(sent(&out)[1]["params"], json!({"threadId": "t", "turnId": "u"}));
         peer.handle_line(
             r#"{"method":"turn/completed","params":{"threadId":"t","turn":{"id":"u","status":"interrupted"}}}"#,
@@ -349,7 +402,7 @@ mod tests {
     fn what_a_turn_says_after_it_was_left_is_not_told() {
         let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
         peer.send_prompt("hi", &mut out);
-        peer.handle_line(r#"{"id":2,"result":{"turn":{"id":"u"}}}"#, &mut out);
+        peer.handle_line(r#"{"id":3,"result":{"turn":{"id":"u"}}}"#, &mut out);
         peer.abandon(TurnOutcome::Cancelled, &mut out);
         out.clear();
         let late =

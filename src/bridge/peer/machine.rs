@@ -9,21 +9,28 @@
 //! What comes outside a turn (an agent may work in the background) is a turn without a prompt, which ends when the
 //! agent is quiet.
 
+mod allowed;
 mod questions;
+mod work;
 
 use super::protocol::{PeerProtocol, PeerStep};
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::assembler::{Assembled, ReplyAssembler, UnfinishedCall};
 use crate::agent::ids::IdAllocator;
 use crate::event::{
-    AgentEvent, ApprovalMode, CallId, Command, DecidedBy, Decision, Fault, FaultKind, NoticeCode, NoticeLevel,
-    Permissions, ReplyEvent, TurnId, TurnOutcome,
+    AgentEvent, AgentOption, ApprovalMode, CallId, Command, DecidedBy, Decision, Fault, FaultKind, NoticeCode,
+    NoticeLevel, Permissions, ReplyEvent, TurnId, TurnOutcome,
 };
 use crate::net::{EventRedactor, redact_registered, registered_event_redactor};
+use allowed::AllowedCall;
 use questions::{PendingQuestion, decided_call};
+use work::{OpenWork, OwnTerminal};
+pub(super) use work::{PeerTask, terminal_name};
 
 /// Events of calls that wait for decisions; more are dropped.
 const MAX_HELD_EVENTS: usize = 1000;
+/// Calls of a turn whose permission is remembered.
+const MAX_ALLOWED_CALLS: usize = 1000;
 
 /// What is known about who is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +48,8 @@ pub(super) struct PeerOutput {
     pub(super) lines: Vec<String>,
     pub(super) events: Vec<AgentEvent>,
     pub(super) link: Option<PeerLink>,
+    /// What is to be done here.
+    pub(super) tasks: Vec<PeerTask>,
 }
 
 enum PeerStage {
@@ -58,6 +67,16 @@ struct PeerTurn {
     questions: Vec<PendingQuestion>,
     /// Events of calls that somebody decides about.
     held: Vec<ReplyEvent>,
+    /// What was allowed so far.
+    allowed: Vec<AllowedCall>,
+}
+
+impl PeerTurn {
+    fn allow(&mut self, call: Option<AllowedCall>) {
+        if self.allowed.len() < MAX_ALLOWED_CALLS {
+            self.allowed.extend(call);
+        }
+    }
 }
 
 /// What a machine is made of.
@@ -81,6 +100,10 @@ pub(super) struct PeerMachine {
     ids: IdAllocator,
     redactor: EventRedactor,
     out: PeerOutput,
+    /// What of the agent may be set.
+    options: Vec<AgentOption>,
+    open_work: Vec<OpenWork>,
+    own_terminals: Vec<OwnTerminal>,
 }
 
 impl PeerMachine {
@@ -93,6 +116,9 @@ impl PeerMachine {
             ids: IdAllocator::default(),
             redactor: registered_event_redactor(),
             out: PeerOutput::default(),
+            options: Vec::new(),
+            open_work: Vec::new(),
+            own_terminals: Vec::new(),
         };
         machine.emit(machine.setup.opened.clone());
         machine.out.link = Some(PeerLink::Connecting);
@@ -113,6 +139,10 @@ impl PeerMachine {
 
     pub(super) fn permissions(&self) -> Permissions {
         self.setup.policy.permissions()
+    }
+
+    pub(super) fn options(&self) -> &[AgentOption] {
+        &self.options
     }
 
     pub(super) fn handle_line(&mut self, line: &str) {
@@ -136,6 +166,7 @@ impl PeerMachine {
         if matches!(self.stage, PeerStage::Gone(_)) {
             return;
         }
+        self.out.tasks.push(PeerTask::StopTerminals);
         self.fail(fault);
     }
 
@@ -154,6 +185,9 @@ impl PeerMachine {
                 let name = self.name();
                 let model = model.strip_prefix(&format!("{name}/")).unwrap_or(&model).to_owned();
                 self.with_protocol(|protocol, steps| protocol.set_model(&model, steps));
+            }
+            Command::SetOption { option, value } => {
+                self.with_protocol(|protocol, steps| protocol.set_option(&option, &value, steps));
             }
             Command::WarmUp
             | Command::RevokeGrant { .. }
@@ -198,6 +232,7 @@ impl PeerMachine {
             PeerStep::Send(message) => self.out.lines.push(message.to_string()),
             PeerStep::Opened { model } => self.handle_opened(model),
             PeerStep::Model(model) => self.change_opened(|_, current| *current = model),
+            PeerStep::Options(options) => self.options = options,
             PeerStep::Failed(fault) => self.fail(fault),
             PeerStep::PersonSaid(_) if self.skips_history() => {}
             PeerStep::Reply(event) if self.skips_history() && !matches!(event, ReplyEvent::Notice { .. }) => {}
@@ -214,10 +249,13 @@ impl PeerMachine {
                 self.tell_prompt(text);
             }
             PeerStep::Question { number, asked } => self.handle_question(number, asked),
+            PeerStep::Work { number, work } => self.handle_work(number, work),
             PeerStep::Withdrawn(number) => {
                 let call = self.questions().iter().find(|question| question.number == number);
                 if let Some(call) = call.map(|question| question.call.clone()) {
                     self.resolve(&call, Decision::Deny(None), DecidedBy::Cancelled, None);
+                } else {
+                    self.withdraw_work(number);
                 }
             }
         }
@@ -343,11 +381,15 @@ impl PeerMachine {
             is_cancelled: false,
             questions: Vec::new(),
             held: Vec::new(),
+            allowed: Vec::new(),
         });
     }
 
     /// Ends the turn by the decoder's own end, whatever the agent says.
     fn abandon(&mut self, outcome: TurnOutcome) {
+        if outcome != TurnOutcome::Completed {
+            self.out.tasks.push(PeerTask::StopTerminals);
+        }
         let own = outcome.clone();
         self.with_protocol(|protocol, steps| protocol.abandon(own, steps));
         self.finish_turn(outcome);
@@ -426,6 +468,7 @@ impl PeerMachine {
         for call in questions {
             self.resolve(&call, Decision::Deny(None), DecidedBy::Cancelled, None);
         }
+        self.refuse_undecided();
         match &self.stage {
             PeerStage::Ready if is_prompted && !is_again => {
                 self.with_protocol(|protocol, steps| protocol.cancel(steps));

@@ -2,8 +2,11 @@
 //! and writes lines; turns, approvals and numbers are [`super::machine`]'s.
 
 use crate::dialect::Decode;
-use crate::dialect::acp::PermissionRequest;
-use crate::event::{ApprovalMode, CallId, Fault, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
+use crate::dialect::acp::{ClientWork, PermissionRequest};
+use crate::event::{
+    AgentOption, ApprovalMode, CallId, CallOutcome, Fault, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome,
+};
+use crate::tool::by_request::CommandExit;
 
 /// One side of a conversation with an agent program.
 pub(super) trait PeerProtocol: Send {
@@ -28,9 +31,61 @@ pub(super) trait PeerProtocol: Send {
     /// Ends the reply here, whatever the agent still says of it.
     fn abandon(&mut self, outcome: TurnOutcome, out: &mut Vec<PeerStep>);
 
+    /// Returns the part about work, where agents have their client work.
+    fn work(&mut self) -> Option<&mut dyn WorkProtocol> {
+        None
+    }
+
     fn set_mode(&mut self, mode: ApprovalMode, out: &mut Vec<PeerStep>);
 
     fn set_model(&mut self, model: &str, out: &mut Vec<PeerStep>);
+
+    /// Sets one of the agent's own settings, by its id; the value is one of its values, or what a person calls it.
+    fn set_option(&mut self, option: &str, value: &str, out: &mut Vec<PeerStep>);
+}
+
+/// What a protocol has to know where its agents have their client work: see [`PeerStep::Work`].
+pub(super) trait WorkProtocol {
+    /// Returns the call that a request belongs to, and whether it is one of the agent's own.
+    fn place(&mut self, tool: &str, work: &ClientWork, out: &mut Vec<PeerStep>) -> (CallId, bool);
+
+    /// A terminal runs for a call.
+    fn begin_terminal(&mut self, terminal: &str, call: &CallId);
+
+    fn push_terminal(&mut self, terminal: &str, piece: &str, out: &mut Vec<PeerStep>);
+
+    /// A terminal has ended. Returns what it printed.
+    fn end_terminal(&mut self, terminal: &str, exit_code: Option<i32>) -> String;
+
+    /// Ends a call that stands for a request.
+    fn finish(&mut self, call: &CallId, outcome: CallOutcome, output: &str, out: &mut Vec<PeerStep>);
+
+    /// Answers a request; the error is in words for the agent.
+    fn answer_work(&mut self, request: QuestionNumber, result: Result<WorkResult, WorkError>, out: &mut Vec<PeerStep>);
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WorkResult {
+    Text(String),
+    /// A terminal was started, with this name.
+    Terminal(String),
+    /// What a terminal printed, and how it ended if it did.
+    Output {
+        text: String,
+        is_cut: bool,
+        exit: Option<CommandExit>,
+    },
+    Exited(CommandExit),
+    Done,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WorkError {
+    /// By a rule, the mode or the person.
+    Denied(String),
+    Failed(String),
 }
 
 /// Tells the questions of an agent apart: its own ids may repeat.
@@ -47,6 +102,8 @@ pub(super) enum PeerStep {
     },
     /// The agent answers with this model from now on.
     Model(String),
+    /// What may be set, and how it is set now.
+    Options(Vec<AgentOption>),
     /// There will be no session.
     Failed(Fault),
     Reply(ReplyEvent),
@@ -56,6 +113,11 @@ pub(super) enum PeerStep {
     Question {
         number: QuestionNumber,
         asked: PermissionRequest,
+    },
+    /// It wants us to do something.
+    Work {
+        number: QuestionNumber,
+        work: ClientWork,
     },
     /// The agent no longer waits for the answer.
     Withdrawn(QuestionNumber),

@@ -193,3 +193,50 @@ fn usage_that_only_extensions_tell_is_read() {
     assert_eq!(usage(&[], json!({"stopReason": "end_turn", "_meta": {"quota": quota}})), Some((618, 64, 0)));
     assert_eq!(usage(&[], end), None);
 }
+
+#[test]
+fn what_a_command_prints_may_be_told_piece_by_piece_beside_the_content() {
+    let mut decoder = AcpDecoder::default();
+    let update = |status: &str, meta: Json| {
+        json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "name": "exec_command", "title": "Run it",
+            "status": status, "rawOutput": {"exit_code": 0}, "_meta": meta})
+    };
+    let out = updates(
+        &mut decoder,
+        &[
+            update("in_progress", json!({"terminal_output_delta": {"data": "one\n"}})),
+            update("completed", json!({"terminal_output_delta": {"data": "two\n"}})),
+        ],
+    );
+    let told: Vec<String> = out
+        .iter()
+        .filter_map(|event| match event {
+            ReplyEvent::ToolCallStarted { name, .. } => name.clone(),
+            ReplyEvent::ToolOutput { text, .. } => Some(text.clone()),
+            ReplyEvent::ToolCallFinished { output, .. } => Some(format!("= {}", output.text)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["exec_command", "one\n", "two\n", "= one\ntwo\n"]);
+}
+
+#[test]
+fn a_remark_of_the_adapter_is_no_answer() {
+    let mut remark = chunk("agent_message_chunk", "the gateway is old");
+    remark["_meta"] = json!({"claudeCode": {"kind": "informational", "level": "warning"}});
+    let out = updates(&mut AcpDecoder::default(), &[remark]);
+    assert!(
+        matches!(&out[..], [ReplyEvent::Notice { level: NoticeLevel::Warn, text, .. }] if text == "the gateway is old"),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_shell_that_tells_its_exit_among_its_contents_has_failed() {
+    let call = json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "title": "bash", "status": "completed",
+        "content": [{"type": "content", "content": {"type": "text", "text": "no"}}],
+        "rawOutput": {"contents": [{"type": "shell_exit", "exitCode": 3}]}});
+    let out = updates(&mut AcpDecoder::default(), &[call]);
+    let failed = |event: &ReplyEvent| matches!(event, ReplyEvent::ToolCallFinished { outcome: CallOutcome::Failed, output, .. } if output.text == "no");
+    assert!(out.iter().any(failed), "{out:?}");
+}

@@ -1,5 +1,6 @@
 //! What an agent says of a call: fields that come in pieces, each in place of what was said before.
 
+use super::client_work::ClientTerminals;
 use super::diff::unified_diff;
 use crate::dialect::program_reply::word;
 use crate::event::{Json, Risk, ToolKind};
@@ -8,6 +9,8 @@ use crate::event::{Json, Risk, ToolKind};
 const MAX_SUBJECT_BYTES: usize = 16 * 1024;
 /// Bytes of arguments that are shown to who decides.
 const MAX_DETAIL_BYTES: usize = 256 * 1024;
+/// Bytes of output that is told piece by piece.
+const MAX_TOLD_OUTPUT_BYTES: usize = 4 * 1024 * 1024;
 /// Keys of arguments that hold a command.
 const COMMAND_KEYS: [&str; 2] = ["command", "cmd"];
 /// Keys of arguments that hold a path.
@@ -22,7 +25,11 @@ pub(super) struct ToolCallFields {
     input: Option<Json>,
     locations: Vec<String>,
     content: Option<Json>,
+    /// What it printed, where that is told piece by piece.
+    told_output: String,
     pub(super) was_rejected: bool,
+    /// It runs, or somebody was asked whether it may.
+    pub(super) may_run: bool,
 }
 
 impl ToolCallFields {
@@ -31,6 +38,7 @@ impl ToolCallFields {
         let names = ["/_meta/claudeCode/toolName", "/_meta/toolName"];
         let named = names.iter().find_map(|place| update.pointer(place)?.as_str()).unwrap_or_default();
         let (title, kind) = (word(update, "title"), word(update, "kind"));
+        let named = if named.is_empty() { word(update, "name") } else { named };
         if self.name.is_empty() {
             self.name = first_name(named, title, kind);
         }
@@ -108,13 +116,13 @@ impl ToolCallFields {
     }
 
     /// Everything else that is known before the call runs.
-    pub(super) fn detail(&self) -> String {
+    pub(super) fn detail(&self, terminals: &ClientTerminals) -> String {
         let mut parts = Vec::new();
         let subject = self.subject();
         if self.title.trim() != subject.trim() && self.title != self.name {
             parts.push(self.title.clone());
         }
-        let content = self.content_text();
+        let content = self.content_text(terminals);
         let has_diff = content.contains("\n@@ ");
         parts.push(content);
         if let Some(input) = self.input.as_ref().filter(|_| !has_diff) {
@@ -141,23 +149,56 @@ impl ToolCallFields {
         self.locations.iter().cloned().chain(of_diffs).filter(|path| !path.is_empty()).collect()
     }
 
+    /// Returns whether it names this file: as it is, or by its end.
+    pub(super) fn names_path(&self, path: &str) -> bool {
+        let of_input = PATH_KEYS.iter().filter_map(|key| self.input.as_ref()?.get(*key)?.as_str().map(str::to_owned));
+        self.paths()
+            .into_iter()
+            .chain(of_input)
+            .any(|named| path == named || path.strip_suffix(named.as_str()).is_some_and(|folder| folder.ends_with('/')))
+    }
+
+    /// The files whose new text it shows, with that.
+    pub(super) fn new_texts(&self) -> Vec<(String, String)> {
+        let blocks = self.content.as_ref().and_then(Json::as_array).into_iter().flatten();
+        let diffs = blocks.filter(|block| word(block, "type") == "diff");
+        diffs.map(|block| (word(block, "path").to_owned(), word(block, "newText").to_owned())).collect()
+    }
+
+    pub(super) fn has_failed_terminal(&self, terminals: &ClientTerminals) -> bool {
+        let mut blocks = self.content.as_ref().and_then(Json::as_array).into_iter().flatten();
+        blocks.any(|block| word(block, "type") == "terminal" && terminals.has_failed(word(block, "terminalId")))
+    }
+
     /// What the call gave, or shows, as text.
-    pub(super) fn content_text(&self) -> String {
+    pub(super) fn content_text(&self, terminals: &ClientTerminals) -> String {
         let blocks = self.content.as_ref().and_then(Json::as_array).into_iter().flatten();
         let texts = blocks.map(|block| match word(block, "type") {
             "content" => block.get("content").map(block_text).unwrap_or_default(),
             "diff" => unified_diff(word(block, "path"), word(block, "oldText"), word(block, "newText")),
-            "terminal" => format!("[terminal {}]", word(block, "terminalId")),
+            "terminal" => {
+                let terminal = word(block, "terminalId");
+                terminals.output(terminal).map_or_else(|| format!("[terminal {terminal}]"), str::to_owned)
+            }
             other => format!("[{other}]"),
         });
         texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
+    /// Adds to what it printed.
+    pub(super) fn push_told_output(&mut self, piece: &str) {
+        let room = MAX_TOLD_OUTPUT_BYTES.saturating_sub(self.told_output.len());
+        self.told_output.push_str(piece.get(..piece.floor_char_boundary(room)).unwrap_or_default());
+    }
+
     /// The output at the end of the call: its content, or the raw output where there is none.
-    pub(super) fn output(&self, raw: Option<&Json>) -> String {
-        let text = self.content_text();
+    pub(super) fn output(&self, raw: Option<&Json>, terminals: &ClientTerminals) -> String {
+        let text = self.content_text(terminals);
         if !text.is_empty() {
             return text;
+        }
+        if !self.told_output.is_empty() {
+            return self.told_output.clone();
         }
         let Some(raw) = raw else { return text };
         let of_key = |key: &str| raw.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());

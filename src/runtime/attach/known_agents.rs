@@ -13,21 +13,81 @@ struct KnownAgent {
     /// Other words by which the same program may be told to speak the protocol.
     aliases: &'static [&'static str],
     request: &'static RequestKind,
+    /// Where it is found: the registry, the package, and the version that was tried. None where no registry has it, or
+    /// it could not be tried without a login.
+    package: Option<(&'static str, &'static str, &'static str)>,
 }
 
 /// In the order of their names.
-static KNOWN_AGENTS: [KnownAgent; 11] = [
-    KnownAgent { name: "claude", command: &["claude-code-acp"], aliases: &[], request: &ACP },
-    KnownAgent { name: "codex", command: &["codex", "app-server"], aliases: &[], request: &CODEX_APP_SERVER },
-    KnownAgent { name: "copilot", command: &["copilot", "--acp"], aliases: &[], request: &ACP },
-    KnownAgent { name: "gemini", command: &["gemini", "--acp"], aliases: &["--experimental-acp"], request: &ACP },
-    KnownAgent { name: "goose", command: &["goose", "acp"], aliases: &[], request: &ACP },
-    KnownAgent { name: "gptme", command: &["gptme-acp"], aliases: &[], request: &ACP },
-    KnownAgent { name: "grok", command: &["grok", "agent", "stdio"], aliases: &[], request: &ACP },
-    KnownAgent { name: "kimi", command: &["kimi", "acp"], aliases: &["--acp"], request: &ACP },
-    KnownAgent { name: "opencode", command: &["opencode", "acp"], aliases: &[], request: &ACP },
-    KnownAgent { name: "qwen", command: &["qwen", "--acp"], aliases: &["--experimental-acp"], request: &ACP },
-    KnownAgent { name: "vibe", command: &["vibe-acp"], aliases: &[], request: &ACP },
+static KNOWN_AGENTS: [KnownAgent; 14] = [
+    KnownAgent { name: "auggie", command: &["auggie", "--acp"], aliases: &[], request: &ACP, package: None },
+    KnownAgent {
+        name: "claude",
+        command: &["claude-agent-acp"],
+        aliases: &[],
+        request: &ACP,
+        package: Some(("npm", "@agentclientprotocol/claude-agent-acp", "0.101.0")),
+    },
+    KnownAgent {
+        name: "codex",
+        command: &["codex", "app-server"],
+        aliases: &[],
+        request: &CODEX_APP_SERVER,
+        package: Some(("npm", "@openai/codex", "0.171.0")),
+    },
+    KnownAgent {
+        name: "codex-acp",
+        command: &["codex-acp"],
+        aliases: &[],
+        request: &ACP,
+        package: Some(("npm", "@agentclientprotocol/codex-acp", "2.6.0")),
+    },
+    KnownAgent {
+        name: "copilot",
+        command: &["copilot", "--acp"],
+        aliases: &[],
+        request: &ACP,
+        package: Some(("npm", "@github/copilot", "1.0.102")),
+    },
+    KnownAgent { name: "cursor", command: &["cursor-agent", "acp"], aliases: &[], request: &ACP, package: None },
+    KnownAgent {
+        name: "gemini",
+        command: &["gemini", "--acp"],
+        aliases: &["--experimental-acp"],
+        request: &ACP,
+        package: Some(("npm", "@google/gemini-cli", "0.61.0")),
+    },
+    KnownAgent { name: "goose", command: &["goose", "acp"], aliases: &[], request: &ACP, package: None },
+    KnownAgent {
+        name: "gptme",
+        command: &["gptme-acp"],
+        aliases: &[],
+        request: &ACP,
+        package: Some(("PyPI", "gptme-acp", "0.35.1")),
+    },
+    KnownAgent {
+        name: "grok",
+        command: &["grok", "agent", "stdio"],
+        aliases: &[],
+        request: &ACP,
+        package: Some(("PyPI", "grok-cli-bin", "0.2.111")),
+    },
+    KnownAgent { name: "kimi", command: &["kimi", "acp"], aliases: &["--acp"], request: &ACP, package: None },
+    KnownAgent {
+        name: "opencode",
+        command: &["opencode", "acp"],
+        aliases: &[],
+        request: &ACP,
+        package: Some(("npm", "opencode-ai", "1.18.33")),
+    },
+    KnownAgent {
+        name: "qwen",
+        command: &["qwen", "--acp"],
+        aliases: &["--experimental-acp"],
+        request: &ACP,
+        package: Some(("npm", "@qwen-code/qwen-code", "0.24.4")),
+    },
+    KnownAgent { name: "vibe", command: &["vibe-acp"], aliases: &[], request: &ACP, package: None },
 ];
 
 /// The names that `acp:NAME` takes, those of the settings among them.
@@ -62,6 +122,13 @@ pub(super) fn recognize(program: &OsStr, args: &[OsString]) -> Option<&'static R
     let has = |word: &str| args.iter().any(|arg| arg == word);
     let agent = KNOWN_AGENTS.iter().find(|agent| agent.command.first() == Some(&program) && agent.is_told(has))?;
     Some(agent.request)
+}
+
+/// Returns where a program is found that is not installed, in words.
+pub(super) fn source(program: &OsStr) -> Option<String> {
+    let agent = KNOWN_AGENTS.iter().find(|agent| agent.command.first().is_some_and(|name| program == *name))?;
+    let (registry, package, version) = agent.package?;
+    Some(format!("{registry} has it as {package} (tried with {version})"))
 }
 
 impl KnownAgent {
@@ -101,6 +168,9 @@ mod tests {
             assert_eq!(recognize(&program, &args), Some(request), "{name}");
         }
         assert!(find("nobody", &config).is_none());
+        let found = source(OsStr::new("copilot")).unwrap();
+        assert!(found.contains("npm has it as @github/copilot (tried with "), "{found}");
+        assert_eq!(source(OsStr::new("goose")), None);
         let own = AgentProgramConfig { command: vec!["/opt/mine".into(), "--stdio".into()], request: None };
         config.agents.insert("gemini".into(), own.clone());
         config.agents.insert("mine".into(), own);

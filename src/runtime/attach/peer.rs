@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::target::{AttachTarget, PeerCommand, start_failure};
 use super::{AttachedSession, RemoteModels};
 use crate::agent::approval::ApprovalPolicy;
-use crate::bridge::peer::{self, PeerProtocolKind, PeerSession, PeerSource};
+use crate::bridge::peer::{self, PeerProtocolKind, PeerSession, PeerSource, PeerTools};
 use crate::bridge::program::RunningProgram;
 use crate::bridge::session;
 use crate::cli;
@@ -62,7 +62,13 @@ impl Runtime {
         };
         let PreparedSession { session: id, hub, writer, save_error, resume_point, sealed, notices, .. } =
             self.create_log();
-        let source = PeerSource { protocol, program, tap, session, opened, policy, is_unattended, epoch };
+        let tools = PeerTools {
+            tools: self.tools.clone(),
+            folder: self.folder.clone(),
+            extra_folders: self.tool_folders(),
+            hidden_env_vars: self.hidden_variables.clone().into(),
+        };
+        let source = PeerSource { protocol, program, tap, session, opened, policy, tools, is_unattended, epoch };
         let mut running = self.running();
         let feed = peer::start(source, &mut running.tasks);
         let setup = session::SessionSetup {

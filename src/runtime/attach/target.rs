@@ -185,7 +185,13 @@ impl LocalTarget {
 pub(super) fn start_failure(program: &OsStr, error: &io::Error) -> UsageError {
     let program = program.to_string_lossy();
     UsageError(match error.kind() {
-        io::ErrorKind::NotFound => format!("can't start {program}: there is no such program in PATH; is it installed?"),
+        io::ErrorKind::NotFound => {
+            let source = known_agents::source(OsStr::new(&*program)).map(|source| format!(" {source}"));
+            format!(
+                "can't start {program}: there is no such program in PATH; is it installed?{}",
+                source.unwrap_or_default()
+            )
+        }
         _ => format!("can't start {program}: {error}"),
     })
 }

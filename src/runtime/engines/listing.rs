@@ -102,17 +102,17 @@ impl EngineResolver {
         for listed in listed {
             let found = if listed.is_discovered && !listed.is_accepted { "found here" } else { "" };
             if listed.is_loading {
-                out.push(ModelChoice { name: listed.engine, remark: "is loading its model".to_owned() });
+                out.push(ModelChoice::new(listed.engine, "is loading its model"));
                 continue;
             }
             if listed.is_discovered && listed.models.is_err() {
-                out.push(ModelChoice { name: listed.engine, remark: "needs a key".to_owned() });
+                out.push(ModelChoice::new(listed.engine, "needs a key"));
                 continue;
             }
             for model in listed.models.unwrap_or_default() {
                 let name = format!("{}/{}", listed.engine, model.id);
                 let remark = [found, &model.remark].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-                out.push(ModelChoice { name, remark: remark.join(" · ") });
+                out.push(ModelChoice::new(name, remark.join(" · ")));
             }
         }
         out

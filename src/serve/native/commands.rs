@@ -17,6 +17,8 @@ use crate::serve::state::ServerState;
 const DECISION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Limit of a model's name.
 const MAX_MODEL_NAME_BYTES: usize = 256;
+/// Limit of the id and of the value of an agent's setting.
+const MAX_OPTION_BYTES: usize = 256;
 
 pub(super) async fn post_command(
     Shared(state): Shared<ServerState>,
@@ -63,6 +65,13 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
         Command::SetMode { mode } => {
             able(capabilities.prompt, "the mode can't be changed here")?;
             state.check_mode(*mode)
+        }
+        Command::SetOption { option, value } => {
+            able(capabilities.prompt, "the agent's settings can't be changed here")?;
+            if option.is_empty() || option.len().max(value.len()) > MAX_OPTION_BYTES {
+                return Err(ApiError::bad_request("an option has an id and a value").with_param("option"));
+            }
+            Ok(())
         }
         Command::WarmUp | Command::Continue | Command::SendQueued | Command::DequeuePrompt { .. } => {
             able(capabilities.prompt, "this session takes no prompts")

@@ -38,10 +38,11 @@ impl OverlayState for ModelPicker {
 
     /// What is not in the list is taken as it was typed.
     fn accept(&mut self, store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
-        let chosen = self.matching(store).get(self.selected).map(|model| model.name.clone());
+        let chosen = self.matching(store).get(self.selected).map(|model| (model.name.clone(), model.sets.clone()));
         let typed = self.query.trim();
-        match chosen.or_else(|| typed.contains('/').then(|| typed.to_owned())) {
-            Some(model) => OverlayOutcome::Then(Action::SetModel(model)),
+        match chosen.or_else(|| typed.contains('/').then(|| (typed.to_owned(), None))) {
+            Some((_, Some((option, value)))) => OverlayOutcome::Then(Action::SetOption { option, value }),
+            Some((model, None)) => OverlayOutcome::Then(Action::SetModel(model)),
             None => OverlayOutcome::Stay,
         }
     }

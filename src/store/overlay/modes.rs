@@ -4,10 +4,10 @@
 //! that waits is chosen from the list, never by the key that goes through them.
 
 use super::{LetterUse, OverlayOutcome, OverlayState};
-use crate::event::ApprovalMode;
+use crate::event::{AgentOptionKind, ApprovalMode, Command, NoticeLevel};
 use crate::store::Store;
 use crate::store::action::{Action, ScrollStep};
-use crate::store::effect::Effect;
+use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::permissions::{is_full_mode_confirmed, set_mode};
 use crate::store::update::support::{open, require};
 
@@ -48,14 +48,24 @@ impl OverlayState for ModeList {
         OverlayOutcome::Stay
     }
 
-    fn scroll(&mut self, step: ScrollStep, _end: usize, _store: &mut Store) {
-        match &mut self.full_mode_confirm {
-            Some(sure) => *sure = !*sure,
-            None => self.selected = step.from(self.selected, ApprovalMode::ALL.len() - 1),
+    fn scroll(&mut self, step: ScrollStep, _end: usize, store: &mut Store) {
+        if let Some(sure) = &mut self.full_mode_confirm {
+            *sure = !*sure;
+        } else {
+            let count = ApprovalMode::ALL.len() + store.session.agent_modes().count();
+            self.selected = step.from(self.selected, count - 1);
         }
     }
 
     fn accept(&mut self, store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
+        if let (None, Some(nth)) = (self.full_mode_confirm, self.selected.checked_sub(ApprovalMode::ALL.len())) {
+            return match store.session.agent_modes().nth(nth) {
+                Some((option, value)) => {
+                    OverlayOutcome::Then(Action::SetOption { option: option.id.clone(), value: value.value.clone() })
+                }
+                None => OverlayOutcome::Close,
+            };
+        }
         let mode = ApprovalMode::ALL.get(self.selected).copied().unwrap_or_default();
         match self.full_mode_confirm {
             None if mode == ApprovalMode::Full && !is_full_mode_confirmed(store) => {
@@ -75,6 +85,28 @@ pub(in crate::store) fn open_modes(store: &mut Store, selected: Option<ApprovalM
         let selected = selected.or(store.session.requested_mode).unwrap_or(store.session.mode());
         open(store, ModeList::new(selected));
     }
+}
+
+/// Sets what is called so among the agent's own modes; what is not there is given back.
+pub(in crate::store) fn set_agent_mode(store: &mut Store, name: &str, fx: &mut Vec<Effect>) {
+    let options = &store.session.status.options;
+    let of_kind = |kind| options.iter().filter(move |option| option.kind == kind);
+    let others = of_kind(AgentOptionKind::Effort).chain(of_kind(AgentOptionKind::Other));
+    let found = of_kind(AgentOptionKind::Mode).chain(others).find_map(|option| Some((option, option.find(name)?)));
+    if let Some((option, value)) = found {
+        let (option, value) = (option.id.clone(), value.value.clone());
+        if require(store, |caps| caps.prompt, "the mode can't be changed here") {
+            fx.push(Effect::Send(Command::SetOption { option, value }));
+        }
+        return;
+    }
+    let ours = ApprovalMode::ALL.into_iter().map(|mode| mode.name().to_owned());
+    let theirs =
+        of_kind(AgentOptionKind::Mode).flat_map(|option| option.values.iter().map(|value| value.value.clone()));
+    let known: Vec<String> = ours.chain(theirs).collect();
+    let known = known.split_last().map_or_else(String::new, |(last, first)| format!("{} or {last}", first.join(", ")));
+    store.toast = Some((NoticeLevel::Warn, format!("unknown mode {name}; use {known}")));
+    fx.push(Effect::Composer(ComposerEdit::Restore(format!("/mode {name}"))));
 }
 
 /// Asks whether the mode that never asks is meant.

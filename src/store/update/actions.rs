@@ -16,7 +16,7 @@ use crate::store::overlay::code_picker::CodePicker;
 use crate::store::overlay::help::HelpText;
 use crate::store::overlay::links::open_links;
 use crate::store::overlay::models::ModelPicker;
-use crate::store::overlay::modes::{confirm_full_mode, cycle_mode, open_modes};
+use crate::store::overlay::modes::{confirm_full_mode, cycle_mode, open_modes, set_agent_mode};
 use crate::store::overlay::outline::open_outline;
 use crate::store::overlay::permissions::PermissionList;
 use crate::store::overlay::raw::open_raw;
@@ -55,6 +55,12 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::SetMode(mode) => set_mode(store, mode, fx),
         Action::OpenModes => open_modes(store, None),
         Action::OpenPermissions => open(store, PermissionList::default()),
+        Action::SetAgentMode(name) => set_agent_mode(store, &name, fx),
+        Action::SetOption { option, value } => {
+            if require(store, |caps| caps.prompt, "the agent's settings can't be changed here") {
+                fx.push(Effect::Send(Command::SetOption { option, value }));
+            }
+        }
         Action::SetModel(model) => {
             if require(store, |caps| caps.prompt, "the model can't be changed here") {
                 fx.push(Effect::Send(Command::SetModel { model }));
@@ -62,6 +68,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::OpenModels => {
             if require(store, |caps| caps.prompt, "the model can't be changed here") {
+                store.session.list_agent_models();
                 open(store, ModelPicker::default());
                 fx.push(Effect::ListModels);
             }

@@ -20,6 +20,8 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         Msg::SessionEnded => store.on_session_end(fx),
         Msg::Status(status) => apply_status(store, status, fx),
         Msg::Action(action) => actions::apply(store, action, fx),
+        // An agent tells its own as soon as it has some.
+        Msg::Report(Report::Models(models)) if models.is_empty() && store.session.models.is_some() => {}
         Msg::Report(Report::Models(models)) => store.session.models = Some(models),
         Msg::Report(Report::Failed { what, why }) => {
             store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));

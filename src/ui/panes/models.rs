@@ -45,7 +45,8 @@ pub fn draw(picker: &ModelPicker, screen: &OverlayScreen<'_>, buf: &mut Buffer) 
     let selected = picker.selected.min(found.len() - 1);
     let first = (selected + 1).saturating_sub(usize::from(list.height));
     for (row, model) in found.iter().skip(first).take(usize::from(list.height)).enumerate() {
-        let mark = if current.as_deref() == Some(&model.name) { "● " } else { "  " };
+        let is_current = model.is_current || current.as_deref() == Some(&model.name);
+        let mark = if is_current { "● " } else { "  " };
         let row_area = Rect { y: list.y + row as u16, height: 1, ..list };
         let mut pen = RowWriter::new(buf, row_area, 0);
         pen.write(mark, theme.style(Role::Ok));

@@ -3,17 +3,23 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::ApprovalMode;
+use crate::event::{AgentOption, AgentOptionValue, ApprovalMode};
 use crate::store::overlay::modes::ModeList;
 use crate::store::permissions::mode_description;
+use crate::text::one_line;
+use crate::text::width::str_width;
 use crate::text::wrap::wrap;
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box, restyle};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
-/// Cells for a mark and the longest name.
+/// Cells for a mark and the longest name of ours.
 const NAME_CELLS: usize = 13;
+/// Cells for the name of an agent's mode.
+const MAX_NAME_CELLS: usize = 28;
+/// Cells of what is said about it.
+const MAX_WORDS_CELLS: usize = 300;
 
 pub fn draw(list: &ModeList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
     let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
@@ -21,25 +27,28 @@ pub fn draw(list: &ModeList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> Dr
     let current = store.session.mode();
     let pending = store.tool_calls.pending().count();
     let footer = format!("{} chooses · {} closes", labels.accept, labels.close);
-    let rows: Vec<(String, &str)> = match sure {
+    let mark = |is_current: bool| if is_current { "●" } else { " " };
+    let rows: Vec<(String, String)> = match sure {
         None => ApprovalMode::ALL
             .into_iter()
-            .map(|mode| {
-                let mark = if mode == current { "●" } else { " " };
-                (format!("{mark} {}", mode.name()), mode_description(mode))
-            })
+            .map(|mode| (format!("{} {}", mark(mode == current), mode.name()), mode_description(mode).to_owned()))
+            .chain(store.session.agent_modes().map(|(option, value)| {
+                let name = format!("{} {}", mark(value.value == option.current), one_line(&value.name, MAX_NAME_CELLS));
+                (name, agent_mode_words(option, value))
+            }))
             .collect(),
         Some(_) => vec![
-            (format!("  {}", current.name()), "keep this mode"),
-            ("  full".into(), "yes: this session runs programs and changes files without asking from now on"),
+            (format!("  {}", current.name()), "keep this mode".into()),
+            ("  full".into(), "yes: this session runs programs and changes files without asking from now on".into()),
         ],
     };
     let chosen = sure.map_or(selected, usize::from).min(rows.len() - 1);
     let width = area.width.saturating_sub(2).min(100);
-    let room = usize::from(width).saturating_sub(4 + NAME_CELLS).max(8);
-    let rows: Vec<(String, Vec<&str>)> = rows
-        .into_iter()
-        .map(|(name, words)| (name, wrap(words, room).iter().map(|row| row.slice(words)).collect()))
+    let name_cells = rows.iter().map(|(name, _)| str_width(name) + 2).max().unwrap_or_default().max(NAME_CELLS);
+    let room = usize::from(width).saturating_sub(4 + name_cells).max(8);
+    let rows: Vec<(&str, Vec<&str>)> = rows
+        .iter()
+        .map(|(name, words)| (name.as_str(), wrap(words, room).iter().map(|row| row.slice(words)).collect()))
         .collect();
     let warning = match pending {
         0 => None,
@@ -73,7 +82,7 @@ pub fn draw(list: &ModeList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> Dr
         let name_role = if name.ends_with(ApprovalMode::Full.name()) { Role::Warn } else { Role::Key };
         RowWriter::new(buf, part, 0).write_truncated(name, 0, theme.style(name_role));
         for (at, words) in (0..part.height).zip(words) {
-            RowWriter::new(buf, part, at).skip(NAME_CELLS).write(words, theme.style(Role::Text));
+            RowWriter::new(buf, part, at).skip(name_cells).write(words, theme.style(Role::Text));
         }
         if nth == chosen {
             restyle(part, theme.style(Role::Selection), buf);
@@ -81,4 +90,11 @@ pub fn draw(list: &ModeList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> Dr
         row += tall;
     }
     DrawnOverlay::default()
+}
+
+/// What a mode of the agent is: whose it is, and its own description.
+fn agent_mode_words(option: &AgentOption, value: &AgentOptionValue) -> String {
+    let about = one_line(&value.description, MAX_WORDS_CELLS);
+    let whose = format!("the agent's {}", one_line(&option.name, MAX_NAME_CELLS).to_lowercase());
+    if about.is_empty() { whose } else { format!("{whose}: {about}") }
 }

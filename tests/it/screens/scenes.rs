@@ -229,7 +229,7 @@ pub(super) fn help() -> Scene {
 pub(super) fn models() -> Scene {
     let mut scene = streaming();
     scene.act(Action::OpenModels);
-    let model = |name: &str, remark: &str| ModelChoice { name: name.into(), remark: remark.into() };
+    let model = |name: &str, remark: &str| ModelChoice::new(name, remark);
     scene.msg(Msg::Report(Report::Models(vec![
         model("offline/guide", "built in, no model"),
         model("ollama/qwen3:8b", "32k · 5.2 GB · running"),

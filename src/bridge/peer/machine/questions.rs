@@ -1,8 +1,9 @@
 //! PURE. What an agent asks and who decides: the rules of the person first, then the person. While somebody decides about
 //! a call, what the agent says of that call waits.
 
-use super::super::protocol::QuestionNumber;
+use super::super::protocol::{QuestionNumber, WorkError};
 use super::PeerMachine;
+use super::allowed::{AllowedCall, denial_words};
 use crate::agent::approval::ApprovalVerdict;
 use crate::dialect::acp::PermissionRequest;
 use crate::event::{
@@ -12,7 +13,7 @@ use crate::event::{
 use crate::net::redact_registered;
 
 /// Why nobody can be asked.
-const UNATTENDED_REASON: &str =
+pub(super) const UNATTENDED_REASON: &str =
     "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow";
 
 pub(super) struct PendingQuestion {
@@ -22,6 +23,15 @@ pub(super) struct PendingQuestion {
     pub(super) call: CallId,
     request: ApprovalRequest,
     is_outside: bool,
+    /// What its answer allows the agent; none where we are to do something ourselves.
+    allows: Option<AllowedCall>,
+}
+
+impl PendingQuestion {
+    /// One about something that we are to do.
+    pub(super) fn of_work(number: QuestionNumber, (theirs, call): (CallId, CallId), request: ApprovalRequest) -> Self {
+        Self { number, theirs, call, request, is_outside: false, allows: None }
+    }
 }
 
 impl PeerMachine {
@@ -34,7 +44,8 @@ impl PeerMachine {
     }
 
     pub(super) fn handle_question(&mut self, number: QuestionNumber, asked: PermissionRequest) {
-        let PermissionRequest { call: theirs, mut request, paths } = asked;
+        let allows = AllowedCall::of(&asked);
+        let PermissionRequest { call: theirs, mut request, paths, .. } = asked;
         if self.turn.is_none() {
             self.begin_turn(false);
         }
@@ -49,11 +60,15 @@ impl PeerMachine {
         let Some(turn) = &mut self.turn else { return };
         let call = turn.reply.map_call(theirs.clone(), &mut self.ids);
         let is_cancelled = turn.is_cancelled;
-        let question = PendingQuestion { number, theirs, call: call.clone(), request, is_outside };
+        let question =
+            PendingQuestion { number, theirs, call: call.clone(), request, is_outside, allows: Some(allows) };
         let verdict = if is_cancelled { ApprovalVerdict::Ask } else { self.judge(&question) };
         if verdict == ApprovalVerdict::Allow
             && let Some(answer) = question.request.offered_answer(&Decision::Once).map(|answer| answer.id.clone())
         {
+            if let Some(turn) = &mut self.turn {
+                turn.allow(question.allows);
+            }
             let on = AnnotationTarget::Call(call);
             self.emit(AgentEvent::Annotation { on, annotation: Annotation::Running {} });
             return self.with_protocol(|protocol, steps| protocol.answer(number, Some(&answer), steps));
@@ -75,7 +90,10 @@ impl PeerMachine {
     /// Judges by the rules that the person has for our own tools. That the agent asks at all has a reason: what only
     /// reads is not allowed for that alone.
     fn judge(&mut self, question: &PendingQuestion) -> ApprovalVerdict {
-        let PendingQuestion { request, is_outside, .. } = question;
+        let PendingQuestion { request, is_outside, allows, .. } = question;
+        if allows.is_none() {
+            return self.setup.policy.judge(&request.tool, request.kind, request.risk, &request.subject);
+        }
         let names = policy_names(request);
         let policy = &mut self.setup.policy;
         let verdicts: Vec<ApprovalVerdict> =
@@ -111,7 +129,7 @@ impl PeerMachine {
         }
     }
 
-    fn deny_by_policy(&mut self, call: &CallId, reason: String) {
+    pub(super) fn deny_by_policy(&mut self, call: &CallId, reason: String) {
         self.answer_with(call, Decision::Deny(Some(reason)), DecidedBy::Policy);
     }
 
@@ -122,6 +140,18 @@ impl PeerMachine {
 
     fn answer_with(&mut self, call: &CallId, decision: Decision, by: DecidedBy) {
         let Some(question) = self.questions().iter().find(|question| question.call == *call) else { return };
+        if question.allows.is_none() {
+            let tool = question.request.tool.clone();
+            if let Err(text) = self.setup.policy.grant(&tool, &decision, by) {
+                let text = format!("still pending: invalid pattern: {text}");
+                return self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Pattern, text });
+            }
+            self.resolve(call, decision.clone(), by, None);
+            if decision.allows() {
+                self.judge_again();
+            }
+            return;
+        }
         let offered = question.request.offered_answer(&decision).cloned();
         let decision = match (&offered, decision) {
             (Some(answer), Decision::Offered { id, .. }) => Decision::Offered { id, allows: answer.kind.allows() },
@@ -141,11 +171,21 @@ impl PeerMachine {
         let Some(at) = turn.questions.iter().position(|question| question.call == *call) else { return };
         let question = turn.questions.remove(at);
         let is_allowed = decision.allows();
+        let denial = denial_words(&decision, by);
         self.emit(AgentEvent::ApprovalResolved { call: call.clone(), decision, by });
         if !is_allowed && by != DecidedBy::Cancelled {
             self.setup.protocol.note_denied(&question.theirs);
         }
-        self.with_protocol(|protocol, steps| protocol.answer(question.number, answer, steps));
+        match question.allows {
+            None if is_allowed => self.run_work(question.number),
+            None => self.refuse_work(question.number, WorkError::Denied(denial)),
+            allows @ Some(_) => {
+                if let Some(turn) = self.turn.as_mut().filter(|_| is_allowed) {
+                    turn.allow(allows);
+                }
+                self.with_protocol(|protocol, steps| protocol.answer(question.number, answer, steps));
+            }
+        }
         let Some(turn) = &mut self.turn else { return };
         let is_of = |event: &ReplyEvent| decided_call(event) == Some(&question.theirs);
         let (released, held) = std::mem::take(&mut turn.held).into_iter().partition(is_of);
@@ -157,7 +197,7 @@ impl PeerMachine {
 }
 
 /// Blanks secrets out of what is shown to who decides.
-fn redact_request(request: &mut ApprovalRequest) {
+pub(super) fn redact_request(request: &mut ApprovalRequest) {
     let labels = request.answers.iter_mut().map(|answer| &mut answer.label);
     for text in [&mut request.tool, &mut request.subject, &mut request.detail].into_iter().chain(labels) {
         redact_registered(text);

@@ -8,10 +8,14 @@ use crate::event::grammar;
 use crate::event::{CallOutcome, Json};
 use crate::testkit::events::opened;
 
+mod options;
+mod work;
+
 struct PeerRig {
     machine: PeerMachine,
     events: Vec<AgentEvent>,
     sent: Vec<Json>,
+    tasks: Vec<PeerTask>,
 }
 
 impl PeerRig {
@@ -30,7 +34,7 @@ impl PeerRig {
             loads_session: session.session.is_some(),
             protocol: Box::new(AcpPeer::new(session)),
         });
-        let mut rig = Self { machine, events: Vec::new(), sent: Vec::new() };
+        let mut rig = Self { machine, events: Vec::new(), sent: Vec::new(), tasks: Vec::new() };
         rig.take();
         rig
     }
@@ -50,6 +54,7 @@ impl PeerRig {
     fn take(&mut self) {
         let output = self.machine.take_output();
         self.events.extend(output.events);
+        self.tasks.extend(output.tasks);
         self.sent.extend(output.lines.iter().map(|line| serde_json::from_str::<Json>(line).unwrap()));
     }
 
@@ -263,7 +268,7 @@ fn an_agent_that_ignores_a_cancel_is_left() {
 #[test]
 fn what_is_not_offered_is_refused_and_not_left_unanswered() {
     let mut rig = PeerRig::ready();
-    for (id, method) in [(json!(0), "fs/read_text_file"), (json!("t"), "terminal/create"), (json!(5), "craft/ask")] {
+    for (id, method) in [(json!(0), "fs/delete"), (json!("t"), "elicitation/create"), (json!(5), "craft/ask")] {
         rig.line(&json!({"id": id, "method": method, "params": {"sessionId": "s"}}));
         assert_eq!((&rig.last_sent()["id"], &rig.last_sent()["error"]["code"]), (&id, &json!(-32601)), "{method}");
     }
