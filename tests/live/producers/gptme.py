@@ -34,6 +34,13 @@ class Gptme(Served):
         self.script.call = ("shell", {"command": f"cat {notes}"})
         return super().fresh(case)
 
+    def judge_calls(self, shown, told):
+        """Its text holds the calls, too, each in a line of its own."""
+        for message in shown.object.get("messages", []):
+            lines = message["text"].splitlines()
+            message["text"] = "\n".join(line for line in lines if not line.startswith("@shell(")).strip()
+        return super().judge_calls(shown, told)
+
     def table(self):
         for case, verdict in super().table():
             yield case, self.judge_cancel(verdict) if case == "cancel" else verdict
