@@ -175,6 +175,14 @@ impl AcpPeer {
         self.send(AcpRequest::SetOption(id, value), method, &params, out);
     }
 
+    /// Says how a setting is now; a model is told by how the session is opened.
+    fn tell_setting(&self, id: &str, out: &mut Vec<PeerStep>) {
+        let Some(option) = self.options.find(id).filter(|option| option.kind != AgentOptionKind::Model) else { return };
+        let value = option.find(&option.current).map_or(option.current.as_str(), |value| value.name.as_str());
+        let text = format!("the agent's {} is now {value}", option.name.to_lowercase());
+        out.push(PeerStep::notice(NoticeLevel::Info, NoticeCode::Mode, text));
+    }
+
     fn handle_option_answer(
         &mut self,
         (id, value): (&str, &str),
@@ -186,6 +194,7 @@ impl AcpPeer {
                 if !self.options.replace_configured(result) {
                     self.options.note(id, value);
                 }
+                self.tell_setting(id, out);
                 // While it is being opened, the model is told once it is.
                 if self.is_opening {
                     out.push(PeerStep::Options(self.options.all()));

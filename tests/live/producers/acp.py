@@ -29,6 +29,12 @@ class Acp(Program):
                 verdict = self.judge_permission()
             yield case, verdict
 
+    def judge_error(self, shown, told):
+        """Some tell a failure as an answer, and that the turn is complete."""
+        if shown.outcome == "completed" and any(judge.BOOM in text for text in shown.texts):
+            return none("it tells a failure as an answer")
+        return super().judge_error(shown, told)
+
     def judge_permission(self):
         shown, told = self.one("tool", "ask")
         results = [text for request in told for role, text in request.history if role == "tool"]
@@ -154,8 +160,9 @@ class CodexAcp(CodexAppServer):
 class Claude(Acp, ClaudeCode):
     """The adapter brings a Claude Code of its own. It needs Node 22."""
 
+    flags = ("--request", "acp")
     name, title, version = "acp-claude", "Claude Code, ACP adapter", "0.101.0"
-    script = Script(boom="status", boom_after_call=True, hidden="Write the title in the predominant language")
+    script = Script(boom="status", boom_after_call=True, hidden="Write the title in the predominant|SUGGESTION MODE")
 
     def start(self):
         self.node = self.place.node22()
@@ -189,6 +196,10 @@ class Copilot(Acp):
 
     def call(self, work):
         return "bash", {"command": "cat notes.txt", "description": "Read the notes"}
+
+    def judge_calls(self, shown, told):
+        """It shows the command in place of what the model said of it."""
+        return judge.judge_calls(shown, told, "execute", lambda said: said.get("command") == "cat notes.txt")
 
     def acp(self):
         return [str(self.program), "--acp"]

@@ -71,6 +71,9 @@ fn a_mode_of_the_agent_is_set_by_name_and_is_the_one_to_go_back_to() {
     assert_eq!(rig.last_sent()["params"]["value"], "plan");
     rig.line(&json!({"id": 2, "result": {}}));
     assert_eq!(current(&rig, AgentOptionKind::Mode), Some("plan"));
+    let told =
+        |event: &AgentEvent| matches!(event, AgentEvent::Notice { text, .. } if text == "the agent's mode is now plan");
+    assert!(rig.events.iter().any(told), "{:#?}", rig.events);
     rig.update(&json!({"sessionUpdate": "current_mode_update", "currentModeId": "build"}));
     assert_eq!(current(&rig, AgentOptionKind::Mode), Some("build"));
     let before = rig.sent.len();
