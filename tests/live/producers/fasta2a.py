@@ -1,6 +1,6 @@
 """fasta2a with an agent of Pydantic AI, found by its card. The protocol tells neither calls nor usage.
 
-Its worker hides the words of a failure and does nothing on a cancel (`AgentWorker.cancel_task` is empty).
+Its worker hides the words of a failure and takes a cancel only after the task that it runs.
 """
 
 from judge import none
@@ -22,7 +22,7 @@ class FastA2A(Served):
 
     def table(self):
         for case, verdict in super().table():
-            yield case, none("its worker does nothing on a cancel") if case == "cancel" else verdict
+            yield case, none("its worker takes a cancel after the task") if case == "cancel" else verdict
 
 
 PRODUCERS = [FastA2A]
