@@ -60,7 +60,7 @@
 //! | reply | what answers one request; [`agent::assembler`] makes events of a turn of what it says |
 //! | dialect | a wire format of agents or models |
 //! | surface | a part of the HTTP interface that [`serve`] offers in one dialect |
-//! | peer | an agent program with which a conversation is held: it acts itself, and asks here |
+//! | peer | an agent with which a conversation is held, a program or at an address: it acts itself, and asks here |
 //! | engine | what answers: a model's API, a remote agent or the embedded one |
 //! | burst | keys that came at once: a paste, where the terminal marks none |
 //!
@@ -97,9 +97,10 @@
 //!    `TurnFinished(Cancelled)`.
 //! 4. *A remote is attached.* One that is asked by POST is an engine ([`engine::remote`]) under the same agent; a stream
 //!    that can be had by GET is watched by [`bridge::remote`], which resumes it, and so are a pipe, a file and a program
-//!    that is started; [`dialect::detect`] finds out what each speaks and says why. An agent program that keeps the
-//!    conversation and asks back is neither: [`bridge::peer`] holds it as a source beside the agent here, a pure machine
-//!    between a protocol's lines and the session's events.
+//!    that is started; [`dialect::detect`] finds out what each speaks and says why. An agent that keeps the conversation
+//!    and asks back is neither, be its program started here or served: [`bridge::peer`] holds it as a source beside the
+//!    agent here, a pure machine between a protocol's lines and the session's events, behind a link to a program, a
+//!    WebSocket or messages over HTTP.
 //! 5. *The connection goes quiet.* [`net`] reports `Silent` as status, the status line counts the seconds; past the limit
 //!    the turn fails with a fault that says so, and the text so far stays.
 //! 6. *A client asks over HTTP.* [`serve`] checks who it is → a one-shot surface makes a request of it, the runtime opens

@@ -3,15 +3,20 @@
 //!
 //! It is no engine: an engine answers one request at a time and keeps nothing, while here both sides may speak at any
 //! time. It is not only watched either. So it stands beside the agent of this program as a source of its own:
-//! `machine` decides, a protocol reads and writes lines, and only this file and the links do IO.
+//! `machine` decides, a protocol reads and writes lines, and only this file and the links do IO: one with a program that
+//! was started here, one with an address.
 
 mod acp;
+mod ahp;
 mod client_work;
 mod codex;
 mod codex_models;
+mod link;
+mod link_event;
 mod machine;
 mod program_link;
 mod protocol;
+mod remote_link;
 mod rpc;
 mod session_options;
 
@@ -27,12 +32,15 @@ use crate::agent::approval::ApprovalPolicy;
 use crate::event::{
     AgentEvent, AgentOption, Capabilities, Command, DecidedBy, LinkState, NoticeCode, NoticeLevel, Permissions,
 };
+use crate::net::HttpClient;
+use crate::net::request::HttpRequest;
 use crate::net::traffic::TrafficTap;
-pub use acp::{LAST_SESSION, PeerSession};
 pub use client_work::PeerTools;
 use client_work::{ClientWorker, WorkEvent};
+use link::AgentLink;
+use link_event::{LinkEnd, LinkEvent};
 use machine::{PeerLink, PeerMachine, PeerMachineSetup, PeerOutput};
-use program_link::{LinkEvent, ProgramLink};
+pub use protocol::{LAST_SESSION, PeerClock, PeerSession};
 
 /// How long an agent that works without a prompt is silent before its turn counts as over.
 const QUIET_TIME: Duration = Duration::from_millis(700);
@@ -41,14 +49,50 @@ const QUIET_TIME: Duration = Duration::from_millis(700);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerProtocolKind {
     Acp,
+    Ahp,
     CodexAppServer,
+}
+
+/// How an agent at an address is spoken with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerTransport {
+    WebSocket,
+    /// Messages by POST, answers on event streams.
+    Http,
+}
+
+/// Where an agent may be: the request has its address and what lets us in.
+#[derive(Clone, Debug)]
+pub struct PeerAddress {
+    pub transport: PeerTransport,
+    pub request: HttpRequest,
+}
+
+/// An agent at an address.
+#[derive(Clone, Debug)]
+pub struct RemotePeer {
+    /// What messages call it.
+    pub name: String,
+    /// Its address, as it may be shown.
+    pub place: String,
+    /// One whose streams nothing else hears.
+    pub http: HttpClient,
+    pub tap: TrafficTap,
+    pub address: PeerAddress,
+    /// Where it is looked for if it is not there, in this order.
+    pub others: Vec<PeerAddress>,
+}
+
+/// What the agent is reached by.
+pub enum PeerConnection {
+    Program { program: RunningProgram, tap: TrafficTap },
+    Remote(RemotePeer),
 }
 
 /// What is needed to converse with an agent program.
 pub struct PeerSource {
     pub protocol: PeerProtocolKind,
-    pub program: RunningProgram,
-    pub tap: TrafficTap,
+    pub connection: PeerConnection,
     pub session: PeerSession,
     /// The first event, with the capabilities of the source.
     pub opened: AgentEvent,
@@ -57,6 +101,16 @@ pub struct PeerSource {
     /// Nobody can decide: what needs that is denied.
     pub is_unattended: bool,
     pub epoch: Instant,
+}
+
+impl PeerTransport {
+    /// The word for it in a recording.
+    fn method(self) -> &'static str {
+        match self {
+            Self::WebSocket => "WEBSOCKET",
+            Self::Http => "POST",
+        }
+    }
 }
 
 /// Starts the conversation on `tasks` and returns the channels for the session.
@@ -131,9 +185,9 @@ impl PeerChannels {
 }
 
 async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels: PeerChannels) {
-    let PeerSource { protocol, program, tap, session, opened, policy, tools, is_unattended, epoch: _ } = source;
+    let PeerSource { protocol, connection, session, opened, policy, tools, is_unattended, epoch: _ } = source;
     let mut worker = ClientWorker::new(tools);
-    let mut link = ProgramLink::new(program, tap).await;
+    let (mut link, again) = AgentLink::new(connection).await;
     let mut machine = PeerMachine::new(PeerMachineSetup {
         opened,
         policy,
@@ -141,8 +195,10 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
         decided_by: DecidedBy::Person,
         folder: session.folder.clone(),
         loads_session: session.session.is_some(),
+        can_connect_again: again.is_some(),
         protocol: match protocol {
             PeerProtocolKind::Acp => Box::new(acp::AcpPeer::new(session)),
+            PeerProtocolKind::Ahp => Box::new(ahp::AhpPeer::new(session)),
             PeerProtocolKind::CodexAppServer => Box::new(codex::CodexPeer::new(session)),
         },
     });
@@ -151,6 +207,12 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
     let mut quiet_since = Instant::now();
     loop {
         let mut output = machine.take_output();
+        if output.connects_again
+            && let Some(remote) = &again
+        {
+            link = AgentLink::remote(remote).await;
+            is_open = true;
+        }
         for task in std::mem::take(&mut output.tasks) {
             worker.start(task).await;
         }
@@ -186,16 +248,9 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
                             machine.notify(NoticeLevel::Info, NoticeCode::Stderr, line);
                         }
                     }
-                    LinkEvent::Closed { fault, remark, is_success, last_words } => {
+                    LinkEvent::Closed(end) => {
                         is_open = false;
-                        for line in last_words {
-                            machine.notify(NoticeLevel::Info, NoticeCode::Stderr, line);
-                        }
-                        let level = if is_success { NoticeLevel::Info } else { NoticeLevel::Warn };
-                        if !remark.is_empty() {
-                            machine.notify(level, NoticeCode::Exited, remark);
-                        }
-                        machine.handle_closed(fault);
+                        handle_end(&mut machine, end);
                     }
                 }
             }
@@ -210,5 +265,19 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
             }
             () = sleep_until(quiet_at), if machine.awaits_quiet() => machine.handle_quiet(),
         }
+    }
+}
+
+fn handle_end(machine: &mut PeerMachine, LinkEnd { fault, is_lost, last_words, remark }: LinkEnd) {
+    for line in last_words {
+        machine.notify(NoticeLevel::Info, NoticeCode::Stderr, line);
+    }
+    if let Some((level, remark)) = remark.filter(|(_, remark)| !remark.is_empty()) {
+        machine.notify(level, NoticeCode::Exited, remark);
+    }
+    if is_lost {
+        machine.handle_lost(fault);
+    } else {
+        machine.handle_closed(fault);
     }
 }

@@ -46,7 +46,8 @@ pub struct AttachArgs {
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// Session of another jarvis-tui, or `new`; by default the newest.
+    /// Session of another jarvis-tui, or `new`; by default the newest. Session of an agent, or `last`; by default a new
+    /// one.
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
 
@@ -93,12 +94,20 @@ impl AttachArgs {
         self.target.as_deref() == Some("-") || !self.command.is_empty()
     }
 
-    /// Returns a flag that an agent program has no use for.
-    pub(crate) fn peer_misfit(&self) -> Option<&'static str> {
-        let flags = ["--method", "--header", "--token-env", "--from-seq", "--local-tools"];
+    /// Returns a flag that a conversation with an agent has no use for.
+    pub(crate) fn conversation_misfit(&self) -> Option<&'static str> {
         if self.read_only {
             return Some("--read-only");
         }
+        self.given(&["--method", "--from-seq", "--local-tools"])
+    }
+
+    /// Returns a flag that a program has no use for.
+    pub(crate) fn program_misfit(&self) -> Option<&'static str> {
+        self.given(&["--header", "--token-env"])
+    }
+
+    fn given(&self, flags: &[&str]) -> Option<&'static str> {
         self.request_flags().into_iter().find(|flag| flags.contains(flag))
     }
 

@@ -11,6 +11,7 @@ mod agent_calls;
 mod agent_reply;
 pub mod agno;
 pub mod agui;
+pub mod ahp;
 pub mod ai_sdk;
 mod answer;
 pub mod anthropic;
@@ -161,6 +162,7 @@ pub static DIALECTS: &[Dialect] = &[
     copilot_cli::DIALECT,
     grok::DIALECT,
     acp::DIALECT,
+    ahp::DIALECT,
     codex_app::DIALECT,
     plain::DIALECT,
 ];

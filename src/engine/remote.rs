@@ -51,11 +51,11 @@ pub use announcing_detector::AnnouncingDetector;
 pub use model_apis::CHAT;
 use probe::{ProbeAnswers, ProbedServer};
 use protocol::{Protocol, last_prompt};
-pub use request_kind::{ACP, CODEX_APP_SERVER, GET, RequestKind};
+pub use request_kind::{ACP, AHP, CODEX_APP_SERVER, GET, RequestKind};
 pub use server_extras::{FindServerExtras, ServerExtras};
 
 /// Every kind. One that narrows another stands behind it.
-pub static REQUEST_KINDS: [&RequestKind; 32] = [
+pub static REQUEST_KINDS: [&RequestKind; 33] = [
     &CHAT,
     &openjarvis::BRIDGE,
     &openjarvis::MANAGED,
@@ -86,12 +86,13 @@ pub static REQUEST_KINDS: [&RequestKind; 32] = [
     &a2a::REST_V0_3,
     &a2a::V0_3,
     &ACP,
+    &AHP,
     &CODEX_APP_SERVER,
     &GET,
 ];
 
 /// The servers that are known by their answers at a bare address; the first that identifies itself counts.
-static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 13] = [
+static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 14] = [
     probe::identify_jarvis_tui,
     openjarvis::identify,
     // It has an agent card, too.
@@ -102,6 +103,7 @@ static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 13] = [
     langgraph::identify,
     agno::identify,
     mastra::identify,
+    probe::identify_acp,
     opencode::identify,
     model_apis::identify_ollama,
     model_apis::identify_chat,

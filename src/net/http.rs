@@ -19,9 +19,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use super::failure::{HintAudience, RequestFailure};
@@ -72,6 +72,8 @@ struct ClientKind {
 /// An answer that has begun and was not refused.
 pub struct HttpResponse {
     pub head: ResponseHead,
+    /// What the server wants to be told again, as it wrote it.
+    pub cookies: Vec<SecretString>,
     pub body: BoxStream<'static, Result<Bytes, RequestFailure>>,
 }
 
@@ -118,6 +120,8 @@ impl HttpClient {
         let response = self.send(call, &[(ACCEPT, accept), (ACCEPT_ENCODING, "identity")]).await?;
         let head = response_head(&response, &Redactor::for_request(call));
         let place = display_origin(response.url());
+        let set = response.headers().get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let cookies = set.map(SecretString::from).collect();
         let body = response
             .bytes_stream()
             .map(move |chunk| chunk.map_err(|error| broken_connection_failure(&place, error)))
@@ -126,7 +130,7 @@ impl HttpClient {
             Some(tap) => tap.clone().record(call, &head, body).await,
             None => body,
         };
-        Ok(HttpResponse { head, body })
+        Ok(HttpResponse { head, cookies, body })
     }
 
     /// Gets a JSON value, all of it within `timeout`.
@@ -228,6 +232,7 @@ impl HttpClient {
             HttpMethod::Get => client.get(url.clone()),
             HttpMethod::Post => client.post(url.clone()),
             HttpMethod::Put => client.put(url.clone()),
+            HttpMethod::Delete => client.delete(url.clone()),
         };
         let request = match &call.body {
             Some(body) => {
@@ -401,8 +406,6 @@ fn header_map(call: &HttpRequest) -> Result<HeaderMap, RequestFailure> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretString;
-
     use super::*;
 
     fn call(headers: Vec<(String, HttpHeaderValue)>) -> HttpRequest {

@@ -3,8 +3,8 @@
 //! `request` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `sse_lines` and `text_body`), `perform`
 //! drives one call from the first try to its last event, `reconnect` watches a stream for as long as it lasts; both
 //! wait by `watchdog`. `probe` asks several servers at once, `traffic` keeps the bytes in a file and the newest of
-//! them in memory, `redact` keeps a call's secrets out of what comes back, and `ws` listens to a server's
-//! events.
+//! them in memory, `redact` keeps a call's secrets out of what comes back, `ws` listens to a server's
+//! events or holds a conversation, and `message_streams` holds one over HTTP.
 
 pub mod backoff;
 mod batch_reader;
@@ -12,6 +12,7 @@ pub(crate) mod durable_stream;
 mod event_stream;
 pub mod failure;
 pub mod http;
+pub mod message_streams;
 pub mod perform;
 pub mod probe;
 pub mod reconnect;
@@ -28,6 +29,6 @@ pub mod ws;
 
 pub use http::HttpClient;
 pub use perform::{perform, perform_with_side_channel};
-pub use redact::{EventRedactor, redact_registered, register_secret, registered_event_redactor};
+pub use redact::{EventRedactor, redact_registered, register_secret, register_secrets_of, registered_event_redactor};
 pub use timeouts::RequestPolicy;
 pub use watchdog::RequestEvent;

@@ -176,7 +176,7 @@ impl<'a> RequestDriver<'a> {
         answer: HttpResponse,
         aside: &mut Option<SideChannelReader<'_>>,
     ) -> Option<RequestFailure> {
-        let HttpResponse { head, mut body } = answer;
+        let HttpResponse { head, mut body, .. } = answer;
         if head.content_type() == "text/html" {
             self.fail(FramingError::WebPage.fault(&self.watchdog.origin)).await;
             return None;

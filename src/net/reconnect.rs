@@ -202,7 +202,7 @@ impl<'a> StreamWatcher<'a> {
     }
 
     async fn read_response(&mut self, answer: HttpResponse, framing: Framing) -> ConnectionEnd {
-        let HttpResponse { head, mut body } = answer;
+        let HttpResponse { head, mut body, .. } = answer;
         if head.status() == Some(204) {
             // After a whole answer that is how it should be.
             if self.has_decoded_any && !self.decode.is_complete() {

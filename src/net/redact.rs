@@ -40,6 +40,21 @@ pub fn register_secret(secret: &SecretString) {
     }
 }
 
+/// The same for the secrets in these headers.
+pub fn register_secrets_of(headers: &[(String, HttpHeaderValue)]) {
+    for (_, value) in headers {
+        if let HttpHeaderValue::Secret(secret) = value {
+            register_secret(&bare_key(secret.expose_secret()).into());
+        }
+    }
+}
+
+/// Returns a header's value without the scheme before it: "Bearer KEY" is also known by its key.
+fn bare_key(value: &str) -> &str {
+    let whole = value.trim();
+    whole.split_once(' ').filter(|(scheme, _)| !scheme.contains('=')).map_or(whole, |(_, key)| key)
+}
+
 /// Knows the secrets of one call and those that were remembered.
 pub(super) struct Redactor {
     /// The longest first, so that what holds another goes whole.
@@ -52,8 +67,7 @@ impl Redactor {
         for (_, value) in &call.headers {
             let HttpHeaderValue::Secret(secret) = value else { continue };
             let whole = secret.expose_secret().trim();
-            // "Bearer KEY" is also known without its first word.
-            let key = whole.split_once(' ').filter(|(scheme, _)| !scheme.contains('=')).map_or(whole, |(_, key)| key);
+            let key = bare_key(whole);
             if is_secret(key) {
                 secrets.extend([whole, key].map(SecretString::from));
             }

@@ -21,6 +21,7 @@ pub enum HttpMethod {
     Get,
     Post,
     Put,
+    Delete,
 }
 
 /// A header's value. Secrets print as dots and are marked sensitive on the wire.

@@ -1,8 +1,11 @@
-//! A WebSocket that is only listened to: the feed of events that a server has beside its chat.
+//! A WebSocket: one that is only listened to, the feed of events that a server has beside its chat, and in
+//! [`duplex`] one that carries a conversation.
 //!
 //! The connection is the HTTP client's, so certificates, addresses and refusals are as everywhere; after the server's
-//! consent only the framing differs. Not for sending, and it does not reconnect: a feed that ended has ended, whoever
-//! needs it opens another. Pings are answered while the feed is read.
+//! consent only the framing differs. None reconnects: a socket that ended has ended, whoever needs it opens another.
+//! Pings are answered while it is read.
+
+pub mod duplex;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::failure::RequestFailure;
 use super::http::HttpClient;
 use super::request::{HttpHeaderValue, HttpMethod, HttpRequest};
 use super::sse_lines::MAX_FRAME_BYTES;
@@ -27,16 +31,29 @@ use super::traffic::SideChannelTap;
 use crate::dialect::SseFrame;
 use crate::dialect::error::to_single_line;
 use crate::event::{Fault, FaultKind};
+use crate::text::address::http_form;
 use crate::text::display_url::origin;
 use crate::text::human::{size_limit, time_limit};
 
 /// How long a server may take to consent.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What a socket is for.
+#[derive(Clone, Copy, Debug)]
+struct SocketUse {
+    /// What faults call it.
+    noun: &'static str,
+    /// Bytes of a message that are accepted.
+    max_bytes: usize,
+}
+
+const FEED: SocketUse = SocketUse { noun: "event feed", max_bytes: MAX_FRAME_BYTES };
+
 /// Text messages as they come. Ends with the connection; a fault is its last item.
 pub struct EventSocket {
     socket: WebSocketStream<reqwest::Upgraded>,
     origin: String,
+    used_as: SocketUse,
     /// Shows the messages to whoever looks at the frames.
     tap: Option<SideChannelTap>,
     is_closed: bool,
@@ -45,19 +62,26 @@ pub struct EventSocket {
 /// Opens the feed that a request describes, at an address that begins with `ws`, `wss`, `http` or `https`. Subprotocols
 /// are offered by the header for them.
 pub async fn open(http: &HttpClient, request: &HttpRequest) -> Result<EventSocket, Fault> {
+    let tap = http.tap_side_channel(&handshake_request(request, ""));
+    let socket = connect(http, request, FEED).await.map_err(|failure| failure.fault)?;
+    Ok(EventSocket { tap, ..socket })
+}
+
+/// Opens a socket at an address as [`open`] takes it.
+async fn connect(http: &HttpClient, request: &HttpRequest, used_as: SocketUse) -> Result<EventSocket, RequestFailure> {
     let key = generate_key();
     let call = handshake_request(request, &key);
     let place = origin(&call.url);
     let Ok(consent) = tokio::time::timeout(HANDSHAKE_TIMEOUT, http.upgrade(&call)).await else {
-        let text = format!("{place} did not open its event feed within {}", time_limit(HANDSHAKE_TIMEOUT));
-        return Err(Fault::new(FaultKind::TimedOut, text));
+        let text = format!("{place} did not open its {} within {}", used_as.noun, time_limit(HANDSHAKE_TIMEOUT));
+        return Err(RequestFailure::transient(FaultKind::TimedOut, text));
     };
-    let (headers, connection) = consent.map_err(|failure| failure.fault)?;
+    let (headers, connection) = consent?;
     verify_handshake(&headers, &key, request, &place)?;
-    let config =
-        WebSocketConfig::default().max_message_size(Some(MAX_FRAME_BYTES)).max_frame_size(Some(MAX_FRAME_BYTES));
+    let limit = Some(used_as.max_bytes);
+    let config = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
     let socket = WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await;
-    Ok(EventSocket { socket, origin: place, tap: http.tap_side_channel(&call), is_closed: false })
+    Ok(EventSocket { socket, origin: place, used_as, tap: None, is_closed: false })
 }
 
 /// PURE. Turns one message of the feed, `{type, timestamp, data}`, into the frame that the same event is on a stream.
@@ -91,12 +115,12 @@ impl Stream for EventSocket {
                 Some(Ok(Message::Close(Some(close))))
                     if close.code != CloseCode::Normal && close.code != CloseCode::Away =>
                 {
-                    Some(close_fault(&self.origin, close.code, close.reason.as_str()))
+                    Some(close_fault(&self.origin, self.used_as, close.code, close.reason.as_str()))
                 }
                 Some(Ok(Message::Close(_))) | None => None,
                 // Pings are answered by the socket; nobody here sends bytes that are no text.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => continue,
-                Some(Err(error)) => error_fault(&self.origin, &error),
+                Some(Err(error)) => error_fault(&self.origin, self.used_as, &error),
             };
             self.is_closed = true;
             if let Some(tap) = &mut self.tap {
@@ -109,11 +133,7 @@ impl Stream for EventSocket {
 }
 
 fn handshake_request(request: &HttpRequest, key: &str) -> HttpRequest {
-    let url = match request.url.split_once("://") {
-        Some(("ws", rest)) => format!("http://{rest}"),
-        Some(("wss", rest)) => format!("https://{rest}"),
-        _ => request.url.clone(),
-    };
+    let url = http_form(&request.url);
     let plain = |name: &str, value: &str| (name.to_owned(), HttpHeaderValue::Plain(value.to_owned()));
     let mut headers = vec![
         plain("connection", "Upgrade"),
@@ -153,22 +173,20 @@ fn verify_handshake(headers: &HeaderMap, key: &str, request: &HttpRequest, place
     }
 }
 
-fn close_fault(place: &str, code: CloseCode, reason: &str) -> Fault {
+fn close_fault(place: &str, SocketUse { noun, .. }: SocketUse, code: CloseCode, reason: &str) -> Fault {
     let why = if reason.is_empty() { format!("code {code}") } else { to_single_line(reason) };
     match code {
-        CloseCode::Policy => {
-            Fault::new(FaultKind::Auth, format!("{place} refused its event feed: {why}; check the key"))
-        }
-        _ => Fault::new(FaultKind::Upstream, format!("{place} closed its event feed: {why}")),
+        CloseCode::Policy => Fault::new(FaultKind::Auth, format!("{place} refused its {noun}: {why}; check the key")),
+        _ => Fault::new(FaultKind::Upstream, format!("{place} closed its {noun}: {why}")),
     }
 }
 
 /// Returns what is wrong about an end; nothing about an orderly one.
-fn error_fault(place: &str, error: &Error) -> Option<Fault> {
+fn error_fault(place: &str, SocketUse { noun, max_bytes }: SocketUse, error: &Error) -> Option<Fault> {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => None,
         Error::Capacity(_) => {
-            let text = format!("{place} sent an event of more than {} on its feed", size_limit(MAX_FRAME_BYTES));
+            let text = format!("{place} sent a message of more than {} on its {noun}", size_limit(max_bytes));
             Some(Fault::new(FaultKind::Protocol, text))
         }
         Error::Protocol(_) | Error::Utf8(_) => Some(Fault::new(
@@ -176,7 +194,7 @@ fn error_fault(place: &str, error: &Error) -> Option<Fault> {
             format!("{place} sent an invalid WebSocket message: {}", to_single_line(&error.to_string())),
         )),
         _ => {
-            let text = format!("the event feed of {place} was lost: {}", to_single_line(&error.to_string()));
+            let text = format!("the {noun} of {place} was lost: {}", to_single_line(&error.to_string()));
             Some(Fault::new(FaultKind::Network, text))
         }
     }

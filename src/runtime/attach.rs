@@ -138,10 +138,9 @@ impl Runtime {
                 _ => self.watch_local(local, tap, &target, typed),
             };
         }
-        let http = tap.map_or_else(|| self.http.clone(), |tap| self.http.with_tap(tap)).for_attached_remote();
         let headers = resolve_headers(&target, typed.token_env.as_deref()).await?;
         let exposed = cleartext_warning(&target, &headers);
-        let mut attached = self.attach_url(http, target, headers, typed, prompted).await?;
+        let mut attached = self.attach_url(tap, target, headers, typed, prompted).await?;
         attached.remarks.extend(exposed);
         Ok(attached)
     }
@@ -149,16 +148,26 @@ impl Runtime {
     /// Attaches to an address.
     async fn attach_url(
         &self,
-        http: HttpClient,
+        tap: Option<TrafficTap>,
         aim: AttachTarget,
         headers: Vec<(String, HttpHeaderValue)>,
         typed: &cli::AttachArgs,
         prompted: bool,
     ) -> anyhow::Result<AttachedSession> {
+        if let Some(kind) = aim.conversation() {
+            return self.attach_remote_peer((kind, &aim.url), &headers, tap, &aim, typed);
+        }
+        let http = tap.clone().map_or_else(|| self.http.clone(), |tap| self.http.with_tap(tap)).for_attached_remote();
         if let Some(address) = probe::session_url(&aim.url) {
             return self.attach_mirror(http, address, headers, &aim, typed, "from its path").await;
         }
         let (style, url, found) = self.discover_target(&aim, &headers, prompted).await?;
+        if style.is_conversation {
+            let why = found.map(|found| format!("{}: {}", found.description, found.evidence));
+            let mut attached = self.attach_remote_peer((style, &url), &headers, tap, &aim, typed)?;
+            attached.remarks.extend(why.filter(|_| typed.explain));
+            return Ok(attached);
+        }
         if let Some(found) = &found
             && let RemoteAccess::Mirror { sessions } = &found.access
         {

@@ -135,8 +135,29 @@ pub fn parse_http_url(url: &str) -> Result<Url, String> {
     }
 }
 
+/// Returns whether an address names a WebSocket.
+pub fn is_websocket(url: &str) -> bool {
+    websocket_rest(url).is_some()
+}
+
+/// Returns the address by which HTTP asks for the same: `ws` is `http` there, `wss` is `https`.
+pub fn http_form(url: &str) -> String {
+    match websocket_rest(url) {
+        Some((true, rest)) => format!("https://{rest}"),
+        Some((false, rest)) => format!("http://{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+/// Returns whether a WebSocket is secure, and what follows the scheme.
+fn websocket_rest(url: &str) -> Option<(bool, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let is_secure = scheme.eq_ignore_ascii_case("wss");
+    (is_secure || scheme.eq_ignore_ascii_case("ws")).then_some((is_secure, rest))
+}
+
 fn parse_lenient(url: &str) -> Option<Url> {
-    parse_http_url(&with_scheme(url)).ok()
+    parse_http_url(&http_form(&with_scheme(url))).ok()
 }
 
 fn strip_quotes(text: &str) -> &str {
@@ -298,9 +319,12 @@ mod tests {
             is_cleartext_remote("http://gateway.example.com/v1")
                 && is_cleartext_remote("http://10.0.0.1")
                 && is_cleartext_remote("10.0.0.1")
+                && is_cleartext_remote("WS://gateway.example.com/acp")
         );
         assert!(
             !is_cleartext_remote("https://gateway.example.com")
+                && !is_cleartext_remote("wss://gateway.example.com")
+                && !is_cleartext_remote("ws://localhost:1")
                 && !is_cleartext_remote("http://localhost:1")
                 && !is_cleartext_remote("")
         );
@@ -322,6 +346,19 @@ mod tests {
         assert_eq!(host_and_port("https://me:secret@h:1/x"), "h:1");
         assert_eq!(path_and_query("https://me:secret@h:1/x?a=b#c"), ("/x", "a=b"));
         assert_eq!(path_and_query("https://h?a"), ("", "a"));
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_by_http() {
+        for (given, expected) in [
+            ("ws://h:1/acp?x=1", "http://h:1/acp?x=1"),
+            ("WSS://me:pw@h/acp", "https://me:pw@h/acp"),
+            ("http://h/ws://x", "http://h/ws://x"),
+            ("h:1", "h:1"),
+        ] {
+            assert_eq!(http_form(given), expected);
+            assert_eq!(is_websocket(given), given != expected);
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::address::authority_of;
 const REDACTED: &str = "••••";
 
 /// Ends of the names of values in an address that let somebody in.
-const SECRET_NAME_SUFFIXES: [&str; 9] =
-    ["key", "token", "secret", "password", "passwd", "auth", "signature", "sig", "credential"];
+const SECRET_NAME_SUFFIXES: [&str; 10] =
+    ["key", "token", "tkn", "secret", "password", "passwd", "auth", "signature", "sig", "credential"];
 
 /// Returns scheme, host and port: what may be shown of an address, which can hold a password or a key.
 pub fn origin(url: &str) -> String {

@@ -6,6 +6,7 @@
 use testkit::server as support;
 
 mod attach;
+mod attach_acp;
 mod attach_openjarvis;
 mod circles;
 mod cli;

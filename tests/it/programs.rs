@@ -19,18 +19,18 @@ const DONE: &str = r#"{"type":"result","subtype":"success","is_error":false,"res
 const ABORTED: &str = r#"{"type":"result","subtype":"error_during_execution","is_error":true,"terminal_reason":"aborted_streaming","session_id":"s"}"#;
 const HI: &str = r#"{"type":"assistant","message":{"id":"m","role":"assistant","content":[{"type":"text","text":"Hi"}]},"parent_tool_use_id":null,"session_id":"s"}"#;
 
-struct Ran {
+pub(crate) struct Ran {
     status: ExitStatus,
     out: String,
-    err: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {} {}", self.out, self.err))
     }
 
-    fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
 }
@@ -63,7 +63,7 @@ async fn ran(mut child: Child, input: &[u8]) -> Ran {
     Ran { status: output.status, out: text(output.stdout), err: text(output.stderr) }
 }
 
-async fn piped(home: &TempDir, args: &[&str], input: &[u8]) -> Ran {
+pub(crate) async fn piped(home: &TempDir, args: &[&str], input: &[u8]) -> Ran {
     ran(command(home, args).stdin(Stdio::piped()).spawn().unwrap(), input).await
 }
 
@@ -72,7 +72,7 @@ async fn run(home: &TempDir, args: &[&str], script: &str) -> Ran {
     ran(command(home, &args).stdin(Stdio::null()).spawn().unwrap(), b"").await
 }
 
-fn notices<'a>(object: &'a Value, code: &str) -> Vec<&'a str> {
+pub(crate) fn notices<'a>(object: &'a Value, code: &str) -> Vec<&'a str> {
     let all = object["notices"].as_array().unwrap().iter().filter(|notice| notice["code"] == code);
     all.map(|notice| notice["message"].as_str().unwrap()).collect()
 }

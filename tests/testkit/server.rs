@@ -16,6 +16,8 @@ pub(crate) enum ServerAct {
     Send(Vec<u8>),
     /// Accepts a WebSocket.
     Consent,
+    /// Waits for so many bytes of the client; they count as a request, a character a byte.
+    Read(usize),
     /// Waits until [`ScriptedServer::go`] is called.
     Hold,
     /// Sends nothing more and waits for the client to disconnect.
@@ -215,6 +217,13 @@ async fn act(mut socket: TcpStream, script: Vec<ServerAct>, shared: Arc<ServerSh
                 let _ = socket.flush().await;
             }
             ServerAct::Consent => {}
+            ServerAct::Read(count) => {
+                let mut bytes = vec![0; count];
+                if socket.read_exact(&mut bytes).await.is_err() {
+                    return;
+                }
+                shared.hear(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>());
+            }
             ServerAct::Hold => shared.go.notified().await,
             ServerAct::Reset => {
                 let _ = socket.set_zero_linger();

@@ -5,7 +5,9 @@
 
 use serde_json::json;
 
-use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, WorkError, WorkProtocol, WorkResult, end_reply};
+use super::protocol::{
+    LAST_SESSION, PeerProtocol, PeerSession, PeerStep, QuestionNumber, WorkError, WorkProtocol, WorkResult, end_reply,
+};
 use super::rpc::{RpcMessage, RpcRequests};
 use super::session_options::SessionOptions;
 use crate::dialect::acp::{AcpDecoder, ClientWork, current_model, to_rpc_fault};
@@ -27,19 +29,6 @@ const INTERNAL_ERROR_CODE: i64 = -32603;
 const DENIED_CODE: i64 = -32001;
 /// Sessions that are named where the wanted one is not there.
 const MAX_NAMED_SESSIONS: usize = 8;
-/// The newest session of the folder.
-pub const LAST_SESSION: &str = "last";
-
-/// What a session begins with.
-#[derive(Clone, Debug, Default)]
-pub struct PeerSession {
-    pub folder: String,
-    /// A session that the agent keeps, [`LAST_SESSION`], or none for a new one.
-    pub session: Option<String>,
-    pub model: Option<String>,
-    pub mode: ApprovalMode,
-}
-
 /// What a request of ours is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum AcpRequest {
@@ -63,6 +52,8 @@ pub(super) struct AcpPeer {
     usual_mode: String,
     /// Set until the session is open.
     is_opening: bool,
+    /// The connection is not the first.
+    is_again: bool,
     /// What of an earlier prompt came so far, while a session is loaded.
     told_prompt: String,
 }
@@ -78,6 +69,7 @@ impl AcpPeer {
             options: SessionOptions::default(),
             usual_mode: String::new(),
             is_opening: true,
+            is_again: false,
             told_prompt: String::new(),
         }
     }
@@ -87,7 +79,7 @@ impl AcpPeer {
     }
 
     fn handle_request(&mut self, id: &Json, method: &str, params: &Json, out: &mut Vec<PeerStep>) {
-        let work = ClientWork::parse(method, params).filter(|_| self.is_ours(params));
+        let work = ClientWork::parse(method, params).filter(|_| !self.wanted.is_remote && self.is_ours(params));
         let refusal = if let Some(work) = work {
             match work.map(|work| (self.rpc.keep_question(id), work)) {
                 Ok((Some(number), work)) => {
@@ -271,14 +263,15 @@ impl AcpPeer {
         self.capabilities = result.get("agentCapabilities").cloned().unwrap_or_default();
         let word = |key: &str| result.pointer(&format!("/agentInfo/{key}")).and_then(Json::as_str).unwrap_or_default();
         let name = if word("title").is_empty() { word("name") } else { word("title") };
-        if !name.is_empty() {
+        if !name.is_empty() && !self.is_again {
             let version = Some(word("version")).filter(|version| !version.is_empty());
             let version = version.map(|version| format!(" {version}")).unwrap_or_default();
-            let text = format!("{name}{version} speaks the Agent Client Protocol; it acts itself, with your rights");
+            let whose = if self.wanted.is_remote { "where it runs" } else { "with your rights" };
+            let text = format!("{name}{version} speaks the Agent Client Protocol; it acts itself, {whose}");
             out.push(PeerStep::notice(NoticeLevel::Info, NoticeCode::Found, text));
         }
         let can_list = self.capabilities.pointer("/sessionCapabilities/list").is_some_and(Json::is_object);
-        let can_load = self.capabilities.get("loadSession").and_then(Json::as_bool) == Some(true);
+        let can_load = self.can_load();
         match self.wanted.session.clone() {
             None => {
                 let params = json!({"cwd": self.wanted.folder, "mcpServers": []});
@@ -298,6 +291,10 @@ impl AcpPeer {
             }
             Some(session) => self.load(session, out),
         }
+    }
+
+    fn can_load(&self) -> bool {
+        self.capabilities.get("loadSession").and_then(Json::as_bool) == Some(true)
     }
 
     fn load(&mut self, session: String, out: &mut Vec<PeerStep>) {
@@ -346,12 +343,25 @@ impl AcpPeer {
 
 impl PeerProtocol for AcpPeer {
     fn begin(&mut self, out: &mut Vec<PeerStep>) {
+        // What is here is none of the business of an agent that runs elsewhere.
+        let serves = !self.wanted.is_remote;
         let params = json!({
             "protocolVersion": PROTOCOL_VERSION,
-            "clientCapabilities": {"fs": {"readTextFile": true, "writeTextFile": true}, "terminal": true},
+            "clientCapabilities": {"fs": {"readTextFile": serves, "writeTextFile": serves}, "terminal": serves},
             "clientInfo": {"name": env!("CARGO_PKG_NAME"), "title": "jarvis-tui", "version": env!("CARGO_PKG_VERSION")},
         });
         self.send(AcpRequest::Initialize, "initialize", &params, out);
+    }
+
+    fn begin_again(&mut self, out: &mut Vec<PeerStep>) -> bool {
+        let kept = Some(self.session.clone()).filter(|session| !session.is_empty() && self.can_load());
+        let Some(session) = kept.or_else(|| self.wanted.session.clone().filter(|_| self.is_again)) else {
+            return false;
+        };
+        let wanted = PeerSession { session: Some(session), ..std::mem::take(&mut self.wanted) };
+        *self = Self { decoder: self.decoder.next_turn(), is_again: true, ..Self::new(wanted) };
+        self.begin(out);
+        true
     }
 
     fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {

@@ -5,8 +5,8 @@
 
 use serde_json::json;
 
-use super::acp::{LAST_SESSION, PeerSession};
 use super::codex_models::{CodexModels, EFFORT_OPTION, MODEL_OPTION};
+use super::protocol::{LAST_SESSION, PeerSession};
 use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, end_reply};
 use super::rpc::{RpcMessage, RpcRequests};
 use crate::dialect::acp::to_rpc_fault;
@@ -46,6 +46,8 @@ pub(super) struct CodexPeer {
     next_model: Option<String>,
     next_effort: Option<String>,
     models: CodexModels,
+    /// The connection is not the first.
+    is_again: bool,
 }
 
 impl CodexPeer {
@@ -63,6 +65,7 @@ impl CodexPeer {
             is_narrowed: false,
             next_effort: None,
             models: CodexModels::default(),
+            is_again: false,
         }
     }
 
@@ -124,7 +127,7 @@ impl CodexPeer {
             (CodexRequest::Initialize, Ok(result)) => self.handle_initialized(result, out),
             (CodexRequest::ListThreads, Ok(result)) => {
                 if let Some(thread) = result.pointer("/data/0/id").and_then(Json::as_str) {
-                    return self.resume(thread, out);
+                    return self.resume_thread(thread, out);
                 }
                 let text = "Codex keeps no session of this folder";
                 out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
@@ -157,8 +160,11 @@ impl CodexPeer {
         out.push(PeerStep::Send(self.rpc.notification("initialized", &Json::Null)));
         let agent = result.get("userAgent").and_then(Json::as_str).unwrap_or_default();
         let version = agent.split(['/', ' ']).nth(1).unwrap_or_default();
-        let text = format!("Codex {version} speaks its app-server protocol; it acts itself, with your rights");
-        out.push(PeerStep::notice(NoticeLevel::Info, NoticeCode::Found, text));
+        if !self.is_again {
+            let whose = if self.wanted.is_remote { "where it runs" } else { "with your rights" };
+            let text = format!("Codex {version} speaks its app-server protocol; it acts itself, {whose}");
+            out.push(PeerStep::notice(NoticeLevel::Info, NoticeCode::Found, text));
+        }
         self.send(CodexRequest::ListModels, "model/list", &json!({}), out);
         match self.wanted.session.clone() {
             None => {
@@ -169,11 +175,11 @@ impl CodexPeer {
                 let params = json!({"cwd": self.wanted.folder, "limit": 1});
                 self.send(CodexRequest::ListThreads, "thread/list", &params, out);
             }
-            Some(session) => self.resume(&session, out),
+            Some(session) => self.resume_thread(&session, out),
         }
     }
 
-    fn resume(&mut self, thread: &str, out: &mut Vec<PeerStep>) {
+    fn resume_thread(&mut self, thread: &str, out: &mut Vec<PeerStep>) {
         let params = json!({"threadId": thread, "cwd": self.wanted.folder, "model": self.wanted.model});
         self.send(CodexRequest::OpenThread, "thread/resume", &params, out);
     }
@@ -215,6 +221,17 @@ impl PeerProtocol for CodexPeer {
         let client =
             json!({"name": env!("CARGO_PKG_NAME"), "title": "jarvis-tui", "version": env!("CARGO_PKG_VERSION")});
         self.send(CodexRequest::Initialize, "initialize", &json!({"clientInfo": client}), out);
+    }
+
+    fn begin_again(&mut self, out: &mut Vec<PeerStep>) -> bool {
+        let kept = Some(self.thread.clone()).filter(|thread| !thread.is_empty());
+        let Some(thread) = kept.or_else(|| self.wanted.session.clone().filter(|_| self.is_again)) else {
+            return false;
+        };
+        let wanted = PeerSession { session: Some(thread), ..std::mem::take(&mut self.wanted) };
+        *self = Self { decoder: self.decoder.next_turn(), is_again: true, ..Self::new(wanted) };
+        self.begin(out);
+        true
     }
 
     fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {

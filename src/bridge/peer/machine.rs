@@ -4,6 +4,7 @@
 //! ```text
 //! opening ──► ready ──prompt──► in a turn ──End──► ready
 //!    └──────────┴─────────────────┴──closed──► gone: each prompt fails and says why
+//!               └─────────────────┴──lost────► gone: a prompt connects again, if the agent kept the session
 //! ```
 //!
 //! What comes outside a turn (an agent may work in the background) is a turn without a prompt, which ends when the
@@ -42,9 +43,10 @@ pub(super) enum PeerLink {
     Idle,
 }
 
-/// What to do next, in this order: lines to the agent, then events, then the state of the connection.
+/// What to do next, in this order: a new connection, lines to the agent, then events, then the state of the connection.
 #[derive(Debug, Default)]
 pub(super) struct PeerOutput {
+    pub(super) connects_again: bool,
     pub(super) lines: Vec<String>,
     pub(super) events: Vec<AgentEvent>,
     pub(super) link: Option<PeerLink>,
@@ -56,7 +58,11 @@ enum PeerStage {
     /// The prompt that waits for the session.
     Opening(Option<String>),
     Ready,
-    Gone(Fault),
+    Gone {
+        fault: Fault,
+        /// Only the connection is.
+        is_lost: bool,
+    },
 }
 
 struct PeerTurn {
@@ -91,12 +97,16 @@ pub(super) struct PeerMachineSetup {
     pub(super) folder: String,
     /// An earlier session is told before the first prompt.
     pub(super) loads_session: bool,
+    /// A connection that is lost can be made again.
+    pub(super) can_connect_again: bool,
 }
 
 pub(super) struct PeerMachine {
     setup: PeerMachineSetup,
     stage: PeerStage,
     turn: Option<PeerTurn>,
+    /// What is told of the session was told before.
+    is_resuming: bool,
     ids: IdAllocator,
     redactor: EventRedactor,
     out: PeerOutput,
@@ -113,6 +123,7 @@ impl PeerMachine {
             setup,
             stage: PeerStage::Opening(None),
             turn: None,
+            is_resuming: false,
             ids: IdAllocator::default(),
             redactor: registered_event_redactor(),
             out: PeerOutput::default(),
@@ -134,6 +145,7 @@ impl PeerMachine {
     /// Returns whether a turn without a prompt waits for the agent to be quiet.
     pub(super) fn awaits_quiet(&self) -> bool {
         self.turn.as_ref().is_some_and(|turn| !turn.is_prompted && turn.questions.is_empty())
+            && !self.setup.protocol.tells_ends()
             && !matches!(self.stage, PeerStage::Opening(_))
     }
 
@@ -163,11 +175,46 @@ impl PeerMachine {
 
     /// The agent is gone, and this is why.
     pub(super) fn handle_closed(&mut self, fault: Fault) {
-        if matches!(self.stage, PeerStage::Gone(_)) {
-            return;
+        if !matches!(self.stage, PeerStage::Gone { .. }) {
+            self.out.tasks.push(PeerTask::StopTerminals);
+            self.fail(fault);
+        }
+    }
+
+    /// The connection is gone, and this is why: what the agent still says of the turn is not heard.
+    pub(super) fn handle_lost(&mut self, fault: Fault) {
+        if !matches!(self.stage, PeerStage::Ready) {
+            return self.handle_closed(fault);
         }
         self.out.tasks.push(PeerTask::StopTerminals);
-        self.fail(fault);
+        let fault = redacted(fault);
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Cut, text: fault.message.clone() });
+        self.stage = PeerStage::Gone { fault, is_lost: true };
+        if let Some(turn) = &self.turn {
+            let outcome = if turn.is_cancelled { TurnOutcome::Cancelled } else { TurnOutcome::Interrupted };
+            self.abandon(outcome);
+        }
+        self.out.link = Some(PeerLink::Idle);
+    }
+
+    /// Connects again for a prompt, if the agent kept the session. Returns whether that is so.
+    fn connect_again(&mut self, text: &str) -> bool {
+        if !self.setup.can_connect_again || !matches!(self.stage, PeerStage::Gone { is_lost: true, .. }) {
+            return false;
+        }
+        let mut steps = Vec::new();
+        if !self.setup.protocol.begin_again(&mut steps) {
+            return false;
+        }
+        self.stage = PeerStage::Opening(Some(text.to_owned()));
+        self.is_resuming = true;
+        self.out.connects_again = true;
+        self.out.lines.clear();
+        self.out.link = Some(PeerLink::Connecting);
+        for step in steps {
+            self.perform(step);
+        }
+        true
     }
 
     pub(super) fn handle_command(&mut self, command: Command) {
@@ -263,7 +310,8 @@ impl PeerMachine {
 
     /// Returns whether an earlier session is being told to nobody: without a screen, only the answer counts.
     fn skips_history(&self) -> bool {
-        self.setup.is_unattended && self.setup.loads_session && matches!(self.stage, PeerStage::Opening(_))
+        let is_told_before = self.is_resuming || (self.setup.is_unattended && self.setup.loads_session);
+        is_told_before && matches!(self.stage, PeerStage::Opening(_))
     }
 
     fn handle_opened(&mut self, model: String) {
@@ -274,6 +322,10 @@ impl PeerMachine {
         self.change_opened(|_, current| *current = model);
         let waiting = self.take_waiting_prompt();
         self.stage = PeerStage::Ready;
+        if std::mem::take(&mut self.is_resuming) {
+            let text = "connected again: the agent kept the session; what it did meanwhile is not shown";
+            self.notify(NoticeLevel::Info, NoticeCode::Resumed, text.to_owned());
+        }
         match waiting {
             Some(text) => self.send_prompt(&text),
             None => self.out.link = Some(PeerLink::Idle),
@@ -302,7 +354,8 @@ impl PeerMachine {
     fn fail(&mut self, fault: Fault) {
         let fault = redacted(fault);
         self.take_waiting_prompt();
-        self.stage = PeerStage::Gone(fault.clone());
+        // What could not be reached this time may be the next.
+        self.stage = PeerStage::Gone { fault: fault.clone(), is_lost: self.is_resuming };
         match &self.turn {
             Some(turn) => {
                 let outcome =
@@ -324,14 +377,17 @@ impl PeerMachine {
         if let PeerStage::Opening(waiting) = &mut self.stage {
             // What is told of earlier turns comes first.
             *waiting = Some(text.to_owned());
-            if !self.setup.loads_session {
+            if !self.setup.loads_session || self.is_resuming {
                 self.tell_prompt_turn(text);
             }
             return;
         }
         self.tell_prompt_turn(text);
+        if self.connect_again(text) {
+            return;
+        }
         match &self.stage {
-            PeerStage::Gone(fault) => {
+            PeerStage::Gone { fault, .. } => {
                 let fault = fault.clone();
                 self.finish_turn(TurnOutcome::Failed(fault));
             }
@@ -474,7 +530,7 @@ impl PeerMachine {
                 self.with_protocol(|protocol, steps| protocol.cancel(steps));
             }
             // It doesn't listen, or was not asked for anything.
-            PeerStage::Opening(_) | PeerStage::Ready | PeerStage::Gone(_) => self.abandon(TurnOutcome::Cancelled),
+            PeerStage::Opening(_) | PeerStage::Ready | PeerStage::Gone { .. } => self.abandon(TurnOutcome::Cancelled),
         }
     }
 }

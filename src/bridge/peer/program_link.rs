@@ -9,12 +9,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep_until};
 
+use super::link_event::{LinkEnd, LinkEvent};
 use crate::bridge::program::stderr_lines::StderrLines;
 use crate::bridge::program::{
     BACKGROUND_OUTPUT_TIMEOUT, ProgramEnd, ProgramOutput, ProgramSignal, ProgramStop, RunningProgram,
 };
 use crate::dialect::error::to_single_line;
-use crate::event::{Fault, FaultKind};
+use crate::event::{Fault, FaultKind, NoticeLevel};
 use crate::net::sse_lines::{FramingError, LineSplitter};
 use crate::net::traffic::{LocalTap, TrafficTap};
 
@@ -25,16 +26,6 @@ const MAX_UNREAD_BYTES: usize = 32 * 1024 * 1024;
 
 /// From the end of what is sent to the request to end.
 const END_GRACE_PERIOD: Duration = Duration::from_millis(500);
-
-/// What comes of a connection.
-pub(super) enum LinkEvent {
-    /// Whole lines, in their order.
-    Lines(Vec<String>),
-    /// Lines of its standard error.
-    Remarks(Vec<String>),
-    /// The agent is gone, and why; with a remark about how the program ended and what else it printed.
-    Closed { fault: Fault, remark: String, is_success: bool, last_words: Vec<String> },
-}
 
 pub(super) struct ProgramLink {
     program: RunningProgram,
@@ -166,7 +157,7 @@ impl ProgramLink {
         if let Some(broken) = self.broken.take() {
             self.stop.kill(self.program.child.as_mut());
             let fault = broken.fault(&self.program.name);
-            return LinkEvent::Closed { fault, remark: String::new(), is_success: false, last_words: Vec::new() };
+            return LinkEvent::Closed(LinkEnd::of(fault));
         }
         let last_words = self.errors.finish();
         let ended = ProgramEnd::of(mem::take(&mut self.status), self.stop.was_asked);
@@ -174,7 +165,8 @@ impl ProgramLink {
         let why = if last.is_empty() { String::new() } else { format!(": {}", to_single_line(last)) };
         let remark = format!("{} {}", self.program.name, ended.words);
         let fault = Fault::new(FaultKind::Upstream, format!("{remark}{why}"));
-        LinkEvent::Closed { fault, remark, is_success: ended.is_success, last_words }
+        let level = if ended.is_success { NoticeLevel::Info } else { NoticeLevel::Warn };
+        LinkEvent::Closed(LinkEnd { fault, is_lost: false, last_words, remark: Some((level, remark)) })
     }
 }
 

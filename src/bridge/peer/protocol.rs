@@ -8,10 +8,53 @@ use crate::event::{
 };
 use crate::tool::by_request::CommandExit;
 
+/// The newest session of the folder.
+pub const LAST_SESSION: &str = "last";
+
+/// What a session begins with.
+#[derive(Clone, Debug, Default)]
+pub struct PeerSession {
+    pub folder: String,
+    /// A session that the agent keeps, [`LAST_SESSION`], or none for a new one.
+    pub session: Option<String>,
+    pub model: Option<String>,
+    pub mode: ApprovalMode,
+    /// The agent runs elsewhere, not with the person's rights.
+    pub is_remote: bool,
+    /// Names this client to a host that has several: unique and opaque.
+    pub client_id: String,
+    pub clock: PeerClock,
+}
+
+/// Tells the time of day, to protocols whose messages hold it.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerClock(pub fn() -> u64);
+
+impl Default for PeerClock {
+    fn default() -> Self {
+        Self(|| 0)
+    }
+}
+
+impl PeerClock {
+    /// Returns milliseconds since 1970.
+    pub(super) fn now_ms(self) -> u64 {
+        (self.0)()
+    }
+}
+
 /// One side of a conversation with an agent program.
 pub(super) trait PeerProtocol: Send {
     /// Begins: what has to be agreed on before the first prompt.
     fn begin(&mut self, out: &mut Vec<PeerStep>);
+
+    /// Begins anew on another connection, with the session that was open. Returns false where the agent doesn't keep it.
+    fn begin_again(&mut self, out: &mut Vec<PeerStep>) -> bool;
+
+    /// Returns whether the agent says when a turn is over that was not begun here.
+    fn tells_ends(&self) -> bool {
+        false
+    }
 
     /// Handles a line of the agent.
     fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>);

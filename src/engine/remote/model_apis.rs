@@ -50,6 +50,7 @@ pub(super) static ANTHROPIC: RequestKind = RequestKind {
     is_at: |path, _| path.ends_with("/v1/messages"),
     needs_model: true,
     supports_tools: true,
+    is_conversation: false,
     // Its own service rejects two credentials; for gateways there is --header.
     token_header: Some("x-api-key"),
     model_list: Some(ModelListPath::openai("/messages")),

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::request_kind::{GET, RequestKind};
+use super::request_kind::{ACP, GET, RequestKind};
 use super::server_extras::FindServerExtras;
 use super::{IDENTIFIERS, RemoteTarget};
 use crate::engine::discover::{self, ModelInfo, ModelListQuery};
@@ -14,7 +14,7 @@ use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
 /// Requested from every address, in this order.
-const PROBE_PATHS: [&str; 15] = [
+const PROBE_PATHS: [&str; 16] = [
     "/v1/info",
     "/v1/models",
     "/api/tags",
@@ -30,6 +30,7 @@ const PROBE_PATHS: [&str; 15] = [
     "/global/health",
     "/api/copilotkit/info",
     "/api/v2",
+    ACP.default_path,
 ];
 
 /// The server at an address.
@@ -83,7 +84,16 @@ pub fn session_url(url: &str) -> Option<String> {
 
 /// Returns the requests for a server.
 pub fn probe_requests(origin: &str, headers: &[(String, HttpHeaderValue)]) -> Vec<HttpRequest> {
-    PROBE_PATHS.iter().map(|path| get_request(format!("{}{path}", origin.trim_end_matches('/')), headers)).collect()
+    let probe = |path: &str| {
+        let mut request = get_request(format!("{}{path}", origin.trim_end_matches('/')), headers);
+        if path == ACP.default_path {
+            // What asks for less is refused for that.
+            let accepted = HttpHeaderValue::Plain("text/event-stream, application/json".to_owned());
+            request.headers.push(("accept".to_owned(), accepted));
+        }
+        request
+    };
+    PROBE_PATHS.iter().copied().map(probe).collect()
 }
 
 /// The responses to the probes of one address.
@@ -97,6 +107,12 @@ impl ProbeAnswers<'_> {
     pub(super) fn get(&self, path: &str) -> Option<&Json> {
         let at = PROBE_PATHS.iter().position(|known| *known == path)?;
         self.answers.get(at)?.as_ref().ok()
+    }
+
+    /// Returns why a path was refused.
+    fn refusal(&self, path: &str) -> Option<&Fault> {
+        let at = PROBE_PATHS.iter().position(|known| *known == path)?;
+        self.answers.get(at)?.as_ref().err()
     }
 
     /// Returns the models that a path lists as OpenAI's API does.
@@ -135,6 +151,24 @@ pub(super) fn identify_jarvis_tui(answers: &ProbeAnswers<'_>) -> Option<ProbedSe
         evidence: "/v1/info says so".into(),
         access: RemoteAccess::Mirror { sessions },
         ..answers.server(&GET, "")
+    })
+}
+
+/// Identifies an agent that speaks the Agent Client Protocol by how it misses the id of a connection, or, where it has
+/// only a WebSocket, by what it wants instead.
+pub(super) fn identify_acp(answers: &ProbeAnswers<'_>) -> Option<ProbedServer> {
+    let said = answers.refusal(ACP.default_path)?.message.to_ascii_lowercase();
+    let names_id = said.contains("acp-connection-id") || said.contains("connection id");
+    let wants_socket = said.contains("returned 426");
+    let evidence = match (names_id, wants_socket) {
+        (true, _) => "/acp wants the id of a connection",
+        (false, true) => "/acp wants a WebSocket",
+        (false, false) => return None,
+    };
+    Some(ProbedServer {
+        description: "an agent that speaks the Agent Client Protocol".into(),
+        evidence: evidence.into(),
+        ..answers.server(&ACP, ACP.default_path)
     })
 }
 

@@ -21,6 +21,8 @@ pub struct RequestKind {
     pub needs_model: bool,
     /// Whether the answer may call tools on this side.
     pub supports_tools: bool,
+    /// Whether the agent keeps the conversation and asks back.
+    pub is_conversation: bool,
     /// The header for a token, instead of `authorization: Bearer`.
     pub token_header: Option<&'static str>,
     /// Where the models are listed.
@@ -63,10 +65,25 @@ impl ModelListPath {
 pub static GET: RequestKind = RequestKind { name: "get", is_at: |_, query| is_live_query(query), ..RequestKind::NEW };
 
 /// An agent with which a conversation is held: neither a request for each turn nor a stream that is watched.
-pub static ACP: RequestKind = RequestKind { name: "acp", default_path: "/acp", ..RequestKind::NEW };
+pub static ACP: RequestKind = RequestKind {
+    name: "acp",
+    default_path: "/acp",
+    is_at: |path, _| path.ends_with("/acp"),
+    is_conversation: true,
+    ..RequestKind::NEW
+};
+
+/// The same with a host of agents, which is reached by a WebSocket whose address holds a token.
+pub static AHP: RequestKind = RequestKind {
+    name: "ahp",
+    is_at: |_, query| query.split('&').any(|pair| pair.starts_with("tkn=")),
+    is_conversation: true,
+    ..RequestKind::NEW
+};
 
 /// The same with what `codex app-server` speaks.
-pub static CODEX_APP_SERVER: RequestKind = RequestKind { name: "codex-app-server", ..RequestKind::NEW };
+pub static CODEX_APP_SERVER: RequestKind =
+    RequestKind { name: "codex-app-server", is_conversation: true, ..RequestKind::NEW };
 
 impl RequestKind {
     /// A kind that no path is known for, and that needs nothing.
@@ -76,6 +93,7 @@ impl RequestKind {
         is_at: |_, _| false,
         needs_model: false,
         supports_tools: false,
+        is_conversation: false,
         token_header: None,
         model_list: None,
         wanted_fields: &[],

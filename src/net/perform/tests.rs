@@ -45,7 +45,11 @@ impl Dial for ScriptedDial {
                 }
             }
         });
-        Ok(HttpResponse { head: ResponseHead::from_content_type("text/event-stream"), body: body.boxed() })
+        Ok(HttpResponse {
+            head: ResponseHead::from_content_type("text/event-stream"),
+            cookies: Vec::new(),
+            body: body.boxed(),
+        })
     }
 }
 

@@ -29,6 +29,7 @@ impl Dial for ScriptedResumingDial {
             .collect();
         Ok(HttpResponse {
             head: ResponseHead::new(status, [("content-type", "text/event-stream".to_owned())]),
+            cookies: Vec::new(),
             body: stream::iter(pieces).boxed(),
         })
     }

@@ -173,7 +173,7 @@ async fn an_event_beyond_all_measure_is_refused_before_it_is_read() {
     let (heard, ..) = hear(consent(&[frame]), &[]).await;
     let fault = heard.unwrap().pop().unwrap().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Protocol);
-    assert!(fault.message.ends_with("sent an event of more than 8 MiB on its feed"), "{fault}");
+    assert!(fault.message.ends_with("sent a message of more than 8 MiB on its event feed"), "{fault}");
 }
 
 #[tokio::test]

@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::{UsageError, known_agents};
 use crate::cli;
 use crate::config::{Config, RemoteConfig};
-use crate::engine::remote::{ACP, CHAT, CODEX_APP_SERVER, GET, RequestKind};
+use crate::engine::remote::{ACP, CHAT, GET, RequestKind};
 use crate::net::request::HttpMethod;
-use crate::text::address::{host_and_port, with_scheme};
+use crate::text::address::{host_and_port, is_websocket, with_scheme};
 
 /// Begins the name of an agent program.
 const AGENT_PREFIX: &str = "acp:";
@@ -68,7 +68,8 @@ impl AttachTarget {
         if let (Some(LocalTarget::Stdin | LocalTarget::Program(..)), [flag, ..]) = (&local, &*typed.request_flags()) {
             return Err(UsageError(format!("a pipe or a program is only watched: remove {flag}")));
         }
-        if let (Some(LocalTarget::Peer(_)), Some(flag)) = (&local, typed.peer_misfit()) {
+        let misfit = typed.conversation_misfit().or_else(|| typed.program_misfit());
+        if let (Some(LocalTarget::Peer(_)), Some(flag)) = (&local, misfit) {
             return Err(UsageError(format!("an agent program is started here: remove {flag}")));
         }
         let unnamed = RemoteConfig::default();
@@ -87,6 +88,9 @@ impl AttachTarget {
             (None, None) => host_and_port(&url).to_owned(),
         };
         let mut style = typed.request.as_deref().and_then(RequestKind::find).or(remote.request);
+        if style.is_none() && is_websocket(&url) {
+            style = Some(RequestKind::from_url(&url).unwrap_or(&ACP));
+        }
         let method = typed.method.map(|method| match method {
             cli::Method::Get => HttpMethod::Get,
             cli::Method::Post => HttpMethod::Post,
@@ -100,13 +104,6 @@ impl AttachTarget {
                 style = Some(&CHAT);
             }
             _ => {}
-        }
-        if let Some(kind) = style.filter(|kind| local.is_none() && is_conversation(kind)) {
-            return Err(UsageError(format!(
-                "--request {} is for programs that are started here, not for addresses: use `attach -- COMMAND` or \
-                 `attach {AGENT_PREFIX}NAME`",
-                kind.name
-            )));
         }
         let dialect = typed.dialect.clone().or_else(|| remote.dialect.clone()).filter(|name| name != "auto");
         let typed_headers = typed.header.iter().map(|text| parse_header(text)).collect::<Result<Vec<_>, _>>()?;
@@ -128,6 +125,12 @@ impl AttachTarget {
 }
 
 impl AttachTarget {
+    /// Returns the protocol of an agent at an address, as far as the address or the person says.
+    pub(super) fn conversation(&self) -> Option<&'static RequestKind> {
+        let kind = self.request_kind.or_else(|| RequestKind::from_url(&self.url))?;
+        (self.local.is_none() && kind.is_conversation).then_some(kind)
+    }
+
     /// Returns whether it is on this machine and only followed.
     pub(super) fn is_watched_here(&self) -> bool {
         self.local.as_ref().is_some_and(LocalTarget::is_watched)
@@ -136,7 +139,7 @@ impl AttachTarget {
 
 impl LocalTarget {
     fn find(typed: &cli::AttachArgs, is_named: bool, config: &Config) -> Result<Option<Self>, UsageError> {
-        let wanted = typed.request.as_deref().and_then(RequestKind::find).filter(|kind| is_conversation(kind));
+        let wanted = typed.request.as_deref().and_then(RequestKind::find).filter(|kind| kind.is_conversation);
         if let Some((program, args)) = typed.command.split_first() {
             let (program, args) = (program.clone(), args.to_vec());
             let request = wanted.or_else(|| known_agents::recognize(&program, &args));
@@ -196,10 +199,6 @@ pub(super) fn start_failure(program: &OsStr, error: &io::Error) -> UsageError {
     })
 }
 
-fn is_conversation(kind: &RequestKind) -> bool {
-    *kind == ACP || *kind == CODEX_APP_SERVER
-}
-
 fn existing_file(target: &str) -> Option<PathBuf> {
     let path = Path::new(target);
     (!target.contains("://") && path.is_file()).then(|| path.to_owned())
@@ -244,11 +243,20 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_with_a_program_is_not_held_at_an_address() {
-        for name in ["acp", "codex-app-server"] {
-            let line = ["http://h:1/acp", "--request", name];
-            let UsageError(told) = target(&line, &Config::default()).err().unwrap();
-            assert!(told.contains(name) && told.contains("attach -- COMMAND"), "{told}");
+    fn an_agent_at_an_address_is_known_by_its_scheme_its_path_or_its_name() {
+        let config = Config::default();
+        let kind = |line: &[&str]| target(line, &config).unwrap().conversation().map(|kind| kind.name);
+        for (line, expected) in [
+            (&["ws://h:1/acp"][..], Some("acp")),
+            (&["wss://h/agent"], Some("acp")),
+            (&["WS://h"], Some("acp")),
+            (&["http://h:1/acp"], Some("acp")),
+            (&["http://h:1/other", "--request", "acp"], Some("acp")),
+            (&["ws://h:1", "--request", "codex-app-server"], Some("codex-app-server")),
+            (&["http://h:1/v1/responses"], None),
+            (&["http://h:1"], None),
+        ] {
+            assert_eq!(kind(line), expected, "{line:?}");
         }
     }
 

@@ -1,4 +1,6 @@
-"""Agent programs that speak the Agent Client Protocol: our program starts them and talks with them."""
+"""Agents that speak the Agent Client Protocol: our program starts theirs, or talks with them where they are served."""
+
+import json
 
 import harness
 import judge
@@ -52,10 +54,14 @@ class Acp(Program):
         """The command that speaks ACP."""
         raise NotImplementedError
 
+    def reached(self, env, work):
+        """What `attach` is given."""
+        return [*self.flags, "--", *self.acp()]
+
     def one(self, case, mode="full"):
         since = self.model.begin()
         home, work, env = self.fresh(case)
-        arguments = ["-p", PROMPTS[case], "--approval-mode", mode, *self.flags, "--", *self.acp()]
+        arguments = ["-p", PROMPTS[case], "--approval-mode", mode, *self.reached(env, work)]
         shown = harness.run_ours(self.place, home, arguments, env, work, self.seconds)
         return self.keep(case if mode == "full" else mode, shown, self.model.seen(since))
 
@@ -65,7 +71,7 @@ class Acp(Program):
         shown = harness.run_until(
             self.place,
             home,
-            ["-p", PROMPTS["slow"], *self.flags, "--", *self.acp()],
+            ["-p", PROMPTS["slow"], *self.reached(env, work)],
             env,
             work,
             lambda events: any(event["type"] == "text_delta" for event in events),
@@ -78,10 +84,31 @@ class Acp(Program):
         since = self.model.begin()
         home, work, env = self.fresh("again")
         prompts = [PROMPTS["text"], PROMPTS["again"]]
-        shown = harness.run_screen(self.place, home, [*self.flags, "--", *self.acp()], env, work, prompts, self.seconds)
+        shown = harness.run_screen(self.place, home, self.reached(env, work), env, work, prompts, self.seconds)
         told = self.model.seen(since)
         self.keep("again", shown, told)
         return judge.judge_second(harness.turns_of(shown.events), told, prompts)
+
+
+class AcpServed(Acp):
+    """The same, served by the official SDK."""
+
+    scheme = ""
+    server = None
+
+    def reached(self, env, work):
+        self.stop()
+        source = harness.HERE / "servers/acp_remote.mjs"
+        beside = self.place.npm("@agentclientprotocol/sdk@2.4.0", "ws@8.23.0") / source.name
+        beside.write_bytes(source.read_bytes())
+        port = harness.free_port()
+        more = {"AGENT": json.dumps(self.acp()), "PORT": str(port)}
+        self.server = harness.Server(self.place, self.name, ["node", str(beside)], {**env, **more}, work, port)
+        return [f"{self.scheme}://127.0.0.1:{port}/acp"]
+
+    def stop(self):
+        if self.server:
+            self.server.stop()
 
 
 class Opencode(Acp, OpencodeRun):
@@ -94,6 +121,14 @@ class Opencode(Acp, OpencodeRun):
 
     def acp(self):
         return [str(self.program), "acp"]
+
+
+class OpencodeSocket(AcpServed, Opencode):
+    name, title, scheme = "acp-ws-opencode", "opencode, ACP over WebSocket", "ws"
+
+
+class OpencodeHttp(AcpServed, Opencode):
+    name, title, scheme = "acp-http-opencode", "opencode, ACP over HTTP", "http"
 
 
 class Gemini(Acp, GeminiCli):
@@ -295,4 +330,4 @@ class Sdk(Acp):
         return [str(self.python), str(harness.HERE / "servers/acp_agent.py")]
 
 
-PRODUCERS = [Opencode, Gemini, Qwen, CodexAppServer, CodexAcp, Claude, Copilot, Gptme, Grok, Sdk]
+PRODUCERS = [Opencode, OpencodeSocket, OpencodeHttp, Gemini, Qwen, CodexAppServer, CodexAcp, Claude, Copilot, Gptme, Grok, Sdk]

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::super::acp::{AcpPeer, PeerSession};
+use super::super::acp::AcpPeer;
+use super::super::protocol::PeerSession;
 use super::*;
 use crate::event::grammar;
 use crate::event::{CallOutcome, Json};
@@ -32,6 +33,7 @@ impl PeerRig {
             decided_by: DecidedBy::Person,
             folder: "/p".into(),
             loads_session: session.session.is_some(),
+            can_connect_again: true,
             protocol: Box::new(AcpPeer::new(session)),
         });
         let mut rig = Self { machine, events: Vec::new(), sent: Vec::new(), tasks: Vec::new() };
@@ -373,5 +375,62 @@ fn plan_mode_is_the_agents_own_where_it_has_one() {
         let told = rig.sent.get(before).map(|sent| sent["params"]["modeId"].as_str().unwrap());
         assert_eq!(told, sent, "{mode:?}");
     }
+    rig.assert_legal();
+}
+
+#[test]
+fn a_connection_that_is_lost_interrupts_the_turn_and_says_so() {
+    let mut rig = PeerRig::ready();
+    rig.prompt("go");
+    rig.say("so f");
+    rig.machine.handle_lost(Fault::new(FaultKind::Network, "h:1 closed the connection"));
+    rig.take();
+    assert_eq!((rig.texts().as_str(), rig.outcomes()), ("so f", vec![&TurnOutcome::Interrupted]));
+    let told = rig.events.iter().any(|event| {
+        matches!(event, AgentEvent::Notice { code: NoticeCode::Cut, text, .. } if text.contains("closed the connection"))
+    });
+    assert!(told, "{:#?}", rig.events);
+    rig.assert_legal();
+}
+
+#[test]
+fn a_prompt_after_a_loss_connects_again_and_goes_on_in_the_session_without_telling_it_twice() {
+    let mut rig = PeerRig::ready();
+    rig.prompt("go");
+    rig.say("so f");
+    rig.machine.handle_lost(Fault::new(FaultKind::Network, "lost"));
+    rig.take();
+    // The first try finds nobody.
+    rig.prompt("again");
+    rig.machine.handle_closed(Fault::new(FaultKind::Network, "nobody there"));
+    rig.take();
+    assert!(matches!(rig.outcomes()[..], [_, TurnOutcome::Failed(fault)] if fault.message == "nobody there"));
+    let before = rig.sent.len();
+    rig.machine.handle_command(Command::Prompt { text: "and again".into() });
+    let output = rig.machine.take_output();
+    assert!(output.connects_again);
+    assert_eq!(output.lines.len(), 1, "{output:?}");
+    rig.events.extend(output.events);
+    rig.line(&json!({"id": 0, "result": {"protocolVersion": 1, "agentCapabilities": {"loadSession": true}}}));
+    assert_eq!(rig.sent[before]["params"]["sessionId"], "s");
+    rig.update(&json!({"sessionUpdate": "user_message_chunk", "content": {"type": "text", "text": "go"}}));
+    rig.say("so far");
+    rig.line(&json!({"id": 1, "result": null}));
+    assert_eq!(rig.last_sent()["params"]["prompt"][0]["text"], "and again");
+    rig.say(", so good");
+    rig.stop(2, "end_turn");
+    assert_eq!((rig.texts().as_str(), rig.outcomes().last()), ("so f, so good", Some(&&TurnOutcome::Completed)));
+    rig.assert_legal();
+}
+
+#[test]
+fn what_keeps_no_session_is_not_connected_to_again() {
+    let mut rig = PeerRig::with(ApprovalPolicy::default(), false);
+    rig.line(&json!({"id": 0, "result": {"protocolVersion": 1}}));
+    rig.line(&json!({"id": 1, "result": {"sessionId": "s"}}));
+    rig.machine.handle_lost(Fault::new(FaultKind::Network, "lost"));
+    rig.take();
+    rig.prompt("again");
+    assert!(matches!(rig.outcomes()[..], [TurnOutcome::Failed(fault)] if fault.message == "lost"));
     rig.assert_legal();
 }
