@@ -123,7 +123,7 @@ impl AhpCall {
             expires_at: None,
             answers: if result.is_some() { usual_answers() } else { self.answers() },
         };
-        PermissionRequest { call: CallId::new(id), request, paths: self.edited.clone() }
+        PermissionRequest { call: CallId::new(id), request, paths: self.edited.clone(), new_texts: Vec::new() }
     }
 
     /// The first approval is for once, those after it for longer; so are the denials.
