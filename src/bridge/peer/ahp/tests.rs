@@ -41,7 +41,9 @@ impl HostRig {
     }
 
     fn answer(&mut self, id: u64, result: Json) {
-        self.line(json!({"id": id, "result": result}));
+        let mut line = json!({ "id": id });
+        line["result"] = result;
+        self.line(line);
     }
 
     fn initialize(&mut self) {
@@ -51,7 +53,9 @@ impl HostRig {
     }
 
     fn act(&mut self, action: Json) {
-        self.line(json!({"method": "action", "params": {"channel": "chat:1", "serverSeq": 9, "action": action}}));
+        let mut params = json!({"channel": "chat:1", "serverSeq": 9});
+        params["action"] = action;
+        self.line(json!({"method": "action", "params": params}));
     }
 
     fn sent(&self) -> Vec<&Json> {
