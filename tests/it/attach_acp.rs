@@ -21,7 +21,10 @@ async fn ask(server: &ScriptedServer, scheme: &str, place: &str, more: &[&str]) 
 
 /// One that answers over a WebSocket as far as this, whatever it is sent.
 async fn socket_agent(messages: &[&str], last: ServerAct) -> ScriptedServer {
-    let script = [ServerAct::Consent].into_iter().chain(messages.iter().map(|text| message(text))).chain([last]);
+    let script = [ServerAct::Consent]
+        .into_iter()
+        .chain(messages.iter().map(|text| message(text)))
+        .chain([last, ServerAct::Hang]);
     ScriptedServer::start(vec![script.collect()]).await
 }
 

@@ -39,7 +39,9 @@ pub(super) fn is_message(json: &Json) -> bool {
         return METHODS.iter().any(|name| method == *name || (name.ends_with('/') && method.starts_with(name)));
     }
     if let Some(result) = json.get("result") {
-        return RESULT_KEYS.iter().any(|(one, other)| result.get(*one).is_some() && result.get(*other).is_some());
+        // A host of agents counts what it says.
+        let has = |key: &str| result.get(key).is_some();
+        return !has("serverSeq") && RESULT_KEYS.iter().any(|(one, other)| has(one) && has(other));
     }
     let words = json.pointer("/error/message").and_then(Json::as_str).unwrap_or_default().to_lowercase();
     REFUSAL_WORDS.iter().any(|phrase| words.contains(phrase))
