@@ -70,7 +70,7 @@ pub struct ChatArgs {
     #[arg(short = 'c', long = "continue", conflicts_with = "resume")]
     pub continue_newest: bool,
 
-    /// Continue this saved session, or the newest of all; `sessions list` shows the names.
+    /// Continue this saved session; without a name choose from a list (without a screen: the newest of all).
     #[arg(short, long, value_name = "ID")]
     pub resume: Option<Option<String>>,
 

@@ -50,6 +50,8 @@ pub struct ChatController {
     keymap: Keymap,
     /// What the store asked for since the loop looked last.
     pub effects: Vec<Effect>,
+    /// What the store asked the view for, until the key that caused it was handled.
+    view_actions: Vec<UiAction>,
     /// The terminal said that it lost (false) or got the focus.
     pub focused: Option<bool>,
     quit_requested_at: Option<Instant>,
@@ -66,6 +68,7 @@ impl ChatController {
             ui,
             keymap,
             effects: Vec::new(),
+            view_actions: Vec::new(),
             focused: None,
             quit_requested_at: None,
             has_restored_text: false,
@@ -97,6 +100,7 @@ impl ChatController {
         for effect in self.effects.split_off(before) {
             match effect {
                 Effect::Composer(edit) => self.edit_composer(edit),
+                Effect::View(action) => self.view_actions.push(action),
                 effect => self.effects.push(effect),
             }
         }
@@ -135,7 +139,10 @@ impl ChatController {
                     self.store.toast = None;
                     self.toast_timer.forget();
                 }
-                let ask = self.handle_key(chord, asked, now);
+                let mut ask = self.handle_key(chord, asked, now);
+                for action in std::mem::take(&mut self.view_actions) {
+                    ask = self.handle_ui_action(action, chord, asked, now).or(ask);
+                }
                 self.offer_approval();
                 self.store.update(Msg::KeyPressed(clock), &mut self.effects);
                 return ask;
@@ -178,23 +185,32 @@ impl ChatController {
         match what {
             Some(ActionHandler::Store(make)) if make() == Action::Quit => self.quit(chord, asked, now),
             Some(ActionHandler::Store(make)) => self.run_action(make()),
-            Some(ActionHandler::View(UiAction::Suspend)) => return Some(LoopRequest::Suspend),
-            Some(ActionHandler::View(UiAction::Redraw)) => return Some(LoopRequest::Redraw),
-            Some(ActionHandler::View(UiAction::Interrupt)) => self.interrupt(asked, now),
-            Some(ActionHandler::View(UiAction::Escape)) => self.escape(),
-            Some(ActionHandler::View(UiAction::DeleteOrQuit)) if self.ui.panes.composer.is_empty() => {
-                self.quit(chord, asked, now);
-            }
-            Some(ActionHandler::View(UiAction::DeleteOrQuit)) => self.ui.panes.composer.edit(Edit::Delete),
-            Some(ActionHandler::View(UiAction::Send))
-                if self.ui.panes.composer.is_empty() && self.store.session.status.queue_held =>
-            {
+            Some(ActionHandler::View(action)) => return self.handle_ui_action(action, chord, asked, now),
+            None => self.type_chord(chord),
+        }
+        None
+    }
+
+    fn handle_ui_action(
+        &mut self,
+        action: UiAction,
+        chord: Chord,
+        asked: Option<Instant>,
+        now: Instant,
+    ) -> Option<LoopRequest> {
+        match action {
+            UiAction::Suspend => return Some(LoopRequest::Suspend),
+            UiAction::Redraw => return Some(LoopRequest::Redraw),
+            UiAction::Interrupt => self.interrupt(asked, now),
+            UiAction::Escape => self.escape(),
+            UiAction::DeleteOrQuit if self.ui.panes.composer.is_empty() => self.quit(chord, asked, now),
+            UiAction::DeleteOrQuit => self.ui.panes.composer.edit(Edit::Delete),
+            UiAction::Send if self.ui.panes.composer.is_empty() && self.store.session.status.queue_held => {
                 self.run_action(Action::SendQueued);
             }
             // Where Shift+Enter can't be told from Enter.
-            Some(ActionHandler::View(UiAction::Send)) if self.ui.panes.composer.continue_line() => {}
-            Some(ActionHandler::View(action)) => self.run_ui_action(action),
-            None => self.type_chord(chord),
+            UiAction::Send if self.ui.panes.composer.continue_line() => {}
+            action => self.run_ui_action(action),
         }
         None
     }

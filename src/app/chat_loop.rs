@@ -27,6 +27,7 @@ use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{HubItem, SessionHandle};
 use crate::config::ThemeChoice;
 use crate::event::{Command, Seq};
+use crate::store::action::Action;
 use crate::store::msg::Msg;
 use crate::store::{Store, StoreOptions};
 use crate::ui::keymap::{Input, TerminalReplies, translate};
@@ -101,7 +102,9 @@ impl<'a> ChatLoop<'a> {
             history,
             list_models,
             frames,
-            new_session,
+            open_session,
+            saved_sessions,
+            chooses_session,
             ..
         } = context;
         // Dark until the terminal has said what it is.
@@ -119,10 +122,13 @@ impl<'a> ChatLoop<'a> {
         let clock = SessionClock::new(&status, Instant::now());
         chat.update(Msg::Status(status));
         chat.show_warnings(&warnings);
+        if chooses_session {
+            chat.update(Msg::Action(Action::OpenSessions));
+        }
         let mut this = Self {
             chat,
             term: Term::enter(ui.mouse)?,
-            effects: Effects::new(list_models, new_session, history),
+            effects: Effects::new(list_models, history).with_sessions(open_session, saved_sessions),
             frames,
             watched_frames: None,
             pacer: FramePacer::new(ui.max_fps),
@@ -139,7 +145,8 @@ impl<'a> ChatLoop<'a> {
                 None => DraftSaver::disabled(),
             },
             restored_draft: draft,
-            has_prompt: prompt.is_some(),
+            // Which session it is for is not chosen yet: it waits in the composer.
+            has_prompt: prompt.is_some() && !chooses_session,
             prepare_at: None,
             is_prepared: false,
             paste_detector: PasteDetector::default(),

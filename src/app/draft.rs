@@ -44,12 +44,12 @@ impl DraftSaver {
         Self { location: None, saved: String::new(), queued_count: 0, unsaved_since: None, deadline: None }
     }
 
-    /// Goes on with another session of this program, which has no draft yet.
-    pub fn switch_session(&mut self, session: &SessionId) {
+    /// Goes on with another session, of which `saved` is kept already.
+    pub fn switch_session(&mut self, session: &SessionId, saved: String) {
         if let Some((_, claim)) = &mut self.location {
             *claim = NameClaim::exclusive(session.clone());
         }
-        self.saved = String::new();
+        self.saved = saved;
         (self.unsaved_since, self.deadline) = (None, None);
     }
 
@@ -170,7 +170,7 @@ mod tests {
     fn each_session_has_a_draft_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let mut draft = DraftSaver::new(dir.path().to_owned(), NameClaim::exclusive("s1".into()), "one".into());
-        draft.switch_session(&"s2".into());
+        draft.switch_session(&"s2".into(), String::new());
         draft.take_save("two".into()).unwrap().write().unwrap();
         assert!(!StateStore::new(dir.path(), &"s1".into()).has(StatePart::Draft));
         assert!(StateStore::new(dir.path(), &"s2".into()).has(StatePart::Draft));

@@ -3,7 +3,7 @@
 //! Not here: what an effect means for the state (`store`). Invariant: every task belongs to the one [`JoinSet`]; one
 //! that panics is told, not lost. What is kept for later runs is written one after another, in the order it came.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
 
+use super::action_uses;
 use super::clipboard::{self, TerminalEnv};
 use super::draft::DraftSave;
 use super::{open_external, prompt_history};
 use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
-use crate::event::Command;
+use crate::event::{Command, SessionId};
+use crate::runtime::{SavedSessions, StartMode};
 use crate::store::effect::CopyRequest;
 use crate::store::frames;
 use crate::store::links::LinkTarget;
@@ -26,15 +28,24 @@ use crate::text::{clean, one_line};
 
 /// Finds out which models there are.
 pub type ListModels<'a> = Box<dyn FnMut() -> BoxFuture<'static, Vec<ModelChoice>> + 'a>;
-/// Begins an empty session; the error is for the person.
-pub type NewSession<'a> = Box<dyn FnMut() -> BoxFuture<'static, Result<SessionHandle, String>> + 'a>;
+/// Begins an empty session, or resumes a saved one; the error is for the person.
+pub type OpenSession<'a> = Box<dyn FnMut(StartMode) -> BoxFuture<'static, Result<ResumedSession, String>> + 'a>;
+
+/// A session that is ready to be shown.
+pub struct ResumedSession {
+    pub handle: SessionHandle,
+    /// What stood in the composer when it was left.
+    pub draft: Option<String>,
+    /// What of it was restored, for the person.
+    pub restored: Vec<String>,
+}
 
 /// How an effect ended.
 pub enum EffectResult {
     Report(Report),
     /// The prompts of earlier sessions.
     History(Vec<String>),
-    Session(Box<SessionHandle>),
+    Session(Box<ResumedSession>),
     /// These bytes are for the terminal.
     Terminal(Vec<u8>, Report),
     Nothing,
@@ -44,12 +55,17 @@ pub enum EffectResult {
 enum Write {
     Draft(DraftSave),
     Prompts(PathBuf, Vec<String>),
+    ActionUses(PathBuf, BTreeMap<String, u32>),
 }
 
 impl Write {
     /// Whether nothing of this is left once the other is written.
     fn is_replaced_by(&self, other: &Self) -> bool {
-        matches!((self, other), (Self::Draft(old), Self::Draft(new)) if old.is_of_same(new))
+        match (self, other) {
+            (Self::Draft(old), Self::Draft(new)) => old.is_of_same(new),
+            (Self::ActionUses(..), Self::ActionUses(..)) => true,
+            _ => false,
+        }
     }
 
     fn run(self) -> EffectResult {
@@ -57,6 +73,10 @@ impl Write {
             Self::Draft(save) => match save.write() {
                 Ok(()) => EffectResult::Nothing,
                 Err(why) => EffectResult::Report(Report::Failed { what: "keeping the draft".into(), why }),
+            },
+            Self::ActionUses(path, uses) => match action_uses::save(&path, &uses) {
+                Ok(()) => EffectResult::Nothing,
+                Err(error) => failed("keeping what was used", &path, &error),
             },
             Self::Prompts(path, prompts) => match prompt_history::append(&path, &prompts) {
                 Ok(()) => EffectResult::Nothing,
@@ -74,14 +94,22 @@ pub struct Effects<'a> {
     /// What is written after it.
     unwritten: VecDeque<Write>,
     list_models: ListModels<'a>,
-    new_session: Option<NewSession<'a>>,
+    open_session: Option<OpenSession<'a>>,
+    saved_sessions: Option<SavedSessions>,
     history: Option<PathBuf>,
 }
 
 impl<'a> Effects<'a> {
-    pub fn new(list_models: ListModels<'a>, new_session: Option<NewSession<'a>>, history: Option<PathBuf>) -> Self {
+    pub fn new(list_models: ListModels<'a>, history: Option<PathBuf>) -> Self {
         let (tasks, unwritten) = (JoinSet::new(), VecDeque::new());
-        Self { tasks, writing: None, unwritten, list_models, new_session, history }
+        Self { tasks, writing: None, unwritten, list_models, open_session: None, saved_sessions: None, history }
+    }
+
+    /// Lets sessions be begun and resumed.
+    #[must_use]
+    pub fn with_sessions(mut self, open: Option<OpenSession<'a>>, saved: Option<SavedSessions>) -> Self {
+        (self.open_session, self.saved_sessions) = (open, saved);
+        self
     }
 
     /// Waits for the next result; none while nothing runs. Cancel-safe.
@@ -116,18 +144,60 @@ impl<'a> Effects<'a> {
         self.tasks.spawn(async { EffectResult::Report(Report::Models(models.await)) });
     }
 
-    pub fn new_session(&mut self) -> Option<Report> {
-        let Some(begin) = &mut self.new_session else {
-            return Some(Report::Info("a new session can't be started here".into()));
+    /// Begins or resumes a session; where that is not possible, the report says so.
+    pub fn open_session(&mut self, start: StartMode) -> Option<Report> {
+        let what = if start == StartMode::New { "a new session" } else { "another session" };
+        let Some(open) = &mut self.open_session else {
+            return Some(Report::Info(format!("{what} can't be opened here")));
         };
-        let session = begin();
-        self.tasks.spawn(async {
+        let session = open(start);
+        self.tasks.spawn(async move {
             match session.await {
-                Ok(live) => EffectResult::Session(Box::new(live)),
-                Err(why) => EffectResult::Report(Report::Failed { what: "a new session".into(), why }),
+                Ok(opened) => EffectResult::Session(Box::new(opened)),
+                Err(why) => EffectResult::Report(Report::Failed { what: what.into(), why }),
             }
         });
         None
+    }
+
+    /// Of a screen without a history nothing is kept.
+    pub fn load_action_uses(&mut self) {
+        let Some(path) = self.action_uses_file() else { return };
+        self.tasks.spawn_blocking(move || EffectResult::Report(Report::ActionUses(action_uses::load(&path))));
+    }
+
+    pub fn save_action_uses(&mut self, uses: BTreeMap<String, u32>) {
+        if let Some(path) = self.action_uses_file() {
+            self.write(Write::ActionUses(path, uses));
+        }
+    }
+
+    /// It lies beside the history.
+    fn action_uses_file(&self) -> Option<PathBuf> {
+        Some(self.history.as_ref()?.with_file_name("action-uses.json"))
+    }
+
+    pub fn list_sessions(&mut self, all_folders: bool) {
+        let Some(saved) = self.saved_sessions.clone() else {
+            self.tasks.spawn(async { EffectResult::Report(Report::Sessions(Vec::new())) });
+            return;
+        };
+        self.tasks.spawn_blocking(move || {
+            EffectResult::Report(match saved.choices(all_folders) {
+                Ok(choices) => Report::Sessions(choices),
+                Err(error) => Report::Failed { what: "the saved sessions".into(), why: format!("{error:#}") },
+            })
+        });
+    }
+
+    pub fn remove_session(&mut self, id: SessionId) {
+        let Some(saved) = self.saved_sessions.clone() else { return };
+        self.tasks.spawn_blocking(move || {
+            EffectResult::Report(match saved.remove(id.as_str()) {
+                Ok(removed) => Report::SessionRemoved(removed),
+                Err(error) => Report::Failed { what: "not deleted".into(), why: format!("{error:#}") },
+            })
+        });
     }
 
     /// Copies a text; returns the bytes for the terminal, if that is a way to begin with. The report says which ways it
@@ -310,8 +380,8 @@ mod tests {
             let models = vec![model.clone()];
             Box::pin(async { models })
         });
-        let begin: NewSession<'_> = Box::new(|| Box::pin(async { Err("the disk is full".into()) }));
-        Effects::new(list, Some(begin), history)
+        let open: OpenSession<'_> = Box::new(|_| Box::pin(async { Err("the disk is full".into()) }));
+        Effects::new(list, history).with_sessions(Some(open), None)
     }
 
     async fn report(effects: &mut Effects<'_>) -> Report {
@@ -333,7 +403,7 @@ mod tests {
     #[tokio::test]
     async fn what_fails_is_told() {
         let mut effects = effects(None);
-        assert_eq!(effects.new_session(), None);
+        assert_eq!(effects.open_session(StartMode::New), None);
         let Some(EffectResult::Report(report)) = effects.next().await else { panic!("no report") };
         assert_eq!(report, Report::Failed { what: "a new session".into(), why: "the disk is full".into() });
     }
@@ -362,7 +432,7 @@ mod tests {
         effects.append_history(vec!["one".into()]);
         effects.append_history(vec!["two".into()]);
         assert_eq!((effects.tasks.len(), effects.unwritten.len()), (1, 3), "the newest draft and two prompts wait");
-        draft.switch_session(&"s2".into());
+        draft.switch_session(&"s2".into(), String::new());
         effects.save_draft(draft.take_save("other".into()).unwrap());
         assert_eq!(effects.unwritten.len(), 4, "another session's draft replaces none");
         effects.finish().await;

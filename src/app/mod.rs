@@ -14,6 +14,7 @@
 //! (`ui`). Invariants: typing is never behind a flood, for input is looked at first; a flood can't starve drawing, for a
 //! batch is bounded; nothing wakes up while nothing moves.
 
+pub mod action_uses;
 pub mod chat;
 mod chat_loop;
 pub mod clipboard;
@@ -36,13 +37,14 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use self::chat_loop::ChatLoop;
-use self::effects::{ListModels, NewSession};
+pub use self::effects::ResumedSession;
+use self::effects::{ListModels, OpenSession};
 use self::term::{ChatPanicScope, Signals};
 use crate::bridge::SessionHandle;
 use crate::bridge::traffic::TrafficReader;
 use crate::config::UiConfig;
 use crate::config::keys::Keymap;
-use crate::runtime::NameClaim;
+use crate::runtime::{NameClaim, SavedSessions};
 use crate::text::one_line;
 
 /// Exit code when the terminal went away: as if the signal of that had ended us.
@@ -69,8 +71,11 @@ pub struct ChatContext<'a> {
     pub list_models: ListModels<'a>,
     /// The raw frames of all streams.
     pub frames: TrafficReader,
-    /// None where no session can be begun, as in a replay.
-    pub new_session: Option<NewSession<'a>>,
+    /// None where no other session can be opened, as in a replay.
+    pub open_session: Option<OpenSession<'a>>,
+    pub saved_sessions: Option<SavedSessions>,
+    /// Begins with the list of saved sessions.
+    pub chooses_session: bool,
 }
 
 /// Returns whether there is a terminal for a screen, and for keys even where standard input is something else.

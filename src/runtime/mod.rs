@@ -36,6 +36,7 @@ use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
 pub use server::SessionFactory;
 pub use server::listen::ServerPlan;
+pub use sessions::SavedSessions;
 use sessions::has_draft;
 
 /// Which session to open.

@@ -1,30 +1,68 @@
 //! Sessions on disk: listing, lookup, and their state besides the logs.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use serde::de::DeserializeOwned;
 
 use super::{Frontend, Runtime, StartMode};
-use crate::event::{Grant, NoticeCode, SessionId};
+use crate::event::{Grant, NoticeCode, SessionId, who_answers};
 use crate::journal::{self, NameClaim, SessionListing, StatePart, StateStore};
+use crate::store::sessions::SessionChoice;
 use crate::text::address::with_scheme;
 use crate::text::display_url::redact_credentials;
-use crate::text::one_line;
+use crate::text::{human, one_line};
 
-impl Runtime {
+/// Where sessions are saved, and the folder that a person works in.
+#[derive(Clone, Debug)]
+pub struct SavedSessions {
+    logs: PathBuf,
+    state: PathBuf,
+    folder: String,
+}
+
+impl SavedSessions {
     /// Lists saved sessions, of this folder or of all; those without a turn are left out.
-    pub fn list_sessions(&self, all: bool) -> anyhow::Result<SessionListing> {
-        let mut listing = journal::list(&self.paths.sessions_dir())?;
-        let folder = self.folder.display().to_string();
-        let state = self.paths.session_state_dir();
+    pub fn list(&self, all: bool) -> anyhow::Result<SessionListing> {
+        let mut listing = journal::list(&self.logs)?;
         let wanted = |session: &journal::SessionSummary| {
             // The turns may be what can't be read.
-            let has_content = || session.title.is_some() || has_draft(&state, &session.id) || is_damaged(session);
+            let has_content = || session.title.is_some() || has_draft(&self.state, &session.id) || is_damaged(session);
             session.kind != journal::ONE_SHOT_KIND && has_content()
         };
-        listing.sessions.retain(|session| wanted(session) && (all || session.folder == folder));
+        listing.sessions.retain(|session| (all || session.folder == self.folder) && wanted(session));
         Ok(listing)
+    }
+
+    /// Lists them for a person to choose from, the newest first.
+    pub fn choices(&self, all: bool) -> anyhow::Result<Vec<SessionChoice>> {
+        let now = super::wall_clock();
+        let choice = |session: journal::SessionSummary| SessionChoice {
+            age: human::age(Duration::from_millis(now.saturating_sub(session.modified))),
+            engine: who_answers(&session.engine, &session.model),
+            title: session.title.map(|title| redact_credentials(&title).into_owned()),
+            folder: session.folder,
+            id: session.id,
+        };
+        Ok(self.list(all)?.sessions.into_iter().map(choice).collect())
+    }
+
+    /// Deletes a session and returns its full name.
+    pub fn remove(&self, wanted: &str) -> anyhow::Result<SessionId> {
+        let id = journal::remove(&self.logs, wanted)?.id;
+        StateStore::new(&self.state, &id).remove()?;
+        Ok(id)
+    }
+}
+
+impl Runtime {
+    pub fn saved_sessions(&self) -> SavedSessions {
+        SavedSessions {
+            logs: self.paths.sessions_dir(),
+            state: self.paths.session_state_dir(),
+            folder: self.folder.display().to_string(),
+        }
     }
 
     /// Scans the logs of the newest sessions and returns the damage of each, as texts with stable codes; `None` for
@@ -48,13 +86,6 @@ impl Runtime {
             return Ok(path.to_owned());
         }
         Ok(journal::find(&self.paths.sessions_dir(), wanted)?.path)
-    }
-
-    /// Deletes a session and returns its full name.
-    pub fn remove_session(&self, wanted: &str) -> anyhow::Result<SessionId> {
-        let id = journal::remove(&self.paths.sessions_dir(), wanted)?.id;
-        StateStore::new(&self.paths.session_state_dir(), &id).remove()?;
-        Ok(id)
     }
 
     /// Returns the log of the session that is to go on, and notes which newer ones were skipped.

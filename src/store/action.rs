@@ -46,6 +46,8 @@ pub enum Action {
     SetModel(String),
     OpenModels,
     OpenHelp,
+    /// Lists every action.
+    OpenPalette,
     /// Looks for a text in the transcript, from the item that is being read; none is the end. Without a text the
     /// last one is looked for.
     OpenSearch {
@@ -121,6 +123,14 @@ pub enum Action {
     CapIdle(Option<Millis>),
     /// Leaves this session, which stays saved, and begins an empty one.
     NewSession,
+    /// Lists the saved sessions.
+    OpenSessions,
+    /// Leaves this session and goes on with another: its id, or the beginning of it.
+    ResumeSession(String),
+    /// Lists the sessions of other folders too, or not.
+    ToggleAllFolders,
+    /// Deletes the selected session, when asked twice.
+    RemoveSession,
     Quit,
     Focus(Pane),
 }
@@ -250,6 +260,8 @@ pub enum Context {
     Search,
     /// Among the matches; falls through to the transcript.
     Matches,
+    /// The session picker; falls through to the overlay.
+    Sessions,
     /// Help, model list, and fields inside an overlay.
     Overlay,
 }
@@ -263,6 +275,7 @@ impl Context {
             Self::Replay,
             Self::Search,
             Self::Matches,
+            Self::Sessions,
             Self::Overlay,
         ])
     }
@@ -277,6 +290,7 @@ impl Context {
             Self::Replay => "replay",
             Self::Search => "search",
             Self::Matches => "matches",
+            Self::Sessions => "sessions",
             Self::Overlay => "overlay",
         }
     }
@@ -291,6 +305,7 @@ impl Context {
             Self::Replay => "Replay",
             Self::Search => "Search",
             Self::Matches => "Among the matches",
+            Self::Sessions => "Session picker",
             Self::Overlay => "Lists and fields",
         }
     }
@@ -301,7 +316,7 @@ impl Context {
 
     /// Tells whether letters are text here, so that a bare letter can't be a command.
     pub fn takes_text(self) -> bool {
-        matches!(self, Self::Global | Self::Pane(Pane::Composer) | Self::Overlay | Self::Search)
+        matches!(self, Self::Global | Self::Pane(Pane::Composer) | Self::Overlay | Self::Search | Self::Sessions)
     }
 }
 

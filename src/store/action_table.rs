@@ -111,7 +111,7 @@ const fn scroll(name: &'static str, context: Context, step: ScrollStep, help: &'
     view(name, context, UiAction::ScrollOverlay(step), help)
 }
 
-use Context::{Approval, Global, Matches, Overlay, Replay, Search};
+use Context::{Approval, Global, Matches, Overlay, Replay, Search, Sessions};
 
 const COMPOSER: Context = Context::Pane(Pane::Composer);
 const TRANSCRIPT: Context = Context::Pane(Pane::Transcript);
@@ -122,6 +122,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("app.escape", Global, UiAction::Escape, "close what is open, else interrupt; again forces"),
     view("app.interrupt", Global, UiAction::Interrupt, "clear the draft, else interrupt, else quit (twice)"),
     act("app.help", Global, || Action::OpenHelp, "all keys").slash(1, "help", &[], "show all keys and commands"),
+    act("palette.open", Global, || Action::OpenPalette, "find any action"),
     act("model.choose", Global, || Action::OpenModels, "choose a model")
         .slash(2, "model", &["models"], "choose the model")
         .takes("[engine/model]", |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
@@ -207,11 +208,14 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
     act("session.new", Global, || Action::NewSession, "start a new session").slash(
-        20,
+        21,
         "new",
         &["clear", "reset"],
         "start a new session; this one stays saved",
     ),
+    act("session.choose", Global, || Action::OpenSessions, "choose a saved session")
+        .slash(20, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
+        .takes("[id]", |id| Ok(id.map_or(Action::OpenSessions, |id| Action::ResumeSession(id.to_owned())))),
     act("app.debug", Global, || Action::ToggleDebug, "show render statistics").slash(
         19,
         "debug",
@@ -220,7 +224,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     ),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg resumes"),
-    act("app.quit", Global, || Action::Quit, "quit").slash(21, "quit", &["exit", "q"], "quit; the session stays saved"),
+    act("app.quit", Global, || Action::Quit, "quit").slash(22, "quit", &["exit", "q"], "quit; the session stays saved"),
     view("composer.send", COMPOSER, UiAction::Send, "send; while busy, queue"),
     view("composer.newline", COMPOSER, UiAction::Newline, "new line"),
     view("composer.complete", COMPOSER, UiAction::Complete, "complete a command"),
@@ -319,6 +323,8 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
     act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
     act("overlay.clear", Overlay, || Action::OverlayClear, "clear the field"),
+    act("sessions.all-folders", Sessions, || Action::ToggleAllFolders, "those of all folders, or of this one"),
+    act("sessions.delete", Sessions, || Action::RemoveSession, "delete the selected session (twice)"),
     act("permissions.revoke", Overlay, || Action::RevokeGrant, "permissions: take back the selected grant"),
     act("frames.pause", Overlay, || Action::PauseFrames, "frames: pause or follow"),
     act("frames.save", Overlay, || Action::SaveFrames, "frames: save as a recording"),

@@ -1,7 +1,10 @@
 //! Everything the store may ask for.
 
-use crate::event::Command;
+use std::collections::BTreeMap;
 
+use crate::event::{Command, SessionId};
+
+use super::action::UiAction;
 #[cfg(feature = "images")]
 use super::image_source::{ImageInfo, ImageSource};
 use super::links::LinkTarget;
@@ -13,6 +16,14 @@ pub enum Effect {
     ListModels,
     /// Leave this session (it stays saved) and begin an empty one.
     NewSession,
+    /// Find out which sessions are saved; answered by `Report::Sessions`.
+    ListSessions {
+        all_folders: bool,
+    },
+    /// Leave this session and go on with the one of that id, or of the only id that begins like that.
+    ResumeSession(String),
+    /// Delete a saved session; answered by `Report::SessionRemoved`.
+    RemoveSession(SessionId),
     /// Give a text to the clipboard, or wherever the person can get it; answered by a report that says which way it
     /// went.
     Copy(CopyRequest),
@@ -28,6 +39,12 @@ pub enum Effect {
     DecodeImage(ImageSource, ImageInfo),
     /// Change what stands in the composer, before any key that comes after.
     Composer(ComposerEdit),
+    /// Do what only the view can do, as by its key.
+    View(UiAction),
+    /// Find out how often actions were used; answered by `Report::ActionUses`.
+    LoadActionUses,
+    /// Keep it for later runs.
+    SaveActionUses(BTreeMap<String, u32>),
     Bell,
     Quit,
 }

@@ -27,12 +27,15 @@ pub mod pane;
 pub mod permissions;
 pub mod search;
 pub mod session;
+pub mod sessions;
 pub mod slash;
 pub mod tool_calls;
 pub mod transcript;
 mod unanswered_prompts;
 mod update;
 pub mod usage;
+
+use std::collections::BTreeMap;
 
 use crate::event::{AgentEvent, Command, Envelope, LinkState, Millis, NoticeCode, NoticeLevel, Seq, TurnOutcome};
 
@@ -97,6 +100,14 @@ impl Default for StoreOptions {
     }
 }
 
+/// How often each action was chosen from the palette, by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActionUses {
+    counts: BTreeMap<String, u32>,
+    /// Those of earlier runs are among them.
+    is_loaded: bool,
+}
+
 /// Where ids begin when a session is folded from its end: there is room before it for any number of items.
 const TAIL_FIRST_ITEM_ID: u64 = 1 << 40;
 
@@ -117,6 +128,8 @@ pub struct Store {
     /// Links say where they go.
     pub show_link_targets: bool,
     pub timestamps: Timestamps,
+    /// How often each action was chosen from the palette, by its name.
+    pub action_uses: ActionUses,
     /// A word to the person that is not a fact; stands until they do something else.
     pub toast: Option<(NoticeLevel, String)>,
     /// Earlier turns are still being read: how much of them was, in percent.

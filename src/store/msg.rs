@@ -1,6 +1,8 @@
 //! Everything that can reach the store.
 
-use crate::event::{Envelope, Millis, SessionStatus};
+use std::collections::BTreeMap;
+
+use crate::event::{Envelope, Millis, SessionId, SessionStatus};
 
 use super::action::Action;
 use super::frames::FrameRow;
@@ -9,6 +11,7 @@ use super::image_source::ImageSource;
 #[cfg(feature = "images")]
 use super::images::{DecodeResult, GraphicsMode};
 use super::models::ModelChoice;
+use super::sessions::SessionChoice;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Msg {
@@ -45,6 +48,11 @@ pub enum Msg {
 pub enum Report {
     /// What `/model` can offer: `engine/model` names, with a remark each (window, size, where it runs).
     Models(Vec<ModelChoice>),
+    /// The saved sessions, the newest first.
+    Sessions(Vec<SessionChoice>),
+    SessionRemoved(SessionId),
+    /// How often each action was chosen from the palette, by its name.
+    ActionUses(BTreeMap<String, u32>),
     Failed {
         what: String,
         why: String,

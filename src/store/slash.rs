@@ -183,6 +183,7 @@ mod tests {
                 "frames",
                 "retry",
                 "debug",
+                "sessions",
                 "new",
                 "quit"
             ]

@@ -59,6 +59,18 @@ pub fn time_limit(time: Duration) -> String {
     if seconds >= 120 && seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
 }
 
+/// How long ago something was, roughly: `now`, `5 min ago`, `3 h ago`, `2 days ago`.
+pub fn age(time: Duration) -> String {
+    const DAY_SECONDS: u64 = 24 * 3600;
+    match time.as_secs() {
+        0..60 => "now".to_owned(),
+        seconds @ 60..3600 => format!("{} min ago", seconds / 60),
+        seconds @ 3600..DAY_SECONDS => format!("{} h ago", seconds / 3600),
+        seconds if seconds < 2 * DAY_SECONDS => "yesterday".to_owned(),
+        seconds => format!("{} days ago", seconds / DAY_SECONDS),
+    }
+}
+
 fn size_in_bytes(bytes: u64) -> String {
     if bytes == 1 { "1 byte".into() } else { format!("{bytes} bytes") }
 }
@@ -66,6 +78,19 @@ fn size_in_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_has_the_unit_that_fits() {
+        let cases = [(0, "now"), (59, "now"), (60, "1 min ago"), (3599, "59 min ago"), (3600, "1 h ago")];
+        for (seconds, expected) in cases.into_iter().chain([
+            (86_399, "23 h ago"),
+            (86_400, "yesterday"),
+            (172_800, "2 days ago"),
+            (86_400 * 400, "400 days ago"),
+        ]) {
+            assert_eq!(age(Duration::from_secs(seconds)), expected);
+        }
+    }
 
     #[test]
     fn sizes_have_the_unit_that_fits() {

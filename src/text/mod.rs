@@ -7,6 +7,7 @@ pub mod address;
 pub mod clean;
 pub mod data_url;
 pub mod display_url;
+pub mod fuzzy;
 pub mod human;
 pub mod link;
 mod look_alike;

@@ -1,8 +1,11 @@
 //! The names of keys as panes show them: looked up in the keymap once, so that what is shown can't lie.
 
+use std::collections::HashMap;
+
 use crate::config::keys::Keymap;
 use crate::store::Store;
 use crate::store::action::Context;
+use crate::store::action_table::ACTIONS;
 use crate::store::pane::Pane;
 
 /// Actions worth showing where the keys are, most useful first, and what to say of each.
@@ -97,10 +100,14 @@ pub struct KeyHints {
     pub show_all: String,
     pub answer: String,
     pub revoke: String,
+    pub all_folders: String,
+    pub delete_session: String,
     pub accept: String,
     pub close: String,
     pub pause_frames: String,
     pub save_frames: String,
+    /// By the name of the action.
+    keys: HashMap<&'static str, String>,
     contexts: Vec<(Context, Vec<KeyHint>)>,
     /// Of a stream that takes no prompt.
     watched: Vec<KeyHint>,
@@ -130,13 +137,21 @@ impl KeyHints {
             show_all: key("approval.view"),
             answer: key("approval.answer"),
             revoke: key("permissions.revoke"),
+            all_folders: key("sessions.all-folders"),
+            delete_session: key("sessions.delete"),
             accept: key("overlay.accept"),
             close: key("overlay.close"),
             pause_frames: key("frames.pause"),
             save_frames: key("frames.save"),
+            keys: ACTIONS.iter().filter_map(|row| Some((row.name, keymap.key_for(row.name)?))).collect(),
             contexts: HINTS.iter().map(|(context, wanted)| (*context, hints(wanted))).collect(),
             watched: hints(WATCHED_HINTS),
         }
+    }
+
+    /// Returns the key of an action; empty where nothing is bound.
+    pub fn keys_of(&self, action: &str) -> &str {
+        self.keys.get(action).map_or("", String::as_str)
     }
 
     /// Returns the keys worth showing now, most useful first.

@@ -5,7 +5,9 @@ use ratatui::buffer::Buffer;
 use super::pane::{DrawnOverlay, OverlayScreen};
 use super::panes::approval::ApprovalPane;
 use super::panes::raw::RawView;
-use super::panes::{approval, frames, help, links, models, modes, outline, permissions, pick_hint, raw, search_bar};
+use super::panes::{
+    approval, frames, help, links, models, modes, outline, palette, permissions, pick_hint, raw, search_bar, sessions,
+};
 use crate::store::overlay::Overlay;
 
 /// What only the view knows of what lies above the panes.
@@ -33,6 +35,8 @@ pub fn draw(
         Overlay::Links(list) => links::draw(list, screen, buf),
         Overlay::Modes(list) => modes::draw(list, screen, buf),
         Overlay::Permissions(list) => permissions::draw(list, screen, buf),
+        Overlay::Palette(palette) => palette::draw(palette, screen, buf),
+        Overlay::Sessions(picker) => sessions::draw(picker, screen, buf),
         Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),
     }
 }

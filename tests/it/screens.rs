@@ -161,6 +161,16 @@ fn models_can_be_picked() {
 }
 
 #[test]
+fn sessions_can_be_chosen() {
+    check("sessions", sessions);
+}
+
+#[test]
+fn any_action_can_be_found() {
+    check("palette", palette);
+}
+
+#[test]
 fn raw_frames_are_listed_with_their_times() {
     check("frames", frames);
 }

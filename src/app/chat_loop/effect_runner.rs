@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::ChatLoop;
-use crate::app::effects::{self, EffectResult};
+use crate::app::effects::{self, EffectResult, ResumedSession};
 use crate::app::session_clock::SessionClock;
-use crate::bridge::SessionHandle;
 use crate::event::{Command, Seq};
+use crate::runtime::StartMode;
 use crate::store::effect::Effect;
 use crate::store::frames::FrameList;
 use crate::store::msg::{Msg, Report};
@@ -18,7 +18,7 @@ impl ChatLoop<'_> {
         match done {
             EffectResult::Report(report) => self.chat.update(Msg::Report(report)),
             EffectResult::History(prompts) => self.chat.ui.panes.composer.set_history(prompts),
-            EffectResult::Session(handle) => self.attach_session(*handle),
+            EffectResult::Session(opened) => self.attach_session(*opened),
             EffectResult::Terminal(bytes, report) => {
                 self.term.screen.write_raw(&bytes)?;
                 self.chat.update(Msg::Report(report));
@@ -29,11 +29,12 @@ impl ChatLoop<'_> {
     }
 
     /// Shows another session. The old one is forgotten here; it stays saved.
-    fn attach_session(&mut self, mut handle: SessionHandle) {
+    fn attach_session(&mut self, opened: ResumedSession) {
+        let ResumedSession { mut handle, draft, restored } = opened;
         if let Some(save) = self.draft.take_save(String::new()) {
             self.effects.save_draft(save);
         }
-        self.draft.switch_session(&handle.session);
+        self.draft.switch_session(&handle.session, draft.clone().unwrap_or_default());
         if !self.chat.ui.panes.composer.is_empty() {
             self.draft.on_edit(Instant::now(), false);
         }
@@ -47,6 +48,15 @@ impl ChatLoop<'_> {
         self.session = handle;
         (self.events_open, self.status_open) = (true, true);
         (self.prepare_at, self.is_prepared) = (None, false);
+        self.restored_draft = draft;
+        self.restore_draft();
+        self.chat.show_warnings(&restored);
+    }
+
+    fn open_session(&mut self, start: StartMode) {
+        if let Some(report) = self.effects.open_session(start) {
+            self.chat.update(Msg::Report(report));
+        }
     }
 
     pub(super) fn run_effects(&mut self) -> io::Result<()> {
@@ -62,11 +72,13 @@ impl ChatLoop<'_> {
                     }
                 }
                 Effect::ListModels => self.effects.list_models(),
-                Effect::NewSession => {
-                    if let Some(report) = self.effects.new_session() {
-                        self.chat.update(Msg::Report(report));
-                    }
+                Effect::NewSession => self.open_session(StartMode::New),
+                Effect::ResumeSession(id) if id == self.session.session.as_str() => {
+                    self.chat.update(Msg::Report(Report::Info("this session is the one that is open".into())));
                 }
+                Effect::ResumeSession(id) => self.open_session(StartMode::Resume(Some(id))),
+                Effect::ListSessions { all_folders } => self.effects.list_sessions(all_folders),
+                Effect::RemoveSession(id) => self.effects.remove_session(id),
                 Effect::Copy(copy) => {
                     if let Some(sequence) = self.effects.copy(&copy, &self.terminal_env) {
                         self.term.screen.write_raw(&sequence)?;
@@ -90,6 +102,10 @@ impl ChatLoop<'_> {
                 Effect::SaveFrames(file) => self.effects.save_frames(self.frames.clone(), file),
                 Effect::Composer(edit) => self.chat.edit_composer(edit),
                 // Whoever looks needs no bell.
+                // The controller takes these for itself.
+                Effect::View(_) => {}
+                Effect::LoadActionUses => self.effects.load_action_uses(),
+                Effect::SaveActionUses(uses) => self.effects.save_action_uses(uses),
                 Effect::Bell if self.chat.focused != Some(true) => self.term.screen.write_raw(b"\x07")?,
                 Effect::Bell => {}
                 Effect::Quit => self.quit = Some(0),

@@ -54,11 +54,15 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
         print_error(&fault.message);
         return Ok(EXIT_CONFIG);
     }
+    // Without a name the person chooses; until then there is an empty session.
+    let chooses_session = start == StartMode::Resume(None);
+    let start = if chooses_session { StartMode::New } else { start };
     let StartedSession { handle: live, restored } = runtime.open(&start)?;
     let options = ScreenOptions {
         draft_claim: Some(NameClaim::exclusive(live.session.clone())),
         prompt,
         can_start_session: true,
+        chooses_session,
         restored,
         save_errors: unsaved,
         ..ScreenOptions::default()

@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 
-use crate::app::{self, ChatContext};
+use crate::app::{self, ChatContext, ResumedSession};
 use crate::bridge::SessionHandle;
 use crate::config::keys::Keymap;
 use crate::headless::output::print_error;
 use crate::headless::save_errors::{SaveErrors, exit_code_for};
-use crate::runtime::{NameClaim, RemoteModels, Runtime, StartMode};
+use crate::runtime::{NameClaim, RemoteModels, Runtime, StartMode, StartedSession};
 use crate::text::one_line;
 
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub(super) struct ScreenOptions {
     pub(super) prompt: Option<String>,
     /// Whether a new session can be started from here.
     pub(super) can_start_session: bool,
+    /// Begins with the list of saved sessions.
+    pub(super) chooses_session: bool,
     pub(super) models: Option<RemoteModels>,
     /// What of an earlier run was restored.
     pub(super) restored: Vec<String>,
@@ -24,10 +26,25 @@ pub(super) struct ScreenOptions {
     pub(super) save_errors: SaveErrors,
 }
 
+/// Opens a session that the person goes on with from another.
+fn open_session(runtime: &Runtime, start: &StartMode) -> anyhow::Result<ResumedSession> {
+    let StartedSession { handle, mut restored } = runtime.open(start)?;
+    let draft = runtime.load_draft(&NameClaim::exclusive(handle.session.clone()), &mut restored);
+    Ok(ResumedSession { handle, draft, restored })
+}
+
 /// Shows a session until the person leaves, then shuts down in order.
 pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOptions) -> anyhow::Result<u8> {
-    let ScreenOptions { draft_claim: claim, prompt, can_start_session, models, restored, remarks, save_errors } =
-        options;
+    let ScreenOptions {
+        draft_claim: claim,
+        prompt,
+        can_start_session,
+        chooses_session,
+        models,
+        restored,
+        remarks,
+        save_errors,
+    } = options;
     let status = live.status.clone();
     let (keymap, about_keys) = Keymap::new(&runtime.config().keys);
     let mut warnings: Vec<String> = runtime.loaded.warnings.iter().map(ToString::to_string).collect();
@@ -52,12 +69,15 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
             Some(models) => Box::new(move || Box::pin(models.clone().model_choices())),
             None => Box::new(move || Box::pin(resolver.clone().model_choices())),
         },
-        new_session: None,
+        open_session: None,
+        saved_sessions: None,
+        chooses_session,
     };
     if can_start_session {
-        context.new_session = Some(Box::new(|| {
-            let opened = runtime.open(&StartMode::New).map_err(|error| format!("{error:#}"));
-            Box::pin(async { opened.map(|opened| opened.handle) })
+        context.saved_sessions = Some(runtime.saved_sessions());
+        context.open_session = Some(Box::new(|start| {
+            let opened = open_session(&runtime, &start).map_err(|error| format!("{error:#}"));
+            Box::pin(async { opened })
         }));
     }
     let code = app::run(context).await;

@@ -31,7 +31,7 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
             let mut code = 0;
             for id in ids {
                 // If one can't be removed, the others still are.
-                match runtime.remove_session(&id) {
+                match runtime.saved_sessions().remove(&id) {
                     Ok(removed) => print(&format!("removed {removed}\n"))?,
                     Err(error) => code = report_error(&error),
                 }
@@ -43,7 +43,7 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
 
 /// Returns whether every log could be read.
 fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
-    let listing = runtime.list_sessions(all)?;
+    let listing = runtime.saved_sessions().list(all)?;
     for error in &listing.unreadable {
         print_error(&error.to_string());
     }

@@ -12,9 +12,11 @@ pub mod links;
 pub mod models;
 pub mod modes;
 pub mod outline;
+pub mod palette;
 pub mod permissions;
 pub mod raw;
 pub mod search;
+pub mod sessions;
 
 use super::Store;
 use super::action::{Action, Context, ScrollStep};
@@ -72,6 +74,8 @@ overlays! {
     Links(links::LinkList),
     Modes(modes::ModeList),
     Permissions(permissions::PermissionList),
+    Palette(palette::Palette),
+    Sessions(sessions::SessionPicker),
     CodePicker(code_picker::CodePicker),
 }
 

@@ -18,9 +18,11 @@ use crate::store::overlay::links::open_links;
 use crate::store::overlay::models::ModelPicker;
 use crate::store::overlay::modes::{confirm_full_mode, cycle_mode, open_modes, set_agent_mode};
 use crate::store::overlay::outline::open_outline;
+use crate::store::overlay::palette::open_palette;
 use crate::store::overlay::permissions::PermissionList;
 use crate::store::overlay::raw::open_raw;
 use crate::store::overlay::search::open_search;
+use crate::store::overlay::sessions::open_sessions;
 use crate::store::permissions::{is_full_mode_confirmed, set_mode};
 use crate::store::transcript::ItemId;
 
@@ -74,6 +76,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::OpenHelp => open(store, HelpText::default()),
+        Action::OpenPalette => open_palette(store, fx),
         Action::OpenSearch { from, query } => open_search(store, from, query),
         Action::CopyAnswer(nth) => copy::copy_answer(store, nth, fx),
         Action::CopyItem(id) => copy::copy_item(store, id, fx),
@@ -118,6 +121,8 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             });
         }
         Action::NewSession => fx.push(Effect::NewSession),
+        Action::OpenSessions => open_sessions(store, fx),
+        Action::ResumeSession(id) => fx.push(Effect::ResumeSession(id)),
         Action::Quit => fx.push(Effect::Quit),
         Action::Focus(pane) => store.focus.pane = pane,
         Action::CloseOverlay
@@ -130,6 +135,8 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         | Action::Choose(_)
         | Action::ApprovalTyped { .. }
         | Action::RevokeGrant
+        | Action::ToggleAllFolders
+        | Action::RemoveSession
         | Action::CopyCode(_)
         | Action::SearchOlder
         | Action::SearchNewer

@@ -12,6 +12,8 @@ use super::effect::{ComposerEdit, Effect};
 use super::frames::FrameList;
 use super::msg::{Msg, Report};
 use super::overlay::approval::ApprovalDialog;
+use super::overlay::palette::add_action_uses;
+use super::overlay::sessions::SessionPicker;
 
 pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
     match msg {
@@ -23,6 +25,17 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         // An agent tells its own as soon as it has some.
         Msg::Report(Report::Models(models)) if models.is_empty() && store.session.models.is_some() => {}
         Msg::Report(Report::Models(models)) => store.session.models = Some(models),
+        Msg::Report(Report::Sessions(sessions)) => {
+            if let Some(picker) = store.focus.find_mut::<SessionPicker>() {
+                picker.set_sessions(sessions);
+            }
+        }
+        Msg::Report(Report::SessionRemoved(id)) => {
+            if let Some(picker) = store.focus.find_mut::<SessionPicker>() {
+                picker.remove(&id);
+            }
+        }
+        Msg::Report(Report::ActionUses(uses)) => add_action_uses(store, uses, fx),
         Msg::Report(Report::Failed { what, why }) => {
             store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
         }

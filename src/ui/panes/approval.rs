@@ -26,7 +26,7 @@ use crate::ui::paint::{RowWriter, clear, draw_box, restyle};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen, PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
 
-use super::models::tail;
+use super::filter_list::tail;
 use content::{ApprovalContent, content};
 
 /// Most cells for a tool's name.

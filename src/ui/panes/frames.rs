@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::models::tail;
+use super::filter_list::tail;
 use crate::event::Millis;
 use crate::store::frames::{FrameKind, FrameList, FrameRow};
 use crate::text::width::str_width;

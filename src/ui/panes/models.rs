@@ -7,30 +7,27 @@ use crate::store::overlay::models::ModelPicker;
 use crate::store::session::OpenedSession;
 use crate::text::one_line;
 use crate::text::width::str_width;
-use crate::ui::layout::centered;
-use crate::ui::paint::{RowWriter, draw_box, restyle};
+use crate::ui::paint::{RowWriter, restyle};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
+use super::filter_list::{FilterList, first_shown};
+
 pub fn draw(picker: &ModelPicker, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
-    let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
+    let OverlayScreen { store, key_hints: labels, theme, .. } = *screen;
     let (models, query) = (store.session.models.as_deref(), picker.query.as_str());
     let found = picker.matching(store);
-    let height = (found.len().max(3) + 4).min(22).min(usize::from(area.height)) as u16;
-    let place = centered(area, area.width.saturating_sub(2).min(84), height);
     let footer = format!("{} uses it · {} closes", labels.accept, labels.close);
-    let inner = draw_box("Models", &footer, Role::BorderFocused, theme, place, buf);
-
-    let mut pen = RowWriter::new(buf, inner, 0);
-    pen.write("› ", theme.style(Role::Accent));
-    let room = pen.room().saturating_sub(1);
-    pen.write(tail(query, room), theme.style(Role::Text));
-    let cursor = (pen.column().min(inner.right().saturating_sub(1)), inner.y);
-    if query.is_empty() {
-        pen.write_truncated("type to filter, or engine/model", 0, theme.style(Role::Dim));
+    let (list, drawn) = FilterList {
+        title: "Models",
+        footer: &footer,
+        query,
+        placeholder: "type to filter, or engine/model",
+        rows: found.len(),
+        max_width: 84,
+        max_height: 22,
     }
-
-    let list = Rect { y: inner.y.saturating_add(2), height: inner.height.saturating_sub(2), ..inner };
+    .draw(screen, buf);
     if found.is_empty() {
         let text = match models {
             None => "looking for models…",
@@ -39,11 +36,11 @@ pub fn draw(picker: &ModelPicker, screen: &OverlayScreen<'_>, buf: &mut Buffer) 
             Some(_) => "no matching model",
         };
         RowWriter::new(buf, list, 0).write_truncated(text, 0, theme.style(Role::Dim));
-        return DrawnOverlay::with_cursor(cursor);
+        return drawn;
     }
     let current = store.session.opened.as_ref().map(OpenedSession::name);
     let selected = picker.selected.min(found.len() - 1);
-    let first = (selected + 1).saturating_sub(usize::from(list.height));
+    let first = first_shown(selected, usize::from(list.height));
     for (row, model) in found.iter().skip(first).take(usize::from(list.height)).enumerate() {
         let is_current = model.is_current || current.as_deref() == Some(&model.name);
         let mark = if is_current { "● " } else { "  " };
@@ -62,16 +59,5 @@ pub fn draw(picker: &ModelPicker, screen: &OverlayScreen<'_>, buf: &mut Buffer) 
             restyle(row_area, theme.style(Role::Selection), buf);
         }
     }
-    DrawnOverlay::with_cursor(cursor)
-}
-
-/// Returns the end of a text that fits: what was typed last stays in view.
-pub(super) fn tail(text: &str, room: usize) -> &str {
-    let mut rest = text;
-    while str_width(rest) > room {
-        let mut chars = rest.chars();
-        chars.next();
-        rest = chars.as_str();
-    }
-    rest
+    drawn
 }

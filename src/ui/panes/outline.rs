@@ -5,35 +5,30 @@ use ratatui::layout::Rect;
 
 use crate::store::outline::Outline;
 use crate::text::one_line;
-use crate::ui::layout::centered;
-use crate::ui::paint::{RowWriter, draw_box, restyle};
+use crate::ui::paint::{RowWriter, restyle};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
-use super::models::tail;
+use super::filter_list::FilterList;
 
 pub fn draw(outline: &Outline, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
     let OverlayScreen { key_hints: labels, theme, stage: area, .. } = *screen;
-    let rows = (outline.len().max(3) + 4).min(usize::from(area.height.saturating_sub(2)).max(6));
-    let place = centered(area, area.width.saturating_sub(2).min(100), rows as u16);
     let more = if outline.is_done() { "" } else { " and more" };
     let footer = format!("{}{more} · {} goes there · {} closes", outline.len(), labels.accept, labels.close);
-    let inner = draw_box("Outline", &footer, Role::BorderFocused, theme, place, buf);
-
-    let mut pen = RowWriter::new(buf, inner, 0);
-    pen.write("› ", theme.style(Role::Accent));
-    let room = pen.room().saturating_sub(1);
-    pen.write(tail(&outline.query, room), theme.style(Role::Text));
-    let cursor = (pen.column().min(inner.right().saturating_sub(1)), inner.y);
-    if outline.query.is_empty() {
-        pen.write_truncated("type to filter", 0, theme.style(Role::Dim));
+    let (list, drawn) = FilterList {
+        title: "Outline",
+        footer: &footer,
+        query: &outline.query,
+        placeholder: "type to filter",
+        rows: outline.len(),
+        max_width: 100,
+        max_height: area.height.saturating_sub(2).max(6),
     }
-
-    let list = Rect { y: inner.y.saturating_add(2), height: inner.height.saturating_sub(2), ..inner };
+    .draw(screen, buf);
     if outline.is_empty() {
         let text = if outline.is_done() { "no matches" } else { "looking…" };
         RowWriter::new(buf, list, 0).write_truncated(text, 0, theme.style(Role::Dim));
-        return DrawnOverlay::with_cursor(cursor);
+        return drawn;
     }
     // The newest is number 0 and stands at the bottom; the selected one has some rows on either side.
     let height = usize::from(list.height);
@@ -57,5 +52,5 @@ pub fn draw(outline: &Outline, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> 
             restyle(line, theme.style(Role::Selection), buf);
         }
     }
-    DrawnOverlay::with_cursor(cursor)
+    drawn
 }

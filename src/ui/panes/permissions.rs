@@ -12,7 +12,7 @@ use crate::ui::paint::{RowWriter, draw_box, restyle};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
-use super::models::tail;
+use super::filter_list::{first_shown, tail};
 
 /// Cells of the word that begins a row.
 const VERB_CELLS: usize = 8;
@@ -41,7 +41,7 @@ pub fn draw(list: &PermissionList, screen: &OverlayScreen<'_>, buf: &mut Buffer)
     }
     let selected = selected.min(all.len() - 1);
     let shown = (usize::from(inner.height) / tall).max(1);
-    let first = (selected + 1).saturating_sub(shown);
+    let first = first_shown(selected, shown);
     for (row, (nth, entry)) in all.iter().enumerate().skip(first).take(shown).enumerate() {
         let top = (row * tall) as u16;
         let part = Rect { y: inner.y + top, height: (tall as u16).min(inner.height.saturating_sub(top)), ..inner };

@@ -13,7 +13,7 @@ use crate::ui::paint::{RowWriter, clear};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
-use super::models::tail;
+use super::filter_list::tail;
 
 /// The least cells for the query itself.
 const MIN_QUERY_CELLS: usize = 10;

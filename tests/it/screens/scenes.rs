@@ -13,6 +13,7 @@ use jarvis_tui::store::frames::{FrameKind, FrameRow};
 use jarvis_tui::store::models::ModelChoice;
 use jarvis_tui::store::msg::{Msg, Report};
 use jarvis_tui::store::pane::Pane;
+use jarvis_tui::store::sessions::SessionChoice;
 
 use super::scene::Scene;
 
@@ -235,6 +236,43 @@ pub(super) fn models() -> Scene {
         model("ollama/qwen3:8b", "32k · 5.2 GB · running"),
         model("ollama/llama3.3:70b", "128k · 43 GB"),
         model("openai/gpt-4.1-mini", "1M · $0.40 in, $1.60 out"),
+    ])));
+    scene.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
+    scene
+}
+
+pub(super) fn palette() -> Scene {
+    let mut scene = streaming();
+    scene.act(Action::OpenPalette);
+    "copy".chars().for_each(|c| scene.act(Action::OverlayChar(c)));
+    scene
+}
+
+pub(super) fn sessions() -> Scene {
+    let mut scene = streaming();
+    scene.act(Action::OpenSessions);
+    let session = |id: &str, title: Option<&str>, folder: &str, age: &str| SessionChoice {
+        id: id.into(),
+        title: title.map(Into::into),
+        folder: folder.into(),
+        engine: "ollama/qwen3:8b".into(),
+        age: age.into(),
+    };
+    scene.act(Action::ToggleAllFolders);
+    scene.msg(Msg::Report(Report::Sessions(vec![
+        session(
+            "20261129-1951-7f3a",
+            Some("Mend the parser of nested lists, which loses the last item"),
+            "/home/me/parser",
+            "now",
+        ),
+        session(
+            "20261128-0907-11c0",
+            Some("odd\u{1b}[31m title\u{202e}"),
+            "/home/me/a/folder/that/lies/deep/in/the/tree/of/files",
+            "yesterday",
+        ),
+        session("20261101-1200-ffff", None, "/tmp", "28 days ago"),
     ])));
     scene.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
     scene

@@ -1,0 +1,208 @@
+//! The session picker: a filter and a list of saved sessions.
+
+use super::{OverlayOutcome, OverlayState};
+use crate::event::{NoticeLevel, SessionId};
+use crate::store::Store;
+use crate::store::action::{Action, Context, ScrollStep};
+use crate::store::effect::Effect;
+use crate::store::sessions::SessionChoice;
+use crate::store::update::support::open;
+use crate::text::fuzzy::FuzzyQuery;
+use crate::text::one_line;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionPicker {
+    pub query: String,
+    pub selected: usize,
+    /// Also those of other folders.
+    pub all_folders: bool,
+    /// None until they were listed.
+    sessions: Option<Vec<SessionChoice>>,
+    /// Which of them the query keeps, the best first.
+    found: Vec<usize>,
+    /// Deleted if the key is pressed again.
+    removing: Option<SessionId>,
+}
+
+impl SessionPicker {
+    pub fn is_loading(&self) -> bool {
+        self.sessions.is_none()
+    }
+
+    /// Returns how many there are, whatever the query keeps.
+    pub fn total(&self) -> usize {
+        self.sessions.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Returns those that the query keeps, the newest first, or the best where something was typed.
+    pub fn found(&self) -> impl ExactSizeIterator<Item = &SessionChoice> {
+        let sessions = self.sessions.as_deref().unwrap_or_default();
+        self.found.iter().map(move |place| &sessions[*place])
+    }
+
+    fn chosen(&self) -> Option<&SessionChoice> {
+        self.found().nth(self.selected)
+    }
+
+    /// Takes what was listed.
+    pub fn set_sessions(&mut self, sessions: Vec<SessionChoice>) {
+        self.sessions = Some(sessions);
+        self.filter();
+        self.selected = self.selected.min(self.found.len().saturating_sub(1));
+    }
+
+    /// Forgets a session that was deleted.
+    pub fn remove(&mut self, id: &SessionId) {
+        let mut sessions = self.sessions.take().unwrap_or_default();
+        sessions.retain(|session| session.id != *id);
+        self.set_sessions(sessions);
+    }
+
+    fn filter(&mut self) {
+        let sessions = self.sessions.as_deref().unwrap_or_default();
+        self.found = if self.query.trim().is_empty() {
+            (0..sessions.len()).collect()
+        } else {
+            FuzzyQuery::new(&self.query).rank(sessions.iter().map(SessionChoice::searched_text))
+        };
+    }
+
+    fn list(&mut self, fx: &mut Vec<Effect>) {
+        self.sessions = None;
+        self.found.clear();
+        self.selected = 0;
+        fx.push(Effect::ListSessions { all_folders: self.all_folders });
+    }
+
+    /// What is deleted can't be brought back: the key is pressed twice.
+    fn remove_chosen(&mut self, store: &mut Store, fx: &mut Vec<Effect>) {
+        let Some((id, title)) = self.chosen().map(|session| (session.id.clone(), session.title.clone())) else {
+            return;
+        };
+        if self.removing.as_ref() == Some(&id) {
+            self.removing = None;
+            fx.push(Effect::RemoveSession(id));
+        } else {
+            let title = one_line(title.as_deref().unwrap_or(id.as_str()), 40);
+            store.toast = Some((NoticeLevel::Warn, format!("press again to delete \u{201c}{title}\u{201d} for good")));
+            self.removing = Some(id);
+        }
+    }
+}
+
+impl OverlayState for SessionPicker {
+    fn key_contexts(&self) -> &'static [Context] {
+        &[Context::Sessions, Context::Overlay]
+    }
+
+    fn is_typing(&self) -> bool {
+        true
+    }
+
+    fn field(&mut self) -> Option<&mut String> {
+        Some(&mut self.query)
+    }
+
+    fn on_edit(&mut self, _store: &mut Store) {
+        (self.selected, self.removing) = (0, None);
+        self.filter();
+    }
+
+    fn scroll(&mut self, step: ScrollStep, _end: usize, _store: &mut Store) {
+        self.removing = None;
+        self.selected = step.from(self.selected, self.found.len().saturating_sub(1));
+    }
+
+    fn accept(&mut self, _store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
+        self.chosen().map_or(OverlayOutcome::Stay, |session| {
+            OverlayOutcome::Then(Action::ResumeSession(session.id.as_str().to_owned()))
+        })
+    }
+
+    fn act(&mut self, action: &Action, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        match action {
+            Action::ToggleAllFolders => {
+                (self.all_folders, self.removing) = (!self.all_folders, None);
+                self.list(fx);
+            }
+            Action::RemoveSession => self.remove_chosen(store, fx),
+            _ => {}
+        }
+        OverlayOutcome::Stay
+    }
+}
+
+/// Lists the sessions of this folder.
+pub(in crate::store) fn open_sessions(store: &mut Store, fx: &mut Vec<Effect>) {
+    let mut picker = SessionPicker::default();
+    picker.list(fx);
+    open(store, picker);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(id: &str, title: &str, folder: &str) -> SessionChoice {
+        SessionChoice {
+            id: id.into(),
+            title: Some(title.into()),
+            folder: folder.into(),
+            engine: "offline".into(),
+            age: "now".into(),
+        }
+    }
+
+    fn opened() -> (Store, Vec<Effect>) {
+        let (mut store, mut fx) = (Store::default(), Vec::new());
+        open_sessions(&mut store, &mut fx);
+        let sessions =
+            vec![choice("s3", "Mend the parser", "/a"), choice("s2", "Write docs", "/a"), choice("s1", "Hi", "/b")];
+        store.focus.find_mut::<SessionPicker>().unwrap().set_sessions(sessions);
+        (store, fx)
+    }
+
+    fn act(store: &mut Store, action: Action) -> Vec<Effect> {
+        let mut fx = Vec::new();
+        store.update(crate::store::msg::Msg::Action(action), &mut fx);
+        fx
+    }
+
+    fn found(store: &Store) -> Vec<String> {
+        let picker = store.focus.top_as::<SessionPicker>().unwrap();
+        picker.found().map(|session| session.id.to_string()).collect()
+    }
+
+    #[test]
+    fn some_letters_of_a_title_or_a_folder_find_a_session_and_enter_resumes_it() {
+        let (mut store, fx) = opened();
+        assert_eq!(fx, [Effect::ListSessions { all_folders: false }]);
+        assert_eq!(found(&store), ["s3", "s2", "s1"]);
+        for c in "wdcs".chars() {
+            act(&mut store, Action::OverlayChar(c));
+        }
+        assert_eq!(found(&store), ["s2"]);
+        assert_eq!(act(&mut store, Action::OverlayAccept), [Effect::ResumeSession("s2".into())]);
+        assert!(store.focus.top().is_none());
+    }
+
+    #[test]
+    fn a_session_is_deleted_by_the_second_press_and_only_on_the_same_one() {
+        let (mut store, _) = opened();
+        assert_eq!(act(&mut store, Action::RemoveSession), []);
+        assert!(store.toast.as_ref().unwrap().1.contains("Mend the parser"));
+        act(&mut store, Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
+        assert_eq!(act(&mut store, Action::RemoveSession), []);
+        assert_eq!(act(&mut store, Action::RemoveSession), [Effect::RemoveSession("s2".into())]);
+        let removed = crate::store::msg::Report::SessionRemoved("s2".into());
+        store.update(crate::store::msg::Msg::Report(removed), &mut Vec::new());
+        assert_eq!(found(&store), ["s3", "s1"]);
+    }
+
+    #[test]
+    fn other_folders_are_listed_when_they_are_asked_for() {
+        let (mut store, _) = opened();
+        assert_eq!(act(&mut store, Action::ToggleAllFolders), [Effect::ListSessions { all_folders: true }]);
+        assert!(store.focus.top_as::<SessionPicker>().unwrap().is_loading());
+    }
+}

@@ -1,0 +1,57 @@
+//! The palette: a filter and the actions, each with its keys and its command.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::store::overlay::palette::Palette;
+use crate::text::one_line;
+use crate::text::width::str_width;
+use crate::ui::paint::{RowWriter, restyle};
+use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
+
+use super::filter_list::{FilterList, first_shown};
+
+/// Cells for the keys of an action, at the end of its row.
+const KEY_CELLS: usize = 16;
+/// Cells for its command, before them.
+const COMMAND_CELLS: usize = 14;
+
+pub fn draw(palette: &Palette, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let OverlayScreen { key_hints: labels, theme, .. } = *screen;
+    let found = palette.found().len();
+    let footer = format!("{found} · {} does it · {} closes", labels.accept, labels.close);
+    let (list, drawn) = FilterList {
+        title: "Actions",
+        footer: &footer,
+        query: &palette.query,
+        placeholder: "type what you want to do",
+        rows: found,
+        max_width: 84,
+        max_height: 22,
+    }
+    .draw(screen, buf);
+    if found == 0 {
+        RowWriter::new(buf, list, 0).write_truncated("no matching action", 0, theme.style(Role::Dim));
+        return drawn;
+    }
+    let height = usize::from(list.height);
+    let first = first_shown(palette.selected, height);
+    for (row, (nth, action)) in (0..).zip(palette.found().enumerate().skip(first).take(height)) {
+        let line = Rect { y: list.y + row, height: 1, ..list };
+        let keys = labels.keys_of(action.name);
+        RowWriter::at_right(buf, line, 0, str_width(&one_line(keys, KEY_CELLS)))
+            .write(&one_line(keys, KEY_CELLS), theme.style(Role::Key));
+        let mut room = usize::from(line.width).saturating_sub(KEY_CELLS + 1);
+        if let Some(command) = action.slash.as_ref().filter(|_| room > 3 * COMMAND_CELLS) {
+            room -= COMMAND_CELLS + 1;
+            let command = one_line(&format!("/{}", command.name), COMMAND_CELLS);
+            RowWriter::at_right(buf, line, 0, COMMAND_CELLS + KEY_CELLS + 1).write(&command, theme.style(Role::Dim));
+        }
+        RowWriter::new(buf, line, 0).write(&one_line(action.help, room), theme.style(Role::Text));
+        if nth == palette.selected {
+            restyle(line, theme.style(Role::Selection), buf);
+        }
+    }
+    drawn
+}
