@@ -122,12 +122,17 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("app.escape", Global, UiAction::Escape, "close what is open, else interrupt; again forces"),
     view("app.interrupt", Global, UiAction::Interrupt, "clear the draft, else interrupt, else quit (twice)"),
     act("app.help", Global, || Action::OpenHelp, "all keys").slash(1, "help", &[], "show all keys and commands"),
-    act("palette.open", Global, || Action::OpenPalette, "find any action"),
+    act("palette.open", Global, || Action::OpenPalette, "find any action").slash(
+        2,
+        "palette",
+        &["actions"],
+        "find any action by what it does",
+    ),
     act("model.choose", Global, || Action::OpenModels, "choose a model")
-        .slash(2, "model", &["models"], "choose the model")
+        .slash(3, "model", &["models"], "choose the model")
         .takes("[engine/model]", |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
     act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream")
-        .slash(17, "frames", &[], "show the raw frames, or save them")
+        .slash(18, "frames", &[], "show the raw frames, or save them")
         .takes("[file]", |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned())))),
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
     act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
@@ -135,51 +140,51 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("mode.plan", Global, || Action::SetMode(ApprovalMode::Plan), "read only"),
     act("mode.full", Global, || Action::SetMode(ApprovalMode::Full), "never ask"),
     act("mode.choose", Global, || Action::OpenModes, "choose a mode")
-        .slash(3, "mode", &[], "set the approval mode")
+        .slash(4, "mode", &[], "set the approval mode")
         .takes("[ask|auto-edit|plan|full]", |name| Ok(name.map_or(Action::OpenModes, choose_mode))),
     act("permissions.open", Global, || Action::OpenPermissions, "list what is allowed, take grants back").slash(
-        4,
+        5,
         "permissions",
         &["allowed", "grants"],
         "list what is allowed and denied; take grants back",
     ),
     act("approval.open", Global, || Action::OpenApproval, "show the pending approval").slash(
-        16,
+        17,
         "approve",
         &["approval"],
         "show the pending approval",
     ),
     act("prompt.take-back", Global, || Action::DequeuePrompt, "take back the last queued prompt"),
     act("prompt.retry", Global, || Action::Retry, "send the last prompt again").slash(
-        18,
+        19,
         "retry",
         &["again"],
         "send the last prompt again",
     ),
     act("turn.cancel", Global, || Action::Cancel, "interrupt the turn"),
     act("output.toggle", Global, || Action::ToggleOutputs, "fold or unfold tool output").slash(
-        11,
+        12,
         "outputs",
         &["fold", "details"],
         "fold or unfold tool output",
     ),
     act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking").slash(
-        12,
+        13,
         "thinking",
         &["reasoning"],
         "show or hide thinking",
     ),
     act("links.toggle", Global, || Action::ToggleLinkTargets, "show or hide link targets").slash(
-        13,
+        14,
         "targets",
         &["urls"],
         "show or hide link targets",
     ),
     act("timestamps.cycle", Global, || Action::CycleTimestamps, "message times: off, relative, clock")
-        .slash(14, "timestamps", &["times"], "show message times")
+        .slash(15, "timestamps", &["times"], "show message times")
         .takes("[off|relative|clock]", show_times),
     act("tool-panel.toggle", Global, || Action::TogglePane(Pane::ToolPanel), "show or hide the tool panel").slash(
-        15,
+        16,
         "tools",
         &["panel"],
         "show or hide the tool panel",
@@ -191,16 +196,16 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("transcript.previous-prompt", Global, UiAction::PreviousPrompt, "your previous prompt"),
     view("transcript.next-prompt", Global, UiAction::NextPrompt, "your next prompt"),
     view("search.open", Global, UiAction::Search, "search the transcript")
-        .slash(5, "search", &["find"], "search the transcript")
+        .slash(6, "search", &["find"], "search the transcript")
         .takes("[text]", |query| Ok(Action::OpenSearch { from: None, query: query.map(str::to_owned) })),
     view("outline.open", Global, UiAction::Outline, "list of prompts and headings")
-        .slash(6, "outline", &["toc"], "jump to a prompt or a heading")
+        .slash(7, "outline", &["toc"], "jump to a prompt or a heading")
         .runs(|_| Ok(Action::OpenOutline { from: None })),
     act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer")
-        .slash(7, "copy", &["yank"], "copy the last answer, or the nth from the end")
+        .slash(8, "copy", &["yank"], "copy the last answer, or the nth from the end")
         .takes("[n]", copy_nth),
     act("copy.code", Global, || Action::OpenCodePicker, "copy a code block by its letter").slash(
-        10,
+        11,
         "code",
         &["blocks"],
         "copy a code block by its letter",
@@ -208,23 +213,23 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
     act("session.new", Global, || Action::NewSession, "start a new session").slash(
-        21,
+        22,
         "new",
         &["clear", "reset"],
         "start a new session; this one stays saved",
     ),
     act("session.choose", Global, || Action::OpenSessions, "choose a saved session")
-        .slash(20, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
+        .slash(21, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
         .takes("[id]", |id| Ok(id.map_or(Action::OpenSessions, |id| Action::ResumeSession(id.to_owned())))),
     act("app.debug", Global, || Action::ToggleDebug, "show render statistics").slash(
-        19,
+        20,
         "debug",
         &["figures"],
         "show render statistics",
     ),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg resumes"),
-    act("app.quit", Global, || Action::Quit, "quit").slash(22, "quit", &["exit", "q"], "quit; the session stays saved"),
+    act("app.quit", Global, || Action::Quit, "quit").slash(23, "quit", &["exit", "q"], "quit; the session stays saved"),
     view("composer.send", COMPOSER, UiAction::Send, "send; while busy, queue"),
     view("composer.newline", COMPOSER, UiAction::Newline, "new line"),
     view("composer.complete", COMPOSER, UiAction::Complete, "complete a command"),
@@ -256,10 +261,10 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("transcript.search-again", TRANSCRIPT, UiAction::SearchAgain, "repeat the last search"),
     view("transcript.copy", TRANSCRIPT, UiAction::CopySelected, "copy the selected item"),
     view("transcript.raw", TRANSCRIPT, UiAction::RawSelected, "show the source of the selected item")
-        .slash(8, "raw", &["source"], "show the source of the last answer")
+        .slash(9, "raw", &["source"], "show the source of the last answer")
         .runs(|_| Ok(Action::OpenRaw { item: None })),
     view("transcript.links", TRANSCRIPT, UiAction::LinksSelected, "links and files, to open or copy")
-        .slash(9, "links", &["open"], "links and files, to open or copy")
+        .slash(10, "links", &["open"], "links and files, to open or copy")
         .runs(|_| Ok(Action::OpenLinks { item: None })),
     view("tool-panel.up", TOOL_PANEL, UiAction::SelectUp, "select the previous call"),
     view("tool-panel.down", TOOL_PANEL, UiAction::SelectDown, "select the next call"),

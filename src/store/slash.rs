@@ -165,6 +165,7 @@ mod tests {
             names("/"),
             [
                 "help",
+                "palette",
                 "model",
                 "mode",
                 "permissions",

@@ -48,7 +48,7 @@ mod tests {
     fn letters_in_order_are_found_and_whole_words_come_first() {
         assert_eq!(rank("", &["b", "a"]), [0, 1]);
         assert_eq!(rank("tgl", &["toggle tools", "quit"]), [0]);
-        assert_eq!(rank("search", &["some earch", "search the transcript", "sea of rich"]), [1]);
+        assert_eq!(rank("search", &["some earth", "sea of rich", "search the transcript"]), [2, 1]);
         assert_eq!(rank("mode", &["some order", "choose the mode"]), [1, 0]);
     }
 
