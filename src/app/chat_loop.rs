@@ -12,6 +12,7 @@ use super::chat::{ChatController, LoopRequest};
 use super::clipboard::TerminalEnv;
 use super::draft::{self, DraftSaver};
 use super::effects::{Effects, frames_report};
+use super::farewell::farewell;
 use super::frame_pacer::FramePacer;
 use super::history_loader::HistoryLoader;
 #[cfg(feature = "images")]
@@ -400,6 +401,12 @@ impl<'a> ChatLoop<'a> {
             // Nothing is lost with it.
             let _ = self.session.commands.try_send(Command::WarmUp);
         }
+    }
+
+    /// Returns what stays in the shell of a session that is saved here.
+    pub(super) fn farewell(&self) -> Option<String> {
+        let is_saved = self.effects.can_resume() && self.chat.store.session.status.save_error.is_none();
+        if is_saved { farewell(&self.chat.store, &self.session.session) } else { None }
     }
 
     /// Gives the terminal back and ends what is under way. Returns why the draft could not be saved.

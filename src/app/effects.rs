@@ -177,6 +177,11 @@ impl<'a> Effects<'a> {
         Some(self.history.as_ref()?.with_file_name("action-uses.json"))
     }
 
+    /// Tells whether the sessions of this screen can be found again.
+    pub fn can_resume(&self) -> bool {
+        self.saved_sessions.is_some()
+    }
+
     pub fn list_sessions(&mut self, all_folders: bool) {
         let Some(saved) = self.saved_sessions.clone() else {
             self.tasks.spawn(async { EffectResult::Report(Report::Sessions(Vec::new())) });

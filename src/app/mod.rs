@@ -20,6 +20,7 @@ mod chat_loop;
 pub mod clipboard;
 pub mod draft;
 pub mod effects;
+pub mod farewell;
 pub mod frame_pacer;
 pub mod history_loader;
 #[cfg(feature = "images")]
@@ -96,8 +97,12 @@ pub async fn run(context: ChatContext<'_>) -> io::Result<u8> {
             Err(error) if is_gone(&error) => Ok(HANGUP_EXIT_CODE),
             code => code,
         };
+        let farewell = chat.farewell();
         if let Some(why) = chat.finish().await {
             let _ = writeln!(io::stderr(), "jarvis-tui: {}", one_line(&format!("the draft is not saved: {why}"), 400));
+        }
+        if let (Ok(0), Some(text)) = (&code, farewell) {
+            let _ = io::stderr().write_all(text.as_bytes());
         }
         code
     }))
