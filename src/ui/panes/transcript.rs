@@ -417,6 +417,7 @@ impl PaneView for TranscriptView {
     fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
         let PaneScreen { store, key_hints, theme, .. } = *screen;
         if store.transcript.is_untouched() {
+            self.kept.forget();
             welcome::draw(store, key_hints, theme, area, buf);
         } else if !area.is_empty() {
             let among_matches = store.focus.find::<Search>().is_some_and(|search| !search.is_typing);

@@ -3,6 +3,7 @@
 use jarvis_tui::event::{CallOutcome, FinishReason};
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::action_table::{ACTIONS, ActionHandler};
+use jarvis_tui::store::msg::Msg;
 use jarvis_tui::store::pane::Pane;
 use jarvis_tui::ui::{self};
 use proptest::prelude::*;
@@ -30,6 +31,8 @@ fn every_scene_draws_at_any_size() {
         failed,
         help,
         models,
+        sessions,
+        palette,
         frames,
         a_frame_opened,
         annotated,
@@ -80,6 +83,8 @@ enum Step {
     Action(usize),
     Type(&'static str),
     Resize(usize),
+    /// Another session is shown.
+    Reset,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -102,6 +107,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..ACTIONS.len()).prop_map(Step::Action),
         1 => prop::sample::select(vec!["/", "a", ""]).prop_map(Step::Type),
         1 => (0..SIZES.len()).prop_map(Step::Resize),
+        1 => Just(Step::Reset),
     ]
 }
 
@@ -130,8 +136,24 @@ impl Scene {
             Step::Type("") => drop(self.ui.panes.composer.take()),
             Step::Type(text) => self.ui.panes.composer.paste(text),
             Step::Resize(_) => {}
+            Step::Reset => self.msg(Msg::Reset),
         }
     }
+}
+
+#[test]
+fn another_session_leaves_nothing_of_the_welcome_before_it() {
+    let mut scene = streaming();
+    let area = Rect::new(0, 0, 80, 24);
+    let mut buf = Buffer::empty(area);
+    ui::redraw(&scene.store, &mut scene.ui, area, &mut buf);
+    scene.msg(Msg::Reset);
+    ui::redraw(&scene.store, &mut scene.ui, area, &mut buf);
+    assert!(text(&buf).contains("jarvis-tui"));
+    scene.prompt("t9", "again");
+    ui::redraw(&scene.store, &mut scene.ui, area, &mut buf);
+    let (expected, _) = scene.draw((80, 24));
+    assert_eq!(text(&buf), text(&expected));
 }
 
 proptest! {
