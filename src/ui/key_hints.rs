@@ -14,6 +14,7 @@ const HINTS: &[(Context, &[(&str, &str)])] = &[
         Context::Pane(Pane::Composer),
         &[
             ("app.help", "help"),
+            ("palette.open", "actions"),
             ("mode.cycle", "mode"),
             ("model.choose", "model"),
             ("composer.newline", "new line"),

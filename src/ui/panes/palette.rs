@@ -12,8 +12,8 @@ use crate::ui::theme::Role;
 
 use super::filter_list::{FilterList, first_shown};
 
-/// Cells for the keys of an action, at the end of its row.
-const KEY_CELLS: usize = 16;
+/// Most cells for the key of an action, at the end of its row.
+const MAX_KEY_CELLS: usize = 16;
 /// Cells for its command, before them.
 const COMMAND_CELLS: usize = 14;
 
@@ -37,16 +37,18 @@ pub fn draw(palette: &Palette, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> 
     }
     let height = usize::from(list.height);
     let first = first_shown(palette.selected, height);
-    for (row, (nth, action)) in (0..).zip(palette.found().enumerate().skip(first).take(height)) {
+    let shown = || palette.found().skip(first).take(height);
+    let key_cells = shown().map(|action| str_width(labels.keys_of(action.name))).max().unwrap_or_default();
+    let key_cells = key_cells.min(MAX_KEY_CELLS);
+    for (row, (nth, action)) in (0..).zip((first..).zip(shown())) {
         let line = Rect { y: list.y + row, height: 1, ..list };
-        let keys = labels.keys_of(action.name);
-        RowWriter::at_right(buf, line, 0, str_width(&one_line(keys, KEY_CELLS)))
-            .write(&one_line(keys, KEY_CELLS), theme.style(Role::Key));
-        let mut room = usize::from(line.width).saturating_sub(KEY_CELLS + 1);
+        let keys = one_line(labels.keys_of(action.name), key_cells);
+        RowWriter::at_right(buf, line, 0, str_width(&keys)).write(&keys, theme.style(Role::Key));
+        let mut room = usize::from(line.width).saturating_sub(key_cells + 1);
         if let Some(command) = action.slash.as_ref().filter(|_| room > 3 * COMMAND_CELLS) {
             room -= COMMAND_CELLS + 1;
             let command = one_line(&format!("/{}", command.name), COMMAND_CELLS);
-            RowWriter::at_right(buf, line, 0, COMMAND_CELLS + KEY_CELLS + 1).write(&command, theme.style(Role::Dim));
+            RowWriter::at_right(buf, line, 0, COMMAND_CELLS + key_cells + 1).write(&command, theme.style(Role::Dim));
         }
         RowWriter::new(buf, line, 0).write(&one_line(action.help, room), theme.style(Role::Text));
         if nth == palette.selected {
