@@ -98,7 +98,7 @@ pub async fn run(context: ChatContext<'_>) -> io::Result<u8> {
             code => code,
         };
         let farewell = chat.farewell();
-        if let Some(why) = chat.finish().await {
+        if let Some(why) = Box::pin(chat.finish()).await {
             let _ = writeln!(io::stderr(), "jarvis-tui: {}", one_line(&format!("the draft is not saved: {why}"), 400));
         }
         if let (Ok(0), Some(text)) = (&code, farewell) {

@@ -77,7 +77,7 @@ impl ImagesRig {
             Keymap::default(),
         );
         chat.update(Msg::Report(Report::GraphicsMode(mode)));
-        let effects = Effects::new(Box::new(|| Box::pin(async { Vec::new() })), None, None);
+        let effects = Effects::new(Box::new(|| Box::pin(async { Vec::new() })), None);
         Self { chat, effects, images: ImageLoader::new(&ui, folder.to_owned()), seq: 0 }
     }
 
