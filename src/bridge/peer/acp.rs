@@ -13,7 +13,7 @@ use super::session_options::SessionOptions;
 use crate::dialect::acp::{AcpDecoder, ClientWork, current_model, to_rpc_fault};
 use crate::event::{
     AgentOption, AgentOptionKind, ApprovalMode, CallId, CallOutcome, Fault, FaultKind, Json, NoticeCode, NoticeLevel,
-    TurnOutcome,
+    ReplyEvent, TurnOutcome,
 };
 use crate::tool::by_request::CommandExit;
 
@@ -364,12 +364,12 @@ impl PeerProtocol for AcpPeer {
         true
     }
 
-    fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {
-        let mut noise = Vec::new();
-        let message = self.decoder.parse_line(line, &mut noise);
-        out.extend(noise.into_iter().map(PeerStep::Reply));
-        let Some(message) = message else { return };
-        match self.rpc.classify(&message) {
+    fn parse_line(&mut self, line: &str, out: &mut Vec<ReplyEvent>) -> Option<Json> {
+        self.decoder.parse_line(line, out)
+    }
+
+    fn handle_message(&mut self, message: &Json, out: &mut Vec<PeerStep>) {
+        match self.rpc.classify(message) {
             RpcMessage::Request { id, method, params } => self.handle_request(id, method, params, out),
             RpcMessage::Notification { method, params } => self.handle_notification(method, params, out),
             RpcMessage::Answer { kind, answer } => self.handle_answer(kind, answer, out),

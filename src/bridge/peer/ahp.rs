@@ -13,7 +13,9 @@ use super::protocol::{PeerProtocol, PeerSession, PeerStep, QuestionNumber, end_r
 use super::rpc::{RpcMessage, RpcRequests};
 use crate::dialect::acp::{PermissionRequest, to_rpc_fault};
 use crate::dialect::ahp::{APPROVE_ANSWER, AhpDecoder, DENY_ANSWER};
-use crate::event::{AnswerKind, ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::event::{
+    AnswerKind, ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome,
+};
 
 /// The versions that are spoken here, the best first.
 const PROTOCOL_VERSIONS: [&str; 3] = ["1.0.0", "0.10.0", "0.9.0"];
@@ -447,12 +449,12 @@ impl PeerProtocol for AhpPeer {
         true
     }
 
-    fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {
-        let mut noise = Vec::new();
-        let message = self.decoder.parse_line(line, &mut noise);
-        out.extend(noise.into_iter().map(PeerStep::Reply));
-        let Some(message) = message else { return };
-        match self.rpc.classify(&message) {
+    fn parse_line(&mut self, line: &str, out: &mut Vec<ReplyEvent>) -> Option<Json> {
+        self.decoder.parse_line(line, out)
+    }
+
+    fn handle_message(&mut self, message: &Json, out: &mut Vec<PeerStep>) {
+        match self.rpc.classify(message) {
             RpcMessage::Request { id, method, .. } => {
                 let text = format!("{method} is not offered here");
                 out.push(PeerStep::Send(self.rpc.error(id, METHOD_NOT_FOUND_CODE, &text)));

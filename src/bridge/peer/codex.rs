@@ -11,7 +11,7 @@ use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, end_reply};
 use super::rpc::{RpcMessage, RpcRequests};
 use crate::dialect::acp::to_rpc_fault;
 use crate::dialect::codex_app::CodexAppDecoder;
-use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, TurnOutcome};
+use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
 
 /// By JSON-RPC, a method that is not there.
 const METHOD_NOT_FOUND_CODE: i64 = -32601;
@@ -234,12 +234,12 @@ impl PeerProtocol for CodexPeer {
         true
     }
 
-    fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {
-        let mut noise = Vec::new();
-        let message = self.decoder.parse_line(line, &mut noise);
-        out.extend(noise.into_iter().map(PeerStep::Reply));
-        let Some(message) = message else { return };
-        match self.rpc.classify(&message) {
+    fn parse_line(&mut self, line: &str, out: &mut Vec<ReplyEvent>) -> Option<Json> {
+        self.decoder.parse_line(line, out)
+    }
+
+    fn handle_message(&mut self, message: &Json, out: &mut Vec<PeerStep>) {
+        match self.rpc.classify(message) {
             RpcMessage::Request { id, method, params } => self.handle_request(id, method, params, out),
             RpcMessage::Notification { method, params } => self.handle_notification(method, params, out),
             RpcMessage::Answer { kind, answer } => self.handle_answer(kind, answer, out),

@@ -56,8 +56,20 @@ pub(super) trait PeerProtocol: Send {
         false
     }
 
+    /// Parses a line of the agent; none for one that is no message, which is told as it is.
+    fn parse_line(&mut self, line: &str, out: &mut Vec<ReplyEvent>) -> Option<Json>;
+
+    fn handle_message(&mut self, message: &Json, out: &mut Vec<PeerStep>);
+
     /// Handles a line of the agent.
-    fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>);
+    fn handle_line(&mut self, line: &str, out: &mut Vec<PeerStep>) {
+        let mut noise = Vec::new();
+        let message = self.parse_line(line, &mut noise);
+        out.extend(noise.into_iter().map(PeerStep::Reply));
+        if let Some(message) = message {
+            self.handle_message(&message, out);
+        }
+    }
 
     /// Sends a prompt; its answer ends with [`ReplyEvent::End`].
     fn send_prompt(&mut self, text: &str, out: &mut Vec<PeerStep>);
