@@ -6,7 +6,7 @@ use crate::store::Store;
 use crate::store::action::{Action, Context, ScrollStep};
 use crate::store::effect::Effect;
 use crate::store::sessions::SessionChoice;
-use crate::store::update::support::open;
+use crate::store::update::support::{may_leave, open};
 use crate::text::fuzzy::FuzzyQuery;
 use crate::text::one_line;
 
@@ -113,10 +113,13 @@ impl OverlayState for SessionPicker {
         self.selected = step.from(self.selected, self.found.len().saturating_sub(1));
     }
 
-    fn accept(&mut self, _store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
-        self.chosen().map_or(OverlayOutcome::Stay, |session| {
-            OverlayOutcome::Then(Action::ResumeSession(session.id.as_str().to_owned()))
-        })
+    fn accept(&mut self, store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
+        match self.chosen() {
+            Some(session) if may_leave(store) => {
+                OverlayOutcome::Then(Action::ResumeSession(session.id.as_str().to_owned()))
+            }
+            _ => OverlayOutcome::Stay,
+        }
     }
 
     fn act(&mut self, action: &Action, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
@@ -142,6 +145,9 @@ pub(in crate::store) fn open_sessions(store: &mut Store, fx: &mut Vec<Effect>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Envelope, Millis, Seq, TurnOutcome};
+    use crate::store::msg::{Msg, Report};
+    use crate::testkit::events::{LIVE, Opened, turn_finished, turn_started};
 
     fn choice(id: &str, title: &str, folder: &str) -> SessionChoice {
         SessionChoice {
@@ -164,7 +170,7 @@ mod tests {
 
     fn act(store: &mut Store, action: Action) -> Vec<Effect> {
         let mut fx = Vec::new();
-        store.update(crate::store::msg::Msg::Action(action), &mut fx);
+        store.update(Msg::Action(action), &mut fx);
         fx
     }
 
@@ -194,9 +200,25 @@ mod tests {
         act(&mut store, Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
         assert_eq!(act(&mut store, Action::RemoveSession), []);
         assert_eq!(act(&mut store, Action::RemoveSession), [Effect::RemoveSession("s2".into())]);
-        let removed = crate::store::msg::Report::SessionRemoved("s2".into());
-        store.update(crate::store::msg::Msg::Report(removed), &mut Vec::new());
+        store.update(Msg::Report(Report::SessionRemoved("s2".into())), &mut Vec::new());
         assert_eq!(found(&store), ["s3", "s1"]);
+    }
+
+    #[test]
+    fn a_turn_that_runs_is_not_stopped_by_leaving() {
+        let (mut store, _) = opened();
+        let live = Opened { capabilities: LIVE, ..Opened::default() }.event();
+        for (seq, event) in (1..).zip([live, turn_started("t1")]) {
+            store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(seq), event }), &mut Vec::new());
+        }
+        for action in [Action::OverlayAccept, Action::NewSession, Action::ResumeSession("s2".into())] {
+            assert_eq!(act(&mut store, action), []);
+            assert!(store.toast.as_ref().unwrap().1.contains("running"));
+        }
+        assert_eq!(found(&store).len(), 3, "the list stays");
+        let end = turn_finished("t1", TurnOutcome::Completed);
+        store.update(Msg::Event(Envelope { seq: Seq(3), at: Millis(3), event: end }), &mut Vec::new());
+        assert_eq!(act(&mut store, Action::OverlayAccept), [Effect::ResumeSession("s3".into())]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::event::{ApprovalMode, Command, NoticeLevel, ReplayStatus};
 
-use super::support::{on_top, open, require};
+use super::support::{may_leave, on_top, open, require};
 use super::{copy, submit};
 use crate::store::Store;
 use crate::store::action::Action;
@@ -120,9 +120,10 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 max: if replay.max_idle == max { None } else { max },
             });
         }
-        Action::NewSession => fx.push(Effect::NewSession),
+        Action::NewSession if may_leave(store) => fx.push(Effect::NewSession),
         Action::OpenSessions => open_sessions(store, fx),
-        Action::ResumeSession(id) => fx.push(Effect::ResumeSession(id)),
+        Action::ResumeSession(id) if may_leave(store) => fx.push(Effect::ResumeSession(id)),
+        Action::NewSession | Action::ResumeSession(_) => {}
         Action::Quit => fx.push(Effect::Quit),
         Action::Focus(pane) => store.focus.pane = pane,
         Action::CloseOverlay
