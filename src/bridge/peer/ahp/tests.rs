@@ -1,6 +1,7 @@
 //! The peer alone: messages of a host in, steps and messages out.
 
 use super::*;
+use crate::bridge::peer::LAST_SESSION;
 use crate::event::ReplyEvent;
 
 struct HostRig {
