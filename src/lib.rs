@@ -40,7 +40,7 @@
 //! | --- | --- | --- |
 //! | base | [`event`], [`text`] | plain data, pure functions on strings |
 //! | core | [`dialect`], [`store`] and every file marked PURE | decisions, no IO |
-//! | io | [`private`], [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
+//! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
 //! | ui | [`ui`] | lays out and draws into ratatui's buffer, no IO |
 //! | app | [`runtime`], [`app`], [`headless`], [`cli`], `main` | wiring |
 //!
@@ -133,6 +133,7 @@
 //! A release build lays the functions that run together in memory (`src/build.rs`); `.ci/functions` makes their list anew.
 
 pub mod event;
+pub mod local_time;
 pub mod private;
 pub mod text;
 

@@ -18,6 +18,7 @@ use super::{open_external, prompt_history};
 use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
 use crate::event::{Command, SessionId};
+use crate::local_time::local_now;
 use crate::runtime::{SavedSessions, StartMode};
 use crate::store::effect::CopyRequest;
 use crate::store::frames;
@@ -252,7 +253,7 @@ impl<'a> Effects<'a> {
     /// Saves the raw frames in a new file: that one, or one with a name of its own in the current folder.
     pub fn save_frames(&mut self, frames: TrafficReader, file: Option<String>) {
         self.tasks.spawn(async move {
-            let own = || format!("frames-{}.jsonl", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
+            let own = || format!("frames-{}.jsonl", local_now().strftime("%Y%m%d-%H%M%S"));
             let path = PathBuf::from(file.unwrap_or_else(own));
             match frames.save(&path).await {
                 Ok(()) => {

@@ -33,7 +33,7 @@ pub use ids::{CallId, MessageId, SessionId, TurnId};
 pub use notice::{NoticeCode, NoticeLevel};
 pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern};
 pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
-pub use reply::{ReplyEvent, ReplyTarget};
+pub use reply::{MAX_MERGED_BYTES, ReplyEvent, ReplyTarget, try_append};
 pub use sampling::SamplingParams;
 pub use status::{Capabilities, LinkState, QueuedPrompt, ReplayStatus, SessionStatus, UndeliveredCommand};
 pub use tool::{

@@ -90,7 +90,35 @@ pub enum ReplyTarget {
     Call(CallId),
 }
 
+/// Upper limit of a merged delta, so that an event stays a short line of the log.
+pub const MAX_MERGED_BYTES: usize = 4 * 1024;
+
+/// Appends what follows to a delta; returns false, with nothing done, where that would make it too long.
+pub fn try_append(text: &mut String, more: &str) -> bool {
+    if text.len() + more.len() > MAX_MERGED_BYTES {
+        return false;
+    }
+    text.push_str(more);
+    true
+}
+
 impl ReplyEvent {
+    /// Takes in the text that follows, if the next event is a delta of the same message; returns whether it did.
+    pub fn try_merge(&mut self, next: &Self) -> bool {
+        match (self, next) {
+            (
+                Self::TextDelta { message, text, kind },
+                Self::TextDelta { message: same, text: more, kind: same_kind },
+            ) if message == same && kind == same_kind => try_append(text, more),
+            (Self::ReasoningDelta { message, text }, Self::ReasoningDelta { message: same, text: more })
+                if message == same =>
+            {
+                try_append(text, more)
+            }
+            _ => false,
+        }
+    }
+
     /// Returns what an event of a session says of a reply; none for those that only a session has. The end of a turn is
     /// the end of the reply.
     pub fn from_session(event: AgentEvent) -> Option<Self> {
@@ -130,5 +158,22 @@ impl ReplyEvent {
             | AgentEvent::ApprovalRequested { .. }
             | AgentEvent::ApprovalResolved { .. } => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::MAX_MERGED_BYTES;
+
+    #[test]
+    fn a_delta_takes_in_the_next_of_its_message_as_long_as_it_stays_short() {
+        let delta =
+            |message: &str, text: &str| ReplyEvent::ReasoningDelta { message: message.into(), text: text.into() };
+        let mut first = delta("m1", "one ");
+        assert!(first.try_merge(&delta("m1", "two")));
+        assert!(!first.try_merge(&delta("m2", "three")));
+        assert!(!first.try_merge(&delta("m1", &"x".repeat(MAX_MERGED_BYTES))));
+        assert_eq!(first, delta("m1", "one two"));
     }
 }

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use uuid::{NoContext, Uuid};
 
 use crate::event::{CallId, SessionId};
+use crate::local_time::to_local;
 
 /// Creates an id such as `20261120-183805-7f3a`: sorts by time, is unique, and its end is quick to type.
 pub fn new_session_id(now_ms: u64) -> SessionId {
     let stamp = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
-    let time = stamp.to_zoned(TimeZone::system()).strftime("%Y%m%d-%H%M%S");
+    let time = to_local(stamp).strftime("%Y%m%d-%H%M%S");
     let [.., high, low] = *new_uuid().as_bytes();
     SessionId::new(format!("{time}-{high:02x}{low:02x}"))
 }

@@ -323,7 +323,14 @@ impl<'a> RequestDriver<'a> {
 
     fn decode_frames(&mut self) {
         for frame in self.frames.drain(..) {
+            let count = self.events.len();
             self.decode.decode_frame(&frame, &mut self.events);
+            // A burst is one event and not one a token, which it would be from here to the session.
+            if let (before, [next, ..]) = self.events.split_at_mut(count)
+                && before.last_mut().is_some_and(|last| last.try_merge(next))
+            {
+                self.events.remove(count);
+            }
         }
         self.note_first_token();
     }

@@ -26,6 +26,7 @@ use crate::config::{Config, LoadedConfig, Paths, environment};
 use crate::event::{AgentEvent, CallId, Grant, Millis, NoticeCode, NoticeLevel, SamplingParams, Seq, SessionId};
 use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
 pub use crate::journal::{NameClaim, StatePart, StateStore};
+use crate::local_time::local_now;
 use crate::net::traffic::{TrafficRing, TrafficTap};
 use crate::net::{self, HttpClient};
 use crate::tool::{BuiltinTools, Registry, ToolSource, ToolTimeouts};
@@ -423,7 +424,7 @@ impl Runtime {
             return system.clone();
         }
         include_str!("../../assets/prompts/system.md")
-            .replace("{date}", &jiff::Zoned::now().strftime("%A, %Y-%m-%d").to_string())
+            .replace("{date}", &local_now().strftime("%A, %Y-%m-%d").to_string())
             .replace("{os}", std::env::consts::OS)
             .replace("{folder}", &folder.display().to_string())
     }

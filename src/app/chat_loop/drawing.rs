@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{BACKGROUND_START_DELAY, ChatLoop};
 use crate::app::chat::ChatController;
 use crate::app::screen::{Painted, ScreenCounters};
+use crate::local_time::local_now;
 use crate::store::Timestamps;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
@@ -44,7 +45,7 @@ impl ChatLoop<'_> {
         if store.timestamps == Timestamps::Clock {
             // Asked only now: it may read the time zone's file.
             ui.panes.transcript.utc_offset_secs =
-                *self.utc_offset_secs.get_or_insert_with(|| jiff::Zoned::now().offset().seconds());
+                *self.utc_offset_secs.get_or_insert_with(|| local_now().offset().seconds());
         }
         let mut scope = self.pacer.scope(now);
         self.term.screen.redraw(|area, buf, is_last_frame| {

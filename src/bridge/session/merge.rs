@@ -1,9 +1,6 @@
 //! PURE. Merges neighboring deltas into one event.
 
-use crate::event::AgentEvent;
-
-/// Upper limit of a merged delta, so that an event stays a short line.
-pub(super) const MAX_MERGED_BYTES: usize = 4 * 1024;
+use crate::event::{AgentEvent, try_append};
 
 /// Merges neighboring deltas of one message or call. The text stays the same; there are fewer events.
 pub(super) fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
@@ -34,12 +31,4 @@ pub(super) fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
         }
     }
     out
-}
-
-fn try_append(text: &mut String, more: &str) -> bool {
-    if text.len() + more.len() > MAX_MERGED_BYTES {
-        return false;
-    }
-    text.push_str(more);
-    true
 }

@@ -122,7 +122,7 @@ async fn times_never_run_backwards_and_follow_the_clock() {
 
 #[test]
 fn merging_keeps_the_text_and_stops_at_other_events() {
-    let big = "x".repeat(merge::MAX_MERGED_BYTES);
+    let big = "x".repeat(crate::event::MAX_MERGED_BYTES);
     let merged = merge(vec![delta("a"), delta("b"), delta(&big), opened(), delta("c")]);
     assert_eq!(merged, [delta("ab"), delta(&big), opened(), delta("c")]);
 }

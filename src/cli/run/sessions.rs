@@ -9,6 +9,7 @@ use crate::cli::{OutputFormat, SessionsCommand};
 use crate::event::who_answers;
 use crate::headless::output::{print, print_error, print_json};
 use crate::headless::{self, RunOptions};
+use crate::local_time::to_local;
 use crate::runtime::{Frontend, Runtime};
 use crate::text::display_url::redact_credentials;
 use crate::text::human::column_size;
@@ -105,5 +106,5 @@ fn format_local_time(ms: u64) -> String {
     let Ok(stamp) = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(0)) else {
         return "?".to_owned();
     };
-    stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+    to_local(stamp).strftime("%Y-%m-%d %H:%M").to_string()
 }

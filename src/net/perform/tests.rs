@@ -123,6 +123,15 @@ async fn a_good_answer_is_told_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tokens_that_came_together_are_one_event() {
+    let told = |heard: Vec<String>| heard.into_iter().filter(|word| word.starts_with("hi")).collect::<Vec<_>>();
+    let burst = [HI, HI, HI, STOP, DONE].map(Send).to_vec();
+    assert_eq!(told(heard(vec![Ok(burst)]).await), ["hihihi"]);
+    let paced = vec![Send(HI), Wait(1), Send(HI), Send(STOP), Send(DONE)];
+    assert_eq!(told(heard(vec![Ok(paced)]).await), ["hi", "hi"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_is_told_and_in_the_end_cut() {
     assert_eq!(
         heard(vec![Ok(vec![Send(HI), Hang])]).await,
