@@ -12,7 +12,7 @@ use crate::engine::{CONTEXT_KEY, HistoryApproval, HistoryCall, HistoryMessage, I
 use crate::event::answer::{AnswerEvent, StartedCall};
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, Seq,
-    TurnOutcome, estimate_tokens,
+    TurnOutcome, add_context, estimate_tokens,
 };
 use crate::tool::truncate::truncate_middle;
 use logged_turns::{LoggedTurns, TurnSize};
@@ -82,6 +82,11 @@ impl History {
                 self.calls.clear();
             }
             AgentEvent::UserMessage { text, .. } => self.messages.push(HistoryMessage::User { text: text.clone() }),
+            AgentEvent::Annotation { annotation: Annotation::PromptContext(context), .. } => {
+                if let Some(HistoryMessage::User { text }) = self.messages.last_mut() {
+                    *text = add_context(text, context);
+                }
+            }
             AgentEvent::Annotation {
                 on: AnnotationTarget::Turn(_),
                 annotation: Annotation::Interrupt { interrupts },

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::model_details::ModelDetails;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, Fault,
-    LinkState, Millis, NoticeCode, NoticeLevel, Permissions, ReplyEvent, TurnOutcome,
+    LinkState, Millis, NoticeCode, NoticeLevel, Permissions, PromptContext, ReplyEvent, TurnOutcome,
 };
 use crate::net::RequestEvent;
 use crate::tool::{ToolProgress, ToolResult};
@@ -156,7 +156,7 @@ impl Agent {
                 offer = model_info::next_suggestion(&mut agent.suggestions) => agent.emit_suggestion(offer).await,
                 found = next_of(&mut agent.server_approvals.request) => agent.show_server_approvals(found, &mut commands).await,
                 command = commands.recv() => match command {
-                    Some(Command::Prompt { text }) => agent.run_turn(Some(&text), &mut commands).await,
+                    Some(Command::Prompt { text, context }) => agent.run_turn(Some((&text, context)), &mut commands).await,
                     Some(Command::Continue) => agent.run_turn(None, &mut commands).await,
                     Some(other) => agent.handle_idle_command(other).await,
                     None => return agent.finish_cancelling().await,
@@ -236,7 +236,7 @@ impl Agent {
         }
     }
 
-    async fn run_turn(&mut self, prompt: Option<&str>, commands: &mut mpsc::Receiver<Command>) {
+    async fn run_turn(&mut self, prompt: Option<(&str, Vec<PromptContext>)>, commands: &mut mpsc::Receiver<Command>) {
         let (machine, steps) = TurnMachine::begin(&mut self.ids, prompt, self.setup.limits, self.setup.runs_tools);
         // Capacity 64: live output of several tools; a slow log slows down the tools, but never loses output.
         let (tool_sender, tool_messages) = mpsc::channel(64);

@@ -22,7 +22,8 @@ use std::collections::HashMap;
 
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision,
-    Fault, FaultKind, Json, Millis, NoticeCode, NoticeLevel, OutputStream, ReplyEvent, TurnId, TurnOutcome, UsageScope,
+    Fault, FaultKind, Json, Millis, NoticeCode, NoticeLevel, OutputStream, PromptContext, ReplyEvent, TurnId,
+    TurnOutcome, UsageScope, user_message,
 };
 
 use super::approval::ApprovalVerdict;
@@ -168,7 +169,7 @@ impl TurnMachine {
     /// conversation.
     pub fn begin(
         names: &mut IdAllocator,
-        prompt: Option<&str>,
+        prompt: Option<(&str, Vec<PromptContext>)>,
         limits: TurnLimits,
         runs_tools: bool,
     ) -> (Self, Vec<TurnEffect>) {
@@ -192,11 +193,8 @@ impl TurnMachine {
             truncated_responses: 0,
         };
         let mut steps = vec![TurnEffect::Emit(AgentEvent::TurnStarted { turn, parent: None })];
-        if let Some(prompt) = prompt {
-            steps.push(TurnEffect::Emit(AgentEvent::UserMessage {
-                message: names.new_message(),
-                text: prompt.to_owned(),
-            }));
+        if let Some((text, context)) = prompt {
+            steps.extend(user_message(names.new_message(), text, context).map(TurnEffect::Emit));
         }
         machine.request_model(&mut steps);
         (machine, steps)

@@ -288,6 +288,12 @@ impl ChatController {
         }
     }
 
+    /// Takes a paste that is the path of a file that there is: in a prompt it is mentioned.
+    pub fn drop_file(&mut self, path: &str, paste: &str) {
+        let mention = self.ui.panes.composer.mention_of(path).filter(|_| !self.store.focus.is_typing());
+        self.paste(mention.as_deref().unwrap_or(paste));
+    }
+
     /// Tells whether what is typed belongs into the composer.
     fn is_composing(&self) -> bool {
         self.store.focus.pane == Pane::Composer && self.store.session.capabilities().prompt

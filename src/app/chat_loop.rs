@@ -4,6 +4,7 @@ mod drawing;
 mod effect_runner;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossterm::event::Event;
@@ -28,9 +29,11 @@ use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{HubItem, SessionHandle};
 use crate::config::ThemeChoice;
 use crate::event::{Command, Seq};
+use crate::runtime::Workspace;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
 use crate::store::{Store, StoreOptions};
+use crate::text::mention::dropped_path;
 use crate::ui::keymap::{Input, TerminalReplies, translate};
 use crate::ui::theme::{Theme, ThemeKind};
 use crate::ui::{FrameScope, Ui};
@@ -76,6 +79,7 @@ pub(super) struct ChatLoop<'a> {
     /// Since when frames are measured, while their figures are shown.
     measuring_since: Option<Instant>,
     terminal_env: TerminalEnv,
+    workspace: Workspace,
     terminal_replies: TerminalReplies,
     terminal_replies_until: Option<Instant>,
     queries_background: bool,
@@ -106,6 +110,7 @@ impl<'a> ChatLoop<'a> {
             open_session,
             saved_sessions,
             chooses_session,
+            workspace,
             ..
         } = context;
         // Dark until the terminal has said what it is.
@@ -129,7 +134,10 @@ impl<'a> ChatLoop<'a> {
         let mut this = Self {
             chat,
             term: Term::enter(ui.mouse)?,
-            effects: Effects::new(list_models, history).with_sessions(open_session, saved_sessions),
+            effects: Effects::new(list_models, history)
+                .with_sessions(open_session, saved_sessions)
+                .with_workspace(workspace.clone()),
+            workspace,
             frames,
             watched_frames: None,
             pacer: FramePacer::new(ui.max_fps),
@@ -348,6 +356,12 @@ impl<'a> ChatLoop<'a> {
             self.terminal_replies_until = None;
         }
         for input in inputs {
+            if let Input::Paste(paste) = &input
+                && let Some(path) = self.dropped_file(paste)
+            {
+                self.chat.drop_file(&path, paste);
+                continue;
+            }
             match self.chat.input(input, now, self.clock.now(now)) {
                 None => {}
                 Some(LoopRequest::Redraw) => {
@@ -369,6 +383,14 @@ impl<'a> ChatLoop<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the path of a file that was dropped on the terminal, as a mention names it.
+    fn dropped_file(&self, paste: &str) -> Option<String> {
+        let path = PathBuf::from(dropped_path(paste)?);
+        let slash = if path.metadata().ok()?.is_dir() { "/" } else { "" };
+        let shown = path.strip_prefix(&self.workspace.folder).ok().filter(|inside| !inside.as_os_str().is_empty());
+        Some(format!("{}{slash}", shown.unwrap_or(&path).to_str()?.trim_end_matches('/')))
     }
 
     fn give_up_terminal_query(&mut self) {

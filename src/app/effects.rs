@@ -19,8 +19,8 @@ use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
 use crate::event::{Command, SessionId};
 use crate::local_time::local_now;
-use crate::runtime::{SavedSessions, StartMode};
-use crate::store::effect::CopyRequest;
+use crate::runtime::{MentionedFiles, SavedSessions, StartMode, Workspace};
+use crate::store::effect::{CopyRequest, MentioningPrompt};
 use crate::store::frames;
 use crate::store::links::LinkTarget;
 use crate::store::models::ModelChoice;
@@ -46,6 +46,8 @@ pub enum EffectResult {
     Report(Report),
     /// The prompts of earlier sessions.
     History(Vec<String>),
+    /// What a mention may name.
+    Paths(Vec<String>),
     Session(Box<ResumedSession>),
     /// These bytes are for the terminal.
     Terminal(Vec<u8>, Report),
@@ -98,12 +100,44 @@ pub struct Effects<'a> {
     open_session: Option<OpenSession<'a>>,
     saved_sessions: Option<SavedSessions>,
     history: Option<PathBuf>,
+    workspace: Workspace,
 }
 
 impl<'a> Effects<'a> {
     pub fn new(list_models: ListModels<'a>, history: Option<PathBuf>) -> Self {
         let (tasks, unwritten) = (JoinSet::new(), VecDeque::new());
-        Self { tasks, writing: None, unwritten, list_models, open_session: None, saved_sessions: None, history }
+        let workspace = Workspace::default();
+        Self {
+            tasks,
+            writing: None,
+            unwritten,
+            list_models,
+            open_session: None,
+            saved_sessions: None,
+            history,
+            workspace,
+        }
+    }
+
+    /// Sets the folder in which mentioned files are found.
+    #[must_use]
+    pub fn with_workspace(self, workspace: Workspace) -> Self {
+        Self { workspace, ..self }
+    }
+
+    /// Finds what a mention may name that begins like this.
+    pub fn list_paths(&mut self, typed: String) {
+        let workspace = self.workspace.clone();
+        self.tasks.spawn_blocking(move || EffectResult::Paths(workspace.list_paths(&typed)));
+    }
+
+    /// Reads what a prompt mentions.
+    pub fn read_mentions(&mut self, prompt: MentioningPrompt) {
+        let workspace = self.workspace.clone();
+        self.tasks.spawn_blocking(move || {
+            let MentionedFiles { context, problems } = workspace.read_mentions(&prompt.text);
+            EffectResult::Report(Report::PromptContext { prompt, context, problems })
+        });
     }
 
     /// Lets sessions be begun and resumed.

@@ -45,7 +45,7 @@ use crate::bridge::SessionHandle;
 use crate::bridge::traffic::TrafficReader;
 use crate::config::UiConfig;
 use crate::config::keys::Keymap;
-use crate::runtime::{NameClaim, SavedSessions};
+use crate::runtime::{NameClaim, SavedSessions, Workspace};
 use crate::text::one_line;
 
 /// Exit code when the terminal went away: as if the signal of that had ended us.
@@ -75,6 +75,8 @@ pub struct ChatContext<'a> {
     /// None where no other session can be opened, as in a replay.
     pub open_session: Option<OpenSession<'a>>,
     pub saved_sessions: Option<SavedSessions>,
+    /// Where mentioned files are found.
+    pub workspace: Workspace,
     /// Begins with the list of saved sessions.
     pub chooses_session: bool,
 }

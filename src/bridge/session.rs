@@ -24,6 +24,7 @@ use crate::journal::{StatePart, StateStore, Writer};
 
 use self::merge::merge;
 use self::queue::PromptQueue;
+pub use self::queue::UnsentPrompt;
 pub use self::saving::{SaveEvent, SaveListener};
 use super::hub::Hub;
 use super::{LoggedEvent, SessionHandle};
@@ -86,7 +87,7 @@ pub struct SessionSetup {
     /// Keeps prompts that are not yet in the log; `None` if they need not survive this run.
     pub state_store: Option<StateStore>,
     /// Prompts of an earlier run. They are held: nothing is sent until the person says so.
-    pub queued_prompts: Vec<String>,
+    pub queued_prompts: Vec<UnsentPrompt>,
     /// Grants of an earlier run, as they were saved.
     pub saved_grants: Vec<String>,
     /// Called when the log can't be written, when it can again, and when it was removed.
@@ -250,13 +251,13 @@ impl SessionActor {
 
     fn handle_command(&mut self, command: Command, source: Option<&mpsc::Sender<Command>>) {
         match command {
-            Command::Prompt { text } if self.is_turn_running || self.queue.blocks_new_prompts() => {
-                match self.queue.push(text) {
+            Command::Prompt { text, context } if self.is_turn_running || self.queue.blocks_new_prompts() => {
+                match self.queue.push(UnsentPrompt::new(text, context)) {
                     Ok(()) => self.publish_queue(),
                     Err(full) => self.publish_notice(notice(NoticeLevel::Warn, NoticeCode::QueueFull, full)),
                 }
             }
-            Command::Prompt { text } => self.send_prompt(source, text),
+            Command::Prompt { text, context } => self.send_prompt(source, UnsentPrompt::new(text, context)),
             Command::SendQueued if self.is_turn_running => {}
             Command::SendQueued => self.send_next(source),
             // There is nothing to continue: the running turn decides what comes next.
@@ -274,16 +275,17 @@ impl SessionActor {
     }
 
     /// The prompt counts as queued until the log has it.
-    fn send_prompt(&mut self, source: Option<&mpsc::Sender<Command>>, text: String) {
+    fn send_prompt(&mut self, source: Option<&mpsc::Sender<Command>>, prompt: UnsentPrompt) {
         self.is_turn_running = true;
-        self.queue.mark_in_flight(text.clone());
+        self.queue.mark_in_flight(prompt.clone());
         self.save_queue();
-        self.forward(source, Command::Prompt { text });
+        let (text, context) = prompt.into_parts();
+        self.forward(source, Command::Prompt { text, context });
     }
 
     fn send_next(&mut self, source: Option<&mpsc::Sender<Command>>) {
-        if let Some(text) = self.queue.pop_next() {
-            self.send_prompt(source, text);
+        if let Some(prompt) = self.queue.pop_next() {
+            self.send_prompt(source, prompt);
             self.publish_queue();
         }
     }
@@ -412,8 +414,9 @@ impl SessionActor {
     /// Saves the prompts that are not in the log, for the next run.
     fn save_queue(&mut self) {
         let Some(state) = &self.state_store else { return };
-        let texts = self.queue.unlogged_prompts();
-        let saved = if texts.is_empty() { state.clear(StatePart::Queue) } else { state.save(StatePart::Queue, &texts) };
+        let unsent = self.queue.unlogged_prompts();
+        let saved =
+            if unsent.is_empty() { state.clear(StatePart::Queue) } else { state.save(StatePart::Queue, &unsent) };
         if let Err(error) = saved {
             self.report_state_error(format!("the queued prompts can't be saved: {error}"));
         }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CallId, Json, MessageId, Millis, OfferedAnswer, TurnId};
+use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PromptContext, TurnId};
 
 /// What an annotation refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,8 @@ pub enum Annotation {
     /// What a client asked for: `{surface, echo, model?, client_tools, asked, store, rounds?}`. What was said before it
     /// was said in earlier answers.
     Request(Json),
+    /// What went to the model with a prompt, which is the message.
+    PromptContext(Vec<PromptContext>),
     /// The call began to run, and nobody had to be asked.
     Running {},
     /// Whether the call turned out to belong to another client of the same server, or was taken back by it.

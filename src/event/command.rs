@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, CallId, Decision, Millis};
+use super::{ApprovalMode, CallId, Decision, Millis, PromptContext};
 
 /// A command to a session. Its effects are reported by the events that follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,6 +11,9 @@ pub enum Command {
     /// Answer this prompt; it waits in the session's queue while a turn runs.
     Prompt {
         text: String,
+        /// What goes with it and is none of its words.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        context: Vec<PromptContext>,
     },
     /// A prompt is being typed: slow preparations may start. Nothing depends on it.
     #[serde(rename = "prepare")]
@@ -70,6 +73,13 @@ pub enum Command {
     CapIdle {
         max: Option<Millis>,
     },
+}
+
+impl Command {
+    /// Returns a prompt with which nothing goes.
+    pub fn prompt(text: impl Into<String>) -> Self {
+        Self::Prompt { text: text.into(), context: Vec::new() }
+    }
 }
 
 /// Where to seek in a replay.

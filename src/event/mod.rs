@@ -16,6 +16,7 @@ pub mod incomplete_call;
 mod notice;
 mod pattern;
 mod permission;
+mod prompt_context;
 mod reply;
 mod sampling;
 mod status;
@@ -33,6 +34,9 @@ pub use ids::{CallId, MessageId, SessionId, TurnId};
 pub use notice::{NoticeCode, NoticeLevel};
 pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern};
 pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
+pub use prompt_context::{
+    MAX_PROMPT_CONTEXT_BYTES, PromptContext, PromptContextKind, add_context, user_message, without_context,
+};
 pub use reply::{MAX_MERGED_BYTES, ReplyEvent, ReplyTarget, try_append};
 pub use sampling::SamplingParams;
 pub use status::{Capabilities, LinkState, QueuedPrompt, ReplayStatus, SessionStatus, UndeliveredCommand};

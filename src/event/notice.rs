@@ -103,6 +103,8 @@ codes! {
     Parts = "parts",
     Pattern = "pattern",
     Prepared = "prepared",
+    /// What went with a prompt.
+    PromptContext = "prompt_context",
     PromptLeftOut = "prompt_left_out",
     QueueFull = "queue_full",
     Recording = "recording",

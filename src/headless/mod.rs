@@ -96,7 +96,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
         Some(_) => Asked::alone(),
     };
     if let Some(text) = run.prompt
-        && live.commands.send(Command::Prompt { text }).await.is_err()
+        && live.commands.send(Command::prompt(text)).await.is_err()
     {
         print_progress("✗ the session ended before it started");
         return Ok(1);

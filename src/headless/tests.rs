@@ -61,7 +61,7 @@ async fn a_run_that_gives_up_behind_somebody_elses_turn_takes_its_prompt_back_an
     let (mut there, live) = There::new();
     there.turn("theirs");
     let host = async {
-        assert_eq!(there.commands.recv().await, Some(Command::Prompt { text: "ours".into() }));
+        assert_eq!(there.commands.recv().await, Some(Command::prompt("ours")));
         there.queue(&["ours"]);
         assert_eq!(there.commands.recv().await, Some(Command::DequeuePrompt { id: 1 }));
         there.queue(&[]);

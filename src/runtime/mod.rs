@@ -5,6 +5,7 @@ mod attach;
 mod engines;
 mod server;
 mod sessions;
+mod workspace;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use crate::agent::history::History;
 use crate::agent::ids::IdAllocator;
 use crate::agent::{AgentSetup, ApprovalSettings, OverflowPath, ReadLog, SwitchModel, TurnLimits};
 use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
-use crate::bridge::session::{self, PriorSession, ResumePoint, notice};
+use crate::bridge::session::{self, PriorSession, ResumePoint, UnsentPrompt, notice};
 use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{SessionHandle, local};
 use crate::config::{Config, LoadedConfig, Paths, environment};
@@ -39,6 +40,7 @@ pub use server::SessionFactory;
 pub use server::listen::ServerPlan;
 pub use sessions::SavedSessions;
 use sessions::has_draft;
+pub use workspace::{MentionedFiles, Workspace};
 
 /// Which session to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -448,7 +450,7 @@ struct PreparedSession {
     notices: Vec<AgentEvent>,
     started_at: u64,
     /// Prompts of an earlier run that were never sent.
-    queued_prompts: Vec<String>,
+    queued_prompts: Vec<UnsentPrompt>,
     /// Grants of an earlier run that last until the session ends.
     grants: Vec<Grant>,
     /// What of that the person should be told.

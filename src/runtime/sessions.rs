@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use serde::de::DeserializeOwned;
 
 use super::{Frontend, Runtime, StartMode};
+use crate::bridge::session::UnsentPrompt;
 use crate::event::{Grant, NoticeCode, SessionId, who_answers};
 use crate::journal::{self, NameClaim, SessionListing, StatePart, StateStore};
 use crate::store::sessions::SessionChoice;
@@ -137,8 +138,8 @@ impl Runtime {
     }
 
     /// Returns the prompts that an earlier run did not send, and notes how many.
-    pub(super) fn load_queued_prompts(&self, session: &SessionId, notes: &mut Vec<String>) -> Vec<String> {
-        let waiting: Vec<String> = self.load_state(session, StatePart::Queue, notes);
+    pub(super) fn load_queued_prompts(&self, session: &SessionId, notes: &mut Vec<String>) -> Vec<UnsentPrompt> {
+        let waiting: Vec<UnsentPrompt> = self.load_state(session, StatePart::Queue, notes);
         match waiting.len() {
             0 => {}
             1 => notes.push("1 prompt was waiting; Enter sends it, or your next prompt goes first".to_owned()),

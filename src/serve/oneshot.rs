@@ -61,7 +61,7 @@ pub(super) async fn run(
     let reading = Some(running.add_reader());
     let subscription = running.handle.hub.subscribe(Seq(0));
     if !played {
-        let command = request.prompt.map_or(Command::Continue, |text| Command::Prompt { text });
+        let command = request.prompt.map_or(Command::Continue, Command::prompt);
         if running.handle.commands.try_send(command).is_err() {
             state.release(running.id());
             return Err(ApiError::internal("the session ended before its first prompt"));

@@ -12,6 +12,8 @@ use super::links::LinkTarget;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Send(Command),
+    /// Read what a prompt mentions; answered by `Report::PromptContext`.
+    ReadMentions(MentioningPrompt),
     /// Find out which models there are; answered by `Report::Models`.
     ListModels,
     /// Leave this session (it stays saved) and begin an empty one.
@@ -64,6 +66,14 @@ impl ComposerEdit {
     pub(super) fn insert(typed: String) -> Option<Effect> {
         (!typed.is_empty()).then_some(Effect::Composer(Self::Insert(typed)))
     }
+}
+
+/// A prompt that mentions files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MentioningPrompt {
+    /// As it stood in the composer.
+    pub typed: String,
+    pub text: String,
 }
 
 /// A text to be copied: source, never what a screen made of it. Not cleaned.

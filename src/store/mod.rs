@@ -136,6 +136,8 @@ pub struct Store {
     pub history_progress: Option<u8>,
     #[cfg(feature = "images")]
     pub images: images::ImageCache,
+    /// The prompt that was given back for what it mentions.
+    refused_prompt: Option<String>,
     /// Prompts of this screen that nothing came of so far.
     unanswered_prompts: UnansweredPrompts,
     last_seq: Seq,
@@ -156,7 +158,7 @@ impl Store {
         let before = fx.len();
         update::apply(self, msg, fx);
         for effect in fx.iter().skip(before) {
-            if let Effect::Send(Command::Prompt { text }) = effect {
+            if let Effect::Send(Command::Prompt { text, .. }) = effect {
                 self.unanswered_prompts.on_sent(text);
             }
         }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Envelope, Millis, SessionId, SessionStatus};
+use crate::event::{Envelope, Millis, PromptContext, SessionId, SessionStatus};
 
 use super::action::Action;
+use super::effect::MentioningPrompt;
 use super::frames::FrameRow;
 #[cfg(feature = "images")]
 use super::image_source::ImageSource;
@@ -48,6 +49,12 @@ pub enum Msg {
 pub enum Report {
     /// What `/model` can offer: `engine/model` names, with a remark each (window, size, where it runs).
     Models(Vec<ModelChoice>),
+    /// What goes with a prompt, and what that it mentions can't, with the reasons.
+    PromptContext {
+        prompt: MentioningPrompt,
+        context: Vec<PromptContext>,
+        problems: Vec<String>,
+    },
     /// The saved sessions, the newest first.
     Sessions(Vec<SessionChoice>),
     SessionRemoved(SessionId),

@@ -1,4 +1,5 @@
 use super::action::{Action, ScrollStep};
+use super::effect::MentioningPrompt;
 use super::models::ModelChoice;
 use super::msg::Report;
 use super::overlay::models::ModelPicker;
@@ -6,7 +7,7 @@ use super::pane::Pane;
 use super::*;
 use crate::event::{
     AgentOption, AgentOptionKind, AgentOptionValue, ApprovalMode, ApprovalRequest, Capabilities, Command, Decision,
-    Fault, FaultKind, Millis, NoticeCode, QueuedPrompt, ReplayStatus, SessionStatus,
+    Fault, FaultKind, Millis, NoticeCode, PromptContext, PromptContextKind, QueuedPrompt, ReplayStatus, SessionStatus,
 };
 use crate::testkit::events::{Opened, call_ready, shell_approval, turn_finished, turn_started, user_message};
 
@@ -153,7 +154,7 @@ fn a_switch_of_model_or_mode_is_told_in_the_transcript() {
 #[test]
 fn submitted_texts_are_sent_and_commands_are_not() {
     let mut session = StoreSession::live();
-    let prompt = |text: &str| vec![Effect::Send(Command::Prompt { text: text.into() })];
+    let prompt = |text: &str| vec![Effect::Send(Command::prompt(text))];
     assert_eq!(session.act(Action::Submit("hello".into())), prompt("hello"));
     assert_eq!(session.act(Action::Submit("//etc".into())), prompt("/etc"));
     assert_eq!(session.act(Action::Submit("  \n".into())), []);
@@ -164,6 +165,47 @@ fn submitted_texts_are_sent_and_commands_are_not() {
     assert_eq!(session.act(Action::Submit("/modle".into())), [restored("/modle")]);
     let why = "unknown command /modle; did you mean /mode? (start with // to send it as text)";
     assert_eq!(session.store.toast, Some((NoticeLevel::Warn, why.into())));
+}
+
+#[test]
+fn a_prompt_that_mentions_files_waits_for_them_and_comes_back_where_one_cannot_be_read() {
+    let mut session = StoreSession::live();
+    let part = PromptContext { kind: PromptContextKind::File, name: "a.rs".into(), text: "fn a() {}".into() };
+    let prompt = MentioningPrompt { typed: "what is @a.rs?".into(), text: "what is @a.rs?".into() };
+    let read = |session: &mut StoreSession, problems: &[&str]| {
+        let problems = problems.iter().map(|why| (*why).to_owned()).collect();
+        let report = Report::PromptContext { prompt: prompt.clone(), context: vec![part.clone()], problems };
+        session.fx.clear();
+        session.store.update(Msg::Report(report), &mut session.fx);
+        session.fx.clone()
+    };
+    let sent = [Effect::Send(Command::Prompt { text: "what is @a.rs?".into(), context: vec![part.clone()] })];
+    assert_eq!(session.act(Action::Submit(prompt.typed.clone())), [Effect::ReadMentions(prompt.clone())]);
+    assert_eq!(read(&mut session, &[]), sent);
+
+    assert_eq!(read(&mut session, &["@b.rs: no such file or folder"]), [restored(&prompt.typed)]);
+    let why = "not sent: @b.rs: no such file or folder; send it again to send it without";
+    assert_eq!(session.store.toast, Some((NoticeLevel::Warn, why.into())));
+    assert_eq!(read(&mut session, &["@b.rs: no such file or folder"]), sent, "it is sent again");
+    assert_eq!(read(&mut session, &["@b.rs: no such file or folder"]), [restored(&prompt.typed)], "but only once");
+}
+
+#[test]
+fn what_went_with_a_prompt_is_told_below_it() {
+    let mut session = StoreSession::live();
+    session.event(1, turn_started("t1"));
+    let part = |kind, name: &str| PromptContext { kind, name: name.into(), text: "x".repeat(2000) };
+    let context = vec![part(PromptContextKind::File, "a.rs, line 3"), part(PromptContextKind::Folder, "src")];
+    for event in crate::event::user_message("u".into(), "what is @a.rs:3 in @src?", context) {
+        session.event(2, event);
+    }
+    let items = session.store.transcript.items();
+    let told = items.iter().last().map(|item| match item.kind {
+        ItemKind::Notice { text, .. } => text.to_owned(),
+        _ => String::new(),
+    });
+    assert_eq!(told.as_deref(), Some("with a.rs, line 3 (2.0 kB) · the listing of src (2.0 kB)"));
+    assert!(items.iter().any(|item| item.kind == ItemKind::Prompt { text: "what is @a.rs:3 in @src?" }));
 }
 
 #[test]
@@ -393,7 +435,7 @@ fn a_broken_answer_can_be_asked_for_again_by_the_person_only() {
     session.event(2, turn_finished("t1", TurnOutcome::Interrupted));
     assert!(session.fx.is_empty(), "nothing is sent by itself");
     assert!(offers(&session.store));
-    let again = [Effect::Send(Command::Prompt { text: "do it".into() })];
+    let again = [Effect::Send(Command::prompt("do it"))];
     assert_eq!(session.act(Action::Retry), again);
     assert_eq!(session.act(Action::Submit("/retry".into())), again);
     let mut watching = StoreSession::with(Capabilities::default());

@@ -5,12 +5,13 @@ mod item;
 use std::collections::HashMap;
 
 use crate::event::{
-    AgentEvent, CallId, FinishReason, LastContent, MessageId, Millis, NoticeCode, NoticeLevel, Role, TextKind,
-    TurnOutcome,
+    AgentEvent, Annotation, CallId, FinishReason, LastContent, MessageId, Millis, NoticeCode, NoticeLevel,
+    PromptContext, PromptContextKind, Role, TextKind, TurnOutcome,
 };
 
 use super::chunks::{ChunkedVec, TextArena};
 use super::usage::UsageStats;
+use crate::text::size;
 use item::{ItemBody, ItemRecord, Notice, OpenKind, TurnSummary};
 
 pub use item::{ItemId, ItemKind, Items, TranscriptItem};
@@ -172,6 +173,9 @@ impl Transcript {
         let shown = shown.and_then(|item| self.index_of(item));
         match event {
             AgentEvent::SessionOpened { .. } | AgentEvent::UsageReported { .. } | AgentEvent::Unknown(_) => {}
+            AgentEvent::Annotation { annotation: Annotation::PromptContext(context), .. } => {
+                self.notice(at, NoticeLevel::Info, NoticeCode::PromptContext, &describe_context(context));
+            }
             AgentEvent::Annotation { .. } => {
                 if let Some(index) = shown {
                     self.touch(index);
@@ -399,6 +403,19 @@ impl Transcript {
             self.version += 1;
         }
     }
+}
+
+/// Says what went with a prompt.
+fn describe_context(context: &[PromptContext]) -> String {
+    let describe = |part: &PromptContext| {
+        let bytes = size(part.text.len() as u64);
+        match part.kind {
+            PromptContextKind::File => format!("{} ({bytes})", part.name),
+            PromptContextKind::Folder => format!("the listing of {} ({bytes})", part.name),
+            PromptContextKind::Command => format!("the output of {} ({bytes})", part.name),
+        }
+    };
+    format!("with {}", context.iter().map(describe).collect::<Vec<_>>().join(" · "))
 }
 
 #[cfg(test)]

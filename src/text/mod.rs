@@ -11,6 +11,7 @@ pub mod fuzzy;
 pub mod human;
 pub mod link;
 mod look_alike;
+pub mod mention;
 pub mod suggestion;
 pub mod visible;
 pub mod width;

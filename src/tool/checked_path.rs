@@ -86,7 +86,8 @@ fn canonicalize_existing(path: &Path) -> Result<PathBuf, String> {
     }
 }
 
-fn expand_home(text: &str) -> PathBuf {
+/// Resolves a `~` at the beginning.
+pub(super) fn expand_home(text: &str) -> PathBuf {
     let home = || std::env::home_dir().filter(|home| home.is_absolute());
     match text.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use futures_util::future::BoxFuture;
 use ignore::WalkBuilder;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::args::ToolArgs;
 use super::checked_path::{CheckedPath, resolve_path};
@@ -77,10 +78,18 @@ struct DirItem {
     note: String,
 }
 
-fn list_folder(
-    ListDirArgs { folder: place, depth, all }: &ListDirArgs,
-    ctx: &ToolContext,
-) -> Result<ToolResult, String> {
+fn list_folder(ListDirArgs { folder, depth, all }: &ListDirArgs, ctx: &ToolContext) -> Result<ToolResult, String> {
+    let text = list_entries(folder, *depth, *all, &ctx.cancel)?;
+    Ok(if ctx.cancel.is_cancelled() { ToolResult::cancelled(text) } else { ToolResult::ok(text) })
+}
+
+/// Lists a folder; when that is cancelled, what was seen so far.
+pub(super) fn list_entries(
+    place: &CheckedPath,
+    depth: usize,
+    all: bool,
+    cancel: &CancellationToken,
+) -> Result<String, String> {
     let shown = &place.display_path;
     let meta = std::fs::metadata(&place.path).map_err(|error| format!("`{shown}`: {error}"))?;
     if !meta.is_dir() {
@@ -89,9 +98,9 @@ fn list_folder(
     let mut entries = Vec::new();
     let mut unreadable = 0_usize;
     let mut whole = true;
-    for entry in walker(&place.path, *all).max_depth(Some(*depth)).build() {
-        if ctx.cancel.is_cancelled() {
-            return Ok(ToolResult::cancelled(format_entries(entries, unreadable, false)));
+    for entry in walker(&place.path, all).max_depth(Some(depth)).build() {
+        if cancel.is_cancelled() {
+            return Ok(format_entries(entries, unreadable, false));
         }
         match entry {
             Ok(entry) if entry.depth() == 0 => {}
@@ -106,7 +115,7 @@ fn list_folder(
             break;
         }
     }
-    Ok(ToolResult::ok(format_entries(entries, unreadable, whole)))
+    Ok(format_entries(entries, unreadable, whole))
 }
 
 /// Returns a walk that respects ignore files, in a repository or not, includes dot files except `.git`, and follows no

@@ -17,6 +17,7 @@ mod fetch;
 mod file;
 mod html;
 mod list_dir;
+pub mod mention;
 mod read_file;
 mod registry;
 mod search;

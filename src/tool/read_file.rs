@@ -148,7 +148,7 @@ fn push_line(text: &mut String, number: usize, line: &[u8], length: usize) {
 }
 
 /// Returns the kind of a binary file, judging by its first bytes.
-fn binary_kind(start: &[u8]) -> Option<&'static str> {
+pub(super) fn binary_kind(start: &[u8]) -> Option<&'static str> {
     const MAGIC_NUMBERS: &[(&[u8], &str)] = &[
         (b"\x89PNG\r\n", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),

@@ -13,10 +13,11 @@ use ratatui::widgets::Widget;
 use tui_textarea::{AtomicRange, CursorMove, CursorRenderMode, TextArea, WrapMode};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::completion::Completion;
+use super::completion::{Completed, Completion};
 use super::theme::{Role, Theme};
 use crate::config::keys::Chord;
 use crate::store::action::Edit;
+use crate::text::mention::{open_mention, write_mention};
 use crate::text::size;
 
 /// Painted left of the text.
@@ -122,7 +123,40 @@ impl Composer {
     /// Looks at the text again, for what it may become.
     pub fn update_completion(&mut self) {
         let text = if self.is_empty() { String::new() } else { self.text() };
-        self.completion.update(text);
+        let before_cursor = self.before_cursor();
+        self.completion.update(text, &before_cursor);
+    }
+
+    /// Returns the line up to the cursor.
+    fn before_cursor(&self) -> String {
+        let (row, col) = self.area.cursor();
+        self.area.lines().get(row).map(|line| line.chars().take(col).collect()).unwrap_or_default()
+    }
+
+    /// Puts what was chosen in the place of what was typed of it.
+    pub fn complete(&mut self) {
+        match self.completion.take() {
+            Some(Completed::Command(text)) => self.set_text(&text),
+            Some(Completed::Mention(mention)) => {
+                let before_cursor = self.before_cursor();
+                let Some((start, _)) = open_mention(&before_cursor) else { return };
+                for _ in before_cursor[start..].chars() {
+                    self.area.delete_char();
+                }
+                self.area.insert_str(mention);
+                self.protect_chips();
+            }
+            None => {}
+        }
+    }
+
+    /// Writes the mention of a path as a word of its own at the cursor; `None` where the text is a command, which takes
+    /// the path as it is.
+    pub fn mention_of(&self, path: &str) -> Option<String> {
+        let first = self.area.lines().first().map_or("", String::as_str);
+        let is_in_word = self.before_cursor().chars().next_back().is_some_and(|c| !c.is_whitespace());
+        let space = if is_in_word { " " } else { "" };
+        (!first.starts_with(['/', '!'])).then(|| format!("{space}{} ", write_mention(path)))
     }
 
     pub fn is_empty(&self) -> bool {

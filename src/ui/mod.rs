@@ -111,7 +111,7 @@ pub fn redraw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Optio
 pub fn redraw_text(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(Rect, Option<(u16, u16)>)> {
     let covered = store.focus.top().is_some() || store.focus.is_debug_shown;
     let Ui { panes, theme, layout, key_hints, cursor, .. } = ui;
-    let is_completing = !panes.composer.completion.candidates().is_empty();
+    let is_completing = panes.composer.completion.is_open();
     let transcript = PanePart::Transcript.area(layout);
     if covered || is_completing || store.transcript.is_untouched() || transcript.is_empty() || area != buf.area {
         return None;
@@ -153,10 +153,10 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
         let above = Rect { height: below.y - area.y, ..area };
         panes.composer.update_completion();
         let completion = &panes.composer.completion;
-        if !completion.candidates().is_empty() {
+        if completion.is_open() {
             panes.transcript.forget_rows();
         }
-        popup::draw(completion.candidates(), completion.selected(), theme, above, buf);
+        popup::draw(completion, theme, above, buf);
     }
     // The status line stays readable below every overlay.
     let status = at(PanePart::StatusLine);

@@ -62,7 +62,7 @@ async fn session(runtime: &Runtime, start: &StartMode, prompts: &[&str]) -> Vec<
     let live = runtime.open(start).unwrap().handle;
     let mut input = live.hub.subscribe(Seq(0));
     for prompt in prompts {
-        live.commands.send(Command::Prompt { text: (*prompt).to_owned() }).await.unwrap();
+        live.commands.send(Command::prompt((*prompt).to_owned())).await.unwrap();
     }
     let mut events = Vec::new();
     let mut begun = 0;
@@ -159,7 +159,7 @@ async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
         assert_eq!(grammar::check(&replayed(&place, &log).await), [], "replay, cut after {cut}");
         let runtime = place.runtime(ApprovalMode::Full);
         let live = runtime.open(&StartMode::Resume(None)).unwrap().handle;
-        live.commands.send(Command::Prompt { text: "what is 2+3".into() }).await.unwrap();
+        live.commands.send(Command::prompt("what is 2+3")).await.unwrap();
         let mut input = live.hub.subscribe(Seq(0));
         let (mut events, mut mine) = (Vec::new(), false);
         while let Some(HubItem::Event(logged)) = input.next().await {

@@ -505,10 +505,10 @@ async fn an_attached_screen_does_what_a_local_one_does() {
     let runtime = new_runtime(away.path(), Frontend::Tui);
     // There is no session yet, so one is opened.
     let mut screen = AttachedScreen::attach(&runtime, &server.url).await;
-    screen.send_command(Command::Prompt { text: "run `echo one`".into() }).await;
+    screen.send_command(Command::prompt("run `echo one`")).await;
     let asked = screen.until(|event| matches!(event, AgentEvent::ApprovalRequested { .. })).await;
     let AgentEvent::ApprovalRequested { call, .. } = asked else { panic!("{asked:?}") };
-    screen.send_command(Command::Prompt { text: "what is 6*7?".into() }).await;
+    screen.send_command(Command::prompt("what is 6*7?")).await;
     let mut status = screen.live.status.clone();
     let queued = status.wait_for(|status| !status.queue.is_empty()).await.unwrap().queue.clone();
     assert_eq!(queued[0].text, "what is 6*7?");
@@ -536,7 +536,7 @@ async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
     let server = JarvisServer::start(home.path()).await;
     let runtime = new_runtime(away.path(), Frontend::Tui);
     let mut one = AttachedScreen::attach(&runtime, &server.url).await;
-    one.send_command(Command::Prompt { text: "run `echo one`".into() }).await;
+    one.send_command(Command::prompt("run `echo one`")).await;
     let is_asked = |event: &AgentEvent| matches!(event, AgentEvent::ApprovalRequested { .. });
     let AgentEvent::ApprovalRequested { call, .. } = one.until(is_asked).await else { panic!("no ask") };
     let mut two = AttachedScreen::attach(&runtime, &server.url).await;

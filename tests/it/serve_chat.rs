@@ -152,7 +152,7 @@ async fn act(request: OneShotRequest, mut source: TestSource) {
     source.send([opened.event()].into_iter().chain(request.history.clone())).await;
     let mut turn = vec![turn_started("t1")];
     match source.commands.recv().await {
-        Some(Command::Prompt { text }) => turn.push(user_message("m0", &text)),
+        Some(Command::Prompt { text, .. }) => turn.push(user_message("m0", &text)),
         Some(Command::Continue) => {}
         other => panic!("{other:?}"),
     }

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::event::{CallOutput, ExecutedBy, Fault, FinishReason, Millis, Role, TextKind, TurnId};
+use crate::event::{
+    CallOutput, ExecutedBy, Fault, FinishReason, Millis, PromptContext, PromptContextKind, Role, TextKind, TurnId,
+};
 use crate::testkit::events::{
     Opened, call_finished, call_ready, call_started, message_finished, message_started, turn_finished, turn_started,
     user_message,
@@ -30,6 +32,17 @@ fn turn(id: &str, text: &str, end: TurnOutcome) -> Vec<AgentEvent> {
         },
         turn_finished(id, end),
     ]
+}
+
+#[test]
+fn what_went_with_a_prompt_is_part_of_what_the_engine_gets() {
+    let part = PromptContext { kind: PromptContextKind::File, name: "a.rs".into(), text: "fn a() {}".into() };
+    let mut events = vec![turn_started("t1")];
+    events.extend(crate::event::user_message("u".into(), "what is @a.rs?", vec![part.clone()]));
+    let history = fold(&events);
+    let HistoryMessage::User { text } = &history.messages()[0] else { panic!("a prompt") };
+    assert_eq!(*text, add_context("what is @a.rs?", &[part]));
+    assert!(text.contains("fn a() {}"), "{text}");
 }
 
 #[test]

@@ -263,7 +263,7 @@ impl AgentRig {
     }
 
     async fn prompt(&self, text: &str) {
-        self.send(Command::Prompt { text: text.into() }).await;
+        self.send(Command::prompt(text)).await;
     }
 
     /// Runs until an event matches.

@@ -26,7 +26,7 @@ impl TurnRig {
     fn with_rounds(max_rounds: u32) -> Self {
         let mut names = IdAllocator::default();
         let (machine, steps) =
-            TurnMachine::begin(&mut names, Some("hi"), TurnLimits { max_rounds, max_calls: None }, true);
+            TurnMachine::begin(&mut names, Some(("hi", Vec::new())), TurnLimits { max_rounds, max_calls: None }, true);
         let mut bench = Self { machine, names, events: vec![opened()], other: Vec::new() };
         bench.take(steps);
         bench

@@ -106,7 +106,7 @@ fn decided(decision: Decision) -> Vec<Effect> {
 fn what_is_typed_is_sent_and_remembered() {
     let mut rig = ChatRig::agent();
     rig.press(&["h", "i", "enter"]);
-    assert_eq!(rig.effects(), [Effect::Send(Command::Prompt { text: "hi".into() })]);
+    assert_eq!(rig.effects(), [Effect::Send(Command::prompt("hi"))]);
     assert_eq!(rig.text(), "");
     assert_eq!(rig.chat.ui.panes.composer.take_unsaved_prompts(), ["hi"]);
 }

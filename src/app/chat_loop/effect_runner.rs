@@ -18,6 +18,7 @@ impl ChatLoop<'_> {
         match done {
             EffectResult::Report(report) => self.chat.update(Msg::Report(report)),
             EffectResult::History(prompts) => self.chat.ui.panes.composer.set_history(prompts),
+            EffectResult::Paths(paths) => self.chat.ui.panes.composer.completion.set_paths(paths),
             EffectResult::Session(opened) => self.attach_session(*opened),
             EffectResult::Terminal(bytes, report) => {
                 self.term.screen.write_raw(&bytes)?;
@@ -64,13 +65,14 @@ impl ChatLoop<'_> {
             match effect {
                 Effect::Send(command) => {
                     if let Err((command, why)) = effects::send(&self.session.commands, command) {
-                        if let Command::Prompt { text } = &command {
+                        if let Command::Prompt { text, .. } = &command {
                             self.chat.restore_text(text);
                         }
                         let what = "not sent".into();
                         self.chat.update(Msg::Report(Report::Failed { what, why: why.into() }));
                     }
                 }
+                Effect::ReadMentions(prompt) => self.effects.read_mentions(prompt),
                 Effect::ListModels => self.effects.list_models(),
                 Effect::NewSession => self.open_session(StartMode::New),
                 Effect::ResumeSession(id) if id == self.session.session.as_str() => {
@@ -119,6 +121,9 @@ impl ChatLoop<'_> {
             (true, None) => self.watched_frames = Some(self.frames.clone()),
             (false, Some(_)) => self.watched_frames = None,
             _ => {}
+        }
+        if let Some(typed) = self.chat.ui.panes.composer.completion.take_wanted_paths() {
+            self.effects.list_paths(typed);
         }
         let fresh = self.chat.ui.panes.composer.take_unsaved_prompts();
         if !fresh.is_empty() {

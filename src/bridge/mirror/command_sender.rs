@@ -3,13 +3,13 @@
 //! A prompt of which no byte was sent waits for the line and goes when that is up again. One that was sent and not
 //! answered may have arrived: it is told, and never sent twice.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use crate::event::{Command, FaultKind, QueuedPrompt, UndeliveredCommand};
+use crate::event::{Command, FaultKind, PromptContext, QueuedPrompt, UndeliveredCommand};
 use crate::net::HttpClient;
 use crate::net::failure::RequestFailure;
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
@@ -44,6 +44,8 @@ pub(super) struct CommandSender {
     read_only: bool,
     reports: mpsc::Sender<CommandReport>,
     waiting: VecDeque<QueuedPrompt>,
+    /// What goes with those that wait, by their numbers.
+    contexts: HashMap<u64, Vec<PromptContext>>,
     last_id: u64,
 }
 
@@ -62,6 +64,7 @@ impl CommandSender {
             read_only,
             reports: tell,
             waiting: VecDeque::new(),
+            contexts: HashMap::new(),
             last_id: QueuedPrompt::FIRST_LOCAL_ID,
         }
     }
@@ -95,13 +98,19 @@ impl CommandSender {
             Command::WarmUp => {}
             Command::DequeuePrompt { id } if id >= QueuedPrompt::FIRST_LOCAL_ID => {
                 self.waiting.retain(|queued| queued.id != id);
+                self.contexts.remove(&id);
                 self.report_waiting().await;
             }
-            Command::Prompt { text } if !self.waiting.is_empty() => self.enqueue(text).await,
-            Command::Prompt { text } => match self.send(&Command::Prompt { text: text.clone() }).await {
-                Err(failure) if failure.is_unsent => self.enqueue(text).await,
-                sent => self.report_failure(sent, Some(text)).await,
-            },
+            Command::Prompt { text, context } if !self.waiting.is_empty() => self.enqueue(text, context).await,
+            Command::Prompt { text, context } => {
+                let prompt = Command::Prompt { text, context };
+                let sent = self.send(&prompt).await;
+                let Command::Prompt { text, context } = prompt else { return };
+                match sent {
+                    Err(failure) if failure.is_unsent => self.enqueue(text, context).await,
+                    sent => self.report_failure(sent, Some(text)).await,
+                }
+            }
             wish => {
                 let sent = self.send(&wish).await;
                 // Somebody else was first; the fact of that comes with the stream.
@@ -117,17 +126,19 @@ impl CommandSender {
     /// Sends the first that waits; false if the line is not up after all.
     async fn send_next_waiting(&mut self) -> bool {
         let Some(next) = self.waiting.front().cloned() else { return true };
-        let sent = self.send(&Command::Prompt { text: next.text.clone() }).await;
+        let context = self.contexts.get(&next.id).cloned().unwrap_or_default();
+        let sent = self.send(&Command::Prompt { text: next.text.clone(), context }).await;
         if sent.as_ref().is_err_and(|failure| failure.is_unsent) {
             return false;
         }
         self.waiting.pop_front();
+        self.contexts.remove(&next.id);
         self.report_waiting().await;
         self.report_failure(sent, Some(next.text)).await;
         true
     }
 
-    async fn enqueue(&mut self, text: String) {
+    async fn enqueue(&mut self, text: String, context: Vec<PromptContext>) {
         if self.waiting.len() >= MAX_WAITING_PROMPTS {
             let why = format!("{MAX_WAITING_PROMPTS} prompts are already waiting for the connection");
             return self
@@ -139,6 +150,9 @@ impl CommandSender {
                 .await;
         }
         self.last_id += 1;
+        if !context.is_empty() {
+            self.contexts.insert(self.last_id, context);
+        }
         self.waiting.push_back(QueuedPrompt { id: self.last_id, text });
         self.report_waiting().await;
     }
@@ -146,6 +160,7 @@ impl CommandSender {
     /// The line is lost: what waits goes back to the person.
     async fn return_waiting(&mut self, why: &str) {
         let texts: Vec<_> = self.waiting.drain(..).map(|queued| queued.text).collect();
+        self.contexts.clear();
         self.report_waiting().await;
         let text = Some(texts.join("\n\n"));
         self.report_undelivered(UndeliveredCommand {

@@ -116,7 +116,7 @@ async fn wishes_are_posted_as_they_are() {
     let live = start(mirror(address, false), &mut tasks);
     let mut weather = live.status.clone();
     weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
-    live.commands.send(Command::Prompt { text: "hi".into() }).await.unwrap();
+    live.commands.send(Command::prompt("hi")).await.unwrap();
     asked.recv().await.unwrap();
     let wish = asked.recv().await.unwrap();
     assert!(wish.starts_with("POST /v1/sessions/s1/commands "), "{wish}");
@@ -157,7 +157,7 @@ async fn a_wish_that_does_not_arrive_is_told_and_the_line_stays_well() {
     let live = start(mirror(format!("{address}?refuse"), false), &mut tasks);
     let mut weather = live.status.clone();
     weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
-    live.commands.send(Command::Prompt { text: "hi".into() }).await.unwrap();
+    live.commands.send(Command::prompt("hi")).await.unwrap();
     let told = weather.wait_for(|weather| weather.undelivered.is_some()).await.unwrap().undelivered.clone().unwrap();
     assert!(told.count == 1 && told.reason.contains("500") && !told.may_have_arrived, "{told:?}");
     assert_eq!(told.prompt.as_deref(), Some("hi"), "it is given back");
@@ -208,7 +208,7 @@ async fn a_prompt_waits_while_the_line_is_down_and_goes_once_when_it_is_back() {
     drop(server);
     weather.wait_for(|weather| weather.link != LinkState::Live).await.unwrap();
     for text in ["first", "second", "third"] {
-        live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
+        live.commands.send(Command::prompt(text)).await.unwrap();
     }
     let waiting = weather.wait_for(|weather| weather.queue.len() == 3).await.unwrap().queue.clone();
     assert!(waiting.iter().all(QueuedPrompt::is_local));
@@ -241,7 +241,7 @@ async fn a_prompt_that_may_have_arrived_is_told_and_not_sent_again() {
     let live = start(mirror(address, false), &mut tasks);
     let mut weather = live.status.clone();
     weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
-    live.commands.send(Command::Prompt { text: "once".into() }).await.unwrap();
+    live.commands.send(Command::prompt("once")).await.unwrap();
     let told = weather.wait_for(|weather| weather.undelivered.is_some()).await.unwrap().undelivered.clone().unwrap();
     assert!(told.may_have_arrived && told.prompt.is_none(), "{told:?}");
     assert!(weather.borrow().queue.is_empty());

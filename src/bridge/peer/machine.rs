@@ -18,9 +18,11 @@ use super::protocol::{PeerProtocol, PeerStep};
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::assembler::{Assembled, ReplyAssembler, UnfinishedCall};
 use crate::agent::ids::IdAllocator;
+use crate::bridge::session::UnsentPrompt;
 use crate::event::{
     AgentEvent, AgentOption, ApprovalMode, CallId, Command, DecidedBy, Decision, Fault, FaultKind, NoticeCode,
-    NoticeLevel, Permissions, ReplyEvent, TurnId, TurnOutcome,
+    NoticeLevel, Permissions, PromptContext, ReplyEvent, TurnId, TurnOutcome, add_context, user_message,
+    without_context,
 };
 use crate::net::{EventRedactor, redact_registered, registered_event_redactor};
 use allowed::AllowedCall;
@@ -56,7 +58,7 @@ pub(super) struct PeerOutput {
 
 enum PeerStage {
     /// The prompt that waits for the session.
-    Opening(Option<String>),
+    Opening(Option<UnsentPrompt>),
     Ready,
     Gone {
         fault: Fault,
@@ -198,7 +200,7 @@ impl PeerMachine {
     }
 
     /// Connects again for a prompt, if the agent kept the session. Returns whether that is so.
-    fn connect_again(&mut self, text: &str) -> bool {
+    fn connect_again(&mut self, prompt: &UnsentPrompt) -> bool {
         if !self.setup.can_connect_again || !matches!(self.stage, PeerStage::Gone { is_lost: true, .. }) {
             return false;
         }
@@ -206,7 +208,7 @@ impl PeerMachine {
         if !self.setup.protocol.begin_again(&mut steps) {
             return false;
         }
-        self.stage = PeerStage::Opening(Some(text.to_owned()));
+        self.stage = PeerStage::Opening(Some(prompt.clone()));
         self.is_resuming = true;
         self.out.connects_again = true;
         self.out.lines.clear();
@@ -219,7 +221,7 @@ impl PeerMachine {
 
     pub(super) fn handle_command(&mut self, command: Command) {
         match command {
-            Command::Prompt { text } => self.begin_prompt(&text),
+            Command::Prompt { text, context } => self.begin_prompt(&UnsentPrompt::new(text, context)),
             Command::Continue => {
                 self.begin_turn(true);
                 let text = "this agent goes on only with a prompt: write one";
@@ -293,7 +295,8 @@ impl PeerMachine {
             PeerStep::PersonSaid(mut text) => {
                 redact_registered(&mut text);
                 self.begin_turn(false);
-                self.tell_prompt(text);
+                // An agent repeats what it was sent.
+                self.tell_prompt(without_context(&text), Vec::new());
             }
             PeerStep::Question { number, asked } => self.handle_question(number, asked),
             PeerStep::Work { number, work } => self.handle_work(number, work),
@@ -327,7 +330,7 @@ impl PeerMachine {
             self.notify(NoticeLevel::Info, NoticeCode::Resumed, text.to_owned());
         }
         match waiting {
-            Some(text) => self.send_prompt(&text),
+            Some(prompt) => self.send_prompt(&prompt),
             None => self.out.link = Some(PeerLink::Idle),
         }
     }
@@ -373,17 +376,17 @@ impl PeerMachine {
         self.out.link = Some(PeerLink::Idle);
     }
 
-    fn begin_prompt(&mut self, text: &str) {
+    fn begin_prompt(&mut self, prompt: &UnsentPrompt) {
         if let PeerStage::Opening(waiting) = &mut self.stage {
             // What is told of earlier turns comes first.
-            *waiting = Some(text.to_owned());
+            *waiting = Some(prompt.clone());
             if !self.setup.loads_session || self.is_resuming {
-                self.tell_prompt_turn(text);
+                self.tell_prompt_turn(prompt);
             }
             return;
         }
-        self.tell_prompt_turn(text);
-        if self.connect_again(text) {
+        self.tell_prompt_turn(prompt);
+        if self.connect_again(prompt) {
             return;
         }
         match &self.stage {
@@ -391,37 +394,39 @@ impl PeerMachine {
                 let fault = fault.clone();
                 self.finish_turn(TurnOutcome::Failed(fault));
             }
-            PeerStage::Opening(_) | PeerStage::Ready => self.send_prompt(text),
+            PeerStage::Opening(_) | PeerStage::Ready => self.send_prompt(prompt),
         }
     }
 
     /// Begins the turn of a prompt.
-    fn tell_prompt_turn(&mut self, text: &str) {
+    fn tell_prompt_turn(&mut self, prompt: &UnsentPrompt) {
         if self.turn.is_some() {
             self.abandon(TurnOutcome::Completed);
         }
         self.begin_turn(true);
-        self.tell_prompt(text.to_owned());
+        self.tell_prompt(prompt.text(), prompt.context().to_vec());
     }
 
     /// Takes the prompt that waits for the session; its turn is begun.
-    fn take_waiting_prompt(&mut self) -> Option<String> {
+    fn take_waiting_prompt(&mut self) -> Option<UnsentPrompt> {
         let PeerStage::Opening(waiting) = &mut self.stage else { return None };
-        let text = waiting.take()?;
+        let prompt = waiting.take()?;
         if !self.turn.as_ref().is_some_and(|turn| turn.is_prompted) {
-            self.tell_prompt_turn(&text);
+            self.tell_prompt_turn(&prompt);
         }
-        Some(text)
+        Some(prompt)
     }
 
-    fn send_prompt(&mut self, text: &str) {
+    fn send_prompt(&mut self, prompt: &UnsentPrompt) {
         self.out.link = Some(PeerLink::Waiting);
-        self.with_protocol(|protocol, steps| protocol.send_prompt(text, steps));
+        let text = add_context(prompt.text(), prompt.context());
+        self.with_protocol(|protocol, steps| protocol.send_prompt(&text, steps));
     }
 
-    fn tell_prompt(&mut self, text: String) {
-        let message = self.ids.new_message();
-        self.emit(AgentEvent::UserMessage { message, text });
+    fn tell_prompt(&mut self, text: &str, context: Vec<PromptContext>) {
+        for event in user_message(self.ids.new_message(), text, context) {
+            self.emit(event);
+        }
     }
 
     fn begin_turn(&mut self, is_prompted: bool) {

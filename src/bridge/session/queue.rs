@@ -4,46 +4,99 @@
 
 use std::collections::VecDeque;
 
-use crate::event::QueuedPrompt;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{PromptContext, QueuedPrompt};
 
 /// Limits of the queue: the number of prompts, and their total size.
 pub(super) const MAX_QUEUED_PROMPTS: usize = 100;
 const MAX_QUEUED_BYTES: usize = 16 << 20;
 
+/// A prompt that is not in the log, as it is saved: most are a text alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum UnsentPrompt {
+    Text(String),
+    WithContext { text: String, context: Vec<PromptContext> },
+}
+
+impl UnsentPrompt {
+    pub fn new(text: String, context: Vec<PromptContext>) -> Self {
+        if context.is_empty() { Self::Text(text) } else { Self::WithContext { text, context } }
+    }
+
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::WithContext { text, .. } => text,
+        }
+    }
+
+    pub fn context(&self) -> &[PromptContext] {
+        match self {
+            Self::Text(_) => &[],
+            Self::WithContext { context, .. } => context,
+        }
+    }
+
+    /// Returns the text and what goes with it.
+    pub fn into_parts(self) -> (String, Vec<PromptContext>) {
+        match self {
+            Self::Text(text) => (text, Vec::new()),
+            Self::WithContext { text, context } => (text, context),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.text().len() + PromptContext::total_bytes(self.context())
+    }
+}
+
+impl From<&str> for UnsentPrompt {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+#[derive(Debug)]
+struct WaitingPrompt {
+    id: u64,
+    prompt: UnsentPrompt,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct PromptQueue {
-    waiting: VecDeque<QueuedPrompt>,
+    waiting: VecDeque<WaitingPrompt>,
     /// Sent to the source; the log has them once the message comes back.
-    in_flight: VecDeque<String>,
+    in_flight: VecDeque<UnsentPrompt>,
     last_id: u64,
     held: bool,
 }
 
 impl PromptQueue {
     /// Restores the prompts of an earlier run, held.
-    pub(super) fn restore_held(texts: Vec<String>) -> Self {
+    pub(super) fn restore_held(prompts: Vec<UnsentPrompt>) -> Self {
         let mut queue = Self::default();
         // Prompts that were in flight join those that waited, so there can be more than the limit.
-        for text in texts {
+        for prompt in prompts {
             queue.last_id += 1;
-            queue.waiting.push_back(QueuedPrompt { id: queue.last_id, text });
+            queue.waiting.push_back(WaitingPrompt { id: queue.last_id, prompt });
         }
         queue.held = !queue.waiting.is_empty();
         queue
     }
 
     /// Adds a prompt. The error is the reason why it was rejected.
-    pub(super) fn push(&mut self, text: String) -> Result<(), String> {
-        let bytes: usize = self.waiting.iter().map(|queued| queued.text.len()).sum();
-        if self.waiting.len() >= MAX_QUEUED_PROMPTS || bytes + text.len() > MAX_QUEUED_BYTES {
-            let begin: String = text.chars().take(40).collect();
+    pub(super) fn push(&mut self, prompt: UnsentPrompt) -> Result<(), String> {
+        let bytes: usize = self.waiting.iter().map(|queued| queued.prompt.bytes()).sum();
+        if self.waiting.len() >= MAX_QUEUED_PROMPTS || bytes + prompt.bytes() > MAX_QUEUED_BYTES {
+            let begin: String = prompt.text().chars().take(40).collect();
             return Err(format!(
                 "the queue is full ({} prompts), so this one was rejected: {begin}",
                 self.waiting.len()
             ));
         }
         self.last_id += 1;
-        self.waiting.push_back(QueuedPrompt { id: self.last_id, text });
+        self.waiting.push_back(WaitingPrompt { id: self.last_id, prompt });
         Ok(())
     }
 
@@ -53,9 +106,9 @@ impl PromptQueue {
     }
 
     /// Takes out the next prompt. The queue is no longer held.
-    pub(super) fn pop_next(&mut self) -> Option<String> {
+    pub(super) fn pop_next(&mut self) -> Option<UnsentPrompt> {
         self.held = false;
-        self.waiting.pop_front().map(|queued| queued.text)
+        self.waiting.pop_front().map(|queued| queued.prompt)
     }
 
     /// Returns whether a new prompt has to wait behind the queued ones.
@@ -68,8 +121,8 @@ impl PromptQueue {
     }
 
     /// Records a prompt as sent.
-    pub(super) fn mark_in_flight(&mut self, text: String) {
-        self.in_flight.push_back(text);
+    pub(super) fn mark_in_flight(&mut self, prompt: UnsentPrompt) {
+        self.in_flight.push_back(prompt);
     }
 
     /// Records that a user message was logged. Returns whether it was a prompt in flight.
@@ -78,19 +131,24 @@ impl PromptQueue {
     }
 
     pub(super) fn waiting(&self) -> Vec<QueuedPrompt> {
-        self.waiting.iter().cloned().collect()
+        let shown = |queued: &WaitingPrompt| QueuedPrompt { id: queued.id, text: queued.prompt.text().to_owned() };
+        self.waiting.iter().map(shown).collect()
     }
 
     /// Returns all prompts that are not in the log, the next one first.
-    pub(super) fn unlogged_prompts(&self) -> Vec<&str> {
-        let waiting = self.waiting.iter().map(|queued| queued.text.as_str());
-        self.in_flight.iter().map(String::as_str).chain(waiting).collect()
+    pub(super) fn unlogged_prompts(&self) -> Vec<&UnsentPrompt> {
+        self.in_flight.iter().chain(self.waiting.iter().map(|queued| &queued.prompt)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::PromptContextKind;
+
+    fn attached() -> PromptContext {
+        PromptContext { kind: PromptContextKind::File, name: "a.rs".into(), text: "fn a() {}".into() }
+    }
 
     #[test]
     fn a_prompt_is_kept_until_the_log_has_it() {
@@ -99,9 +157,9 @@ mod tests {
         queue.push("b".into()).unwrap();
         let next = queue.pop_next().unwrap();
         queue.mark_in_flight(next);
-        assert_eq!(queue.unlogged_prompts(), ["a", "b"]);
+        assert_eq!(queue.unlogged_prompts(), [&"a".into(), &UnsentPrompt::from("b")]);
         assert!(queue.mark_logged());
-        assert_eq!(queue.unlogged_prompts(), ["b"]);
+        assert_eq!(queue.unlogged_prompts(), [&UnsentPrompt::from("b")]);
         assert!(!queue.mark_logged());
     }
 
@@ -109,7 +167,7 @@ mod tests {
     fn a_queue_of_an_earlier_run_lets_new_prompts_pass() {
         let mut queue = PromptQueue::restore_held(vec!["old".into()]);
         assert!(queue.is_held() && !queue.blocks_new_prompts());
-        assert_eq!(queue.pop_next().as_deref(), Some("old"));
+        assert_eq!(queue.pop_next(), Some("old".into()));
         assert!(!queue.is_held());
         let mut queue = PromptQueue::restore_held(vec!["old".into()]);
         queue.remove(1);
@@ -121,9 +179,12 @@ mod tests {
         let mut queue = PromptQueue::default();
         queue.mark_in_flight("on its way".into());
         for nth in 0..MAX_QUEUED_PROMPTS {
-            queue.push(nth.to_string()).unwrap();
+            let (text, context) = (nth.to_string(), vec![attached()]);
+            queue.push(UnsentPrompt::new(text, context)).unwrap();
         }
-        let saved: Vec<String> = queue.unlogged_prompts().into_iter().map(str::to_owned).collect();
-        assert_eq!(PromptQueue::restore_held(saved.clone()).unlogged_prompts(), saved);
+        let saved = serde_json::to_string(&queue.unlogged_prompts()).unwrap();
+        assert!(saved.starts_with("[\"on its way\",{"), "a text alone is one: {saved}");
+        let read: Vec<UnsentPrompt> = serde_json::from_str(&saved).unwrap();
+        assert_eq!(PromptQueue::restore_held(read).unlogged_prompts(), queue.unlogged_prompts());
     }
 }

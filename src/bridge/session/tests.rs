@@ -94,7 +94,7 @@ async fn queued_deltas_become_one_event_and_a_cut_source_is_sealed() {
 #[tokio::test(start_paused = true)]
 async fn a_prompt_sent_while_busy_waits_and_can_be_taken_back() {
     let mut bench = rig();
-    let prompt = |text: &str| Command::Prompt { text: text.into() };
+    let prompt = |text: &str| Command::prompt(text);
     for text in ["one", "two", "three"] {
         bench.live.commands.send(prompt(text)).await.unwrap();
     }
@@ -157,7 +157,7 @@ async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
     bench.events.send(opened()).await.unwrap();
     let mut subscription = bench.live.hub.subscribe(Seq(0));
     for number in 0..=queue::MAX_QUEUED_PROMPTS + 5 {
-        bench.live.commands.send(Command::Prompt { text: format!("prompt {number}") }).await.unwrap();
+        bench.live.commands.send(Command::prompt(format!("prompt {number}"))).await.unwrap();
     }
     let mut notices = Vec::new();
     while notices.len() < 5 {
@@ -188,7 +188,7 @@ async fn prompts_are_kept_until_the_log_has_them() {
     let kept = || state.load::<Vec<String>>(StatePart::Queue).unwrap().unwrap_or_default();
     let mut bench = rig_with(|setup| setup.state_store = Some(state.clone()));
     for text in ["one", "two", "three"] {
-        bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
+        bench.live.commands.send(Command::prompt(text)).await.unwrap();
     }
     until(&mut bench, |status| status.queue.len() == 2).await;
     assert_eq!(kept(), ["one", "two", "three"], "the first is on its way, and nowhere else");
@@ -209,8 +209,8 @@ async fn prompts_are_kept_until_the_log_has_them() {
 
 #[tokio::test(start_paused = true)]
 async fn the_queue_of_an_earlier_run_waits_for_a_word_or_the_next_turn() {
-    let waiting = || vec!["old".to_owned(), "older".to_owned()];
-    let prompt = |text: &str| Command::Prompt { text: text.into() };
+    let waiting = || vec!["old".into(), "older".into()];
+    let prompt = |text: &str| Command::prompt(text);
     // Either the person continues.
     let mut bench = rig_with(|setup| setup.queued_prompts = waiting());
     until(&mut bench, |status| status.queue_held && status.queue.len() == 2).await;
@@ -310,7 +310,7 @@ async fn what_the_next_run_will_lack_is_said_once() {
     let bench = rig_with(|setup| setup.state_store = Some(StateStore::new(&file, &"s".into())));
     bench.events.send(opened()).await.unwrap();
     for text in ["one", "two", "three"] {
-        bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
+        bench.live.commands.send(Command::prompt(text)).await.unwrap();
     }
     let is_not_kept_notice =
         |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::NotKept, .. });

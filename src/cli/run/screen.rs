@@ -71,6 +71,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         },
         open_session: None,
         saved_sessions: None,
+        workspace: runtime.workspace(),
         chooses_session,
     };
     if can_start_session {

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::spec::{EngineSpec, Pricing};
 use super::{Engine, HistoryMessage, ModelRequest, ReplyPlan, ScriptedEvent};
-use crate::event::{CallOutcome, ToolSpec, estimate_tokens};
+use crate::event::{CallOutcome, ToolSpec, estimate_tokens, without_context};
 use answers::AnswerContext;
 use demo::DemoKind;
 use report::FinishedCall;
@@ -188,7 +188,8 @@ impl<'a> OfflineTurn<'a> {
     fn of(request: &'a ModelRequest) -> Self {
         let last = request.history.iter().rposition(|past| matches!(past, HistoryMessage::User { .. }));
         let prompt = match last.and_then(|at| request.history.get(at)) {
-            Some(HistoryMessage::User { text }) => text.as_str(),
+            // What goes with a prompt asks for nothing.
+            Some(HistoryMessage::User { text }) => without_context(text),
             _ => "",
         };
         let after = last.map_or(&[][..], |at| request.history.get(at + 1..).unwrap_or_default());

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{NativeResult, error_response, json_response};
-use crate::event::{CallId, Command, DecidedBy, Decision, Pattern, SessionId};
+use crate::event::{CallId, Command, DecidedBy, Decision, MAX_PROMPT_CONTEXT_BYTES, Pattern, PromptContext, SessionId};
 use crate::serve::access::BodyBytes;
 use crate::serve::error::ApiError;
 use crate::serve::running_session::{DecisionClaim, RunningSession};
@@ -47,10 +47,14 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
     let capabilities = session.handle.capabilities;
     let able = |able: bool, why: &str| if able { Ok(()) } else { Err(ApiError::new(409, "not_here", why)) };
     match command {
-        Command::Prompt { text } => {
+        Command::Prompt { text, context } => {
             able(capabilities.prompt, "this session takes no prompts")?;
             if text.trim().is_empty() {
                 return Err(ApiError::bad_request("the prompt is empty").with_param("text"));
+            }
+            if PromptContext::total_bytes(context) > MAX_PROMPT_CONTEXT_BYTES {
+                let text = format!("at most {MAX_PROMPT_CONTEXT_BYTES} bytes go with a prompt");
+                return Err(ApiError::too_large(text).with_param("context"));
             }
             state.check_prompt(text)
         }

@@ -124,7 +124,7 @@ async fn an_answer_is_streamed_and_can_be_had_again_from_every_frame() {
     assert_eq!(response.headers()["x-jarvis-session"], "s1");
     assert_eq!(response.headers()["x-accel-buffering"], "no");
     source.begin().await;
-    assert_eq!(source.commands.recv().await, Some(Command::Prompt { text: "hi".into() }));
+    assert_eq!(source.commands.recv().await, Some(Command::prompt("hi")));
     source.send([text("a")]).await;
     let running = served.again(1);
     let finish = async {

@@ -35,6 +35,9 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
                 picker.remove(&id);
             }
         }
+        Msg::Report(Report::PromptContext { prompt, context, problems }) => {
+            submit::send_with_context(store, prompt, context, &problems, fx);
+        }
         Msg::Report(Report::ActionUses(uses)) => add_action_uses(store, uses, fx),
         Msg::Report(Report::Failed { what, why }) => {
             store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));

@@ -2,14 +2,15 @@
 //!
 //! Not for reading commands (`slash.rs`). The invariant: what can't be sent is given back, never lost.
 
-use crate::event::{Command, NoticeLevel};
+use crate::event::{Command, NoticeLevel, PromptContext};
 
 use super::support::require;
 use crate::store::Store;
 use crate::store::action::Action;
-use crate::store::effect::{ComposerEdit, Effect};
+use crate::store::effect::{ComposerEdit, Effect, MentioningPrompt};
 use crate::store::slash::{self, Submitted};
 use crate::store::transcript::ItemKind;
+use crate::text::mention::file_mentions;
 
 /// Does what a text says that was typed and sent; returns what it asks for that a key can ask for too.
 pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> Option<Action> {
@@ -19,7 +20,7 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
     match slash::parse(&text) {
         Submitted::Text(send) => {
             if require(store, |caps| caps.prompt, "this session is read-only and takes no prompts") {
-                fx.push(Effect::Send(Command::Prompt { text: send }));
+                send_prompt(store, MentioningPrompt { typed: text, text: send }, fx);
             } else {
                 fx.push(Effect::Composer(ComposerEdit::Restore(text)));
             }
@@ -32,6 +33,38 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
         }
         Submitted::Command(action) => Some(action),
     }
+}
+
+/// Sends a prompt, once what it mentions was read.
+fn send_prompt(store: &mut Store, prompt: MentioningPrompt, fx: &mut Vec<Effect>) {
+    if file_mentions(&prompt.text).is_empty() {
+        send_with_context(store, prompt, Vec::new(), &[], fx);
+    } else {
+        fx.push(Effect::ReadMentions(prompt));
+    }
+}
+
+/// Sends a prompt with what goes with it. One that mentions what can't go along is given back, and sent without that
+/// the next time.
+pub(super) fn send_with_context(
+    store: &mut Store,
+    prompt: MentioningPrompt,
+    context: Vec<PromptContext>,
+    problems: &[String],
+    fx: &mut Vec<Effect>,
+) {
+    let was_refused = store.refused_prompt.take().is_some_and(|refused| refused == prompt.typed);
+    if problems.is_empty() || was_refused {
+        if !problems.is_empty() {
+            store.toast = Some((NoticeLevel::Warn, format!("sent without {}", problems.join("; "))));
+        }
+        fx.push(Effect::Send(Command::Prompt { text: prompt.text, context }));
+        return;
+    }
+    let told = format!("not sent: {}; send it again to send it without", problems.join("; "));
+    store.toast = Some((NoticeLevel::Warn, told));
+    store.refused_prompt = Some(prompt.typed.clone());
+    fx.push(Effect::Composer(ComposerEdit::Restore(prompt.typed)));
 }
 
 /// Sends the last prompt again. Nothing does that by itself: a remote may have begun to act on it.
@@ -47,7 +80,7 @@ pub(super) fn retry(store: &mut Store, fx: &mut Vec<Effect>) {
         _ if !store.session.phase.is_idle() => {
             store.toast = Some((NoticeLevel::Info, "the turn is still running; interrupt it first".into()));
         }
-        Some(text) => fx.push(Effect::Send(Command::Prompt { text })),
+        Some(text) => send_prompt(store, MentioningPrompt { typed: text.clone(), text }, fx),
         None => store.toast = Some((NoticeLevel::Info, "no prompt to send again".into())),
     }
 }

@@ -9,6 +9,7 @@ use crate::store::Store;
 use crate::store::action::{Action, UiAction};
 use crate::store::pane::Pane;
 use crate::store::slash::{self, Submitted};
+use crate::ui::completion::Completed;
 use crate::ui::composer::Composer;
 use crate::ui::layout::{Place, inset};
 use crate::ui::pane::{PaneResponse, PaneScreen, PaneView};
@@ -39,13 +40,10 @@ impl PaneView for Composer {
     fn handle(&mut self, _store: &Store, action: UiAction) -> PaneResponse {
         self.update_completion();
         match action {
+            UiAction::Send if self.completion.takes_enter() => self.complete(),
             UiAction::Send => return submit(self).into(),
             UiAction::Newline => self.newline(),
-            UiAction::Complete => {
-                if let Some(text) = self.completion.take() {
-                    self.set_text(&text);
-                }
-            }
+            UiAction::Complete => self.complete(),
             UiAction::HistoryPrevious if self.completion.is_open() => self.completion.up(),
             UiAction::HistoryNext if self.completion.is_open() => self.completion.down(),
             UiAction::HistoryPrevious => self.up(),
@@ -63,7 +61,7 @@ fn submit(composer: &mut Composer) -> Option<Action> {
     let text = composer.take();
     composer.update_completion();
     let text = match (slash::parse(&text), chosen) {
-        (Submitted::Invalid(_), Some(chosen)) => chosen.trim_end().to_owned(),
+        (Submitted::Invalid(_), Some(Completed::Command(chosen))) => chosen.trim_end().to_owned(),
         _ => text,
     };
     (!text.trim().is_empty()).then_some(Action::Submit(text))
@@ -104,6 +102,25 @@ mod tests {
             assert!(composer.is_empty());
         }
         assert_eq!(written("").handle(&Store::default(), UiAction::Send), PaneResponse::Done);
+    }
+
+    #[test]
+    fn enter_takes_a_path_and_sends_once_it_is_written_in_full() {
+        let mut composer = written("what is @cha");
+        composer.update_completion();
+        assert_eq!(composer.completion.take_wanted_paths().as_deref(), Some("cha"));
+        composer.completion.set_paths(vec!["src/".into(), "src/chat.rs".into()]);
+        assert_eq!(composer.handle(&Store::default(), UiAction::Send), PaneResponse::Done);
+        assert_eq!(composer.text(), "what is @src/chat.rs ");
+        assert_eq!(composer.handle(&Store::default(), UiAction::Send), submitted("what is @src/chat.rs "));
+
+        let mut composer = written("@src");
+        composer.update_completion();
+        composer.completion.set_paths(vec!["src/".into()]);
+        composer.handle(&Store::default(), UiAction::Complete);
+        assert_eq!(composer.text(), "@src/", "one goes on to what is in it");
+        assert_eq!(composer.mention_of("a b.md").as_deref(), Some(" @\"a b.md\" "));
+        assert_eq!(written("!cat ").mention_of("a"), None, "a command takes the path as it is");
     }
 
     #[test]

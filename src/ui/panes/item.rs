@@ -11,6 +11,7 @@ use crate::store::tool_calls::CallState;
 use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::store::{Store, Timestamps};
 use crate::text::clean;
+use crate::text::mention::file_mentions;
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::{clock, count, duration, money, running_duration, time_of_day};
 use crate::ui::markdown::{BlockKind, Definitions, Images, RenderContext, lay_with_images, stabilize, whole_lines};
@@ -173,7 +174,15 @@ impl PartContext<'_> {
     fn lay_prompt(&self) -> LaidOut {
         let mut page = LayoutBuilder::new(self.width);
         page.indent(if self.part.start == 0 { "› " } else { "  " }, TextStyle::new(Role::User));
-        page.add_wrapped(&StyledText::of(&self.plain(), Role::User.into()));
+        let text = self.plain();
+        let (mut flow, mut end) = (StyledText::default(), 0);
+        for mention in file_mentions(&text) {
+            flow.push(&text[end..mention.range.start], Role::User.into());
+            flow.push(&text[mention.range.clone()], Role::Link.into());
+            end = mention.range.end;
+        }
+        flow.push(&text[end..], Role::User.into());
+        page.add_wrapped(&flow);
         page.finish()
     }
 

@@ -346,7 +346,7 @@ fn two_hundred_sentences_answer_nothing_and_lose_nothing() {
             assert_eq!(rig.text(), sentence, "seed {seed}");
             rig.press(&["enter"]);
             let fx: Vec<Effect> = rig.effects().into_iter().filter(|effect| *effect != Effect::Bell).collect();
-            assert_eq!(fx, [Effect::Send(Command::Prompt { text: sentence })], "seed {seed}");
+            assert_eq!(fx, [Effect::Send(Command::prompt(sentence))], "seed {seed}");
         }
     }
 }

@@ -81,7 +81,7 @@ impl PeerRig {
     }
 
     fn prompt(&mut self, text: &str) {
-        self.command(Command::Prompt { text: text.into() });
+        self.command(Command::prompt(text));
     }
 
     fn ask(&mut self, id: &Json, call: &str, kind: &str, command: &str) {
@@ -406,7 +406,7 @@ fn a_prompt_after_a_loss_connects_again_and_goes_on_in_the_session_without_telli
     rig.take();
     assert!(matches!(rig.outcomes()[..], [_, TurnOutcome::Failed(fault)] if fault.message == "nobody there"));
     let before = rig.sent.len();
-    rig.machine.handle_command(Command::Prompt { text: "and again".into() });
+    rig.machine.handle_command(Command::prompt("and again"));
     let output = rig.machine.take_output();
     assert!(output.connects_again);
     assert_eq!(output.lines.len(), 1, "{output:?}");
