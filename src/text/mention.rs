@@ -91,35 +91,33 @@ fn begins_word(before: &str) -> bool {
 
 fn mention_at(text: &str, at: usize) -> Option<FileMention> {
     let rest = &text[at + 1..];
-    let (path, mut length) = match rest.strip_prefix('"') {
-        Some(quoted) => {
-            let end = quoted.find(['"', '\n'])?;
-            (quoted[..end].to_owned(), end + 2)
-        }
-        None => {
-            let word = rest.split(char::is_whitespace).next()?;
-            // What closes a sentence or a bracket is none of the path.
-            let word = word.trim_end_matches([',', '.', ';', ':', '!', '?', ')', ']', '}', '"', '\'', '`']);
-            (word.to_owned(), word.len())
-        }
-    };
-    let (path, lines) = if rest.starts_with('"') {
-        let behind = &rest[length.min(rest.len())..];
-        let word = behind.split(char::is_whitespace).next().unwrap_or_default();
-        let number = word.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let lines = number.strip_prefix(':').and_then(line_range);
-        if lines.is_some() {
-            length += number.len();
-        }
-        (path, lines)
-    } else {
-        match path.rsplit_once(':').and_then(|(path, lines)| Some((path.to_owned(), line_range(lines)?))) {
-            Some((path, lines)) => (path, Some(lines)),
-            None => (path, None),
-        }
+    let (path, length, lines) = match rest.strip_prefix('"').map(quoted_path) {
+        Some(quoted) => quoted?,
+        None => bare_path(rest)?,
     };
     let is_path = !path.is_empty() && path.len() <= MAX_PATH_BYTES && !path.contains('@');
-    is_path.then(|| FileMention { range: at..at + 1 + length, path, lines })
+    is_path.then(|| FileMention { range: at..at + 1 + length, path: path.to_owned(), lines })
+}
+
+/// A path, the bytes of the mention behind its `@`, and its lines.
+type WrittenPath<'a> = (&'a str, usize, Option<(usize, usize)>);
+
+/// Reads what stands behind the opening quote.
+fn quoted_path(quoted: &str) -> Option<WrittenPath<'_>> {
+    let end = quoted.find(['"', '\n'])?;
+    let behind = quoted.get(end + 1..)?.split(char::is_whitespace).next()?;
+    let number = behind.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let lines = number.strip_prefix(':').and_then(line_range);
+    let digits = if lines.is_some() { number.len() } else { 0 };
+    Some((&quoted[..end], end + 2 + digits, lines))
+}
+
+fn bare_path(rest: &str) -> Option<WrittenPath<'_>> {
+    let word = rest.split(char::is_whitespace).next()?;
+    // What closes a sentence or a bracket is none of the path.
+    let word = word.trim_end_matches([',', '.', ';', ':', '!', '?', ')', ']', '}', '"', '\'', '`']);
+    let numbered = word.rsplit_once(':').and_then(|(path, lines)| Some((path, line_range(lines)?)));
+    Some(numbered.map_or((word, word.len(), None), |(path, lines)| (path, word.len(), Some(lines))))
 }
 
 fn line_range(text: &str) -> Option<(usize, usize)> {

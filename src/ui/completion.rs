@@ -108,7 +108,7 @@ impl Completion {
     }
 
     pub fn is_open(&self) -> bool {
-        self.candidates().len() > 0
+        !self.candidates().is_empty()
     }
 
     /// Tells whether it offers paths of which none was typed in full: Enter takes one before it sends.
