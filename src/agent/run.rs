@@ -195,6 +195,7 @@ impl Agent {
             Command::WarmUp => self.warm_up(),
             Command::Prompt { .. }
             | Command::Continue
+            | Command::Note { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
             | Command::SetOption { .. }
@@ -335,6 +336,7 @@ impl Agent {
             Command::WarmUp
             | Command::Prompt { .. }
             | Command::Continue
+            | Command::Note { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
             | Command::SetOption { .. }

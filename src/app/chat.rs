@@ -35,11 +35,15 @@ const DOUBLE_PRESS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Characters of a paste that an overlay's field takes.
 const MAX_FIELD_PASTE_CHARS: usize = 2000;
 
+/// The second key for the editor, as in a shell.
+const EDITOR_CHORD: Chord = Chord { ctrl: true, alt: false, shift: false, key: Key::Char('e') };
+
 /// What only the loop can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopRequest {
     Redraw,
     Suspend,
+    EditDraft,
     Resize(u16, u16),
 }
 
@@ -59,6 +63,8 @@ pub struct ChatController {
     has_restored_text: bool,
     stray_typing: StrayTyping,
     toast_timer: ToastTimer,
+    /// The first of the two keys that open the editor was pressed.
+    has_editor_prefix: bool,
 }
 
 impl ChatController {
@@ -74,6 +80,7 @@ impl ChatController {
             has_restored_text: false,
             stray_typing: StrayTyping::default(),
             toast_timer: ToastTimer::default(),
+            has_editor_prefix: false,
         }
     }
 
@@ -174,6 +181,9 @@ impl ChatController {
     }
 
     fn handle_key(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) -> Option<LoopRequest> {
+        if std::mem::take(&mut self.has_editor_prefix) && chord == EDITOR_CHORD {
+            return self.handle_ui_action(UiAction::EditDraft, chord, asked, now);
+        }
         if self.handle_approval_key(chord) {
             return None;
         }
@@ -201,6 +211,8 @@ impl ChatController {
         match action {
             UiAction::Suspend => return Some(LoopRequest::Suspend),
             UiAction::Redraw => return Some(LoopRequest::Redraw),
+            UiAction::EditDraft if self.store.session.capabilities().prompt => return Some(LoopRequest::EditDraft),
+            UiAction::EditDraftPrefix => self.has_editor_prefix = true,
             UiAction::Interrupt => self.interrupt(asked, now),
             UiAction::Escape => self.escape(),
             UiAction::DeleteOrQuit if self.ui.panes.composer.is_empty() => self.quit(chord, asked, now),
@@ -409,6 +421,10 @@ impl ChatController {
                     "Up brings the prompt back"
                 };
                 self.store.toast = Some((NoticeLevel::Warn, format!("no response: {where_to}")));
+            }
+            ComposerEdit::Recall(text) => {
+                self.has_restored_text = true;
+                self.ui.panes.composer.recall(&text);
             }
             ComposerEdit::Insert(text) => {
                 self.has_restored_text = true;

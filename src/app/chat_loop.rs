@@ -1,5 +1,6 @@
 //! The loop itself: who is looked at in which order, and what their reports change.
 
+mod draft_editing;
 mod drawing;
 mod effect_runner;
 
@@ -90,6 +91,8 @@ pub(super) struct ChatLoop<'a> {
     /// Seconds east of Greenwich, once they were asked for.
     utc_offset_secs: Option<i32>,
     quit: Option<u8>,
+    /// The draft is to be opened in an editor.
+    wants_editor: bool,
 }
 
 impl<'a> ChatLoop<'a> {
@@ -169,6 +172,7 @@ impl<'a> ChatLoop<'a> {
             images,
             utc_offset_secs: None,
             quit: None,
+            wants_editor: false,
         };
         if let Some(prompt) = prompt {
             this.chat.ui.panes.composer.set_text(&prompt);
@@ -270,6 +274,9 @@ impl<'a> ChatLoop<'a> {
                 }
             }
             self.run_effects()?;
+            if std::mem::take(&mut self.wants_editor) {
+                self.edit_draft(signals).await?;
+            }
         }
         #[cfg(feature = "images")]
         self.term.screen.write_raw(&self.images.sender.delete_all())?;
@@ -286,7 +293,7 @@ impl<'a> ChatLoop<'a> {
 
     /// Returns what was typed here and is nowhere else: prompts that wait for a line, then what is being written.
     fn unsent_text(&self) -> String {
-        draft::unsent_text(self.chat.store.session.queue(), self.chat.ui.panes.composer.draft())
+        draft::unsent_text(self.chat.store.session.queue(), self.chat.ui.panes.composer.unsent())
     }
 
     /// Does a slice of what nobody waits for.
@@ -379,6 +386,7 @@ impl<'a> ChatLoop<'a> {
                     #[cfg(feature = "images")]
                     self.images.sender.forget();
                 }
+                Some(LoopRequest::EditDraft) => self.wants_editor = true,
                 Some(LoopRequest::Suspend) => self.chat.show_toast("no shell to return to".into()),
             }
         }

@@ -207,6 +207,12 @@ impl<'a> Effects<'a> {
         }
     }
 
+    /// Returns the folder that is this program's own.
+    pub fn own_folder(&self) -> PathBuf {
+        let folder = self.history.as_deref().and_then(std::path::Path::parent).filter(|folder| folder.is_dir());
+        folder.map_or_else(std::env::temp_dir, std::path::Path::to_owned)
+    }
+
     /// It lies beside the history.
     fn action_uses_file(&self) -> Option<PathBuf> {
         Some(self.history.as_ref()?.with_file_name("action-uses.json"))

@@ -20,6 +20,7 @@ mod chat_loop;
 pub mod clipboard;
 pub mod draft;
 pub mod effects;
+pub mod external_editor;
 pub mod farewell;
 pub mod frame_pacer;
 pub mod history_loader;

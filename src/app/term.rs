@@ -72,8 +72,18 @@ impl Term {
 
     /// Gives the terminal back, runs `stop`, takes it again and has all redrawn.
     pub fn suspend(&mut self, stop: impl FnOnce()) -> io::Result<()> {
-        restore_terminal();
+        self.release();
         stop();
+        self.retake()
+    }
+
+    /// Gives the terminal to another program; [`Term::retake`] follows.
+    pub fn release(&self) {
+        restore_terminal();
+    }
+
+    /// Takes the terminal again and has all redrawn.
+    pub fn retake(&mut self) -> io::Result<()> {
         self.acquire()?;
         // The window may have changed meanwhile; the signal went nowhere.
         let (columns, rows) = terminal::size()?;

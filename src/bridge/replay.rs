@@ -137,6 +137,7 @@ impl ReplayPlayer {
             Command::SetSpeed { .. }
             | Command::WarmUp
             | Command::Prompt { .. }
+            | Command::Note { .. }
             | Command::Continue
             | Command::SendQueued
             | Command::DequeuePrompt { .. }

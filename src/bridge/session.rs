@@ -270,6 +270,7 @@ impl SessionActor {
                 self.queue.remove(id);
                 self.publish_queue();
             }
+            Command::Note { text } => self.publish_notice(notice(NoticeLevel::Info, NoticeCode::Note, text)),
             other => self.forward(source, other),
         }
     }

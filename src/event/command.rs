@@ -15,6 +15,10 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         context: Vec<PromptContext>,
     },
+    /// Keep a note in the log, for people. No model sees it.
+    Note {
+        text: String,
+    },
     /// A prompt is being typed: slow preparations may start. Nothing depends on it.
     #[serde(rename = "prepare")]
     WarmUp,

@@ -93,6 +93,8 @@ codes! {
     NoTools = "no_tools",
     /// A line between lines of JSON that is none.
     Noise = "noise",
+    /// What a person noted; never merged.
+    Note = "note",
     NotKept = "not_kept",
     NotRemembered = "not_remembered",
     NotSaved = "not_saved",

@@ -48,6 +48,8 @@ pub enum Action {
     OpenHelp,
     /// Lists every action.
     OpenPalette,
+    /// Lists these prompts, older first.
+    OpenPromptHistory(Vec<String>),
     /// Looks for a text in the transcript, from the item that is being read; none is the end. Without a text the
     /// last one is looked for.
     OpenSearch {
@@ -194,6 +196,14 @@ pub enum UiAction {
     Edit(Edit),
     /// Takes the chosen completion into the text.
     Complete,
+    /// Searches the prompts of all sessions.
+    PromptHistory,
+    /// Puts the draft away, or brings the one back that was put away last.
+    Stash,
+    /// Opens the draft in the person's editor.
+    EditDraft,
+    /// The first of two keys: the second may open the editor.
+    EditDraftPrefix,
     /// Moves in the overlay on top.
     ScrollOverlay(ScrollStep),
     Escape,

@@ -57,6 +57,8 @@ pub enum ComposerEdit {
     Restore(String),
     /// Put a prompt that came to nothing there, unless something else is being written; say where it is.
     RestoreUnanswered(String),
+    /// Show a prompt of the past; what was being written comes back behind the newest.
+    Recall(String),
     /// Type what was typed over an approval dialog, where the cursor is.
     Insert(String),
 }

@@ -3,6 +3,8 @@
 //! Built like the search, in slices and newest first, so that it opens at once however long the session is. Not for
 //! where things are on the screen. The invariant: entries are in the order of the transcript, newest first.
 
+use crate::event::NoticeCode;
+
 use super::transcript::{ItemId, ItemKind, Transcript, TranscriptItem};
 
 /// Bytes and items that one step looks at.
@@ -35,10 +37,15 @@ pub struct OutlineEntry {
     pub item: ItemId,
     /// Where it is in the item's text.
     pub offset: usize,
-    /// 0 is a prompt, else the level of the heading.
+    /// 0 is a prompt, else the level of the heading; beyond those a note.
     pub level: u8,
     /// Its beginning, as it was written.
     pub text: String,
+}
+
+impl OutlineEntry {
+    /// The level of a note; headings have 1 to 6.
+    pub const NOTE_LEVEL: u8 = 7;
 }
 
 impl Outline {
@@ -124,6 +131,10 @@ impl Outline {
                 for (offset, level, line) in found.into_iter().rev() {
                     self.push(item.id, offset, level, line);
                 }
+            }
+            ItemKind::Notice { code: NoticeCode::Note, text, .. } => {
+                self.push(item.id, 0, OutlineEntry::NOTE_LEVEL, text);
+                *bytes = bytes.saturating_sub(MAX_ENTRY_BYTES);
             }
             ItemKind::Thinking { .. }
             | ItemKind::Call { .. }
@@ -232,6 +243,20 @@ mod tests {
         assert!(store.focus.overlays.is_empty());
         let place = store.focus.requested_place;
         assert_eq!((place.item, place.offset), (Some(store.transcript.items().get(1).unwrap().id), 49));
+    }
+
+    #[test]
+    fn notes_are_listed_each_for_itself() {
+        let mut store = store(&[("first", "plain")]);
+        for (seq, text) in [(3, "check this"), (4, "and that")] {
+            let (level, code) = (crate::event::NoticeLevel::Info, NoticeCode::Note);
+            let event = AgentEvent::Notice { level, code, text: text.into() };
+            store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(0), event }), &mut Vec::new());
+        }
+        act(&mut store, Action::OpenOutline { from: None });
+        let note = OutlineEntry::NOTE_LEVEL;
+        let expected = [(0, "first"), (note, "check this"), (note, "and that")];
+        assert_eq!(lines(&store), expected.map(|(level, text)| (level, text.to_owned())));
     }
 
     #[test]

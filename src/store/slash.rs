@@ -24,6 +24,8 @@ pub enum Submitted {
     /// For the model.
     Text(String),
     Command(Action),
+    /// For the log.
+    Note(String),
     /// Looks like a command and is none; the text says what to do instead.
     Invalid(String),
 }
@@ -31,6 +33,9 @@ pub enum Submitted {
 /// Reads a submitted text. A first word with a second slash in it is a path (`/usr/bin`, `/tmp/`), and no command begins
 /// like `/* a comment` does. For what is left, `//text` is the way to send a text that begins with a slash.
 pub fn parse(text: &str) -> Submitted {
+    if let Some(note) = parse_note(text) {
+        return Submitted::Note(note.to_owned());
+    }
     let Some(rest) = text.strip_prefix('/') else { return Submitted::Text(text.to_owned()) };
     if let Some(escaped) = rest.strip_prefix('/') {
         // Only an escape loses its slash: a comment (`// like this`) keeps both.
@@ -55,6 +60,12 @@ pub fn parse(text: &str) -> Submitted {
         (None, ActionHandler::View(_)) => Err(format!("/{} is only a key", command.name)),
     };
     asked.map_or_else(Submitted::Invalid, Submitted::Command)
+}
+
+/// Returns what follows the `#` of a note: a line. A document that begins with a heading has more, and is a prompt.
+fn parse_note(text: &str) -> Option<&str> {
+    let note = text.trim_end().strip_prefix('#')?.trim_start();
+    (!note.is_empty() && !note.starts_with('#') && !note.contains('\n')).then_some(note)
 }
 
 /// Tells whether what follows a slash is the rest of a path: its first word has another slash.
@@ -111,6 +122,11 @@ mod tests {
             ("/times clock", Submitted::Command(Action::SetTimestamps(Timestamps::Clock))),
             ("/times never", Submitted::Invalid("unknown value never; use off, relative or clock".into())),
             ("/reset", Submitted::Command(Action::NewSession)),
+            ("#check this ", Submitted::Note("check this".into())),
+            ("# check that", Submitted::Note("check that".into())),
+            (" #12 is broken", text(" #12 is broken")),
+            ("# Title\nand more", text("# Title\nand more")),
+            ("#", text("#")),
             ("/q", Submitted::Command(Action::Quit)),
             ("/mode Build", Submitted::Command(Action::SetAgentMode("Build".into()))),
             ("/quit now", Submitted::Invalid("/quit takes no argument".into())),

@@ -156,6 +156,7 @@ impl Transcript {
     pub fn notice(&mut self, at: Millis, level: NoticeLevel, code: NoticeCode, text: &str) {
         if let Some(ItemRecord { body: ItemBody::Notice(last), rev, .. }) = self.records.last_mut()
             && (last.level, &last.code) == (level, &code)
+            && code != NoticeCode::Note
         {
             last.count = last.count.saturating_add(1);
             text.clone_into(&mut last.text);

@@ -41,6 +41,8 @@ pub struct Composer {
     /// Remembered since [`Composer::take_unsaved_prompts`].
     unsaved_prompts: Vec<String>,
     browsing: Option<HistoryBrowsing>,
+    /// Drafts that were put away, the last one last.
+    stashed: Vec<(Vec<String>, Vec<PasteChip>)>,
     /// What the text may become.
     pub completion: Completion,
 }
@@ -81,6 +83,7 @@ impl Composer {
             history: Vec::new(),
             unsaved_prompts: Vec::new(),
             browsing: None,
+            stashed: Vec::new(),
             completion: Completion::default(),
         }
     }
@@ -181,6 +184,43 @@ impl Composer {
             }
             _ => self.text(),
         }
+    }
+
+    /// Returns what was written and is nowhere else: drafts that were put away, then the one at hand.
+    pub fn unsent(&self) -> String {
+        let stashed = self.stashed.iter().map(|(lines, chips)| expand_chips(&lines.join("\n"), chips));
+        let texts: Vec<String> = stashed.chain([self.draft()]).filter(|text| !text.is_empty()).collect();
+        texts.join("\n\n")
+    }
+
+    /// Puts the draft away; an empty composer gets the last one back.
+    pub fn stash(&mut self) {
+        if self.is_empty() {
+            if let Some((lines, chips)) = self.stashed.pop() {
+                self.browsing = None;
+                self.set_lines(lines, chips);
+            }
+            return;
+        }
+        let chips = mem::take(&mut self.chips);
+        self.stashed.push((self.area.lines().to_vec(), chips));
+        self.browsing = None;
+        self.set_lines(vec![String::new()], Vec::new());
+    }
+
+    pub fn has_stash(&self) -> bool {
+        !self.stashed.is_empty()
+    }
+
+    /// Shows a prompt of the past, as when one had walked there.
+    pub fn recall(&mut self, text: &str) {
+        let Some(at) = self.history.iter().rposition(|known| known == text) else { return self.set_text(text) };
+        let draft = match self.browsing.take() {
+            Some(browsing) => browsing.draft,
+            None => (self.area.lines().to_vec(), self.chips.clone()),
+        };
+        self.replace(text);
+        self.browsing = Some(HistoryBrowsing { at, draft });
     }
 
     /// Hands the text over, remembers it and leaves the composer empty.

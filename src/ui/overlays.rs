@@ -6,7 +6,8 @@ use super::pane::{DrawnOverlay, OverlayScreen};
 use super::panes::approval::ApprovalPane;
 use super::panes::raw::RawView;
 use super::panes::{
-    approval, frames, help, links, models, modes, outline, palette, permissions, pick_hint, raw, search_bar, sessions,
+    approval, frames, help, links, models, modes, outline, palette, permissions, pick_hint, prompt_history, raw,
+    search_bar, sessions,
 };
 use crate::store::overlay::Overlay;
 
@@ -36,6 +37,7 @@ pub fn draw(
         Overlay::Modes(list) => modes::draw(list, screen, buf),
         Overlay::Permissions(list) => permissions::draw(list, screen, buf),
         Overlay::Palette(palette) => palette::draw(palette, screen, buf),
+        Overlay::PromptHistory(history) => prompt_history::draw(history, screen, buf),
         Overlay::Sessions(picker) => sessions::draw(picker, screen, buf),
         Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),
     }

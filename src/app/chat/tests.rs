@@ -112,6 +112,29 @@ fn what_is_typed_is_sent_and_remembered() {
 }
 
 #[test]
+fn the_editor_is_asked_for_by_one_key_or_by_two() {
+    let mut rig = ChatRig::agent();
+    assert_eq!(rig.press(&["ctrl+g"]), Some(LoopRequest::EditDraft));
+    assert_eq!(rig.press(&["ctrl+x", "ctrl+e"]), Some(LoopRequest::EditDraft));
+    assert_eq!(rig.press(&["ctrl+x", "a", "ctrl+e"]), None, "another key is what it is");
+    assert_eq!(rig.text(), "a");
+}
+
+#[test]
+fn a_prompt_of_any_session_is_found_again_and_esc_leaves_the_draft() {
+    let mut rig = ChatRig::agent();
+    rig.chat.ui.panes.composer.set_history(vec!["fix the build".into(), "what is 6*7?".into()]);
+    rig.press(&["h", "i", "ctrl+r", "b", "u", "i", "esc"]);
+    assert_eq!(rig.text(), "hi");
+    rig.press(&["ctrl+r", "b", "u", "i", "enter"]);
+    assert_eq!(rig.text(), "fix the build");
+    rig.press(&["ctrl+s"]);
+    assert_eq!(rig.text(), "");
+    rig.press(&["ctrl+s"]);
+    assert_eq!(rig.text(), "fix the build");
+}
+
+#[test]
 fn a_paste_never_sends_and_goes_to_the_composer_from_anywhere() {
     let mut rig = ChatRig::agent();
     rig.chat.input(Input::Paste("a\nb\n".into()), rig.began, rig.clock);

@@ -65,8 +65,10 @@ impl ChatLoop<'_> {
             match effect {
                 Effect::Send(command) => {
                     if let Err((command, why)) = effects::send(&self.session.commands, command) {
-                        if let Command::Prompt { text, .. } = &command {
-                            self.chat.restore_text(text);
+                        match &command {
+                            Command::Prompt { text, .. } => self.chat.restore_text(text),
+                            Command::Note { text } => self.chat.restore_text(&format!("#{text}")),
+                            _ => {}
                         }
                         let what = "not sent".into();
                         self.chat.update(Msg::Report(Report::Failed { what, why: why.into() }));

@@ -239,6 +239,7 @@ impl PeerMachine {
                 self.with_protocol(|protocol, steps| protocol.set_option(&option, &value, steps));
             }
             Command::WarmUp
+            | Command::Note { .. }
             | Command::RevokeGrant { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }

@@ -110,6 +110,18 @@ async fn a_prompt_sent_while_busy_waits_and_can_be_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_note_is_logged_and_no_business_of_the_source() {
+    let mut bench = rig();
+    bench.live.commands.send(Command::Note { text: "check this".into() }).await.unwrap();
+    bench.live.commands.send(Command::prompt("hi")).await.unwrap();
+    assert_eq!(bench.commands.recv().await, Some(Command::prompt("hi")));
+    bench.events.send(opened()).await.unwrap();
+    let mut subscription = bench.live.hub.subscribe(Seq(1));
+    let Some(HubItem::Event(event)) = subscription.next().await else { unreachable!("the note follows") };
+    assert_eq!(event.envelope.event, notice(NoticeLevel::Info, NoticeCode::Note, "check this"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn times_never_run_backwards_and_follow_the_clock() {
     let bench = rig();
     bench.events.send(opened()).await.unwrap();

@@ -15,6 +15,8 @@ use crate::serve::state::ServerState;
 
 /// How long it may take until a decision becomes an event.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Limit of a note.
+const MAX_NOTE_BYTES: usize = 8192;
 /// Limit of a model's name.
 const MAX_MODEL_NAME_BYTES: usize = 256;
 /// Limit of the id and of the value of an agent's setting.
@@ -57,6 +59,14 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
                 return Err(ApiError::too_large(text).with_param("context"));
             }
             state.check_prompt(text)
+        }
+        Command::Note { text } => {
+            able(capabilities.prompt, "this session takes no notes")?;
+            if text.trim().is_empty() || text.len() > MAX_NOTE_BYTES {
+                let what = format!("a note has 1 to {MAX_NOTE_BYTES} bytes");
+                return Err(ApiError::bad_request(what).with_param("text"));
+            }
+            Ok(())
         }
         Command::SetModel { model } => {
             able(capabilities.prompt, "the model can't be changed here")?;

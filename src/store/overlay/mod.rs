@@ -14,6 +14,7 @@ pub mod modes;
 pub mod outline;
 pub mod palette;
 pub mod permissions;
+pub mod prompt_history;
 pub mod raw;
 pub mod search;
 pub mod sessions;
@@ -75,6 +76,7 @@ overlays! {
     Modes(modes::ModeList),
     Permissions(permissions::PermissionList),
     Palette(palette::Palette),
+    PromptHistory(prompt_history::PromptHistory),
     Sessions(sessions::SessionPicker),
     CodePicker(code_picker::CodePicker),
 }

@@ -20,6 +20,7 @@ use crate::store::overlay::modes::{confirm_full_mode, cycle_mode, open_modes, se
 use crate::store::overlay::outline::open_outline;
 use crate::store::overlay::palette::open_palette;
 use crate::store::overlay::permissions::PermissionList;
+use crate::store::overlay::prompt_history::PromptHistory;
 use crate::store::overlay::raw::open_raw;
 use crate::store::overlay::search::open_search;
 use crate::store::overlay::sessions::open_sessions;
@@ -77,6 +78,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::OpenHelp => open(store, HelpText::default()),
         Action::OpenPalette => open_palette(store, fx),
+        Action::OpenPromptHistory(prompts) => open(store, PromptHistory::new(prompts)),
         Action::OpenSearch { from, query } => open_search(store, from, query),
         Action::CopyAnswer(nth) => copy::copy_answer(store, nth, fx),
         Action::CopyItem(id) => copy::copy_item(store, id, fx),

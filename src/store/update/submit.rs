@@ -31,6 +31,14 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
             fx.push(Effect::Composer(ComposerEdit::Restore(text)));
             None
         }
+        Submitted::Note(note) => {
+            if require(store, |caps| !caps.seek, "a replay keeps no notes") {
+                fx.push(Effect::Send(Command::Note { text: note }));
+            } else {
+                fx.push(Effect::Composer(ComposerEdit::Restore(text)));
+            }
+            None
+        }
         Submitted::Command(action) => Some(action),
     }
 }

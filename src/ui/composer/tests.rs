@@ -249,3 +249,33 @@ fn a_prompt_is_begun_with_so_many_characters_over_all_lines() {
     let composer = typed("a\né");
     assert!(composer.holds(2) && !composer.holds(3));
 }
+
+#[test]
+fn a_draft_is_put_away_and_comes_back_into_an_empty_composer() {
+    let mut composer = typed("half a\nthought");
+    composer.paste(&"line\n".repeat(20));
+    let whole = composer.text();
+    composer.stash();
+    assert!(composer.is_empty() && composer.has_stash());
+    write(&mut composer, "quick");
+    assert_eq!(composer.unsent(), format!("{whole}\n\nquick"), "it is kept when one quits");
+    composer.stash();
+    composer.stash();
+    assert_eq!(composer.text(), "quick", "the last one comes first");
+    composer.take();
+    composer.stash();
+    assert_eq!((composer.text(), composer.has_stash()), (whole, false));
+}
+
+#[test]
+fn behind_a_prompt_that_was_recalled_is_the_draft() {
+    let mut composer = typed("");
+    composer.set_history(vec!["one".into(), "two".into()]);
+    write(&mut composer, "half a");
+    composer.recall("one");
+    assert_eq!(composer.text(), "one");
+    composer.down();
+    assert_eq!(composer.text(), "two");
+    composer.down();
+    assert_eq!(composer.text(), "half a");
+}

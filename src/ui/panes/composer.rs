@@ -33,7 +33,7 @@ impl PaneView for Composer {
     }
 
     fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
-        self.set_placeholder(&placeholder(screen));
+        self.set_placeholder(&placeholder(screen, self.has_stash()));
         self.draw_field(&screen.theme, screen.has_keys(Pane::Composer), inset(area), buf)
     }
 
@@ -49,6 +49,10 @@ impl PaneView for Composer {
             UiAction::HistoryPrevious => self.up(),
             UiAction::HistoryNext => self.down(),
             UiAction::Edit(edit) => self.edit(edit),
+            UiAction::Stash => self.stash(),
+            UiAction::PromptHistory => {
+                return PaneResponse::Tell(Action::OpenPromptHistory(self.history().to_vec()));
+            }
             _ => return PaneResponse::Ignored,
         }
         PaneResponse::Done
@@ -67,12 +71,16 @@ fn submit(composer: &mut Composer) -> Option<Action> {
     (!text.trim().is_empty()).then_some(Action::Submit(text))
 }
 
-fn placeholder(screen: &PaneScreen<'_>) -> Cow<'static, str> {
+fn placeholder(screen: &PaneScreen<'_>, has_stash: bool) -> Cow<'static, str> {
     let session = &screen.store.session;
     match (screen.keyboard_elsewhere(), &*screen.key_hints.cancel) {
         (Some(pane), "") => format!("The keyboard is in {pane}").into(),
         (Some(pane), key) => format!("The keyboard is in {pane}; {key} returns here").into(),
         _ if session.opened.is_some() && !session.capabilities().prompt => WATCHED_PLACEHOLDER.into(),
+        _ if has_stash => match screen.key_hints.keys_of("composer.stash") {
+            "" => "A draft is put away".into(),
+            key => format!("{key} brings the draft back that you put away").into(),
+        },
         _ if session.phase.is_idle() => IDLE_PLACEHOLDER.into(),
         _ => BUSY_PLACEHOLDER.into(),
     }

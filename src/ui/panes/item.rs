@@ -6,7 +6,7 @@
 pub(super) mod call;
 pub(super) mod call_preview;
 
-use crate::event::{FinishReason, LastContent, Millis, NoticeLevel, TurnOutcome, Usage};
+use crate::event::{FinishReason, LastContent, Millis, NoticeCode, NoticeLevel, TurnOutcome, Usage};
 use crate::store::tool_calls::CallState;
 use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::store::{Store, Timestamps};
@@ -155,6 +155,7 @@ impl PartContext<'_> {
                 | PartKind::FullOutput,
                 ItemKind::Call { call },
             ) => self.store.tool_calls.get(call).map(|call| call::lay_out(self, call)).unwrap_or_default(),
+            (PartKind::Notice, ItemKind::Notice { code: NoticeCode::Note, text, .. }) => self.lay_note(text),
             (PartKind::Notice, ItemKind::Notice { level, text, count, .. }) => self.lay_notice(level, text, count),
             (
                 PartKind::TurnSummary,
@@ -215,6 +216,14 @@ impl PartContext<'_> {
         let mut page = LayoutBuilder::new(self.width);
         page.bar("┊ ", TextStyle::new(Role::Border));
         page.add_wrapped(&StyledText::of(&self.plain(), Role::Thinking.into()));
+        page.finish()
+    }
+
+    /// What the person noted stands out among what the program says.
+    fn lay_note(&self, text: &str) -> LaidOut {
+        let mut page = LayoutBuilder::new(self.width);
+        page.indent("# ", TextStyle::new(Role::Accent));
+        page.add_wrapped(&StyledText::of(&expand_tabs(clean(text).trim_end(), 4), Role::Accent.into()));
         page.finish()
     }
 

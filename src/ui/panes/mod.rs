@@ -17,6 +17,7 @@ pub mod perf_overlay;
 pub mod permissions;
 pub mod pick_hint;
 pub mod popup;
+pub mod prompt_history;
 pub mod queue;
 pub mod raw;
 pub mod replay_bar;

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::outline::Outline;
+use crate::store::outline::{Outline, OutlineEntry};
 use crate::text::one_line;
 use crate::ui::paint::{RowWriter, restyle};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
@@ -39,7 +39,10 @@ pub fn draw(outline: &Outline, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> 
         let Some(entry) = outline.entry(nth) else { continue };
         let line = Rect { y: list.y + row as u16, height: 1, ..list };
         let mut pen = RowWriter::new(buf, line, 0);
-        let role = if entry.level == 0 {
+        let role = if entry.level == OutlineEntry::NOTE_LEVEL {
+            pen.write("# ", theme.style(Role::Accent));
+            Role::Text
+        } else if entry.level == 0 {
             pen.write("› ", theme.style(Role::User));
             Role::User
         } else {
