@@ -196,6 +196,7 @@ impl Agent {
             Command::Prompt { .. }
             | Command::Continue
             | Command::Note { .. }
+            | Command::KeepRun { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
             | Command::SetOption { .. }
@@ -337,6 +338,7 @@ impl Agent {
             | Command::Prompt { .. }
             | Command::Continue
             | Command::Note { .. }
+            | Command::KeepRun { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
             | Command::SetOption { .. }

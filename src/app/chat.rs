@@ -95,7 +95,7 @@ impl ChatController {
         let (before, submitted) = (self.effects.len(), matches!(msg, Msg::Action(Action::Submit(_))));
         self.store.update(msg, &mut self.effects);
         let is_sent = |effect: &Effect| match effect {
-            Effect::Send(Command::Prompt { .. }) => true,
+            Effect::Send(Command::Prompt { .. }) | Effect::RunCommand(_) => true,
             Effect::Send(_) => submitted,
             _ => false,
         };
@@ -324,8 +324,12 @@ impl ChatController {
             return self.ui.panes.composer.completion.close();
         } else if self.store.focus.pane != Pane::Composer {
             Action::Focus(Pane::Composer)
+        } else if self.store.person_runs.is_running() {
+            Action::StopRun
         } else if self.can_interrupt() {
             Action::Cancel
+        } else if self.store.person_runs.offered() > 0 {
+            Action::DropContext
         } else {
             return;
         };
@@ -338,6 +342,8 @@ impl ChatController {
             self.escape();
         } else if !self.ui.panes.composer.is_empty() {
             self.ui.panes.composer.take();
+        } else if self.store.person_runs.is_running() {
+            self.dispatch(Msg::Action(Action::StopRun));
         } else if self.can_interrupt() {
             if self.store.focus.docked_approval().is_some() && !self.store.focus.is_typing() {
                 self.dispatch(Msg::Action(Action::OverlayBackspace));

@@ -3,6 +3,8 @@
 //! Not here: what an effect means for the state (`store`). Invariant: every task belongs to the one [`JoinSet`]; one
 //! that panics is told, not lost. What is kept for later runs is written one after another, in the order it came.
 
+mod running_command;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
@@ -11,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
 
+use self::running_command::RunningCommand;
 use super::action_uses;
 use super::clipboard::{self, TerminalEnv};
 use super::draft::DraftSave;
@@ -25,6 +28,7 @@ use crate::store::frames;
 use crate::store::links::LinkTarget;
 use crate::store::models::ModelChoice;
 use crate::store::msg::Report;
+use crate::store::person_runs::RunResult;
 use crate::text::{clean, one_line};
 
 /// Finds out which models there are.
@@ -48,6 +52,7 @@ pub enum EffectResult {
     History(Vec<String>),
     /// What a mention may name.
     Paths(Vec<String>),
+    CommandEnded(RunResult),
     Session(Box<ResumedSession>),
     /// These bytes are for the terminal.
     Terminal(Vec<u8>, Report),
@@ -101,12 +106,13 @@ pub struct Effects<'a> {
     saved_sessions: Option<SavedSessions>,
     history: Option<PathBuf>,
     workspace: Workspace,
+    running_command: Option<RunningCommand>,
 }
 
 impl<'a> Effects<'a> {
     pub fn new(list_models: ListModels<'a>, history: Option<PathBuf>) -> Self {
         let (tasks, unwritten) = (JoinSet::new(), VecDeque::new());
-        let workspace = Workspace::default();
+        let (workspace, running_command) = (Workspace::default(), None);
         Self {
             tasks,
             writing: None,
@@ -116,6 +122,7 @@ impl<'a> Effects<'a> {
             saved_sessions: None,
             history,
             workspace,
+            running_command,
         }
     }
 
@@ -140,6 +147,17 @@ impl<'a> Effects<'a> {
         });
     }
 
+    /// Runs a command of the person; one at a time.
+    pub fn run_command(&mut self, command: String) {
+        self.running_command = Some(RunningCommand::start(self.workspace.clone(), command, &mut self.tasks));
+    }
+
+    pub fn stop_command(&self) {
+        if let Some(running) = &self.running_command {
+            running.stop();
+        }
+    }
+
     /// Lets sessions be begun and resumed.
     #[must_use]
     pub fn with_sessions(mut self, open: Option<OpenSession<'a>>, saved: Option<SavedSessions>) -> Self {
@@ -149,10 +167,18 @@ impl<'a> Effects<'a> {
 
     /// Waits for the next result; none while nothing runs. Cancel-safe.
     pub async fn next(&mut self) -> Option<EffectResult> {
-        let (id, done) = match self.tasks.join_next_with_id().await? {
+        let ended = tokio::select! {
+            biased;
+            output = RunningCommand::next(&mut self.running_command) => return Some(EffectResult::Report(output)),
+            ended = self.tasks.join_next_with_id() => ended?,
+        };
+        let (id, done) = match ended {
             Ok(ended) => ended,
             Err(error) => (error.id(), panic_report(&error)),
         };
+        if matches!(done, EffectResult::CommandEnded(_)) {
+            self.running_command = None;
+        }
         if self.writing == Some(id) {
             self.writing = None;
             self.write_next();

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::event::grammar::Sealer;
 use crate::event::{
-    AgentEvent, AgentOption, Capabilities, Command, Envelope, Grant, LinkState, Millis, NoticeCode, NoticeLevel,
-    Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
+    AgentEvent, AgentOption, Annotation, AnnotationTarget, Capabilities, Command, Envelope, Grant, LinkState, Millis,
+    NoticeCode, NoticeLevel, Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
 };
 use crate::journal::{StatePart, StateStore, Writer};
 
@@ -270,6 +270,10 @@ impl SessionActor {
                 self.queue.remove(id);
                 self.publish_queue();
             }
+            Command::KeepRun { call, run } => self.publish_notice(AgentEvent::Annotation {
+                on: AnnotationTarget::Call(call),
+                annotation: Annotation::PersonRun(run),
+            }),
             Command::Note { text } => self.publish_notice(notice(NoticeLevel::Info, NoticeCode::Note, text)),
             other => self.forward(source, other),
         }

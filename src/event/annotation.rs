@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PromptContext, TurnId};
+use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PersonRun, PromptContext, TurnId};
 
 /// What an annotation refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub enum Annotation {
     Request(Json),
     /// What went to the model with a prompt, which is the message.
     PromptContext(Vec<PromptContext>),
+    /// A command that the person ran, which is the call.
+    PersonRun(PersonRun),
     /// The call began to run, and nobody had to be asked.
     Running {},
     /// Whether the call turned out to belong to another client of the same server, or was taken back by it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, CallId, Decision, Millis, PromptContext};
+use super::{ApprovalMode, CallId, Decision, Millis, PersonRun, PromptContext};
 
 /// A command to a session. Its effects are reported by the events that follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,11 @@ pub enum Command {
         /// What goes with it and is none of its words.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         context: Vec<PromptContext>,
+    },
+    /// Keep in the log what the person ran, for people.
+    KeepRun {
+        call: CallId,
+        run: PersonRun,
     },
     /// Keep a note in the log, for people. No model sees it.
     Note {

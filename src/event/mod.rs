@@ -16,6 +16,7 @@ pub mod incomplete_call;
 mod notice;
 mod pattern;
 mod permission;
+mod person_run;
 mod prompt_context;
 mod reply;
 mod sampling;
@@ -34,6 +35,7 @@ pub use ids::{CallId, MessageId, SessionId, TurnId};
 pub use notice::{NoticeCode, NoticeLevel};
 pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern};
 pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
+pub use person_run::PersonRun;
 pub use prompt_context::{
     MAX_PROMPT_CONTEXT_BYTES, PromptContext, PromptContextKind, add_context, user_message, without_context,
 };

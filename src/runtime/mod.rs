@@ -40,7 +40,7 @@ pub use server::SessionFactory;
 pub use server::listen::ServerPlan;
 pub use sessions::SavedSessions;
 use sessions::has_draft;
-pub use workspace::{MentionedFiles, Workspace};
+pub use workspace::{MentionedFiles, ToolProgress, Workspace};
 
 /// Which session to open.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,19 +1,38 @@
-//! What a screen does itself in the working folder: it finds and reads what a prompt mentions.
+//! What a screen does itself in the working folder: it finds and reads what a prompt mentions, and
+//! runs what the person asks for.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Runtime;
 use crate::net::redact_registered;
-use crate::tool::mention;
+use crate::store::person_runs::RunResult;
+use crate::text::clean;
+pub use crate::tool::ToolProgress;
 pub use crate::tool::mention::MentionedFiles;
+use crate::tool::truncate::truncate_middle;
+use crate::tool::{mention, run_for_person};
+
+/// Kept of what a command printed, as much as four files: it goes with a prompt and into the log.
+const MAX_KEPT_OUTPUT_BYTES: usize = 64_000;
 
 /// The working folder of a screen. What the session's agent may do is none of its business.
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
     pub folder: PathBuf,
+    /// Variables with keys, hidden from commands.
+    hidden_env_vars: Arc<[String]>,
 }
 
 impl Workspace {
+    /// `hidden_env_vars` are the variables with keys, hidden from commands.
+    pub fn new(folder: PathBuf, hidden_env_vars: Arc<[String]>) -> Self {
+        Self { folder, hidden_env_vars }
+    }
+
     /// Returns the paths that a mention may name that begins like this. Blocks.
     pub fn list_paths(&self, typed: &str) -> Vec<String> {
         mention::list_paths(&self.folder, typed)
@@ -25,10 +44,24 @@ impl Workspace {
         read.context.iter_mut().for_each(|part| redact_registered(&mut part.text));
         read
     }
+
+    /// Runs a command line of the person in the folder, with the environment of the shell tool; what it prints is told
+    /// as it comes.
+    pub async fn run_command(
+        &self,
+        command: &str,
+        output: mpsc::Sender<ToolProgress>,
+        cancel: CancellationToken,
+    ) -> RunResult {
+        let done = run_for_person(command, &self.folder, &self.hidden_env_vars, output, cancel).await;
+        let mut text = clean(&done.text).into_owned();
+        redact_registered(&mut text);
+        RunResult { outcome: done.outcome, output: truncate_middle(&text, MAX_KEPT_OUTPUT_BYTES).0 }
+    }
 }
 
 impl Runtime {
     pub fn workspace(&self) -> Workspace {
-        Workspace { folder: self.folder.clone() }
+        Workspace::new(self.folder.clone(), self.hidden_variables.clone().into())
     }
 }

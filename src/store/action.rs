@@ -48,6 +48,10 @@ pub enum Action {
     OpenHelp,
     /// Lists every action.
     OpenPalette,
+    /// Stops the command that the person runs.
+    StopRun,
+    /// Nothing of what commands printed goes with the next prompt.
+    DropContext,
     /// Lists these prompts, older first.
     OpenPromptHistory(Vec<String>),
     /// Looks for a text in the transcript, from the item that is being read; none is the end. Without a text the

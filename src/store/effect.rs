@@ -14,6 +14,11 @@ pub enum Effect {
     Send(Command),
     /// Read what a prompt mentions; answered by `Report::PromptContext`.
     ReadMentions(MentioningPrompt),
+    /// Run a command of the person in the working folder; answered by `Report::CommandOutput` and then
+    /// `Report::CommandEnded`.
+    RunCommand(String),
+    /// Stop it.
+    StopCommand,
     /// Find out which models there are; answered by `Report::Models`.
     ListModels,
     /// Leave this session (it stays saved) and begin an empty one.

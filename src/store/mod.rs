@@ -25,6 +25,7 @@ pub mod outline;
 pub mod overlay;
 pub mod pane;
 pub mod permissions;
+pub mod person_runs;
 pub mod search;
 pub mod session;
 pub mod sessions;
@@ -37,13 +38,17 @@ pub mod usage;
 
 use std::collections::BTreeMap;
 
-use crate::event::{AgentEvent, Command, Envelope, LinkState, Millis, NoticeCode, NoticeLevel, Seq, TurnOutcome};
+use crate::event::{
+    AgentEvent, Annotation, AnnotationTarget, Command, Envelope, LinkState, Millis, NoticeCode, NoticeLevel, Seq,
+    TurnOutcome,
+};
 
 use self::agent_status::AgentStatus;
 use self::effect::{ComposerEdit, Effect};
 use self::focus::Focus;
 use self::msg::Msg;
 use self::overlay::approval::ApprovalDialog;
+use self::person_runs::PersonRuns;
 use self::session::{Phase, SessionState};
 use self::tool_calls::{CallState, ToolCall, ToolCalls};
 use self::transcript::{ItemKind, Transcript, TranscriptItem};
@@ -138,6 +143,8 @@ pub struct Store {
     pub images: images::ImageCache,
     /// The prompt that was given back for what it mentions.
     refused_prompt: Option<String>,
+    /// What the person runs beside the conversation.
+    pub person_runs: PersonRuns,
     /// Prompts of this screen that nothing came of so far.
     unanswered_prompts: UnansweredPrompts,
     last_seq: Seq,
@@ -203,7 +210,7 @@ impl Store {
         let guarded = self.is_guarded();
         let playing = self.session.replay().is_some_and(|replay| !replay.paused);
         let works = !self.session.phase.is_idle() && !self.waits_only_for_user();
-        line_moves || guarded || playing || works
+        line_moves || guarded || playing || works || self.person_runs.is_running()
     }
 
     /// Returns whether something is being looked for that was not looked at yet: then [`Msg::Work`] is worth sending.
@@ -275,6 +282,11 @@ impl Store {
         if let Some(sources) = self.agent_status.on_event(event) {
             self.transcript.notice(*at, NoticeLevel::Info, NoticeCode::Sources, &sources);
         }
+        if let AgentEvent::Annotation { on: AnnotationTarget::Call(call), annotation: Annotation::PersonRun(run) } =
+            event
+        {
+            self.show_logged_run(*at, call, run);
+        }
         self.fold_items(*at, event);
         self.session.on_event(*at, event);
         if let Some((code, text)) = change {
@@ -336,6 +348,10 @@ impl Store {
 
     fn reset(&mut self, fx: &mut Vec<Effect>) {
         self.unanswered_prompts = UnansweredPrompts::default();
+        if self.person_runs.is_running() {
+            fx.push(Effect::StopCommand);
+        }
+        self.person_runs = PersonRuns::default();
         self.transcript.reset();
         self.tool_calls = ToolCalls::default();
         self.usage = UsageStats::default();

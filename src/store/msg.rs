@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Envelope, Millis, PromptContext, SessionId, SessionStatus};
+use crate::event::{Envelope, Millis, OutputStream, PromptContext, SessionId, SessionStatus};
 
 use super::action::Action;
 use super::effect::MentioningPrompt;
@@ -12,6 +12,7 @@ use super::image_source::ImageSource;
 #[cfg(feature = "images")]
 use super::images::{DecodeResult, GraphicsMode};
 use super::models::ModelChoice;
+use super::person_runs::RunResult;
 use super::sessions::SessionChoice;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +56,9 @@ pub enum Report {
         context: Vec<PromptContext>,
         problems: Vec<String>,
     },
+    /// What the person's command printed.
+    CommandOutput(OutputStream, String),
+    CommandEnded(RunResult),
     /// The saved sessions, the newest first.
     Sessions(Vec<SessionChoice>),
     SessionRemoved(SessionId),

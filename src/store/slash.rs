@@ -26,6 +26,8 @@ pub enum Submitted {
     Command(Action),
     /// For the log.
     Note(String),
+    /// A command line to run here.
+    Run(String),
     /// Looks like a command and is none; the text says what to do instead.
     Invalid(String),
 }
@@ -33,6 +35,9 @@ pub enum Submitted {
 /// Reads a submitted text. A first word with a second slash in it is a path (`/usr/bin`, `/tmp/`), and no command begins
 /// like `/* a comment` does. For what is left, `//text` is the way to send a text that begins with a slash.
 pub fn parse(text: &str) -> Submitted {
+    if let Some(command) = text.strip_prefix('!').map(str::trim).filter(|command| !command.is_empty()) {
+        return Submitted::Run(command.to_owned());
+    }
     if let Some(note) = parse_note(text) {
         return Submitted::Note(note.to_owned());
     }
@@ -127,6 +132,9 @@ mod tests {
             (" #12 is broken", text(" #12 is broken")),
             ("# Title\nand more", text("# Title\nand more")),
             ("#", text("#")),
+            ("! ls -l ", Submitted::Run("ls -l".into())),
+            ("!", text("!")),
+            (" !ls", text(" !ls")),
             ("/q", Submitted::Command(Action::Quit)),
             ("/mode Build", Submitted::Command(Action::SetAgentMode("Build".into()))),
             ("/quit now", Submitted::Invalid("/quit takes no argument".into())),

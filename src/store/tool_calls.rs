@@ -291,9 +291,10 @@ impl ToolCalls {
                 }
             }
             AgentEvent::TurnFinished { .. } => {
-                for index in std::mem::take(&mut self.open) {
+                for index in self.open.clone() {
                     if let Some(call) = self.calls.get_mut(index)
                         && call.state.is_open()
+                        && !call.id.is_person_run()
                     {
                         call.state = CallState::Done(CallOutcome::Unknown);
                         call.duration = call.running_since.map(|began| at.since(began));

@@ -37,6 +37,7 @@ pub use client::ClientTools;
 #[cfg(test)]
 pub(crate) use registry::tests::FakeSource;
 pub use registry::{RegisteredTool, Registry};
+pub use shell::run_for_person;
 pub use source::{
     CallDescription, SubjectCheck, SubjectPermission, ToolContext, ToolInfo, ToolProgress, ToolResult, ToolSource,
 };

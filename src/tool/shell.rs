@@ -5,18 +5,22 @@
 //! process that deliberately leaves the group survives; this is not a sandbox.
 
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessSession};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::args::ToolArgs;
 use super::truncate::BoundedOutput;
-use super::{CallDescription, Tool, ToolContext, ToolProgress, ToolResult, ToolTimeouts};
+use super::{CallDescription, SubjectPermission, Tool, ToolContext, ToolProgress, ToolResult, ToolTimeouts};
 use crate::event::{Json, OutputStream, Risk, ToolKind, ToolSpec};
 
 pub(super) struct Shell;
@@ -163,6 +167,29 @@ impl CommandEnd {
             result_of(self.status, self.text, self.left_running)
         };
         ToolResult { printed_bytes: self.printed_bytes, ..done }
+    }
+}
+
+/// Runs a command line of the person, who needs nobody's approval, as the tool would.
+pub async fn run_for_person(
+    command: &str,
+    folder: &Path,
+    hidden_env_vars: &Arc<[String]>,
+    progress: mpsc::Sender<ToolProgress>,
+    cancel: CancellationToken,
+) -> ToolResult {
+    let ctx = ToolContext {
+        folder: folder.to_owned(),
+        extra_folders: Vec::new(),
+        hidden_env_vars: Arc::clone(hidden_env_vars),
+        check_subject: Arc::new(|_| SubjectPermission::Allowed),
+        resources: None,
+        progress,
+        cancel,
+    };
+    match ProcessGroup::start(command, &ctx) {
+        Ok(group) => group.run(&ctx).await.into_result(),
+        Err(error) => ToolResult::failed(format!("the shell could not be started: {error}")),
     }
 }
 

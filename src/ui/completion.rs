@@ -124,6 +124,7 @@ impl Completion {
     /// Sends the offers away until the text changes.
     pub fn close(&mut self) {
         self.is_closed = true;
+        self.wanted_paths = None;
         self.selected = 0;
     }
 

@@ -219,8 +219,7 @@ impl Composer {
             Some(browsing) => browsing.draft,
             None => (self.area.lines().to_vec(), self.chips.clone()),
         };
-        self.replace(text);
-        self.browsing = Some(HistoryBrowsing { at, draft });
+        self.show_past(text, at, draft);
     }
 
     /// Hands the text over, remembers it and leaves the composer empty.
@@ -368,18 +367,24 @@ impl Composer {
             Some(browsing) => browsing.draft,
             None => (self.area.lines().to_vec(), self.chips.clone()),
         };
-        self.replace(&text);
-        self.browsing = Some(HistoryBrowsing { at: before, draft });
+        self.show_past(&text, before, draft);
     }
 
     fn history_next(&mut self) {
         let Some(HistoryBrowsing { at, draft }) = self.browsing.take() else { return };
         if let Some(text) = self.history.get(at + 1).cloned() {
-            self.replace(&text);
-            self.browsing = Some(HistoryBrowsing { at: at + 1, draft });
+            self.show_past(&text, at + 1, draft);
         } else {
             self.set_lines(draft.0, draft.1);
         }
+    }
+
+    /// A prompt of the past is complete: what it could become would only take the arrows.
+    fn show_past(&mut self, text: &str, at: usize, draft: (Vec<String>, Vec<PasteChip>)) {
+        self.replace(text);
+        self.browsing = Some(HistoryBrowsing { at, draft });
+        self.update_completion();
+        self.completion.close();
     }
 
     fn move_cursor(&mut self, to: CursorMove) -> bool {

@@ -12,6 +12,10 @@ use crate::runtime::StartMode;
 use crate::store::effect::Effect;
 use crate::store::frames::FrameList;
 use crate::store::msg::{Msg, Report};
+use crate::text::one_line;
+
+/// Cells of the working folder in a message.
+const MAX_FOLDER_CELLS: usize = 60;
 
 impl ChatLoop<'_> {
     pub(super) fn handle_effect_result(&mut self, done: EffectResult) -> io::Result<()> {
@@ -19,6 +23,7 @@ impl ChatLoop<'_> {
             EffectResult::Report(report) => self.chat.update(Msg::Report(report)),
             EffectResult::History(prompts) => self.chat.ui.panes.composer.set_history(prompts),
             EffectResult::Paths(paths) => self.chat.ui.panes.composer.completion.set_paths(paths),
+            EffectResult::CommandEnded(result) => self.chat.update(Msg::Report(Report::CommandEnded(result))),
             EffectResult::Session(opened) => self.attach_session(*opened),
             EffectResult::Terminal(bytes, report) => {
                 self.term.screen.write_raw(&bytes)?;
@@ -75,6 +80,12 @@ impl ChatLoop<'_> {
                     }
                 }
                 Effect::ReadMentions(prompt) => self.effects.read_mentions(prompt),
+                Effect::RunCommand(command) => {
+                    let folder = one_line(&self.workspace.folder.display().to_string(), MAX_FOLDER_CELLS);
+                    self.chat.show_toast(format!("it runs here, in {folder}; Esc stops it"));
+                    self.effects.run_command(command);
+                }
+                Effect::StopCommand => self.effects.stop_command(),
                 Effect::ListModels => self.effects.list_models(),
                 Effect::NewSession => self.open_session(StartMode::New),
                 Effect::ResumeSession(id) if id == self.session.session.as_str() => {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::app::draft::DraftSaver;
-use crate::event::Millis;
+use crate::event::{CallOutcome, Millis, OutputStream};
 use crate::net::traffic::{RecordLine, TrafficRing};
 use crate::runtime::{NameClaim, StatePart, StateStore};
 
@@ -167,4 +167,34 @@ async fn a_command_that_nobody_takes_comes_back() {
     assert_eq!(send(&sender, Command::Cancel), Err((Command::Cancel, "the session does not respond")));
     drop(receiver);
     assert_eq!(send(&sender, Command::Cancel), Err((Command::Cancel, "the session has ended")));
+}
+
+#[tokio::test]
+async fn a_command_of_the_person_is_told_as_it_prints_without_keys_and_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = Workspace::new(folder.path().to_owned(), ["HOME".to_owned()].into());
+    let mut effects = effects(None).with_workspace(workspace);
+    effects.run_command("echo \"home: $HOME\"; sleep 60".into());
+    assert_eq!(report(&mut effects).await, Report::CommandOutput(OutputStream::Stdout, "home: \n".into()));
+    effects.stop_command();
+    let Some(EffectResult::CommandEnded(ended)) = effects.next().await else { panic!("it was stopped") };
+    let output = "home: \n[stopped before it finished]".to_owned();
+    assert_eq!(ended, RunResult { outcome: CallOutcome::Cancelled, output });
+    assert!(effects.next().await.is_none());
+}
+
+#[tokio::test]
+async fn what_a_prompt_mentions_is_read_beside_the_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.rs"), "fn a() {}").unwrap();
+    let mut effects = effects(None).with_workspace(Workspace::new(folder.path().to_owned(), [].into()));
+    effects.list_paths(String::new());
+    let Some(EffectResult::Paths(paths)) = effects.next().await else { panic!("no paths") };
+    assert_eq!(paths, ["a.rs"]);
+    let prompt = MentioningPrompt { typed: "@a.rs @b.rs".into(), text: "@a.rs @b.rs".into() };
+    effects.read_mentions(prompt.clone());
+    let Report::PromptContext { prompt: read, context, problems } = report(&mut effects).await else {
+        panic!("nothing was read")
+    };
+    assert_eq!((read, context.len(), problems.len()), (prompt, 1, 1));
 }

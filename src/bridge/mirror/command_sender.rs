@@ -96,6 +96,8 @@ impl CommandSender {
         match wish {
             // The agent over there prepares for those who sit there; an older one would not know the word.
             Command::WarmUp => {}
+            // It ran here, and the log is over there.
+            Command::KeepRun { .. } => {}
             Command::DequeuePrompt { id } if id >= QueuedPrompt::FIRST_LOCAL_ID => {
                 self.waiting.retain(|queued| queued.id != id);
                 self.contexts.remove(&id);

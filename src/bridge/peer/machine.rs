@@ -240,6 +240,7 @@ impl PeerMachine {
             }
             Command::WarmUp
             | Command::Note { .. }
+            | Command::KeepRun { .. }
             | Command::RevokeGrant { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }

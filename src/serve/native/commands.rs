@@ -54,12 +54,15 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
             if text.trim().is_empty() {
                 return Err(ApiError::bad_request("the prompt is empty").with_param("text"));
             }
-            if PromptContext::total_bytes(context) > MAX_PROMPT_CONTEXT_BYTES {
-                let text = format!("at most {MAX_PROMPT_CONTEXT_BYTES} bytes go with a prompt");
+            // Files, and as much of what commands printed.
+            let most = 2 * MAX_PROMPT_CONTEXT_BYTES;
+            if PromptContext::total_bytes(context) > most {
+                let text = format!("at most {most} bytes go with a prompt");
                 return Err(ApiError::too_large(text).with_param("context"));
             }
             state.check_prompt(text)
         }
+        Command::KeepRun { .. } => able(false, "what runs at a client stays there"),
         Command::Note { text } => {
             able(capabilities.prompt, "this session takes no notes")?;
             if text.trim().is_empty() || text.len() > MAX_NOTE_BYTES {

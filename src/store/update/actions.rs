@@ -78,6 +78,11 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::OpenHelp => open(store, HelpText::default()),
         Action::OpenPalette => open_palette(store, fx),
+        Action::StopRun => fx.push(Effect::StopCommand),
+        Action::DropContext => {
+            store.person_runs.drop_offered();
+            store.toast = Some((NoticeLevel::Info, "no output goes with your next prompt".into()));
+        }
         Action::OpenPromptHistory(prompts) => open(store, PromptHistory::new(prompts)),
         Action::OpenSearch { from, query } => open_search(store, from, query),
         Action::CopyAnswer(nth) => copy::copy_answer(store, nth, fx),

@@ -38,6 +38,8 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         Msg::Report(Report::PromptContext { prompt, context, problems }) => {
             submit::send_with_context(store, prompt, context, &problems, fx);
         }
+        Msg::Report(Report::CommandOutput(stream, text)) => store.on_run_output(stream, text),
+        Msg::Report(Report::CommandEnded(result)) => store.on_run_end(result, fx),
         Msg::Report(Report::ActionUses(uses)) => add_action_uses(store, uses, fx),
         Msg::Report(Report::Failed { what, why }) => {
             store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));

@@ -31,6 +31,13 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
             fx.push(Effect::Composer(ComposerEdit::Restore(text)));
             None
         }
+        Submitted::Run(command) => {
+            let able = require(store, |caps| !caps.seek, "in a replay nothing runs");
+            if !(able && store.run_for_person(&command, fx)) {
+                fx.push(Effect::Composer(ComposerEdit::Restore(text)));
+            }
+            None
+        }
         Submitted::Note(note) => {
             if require(store, |caps| !caps.seek, "a replay keeps no notes") {
                 fx.push(Effect::Send(Command::Note { text: note }));
@@ -57,7 +64,7 @@ fn send_prompt(store: &mut Store, prompt: MentioningPrompt, fx: &mut Vec<Effect>
 pub(super) fn send_with_context(
     store: &mut Store,
     prompt: MentioningPrompt,
-    context: Vec<PromptContext>,
+    mut context: Vec<PromptContext>,
     problems: &[String],
     fx: &mut Vec<Effect>,
 ) {
@@ -66,6 +73,7 @@ pub(super) fn send_with_context(
         if !problems.is_empty() {
             store.toast = Some((NoticeLevel::Warn, format!("sent without {}", problems.join("; "))));
         }
+        context.extend(store.person_runs.take_offered());
         fx.push(Effect::Send(Command::Prompt { text: prompt.text, context }));
         return;
     }

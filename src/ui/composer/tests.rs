@@ -270,10 +270,13 @@ fn a_draft_is_put_away_and_comes_back_into_an_empty_composer() {
 #[test]
 fn behind_a_prompt_that_was_recalled_is_the_draft() {
     let mut composer = typed("");
-    composer.set_history(vec!["one".into(), "two".into()]);
+    composer.set_history(vec!["see @one".into(), "two".into()]);
+    composer.completion.set_paths(vec!["one".into(), "one.rs".into()]);
     write(&mut composer, "half a");
-    composer.recall("one");
-    assert_eq!(composer.text(), "one");
+    composer.recall("see @one");
+    assert_eq!(composer.text(), "see @one");
+    composer.update_completion();
+    assert!(!composer.completion.is_open(), "the arrows walk on");
     composer.down();
     assert_eq!(composer.text(), "two");
     composer.down();

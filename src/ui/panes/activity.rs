@@ -71,7 +71,13 @@ fn activity_text(store: &Store, labels: &KeyHints) -> Option<ActivityText> {
         return Some(("●", text, Some((labels.open_approval.clone(), "opens it")), Role::Warn));
     }
     let since = match &session.phase {
-        Phase::Idle => return None,
+        Phase::Idle => {
+            let (command, since) = store.person_runs.running()?;
+            let elapsed = format::running_duration(session.now.since(since));
+            let text = format!("your command {} {elapsed}", one_line(command, 30));
+            let stop = store.focus.top().is_none().then(|| (labels.cancel.clone(), "stops"));
+            return Some((spinner(session.now), text, stop, Role::Accent));
+        }
         Phase::Working { since, .. } | Phase::WaitingApproval { since, .. } => *since,
     };
     let elapsed = format::running_duration(session.now.since(since));

@@ -81,6 +81,9 @@ fn placeholder(screen: &PaneScreen<'_>, has_stash: bool) -> Cow<'static, str> {
             "" => "A draft is put away".into(),
             key => format!("{key} brings the draft back that you put away").into(),
         },
+        _ if screen.store.person_runs.offered() > 0 => {
+            format!("What your command printed goes with this prompt; {} drops it", screen.key_hints.cancel).into()
+        }
         _ if session.phase.is_idle() => IDLE_PLACEHOLDER.into(),
         _ => BUSY_PLACEHOLDER.into(),
     }
