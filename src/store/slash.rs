@@ -18,6 +18,13 @@ pub fn commands() -> impl Iterator<Item = &'static SlashCommand> {
     COMMANDS.iter().copied()
 }
 
+/// What else a text may begin with, or a word of it, and what that does.
+pub const TYPED_PREFIXES: &[(&str, &str)] = &[
+    ("@path", "mention a file or folder: its text goes with the prompt"),
+    ("!command", "run a command here; its output goes with your next prompt"),
+    ("#note", "keep a note in the log, which no model sees"),
+];
+
 /// What a submitted text is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Submitted {

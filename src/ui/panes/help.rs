@@ -11,7 +11,7 @@ use crate::store::action::Context;
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::help::HelpText;
 use crate::store::pane::Pane;
-use crate::store::slash::commands;
+use crate::store::slash::{TYPED_PREFIXES, commands};
 use crate::text::width::str_width;
 use crate::text::wrap::wrap;
 use crate::ui::key_hints::KeyHints;
@@ -133,6 +133,7 @@ fn groups(labels: &KeyHints, first: Context) -> Vec<Vec<HelpEntry<'_>>> {
         let argument = command.argument.trim_matches(['[', ']']).replace('|', ", ");
         HelpEntry::Key(format!("/{}", command.name), format!("{}: {argument}", command.about).into())
     }));
+    told.extend(TYPED_PREFIXES.iter().map(|(typed, what)| HelpEntry::Key((*typed).to_owned(), Cow::from(*what))));
     if let Some(before) = groups.get_mut(..=here) {
         before.rotate_right(1);
     }
