@@ -28,7 +28,7 @@ use crate::store::search::Search;
 use crate::ui::Ui;
 use crate::ui::keymap::{Input, Shade, contexts};
 use crate::ui::layout;
-use crate::ui::theme::{Theme, ThemeKind};
+use crate::ui::theme::ThemeKind;
 
 /// Two presses within this time quit.
 const DOUBLE_PRESS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,8 +56,6 @@ pub struct ChatController {
     pub effects: Vec<Effect>,
     /// What the store asked the view for, until the key that caused it was handled.
     view_actions: Vec<UiAction>,
-    /// The terminal said that it lost (false) or got the focus.
-    pub focused: Option<bool>,
     quit_requested_at: Option<Instant>,
     /// Text came into the composer that nobody typed.
     has_restored_text: bool,
@@ -75,7 +73,6 @@ impl ChatController {
             keymap,
             effects: Vec::new(),
             view_actions: Vec::new(),
-            focused: None,
             quit_requested_at: None,
             has_restored_text: false,
             stray_typing: StrayTyping::default(),
@@ -129,10 +126,10 @@ impl ChatController {
         }
     }
 
-    /// Takes a fact of the past: it is shown like any other, but rings no bell.
+    /// Takes a fact of the past: it is shown like any other, but calls nobody.
     pub fn catch_up(&mut self, fact: Envelope) {
         self.update(Msg::Event(fact));
-        self.effects.retain(|effect| *effect != Effect::Bell);
+        self.effects.retain(|effect| !matches!(effect, Effect::Notify(_)));
     }
 
     /// Takes one input at `now`, which is `clock` on the session's clock.
@@ -166,11 +163,12 @@ impl ChatController {
                 }
                 return Some(LoopRequest::Resize(columns, rows));
             }
-            Input::Focus(focused) => self.focused = Some(focused),
+            // The loop's: it decides who is called.
+            Input::Focus(_) => {}
             Input::Wheel { rows, column, row } => self.wheel(rows, (column, row)),
             Input::Click { column, row } => self.click((column, row), clock),
             Input::Background(shade) => {
-                self.ui.theme = Theme::new(match shade {
+                self.ui.theme = self.ui.theme.with_kind(match shade {
                     Shade::Dark => ThemeKind::Dark,
                     Shade::Light => ThemeKind::Light,
                 });

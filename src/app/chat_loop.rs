@@ -20,24 +20,27 @@ use super::history_loader::HistoryLoader;
 #[cfg(feature = "images")]
 use super::images::ImageLoader;
 use super::input::InputReader;
+use super::notify::Notifier;
 use super::paste_detector::PasteDetector;
 use super::session_clock::SessionClock;
 use super::term::{self, SignalEvent, Signals, Term};
 use super::wait_futures::{next_frames, sleep_until_or_forever};
-use super::{ChatContext, HANGUP_EXIT_CODE};
+use super::{ChatContext, HANGUP_EXIT_CODE, SessionPlaces};
 use crate::bridge::hub::Subscription;
 use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{HubItem, SessionHandle};
 use crate::config::ThemeChoice;
-use crate::event::{Command, Seq};
-use crate::runtime::Workspace;
+use crate::event::{Command, Seq, SessionId};
+use crate::runtime::{SavedSessions, Workspace};
 use crate::store::action::Action;
 use crate::store::msg::Msg;
+use crate::store::workplace::Workplace;
 use crate::store::{Store, StoreOptions};
 use crate::text::mention::dropped_path;
 use crate::ui::keymap::{Input, TerminalReplies, translate};
 use crate::ui::theme::{Theme, ThemeKind};
 use crate::ui::{FrameScope, Ui};
+
 /// Deliveries folded before input is looked at again.
 const MAX_EVENTS_PER_BATCH: usize = 512;
 /// What tells of a stream is drawn within this time: its text is likely to come at once, and draws both.
@@ -81,6 +84,10 @@ pub(super) struct ChatLoop<'a> {
     measuring_since: Option<Instant>,
     terminal_env: TerminalEnv,
     workspace: Workspace,
+    notifier: Notifier,
+    logs: SavedSessions,
+    /// For which session, folder and turn the surroundings were looked at last.
+    surveyed: Option<(SessionId, String, u32)>,
     terminal_replies: TerminalReplies,
     terminal_replies_until: Option<Instant>,
     queries_background: bool,
@@ -102,6 +109,8 @@ impl<'a> ChatLoop<'a> {
         let ChatContext {
             session: mut handle,
             ui,
+            notify,
+            places,
             keymap,
             warnings,
             prompt,
@@ -124,11 +133,13 @@ impl<'a> ChatLoop<'a> {
         };
         let options =
             StoreOptions { fold_thinking: ui.fold_thinking, fold_outputs: ui.fold_output, timestamps: ui.timestamps };
+        let terminal_env = TerminalEnv::detect();
         let store = Store::new(options);
-        let view = Ui::new(&ui, Theme::new(theme), &keymap);
+        let view = Ui::new(&ui, Theme::new(theme).with_depth(terminal_env.color_depth()), &keymap);
         let mut chat = ChatController::new(store, view, keymap);
         let status = handle.status.borrow_and_update().clone();
         let clock = SessionClock::new(&status, Instant::now());
+        chat.store.workplace = workplace(&places, &terminal_env);
         chat.update(Msg::Status(status));
         chat.show_warnings(&warnings);
         if chooses_session {
@@ -163,7 +174,10 @@ impl<'a> ChatLoop<'a> {
             is_prepared: false,
             paste_detector: PasteDetector::default(),
             measuring_since: None,
-            terminal_env: TerminalEnv::detect(),
+            notifier: Notifier::new(notify, terminal_env.clone(), Instant::now()),
+            logs: places.logs,
+            surveyed: None,
+            terminal_env,
             terminal_replies: TerminalReplies::default(),
             terminal_replies_until: None,
             queries_background: ui.theme == ThemeChoice::Auto,
@@ -363,6 +377,14 @@ impl<'a> ChatLoop<'a> {
             self.terminal_replies_until = None;
         }
         for input in inputs {
+            match input {
+                Input::Focus(focused) => {
+                    self.notifier.focused = Some(focused);
+                    // Somebody may have switched the branch elsewhere.
+                    self.surveyed = self.surveyed.take().filter(|_| !focused);
+                }
+                _ => self.notifier.on_input(now),
+            }
             if let Input::Paste(paste) = &input
                 && let Some(path) = self.dropped_file(paste)
             {
@@ -383,6 +405,7 @@ impl<'a> ChatLoop<'a> {
                 }
                 Some(LoopRequest::Suspend) if term::can_suspend() => {
                     self.term.suspend(|| signals.stop_job())?;
+                    self.notifier.forget();
                     #[cfg(feature = "images")]
                     self.images.sender.forget();
                 }
@@ -416,6 +439,7 @@ impl<'a> ChatLoop<'a> {
             SignalEvent::Quit(code) => self.quit = Some(code),
             SignalEvent::Suspend => {
                 self.term.suspend(term::stop_self)?;
+                self.notifier.forget();
                 #[cfg(feature = "images")]
                 self.images.sender.forget();
                 self.pacer.request(Instant::now(), Duration::ZERO);
@@ -445,5 +469,20 @@ impl<'a> ChatLoop<'a> {
         drop(self.term);
         self.effects.finish().await;
         last_draft.and_then(|save| save.write().err())
+    }
+}
+
+/// Returns what is known of the surroundings at once.
+fn workplace(places: &SessionPlaces, env: &TerminalEnv) -> Workplace {
+    let terminal = [&env.program, &env.term].into_iter().find(|name| !name.is_empty());
+    let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
+    let terminal = terminal.map_or(String::new(), |name| format!(", {name}"));
+    Workplace {
+        home: std::env::var("HOME").unwrap_or_default(),
+        host: places.host.clone(),
+        program_log: places.paths.log_file().display().to_string(),
+        config_file: places.paths.config_file().display().to_string(),
+        platform: format!("({os} {architecture}{terminal})"),
+        ..Workplace::default()
     }
 }

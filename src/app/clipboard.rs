@@ -22,6 +22,7 @@ use tokio::process::Command;
 use crate::config::environment::without_keys;
 use crate::private;
 use crate::text::human::whole_size;
+use crate::ui::theme::ColorDepth;
 
 /// Longest sequence that the terminals we know take; longer ones are dropped by some without a word.
 const MAX_OSC52_BYTES: usize = 100_000;
@@ -35,6 +36,9 @@ const TOOL_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct TerminalEnv {
     pub term: String,
     pub program: String,
+    pub color_term: String,
+    /// The terminal around a multiplexer or a login, where a variable of it came along.
+    pub outer: String,
     pub tmux: bool,
     pub screen: bool,
     /// The person sits at another machine.
@@ -53,6 +57,8 @@ impl TerminalEnv {
         Self {
             term: text("TERM"),
             program: text("TERM_PROGRAM"),
+            outer: outer_terminal(&text),
+            color_term: text("COLORTERM"),
             tmux: set("TMUX"),
             screen: set("STY"),
             ssh: set("SSH_CONNECTION") || set("SSH_TTY"),
@@ -63,9 +69,26 @@ impl TerminalEnv {
         }
     }
 
+    /// Returns how many colours the terminal is known to have.
+    pub fn color_depth(&self) -> ColorDepth {
+        let knows = |names: &[&str]| names.iter().any(|name| self.term.contains(name));
+        if matches!(self.color_term.as_str(), "truecolor" | "24bit") {
+            ColorDepth::TrueColor
+        } else if knows(&["256color", "kitty", "alacritty", "ghostty", "foot", "wezterm", "direct"]) {
+            ColorDepth::Indexed
+        } else {
+            ColorDepth::Sixteen
+        }
+    }
+
+    /// Tells whether a terminal would write out control sequences of the string kind.
+    pub fn is_dumb(&self) -> bool {
+        matches!(self.term.as_str(), "linux" | "dumb")
+    }
+
     /// Returns the bytes that give a text to the terminal's clipboard, unless that is known not to work.
     pub fn osc52_sequence(&self, text: &str) -> Result<Vec<u8>, &'static str> {
-        if matches!(self.term.as_str(), "linux" | "dumb") || self.program == "Apple_Terminal" {
+        if self.is_dumb() || self.program == "Apple_Terminal" {
             return Err("this terminal has no clipboard access");
         }
         if text.len().div_ceil(3) * 4 > MAX_OSC52_BYTES {
@@ -95,6 +118,23 @@ impl TerminalEnv {
         ];
         all.into_iter().filter(|(here, _)| *here).map(|(_, tool)| tool).collect()
     }
+}
+
+/// Returns the name of the terminal that sets a variable of its own, which multiplexers leave as it is.
+fn outer_terminal(text: &dyn Fn(&str) -> String) -> String {
+    const OWN_VARIABLES: [(&str, &str); 5] = [
+        ("KITTY_WINDOW_ID", "kitty"),
+        ("WEZTERM_PANE", "WezTerm"),
+        ("GHOSTTY_RESOURCES_DIR", "ghostty"),
+        ("WT_SESSION", "Windows Terminal"),
+        ("ConEmuPID", "ConEmu"),
+    ];
+    let named = text("LC_TERMINAL");
+    if !named.is_empty() {
+        return named;
+    }
+    let own = OWN_VARIABLES.iter().find(|(variable, _)| !text(variable).is_empty());
+    own.map_or(String::new(), |(_, name)| (*name).to_owned())
 }
 
 /// A program and its arguments; it takes the text on its standard input.

@@ -17,6 +17,8 @@ use self::running_command::RunningCommand;
 use super::action_uses;
 use super::clipboard::{self, TerminalEnv};
 use super::draft::DraftSave;
+use super::git_branch::read_branch;
+use super::notify_command::NotifyCommand;
 use super::{open_external, prompt_history};
 use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
@@ -298,6 +300,24 @@ impl<'a> Effects<'a> {
             EffectResult::Report(Report::Info(said))
         });
         sequence.ok()
+    }
+
+    /// Finds out the branch of a folder and where the session's log is.
+    pub fn survey(&mut self, logs: SavedSessions, session: SessionId, folder: PathBuf) {
+        self.tasks.spawn_blocking(move || {
+            let session_log = logs.log_of(&session).map(|log| log.display().to_string());
+            EffectResult::Report(Report::Surroundings { branch: read_branch(&folder), session_log })
+        });
+    }
+
+    /// Starts the person's program that calls them; it is told only if it can't be.
+    pub fn run_notify_command(&mut self, command: NotifyCommand) {
+        self.tasks.spawn(async {
+            match command.run().await {
+                Ok(()) => EffectResult::Nothing,
+                Err(why) => EffectResult::Report(Report::Failed { what: "notify.command".into(), why }),
+            }
+        });
     }
 
     /// Opens a link or a file; what can't be opened is told with its target, to be copied from there.

@@ -23,10 +23,13 @@ pub mod effects;
 pub mod external_editor;
 pub mod farewell;
 pub mod frame_pacer;
+mod git_branch;
 pub mod history_loader;
 #[cfg(feature = "images")]
 pub mod images;
 mod input;
+mod notify;
+mod notify_command;
 pub mod open_external;
 pub mod paste_detector;
 pub mod prompt_history;
@@ -44,8 +47,9 @@ use self::effects::{ListModels, OpenSession};
 use self::term::{ChatPanicScope, Signals};
 use crate::bridge::SessionHandle;
 use crate::bridge::traffic::TrafficReader;
-use crate::config::UiConfig;
 use crate::config::keys::Keymap;
+use crate::config::notify::NotifyConfig;
+use crate::config::{Paths, UiConfig};
 use crate::runtime::{NameClaim, SavedSessions, Workspace};
 use crate::text::one_line;
 
@@ -56,6 +60,8 @@ const HANGUP_EXIT_CODE: u8 = 129;
 pub struct ChatContext<'a> {
     pub session: SessionHandle,
     pub ui: UiConfig,
+    pub notify: NotifyConfig,
+    pub places: SessionPlaces,
     pub keymap: Keymap,
     /// What the person should be told first: about keys and settings.
     pub warnings: Vec<String>,
@@ -80,6 +86,14 @@ pub struct ChatContext<'a> {
     pub workspace: Workspace,
     /// Begins with the list of saved sessions.
     pub chooses_session: bool,
+}
+
+/// Where what belongs to a session is, for whoever asks.
+pub struct SessionPlaces {
+    pub paths: Paths,
+    pub logs: SavedSessions,
+    /// Host and port of what answers, where the session is attached.
+    pub host: Option<String>,
 }
 
 /// Returns whether there is a terminal for a screen, and for keys even where standard input is something else.

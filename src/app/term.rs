@@ -21,18 +21,22 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::notify::PROGRESS_OFF_SEQUENCE;
 use super::screen::Screen;
 
 /// Alternate screen; alternate-scroll saved and off, or a wheel would walk through the prompt history; bracketed
-/// paste; focus events; kitty's flag 1, so that Shift+Enter is seen; the cursor hidden until a frame places it. Nothing
-/// is asked: terminals ignore what they don't know.
-const ENTER_SEQUENCE: &[u8] = b"\x1b[?1049h\x1b[?1007s\x1b[?1007l\x1b[?2004h\x1b[?1004h\x1b[>1u\x1b[?25l\x1b[2J";
+/// paste; focus events; kitty's flag 1, so that Shift+Enter is seen; the title put aside; the cursor hidden until a frame
+/// places it. Nothing is asked: terminals ignore what they don't know.
+const ENTER_SEQUENCE: &[u8] =
+    b"\x1b[?1049h\x1b[?1007s\x1b[?1007l\x1b[?2004h\x1b[?1004h\x1b[>1u\x1b[22;2t\x1b[?25l\x1b[2J";
 const MOUSE_ON_SEQUENCE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 /// The same backwards. The mouse goes off whether it was on or not. Where there is no alternate screen (GNU screen as it
 /// comes), the last frame would stay, with the shell's next line in the middle of it: it is wiped first.
 const LEAVE_SEQUENCE: &[u8] =
-    b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[r\x1b[H\x1b[2J\x1b[?25h\x1b[?1049l";
+    b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[23;2t\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[r\x1b[H\x1b[2J\x1b[?25h\x1b[?1049l";
 
+/// A taskbar shows progress that is taken back with the terminal.
+static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
 /// The terminal is ours at the moment.
 static TERMINAL_TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -99,9 +103,17 @@ impl Drop for Term {
     }
 }
 
+/// Tells whether there is progress to take back.
+pub(super) fn set_progress_shown(is_shown: bool) {
+    PROGRESS_SHOWN.store(is_shown, Ordering::SeqCst);
+}
+
 /// Gives the terminal back if it is ours. Whatever fails is beyond repair: the terminal is gone.
 fn restore_terminal() {
     if TERMINAL_TAKEN.swap(false, Ordering::SeqCst) {
+        if PROGRESS_SHOWN.swap(false, Ordering::SeqCst) {
+            _ = io::stdout().write_all(PROGRESS_OFF_SEQUENCE.as_bytes());
+        }
         _ = io::stdout().write_all(LEAVE_SEQUENCE).and_then(|()| io::stdout().flush());
         _ = terminal::disable_raw_mode();
     }

@@ -381,6 +381,7 @@ mod tests {
         "permissions.open",
         "turn.cancel",
         "session.new",
+        "app.status",
     ];
 
     fn chord(text: &str) -> Chord {

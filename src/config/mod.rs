@@ -10,6 +10,7 @@ pub mod keys;
 pub mod load;
 pub mod merge;
 pub mod models;
+pub mod notify;
 pub mod paths;
 pub mod problem;
 pub mod remote;
@@ -31,6 +32,7 @@ use crate::store::Timestamps;
 
 pub use load::{ConfigFiles, ConfigSources, load};
 pub use merge::{LoadedConfig, Overrides};
+use notify::NotifyConfig;
 pub use paths::Paths;
 pub use problem::{ConfigError, Origin, Problem};
 pub use remote::{AgentProgramConfig, RemoteConfig};
@@ -57,6 +59,7 @@ pub struct Config {
     pub tools: ToolConfig,
     pub limits: LimitConfig,
     pub server: ServerConfig,
+    pub notify: NotifyConfig,
     /// US dollars per million tokens (input, output) by model name; overrides the built-in table.
     pub prices: BTreeMap<String, (f64, f64)>,
     /// Context windows in tokens by model name; overrides the built-in table.
@@ -95,6 +98,8 @@ settings! {
         /// Show the tool panel if there is room.
         tool_panel: bool = true, boolean();
         timestamps: Timestamps = Timestamps::Off, choice(&Timestamps::ALL, Timestamps::name);
+        /// Most columns of prose; code, tables and output use the whole width.
+        text_columns: u16 = 100, whole(20..=1000);
         images: ImageChoice = ImageChoice::Auto, choice(&ImageChoice::ALL, ImageChoice::name);
     }
 }
@@ -196,6 +201,7 @@ impl Default for Config {
             tools: ToolConfig::default(),
             limits: LimitConfig::default(),
             server: ServerConfig::default(),
+            notify: NotifyConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
             keys: BTreeMap::new(),

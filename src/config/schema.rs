@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use super::notify::NotifyConfig;
 use super::setting::{Field, SettingType, Shown, secret, text, whole};
 use super::value::{SettingValue, dotted};
 use super::{
@@ -60,6 +61,7 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
     rows.extend(table("tools", ToolConfig::fields(), |config, _| Some(&mut config.tools)));
     rows.extend(table("limits", LimitConfig::fields(), |config, _| Some(&mut config.limits)));
     rows.extend(table("server", ServerConfig::fields(), |config, _| Some(&mut config.server)));
+    rows.extend(table("notify", NotifyConfig::fields(), |config, _| Some(&mut config.notify)));
     let price = SettingType::new("dollars per million tokens such as { input = 2.5, output = 10.0 }", price, |_| None);
     rows.push(row("prices.*", price, |config, path, price| {
         config.prices.insert(path.get(1)?.clone(), price);
@@ -150,7 +152,7 @@ impl SettingSpec {
 
     /// Returns whether it names a program that is started: no project may set that.
     pub(super) fn starts_programs(&self) -> bool {
-        self.table() == "agents"
+        self.table() == "agents" || self.key == "notify.command"
     }
 
     /// Returns whether an untrusted project may set it.

@@ -210,6 +210,7 @@ mod tests {
         ui.mouse = true                                            # default
         ui.tool_panel = true                                       # default
         ui.timestamps = "off"                                      # default
+        ui.text_columns = 100                                      # default
         ui.images = "auto"                                         # default
         approvals.mode = "ask"                                     # default
         approvals.allow = []                                       # default
@@ -229,6 +230,14 @@ mod tests {
         server.body = 8388608                                      # default
         server.message = 1048576                                   # default
         server.ask_timeout = "10m"                                 # default
+        notify.via = "auto"                                        # default
+        notify.when = "unfocused"                                  # default
+        notify.approval = true                                     # default
+        notify.turn = true                                         # default
+        notify.error = true                                        # default
+        notify.command = []                                        # default
+        notify.title = true                                        # default
+        notify.progress = true                                     # default
         prices."gpt-4.1" = { input = 1, output = 2.0 }             # config.toml:6
         keys.global."ctrl+p" = "none"                              # config.toml:8
         "#);

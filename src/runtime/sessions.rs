@@ -49,6 +49,11 @@ impl SavedSessions {
         Ok(self.list(all)?.sessions.into_iter().map(choice).collect())
     }
 
+    /// Returns where a session's log is, if it is kept here.
+    pub fn log_of(&self, session: &SessionId) -> Option<PathBuf> {
+        Some(journal::log_path(&self.logs, session)).filter(|log| log.exists())
+    }
+
     /// Deletes a session and returns its full name.
     pub fn remove(&self, wanted: &str) -> anyhow::Result<SessionId> {
         let id = journal::remove(&self.logs, wanted)?.id;

@@ -46,6 +46,8 @@ pub enum Action {
     SetModel(String),
     OpenModels,
     OpenHelp,
+    /// Tells what is used and why.
+    OpenStatus,
     /// Lists every action.
     OpenPalette,
     /// Stops the command that the person runs.

@@ -162,11 +162,11 @@ pub const ACTIONS: &[ActionSpec] = &[
         "send the last prompt again",
     ),
     act("turn.cancel", Global, || Action::Cancel, "interrupt the turn"),
-    act("output.toggle", Global, || Action::ToggleOutputs, "fold or unfold tool output").slash(
+    act("output.toggle", Global, || Action::ToggleOutputs, "unfold the last tool output; again all; again none").slash(
         12,
         "outputs",
         &["fold", "details"],
-        "fold or unfold tool output",
+        "unfold the last tool output, then all, then none",
     ),
     act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking").slash(
         13,
@@ -213,23 +213,29 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
     act("session.new", Global, || Action::NewSession, "start a new session").slash(
-        22,
+        23,
         "new",
         &["clear", "reset"],
         "start a new session; this one stays saved",
     ),
     act("session.choose", Global, || Action::OpenSessions, "choose a saved session")
-        .slash(21, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
+        .slash(22, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
         .takes("[id]", |id| Ok(id.map_or(Action::OpenSessions, |id| Action::ResumeSession(id.to_owned())))),
-    act("app.debug", Global, || Action::ToggleDebug, "show render statistics").slash(
+    act("app.status", Global, || Action::OpenStatus, "what is used and why: model, versions, folder, log").slash(
         20,
+        "status",
+        &["about", "version"],
+        "show what is used and why: model, versions, folder, log",
+    ),
+    act("app.debug", Global, || Action::ToggleDebug, "show render statistics").slash(
+        21,
         "debug",
         &["figures"],
         "show render statistics",
     ),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg resumes"),
-    act("app.quit", Global, || Action::Quit, "quit").slash(23, "quit", &["exit", "q"], "quit; the session stays saved"),
+    act("app.quit", Global, || Action::Quit, "quit").slash(24, "quit", &["exit", "q"], "quit; the session stays saved"),
     view("composer.send", COMPOSER, UiAction::Send, "send; while busy, queue"),
     view("composer.newline", COMPOSER, UiAction::Newline, "new line"),
     view("composer.complete", COMPOSER, UiAction::Complete, "complete a command"),

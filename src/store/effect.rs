@@ -8,6 +8,7 @@ use super::action::UiAction;
 #[cfg(feature = "images")]
 use super::image_source::{ImageInfo, ImageSource};
 use super::links::LinkTarget;
+use super::notification::Notification;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -52,7 +53,8 @@ pub enum Effect {
     LoadActionUses,
     /// Keep it for later runs.
     SaveActionUses(BTreeMap<String, u32>),
-    Bell,
+    /// Call the person, unless they look.
+    Notify(Notification),
     Quit,
 }
 

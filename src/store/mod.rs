@@ -21,6 +21,7 @@ pub mod item_source;
 pub mod links;
 pub mod models;
 pub mod msg;
+pub mod notification;
 pub mod outline;
 pub mod overlay;
 pub mod pane;
@@ -35,6 +36,7 @@ pub mod transcript;
 mod unanswered_prompts;
 mod update;
 pub mod usage;
+pub mod workplace;
 
 use std::collections::BTreeMap;
 
@@ -47,6 +49,7 @@ use self::agent_status::AgentStatus;
 use self::effect::{ComposerEdit, Effect};
 use self::focus::Focus;
 use self::msg::Msg;
+use self::notification::{Notification, NotificationKind};
 use self::overlay::approval::ApprovalDialog;
 use self::person_runs::PersonRuns;
 use self::session::{Phase, SessionState};
@@ -54,6 +57,7 @@ use self::tool_calls::{CallState, ToolCall, ToolCalls};
 use self::transcript::{ItemKind, Transcript, TranscriptItem};
 use self::unanswered_prompts::UnansweredPrompts;
 use self::usage::UsageStats;
+use self::workplace::Workplace;
 
 /// Settings that the store starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +117,9 @@ pub struct ActionUses {
     is_loaded: bool,
 }
 
+/// From here on a prompt is folded.
+const LONG_PROMPT_BYTES: usize = 3000;
+const LONG_PROMPT_LINES: usize = 12;
 /// Where ids begin when a session is folded from its end: there is room before it for any number of items.
 const TAIL_FIRST_ITEM_ID: u64 = 1 << 40;
 
@@ -123,6 +130,7 @@ pub struct Store {
     pub tool_calls: ToolCalls,
     pub usage: UsageStats,
     pub session: SessionState,
+    pub workplace: Workplace,
     /// What servers tell beside their words.
     pub agent_status: AgentStatus,
     pub focus: Focus,
@@ -258,10 +266,8 @@ impl Store {
         item.folded.unwrap_or(match item.kind {
             ItemKind::Thinking { .. } => self.fold_thinking,
             ItemKind::Call { .. } => self.fold_outputs,
-            ItemKind::Prompt { .. }
-            | ItemKind::Answer { .. }
-            | ItemKind::Notice { .. }
-            | ItemKind::TurnSummary { .. } => false,
+            ItemKind::Prompt { text } => is_long_prompt(text),
+            ItemKind::Answer { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => false,
         })
     }
 
@@ -304,9 +310,7 @@ impl Store {
         let tools = &self.tool_calls;
         let left = self.focus.close_resolved(|call| tools.is_pending(call));
         fx.extend(ComposerEdit::insert(left));
-        if matches!(event, AgentEvent::ApprovalRequested { .. }) && self.session.capabilities().decide {
-            fx.push(Effect::Bell);
-        }
+        fx.extend(Notification::of_event(self, event).map(Effect::Notify));
     }
 
     fn fold_items(&mut self, at: Millis, event: &AgentEvent) {
@@ -341,6 +345,8 @@ impl Store {
             LinkState::Lost(Some(fault)) => {
                 let text = format!("the session has ended: {}", fault.message);
                 self.transcript.notice(at, NoticeLevel::Error, NoticeCode::SessionEnded, &text);
+                let told = Notification::new(NotificationKind::Error, "The session has ended", &fault.message);
+                fx.push(Effect::Notify(told));
             }
             _ => self.toast = Some((NoticeLevel::Info, "the session has ended".into())),
         }
@@ -362,6 +368,12 @@ impl Store {
         self.history_progress = None;
         self.last_seq = Seq(0);
     }
+}
+
+/// Returns whether a prompt is folded unless the person wants it otherwise: most of it was pasted.
+pub fn is_long_prompt(text: &str) -> bool {
+    text.len() > LONG_PROMPT_BYTES
+        || memchr::memchr_iter(b'\n', text.trim_end().as_bytes()).count() >= LONG_PROMPT_LINES
 }
 
 #[cfg(test)]

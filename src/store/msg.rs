@@ -64,6 +64,11 @@ pub enum Report {
     SessionRemoved(SessionId),
     /// How often each action was chosen from the palette, by its name.
     ActionUses(BTreeMap<String, u32>),
+    /// The branch of the session's folder, and its log.
+    Surroundings {
+        branch: Option<String>,
+        session_log: Option<String>,
+    },
     Failed {
         what: String,
         why: String,

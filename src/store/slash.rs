@@ -214,6 +214,7 @@ mod tests {
                 "approve",
                 "frames",
                 "retry",
+                "status",
                 "debug",
                 "sessions",
                 "new",

@@ -2,6 +2,7 @@ use super::action::{Action, ScrollStep};
 use super::effect::MentioningPrompt;
 use super::models::ModelChoice;
 use super::msg::Report;
+use super::notification::NotificationKind;
 use super::overlay::models::ModelPicker;
 use super::pane::Pane;
 use super::*;
@@ -37,6 +38,8 @@ impl StoreSession {
         self.seq += 1;
         let envelope = Envelope { seq: Seq(self.seq), at: Millis(at), event };
         self.store.update(Msg::Event(envelope), &mut self.fx);
+        // Only asks are looked at here.
+        self.fx.retain(|fx| !matches!(fx, Effect::Notify(told) if told.kind != NotificationKind::Approval));
         self.offer();
     }
 

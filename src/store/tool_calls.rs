@@ -105,6 +105,7 @@ pub struct ToolCalls {
     cuts: HashMap<CallId, MiddleCut>,
     /// Open calls, so that the end of a turn need not look at all.
     open: Vec<usize>,
+    failed: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -178,11 +179,20 @@ impl ToolCalls {
         self.open().filter(|call| call.state == CallState::AwaitingApproval)
     }
 
-    fn on_annotation(&mut self, on: &AnnotationTarget, annotation: &Annotation) {
+    /// Returns how many calls of the session failed.
+    pub fn failed_count(&self) -> usize {
+        self.failed
+    }
+
+    fn on_annotation(&mut self, at: Millis, on: &AnnotationTarget, annotation: &Annotation) {
         let AnnotationTarget::Call(call) = on else { return };
         let Some(call) = self.index.get(call).and_then(|index| self.calls.get_mut(*index)) else { return };
         match annotation {
             Annotation::Foreign(is_foreign) => call.is_foreign = *is_foreign,
+            // Until now it waited.
+            Annotation::Running {} if call.state == CallState::Running && call.output.is_empty() => {
+                call.running_since = Some(at);
+            }
             Annotation::Sources(data) | Annotation::Citation(data) => {
                 let list = data.as_array().map_or(std::slice::from_ref(data), Vec::as_slice);
                 let room = MAX_SOURCES.saturating_sub(call.sources().len());
@@ -221,7 +231,7 @@ impl ToolCalls {
             | AgentEvent::UsageReported { .. }
             | AgentEvent::Notice { .. }
             | AgentEvent::Unknown(_) => {}
-            AgentEvent::Annotation { on, annotation } => self.on_annotation(on, annotation),
+            AgentEvent::Annotation { on, annotation } => self.on_annotation(at, on, annotation),
             AgentEvent::ToolCallStarted { call, name, executed_by: ran_by, message: _, parent: _ } => {
                 let name = name.as_ref().map(|name| self.shared_name(name));
                 let call = self.entry(at, call, items);
@@ -275,7 +285,7 @@ impl ToolCalls {
                 self.cuts.remove(call);
                 let call = self.entry(at, call, items);
                 call.duration = took.or(call.duration).or_else(|| call.running_since.map(|began| at.since(began)));
-                call.state = CallState::Done(*outcome);
+                let before = std::mem::replace(&mut call.state, CallState::Done(*outcome));
                 // A call that was cut short may end without a text of its own: then what was seen live stays.
                 if !output.text.is_empty() || call.output.is_empty() {
                     let mut cut = MiddleCut::default();
@@ -289,6 +299,8 @@ impl ToolCalls {
                     rare.output_file.clone_from(&output.file);
                     rare.output_kept = output.kept_bytes;
                 }
+                let is_failed = |state| usize::from(state == CallState::Done(CallOutcome::Failed));
+                self.failed = self.failed + is_failed(CallState::Done(*outcome)) - is_failed(before);
             }
             AgentEvent::TurnFinished { .. } => {
                 for index in self.open.clone() {

@@ -146,6 +146,16 @@ impl Transcript {
         }
     }
 
+    /// Takes back what the person chose for calls: they follow the general setting again. O(items).
+    pub fn forget_call_folds(&mut self) {
+        let is_chosen = |record: &ItemRecord| record.folded.is_some() && matches!(record.body, ItemBody::Call(_));
+        let chosen: Vec<usize> =
+            (0..self.records.len()).filter(|index| self.records.get(*index).is_some_and(is_chosen)).collect();
+        for index in chosen {
+            self.change(index, |record, _| record.folded = None);
+        }
+    }
+
     /// Returns whether nothing was said yet: there are at most a few notices.
     pub fn is_untouched(&self) -> bool {
         self.records.len() <= MAX_UNTOUCHED_NOTICES

@@ -12,6 +12,7 @@ pub mod human;
 pub mod link;
 mod look_alike;
 pub mod mention;
+pub mod short_path;
 pub mod suggestion;
 pub mod visible;
 pub mod width;
@@ -19,4 +20,5 @@ pub mod wrap;
 
 pub use clean::{clean, one_line};
 pub use human::size;
+pub use short_path::short_path;
 pub use visible::{visible, visible_line};

@@ -109,6 +109,10 @@ mod tests {
 
     fn drawn(width: u16, height: u16) -> (Store, Ui) {
         let (mut store, mut ui) = (Store::default(), dark_ui());
+        // Without a call there is no tool panel.
+        let event = crate::testkit::events::call_started("c1", "m1", Some("shell"));
+        let envelope = crate::event::Envelope { seq: crate::event::Seq(1), at: crate::event::Millis(0), event };
+        store.update(Msg::Event(envelope), &mut Vec::new());
         store.toast = None;
         let area = Rect::new(0, 0, width, height);
         draw(&store, &mut ui, area, &mut Buffer::empty(area));

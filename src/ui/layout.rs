@@ -27,7 +27,7 @@ use ratatui::layout::Rect;
 /// From this width on, side panes stand beside the transcript.
 pub const WIDE_COLUMNS: u16 = 100;
 /// Most columns of the side panes.
-const MAX_SIDE_COLUMNS: u16 = 64;
+const MAX_SIDE_COLUMNS: u16 = 48;
 
 /// Returns whether side panes stand beside the transcript at this width.
 pub fn is_wide(width: u16) -> bool {
@@ -82,7 +82,7 @@ impl Layout {
             (_, 0) => (rest, Rect::ZERO),
             (false, _) => (Rect::ZERO, rest),
             (true, _) => {
-                let width = ((u32::from(rest.width) * 36 / 100) as u16).min(MAX_SIDE_COLUMNS);
+                let width = ((u32::from(rest.width) * 30 / 100) as u16).min(MAX_SIDE_COLUMNS);
                 let main = Rect { width: rest.width - width, ..rest };
                 (main, Rect { x: main.right(), width, ..rest })
             }
@@ -163,13 +163,13 @@ mod tests {
             let layout = Layout::new(Rect::new(0, 0, width, 24), &[side(true, false), Place::Main]);
             (layout.parts[1].width, layout.parts[0].width)
         };
-        assert_eq!((widths(99), widths(100), widths(140)), ((99, 0), (64, 36), (90, 50)));
+        assert_eq!((widths(99), widths(100), widths(140)), ((99, 0), (70, 30), (98, 42)));
     }
 
     #[test]
     fn side_panes_share_their_column() {
         let layout = Layout::new(Rect::new(0, 0, 120, 25), &[Place::Main, side(true, false), side(false, true)]);
-        assert_eq!(layout.parts[1], Rect::new(77, 0, 43, 12));
-        assert_eq!(layout.parts[2], Rect::new(77, 12, 43, 13));
+        assert_eq!(layout.parts[1], Rect::new(84, 0, 36, 12));
+        assert_eq!(layout.parts[2], Rect::new(84, 12, 36, 13));
     }
 }

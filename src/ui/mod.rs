@@ -6,6 +6,7 @@
 mod apply;
 mod completion;
 pub mod composer;
+pub mod diff;
 pub mod format;
 #[cfg(feature = "images")]
 pub mod image;
@@ -68,6 +69,7 @@ impl Ui {
     pub fn new(config: &UiConfig, theme: Theme, keymap: &Keymap) -> Self {
         let mut panes = Panes::default();
         panes.transcript.set_fold_key(&keymap.key_for("output.toggle").unwrap_or_default());
+        panes.transcript.set_prose_columns(config.text_columns);
         panes.tools.is_default = config.tool_panel;
         Self {
             panes,

@@ -7,7 +7,7 @@ use super::panes::approval::ApprovalPane;
 use super::panes::raw::RawView;
 use super::panes::{
     approval, frames, help, links, models, modes, outline, palette, permissions, pick_hint, prompt_history, raw,
-    search_bar, sessions,
+    search_bar, sessions, status,
 };
 use crate::store::overlay::Overlay;
 
@@ -39,6 +39,7 @@ pub fn draw(
         Overlay::Palette(palette) => palette::draw(palette, screen, buf),
         Overlay::PromptHistory(history) => prompt_history::draw(history, screen, buf),
         Overlay::Sessions(picker) => sessions::draw(picker, screen, buf),
+        Overlay::Status(text) => status::draw(text, screen, buf),
         Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),
     }
 }

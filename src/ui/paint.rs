@@ -107,6 +107,16 @@ pub fn restyle(area: Rect, style: Style, buf: &mut Buffer) {
     buf.set_style(area.intersection(buf.area), style);
 }
 
+/// Gives a whole row one background, whatever colours its words have.
+pub fn select_row(area: Rect, theme: Theme, buf: &mut Buffer) {
+    let area = area.intersection(buf.area);
+    for position in area.positions() {
+        if let Some(cell) = buf.cell_mut(position) {
+            cell.set_style(Style::reset().patch(theme.style(Role::Selection)));
+        }
+    }
+}
+
 /// Draws an empty box with a title and a footer in its border, and returns what is inside.
 pub fn draw_box(title: &str, footer: &str, role: Role, theme: Theme, area: Rect, buf: &mut Buffer) -> Rect {
     clear(area, buf);
@@ -203,6 +213,22 @@ mod tests {
         RowWriter::new(&mut buf, area, 0).write("漢字漢", Style::new());
         clear(Rect::new(1, 0, 2, 1), &mut buf);
         assert_eq!(buf[(0, 0)].symbol(), " ");
+    }
+
+    #[test]
+    fn a_selected_row_has_one_look_from_end_to_end() {
+        let area = Rect::new(0, 0, 12, 2);
+        for kind in crate::ui::theme::ThemeKind::ALL {
+            let theme = Theme::new(kind);
+            let mut buf = Buffer::empty(area);
+            let mut pen = RowWriter::new(&mut buf, area, 1);
+            pen.write("a", theme.style(Role::Key)).skip(2).write("b", theme.style(Role::Dim));
+            select_row(Rect { y: 1, height: 1, ..area }, theme, &mut buf);
+            let looks: Vec<_> = (0..12).map(|x| (buf[(x, 1)].fg, buf[(x, 1)].bg, buf[(x, 1)].modifier)).collect();
+            assert!(looks.iter().all(|look| *look == looks[0]), "{kind:?} {looks:?}");
+            assert!(buf[(0, 1)].modifier.contains(ratatui::style::Modifier::REVERSED));
+            assert_eq!(row(&buf, 1), "a  b        ");
+        }
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl TextStyle {
     pub const ITALIC: u8 = 2;
     pub const STRIKE: u8 = 4;
     pub const UNDERLINE: u8 = 8;
+    /// It stands in a line that came, or in one that went.
+    pub const ADDED_SIDE: u8 = 16;
+    pub const REMOVED_SIDE: u8 = 32;
+    /// What of such a line is different.
+    pub const CHANGED_PART: u8 = 64;
 
     pub const fn new(role: Role) -> Self {
         Self { role, emphasis: 0, link: 0 }
@@ -151,11 +156,34 @@ impl ThemeKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theme {
     kind: ThemeKind,
+    depth: ColorDepth,
+}
+
+/// How many colours a terminal has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ColorDepth {
+    /// Its own; there are no tints.
+    #[default]
+    Sixteen,
+    Indexed,
+    TrueColor,
 }
 
 impl Theme {
     pub const fn new(kind: ThemeKind) -> Self {
-        Self { kind }
+        Self { kind, depth: ColorDepth::Sixteen }
+    }
+
+    /// Lets it use more colours, for tints.
+    #[must_use]
+    pub const fn with_depth(self, depth: ColorDepth) -> Self {
+        Self { depth, ..self }
+    }
+
+    /// Returns the same for another ground.
+    #[must_use]
+    pub const fn with_kind(self, kind: ThemeKind) -> Self {
+        Self { kind, ..self }
     }
 
     pub const fn kind(self) -> ThemeKind {
@@ -171,7 +199,7 @@ impl Theme {
     }
 
     pub fn text_style(self, face: TextStyle) -> Style {
-        let mut style = self.style(face.role);
+        let mut style = self.diff_style(face).unwrap_or_else(|| self.style(face.role));
         for (bit, modifier) in [
             (TextStyle::BOLD, Modifier::BOLD),
             (TextStyle::ITALIC, Modifier::ITALIC),
@@ -183,6 +211,45 @@ impl Theme {
             }
         }
         style
+    }
+}
+
+impl Theme {
+    /// Returns how a piece of a line that came or went looks: on a tint in its own colours, or where there are no tints in
+    /// the colour of its side.
+    fn diff_style(self, face: TextStyle) -> Option<Style> {
+        let side = match face.emphasis & (TextStyle::ADDED_SIDE | TextStyle::REMOVED_SIDE) {
+            0 => return None,
+            TextStyle::ADDED_SIDE => Role::Added,
+            _ => Role::Removed,
+        };
+        let is_changed = face.emphasis & TextStyle::CHANGED_PART != 0;
+        Some(match tint(self, side == Role::Added, is_changed) {
+            Some(tint) => self.style(face.role).bg(tint),
+            None if face.role == Role::Dim => self.style(Role::Dim),
+            None if is_changed => self.style(side).add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
+            None => self.style(side),
+        })
+    }
+}
+
+/// Returns the ground of a line that came or went, and of what changed in it.
+fn tint(theme: Theme, is_added: bool, is_changed: bool) -> Option<Color> {
+    let (dark, light) = match (is_added, is_changed) {
+        (true, false) => ((22, (18, 50, 30)), (194, (218, 246, 224))),
+        (true, true) => ((28, (28, 92, 50)), (157, (166, 232, 182))),
+        (false, false) => ((52, (62, 24, 28)), (224, (253, 226, 226))),
+        (false, true) => ((88, (112, 38, 44)), (217, (248, 182, 182))),
+    };
+    let (index, (r, g, b)) = match theme.kind {
+        ThemeKind::Dark => dark,
+        ThemeKind::Light => light,
+        ThemeKind::Mono => return None,
+    };
+    match theme.depth {
+        ColorDepth::Sixteen => None,
+        ColorDepth::Indexed => Some(Color::Indexed(index)),
+        ColorDepth::TrueColor => Some(Color::Rgb(r, g, b)),
     }
 }
 

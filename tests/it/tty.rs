@@ -197,7 +197,7 @@ struct TtyExit {
 impl TtyExit {
     fn gave_the_terminal_back(&self) -> bool {
         let has = |bytes: &[u8]| self.raw.windows(bytes.len()).any(|part| part == bytes);
-        [LEAVE, b"\x1b[?2004l", b"\x1b[?1004l", b"\x1b[<u", b"\x1b[?25h"].iter().all(|bytes| has(bytes))
+        [LEAVE, b"\x1b[?2004l", b"\x1b[?1004l", b"\x1b[<u", b"\x1b[?25h", b"\x1b[23;2t"].iter().all(|bytes| has(bytes))
     }
 }
 
@@ -224,6 +224,39 @@ fn a_question_is_answered_and_quitting_takes_two_presses() {
     let ended = tty.ends();
     assert_eq!(ended.code, 0);
     assert!(ended.gave_the_terminal_back());
+}
+
+#[test]
+fn the_title_says_what_goes_on_and_a_bell_calls_who_looks_elsewhere() {
+    let mut tty = Tty::offline();
+    tty.send("what is 6*7");
+    tty.shows("6*7 = 42");
+    tty.lacks("Esc stops");
+    tty.quiet(Duration::from_millis(300));
+    let has = |tty: &Tty, bytes: &[u8]| tty.raw.windows(bytes.len()).any(|part| part == bytes);
+    let titles = ["\x1b]2;● what is 6*7 · jarvis-tui\x07", "\x1b]2;what is 6*7 · jarvis-tui\x07"];
+    assert!(titles.iter().all(|title| has(&tty, title.as_bytes())), "{}", String::from_utf8_lossy(&tty.raw));
+    // A bell is a byte of its own, and not the end of a title.
+    let bells = |raw: &[u8]| {
+        let mut text = String::from_utf8_lossy(raw).into_owned();
+        while let Some(start) = text.find("\x1b]") {
+            let end = text[start..].find('\x07').map_or(text.len(), |end| start + end + 1);
+            text.replace_range(start..end, "");
+        }
+        text.matches('\x07').count()
+    };
+    assert_eq!(bells(&tty.raw), 0, "the keys of just now show that somebody looks");
+    tty.keys("\x1b[O");
+    tty.send("what is 7*7");
+    tty.shows("7*7 = 49");
+    tty.lacks("Esc stops");
+    let deadline = Instant::now() + SCREEN_TIMEOUT;
+    while bells(&tty.raw) == 0 {
+        assert!(Instant::now() < deadline, "no bell");
+        tty.quiet(Duration::from_millis(50));
+    }
+    tty.keys("\x04");
+    assert!(tty.ends().gave_the_terminal_back());
 }
 
 #[test]

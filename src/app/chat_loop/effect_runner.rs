@@ -6,12 +6,15 @@ use std::time::Instant;
 
 use super::ChatLoop;
 use crate::app::effects::{self, EffectResult, ResumedSession};
+use crate::app::notify_command::NotifyCommand;
 use crate::app::session_clock::SessionClock;
+use crate::app::term;
 use crate::event::{Command, Seq};
 use crate::runtime::StartMode;
 use crate::store::effect::Effect;
 use crate::store::frames::FrameList;
 use crate::store::msg::{Msg, Report};
+use crate::store::notification::Notification;
 use crate::text::one_line;
 
 /// Cells of the working folder in a message.
@@ -45,6 +48,7 @@ impl ChatLoop<'_> {
             self.draft.on_edit(Instant::now(), false);
         }
         self.chat.update(Msg::Reset);
+        self.notifier.forget();
         self.history_loader = None;
         let status = handle.status.borrow_and_update().clone();
         self.clock = SessionClock::new(&status, Instant::now());
@@ -63,6 +67,37 @@ impl ChatLoop<'_> {
         if let Some(report) = self.effects.open_session(start) {
             self.chat.update(Msg::Report(report));
         }
+    }
+
+    /// Has the surroundings of the session looked at where they may have changed.
+    fn survey(&mut self) {
+        let store = &self.chat.store;
+        let Some(opened) = &store.session.opened else { return };
+        let turns = store.usage.turns();
+        let is_known = self.surveyed.as_ref().is_some_and(|(session, folder, turn)| {
+            *session == self.session.session && *folder == opened.folder && *turn == turns
+        });
+        if is_known || self.history_load_at.is_some() {
+            return;
+        }
+        let (session, folder) = (self.session.session.clone(), opened.folder.clone());
+        session.as_str().clone_into(&mut self.chat.store.workplace.session);
+        self.effects.survey(self.logs.clone(), session.clone(), folder.clone().into());
+        self.surveyed = Some((session, folder, turns));
+    }
+
+    /// Calls the person, if they look elsewhere and want that.
+    fn notify(&mut self, told: &Notification) -> io::Result<()> {
+        if !self.notifier.is_wanted(told.kind, Instant::now()) {
+            return Ok(());
+        }
+        if let Some(command) = self.notifier.command() {
+            let folder = self.chat.store.session.opened.as_ref().map_or("", |opened| opened.folder.as_str());
+            let command = NotifyCommand::new(command, told, self.session.session.as_str(), folder);
+            self.effects.run_notify_command(command);
+        }
+        let sequence = self.notifier.call_sequence(told);
+        self.term.screen.write_raw(sequence.as_bytes())
     }
 
     pub(super) fn run_effects(&mut self) -> io::Result<()> {
@@ -116,20 +151,25 @@ impl ChatLoop<'_> {
                 }
                 Effect::SaveFrames(file) => self.effects.save_frames(self.frames.clone(), file),
                 Effect::Composer(edit) => self.chat.edit_composer(edit),
-                // Whoever looks needs no bell.
                 // The controller takes these for itself.
                 Effect::View(_) => {}
                 Effect::LoadActionUses => self.effects.load_action_uses(),
                 Effect::SaveActionUses(uses) => self.effects.save_action_uses(uses),
-                Effect::Bell if self.chat.focused != Some(true) => self.term.screen.write_raw(b"\x07")?,
-                Effect::Bell => {}
+                Effect::Notify(told) => self.notify(&told)?,
                 Effect::Quit => self.quit = Some(0),
             }
         }
         if self.chat.take_has_restored_text() {
             self.draft.on_edit(Instant::now(), self.chat.ui.panes.composer.is_empty());
         }
-        self.chat.track_toast(Instant::now());
+        self.survey();
+        let now = Instant::now();
+        let beside = self.notifier.refresh(&self.chat.store, now);
+        if !beside.is_empty() {
+            term::set_progress_shown(self.notifier.is_progress_shown());
+            self.term.screen.write_raw(beside.as_bytes())?;
+        }
+        self.chat.track_toast(now);
         match (self.chat.store.focus.find::<FrameList>().is_some(), &self.watched_frames) {
             (true, None) => self.watched_frames = Some(self.frames.clone()),
             (false, Some(_)) => self.watched_frames = None,

@@ -62,6 +62,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
         // The draft is kept for the next client of the same target.
         draft_claim: args.target.as_ref().filter(|_| live.capabilities.prompt).map(|name| runtime.claim_draft(name)),
         prompt,
+        host: runtime.target_host(args),
         models: Some(models),
         remarks,
         save_errors: unsaved,

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use crate::app::{self, ChatContext, ResumedSession};
+use crate::app::{self, ChatContext, ResumedSession, SessionPlaces};
 use crate::bridge::SessionHandle;
 use crate::config::keys::Keymap;
 use crate::headless::output::print_error;
@@ -15,6 +15,8 @@ pub(super) struct ScreenOptions {
     /// The name under which its draft is saved.
     pub(super) draft_claim: Option<NameClaim>,
     pub(super) prompt: Option<String>,
+    /// Host and port of what answers.
+    pub(super) host: Option<String>,
     /// Whether a new session can be started from here.
     pub(super) can_start_session: bool,
     /// Begins with the list of saved sessions.
@@ -38,6 +40,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
     let ScreenOptions {
         draft_claim: claim,
         prompt,
+        host,
         can_start_session,
         chooses_session,
         models,
@@ -57,6 +60,8 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         session: live,
         frames: runtime.frames(),
         ui: runtime.config().ui.clone(),
+        notify: runtime.config().notify.clone(),
+        places: SessionPlaces { paths: runtime.paths.clone(), logs: runtime.saved_sessions(), host },
         keymap,
         warnings,
         prompt,

@@ -364,6 +364,8 @@ fn no_project_names_programs_to_start() {
         assert!(loaded.config.agents.is_empty(), "trusted: {trusted}");
         assert_eq!(loaded.warnings.len(), 1, "{:?}", warnings(&loaded));
     }
+    let hook = load_project("notify.command = [\"./evil\"]", true).unwrap();
+    assert!(hook.config.notify.command.is_empty() && hook.warnings.len() == 1, "{:?}", warnings(&hook));
     let mine = load_user("[agents.mine]\ncommand = [\"mine\", \"acp\"]\nrequest = \"acp\"\n").unwrap();
     assert!(mine.warnings.is_empty(), "{:?}", warnings(&mine));
     assert_eq!(mine.config.agents["mine"].command, ["mine", "acp"]);

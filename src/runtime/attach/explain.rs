@@ -4,6 +4,7 @@ use super::target::AttachTarget;
 use super::{Runtime, UsageError, resolve_headers};
 use crate::cli;
 use crate::engine::remote::probe::RemoteAccess;
+use crate::text::address::host_and_port;
 use crate::text::display_url::redact_credentials;
 
 impl Runtime {
@@ -14,6 +15,12 @@ impl Runtime {
     /// Fails if the target is invalid.
     pub fn target_name(&self, typed: &cli::AttachArgs) -> Result<String, UsageError> {
         Ok(AttachTarget::resolve(typed, self.config())?.name)
+    }
+
+    /// Returns host and port of the target, if it is at an address.
+    pub fn target_host(&self, typed: &cli::AttachArgs) -> Option<String> {
+        let url = AttachTarget::resolve(typed, self.config()).ok()?.url;
+        Some(host_and_port(&url).to_owned()).filter(|host| url.contains("://") && !host.is_empty())
     }
 
     /// Probes the target and describes how it would be addressed, and why. Sends nothing to a model.

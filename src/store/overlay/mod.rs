@@ -18,6 +18,7 @@ pub mod prompt_history;
 pub mod raw;
 pub mod search;
 pub mod sessions;
+pub mod status;
 
 use super::Store;
 use super::action::{Action, Context, ScrollStep};
@@ -78,6 +79,7 @@ overlays! {
     Palette(palette::Palette),
     PromptHistory(prompt_history::PromptHistory),
     Sessions(sessions::SessionPicker),
+    Status(status::StatusText),
     CodePicker(code_picker::CodePicker),
 }
 

@@ -185,7 +185,7 @@ mod tests {
         assert!(store.focus.top().is_none());
         act(&mut store, Action::OpenPalette);
         assert_eq!(names(&store).first(), Some(&"outline.open"));
-        let mut store = opened("fold or unfold tool output");
+        let mut store = opened("unfold the last tool output");
         let was = store.fold_outputs;
         act(&mut store, Action::OverlayAccept);
         assert_eq!(store.fold_outputs, !was);

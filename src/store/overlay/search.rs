@@ -114,12 +114,9 @@ impl Search {
         let Some(found) = self.current_location(&store.transcript, &store.tool_calls) else { return };
         let Some(item) = store.transcript.item(found.item) else { return };
         let hidden = match item.kind {
-            ItemKind::Thinking { .. } => true,
+            ItemKind::Thinking { .. } | ItemKind::Prompt { .. } => true,
             ItemKind::Call { .. } => found.field != ItemField::Text,
-            ItemKind::Prompt { .. }
-            | ItemKind::Answer { .. }
-            | ItemKind::Notice { .. }
-            | ItemKind::TurnSummary { .. } => false,
+            ItemKind::Answer { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => false,
         };
         let (unfold, choice) = (hidden && store.is_folded(item), item.folded);
         let unfolded = self.unfolded();

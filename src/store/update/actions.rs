@@ -24,9 +24,14 @@ use crate::store::overlay::prompt_history::PromptHistory;
 use crate::store::overlay::raw::open_raw;
 use crate::store::overlay::search::open_search;
 use crate::store::overlay::sessions::open_sessions;
+use crate::store::overlay::status::StatusText;
+use crate::store::pane::Pane;
 use crate::store::permissions::{is_full_mode_confirmed, set_mode};
+use crate::store::tool_calls::ToolCall;
 use crate::store::transcript::ItemId;
 
+/// A call that is further back is not the last one.
+const MAX_CALLS_LOOKED_AT: usize = 200;
 const MIN_SPEED: f32 = 0.125;
 const MAX_SPEED: f32 = 64.0;
 
@@ -77,6 +82,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::OpenHelp => open(store, HelpText::default()),
+        Action::OpenStatus => open(store, StatusText::default()),
         Action::OpenPalette => open_palette(store, fx),
         Action::StopRun => fx.push(Effect::StopCommand),
         Action::DropContext => {
@@ -96,10 +102,13 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::SaveFramesTo(file) => fx.push(Effect::SaveFrames(Some(file))),
         Action::OpenApproval => open_approval(store),
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
-        Action::ToggleOutputs => store.fold_outputs = !store.fold_outputs,
+        Action::ToggleOutputs => toggle_outputs(store),
         Action::CycleTimestamps => store.timestamps = store.timestamps.next(),
         Action::SetTimestamps(times) => store.timestamps = times,
         Action::ToggleLinkTargets => store.show_link_targets = !store.show_link_targets,
+        Action::TogglePane(Pane::ToolPanel) if store.tool_calls.calls().is_empty() => {
+            store.toast = Some((NoticeLevel::Info, "no tool calls yet: the panel opens with the first".into()));
+        }
         Action::TogglePane(pane) => store.focus.toggle_pane(pane),
         Action::ToggleDebug => store.focus.is_debug_shown = !store.focus.is_debug_shown,
         Action::ToggleFold(id) => {
@@ -170,6 +179,29 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
     }
+}
+
+/// Unfolds the last output; where that is open already, all; and then folds them all.
+fn toggle_outputs(store: &mut Store) {
+    if !store.fold_outputs {
+        store.fold_outputs = true;
+        store.transcript.forget_call_folds();
+        return;
+    }
+    let calls = store.tool_calls.calls();
+    let recent = calls.range(calls.len().saturating_sub(MAX_CALLS_LOOKED_AT)..calls.len());
+    let last = recent.rev().find(|call| hides_rows(call)).map(|call| call.item);
+    match last.and_then(|item| store.transcript.item(item)).filter(|item| store.is_folded(*item)) {
+        Some(item) => store.transcript.fold(item.id, false),
+        None => store.fold_outputs = false,
+    }
+}
+
+/// Returns whether a call has more to show than its folded card does, as far as that can be told without a width.
+fn hides_rows(call: &ToolCall) -> bool {
+    let is_long = |text: &str, lines, bytes| text.len() > bytes || text.trim_end().lines().nth(lines).is_some();
+    let detail = call.approval_request().map_or("", |ask| &ask.detail);
+    is_long(&call.output, 4, 320) || is_long(detail, 12, 1000) || is_long(&call.args, 10, 1000)
 }
 
 fn open_approval(store: &mut Store) {

@@ -41,6 +41,9 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         Msg::Report(Report::CommandOutput(stream, text)) => store.on_run_output(stream, text),
         Msg::Report(Report::CommandEnded(result)) => store.on_run_end(result, fx),
         Msg::Report(Report::ActionUses(uses)) => add_action_uses(store, uses, fx),
+        Msg::Report(Report::Surroundings { branch, session_log }) => {
+            (store.workplace.branch, store.workplace.session_log) = (branch, session_log);
+        }
         Msg::Report(Report::Failed { what, why }) => {
             store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
         }

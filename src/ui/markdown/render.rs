@@ -40,6 +40,7 @@ pub fn lay_with_images(source: &str, kind: BlockKind, setting: RenderContext<'_>
         }
         BlockKind::Tags { inside } => {
             let mut writer = MarkdownWriter::new(width, None);
+            writer.page.limit_prose(setting.prose_columns);
             writer.images = images;
             writer.inline.show_link_targets = setting.show_link_targets;
             writer.set_base();
@@ -50,6 +51,7 @@ pub fn lay_with_images(source: &str, kind: BlockKind, setting: RenderContext<'_>
         BlockKind::Paragraphs => None,
     };
     let mut writer = MarkdownWriter::new(width, number);
+    writer.page.limit_prose(setting.prose_columns);
     writer.images = images;
     writer.inline.show_link_targets = setting.show_link_targets;
     writer.read(source, setting);

@@ -22,7 +22,7 @@ use crate::text::{one_line, visible, visible_line};
 use crate::ui::format;
 use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::{Place, inset};
-use crate::ui::paint::{RowWriter, clear, draw_box, restyle};
+use crate::ui::paint::{RowWriter, clear, draw_box, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen, PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
 
@@ -167,11 +167,11 @@ impl DockedApproval {
         let (upper, below) = self.parts(area);
         let rows = usize::from(upper.height);
         let last = self.content.rows.len().min(rows).saturating_sub(1);
-        for (nth, (text, role)) in self.content.rows.iter().take(rows).enumerate() {
+        for (nth, content) in self.content.rows.iter().take(rows).enumerate() {
             let notice = if nth == last { self.content.left_out.as_deref() } else { None };
             let keep = notice.map_or(0, |notice| str_width(notice) + 1);
             let row = nth as u16;
-            RowWriter::new(buf, upper, row).write_truncated(text, keep, theme.style(*role));
+            content.draw(theme, upper, row, keep, buf);
             if let Some(notice) = notice {
                 RowWriter::at_right(buf, upper, row, str_width(notice)).write(notice, theme.style(Role::Warn));
             }
@@ -229,7 +229,7 @@ impl DockedApproval {
                 }
                 if let Some((from, to)) = chosen {
                     let place = Rect { x: from, y: area.y + row, width: to - from, height: 1 };
-                    restyle(place.intersection(area), theme.style(Role::Selection), buf);
+                    select_row(place.intersection(area), theme, buf);
                 }
                 row += 1;
             }
@@ -272,8 +272,8 @@ fn draw_full(approval: &ApprovalDialog, scroll: usize, screen: &OverlayScreen<'_
     let last = (first + height).min(all.len());
     let footer = format!("{}–{last} of {} rows · ↑↓ · {} back", (first + 1).min(last), all.len(), labels.close);
     let inner = draw_box(&title(ask), &footer, border(ask.risk), theme, area, buf);
-    for (row, (text, role)) in all.iter().skip(first).take(usize::from(inner.height)).enumerate() {
-        RowWriter::new(buf, inner, row as u16).write(text, theme.style(*role));
+    for (row, content) in all.iter().skip(first).take(usize::from(inner.height)).enumerate() {
+        content.draw(theme, inner, row as u16, 0, buf);
     }
     most
 }

@@ -14,7 +14,7 @@ use crate::text::{clean, one_line};
 use crate::ui::format::{count, duration, precise_clock};
 use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
-use crate::ui::paint::{RowWriter, draw_box, restyle};
+use crate::ui::paint::{RowWriter, draw_box, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
@@ -85,7 +85,7 @@ fn list(frames: &FrameList, labels: &KeyHints, theme: Theme, place: Rect, buf: &
         let before = number.checked_sub(1).and_then(|before| frames.row(before));
         draw_row((row, before), frames.gap(*number), width, theme, line, buf);
         if at == selected {
-            restyle(line, theme.style(Role::Selection), buf);
+            select_row(line, theme, buf);
         }
     }
     cursor

@@ -10,9 +10,9 @@ use crate::event::{FinishReason, LastContent, Millis, NoticeCode, NoticeLevel, T
 use crate::store::tool_calls::CallState;
 use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::store::{Store, Timestamps};
-use crate::text::clean;
 use crate::text::mention::file_mentions;
 use crate::text::width::{expand_tabs, str_width};
+use crate::text::{clean, one_line, size};
 use crate::ui::format::{clock, count, duration, money, running_duration, time_of_day};
 use crate::ui::markdown::{BlockKind, Definitions, Images, RenderContext, lay_with_images, stabilize, whole_lines};
 use crate::ui::paint::spinner;
@@ -31,6 +31,8 @@ pub(super) struct PartContext<'a> {
     pub(super) definitions: Option<&'a Definitions>,
     pub(super) folded: bool,
     pub(super) fold_key: &'a str,
+    /// Most columns of prose.
+    pub(super) prose_columns: u16,
 }
 
 /// Returns by how much an item's rows are indented. Others bring their own marker.
@@ -133,12 +135,14 @@ impl PartContext<'_> {
                     awaits_footnotes: self.expects_footnotes(),
                     text: self.text,
                     width: self.width,
+                    prose_columns: Some(self.prose_columns),
                     show_link_targets: says_targets,
                 };
                 let source = if self.part.open { stabilize(source, kind) } else { source.into() };
                 lay_with_images(&source, kind, setting, self.images())
             }
             (PartKind::Prompt, _) => self.lay_prompt(),
+            (PartKind::PromptRest, _) => self.lay_prompt_rest(),
             (PartKind::Remark, ItemKind::Answer { finish_reason: stop, is_refusal: refusal, .. }) => {
                 self.lay_remark(stop, refusal)
             }
@@ -165,6 +169,10 @@ impl PartContext<'_> {
         }
     }
 
+    fn prose_width(&self) -> u16 {
+        self.width.min(self.prose_columns)
+    }
+
     /// The part's lines, cleaned, without the newline at its end.
     fn plain(&self) -> String {
         let source = self.part.source(self.text);
@@ -173,7 +181,7 @@ impl PartContext<'_> {
     }
 
     fn lay_prompt(&self) -> LaidOut {
-        let mut page = LayoutBuilder::new(self.width);
+        let mut page = LayoutBuilder::new(self.prose_width());
         page.indent(if self.part.start == 0 { "› " } else { "  " }, TextStyle::new(Role::User));
         let text = self.plain();
         let (mut flow, mut end) = (StyledText::default(), 0);
@@ -187,11 +195,25 @@ impl PartContext<'_> {
         page.finish()
     }
 
+    fn lay_prompt_rest(&self) -> LaidOut {
+        let rest = self.part.source(self.text);
+        let lines = memchr::memchr_iter(b'\n', rest.as_bytes()).count();
+        let what = if lines == 0 { size(rest.len() as u64) } else { format!("{lines} lines") };
+        let text = one_line(
+            &format!("[{what} more: Space or a click unfolds them]"),
+            usize::from(self.width).saturating_sub(2),
+        );
+        let mut page = LayoutBuilder::new(self.width);
+        page.indent("  ", TextStyle::default());
+        page.add_row([(text.as_str(), TextStyle::new(Role::Dim))]);
+        page.finish()
+    }
+
     fn lay_remark(&self, stop: Option<FinishReason>, refusal: bool) -> LaidOut {
         let last = if refusal { LastContent::Refusal } else { LastContent::Text };
         let text =
             stop.and_then(|stop| stop.explanation(last)).map_or("the model declined to answer", |(_, text)| text);
-        let mut page = LayoutBuilder::new(self.width);
+        let mut page = LayoutBuilder::new(self.prose_width());
         page.add_wrapped(&StyledText::of(text, Role::Warn.into()));
         page.finish()
     }
@@ -213,7 +235,7 @@ impl PartContext<'_> {
     }
 
     fn lay_thinking(&self) -> LaidOut {
-        let mut page = LayoutBuilder::new(self.width);
+        let mut page = LayoutBuilder::new(self.prose_width());
         page.bar("┊ ", TextStyle::new(Role::Border));
         page.add_wrapped(&StyledText::of(&self.plain(), Role::Thinking.into()));
         page.finish()
@@ -237,7 +259,7 @@ impl PartContext<'_> {
         if times > 1 {
             flow.push(&format!(" ×{times}"), Role::Dim.into());
         }
-        let mut page = LayoutBuilder::new(self.width);
+        let mut page = LayoutBuilder::new(self.prose_width());
         page.indent(mark, TextStyle::new(role));
         page.add_wrapped(&flow);
         page.finish()

@@ -7,7 +7,7 @@ use crate::store::links::{self, LinkTarget};
 use crate::store::overlay::links::LinkList;
 use crate::text::{one_line, visible};
 use crate::ui::layout::centered;
-use crate::ui::paint::{RowWriter, draw_box, restyle};
+use crate::ui::paint::{RowWriter, draw_box, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
@@ -38,7 +38,7 @@ pub fn draw(list: &LinkList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> Dr
         let room = pen.room();
         pen.write(&one_line(&target, room), theme.style(role));
         if Some(nth) == *selected {
-            restyle(Rect { y: inner.y + row, height: 1, ..inner }, theme.style(Role::Selection), buf);
+            select_row(Rect { y: inner.y + row, height: 1, ..inner }, theme, buf);
         }
     }
     DrawnOverlay::default()

@@ -23,6 +23,7 @@ pub mod raw;
 pub mod replay_bar;
 pub mod search_bar;
 pub mod sessions;
+pub mod status;
 pub mod status_line;
 mod subject;
 mod terminal_output;

@@ -7,7 +7,7 @@ use crate::store::overlay::models::ModelPicker;
 use crate::store::session::OpenedSession;
 use crate::text::one_line;
 use crate::text::width::str_width;
-use crate::ui::paint::{RowWriter, restyle};
+use crate::ui::paint::{RowWriter, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
@@ -56,7 +56,7 @@ pub fn draw(picker: &ModelPicker, screen: &OverlayScreen<'_>, buf: &mut Buffer) 
             RowWriter::at_right(buf, row_area, 0, str_width(&remark)).write(&remark, theme.style(Role::Dim));
         }
         if first + row == selected {
-            restyle(row_area, theme.style(Role::Selection), buf);
+            select_row(row_area, theme, buf);
         }
     }
     drawn

@@ -10,7 +10,7 @@ use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::text::wrap::wrap;
 use crate::ui::layout::centered;
-use crate::ui::paint::{RowWriter, draw_box, restyle};
+use crate::ui::paint::{RowWriter, draw_box, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
@@ -85,7 +85,7 @@ pub fn draw(list: &ModeList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> Dr
             RowWriter::new(buf, part, at).skip(name_cells).write(words, theme.style(Role::Text));
         }
         if nth == chosen {
-            restyle(part, theme.style(Role::Selection), buf);
+            select_row(part, theme, buf);
         }
         row += tall;
     }

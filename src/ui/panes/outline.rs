@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::store::outline::{Outline, OutlineEntry};
 use crate::text::one_line;
-use crate::ui::paint::{RowWriter, restyle};
+use crate::ui::paint::{RowWriter, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
@@ -52,7 +52,7 @@ pub fn draw(outline: &Outline, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> 
         let room = pen.room();
         pen.write(&one_line(&entry.text, room), theme.style(role));
         if nth == selected {
-            restyle(line, theme.style(Role::Selection), buf);
+            select_row(line, theme, buf);
         }
     }
     drawn

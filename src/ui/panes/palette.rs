@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::store::overlay::palette::Palette;
 use crate::text::one_line;
 use crate::text::width::str_width;
-use crate::ui::paint::{RowWriter, restyle};
+use crate::ui::paint::{RowWriter, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::Role;
 
@@ -52,7 +52,7 @@ pub fn draw(palette: &Palette, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> 
         }
         RowWriter::new(buf, line, 0).write(&one_line(action.help, room), theme.style(Role::Text));
         if nth == palette.selected {
-            restyle(line, theme.style(Role::Selection), buf);
+            select_row(line, theme, buf);
         }
     }
     drawn

@@ -8,7 +8,7 @@ use crate::store::permissions::{PermissionEntry, entries, grants};
 use crate::text::width::str_width;
 use crate::text::{one_line, visible, visible_line};
 use crate::ui::layout::centered;
-use crate::ui::paint::{RowWriter, draw_box, restyle};
+use crate::ui::paint::{RowWriter, draw_box, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
@@ -47,7 +47,7 @@ pub fn draw(list: &PermissionList, screen: &OverlayScreen<'_>, buf: &mut Buffer)
         let part = Rect { y: inner.y + top, height: (tall as u16).min(inner.height.saturating_sub(top)), ..inner };
         draw_entry(entry, theme, part, buf);
         if nth == selected {
-            restyle(part, theme.style(Role::Selection), buf);
+            select_row(part, theme, buf);
         }
     }
     DrawnOverlay::default()

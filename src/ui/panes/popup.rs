@@ -7,7 +7,7 @@ use crate::store::action_table::SlashCommand;
 use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::ui::completion::{Candidates, Completion};
-use crate::ui::paint::{RowWriter, clear, restyle};
+use crate::ui::paint::{RowWriter, clear, select_row};
 use crate::ui::theme::{Role, Theme};
 
 /// Rows of the list at most.
@@ -28,7 +28,6 @@ pub fn draw(completion: &Completion, theme: Theme, above: Rect, buf: &mut Buffer
         let nth = first + usize::from(row);
         let mut pen = RowWriter::new(buf, area, row);
         pen.write(if nth == selected { " ▸ " } else { "   " }, theme.style(Role::Accent));
-        let begin = pen.column();
         match candidates {
             Candidates::Commands(commands) => draw_command(commands, nth, theme, above.width, &mut pen),
             Candidates::Paths(paths) => {
@@ -39,8 +38,8 @@ pub fn draw(completion: &Completion, theme: Theme, above: Rect, buf: &mut Buffer
             }
         }
         if nth == selected {
-            let line = Rect { x: begin, y: area.y + row, width: area.right() - begin, height: 1 };
-            restyle(line, theme.style(Role::Selection), buf);
+            let line = Rect { y: area.y + row, height: 1, ..area };
+            select_row(line, theme, buf);
         }
     }
     let below = candidates.len() - (first + usize::from(rows)).min(candidates.len());

@@ -7,7 +7,7 @@ use crate::store::overlay::sessions::SessionPicker;
 use crate::store::sessions::SessionChoice;
 use crate::text::one_line;
 use crate::text::width::str_width;
-use crate::ui::paint::{RowWriter, restyle};
+use crate::ui::paint::{RowWriter, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
@@ -52,7 +52,7 @@ pub fn draw(picker: &SessionPicker, screen: &OverlayScreen<'_>, buf: &mut Buffer
         let part = Rect { y: list.y + top, height: ENTRY_ROWS.min(list.height.saturating_sub(top)), ..list };
         draw_session(session, picker.all_folders, theme, part, buf);
         if nth == picker.selected {
-            restyle(part, theme.style(Role::Selection), buf);
+            select_row(part, theme, buf);
         }
     }
     drawn

@@ -1,5 +1,5 @@
-//! The last row: the mode, which is never cut, what stands against a quiet mind, who answers, and keys. Nothing ever
-//! covers it.
+//! The last row: the mode, which is never cut, who answers, where (folder, and branch or host), what stands against a
+//! quiet mind, and keys. Nothing ever covers it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use crate::event::{ApprovalMode, LinkState, Millis};
 use crate::store::Store;
 use crate::store::permissions::grants;
-use crate::text::{one_line, width::str_width};
+use crate::text::{one_line, short_path, width::str_width};
 use crate::ui::format;
 use crate::ui::key_hints::KeyHint;
 use crate::ui::layout::Place;
@@ -19,8 +19,12 @@ use super::PanePart;
 
 /// Longest foreign text shown here, in cells.
 const MAX_FOREIGN_TEXT_CELLS: usize = 60;
-/// Cells that the reason for a model leaves to the rest of the row.
-const MODEL_REASON_RESERVE_CELLS: usize = 30;
+/// The folder gets this part of the row, and at least so many cells.
+const FOLDER_SHARE: usize = 5;
+const MIN_FOLDER_CELLS: usize = 16;
+const MAX_BRANCH_CELLS: usize = 24;
+/// No path is longer (`PATH_MAX` of Linux).
+const MAX_FOLDER_CELLS: usize = 4096;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StatusLine;
@@ -53,6 +57,13 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
             ApprovalMode::Full => Role::Warn,
         };
         all.push(Segment::new(0, opened.mode.name(), role));
+        // It is cut before the mode would be.
+        let left = room.saturating_sub(str_width(opened.mode.name()) + 3);
+        let name = one_line(&opened.name(), MAX_FOREIGN_TEXT_CELLS.min(left));
+        all.push(Segment::new(2, name, Role::Status));
+        all.extend(place(store, &opened.folder, room));
+    } else {
+        all.push(Segment::new(2, "starting…", Role::Dim));
     }
     if let Some(why) = &session.status.save_error {
         all.push(Segment::new(0, format!("not saved: {}", one_line(why, MAX_FOREIGN_TEXT_CELLS)), Role::Error));
@@ -71,19 +82,6 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         let text = if asks == 1 { "1 approval pending".into() } else { format!("{asks} approvals pending") };
         all.push(Segment::new(1, text, Role::Warn));
     }
-    if let Some(opened) = &session.opened {
-        let name = one_line(&opened.name(), MAX_FOREIGN_TEXT_CELLS);
-        let why = format!(" ({})", one_line(&opened.reason, MAX_FOREIGN_TEXT_CELLS));
-        // A reason that doesn't fit whole says nothing.
-        let fits = str_width(&name) + str_width(&why) + MODEL_REASON_RESERVE_CELLS <= room;
-        let mut parts = vec![(name, Role::Status)];
-        if !opened.reason.is_empty() && fits {
-            parts.push((why, Role::Dim));
-        }
-        all.push(Segment { drop_rank: 2, parts });
-    } else {
-        all.push(Segment::new(2, "starting…", Role::Dim));
-    }
     match grants(store).len() {
         0 => {}
         1 => all.push(Segment::new(4, "1 grant", Role::Info)),
@@ -92,6 +90,23 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     let queued = session.queue().len();
     if queued > 0 {
         all.push(Segment::new(4, format!("{queued} queued"), Role::Info));
+    }
+    all
+}
+
+/// Returns the folder, of which the name stays, and the branch, or the host of what answers elsewhere.
+fn place(store: &Store, folder: &str, room: usize) -> Vec<Segment> {
+    let place = &store.workplace;
+    let mut all = Vec::new();
+    let folder = one_line(&place.display_path(folder), MAX_FOLDER_CELLS);
+    let shown = short_path(&folder, (room / FOLDER_SHARE).max(MIN_FOLDER_CELLS));
+    if !shown.is_empty() {
+        all.push(Segment::new(3, shown, Role::Dim));
+    }
+    match (&place.host, &place.branch) {
+        (Some(host), _) => all.push(Segment::new(3, one_line(host, MAX_FOREIGN_TEXT_CELLS), Role::Dim)),
+        (None, Some(branch)) => all.push(Segment::new(4, one_line(branch, MAX_BRANCH_CELLS), Role::Dim)),
+        (None, None) => {}
     }
     all
 }
@@ -156,6 +171,38 @@ fn keys(hints: &[KeyHint], used: usize, theme: Theme, area: Rect, buf: &mut Buff
 mod tests {
     use super::*;
     use crate::event::{Fault, FaultKind};
+
+    #[test]
+    fn the_mode_is_never_cut_and_the_folder_keeps_its_name() {
+        use crate::event::Envelope;
+        use crate::store::msg::Msg;
+        use crate::testkit::events::Opened;
+        let mut store = Store::default();
+        let event = Opened {
+            engine: "openai",
+            model: "a-very-long-name-of-a-model-that-nobody-can-remember",
+            engine_reason: "flag --model",
+            folder: "/home/me/code/deep/down/project",
+            ..Opened::default()
+        }
+        .event();
+        store.update(Msg::Event(Envelope { seq: crate::event::Seq(1), at: Millis(0), event }), &mut Vec::new());
+        store.workplace.home = "/home/me".into();
+        store.workplace.branch = Some("feature/x".into());
+        let row = |store: &Store, width: u16| {
+            let area = Rect::new(0, 0, width, 1);
+            let mut buf = Buffer::empty(area);
+            draw_segments(state(store, true, usize::from(width)), Theme::default(), area, &mut buf);
+            (0..width).map(|x| buf[(x, 0)].symbol()).collect::<String>().trim_end().to_owned()
+        };
+        let name = "openai/a-very-long-name-of-a-model-that-nobody-can-remember";
+        assert_eq!(row(&store, 120), format!("ask · {name} · ~/code/deep/down/project · feature/x"));
+        assert_eq!(row(&store, 85), format!("ask · {name} · …/down/project"));
+        assert_eq!(row(&store, 20), "ask · openai/a-very…");
+        assert_eq!(row(&store, 3), "ask");
+        store.workplace.host = Some("10.0.0.7:8000".into());
+        assert!(row(&store, 120).ends_with("project · 10.0.0.7:8000"), "{}", row(&store, 120));
+    }
 
     #[test]
     fn the_line_is_described_in_words() {

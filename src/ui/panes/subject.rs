@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use crate::store::tool_calls::{CallState, ToolCall};
-use crate::text::visible_line;
+use crate::text::width::truncate_with_ellipsis;
+use crate::text::{one_line, short_path, visible_line};
 
 /// Names of arguments that say what a call is about, the most telling first.
 const SUBJECT_KEYS: [&str; 14] = [
@@ -33,6 +34,13 @@ pub(super) fn subject(call: &ToolCall) -> String {
     let mut text = raw(call);
     text.truncate(text.floor_char_boundary(MAX_PEEK_BYTES));
     if call.state == CallState::AwaitingApproval { visible_line(&text).into_owned() } else { text }
+}
+
+/// Returns the subject of a call on one line of at most `max` cells, cleaned; of a path the name stays.
+pub(super) fn short_subject(call: &ToolCall, max: usize) -> String {
+    let line = one_line(&subject(call), MAX_PEEK_BYTES);
+    let is_path = line.contains('/') && !line.contains("://") && !line.contains(char::is_whitespace);
+    if is_path { short_path(&line, max).into_owned() } else { truncate_with_ellipsis(&line, max).into_owned() }
 }
 
 fn raw(call: &ToolCall) -> String {

@@ -1,11 +1,12 @@
-//! The calls of the session, newest last: status, name, subject, running time, live output, result, folding.
+//! The calls of the session, newest last, a row each: what runs, what waits, what failed. What came of a call stands in
+//! the transcript; here it is shown of the one that the person unfolds.
 //!
 //! Costs O(rows on screen): drawing begins at the end, or at the selected call, and walks until the rows are filled.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{CallOutcome, Json};
+use crate::event::{CallId, CallOutcome, Json};
 use crate::store::Store;
 use crate::store::action::{Action, UiAction};
 use crate::store::pane::Pane;
@@ -14,12 +15,12 @@ use crate::text::width::{expand_tabs, str_width};
 use crate::text::wrap::wrap_hard;
 use crate::text::{clean, one_line, size};
 use crate::ui::format;
-use crate::ui::layout::Place;
-use crate::ui::paint::{RowWriter, restyle, spinner};
+use crate::ui::layout::{Place, SidePlace};
+use crate::ui::paint::{RowWriter, Segment, draw_segments, select_row, spinner};
 use crate::ui::pane::{PaneResponse, PaneScreen, PaneView};
 use crate::ui::theme::{Role, Theme};
 
-use super::subject::subject;
+use super::subject::short_subject;
 use super::terminal_output::final_output;
 
 /// Rows of live output shown of a folded call that runs.
@@ -30,7 +31,7 @@ const MAX_UNFOLDED_ROWS: usize = 2000;
 const MAX_OUTPUT_BYTES: usize = 48 * 1024;
 
 /// What only the view knows about the panel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolPanelView {
     /// Index of the selected call; none follows the newest.
     pub selected: Option<usize>,
@@ -40,8 +41,12 @@ pub struct ToolPanelView {
     scroll_end: usize,
     /// It stands beside the transcript where there is room.
     pub is_default: bool,
+    /// The call that the person unfolded.
+    unfolded: Option<CallId>,
     /// Rows of its last frame.
     height: u16,
+    /// How many calls that showed, and whether it had the keys.
+    seen: (usize, bool),
 }
 
 impl PaneView for ToolPanelView {
@@ -50,6 +55,10 @@ impl PaneView for ToolPanelView {
     }
 
     fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
+        // Without a call it takes no room.
+        if screen.store.tool_calls.calls().is_empty() {
+            return Place::Side(SidePlace::default());
+        }
         screen.beside(Pane::ToolPanel, self.is_default)
     }
 
@@ -69,7 +78,7 @@ impl PaneView for ToolPanelView {
             UiAction::ScrollEnd => self.follow(),
             UiAction::SelectUp => self.select_up(store),
             UiAction::SelectDown => self.select_down(store),
-            UiAction::FoldSelected => return item().map(Action::ToggleFold).into(),
+            UiAction::FoldSelected => self.toggle_selected(store),
             UiAction::CopySelected => return item().map(Action::CopyItem).into(),
             _ => return PaneResponse::Ignored,
         }
@@ -119,6 +128,20 @@ impl ToolPanelView {
         (self.selected, self.scroll, self.scroll_end) = (call, 0, 0);
     }
 
+    fn toggle_selected(&mut self, store: &Store) {
+        let call = self.call(store).or(store.tool_calls.calls().last()).map(|call| call.id.clone());
+        self.unfolded = call.filter(|call| self.unfolded.as_ref() != Some(call));
+        self.scroll = 0;
+    }
+
+    /// Lets go of a call once another one begins or the keys are elsewhere: what happens now is more important.
+    fn follow_news(&mut self, store: &Store, focused: bool) {
+        let seen = std::mem::replace(&mut self.seen, (store.tool_calls.calls().len(), focused));
+        if !focused && (seen.1 || self.seen.0 > seen.0) {
+            self.follow();
+        }
+    }
+
     /// Goes on through a call longer than the panel; drawing stops it at the end.
     pub fn scroll_down(&mut self, rows: usize) {
         self.scroll = self.scroll.saturating_add(rows);
@@ -131,6 +154,7 @@ impl ToolPanelView {
     /// So many calls were put before those that were known.
     pub fn shift_indexes(&mut self, by: usize) {
         self.selected = self.selected.map(|index| index + by);
+        self.seen.0 += by;
     }
 
     /// Returns the selected call.
@@ -153,6 +177,7 @@ impl ToolRow {
 
 pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
     view.height = area.height;
+    view.follow_news(store, focused);
     if area.width < 4 || area.height == 0 {
         return;
     }
@@ -161,13 +186,9 @@ pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme
         RowWriter::new(buf, area, row).write("│", border);
     }
     let inner = Rect { x: area.x + 2, width: area.width - 3, ..area };
-    title(store, focused, theme, inner, buf);
+    draw_segments(title(store, focused), theme, inner, buf);
     let list = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
     if list.height == 0 {
-        return;
-    }
-    if store.tool_calls.calls().is_empty() {
-        RowWriter::new(buf, list, 0).write_truncated("The agent's tool calls appear here.", 0, theme.style(Role::Dim));
         return;
     }
     let (rows, selected) = visible_rows(store, view, usize::from(list.width), usize::from(list.height));
@@ -175,33 +196,45 @@ pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme
         draw_row(row, index as u16, theme, list, buf);
     }
     if focused && let Some(row) = selected {
-        restyle(Rect { y: list.y + row as u16, height: 1, ..list }, theme.style(Role::Selection), buf);
+        select_row(Rect { y: list.y + row as u16, height: 1, ..list }, theme, buf);
     }
 }
 
-fn title(store: &Store, focused: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let count = store.tool_calls.calls().len();
-    let open = store.tool_calls.open().count();
-    let mut pen = RowWriter::new(buf, area, 0);
-    pen.write("Tools", theme.style(if focused { Role::BorderFocused } else { Role::Heading }));
-    if count > 0 {
-        let calls = if count == 1 { "1 call".into() } else { format!("{count} calls") };
-        pen.write(&format!("  {calls}"), theme.style(Role::Dim));
+/// Says what runs, what waits for a person and what failed.
+fn title(store: &Store, focused: bool) -> Vec<Segment> {
+    let calls = &store.tool_calls;
+    let count = calls.calls().len();
+    let (mut running, mut waiting) = (0, 0);
+    for call in calls.open() {
+        match call.state {
+            CallState::Running => running += 1,
+            CallState::AwaitingApproval => waiting += 1,
+            CallState::Writing | CallState::Done(_) => {}
+        }
     }
-    if open > 0 {
-        pen.write(&format!(" · {open} open"), theme.style(Role::Accent));
+    let mut all = vec![Segment::new(0, "Tools", if focused { Role::BorderFocused } else { Role::Heading })];
+    all.push(Segment::new(3, if count == 1 { "1 call".into() } else { format!("{count} calls") }, Role::Dim));
+    for (rank, number, what, role) in [
+        (1, running, "running", Role::Accent),
+        (1, waiting, "waiting", Role::Warn),
+        (2, calls.failed_count(), "failed", Role::Error),
+    ] {
+        if number > 0 {
+            all.push(Segment::new(rank, format!("{number} {what}"), role));
+        }
     }
+    all
 }
 
 /// Returns at most `height` rows, and which of them is the head of the selected call.
 fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: usize) -> (Vec<ToolRow>, Option<usize>) {
     let calls = store.tool_calls.calls();
     let Some(selected) = view.selected.filter(|index| *index < calls.len()) else {
-        return (tail(store, calls.len(), width, height), None);
+        return (newest(store, view, width, height), None);
     };
     let mut rows = Vec::new();
     for (index, call) in (selected..).zip(calls.range(selected..calls.len())) {
-        rows.extend(call_rows(store, call, width));
+        rows.extend(call_rows(store, view, call, width));
         if index == selected {
             // A call longer than the panel is scrolled through, but never out of.
             view.scroll_end = rows.len().saturating_sub(height);
@@ -218,28 +251,51 @@ fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: u
     }
     // What room is left, or a third of it, goes to what came before.
     let before = height.saturating_sub(rows.len()).max(height / 3);
-    let mut all = tail(store, selected, width, before);
+    let mut all = join(tail(store, view, selected, width, before), before);
     let head = all.len();
     all.extend(rows);
     all.truncate(height);
     (all, Some(head))
 }
 
-/// Returns the last rows of the first `length` calls.
-fn tail(store: &Store, length: usize, width: usize, height: usize) -> Vec<ToolRow> {
+/// Returns the newest calls, and above them what of the older ones is still open.
+fn newest(store: &Store, view: &ToolPanelView, width: usize, height: usize) -> Vec<ToolRow> {
+    let blocks = tail(store, view, store.tool_calls.calls().len(), width, height);
+    let is_shown = |call: &ToolCall| blocks.iter().any(|(shown, _)| *shown == call.id);
+    let older = store.tool_calls.open().filter(|call| !is_shown(call));
+    let mut rows: Vec<ToolRow> = older.take(height / 2).map(|call| head(store, call, width)).collect();
+    let left = height.saturating_sub(rows.len());
+    rows.extend(join(blocks, left));
+    rows
+}
+
+/// Returns the last rows of blocks.
+fn join(blocks: Vec<(CallId, Vec<ToolRow>)>, height: usize) -> Vec<ToolRow> {
+    let rows: Vec<ToolRow> = blocks.into_iter().flat_map(|(_, rows)| rows).collect();
+    let skip = rows.len().saturating_sub(height);
+    rows.into_iter().skip(skip).collect()
+}
+
+/// Returns the last of the first `length` calls, as many as fill the rows.
+fn tail(
+    store: &Store,
+    view: &ToolPanelView,
+    length: usize,
+    width: usize,
+    height: usize,
+) -> Vec<(CallId, Vec<ToolRow>)> {
     let mut blocks = Vec::new();
     let mut count = 0;
     for call in store.tool_calls.calls().range(0..length).rev() {
         if count >= height {
             break;
         }
-        let rows = call_rows(store, call, width);
+        let rows = call_rows(store, view, call, width);
         count += rows.len();
-        blocks.push(rows);
+        blocks.push((call.id.clone(), rows));
     }
-    let rows: Vec<ToolRow> = blocks.into_iter().rev().flatten().collect();
-    let skip = rows.len().saturating_sub(height);
-    rows.into_iter().skip(skip).collect()
+    blocks.reverse();
+    blocks
 }
 
 fn draw_row(row: &ToolRow, index: u16, theme: Theme, area: Rect, buf: &mut Buffer) {
@@ -253,27 +309,13 @@ fn draw_row(row: &ToolRow, index: u16, theme: Theme, area: Rect, buf: &mut Buffe
     }
 }
 
-fn call_rows(store: &Store, call: &ToolCall, width: usize) -> Vec<ToolRow> {
-    let folded = store.transcript.item(call.item).is_none_or(|item| store.is_folded(item));
+fn call_rows(store: &Store, view: &ToolPanelView, call: &ToolCall, width: usize) -> Vec<ToolRow> {
     let mut rows = vec![head(store, call, width)];
-    if !folded {
+    if view.unfolded.as_ref() == Some(&call.id) {
         unfolded(call, width, &mut rows);
-        return rows;
-    }
-    match call.state {
-        CallState::Running if !call.output.is_empty() => {
-            let lines = output(&call.output, width.saturating_sub(4), MAX_LIVE_ROWS);
-            rows.extend(lines.into_iter().map(|line| ToolRow::of("  │ ", line, Role::Dim)));
-        }
-        CallState::Done(outcome) => {
-            if let Some(line) =
-                call.output.lines().map(|line| one_line(&final_output(line), width)).find(|line| !line.is_empty())
-            {
-                let role = if outcome == CallOutcome::Failed { Role::Error } else { Role::Dim };
-                rows.push(ToolRow::of("  └ ", line, role));
-            }
-        }
-        CallState::Writing | CallState::AwaitingApproval | CallState::Running => {}
+    } else if call.state == CallState::Running && !call.output.is_empty() {
+        let lines = output(&call.output, width.saturating_sub(4), MAX_LIVE_ROWS);
+        rows.extend(lines.into_iter().map(|line| ToolRow::of("  │ ", line, Role::Dim)));
     }
     rows
 }
@@ -294,11 +336,13 @@ fn head(store: &Store, call: &ToolCall, width: usize) -> ToolRow {
         CallState::Done(CallOutcome::Ok) => call.duration.map(|time| (format::duration(time), Role::Dim)),
         CallState::Done(outcome) => Some((outcome.name().into(), role)),
     };
+    let taken = str_width(&name) + 3 + right.as_ref().map_or(0, |(text, _): &(String, Role)| str_width(text) + 1);
+    let about = short_subject(call, width.saturating_sub(taken));
     ToolRow {
         parts: vec![
             (format!("{mark} "), role),
             (name, if call.is_foreign { Role::Dim } else { Role::Tool }),
-            (format!(" {}", one_line(&subject(call), width)), if call.is_foreign { Role::Dim } else { Role::Text }),
+            (format!(" {about}"), if call.is_foreign { Role::Dim } else { Role::Text }),
         ],
         right,
     }
@@ -427,93 +471,4 @@ fn last_rows(cleaned: &str, width: usize, most: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{AgentEvent, CallOutput, Envelope, Millis, Seq};
-    use crate::store::msg::Msg;
-
-    fn store(calls: u64) -> Store {
-        let mut store = Store::new(crate::store::StoreOptions::default());
-        let mut tell = |event| {
-            let envelope = Envelope { seq: store.last_seq().next(), at: Millis(0), event };
-            store.update(Msg::Event(envelope), &mut Vec::new());
-        };
-        for n in 0..calls {
-            let call = format!("c{n}");
-            let (call, args) = (call.as_str().into(), format!("{{\"path\":\"f{n}\"}}"));
-            tell(AgentEvent::ToolCallReady { call, name: "read".into(), args, provider_metadata: None });
-            let call = format!("c{n}").as_str().into();
-            let output = CallOutput::from_text(format!("one {n}\ntwo\nthree"));
-            tell(AgentEvent::ToolCallFinished { call, outcome: CallOutcome::Ok, output, duration: Some(Millis(5)) });
-        }
-        assert_eq!(store.last_seq(), Seq(calls * 2));
-        store
-    }
-
-    fn shown(store: &Store, view: &mut ToolPanelView, height: u16) -> Vec<String> {
-        let area = Rect::new(0, 0, 24, height + 1);
-        let mut buf = Buffer::empty(area);
-        draw(store, view, true, Theme::default(), area, &mut buf);
-        let row = |y| (2..24).map(|x| buf[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
-        (1..=height).map(row).collect()
-    }
-
-    #[test]
-    fn the_newest_calls_fill_the_panel_from_the_bottom() {
-        let store = store(100);
-        let rows = shown(&store, &mut ToolPanelView::default(), 3);
-        assert_eq!(rows, ["  └ one 98", "✓ read f99        5ms", "  └ one 99"]);
-    }
-
-    #[test]
-    fn the_selected_call_is_in_sight_and_unfolds() {
-        let mut store = store(100);
-        let mut view = ToolPanelView::default();
-        view.select_first(&store);
-        view.select_down(&store);
-        assert_eq!(view.call(&store).map(|call| call.id.as_str()), Some("c1"));
-        let item = store.tool_calls.calls()[1].item;
-        store.update(Msg::Action(Action::ToggleFold(item.0)), &mut Vec::new());
-        let rows = shown(&store, &mut view, 6);
-        assert_eq!(
-            rows,
-            ["✓ read f0         5ms", "  └ one 0", "✓ read f1         5ms", "  path f1", "  │ one 1", "  │ two"]
-        );
-        view.scroll_down(99);
-        assert_eq!(shown(&store, &mut view, 3), ["  │ one 1", "  │ two", "  │ three"]);
-    }
-
-    #[test]
-    fn a_wheel_goes_through_a_long_call_and_on_to_the_next() {
-        let mut store = store(3);
-        let mut view = ToolPanelView::default();
-        view.select_first(&store);
-        let item = store.tool_calls.calls()[0].item;
-        store.update(Msg::Action(Action::ToggleFold(item.0)), &mut Vec::new());
-        let mut places = Vec::new();
-        for rows in [3, 3, 3, -3, -3] {
-            shown(&store, &mut view, 3);
-            view.wheel(&store, rows);
-            places.push((view.selected, view.scroll));
-        }
-        // Five rows, three in sight: two more, though the wheel turned three.
-        assert_eq!(places, [(Some(0), 3), (Some(1), 0), (Some(2), 0), (Some(1), 0), (Some(0), 0)]);
-    }
-
-    #[test]
-    fn past_the_newest_the_panel_follows_again() {
-        let store = store(2);
-        let mut view = ToolPanelView::default();
-        view.select_up(&store);
-        assert_eq!(view.selected, Some(1));
-        view.select_down(&store);
-        assert_eq!((view.selected, view.scroll), (None, 0));
-    }
-
-    #[test]
-    fn a_redrawn_line_is_shown_as_it_was_last() {
-        let text = "10 %\r50 %\r100 %\n";
-        assert_eq!(output(text, 20, 9), ["100 %"]);
-        assert_eq!(value_rows("rm\r# fine", 20, 9), ["rm# fine"], "an argument hides nothing");
-    }
-}
+mod tests;

@@ -279,6 +279,14 @@ impl TranscriptView {
         }
     }
 
+    /// Prose is laid out in no more columns.
+    pub fn set_prose_columns(&mut self, columns: u16) {
+        if self.cache.prose_columns != columns {
+            self.cache.prose_columns = columns;
+            self.cache.forget();
+        }
+    }
+
     /// Forgets everything that was laid out. No pixel changes by it.
     pub fn forget(&mut self) {
         self.cache.forget();

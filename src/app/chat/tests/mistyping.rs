@@ -431,6 +431,7 @@ fn a_panel_over_the_transcript_gives_way_to_what_is_sent() {
     };
     for (width, is_away) in [(80, true), (120, false)] {
         let mut rig = ChatRig::answered();
+        rig.call();
         draw(&mut rig, width);
         rig.press(&["ctrl+t"]);
         draw(&mut rig, width);

@@ -12,6 +12,8 @@ pub struct RenderContext<'a> {
     /// The whole text, where parts of long tables look for their head.
     pub text: &'a str,
     pub width: u16,
+    /// Most columns of what is wrapped at words; tables, code and pictures use the whole width.
+    pub prose_columns: Option<u16>,
     /// Links say where they go.
     pub show_link_targets: bool,
 }

@@ -24,7 +24,7 @@ enum Container {
 
 pub(super) struct MarkdownWriter<'a> {
     pub(super) images: Images<'a>,
-    page: LayoutBuilder,
+    pub(super) page: LayoutBuilder,
     pub(super) inline: InlineWriter,
     containers: Vec<Container>,
     /// An empty row is due before the next block.

@@ -1,17 +1,46 @@
 //! What an ask is about, in rows: as many as there is room for, and how much is left out.
 
+use std::rc::Rc;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
 use crate::event::ApprovalRequest;
 use crate::text::width::expand_tabs;
 use crate::text::wrap::{wrap, wrap_hard};
 use crate::text::{one_line, visible, visible_line};
-use crate::ui::theme::Role;
+use crate::ui::diff::{DiffView, lay_diff};
+use crate::ui::paint::RowWriter;
+use crate::ui::text_layout::laid_out::{LaidOut, LayoutBuilder};
+use crate::ui::theme::{Role, Theme};
 
 /// Bytes of a detail that are laid out; what is beyond is told, not hidden.
 const MAX_DETAIL_BYTES: usize = 256 * 1024;
 
-/// Rows of text with their roles.
+/// A row of the content.
+pub(super) enum ContentRow {
+    Text(String, Role),
+    /// A row of the diff.
+    Diff(Rc<LaidOut>, u32),
+}
+
+impl ContentRow {
+    /// Draws it, with so many cells left free at its end.
+    pub(super) fn draw(&self, theme: Theme, area: Rect, row: u16, keep: usize, buf: &mut Buffer) {
+        match self {
+            Self::Text(text, role) => {
+                RowWriter::new(buf, area, row).write_truncated(text, keep, theme.style(*role));
+            }
+            Self::Diff(laid, nth) => {
+                let room = area.width.saturating_sub(keep as u16);
+                laid.draw_row(*nth, area.x, area.y + row, room, theme, buf);
+            }
+        }
+    }
+}
+
 pub(super) struct ApprovalContent {
-    pub rows: Vec<(String, Role)>,
+    pub rows: Vec<ContentRow>,
     /// Says that there is more, for the end of the last row.
     pub left_out: Option<String>,
 }
@@ -27,7 +56,7 @@ pub(super) fn content(ask: &ApprovalRequest, width: usize, most: usize, airy: bo
     }
     if airy && !ask.folder.is_empty() {
         let folder = format!("in {}", one_line(&visible_line(&ask.folder), width.saturating_sub(3)));
-        rows.rows.push((folder, Role::Dim));
+        rows.rows.push(ContentRow::Text(folder, Role::Dim));
     }
     let repeated = ask.detail.trim() == ask.subject.trim();
     let detail = if repeated { "" } else { ask.detail.trim_end() };
@@ -37,17 +66,21 @@ pub(super) fn content(ask: &ApprovalRequest, width: usize, most: usize, airy: bo
     let looked = &whole[..whole.floor_char_boundary(MAX_DETAIL_BYTES)];
     let is_diff = looked.lines().any(|line| line.starts_with("@@"));
     if airy && !looked.is_empty() {
-        rows.rows.push((String::new(), Role::Text));
+        rows.rows.push(ContentRow::Text(String::new(), Role::Text));
     }
-    for line in looked.split('\n').filter(|_| !looked.is_empty()) {
-        rows.add(line, width, if is_diff { diff_role(line) } else { Role::Code }, true);
-        if rows.is_full() {
-            break;
+    if is_diff {
+        rows.add_diff(looked, &ask.subject, width);
+    } else {
+        for line in looked.split('\n').filter(|_| !looked.is_empty()) {
+            rows.add(line, width, Role::Code, true);
+            if rows.is_full() {
+                break;
+            }
         }
     }
     if looked.len() < whole.len() {
         let text = format!("… {} more bytes are not shown", whole.len() - looked.len());
-        rows.rows.push((text, Role::Error));
+        rows.rows.push(ContentRow::Text(text, Role::Error));
     }
     let mut rows = rows.rows;
     let lines = |text: &str| memchr::memchr_iter(b'\n', text.as_bytes()).count() + usize::from(!text.is_empty());
@@ -60,13 +93,28 @@ pub(super) fn content(ask: &ApprovalRequest, width: usize, most: usize, airy: bo
 }
 
 struct ContentRows {
-    rows: Vec<(String, Role)>,
+    rows: Vec<ContentRow>,
     max_rows: usize,
 }
 
 impl ContentRows {
     fn is_full(&self) -> bool {
         self.rows.len() >= self.max_rows
+    }
+
+    /// Adds a diff, as many lines of it as there is room for.
+    fn add_diff(&mut self, diff: &str, path: &str, width: usize) {
+        let left = self.max_rows.saturating_sub(self.rows.len());
+        // Every line has a row, but for those that begin a place.
+        let lines = left.saturating_mul(2).saturating_add(4);
+        let end = memchr::memchr_iter(b'\n', diff.as_bytes()).nth(lines).unwrap_or(diff.len());
+        let head = &diff[..end];
+        let peek = head.floor_char_boundary(left.saturating_mul(width).saturating_mul(32).min(head.len()));
+        let mut page = LayoutBuilder::new(width.min(usize::from(u16::MAX)) as u16);
+        let view = DiffView { path, before: "", rows: usize::MAX, is_all: true };
+        lay_diff(&mut page, &visible(&head[..peek]), view);
+        let laid = Rc::new(page.finish());
+        self.rows.extend((0..laid.rows()).take(left).map(|row| ContentRow::Diff(laid.clone(), row)));
     }
 
     /// Adds the rows of a line, hidden characters made visible. Code is cut where the row ends, words are wrapped.
@@ -88,17 +136,7 @@ impl ContentRows {
             if self.is_full() {
                 return;
             }
-            self.rows.push((text.get(start..end).unwrap_or_default().to_owned(), role));
+            self.rows.push(ContentRow::Text(text.get(start..end).unwrap_or_default().to_owned(), role));
         }
-    }
-}
-
-fn diff_role(line: &str) -> Role {
-    match line.as_bytes().first() {
-        Some(b'+') if !line.starts_with("+++") => Role::Added,
-        Some(b'-') if !line.starts_with("---") => Role::Removed,
-        Some(b'@') => Role::Info,
-        Some(b'+' | b'-') => Role::Dim,
-        _ => Role::Text,
     }
 }

@@ -13,9 +13,10 @@ use crate::text::clean::{clean, one_line};
 use crate::text::visible;
 use crate::text::width::{expand_tabs, str_width};
 use crate::text::wrap::wrap_hard;
+use crate::ui::diff::{DiffView, lay_diff};
 use crate::ui::format::duration;
-use crate::ui::markdown::syntax::{Syntax, diff_role};
-use crate::ui::panes::subject::subject;
+use crate::ui::markdown::syntax::Syntax;
+use crate::ui::panes::subject::{short_subject, subject};
 use crate::ui::panes::terminal_output::final_output;
 use crate::ui::panes::tool_panel::{full_output_hint, outcome_mark};
 use crate::ui::panes::transcript::{PartKind, RowLimit, quick_hash};
@@ -41,24 +42,42 @@ pub(super) fn lay_out(scene: &PartContext<'_>, call: &ToolCall) -> LaidOut {
         PartKind::Detail(rows) => {
             let detail = call.approval_request().map_or("", |ask| &ask.detail);
             let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
-            let detail = visible(scene.part.source(detail));
-            lay_lines(&mut page, scene, &detail, rows, |line| if is_diff { diff_role(line) } else { Role::Source });
+            let text = visible(scene.part.source(detail));
+            if is_diff {
+                let path = call.approval_request().map_or("", |ask| &ask.subject);
+                let before = visible(detail.get(..scene.part.start as usize).unwrap_or(""));
+                lay_diff_part(&mut page, scene, &text, &before, path, rows);
+            } else {
+                lay_lines(&mut page, scene, &text, rows, |_| Role::Source);
+            }
         }
         PartKind::Output(rows) => {
             let role = if call.state == CallState::Done(CallOutcome::Failed) { Role::Error } else { Role::Dim };
-            let is_diff = looks_like_diff(&call.output) && role != Role::Error;
+            // The words before it are none.
+            let has_begun = call.output.get(..scene.part.end as usize).is_some_and(|text| text.contains("@@ "));
+            let is_diff = has_begun && looks_like_diff(&call.output) && role != Role::Error;
             let text = final_output(scene.part.source(&call.output));
-            lay_lines(&mut page, scene, &text, rows, |line| match diff_role(line) {
-                Role::Source => role,
-                found if is_diff => found,
-                _ => role,
-            });
+            if is_diff {
+                let before = final_output(call.output.get(..scene.part.start as usize).unwrap_or(""));
+                lay_diff_part(&mut page, scene, &text, &before, &subject(call), rows);
+            } else {
+                lay_lines(&mut page, scene, &text, rows, |_| role);
+            }
         }
         PartKind::Preview => {
             if let Some(CallPreview { text, syntax }) = call_preview(call, page.room().saturating_sub(4)) {
                 let text = if call.state == CallState::AwaitingApproval { visible(&text) } else { clean(&text) };
                 // While a person decides, nothing is left out.
                 let folded = scene.folded && call.state != CallState::AwaitingApproval;
+                if syntax == Syntax::named("diff") {
+                    let rows = if folded {
+                        RowLimit::First { rows: FOLDED_PREVIEW_ROWS as u16, behind: None }
+                    } else {
+                        RowLimit::All
+                    };
+                    lay_diff_part(&mut page, scene, &text, "", &subject(call), rows);
+                    return page.finish();
+                }
                 lay_code(&mut page, scene, &text, syntax, folded.then_some(FOLDED_PREVIEW_ROWS));
             }
         }
@@ -166,7 +185,7 @@ fn lay_head(page: &mut LayoutBuilder, call: &ToolCall) {
         after.clear();
     }
     let left = left(&after);
-    let subject = if left >= 4 { one_line(&about, left) } else { String::new() };
+    let subject = if left >= 4 { short_subject(call, left) } else { String::new() };
     let between = if subject.is_empty() { "" } else { " " };
     let space = if after.is_empty() { "" } else { "  " };
     let after_role = match call.state {
@@ -201,7 +220,7 @@ fn lay_code(page: &mut LayoutBuilder, scene: &PartContext<'_>, text: &str, mut s
     let text = text.trim_end();
     page.indent("  ", TextStyle::default());
     let (shown, hidden) = if let Some(rows) = rows {
-        head(text, page.edged_room(OUTPUT_EDGES), rows)
+        head(text, page.edged_room(OUTPUT_EDGES), rows, true)
     } else {
         let end = memchr::memchr_iter(b'\n', text.as_bytes()).nth(MAX_LINES - 1).unwrap_or(text.len());
         let (shown, hidden) = text.split_at(end);
@@ -212,6 +231,30 @@ fn lay_code(page: &mut LayoutBuilder, scene: &PartContext<'_>, text: &str, mut s
     });
     page.outdent();
     if let Some(hidden) = hidden {
+        lay_more(page, scene, hidden);
+    }
+}
+
+/// Lays out a part of a diff of the file with that path. Takes a text without characters that may not become cells.
+fn lay_diff_part(
+    page: &mut LayoutBuilder,
+    scene: &PartContext<'_>,
+    text: &str,
+    before: &str,
+    path: &str,
+    rows: RowLimit,
+) {
+    let (most, behind) = match rows {
+        RowLimit::All => (usize::MAX, None),
+        RowLimit::First { rows, behind } => (usize::from(rows), behind),
+        RowLimit::Last(rows) => (usize::from(rows), None),
+    };
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    page.indent("  ", TextStyle::default());
+    let hidden = lay_diff(page, text, DiffView { path, before, rows: most, is_all: behind.is_none() });
+    page.outdent();
+    let hidden = hidden + behind.map_or(0, |lines| lines as usize);
+    if hidden > 0 {
         lay_more(page, scene, hidden);
     }
 }
@@ -229,7 +272,7 @@ fn lay_lines(
     let room = page.edged_room(OUTPUT_EDGES);
     let (shown, hidden) = match rows {
         RowLimit::All => (expand_tabs(text, 4), None),
-        RowLimit::First { rows, .. } => head(text, room, usize::from(rows)),
+        RowLimit::First { rows, behind } => head(text, room, usize::from(rows), behind.is_none()),
         RowLimit::Last(rows) => (tail(text, room, usize::from(rows)), None),
     };
     page.add_edged(&shown, OUTPUT_EDGES, TextStyle::new(Role::Border), |line, flow| {
@@ -243,14 +286,18 @@ fn lay_lines(
 }
 
 /// Returns as much of a text as fills so many rows, its tabs expanded, and how many lines begin in what is left of it, if
-/// anything is.
-fn head(text: &str, room: usize, rows: usize) -> (Cow<'_, str>, Option<usize>) {
-    let lines = memchr::memchr_iter(b'\n', text.as_bytes()).nth(rows.saturating_sub(1)).unwrap_or(text.len());
+/// anything is. A single row is not left: where the text `is_all`, to say that there is more would take as much room.
+fn head(text: &str, room: usize, rows: usize, is_all: bool) -> (Cow<'_, str>, Option<usize>) {
+    let lines = memchr::memchr_iter(b'\n', text.as_bytes()).nth(rows).unwrap_or(text.len());
     // More bytes than the rows can show: the rest need not be looked at.
-    let most = text.floor_char_boundary(rows * (room + 16) * 4);
+    let most = text.floor_char_boundary((rows + 1) * (room + 16) * 4);
     let (text, rest) = text.split_at(lines.min(most));
     let text = expand_tabs(text, 4);
-    let end = wrap_hard(&text, room).get(rows.saturating_sub(1)).map_or(text.len(), |row| row.end);
+    let wrapped = wrap_hard(&text, room);
+    if is_all && rest.is_empty() && wrapped.len() <= rows + 1 {
+        return (text, None);
+    }
+    let end = wrapped.get(rows.saturating_sub(1)).map_or(text.len(), |row| row.end);
     let left = text.get(end..).unwrap_or("");
     let hidden = (!left.is_empty() || !rest.is_empty()).then(|| lines_in(left) + lines_in(rest));
     let shown = match text {

@@ -9,11 +9,13 @@ mod plain;
 use crate::event::FinishReason;
 use crate::store::Store;
 use crate::store::item_source::ItemField;
+use crate::store::overlay::approval::ApprovalDialog;
+use crate::store::tool_calls::CallState;
 use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::ui::markdown::{BlockKind, Definitions, MarkdownBlock};
 
 use answer::AnswerParts;
-use plain::{call_parts, line_parts};
+use plain::{call_parts, folded_prompt_parts, line_parts};
 
 /// A piece of an item that is laid out, cached and measured on its own: a range of the text it shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(in crate::ui::panes) enum PartKind {
     /// There is nothing to see.
     Nothing,
     Prompt,
+    /// What of a long prompt is folded away.
+    PromptRest,
     Markdown(BlockKind),
     /// Why an answer is not whole.
     Remark,
@@ -85,6 +89,8 @@ impl From<MarkdownBlock> for ItemPart {
 pub(super) struct ItemParts {
     rev: u32,
     folded: bool,
+    /// The ask that is open is about this call.
+    is_asked_above: bool,
     body: PartsBody,
     measured: Vec<PartMeasure>,
     known_rows: u64,
@@ -128,6 +134,7 @@ impl ItemParts {
         let mut outline = Self {
             rev: item.rev.wrapping_sub(1),
             folded: store.is_folded(item),
+            is_asked_above: is_asked_above(store, item),
             body,
             measured: Vec::new(),
             known_rows: 0,
@@ -141,7 +148,9 @@ impl ItemParts {
     }
 
     pub(super) fn is_current(&self, store: &Store, item: TranscriptItem<'_>) -> bool {
-        self.rev == item.rev && self.folded == store.is_folded(item)
+        self.rev == item.rev
+            && self.folded == store.is_folded(item)
+            && self.is_asked_above == is_asked_above(store, item)
     }
 
     /// Returns how many bytes were read to know the parts: by the splitter, or of a call's arguments.
@@ -259,6 +268,8 @@ impl ItemParts {
     pub(super) fn update(&mut self, store: &Store, item: TranscriptItem<'_>) {
         self.rev = item.rev;
         let folded = store.is_folded(item);
+        self.is_asked_above = is_asked_above(store, item);
+        let asked = self.is_asked_above;
         let fold_changed = std::mem::replace(&mut self.folded, folded) != folded;
         let unchanged = match (&mut self.body, item.kind) {
             (
@@ -291,8 +302,12 @@ impl ItemParts {
                 parts.clear();
                 self.text_bytes = match kind {
                     ItemKind::Prompt { text } => {
-                        line_parts(text, 0, text.trim_end().len(), PartKind::Prompt, parts);
-                        text.len() as u64
+                        if folded {
+                            folded_prompt_parts(text.trim_end(), parts)
+                        } else {
+                            line_parts(text, 0, text.trim_end().len(), PartKind::Prompt, parts);
+                            text.len() as u64
+                        }
                     }
                     ItemKind::Notice { text, .. } => {
                         parts.push(ItemPart::whole(PartKind::Notice));
@@ -305,7 +320,7 @@ impl ItemParts {
                     ItemKind::Call { call } => {
                         parts.push(ItemPart::whole(PartKind::CallHead));
                         let told = &mut self.args_preview;
-                        store.tool_calls.get(call).map_or(0, |call| call_parts(call, folded, told, parts))
+                        store.tool_calls.get(call).map_or(0, |call| call_parts(call, folded, asked, told, parts))
                     }
                     ItemKind::Answer { .. } | ItemKind::Thinking { .. } => 0,
                 };
@@ -368,6 +383,13 @@ impl ItemParts {
         }
         self.measured.truncate(index);
     }
+}
+
+/// Returns whether the ask that is open shows all about this call.
+fn is_asked_above(store: &Store, item: TranscriptItem<'_>) -> bool {
+    let ItemKind::Call { call } = item.kind else { return false };
+    store.focus.find::<ApprovalDialog>().is_some_and(|ask| ask.call == *call)
+        && store.tool_calls.get(call).is_some_and(|call| call.state == CallState::AwaitingApproval)
 }
 
 /// A quick hash of a text: tells whether it is the same, nothing more.

@@ -8,14 +8,16 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::item_parts::{ItemPart, ItemParts};
-use crate::store::Store;
 use crate::store::item_source::ItemField;
 use crate::store::transcript::{ItemId, ItemKind, Items, TranscriptItem};
+use crate::store::{Store, is_long_prompt};
 use crate::ui::panes::item::{self, PartContext};
 use crate::ui::text_layout::{BlockCache, BlockKey, BlockPlace, Heights, LaidOut, LayoutCounters, RowSource};
 
 /// Laid-out rows kept, in bytes: several screens, whatever their size.
 const MAX_CACHE_BYTES: usize = 1 << 20;
+/// Rows of a folded prompt, about.
+const LONG_PROMPT_ROWS: u32 = 9;
 /// Outlines kept. One holds a few bytes per block of its item.
 const MAX_KEPT_ITEMS: usize = 96;
 
@@ -57,6 +59,8 @@ pub(super) struct LayoutCache {
     frame: u64,
     /// The key that unfolds, as the keymap has it.
     pub(super) fold_key: String,
+    /// Most columns of prose.
+    pub(super) prose_columns: u16,
 }
 
 impl LayoutCache {
@@ -74,6 +78,7 @@ impl LayoutCache {
             prepended: 0,
             frame: 0,
             fold_key: "Ctrl+O".into(),
+            prose_columns: u16::MAX,
         }
     }
 
@@ -145,6 +150,7 @@ impl LayoutCache {
             definitions: outline.definitions(),
             folded: outline.folded(),
             fold_key: &self.fold_key,
+            prose_columns: self.prose_columns,
         };
         let key = BlockKey { item: item.id, block: place.block, width };
         let mut laid_out = 0;
@@ -300,6 +306,7 @@ fn estimated_rows(kind: ItemKind<'_>, look: LayoutKey) -> u32 {
         (text.len() as u32 / u32::from(look.width.max(1))).max(lines) + 1
     };
     match kind {
+        ItemKind::Prompt { text } if is_long_prompt(text) => LONG_PROMPT_ROWS,
         ItemKind::Prompt { .. } | ItemKind::Answer { .. } => text() + 1,
         ItemKind::Thinking { .. } if look.fold_thinking => 2,
         ItemKind::Thinking { .. } => text() + 2,

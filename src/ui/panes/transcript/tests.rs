@@ -160,6 +160,72 @@ fn a_call_shows_state_subject_and_the_first_lines() {
 }
 
 #[test]
+fn the_last_long_output_opens_first_then_all_then_none() {
+    let mut session = TranscriptSession::new();
+    for (call, lines) in [("c1", 9), ("c2", 9), ("c3", 2)] {
+        session.call(call, "shell", r#"{"command":"ls"}"#);
+        session.done(call, CallOutcome::Ok, &format!("{call}\n").repeat(lines));
+    }
+    let mut view = TranscriptView::new();
+    let mut rows = |session: &TranscriptSession| {
+        let shown = screen(session, &mut view, 60, 60);
+        ["c1", "c2", "c3"].map(|call| shown.iter().filter(|row| row.contains(call)).count())
+    };
+    assert_eq!(rows(&session), [3, 3, 2]);
+    for expected in [[3, 9, 2], [9, 9, 2], [3, 3, 2]] {
+        session.act(Action::ToggleOutputs);
+        assert_eq!(rows(&session), expected);
+    }
+}
+
+#[test]
+fn a_single_line_is_never_folded() {
+    for (lines, shown_lines) in [(3, 3), (4, 4), (5, 3)] {
+        let mut session = TranscriptSession::new();
+        session.call("c1", "shell", r#"{"command":"ls"}"#);
+        session.done("c1", CallOutcome::Ok, &"zz\n".repeat(lines));
+        let shown = screen(&session, &mut TranscriptView::new(), 60, 20);
+        assert_eq!(shown.iter().filter(|row| row.contains("zz")).count(), shown_lines, "{shown:#?}");
+        assert_eq!(shown.iter().any(|row| row.contains("2 more lines")), lines == 5, "{shown:#?}");
+    }
+}
+
+#[test]
+fn a_long_prompt_stays_folded_and_space_opens_it() {
+    let mut session = TranscriptSession::new();
+    let text = format!("Explain this:\n{}and be brief", "pasted\n".repeat(200));
+    session.prompt(&text);
+    let mut view = TranscriptView::new();
+    let count = |shown: &[String]| shown.iter().filter(|row| row.contains("pasted")).count();
+    let shown = screen(&session, &mut view, 60, 30);
+    assert_eq!(count(&shown), 5, "{shown:#?}");
+    assert!(shown.iter().any(|row| row.contains("[195 lines more")), "{shown:#?}");
+    assert!(shown.iter().any(|row| row.contains("and be brief")), "{shown:#?}");
+    let id = session.store.transcript.items().first().map(|item| item.id.0).unwrap();
+    session.act(Action::ToggleFold(id));
+    assert!(count(&screen(&session, &mut view, 60, 300)) == 200);
+    let mut session = TranscriptSession::new();
+    session.prompt("one\ntwo\nthree");
+    assert!(!screen(&session, &mut TranscriptView::new(), 60, 30).join("").contains("more"));
+}
+
+#[test]
+fn prose_is_no_wider_than_its_columns_and_code_is() {
+    let mut session = TranscriptSession::new();
+    session.prompt(&"ask ".repeat(60));
+    session.answer(&format!("{}\n\n```\n{}\n```\n", "word ".repeat(80), "c".repeat(150)));
+    let mut view = TranscriptView::new();
+    view.set_prose_columns(100);
+    let shown = screen(&session, &mut view, 200, 30);
+    let widest = |text: &str| {
+        shown.iter().filter(|row| row.contains(text)).map(|row| row.trim_end().chars().count()).max().unwrap()
+    };
+    assert!((90..=104).contains(&widest("word")), "{shown:#?}");
+    assert!((90..=104).contains(&widest("ask")), "{shown:#?}");
+    assert!(widest("cccc") > 140, "{shown:#?}");
+}
+
+#[test]
 fn a_folded_output_takes_three_rows_however_long_its_lines_are_and_however_wide_the_screen() {
     let lines = "z".repeat(700) + "\n" + &"z".repeat(90) + "\n\tz\nz\nz";
     let long = "z".repeat(50_000);
@@ -225,7 +291,7 @@ fn a_diff_waits_for_approval() {
     let mut view = TranscriptView::new();
     let shown = screen(&session, &mut view, 60, 8);
     assert_eq!(shown[2], " ? edit_file a.txt  waiting for approval");
-    assert_eq!(shown[6..8], ["   │ -old", "   │ +new"]);
+    assert_eq!(shown[3..5], ["      1 - old", "      1 + new"]);
     session.event(AgentEvent::ApprovalResolved {
         call: "c1".into(),
         decision: Decision::Deny(Some("not now".into())),

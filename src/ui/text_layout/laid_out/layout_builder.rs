@@ -21,6 +21,8 @@ struct RowPrefix {
 pub struct LayoutBuilder {
     laid: LaidOut,
     width: usize,
+    /// Most columns of what is wrapped at words.
+    prose_columns: usize,
     prefixes: Vec<RowPrefix>,
 }
 
@@ -29,7 +31,17 @@ const MIN_ROOM_CELLS: usize = 6;
 
 impl LayoutBuilder {
     pub fn new(width: u16) -> Self {
-        Self { laid: LaidOut::default(), width: usize::from(width).max(1), prefixes: Vec::new() }
+        Self {
+            laid: LaidOut::default(),
+            width: usize::from(width).max(1),
+            prose_columns: usize::MAX,
+            prefixes: Vec::new(),
+        }
+    }
+
+    /// Wraps at words no later than at this column.
+    pub fn limit_prose(&mut self, columns: Option<u16>) {
+        self.prose_columns = columns.map_or(usize::MAX, usize::from);
     }
 
     /// Returns the cells that are left for text.
@@ -91,7 +103,8 @@ impl LayoutBuilder {
 
     /// Wraps a flow at words.
     pub fn add_wrapped(&mut self, flow: &StyledText) {
-        let rows = wrap(&flow.text, self.room());
+        let beyond = self.width.saturating_sub(self.prose_columns);
+        let rows = wrap(&flow.text, self.room().saturating_sub(beyond).max(1));
         self.push_rows(flow, &rows);
     }
 
@@ -127,6 +140,35 @@ impl LayoutBuilder {
                     flow.append_row(row, &mut span, base, laid);
                 });
             }
+        }
+    }
+
+    /// Lays out a line of code behind a gutter, which its first row and the others have in their own way; `fill` is what
+    /// the rest of each row looks like. At most so many rows.
+    pub fn add_guttered(
+        &mut self,
+        flow: &StyledText,
+        first: [(&str, TextStyle); 2],
+        others: [(&str, TextStyle); 2],
+        fill: Option<TextStyle>,
+        most: usize,
+    ) {
+        let gutter: usize = first.iter().map(|(text, _)| str_width(text)).sum();
+        let room = self.room().saturating_sub(gutter).max(1);
+        let (mut span, base) = (0, self.laid.append_targets(flow));
+        for (index, row) in wrap_hard(&flow.text, room).into_iter().take(most).enumerate() {
+            if index > 0 {
+                self.laid.mark_continued();
+            }
+            self.push_row(|laid| {
+                for (text, face) in if index == 0 { first } else { others } {
+                    laid.push_text(text, face);
+                }
+                flow.append_row(row, &mut span, base, laid);
+                if let Some(fill) = fill {
+                    laid.push_text(&" ".repeat(room.saturating_sub(row.width)), fill);
+                }
+            });
         }
     }
 

@@ -17,6 +17,10 @@ const MAX_LINE_BYTES: usize = 16 * 1024;
 /// Rows that are shown of a folded call.
 const FOLDED_DETAIL_ROWS: u16 = 10;
 const FOLDED_OUTPUT_ROWS: u16 = 3;
+/// Lines that are shown of a folded prompt, and the most bytes of each.
+const PROMPT_HEAD_LINES: usize = 5;
+const PROMPT_TAIL_LINES: usize = 2;
+const MAX_PROMPT_LINE_BYTES: usize = 400;
 const FOLDED_FAILURE_ROWS: u16 = 8;
 /// Bytes that are enough for a row of a wide screen. A file in one line must fold as well.
 const MAX_ROW_BYTES: usize = 1024;
@@ -39,16 +43,55 @@ pub(super) fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, par
     }
 }
 
+/// Appends the beginning and the end of a long prompt, and between them what stands for the rest. Returns the bytes that
+/// are shown.
+pub(super) fn folded_prompt_parts(text: &str, parts: &mut Vec<ItemPart>) -> u64 {
+    let bytes = text.as_bytes();
+    let head = memchr::memchr_iter(b'\n', bytes).nth(PROMPT_HEAD_LINES - 1).map_or(text.len(), |at| at + 1);
+    let head = head.min(text.floor_char_boundary(PROMPT_HEAD_LINES * MAX_PROMPT_LINE_BYTES));
+    let tail = memchr::memrchr_iter(b'\n', bytes).nth(PROMPT_TAIL_LINES - 1).map_or(0, |at| at + 1);
+    let tail = tail.max(text.ceil_char_boundary(text.len().saturating_sub(PROMPT_TAIL_LINES * MAX_PROMPT_LINE_BYTES)));
+    let part =
+        |kind, start: usize, end: usize| ItemPart { start: start as u32, end: end as u32, ..ItemPart::whole(kind) };
+    if head >= tail {
+        line_parts(text, 0, text.len(), PartKind::Prompt, parts);
+        return text.len() as u64;
+    }
+    parts.push(part(PartKind::Prompt, 0, head));
+    parts.push(part(PartKind::PromptRest, head, tail));
+    parts.push(part(PartKind::Prompt, tail, text.len()));
+    (head + text.len() - tail) as u64
+}
+
 /// Appends what a call shows below its headline. Returns the bytes of it.
-pub(super) fn call_parts(call: &ToolCall, folded: bool, told: &mut ArgsPreview, parts: &mut Vec<ItemPart>) -> u64 {
+pub(super) fn call_parts(
+    call: &ToolCall,
+    folded: bool,
+    is_asked_above: bool,
+    told: &mut ArgsPreview,
+    parts: &mut Vec<ItemPart>,
+) -> u64 {
     let mut bytes = 0;
+    // The ask that is open shows it.
+    if is_asked_above {
+        return bytes;
+    }
     let detail = call.approval_request().map_or("", |ask| ask.detail.trim_end());
+    let mut output = call.output.trim_end();
+    let is_done = matches!(call.state, CallState::Done(_));
     if shows_detail(detail) {
         bytes += head_parts(detail, folded.then_some(FOLDED_DETAIL_ROWS), PartKind::Detail, parts);
-    } else if told.more_than_headline(call) {
+        // An edit shows its diff once.
+        if let Some(first) = diff_start(detail).and_then(|diff| output.find(diff)) {
+            output = output.get(..first).unwrap_or(output).trim_end();
+            while let Some((rest, _)) = output.rsplit_once('\n').filter(|(_, name)| is_file_name(name)) {
+                output = rest.trim_end();
+            }
+            output = if is_file_name(output) { "" } else { output };
+        }
+    } else if !(is_done && looks_like_diff(output)) && told.more_than_headline(call) {
         parts.push(ItemPart::whole(PartKind::Preview));
     }
-    let output = call.output.trim_end();
     if matches!(call.state, CallState::Done(_)) && is_json(output) {
         parts.push(ItemPart { end: output.len() as u32, ..ItemPart::whole(PartKind::Json) });
         return bytes;
@@ -89,6 +132,16 @@ impl ArgsPreview {
     }
 }
 
+fn is_file_name(line: &str) -> bool {
+    line.starts_with("--- ") || line.starts_with("+++ ")
+}
+
+/// Returns the first place of a diff with what it changes; the names of its file may be written otherwise.
+fn diff_start(detail: &str) -> Option<&str> {
+    let start = if detail.starts_with("@@ ") { 0 } else { memchr::memmem::find(detail.as_bytes(), b"\n@@ ")? + 1 };
+    detail.get(start..)
+}
+
 /// A diff, or anything of several lines; one line is in the headline already.
 fn shows_detail(detail: &str) -> bool {
     detail.contains('\n')
@@ -101,8 +154,9 @@ fn head_parts(text: &str, rows: Option<u16>, kind: impl Fn(RowLimit) -> PartKind
         return text.len() as u64;
     };
     let most = usize::from(rows);
-    let whole = memchr::memchr_iter(b'\n', text.as_bytes()).nth(most.saturating_sub(1)).map_or(text.len(), |at| at + 1);
-    let end = whole.min(text.floor_char_boundary(most * MAX_ROW_BYTES));
+    // A line more than is shown: alone, it is not worth folding.
+    let whole = memchr::memchr_iter(b'\n', text.as_bytes()).nth(most).map_or(text.len(), |at| at + 1);
+    let end = whole.min(text.floor_char_boundary((most + 1) * MAX_ROW_BYTES));
     let hidden = text.get(end..).unwrap_or("");
     let behind = (!hidden.is_empty())
         .then(|| (memchr::memchr_iter(b'\n', hidden.as_bytes()).count() + usize::from(end == whole)) as u32);
