@@ -76,6 +76,8 @@
 //! - Addresses of servers are read by [`text::address`] and nowhere else, and shown as [`text::display_url`] says.
 //! - What of a session is no event (drafts, queued prompts, grants) is kept beside the log by
 //!   [`journal::StateStore`], and never read from a log, which may be somebody else's.
+//! - Lists of sessions come from an index that is only a cache of the logs (`journal/index`); what is opened or deleted
+//!   is read from its log.
 //! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the
 //!   environment, and `net/redact` blanks them out of what comes back.
 //! - A frame draws the rows that changed and looks at those on screen, a token lays out the open block of its message;

@@ -71,6 +71,11 @@ impl Paths {
         self.state.join("servers.json")
     }
 
+    /// What lists of the saved sessions show, so that they need not read every log.
+    pub fn session_index_file(&self) -> PathBuf {
+        self.state.join("session-index.jsonl")
+    }
+
     pub fn log_file(&self) -> PathBuf {
         self.state.join("jarvis-tui.log")
     }

@@ -11,6 +11,8 @@ use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PersonRun, PromptCon
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnnotationTarget {
+    /// The session itself: what a person says of it.
+    Session,
     Turn(TurnId),
     Message(MessageId),
     Call(CallId),
@@ -99,6 +101,10 @@ pub enum Annotation {
     Running {},
     /// Whether the call turned out to belong to another client of the same server, or was taken back by it.
     Foreign(bool),
+    /// What the person calls the session; empty: after its first prompt again.
+    Title(String),
+    /// Whether the session is left out of lists.
+    Archived(bool),
     /// A kind of another version, or other data than the kind has here.
     #[serde(untagged)]
     Unknown { kind: String, data: Json },

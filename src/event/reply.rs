@@ -142,6 +142,7 @@ impl ReplyEvent {
             }
             AgentEvent::Annotation { on, annotation } => {
                 let on = match on {
+                    AnnotationTarget::Session => return None,
                     AnnotationTarget::Turn(_) => ReplyTarget::Reply,
                     AnnotationTarget::Message(message) => ReplyTarget::Message(message),
                     AnnotationTarget::Call(call) => ReplyTarget::Call(call),

@@ -4,10 +4,13 @@
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::NoticeCode;
 
 /// Counts of what could not be read as it stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Damage {
     /// Parts of lines that are no envelopes.
     pub unreadable: u64,

@@ -45,6 +45,13 @@ fn parse_number(text: &[u8]) -> Option<(u64, &[u8])> {
     is_number.then_some((value, rest))
 }
 
+/// Returns the kind of a line's event without parsing it, if the line is laid out as this program does.
+pub(super) fn event_kind(line: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = LineHead::split(line)?;
+    let rest = rest.strip_prefix(b",\"event\":{\"type\":\"")?;
+    rest.get(..memchr::memchr(b'"', rest)?)
+}
+
 pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
     LineDecoder::default().decode(line)
 }

@@ -1,34 +1,16 @@
-//! Lists sessions. Reads names, headers and first pages; only [`scan_damage`] reads whole logs.
+//! Lists sessions: what their logs say, as far as the index doesn't know it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
 
+use super::index::SessionIndex;
+use super::summary::{FileStamp, ReadDepth, SessionSummary, is_in_use};
 use super::write::lock;
-use super::{Damage, ONE_SHOT_KIND, OpenError, ReadLimits, Reader};
-use crate::event::{AgentEvent, SessionId};
-
-/// A session as lists show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionSummary {
-    pub id: SessionId,
-    pub path: PathBuf,
-    /// From the header, as is `mirror_of`.
-    pub kind: String,
-    pub mirror_of: Option<String>,
-    /// Milliseconds since 1970, as is `modified`.
-    pub started_at: u64,
-    pub modified: u64,
-    pub folder: String,
-    /// The given title or the first line of the first prompt, raw; `None` before the first prompt.
-    pub title: Option<String>,
-    pub engine: String,
-    pub model: String,
-    pub bytes: u64,
-}
+use super::{Damage, ONE_SHOT_KIND, OpenError, Reader};
+use crate::event::SessionId;
 
 /// The sessions in a folder.
 #[derive(Debug, Default)]
@@ -37,6 +19,8 @@ pub struct SessionListing {
     pub sessions: Vec<SessionSummary>,
     /// Files that look like logs and can't be read.
     pub unreadable: Vec<OpenError>,
+    /// How many logs were opened for it.
+    pub logs_read: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,51 +43,94 @@ pub enum RemoveError {
     Io { path: PathBuf, cause: io::Error },
 }
 
-/// Lists a folder; one that doesn't exist is empty.
-pub fn list(dir: &Path) -> Result<SessionListing, OpenError> {
-    let mut listing = SessionListing::default();
-    for (_, path) in log_files(dir)? {
-        match summary(&path) {
-            Ok(summary) => listing.sessions.push(summary),
-            Err(error) => listing.unreadable.push(error),
+/// The bytes of the newest logs that a listing reads whole, and with that scans for damage.
+const MAX_SCANNED_BYTES: u64 = 16 << 20;
+/// The bytes of the newest logs of which it looks for every turn. Of those beyond it reads the ends.
+const MAX_COUNTED_BYTES: u64 = 256 << 20;
+
+/// A log in the folder, and how it was found.
+struct LogFile {
+    stem: String,
+    path: PathBuf,
+    stamp: FileStamp,
+}
+
+/// Lists a folder; one that doesn't exist is empty. A log that is as it was when the index was written is not opened;
+/// the index is brought up to date.
+///
+/// Listing thousands of sessions has to stay fast: only the newest are read whole, so `damage` and `turns` may be `None`
+/// for others. A log that another program has open may briefly end in half a line; that doesn't count as damage.
+pub fn list(dir: &Path, index_file: Option<&Path>) -> Result<SessionListing, OpenError> {
+    let logs = newest_first(dir)?;
+    let mut index = index_file.map_or_else(SessionIndex::default, |file| SessionIndex::load(file, dir));
+    let depths = wanted_depths(&logs);
+    let unknown: Vec<_> = logs
+        .iter()
+        .zip(depths)
+        .enumerate()
+        .filter(|(_, (log, depth))| !index.knows(&log.stem, &log.stamp, *depth))
+        .map(|(nth, (_, depth))| (nth, depth))
+        .collect();
+    let mut listing = SessionListing { logs_read: unknown.len(), ..SessionListing::default() };
+    for (nth, (depth, read)) in read_logs(&logs, &unknown) {
+        let log = &logs[nth];
+        match read {
+            // Nobody may ever end that line: next time it is looked at again.
+            Ok(mut summary) if summary.damage.is_some_and(|damage| damage.torn.is_some()) && is_in_use(&log.path) => {
+                if let Some(damage) = &mut summary.damage {
+                    damage.torn = None;
+                }
+                index.forget(&log.stem);
+                listing.sessions.push(summary);
+            }
+            Ok(summary) => index.insert(&log.stem, log.stamp, depth, summary),
+            Err(error) => {
+                index.forget(&log.stem);
+                listing.unreadable.push(error);
+            }
         }
     }
+    for log in &logs {
+        listing.sessions.extend(index.summary(&log.stem, &log.path, &log.stamp));
+    }
+    index.save(&logs.iter().map(|log| log.stem.as_str()).collect());
     listing.sessions.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| b.id.cmp(&a.id)));
     Ok(listing)
 }
 
-/// How many bytes of logs a listing scans for damage, so that listing thousands of sessions stays fast.
-const MAX_SCANNED_BYTES: u64 = 16 << 20;
-
-/// Scans the logs of the first sessions for damage, several at a time. `None` for those beyond the first 16 MiB in
-/// total.
-///
-/// A log that another program has open may briefly end in half a line; that doesn't count as damage.
-pub fn scan_damage(sessions: &[SessionSummary]) -> Vec<Option<Damage>> {
+fn wanted_depths(logs: &[LogFile]) -> impl Iterator<Item = ReadDepth> {
     let mut bytes: u64 = 0;
-    let looked = sessions.iter().take_while(|session| {
-        bytes = bytes.saturating_add(session.bytes);
-        bytes <= MAX_SCANNED_BYTES
-    });
-    let looked = looked.count();
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(looked);
+    logs.iter().map(move |log| {
+        bytes = bytes.saturating_add(log.stamp.bytes);
+        if bytes <= MAX_SCANNED_BYTES {
+            ReadDepth::Whole
+        } else if bytes <= MAX_COUNTED_BYTES {
+            ReadDepth::Landmarks
+        } else {
+            ReadDepth::Ends
+        }
+    })
+}
+
+type ReadLog = (usize, (ReadDepth, Result<SessionSummary, OpenError>));
+
+/// Reads some of the logs, several at a time.
+fn read_logs(logs: &[LogFile], wanted: &[(usize, ReadDepth)]) -> Vec<ReadLog> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(wanted.len());
     let next = AtomicUsize::new(0);
-    let found = Mutex::new(vec![None; sessions.len()]);
+    let found = Mutex::new(Vec::with_capacity(wanted.len()));
     let work = || {
-        while let Some((nth, session)) = {
-            let nth = next.fetch_add(1, Ordering::Relaxed);
-            sessions.get(..looked).and_then(|sessions| sessions.get(nth)).map(|session| (nth, session))
-        } {
-            let damage = scan_log_damage(&session.path);
-            if let Some(place) = found.lock().unwrap_or_else(PoisonError::into_inner).get_mut(nth) {
-                *place = Some(damage);
-            }
+        while let Some((nth, depth)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(log) = logs.get(*nth) else { continue };
+            let read = SessionSummary::read(&log.path, &log.stamp, *depth);
+            found.lock().unwrap_or_else(PoisonError::into_inner).push((*nth, (*depth, read)));
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 1..workers {
             scope.spawn(work);
         }
+        work();
     });
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
@@ -113,8 +140,7 @@ pub fn scan_log_damage(path: &Path) -> Damage {
     let unreadable = || Damage { unreadable: 1, ..Damage::default() };
     let Ok(reader) = Reader::open(path) else { return unreadable() };
     let mut damage = reader.build_index().map_or_else(|_| unreadable(), |index| index.damage);
-    let in_use = || File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
-    if damage.torn.is_some() && in_use() {
+    if damage.torn.is_some() && is_in_use(path) {
         damage.torn = None;
     }
     damage
@@ -123,15 +149,20 @@ pub fn scan_log_damage(path: &Path) -> Damage {
 /// Finds the only session whose name is `wanted`, or begins or ends with it.
 pub fn find(dir: &Path, wanted: &str) -> Result<SessionSummary, FindError> {
     let logs = log_files(dir)?;
-    if let Some((_, path)) = logs.iter().find(|(id, _)| id == wanted) {
-        return Ok(summary(path)?);
-    }
+    let path = match logs.iter().find(|(id, _)| id == wanted) {
+        Some((_, path)) => path,
+        None => find_unique(&logs, wanted)?,
+    };
+    Ok(read_ends(path)?)
+}
+
+fn find_unique<'a>(logs: &'a [(String, PathBuf)], wanted: &str) -> Result<&'a PathBuf, FindError> {
     let fits = |id: &str| !wanted.is_empty() && (id.starts_with(wanted) || id.ends_with(wanted));
     let mut matches: Vec<_> = logs.iter().filter(|(id, _)| fits(id)).collect();
     matches.sort();
     match matches.as_slice() {
         [] => Err(FindError::None { wanted: wanted.to_owned() }),
-        [(_, path)] => Ok(summary(path)?),
+        [(_, path)] => Ok(path),
         several => Err(FindError::Ambiguous {
             wanted: wanted.to_owned(),
             matches: several.iter().map(|(id, _)| SessionId::from(id.as_str())).collect(),
@@ -139,27 +170,43 @@ pub fn find(dir: &Path, wanted: &str) -> Result<SessionSummary, FindError> {
     }
 }
 
-/// Returns the most recently used session, of one working folder or of all; one-shot sessions don't count. A session
-/// without a prompt counts only if there is no other, or if it is `unfinished`. Reads no further than to that session,
-/// for there may be thousands; newer logs that can't be read are added to `passed`.
+/// How many of the newest logs are looked into before the index is.
+const MAX_READ_FIRST: usize = 16;
+
+/// Returns the most recently used session, of one working folder or of all; one-shot and archived sessions don't count. A
+/// session without a prompt counts only if there is no other, or if it is `unfinished`. Reads no further than to that
+/// session, for there may be thousands; newer logs that can't be read are added to `passed`. The index only rules out:
+/// what is returned was read from its log.
 pub fn find_newest(
     dir: &Path,
+    index_file: Option<&Path>,
     folder: Option<&str>,
     unfinished: &dyn Fn(&SessionId) -> bool,
     passed: &mut Vec<OpenError>,
 ) -> Result<Option<SessionSummary>, OpenError> {
-    let mut logs: Vec<_> = log_files(dir)?.into_iter().map(|(id, path)| (modified(&path), id, path)).collect();
-    logs.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
+    let counts = |session: &SessionSummary| {
+        session.kind != ONE_SHOT_KIND && !session.is_archived && folder.is_none_or(|folder| session.folder == folder)
+    };
+    let mut index = None;
     let mut silent = None;
-    for (_, _, path) in logs {
-        let session = match summary(&path) {
+    for (nth, log) in newest_first(dir)?.into_iter().enumerate() {
+        if nth >= MAX_READ_FIRST {
+            let index = index.get_or_insert_with(|| {
+                index_file.map_or_else(SessionIndex::default, |file| SessionIndex::load(file, dir))
+            });
+            let known = index.summary(&log.stem, &log.path, &log.stamp);
+            if known.is_some_and(|known| !counts(&known)) {
+                continue;
+            }
+        }
+        let session = match SessionSummary::read(&log.path, &log.stamp, ReadDepth::Ends) {
             Ok(session) => session,
             Err(error) => {
                 passed.push(error);
                 continue;
             }
         };
-        if session.kind == ONE_SHOT_KIND || folder.is_some_and(|folder| session.folder != folder) {
+        if !counts(&session) {
             continue;
         }
         if session.title.is_some() || unfinished(&session.id) {
@@ -226,46 +273,23 @@ fn log_files(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
     Ok(logs)
 }
 
-fn summary(path: &Path) -> Result<SessionSummary, OpenError> {
-    let failed = |cause| OpenError::Io { path: path.to_owned(), cause };
-    let reader = Reader::open(path)?;
-    let metadata = fs::metadata(path).map_err(failed)?;
-    let mut header = reader.header().clone();
-    let first_page = ReadLimits { max_events: 64, ..ReadLimits::one_page() };
-    for entry in reader.read(&mut reader.start_cursor(), first_page).map_err(failed)?.entries {
-        match entry.envelope.event {
-            // A log begins before an engine is chosen.
-            AgentEvent::SessionOpened { engine, model, .. } if header.engine.is_empty() => {
-                (header.engine, header.model) = (engine, model);
-            }
-            AgentEvent::UserMessage { text, .. } if header.title.is_none() => header.title = Some(first_line(&text)),
-            _ => {}
-        }
-    }
-    Ok(SessionSummary {
-        id: path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into()),
-        path: path.to_owned(),
-        kind: header.kind,
-        mirror_of: header.mirror_of,
-        started_at: header.started_at,
-        modified: modified(path),
-        folder: header.folder,
-        title: header.title,
-        engine: header.engine,
-        model: header.model,
-        bytes: metadata.len(),
-    })
+/// Returns the logs of a folder, the most recently written one first.
+fn newest_first(dir: &Path) -> Result<Vec<LogFile>, OpenError> {
+    let mut logs: Vec<_> = log_files(dir)?
+        .into_iter()
+        .filter_map(|(stem, path)| {
+            // Otherwise it was removed just now.
+            let stamp = FileStamp::new(&fs::metadata(&path).ok()?);
+            Some(LogFile { stem, path, stamp })
+        })
+        .collect();
+    logs.sort_by(|a, b| b.stamp.modified().cmp(&a.stamp.modified()).then_with(|| b.stem.cmp(&a.stem)));
+    Ok(logs)
 }
 
-/// Milliseconds since 1970; 0 if unknown.
-fn modified(path: &Path) -> u64 {
-    let time = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-fn first_line(text: &str) -> String {
-    text.trim_start().lines().next().unwrap_or_default().trim_end().chars().take(200).collect()
+fn read_ends(path: &Path) -> Result<SessionSummary, OpenError> {
+    let metadata = fs::metadata(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
+    SessionSummary::read(path, &FileStamp::new(&metadata), ReadDepth::Ends)
 }
 
 fn join_ids(ids: &[SessionId]) -> String {

@@ -1,25 +1,26 @@
 //! The journal: one JSONL file per session, first a header, then one envelope per line.
 //!
-//! The log is the only source of truth: resume, replay, the hub's backlog and listings all read the same file.
+//! The log is the only source of truth: resume, replay and the hub's backlog read the same file, and the index of the
+//! listings is a cache of it.
 //! Invariant: a written line never changes; numbers grow and are never reused. Not here: which events exist (`event`),
 //! when to write or sync (`bridge::session`).
 
 mod damage;
+mod index;
 mod line;
 mod listing;
 mod naming;
 mod read;
 mod state;
+mod summary;
 mod write;
 
 pub use damage::Damage;
-pub use listing::{
-    FindError, RemoveError, SessionListing, SessionSummary, find, find_newest, list, remove, scan_damage,
-    scan_log_damage,
-};
+pub use listing::{FindError, RemoveError, SessionListing, find, find_newest, list, remove, scan_log_damage};
 pub use naming::{log_path, new_session_id, new_uuid, overflow_path};
 pub use read::{Cursor, LogEnd, LogEntry, LogIndex, LogPage, LogTail, OpenError, ReadLimits, Reader, TurnMark};
 pub use state::{NameClaim, StateError, StatePart, StateStore};
+pub use summary::SessionSummary;
 pub use write::Writer;
 
 use serde::{Deserialize, Serialize};

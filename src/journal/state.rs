@@ -158,7 +158,7 @@ impl StateStore {
 }
 
 /// Returns whether only this user could have written the file: grants must be the person's own.
-fn is_of(user: u32, file: &File, path: &Path) -> io::Result<bool> {
+pub(super) fn is_of(user: u32, file: &File, path: &Path) -> io::Result<bool> {
     let folder = path.parent().map(fs::metadata).transpose()?;
     let link = fs::symlink_metadata(path)?;
     let file = file.metadata()?;

@@ -295,13 +295,14 @@ impl Factory for SessionFactory {
                 return Ok(Vec::new());
             }
             let dir = self.sessions_dir()?;
-            let listed = tokio::task::spawn_blocking(move || journal::list(&dir)).await;
+            let index = self.runtime().ok().map(|runtime| runtime.paths.session_index_file());
+            let listed = tokio::task::spawn_blocking(move || journal::list(&dir, index.as_deref())).await;
             let listing = listed
                 .map_err(|error| ApiError::internal(error.to_string()))?
                 .map_err(|error| ApiError::internal(error.to_string()))?;
             let sessions = listing.sessions.into_iter().filter(|session| {
                 // A copy of a remote session can't be resumed here.
-                session.kind != journal::ONE_SHOT_KIND && session.mirror_of.is_none()
+                session.kind != journal::ONE_SHOT_KIND && session.mirror_of.is_none() && !session.is_archived
             });
             let saved = |session: journal::SessionSummary| SavedSession {
                 id: session.id,

@@ -19,6 +19,7 @@ use crate::text::{human, one_line};
 #[derive(Clone, Debug)]
 pub struct SavedSessions {
     logs: PathBuf,
+    index: PathBuf,
     state: PathBuf,
     folder: String,
 }
@@ -26,7 +27,7 @@ pub struct SavedSessions {
 impl SavedSessions {
     /// Lists saved sessions, of this folder or of all; those without a turn are left out.
     pub fn list(&self, all: bool) -> anyhow::Result<SessionListing> {
-        let mut listing = journal::list(&self.logs)?;
+        let mut listing = journal::list(&self.logs, Some(&self.index))?;
         let wanted = |session: &journal::SessionSummary| {
             // The turns may be what can't be read.
             let has_content = || session.title.is_some() || has_draft(&self.state, &session.id) || is_damaged(session);
@@ -66,21 +67,13 @@ impl Runtime {
     pub fn saved_sessions(&self) -> SavedSessions {
         SavedSessions {
             logs: self.paths.sessions_dir(),
+            index: self.paths.session_index_file(),
             state: self.paths.session_state_dir(),
             folder: self.folder.display().to_string(),
         }
     }
 
-    /// Scans the logs of the newest sessions and returns the damage of each, as texts with stable codes; `None` for
-    /// those that were not scanned.
-    pub fn find_damage(&self, listing: &SessionListing) -> Vec<Option<Vec<(NoticeCode, String)>>> {
-        journal::scan_damage(&listing.sessions)
-            .iter()
-            .map(|damage| damage.as_ref().map(journal::Damage::notices))
-            .collect()
-    }
-
-    /// Scans a log and returns its damage in the same form.
+    /// Scans a log and returns its damage, as texts with stable codes.
     pub fn find_log_damage(&self, path: &Path) -> Vec<(NoticeCode, String)> {
         journal::scan_log_damage(path).notices()
     }
@@ -109,7 +102,8 @@ impl Runtime {
             StartMode::Resume(None) | StartMode::New => (None, "no saved sessions yet".to_owned()),
         };
         let mut passed = Vec::new();
-        let found = journal::find_newest(&dir, folder, &unfinished, &mut passed)?;
+        let found =
+            journal::find_newest(&dir, Some(&self.paths.session_index_file()), folder, &unfinished, &mut passed)?;
         match (found, passed.first()) {
             (None, None) => Err(anyhow!(none)),
             (None, Some(error)) => Err(anyhow!("{none}: {error}")),
@@ -201,7 +195,7 @@ pub(super) fn has_draft(state: &Path, session: &SessionId) -> bool {
 }
 
 fn is_damaged(session: &journal::SessionSummary) -> bool {
-    !journal::scan_log_damage(&session.path).is_none()
+    !session.damage.unwrap_or_else(|| journal::scan_log_damage(&session.path)).is_none()
 }
 
 #[cfg(test)]

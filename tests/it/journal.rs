@@ -97,7 +97,7 @@ fn a_folder_is_listed_newest_first() {
     session(dir.path(), "c-0003", "/x", None, 5);
     std::fs::write(dir.path().join("noise.jsonl"), "what\n").unwrap();
     std::fs::write(dir.path().join("a-0001.c1.out"), "whole").unwrap();
-    let listing = journal::list(dir.path()).unwrap();
+    let listing = journal::list(dir.path(), None).unwrap();
     let shown: Vec<_> =
         listing.sessions.iter().map(|summary| (summary.id.as_str(), summary.title.as_deref())).collect();
     assert_eq!(shown, [("b-0002", Some("hello")), ("c-0003", None), ("a-0001", Some("fix the tests"))]);
@@ -105,11 +105,11 @@ fn a_folder_is_listed_newest_first() {
     let first = &listing.sessions[0];
     assert_eq!((first.modified, first.started_at, first.folder.as_str()), (999_999_000, 5, "/y"));
     assert_eq!(
-        journal::find_newest(dir.path(), Some("/x"), &|_| false, &mut Vec::new()).unwrap().unwrap().id.as_str(),
+        journal::find_newest(dir.path(), None, Some("/x"), &|_| false, &mut Vec::new()).unwrap().unwrap().id.as_str(),
         "a-0001"
     );
-    assert_eq!(journal::find_newest(dir.path(), Some("/none"), &|_| false, &mut Vec::new()).unwrap(), None);
-    assert!(journal::list(&dir.path().join("not there")).unwrap().sessions.is_empty());
+    assert_eq!(journal::find_newest(dir.path(), None, Some("/none"), &|_| false, &mut Vec::new()).unwrap(), None);
+    assert!(journal::list(&dir.path().join("not there"), None).unwrap().sessions.is_empty());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_newer_log_that_cannot_be_read_is_told_and_passed_over() {
     session(dir.path(), "a-0001", "/x", Some("hello"), 9);
     std::fs::write(dir.path().join("b-0002.jsonl"), "\0\0\0\n").unwrap();
     let mut passed = Vec::new();
-    let newest = journal::find_newest(dir.path(), Some("/x"), &|_| false, &mut passed).unwrap();
+    let newest = journal::find_newest(dir.path(), None, Some("/x"), &|_| false, &mut passed).unwrap();
     assert_eq!((newest.unwrap().id.as_str(), passed.len()), ("a-0001", 1));
     assert!(passed[0].to_string().contains("b-0002.jsonl"), "{}", passed[0]);
 }
@@ -174,36 +174,39 @@ fn a_list_knows_which_logs_are_damaged() {
     add("torn", b"{\"seq\":2,\"at\"");
     add("noise", b"noise\n");
     add("utf8", b"{\"seq\":2,\"at\":2,\"event\":{\"type\":\"user_message\",\"message\":\"m\",\"text\":\"\xff\"}}\n");
-    let listing = journal::list(dir.path()).unwrap();
-    let damaged = |sessions: &[journal::SessionSummary]| {
-        let found = journal::scan_damage(sessions);
-        let mut ids: Vec<_> = std::iter::zip(sessions, found)
-            .filter(|(_, damage)| {
-                let damage = damage.expect("the logs are small");
-                damage.notices().iter().any(|(code, _)| *code != NoticeCode::WrongNumbers) || damage.missing > 0
-            })
-            .map(|(session, _)| session.id.to_string())
-            .collect();
+    let damaged = || {
+        let mut ids = Vec::new();
+        for session in journal::list(dir.path(), None).unwrap().sessions {
+            let damage = session.damage.expect("the logs are small");
+            if damage.notices().iter().any(|(code, _)| *code != NoticeCode::WrongNumbers) || damage.missing > 0 {
+                ids.push(session.id.to_string());
+            }
+        }
         ids.sort();
         ids
     };
-    assert_eq!(damaged(&listing.sessions), ["hole", "noise", "torn", "utf8"]);
+    assert_eq!(damaged(), ["hole", "noise", "torn", "utf8"]);
     // Half a line of a log that is being written is no damage.
     let _open = Writer::open(&dir.path().join("sound.jsonl")).unwrap();
     add("sound", b"{\"seq\":2,");
-    assert_eq!(damaged(&listing.sessions), ["hole", "noise", "torn", "utf8"]);
+    assert_eq!(damaged(), ["hole", "noise", "torn", "utf8"]);
 }
 
 #[test]
 fn a_list_looks_through_the_newest_logs_and_no_further() {
     let dir = tempfile::tempdir().unwrap();
-    for id in ["small", "large", "old"] {
-        std::fs::write(dir.path().join(format!("{id}.jsonl")), "{\"format\":1,\"session\":\"s\",\"started_at\":0}\n")
-            .unwrap();
+    for (age, id, bytes) in [(0, "small", 0), (1, "large", 17 << 20), (2, "old", 300 << 20), (3, "oldest", 0)] {
+        let prompt = (id != "small").then_some(id);
+        let writer = session(dir.path(), id, "/x", prompt, 0);
+        let file = std::fs::File::options().append(true).open(writer.path()).unwrap();
+        if bytes > 0 {
+            // Zeros without a line end: nothing is read into memory of what need not be.
+            file.set_len(bytes).unwrap();
+        }
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000 - age)).unwrap();
     }
-    let mut sessions = journal::list(dir.path()).unwrap().sessions;
-    sessions.sort_by_key(|session| ["small", "large", "old"].iter().position(|id| *id == session.id.as_str()));
-    sessions[1].bytes = 1 << 40;
-    let looked: Vec<bool> = journal::scan_damage(&sessions).iter().map(Option::is_some).collect();
-    assert_eq!(looked, [true, false, false]);
+    let sessions = journal::list(dir.path(), None).unwrap().sessions;
+    let looked: Vec<_> = sessions.iter().map(|session| (session.damage.is_some(), session.turns)).collect();
+    assert_eq!(looked, [(true, Some(0)), (false, Some(0)), (false, None), (false, None)]);
+    assert_eq!(sessions[3].title.as_deref(), Some("oldest"), "its ends are read");
 }

@@ -23,6 +23,7 @@ mod headless;
 mod hosted;
 mod hostile;
 mod journal;
+mod journal_index;
 mod markdown;
 mod names;
 mod oracle;

@@ -44,7 +44,7 @@ impl TurnMachine {
             AgentEvent::Annotation { on, .. } => {
                 let on_message = match on {
                     AnnotationTarget::Message(message) => Some(self.our_message(parent, message, names)),
-                    AnnotationTarget::Turn(_) | AnnotationTarget::Call(_) => None,
+                    AnnotationTarget::Session | AnnotationTarget::Turn(_) | AnnotationTarget::Call(_) => None,
                 };
                 *on = match on_message.filter(|ours| self.is_open(parent, &NestedItem::Message(ours.clone()))) {
                     Some(ours) => AnnotationTarget::Message(ours),

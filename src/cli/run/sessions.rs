@@ -49,13 +49,11 @@ fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
         print_error(&error.to_string());
     }
     let is_whole = listing.unreadable.is_empty();
-    let damage = runtime.find_damage(&listing);
     if as_json {
         let rows: Vec<_> = listing
             .sessions
             .iter()
-            .zip(&damage)
-            .map(|(session, damage)| {
+            .map(|session| {
                 json!({
                     "id": session.id,
                     "title": session.title,
@@ -66,7 +64,9 @@ fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
                     "modified": session.modified,
                     "bytes": session.bytes,
                     "path": session.path.display().to_string(),
-                    "damage": damage.as_ref().map(|damage| damage.iter().map(|(code, message)| {
+                    "last_prompt": session.last_prompt,
+                    "turns": session.turns,
+                    "damage": session.damage.map(|damage| damage.notices().iter().map(|(code, message)| {
                         json!({ "code": code, "message": message })
                     }).collect::<Vec<_>>()),
                 })
@@ -81,8 +81,8 @@ fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
         return Ok(is_whole);
     }
     let mut text = String::new();
-    for (session, damage) in listing.sessions.iter().zip(&damage) {
-        let mark = if damage.as_ref().is_none_or(Vec::is_empty) { "" } else { "damaged: " };
+    for session in &listing.sessions {
+        let mark = if session.damage.is_none_or(|damage| damage.is_none()) { "" } else { "damaged: " };
         let title = session.title.as_deref().unwrap_or("(no prompt)");
         let _ = writeln!(
             text,

@@ -70,6 +70,8 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
         ("request", source.clone(), Annotation::Request(source)),
         ("running", json!({}), Annotation::Running {}),
         ("foreign", json!(true), Annotation::Foreign(true)),
+        ("title", json!("Mend the parser"), Annotation::Title("Mend the parser".into())),
+        ("archived", json!(true), Annotation::Archived(true)),
     ]
 }
 
