@@ -63,6 +63,8 @@ pub struct ChatController {
     toast_timer: ToastTimer,
     /// The first of the two keys that open the editor was pressed.
     has_editor_prefix: bool,
+    /// The person was told how the terminal selects.
+    has_told_of_shift: bool,
 }
 
 impl ChatController {
@@ -78,6 +80,7 @@ impl ChatController {
             stray_typing: StrayTyping::default(),
             toast_timer: ToastTimer::default(),
             has_editor_prefix: false,
+            has_told_of_shift: false,
         }
     }
 
@@ -136,6 +139,7 @@ impl ChatController {
     pub fn input(&mut self, input: Input, now: Instant, clock: Millis) -> Option<LoopRequest> {
         match input {
             Input::Key(chord) => {
+                self.ui.panes.transcript.clear_selection();
                 self.dispatch(Msg::Tick(clock));
                 let asked = self.quit_requested_at.take();
                 // A word to the person has been read when they do the next thing; who only types on may not have seen it.
@@ -167,6 +171,8 @@ impl ChatController {
             Input::Focus(_) => {}
             Input::Wheel { rows, column, row } => self.wheel(rows, (column, row)),
             Input::Click { column, row } => self.click((column, row), clock),
+            Input::Drag { column, row } => self.drag((column, row)),
+            Input::Release { column, row } => self.release((column, row)),
             Input::Background(shade) => {
                 self.ui.theme = self.ui.theme.with_kind(match shade {
                     Shade::Dark => ThemeKind::Dark,

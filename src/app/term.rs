@@ -29,11 +29,12 @@ use super::screen::Screen;
 /// places it. Nothing is asked: terminals ignore what they don't know.
 const ENTER_SEQUENCE: &[u8] =
     b"\x1b[?1049h\x1b[?1007s\x1b[?1007l\x1b[?2004h\x1b[?1004h\x1b[>1u\x1b[22;2t\x1b[?25l\x1b[2J";
-const MOUSE_ON_SEQUENCE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+/// Buttons, the wheel, and moves while a button is down.
+const MOUSE_ON_SEQUENCE: &[u8] = b"\x1b[?1002h\x1b[?1006h";
 /// The same backwards. The mouse goes off whether it was on or not. Where there is no alternate screen (GNU screen as it
 /// comes), the last frame would stay, with the shell's next line in the middle of it: it is wiped first.
 const LEAVE_SEQUENCE: &[u8] =
-    b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[23;2t\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[r\x1b[H\x1b[2J\x1b[?25h\x1b[?1049l";
+    b"\x1b[?2026l\x1b[?1006l\x1b[?1002l\x1b[23;2t\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[r\x1b[H\x1b[2J\x1b[?25h\x1b[?1049l";
 
 /// A taskbar shows progress that is taken back with the terminal.
 static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);

@@ -66,6 +66,8 @@ pub enum Action {
     CopyAnswer(usize),
     /// Copies the source of an item.
     CopyItem(u64),
+    /// Copies what was selected with the pointer.
+    CopySelection(String),
     /// Copies the code block that the person picked.
     CopyCode(String),
     /// Shows an item as it came; none is the last answer.

@@ -83,6 +83,28 @@ impl Ui {
         self.panes.get(PanePart::at(&self.layout, at)?).click(store, at).map(Msg::Action)
     }
 
+    /// The button went down: what follows is for the part below the pointer.
+    pub fn press(&mut self, store: &Store, at: (u16, u16)) {
+        self.pressed = match store.focus.extent() {
+            Some(OverlayExtent::Box) => None,
+            Some(OverlayExtent::InputRow | OverlayExtent::Docked) | None => PanePart::at(&self.layout, at),
+        };
+        if let Some(part) = self.pressed {
+            self.panes.get_mut(part).press(store, at);
+        }
+    }
+
+    /// The pointer moved with the button down. Returns whether it selects something.
+    pub fn drag(&mut self, store: &Store, at: (u16, u16)) -> bool {
+        self.pressed.is_some_and(|part| self.panes.get_mut(part).drag(store, at))
+    }
+
+    /// The button went up; the answer is for the store.
+    pub fn release(&mut self, store: &Store, at: (u16, u16)) -> Option<Msg> {
+        let part = self.pressed.take()?;
+        self.panes.get_mut(part).release(store, at).map(Msg::Action)
+    }
+
     /// Goes round the panes that are on the screen; where one writes, one can always go.
     fn next_pane(&self, store: &Store, way: FocusDirection) -> Pane {
         let is_shown = |pane: &Pane| {

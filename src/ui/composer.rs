@@ -123,6 +123,37 @@ impl Composer {
         focused.then_some((cursor.x, cursor.y))
     }
 
+    /// Puts the cursor where the pointer is, as far as there is text.
+    pub fn place_cursor(&mut self, at: (u16, u16)) {
+        let Some(cursor) = self.area.rendered_cursor_position().filter(|_| !self.is_empty()) else { return };
+        let rows = i32::from(at.1) - i32::from(cursor.y);
+        for _ in 0..rows.unsigned_abs() {
+            self.area.move_cursor(if rows < 0 { CursorMove::Up } else { CursorMove::Down });
+        }
+        let cells = i32::from(at.0) - i32::from(cursor.x);
+        let to = if cells < 0 { CursorMove::Back } else { CursorMove::Forward };
+        let line = self.area.cursor().0;
+        let mut left = cells.unsigned_abs() as usize;
+        while left > 0 {
+            let before = self.area.cursor();
+            self.move_by_grapheme(to);
+            let after = self.area.cursor();
+            if after == before || after.0 != line {
+                self.area.move_cursor(CursorMove::Jump(before.0 as u16, before.1 as u16));
+                break;
+            }
+            let (from, until) = (before.1.min(after.1), before.1.max(after.1));
+            let crossed: String = self
+                .area
+                .lines()
+                .get(line)
+                .into_iter()
+                .flat_map(|line| line.chars().skip(from).take(until - from))
+                .collect();
+            left = left.saturating_sub(crate::text::width::str_width(&crossed).max(1));
+        }
+    }
+
     /// Looks at the text again, for what it may become.
     pub fn update_completion(&mut self) {
         let text = if self.is_empty() { String::new() } else { self.text() };

@@ -2,7 +2,7 @@
 //!
 //! Not here: what a chord means (`config/keys.rs`). Invariant: a reply of the terminal never ends up as typed text.
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEventKind};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
 
 use crate::config::keys::{Chord, Key};
 use crate::store::Store;
@@ -24,7 +24,18 @@ pub enum Input {
         column: u16,
         row: u16,
     },
+    /// The left button went down.
     Click {
+        column: u16,
+        row: u16,
+    },
+    /// The pointer moved with it.
+    Drag {
+        column: u16,
+        row: u16,
+    },
+    /// It went up.
+    Release {
         column: u16,
         row: u16,
     },
@@ -54,7 +65,9 @@ pub fn translate(event: Event) -> Option<Input> {
             match mouse.kind {
                 MouseEventKind::ScrollUp => Some(Input::Wheel { rows: -WHEEL_ROWS, column, row }),
                 MouseEventKind::ScrollDown => Some(Input::Wheel { rows: WHEEL_ROWS, column, row }),
-                MouseEventKind::Down(_) => Some(Input::Click { column, row }),
+                MouseEventKind::Down(MouseButton::Left) => Some(Input::Click { column, row }),
+                MouseEventKind::Drag(MouseButton::Left) => Some(Input::Drag { column, row }),
+                MouseEventKind::Up(MouseButton::Left) => Some(Input::Release { column, row }),
                 _ => None,
             }
         }

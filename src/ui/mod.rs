@@ -53,6 +53,8 @@ pub struct Ui {
     pub perf: PerfStats,
     /// How far the text on top can be scrolled, as drawn last.
     overlay_scroll_end: usize,
+    /// The part that the pointer was pressed on.
+    pressed: Option<PanePart>,
     /// Where the cursor belonged in the last frame.
     cursor: Option<(u16, u16)>,
 }
@@ -79,6 +81,7 @@ impl Ui {
             raw: RawView::default(),
             perf: PerfStats::default(),
             overlay_scroll_end: usize::MAX,
+            pressed: None,
             cursor: None,
         }
     }
@@ -130,7 +133,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     if area.is_empty() {
         return None;
     }
-    let Ui { panes, theme, layout, key_hints, raw, perf, overlay_scroll_end, cursor: _ } = ui;
+    let Ui { panes, theme, layout, key_hints, raw, perf, overlay_scroll_end, pressed: _, cursor: _ } = ui;
     let theme = *theme;
     let nowhere = Layout::default();
     let screen = PaneScreen { store, key_hints, theme, area, layout: &nowhere };

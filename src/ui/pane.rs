@@ -96,6 +96,19 @@ pub trait PaneView {
         false
     }
 
+    /// The pointer was pressed on it.
+    fn press(&mut self, _store: &Store, _at: (u16, u16)) {}
+
+    /// The pointer, pressed on it, moves; returns whether that selects something.
+    fn drag(&mut self, _store: &Store, _at: (u16, u16)) -> bool {
+        false
+    }
+
+    /// The pointer, pressed on it, was released.
+    fn release(&mut self, _store: &Store, _at: (u16, u16)) -> Option<Action> {
+        None
+    }
+
     /// Takes a click on it, which never moves the keys.
     fn click(&self, _store: &Store, _at: (u16, u16)) -> Option<Action> {
         None

@@ -8,7 +8,7 @@ use super::support::{may_leave, on_top, open, require};
 use super::{copy, submit};
 use crate::store::Store;
 use crate::store::action::Action;
-use crate::store::effect::{ComposerEdit, Effect};
+use crate::store::effect::{ComposerEdit, CopyRequest, Effect};
 use crate::store::frames::FrameList;
 use crate::store::overlay::OverlayOutcome;
 use crate::store::overlay::approval::ApprovalDialog;
@@ -92,6 +92,9 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenPromptHistory(prompts) => open(store, PromptHistory::new(prompts)),
         Action::OpenSearch { from, query } => open_search(store, from, query),
         Action::CopyAnswer(nth) => copy::copy_answer(store, nth, fx),
+        Action::CopySelection(text) => {
+            fx.push(Effect::Copy(CopyRequest { label: "the selection".into(), text }));
+        }
         Action::CopyItem(id) => copy::copy_item(store, id, fx),
         Action::OpenRaw { item } => open_raw(store, item),
         Action::OpenLinks { item } => open_links(store, item),

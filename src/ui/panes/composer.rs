@@ -37,6 +37,11 @@ impl PaneView for Composer {
         self.draw_field(&screen.theme, screen.has_keys(Pane::Composer), inset(area), buf)
     }
 
+    fn release(&mut self, _store: &Store, at: (u16, u16)) -> Option<Action> {
+        self.place_cursor(at);
+        None
+    }
+
     fn handle(&mut self, _store: &Store, action: UiAction) -> PaneResponse {
         self.update_completion();
         match action {

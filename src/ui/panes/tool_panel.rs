@@ -11,6 +11,7 @@ use crate::store::Store;
 use crate::store::action::{Action, UiAction};
 use crate::store::pane::Pane;
 use crate::store::tool_calls::{CallState, ToolCall};
+use crate::store::transcript::{ItemId, ItemKind};
 use crate::text::width::{expand_tabs, str_width};
 use crate::text::wrap::wrap_hard;
 use crate::text::{clean, one_line, size};
@@ -45,6 +46,9 @@ pub struct ToolPanelView {
     unfolded: Option<CallId>,
     /// Rows of its last frame.
     height: u16,
+    /// The calls whose first rows that showed, by row.
+    rows: Vec<Option<ItemId>>,
+    area: Rect,
     /// How many calls that showed, and whether it had the keys.
     seen: (usize, bool),
 }
@@ -87,6 +91,16 @@ impl PaneView for ToolPanelView {
 
     fn has_effect(&self, store: &Store, action: UiAction) -> bool {
         action != UiAction::CopySelected || self.call(store).is_some()
+    }
+
+    /// A click on a call unfolds it, or folds it again.
+    fn release(&mut self, store: &Store, at: (u16, u16)) -> Option<Action> {
+        let row = at.1.checked_sub(self.area.y).filter(|_| self.area.contains(at.into()))?;
+        let item = store.transcript.item((*self.rows.get(usize::from(row))?)?)?;
+        if let ItemKind::Call { call } = item.kind {
+            self.unfolded = Some(call.clone()).filter(|call| self.unfolded.as_ref() != Some(call));
+        }
+        None
     }
 
     /// Goes through a long call first, then on to its neighbour.
@@ -167,11 +181,13 @@ impl ToolPanelView {
 struct ToolRow {
     parts: Vec<(String, Role)>,
     right: Option<(String, Role)>,
+    /// Of a call's first row.
+    item: Option<ItemId>,
 }
 
 impl ToolRow {
     fn of(indent: &str, text: String, role: Role) -> Self {
-        Self { parts: vec![(indent.to_owned(), Role::Border), (text, role)], right: None }
+        Self { parts: vec![(indent.to_owned(), Role::Border), (text, role)], right: None, item: None }
     }
 }
 
@@ -192,6 +208,9 @@ pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme
         return;
     }
     let (rows, selected) = visible_rows(store, view, usize::from(list.width), usize::from(list.height));
+    view.area = list;
+    view.rows.clear();
+    view.rows.extend(rows.iter().map(|row| row.item));
     for (index, row) in rows.iter().enumerate() {
         draw_row(row, index as u16, theme, list, buf);
     }
@@ -345,6 +364,7 @@ fn head(store: &Store, call: &ToolCall, width: usize) -> ToolRow {
             (format!(" {about}"), if call.is_foreign { Role::Dim } else { Role::Text }),
         ],
         right,
+        item: Some(call.item),
     }
 }
 
@@ -380,6 +400,7 @@ fn unfolded(call: &ToolCall, width: usize, rows: &mut Vec<ToolRow>) {
                         (lines.next().unwrap_or_default(), Role::Code),
                     ],
                     right: None,
+                    item: None,
                 });
                 let indent = " ".repeat(str_width(&name) + 3);
                 rows.extend(lines.map(|line| ToolRow::of(&indent, line, Role::Code)));

@@ -17,6 +17,7 @@ mod code_letters;
 mod drawing;
 mod item_parts;
 mod layout_cache;
+mod pointer;
 mod search_marks;
 
 use std::ops::Range;
@@ -67,6 +68,7 @@ pub struct TranscriptView {
     code_letters: Vec<code_letters::LetteredBlock>,
     /// Where the links on the screen go.
     links: ScreenLinks,
+    pointer: pointer::PointerState,
     /// What its rows show in the buffer of the last frame.
     kept: KeptRows,
     /// The next frame goes into that buffer.
@@ -111,6 +113,7 @@ impl TranscriptView {
             before_search: None,
             code_letters: Vec::new(),
             links: ScreenLinks::default(),
+            pointer: pointer::PointerState::default(),
             kept: KeptRows::default(),
             holds_last_frame: false,
             #[cfg(feature = "images")]
@@ -255,6 +258,14 @@ impl TranscriptView {
     /// Returns how many items came since following ended.
     pub fn new_below(&self) -> usize {
         self.new_below
+    }
+
+    /// Takes the marks of what the pointer selected away.
+    pub fn clear_selection(&mut self) {
+        if self.pointer.has_selection() {
+            self.pointer.forget();
+            self.kept.forget();
+        }
     }
 
     /// Returns where the links of the last frame go.
@@ -453,6 +464,19 @@ impl PaneView for TranscriptView {
         told.into()
     }
 
+    fn press(&mut self, _store: &Store, at: (u16, u16)) {
+        self.press_at(at);
+    }
+
+    fn drag(&mut self, _store: &Store, at: (u16, u16)) -> bool {
+        self.drag_to(at);
+        self.pointer.has_selection()
+    }
+
+    fn release(&mut self, store: &Store, at: (u16, u16)) -> Option<Action> {
+        self.release_at(store, at)
+    }
+
     fn has_effect(&self, store: &Store, action: UiAction) -> bool {
         match action {
             UiAction::CopySelected => self.selected.is_some(),
@@ -469,6 +493,9 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
         return;
     }
     let holds_last_frame = std::mem::take(&mut view.holds_last_frame);
+    if view.pointer.has_selection() {
+        view.kept.forget();
+    }
     let Some(frame) = drawing::draw_rows(store, view, *theme, focused, holds_last_frame, area, buf) else { return };
     if store.focus.find::<Search>().is_some() || store.focus.top_as::<CodePicker>().is_some() {
         view.kept.forget();
@@ -480,6 +507,11 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
         code_letters::draw(store, &view.cache, &frame.strips, &mut view.code_letters, *theme, buf);
     } else {
         view.code_letters.clear();
+    }
+    view.pointer.note_frame(store, frame.strips, area);
+    if view.pointer.has_selection() {
+        view.pointer.draw(store, *theme, buf);
+        view.kept.forget();
     }
     drawing::draw_new_marker(view, store.transcript.items(), *theme, area, buf);
 }

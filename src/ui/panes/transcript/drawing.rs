@@ -24,6 +24,7 @@ use crate::ui::theme::{Role, Theme};
 const MIN_MARGIN_COLUMNS: u16 = 24;
 
 /// A piece of the screen: some rows of one part.
+#[derive(Debug)]
 pub(super) struct Strip {
     pub(super) index: usize,
     pub(super) part_row: u32,
@@ -250,6 +251,7 @@ fn draw_bar(has_bar: bool, y: u16, area: Rect, theme: Theme, buf: &mut Buffer) {
 
 /// Says at the end of the last row that there is more below.
 pub(super) fn draw_new_marker(view: &mut TranscriptView, items: Items<'_>, theme: Theme, area: Rect, buf: &mut Buffer) {
+    view.pointer.marker = Rect::ZERO;
     let text = match view.new_below {
         0 if view.has_grown(items) => " ↓ more ".to_owned(),
         0 => return,
@@ -258,5 +260,6 @@ pub(super) fn draw_new_marker(view: &mut TranscriptView, items: Items<'_>, theme
     let width = str_width(&text) as u16;
     let x = area.right().saturating_sub(width + 2).max(area.left());
     view.kept.forget_row(area.bottom() - 1);
+    view.pointer.marker = Rect { x, y: area.bottom() - 1, width, height: 1 };
     draw_text(&text, x, area.bottom() - 1, area.right(), theme.style(Role::Selection), buf);
 }
