@@ -245,6 +245,9 @@ pub enum SessionsCommand {
         /// List the sessions of all folders.
         #[arg(long)]
         all: bool,
+        /// List the archived sessions instead.
+        #[arg(long)]
+        archived: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -256,6 +259,25 @@ pub enum SessionsCommand {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Name a session.
+    Rename {
+        /// Session name, or the beginning of it.
+        id: String,
+        /// Its title; an empty one names it after its first prompt again.
+        title: String,
+    },
+    /// Leave sessions out of the lists. They can still be shown and resumed.
+    Archive {
+        /// Session names.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Take sessions out of the archive.
+    Unarchive {
+        /// Session names.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
     },
     /// Delete sessions permanently.
     Rm {

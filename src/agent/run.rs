@@ -193,7 +193,9 @@ impl Agent {
             Command::SetModel { model } => self.switch_model(model),
             Command::RevokeGrant { pattern } => self.revoke(&pattern).await,
             Command::WarmUp => self.warm_up(),
-            Command::Prompt { .. }
+            // The session itself takes the title.
+            Command::SetTitle { .. }
+            | Command::Prompt { .. }
             | Command::Continue
             | Command::Note { .. }
             | Command::KeepRun { .. }
@@ -335,6 +337,7 @@ impl Agent {
             Command::RevokeGrant { pattern } => return self.revoke(&pattern).await,
             Command::Cancel => TurnInput::Cancel,
             Command::WarmUp
+            | Command::SetTitle { .. }
             | Command::Prompt { .. }
             | Command::Continue
             | Command::Note { .. }

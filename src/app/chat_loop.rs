@@ -30,7 +30,7 @@ use crate::bridge::hub::Subscription;
 use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{HubItem, SessionHandle};
 use crate::config::ThemeChoice;
-use crate::event::{Command, Seq, SessionId};
+use crate::event::{AgentEvent, Command, NoticeCode, NoticeLevel, Seq, SessionId};
 use crate::runtime::{SavedSessions, Workspace};
 use crate::store::action::Action;
 use crate::store::msg::Msg;
@@ -67,6 +67,8 @@ pub(super) struct ChatLoop<'a> {
     options: StoreOptions,
     /// What was published before we looked: nobody needs a bell for it.
     published_before: Seq,
+    /// The model that was asked for at the start; empty if none was.
+    wanted_model: String,
     /// The session still delivers; its status still changes.
     events_open: bool,
     status_open: bool,
@@ -111,6 +113,7 @@ impl<'a> ChatLoop<'a> {
             ui,
             notify,
             places,
+            limits,
             keymap,
             warnings,
             prompt,
@@ -123,6 +126,7 @@ impl<'a> ChatLoop<'a> {
             saved_sessions,
             chooses_session,
             workspace,
+            wanted_model,
             ..
         } = context;
         // Dark until the terminal has said what it is.
@@ -131,8 +135,12 @@ impl<'a> ChatLoop<'a> {
             ThemeChoice::Light => ThemeKind::Light,
             ThemeChoice::Mono => ThemeKind::Mono,
         };
-        let options =
-            StoreOptions { fold_thinking: ui.fold_thinking, fold_outputs: ui.fold_output, timestamps: ui.timestamps };
+        let options = StoreOptions {
+            fold_thinking: ui.fold_thinking,
+            fold_outputs: ui.fold_output,
+            timestamps: ui.timestamps,
+            limits,
+        };
         let terminal_env = TerminalEnv::detect();
         let store = Store::new(options);
         let view = Ui::new(&ui, Theme::new(theme).with_depth(terminal_env.color_depth()), &keymap);
@@ -159,6 +167,7 @@ impl<'a> ChatLoop<'a> {
             history_loader: None,
             options,
             published_before: handle.hub.last_seq(),
+            wanted_model,
             session: handle,
             events_open: true,
             status_open: true,
@@ -349,7 +358,15 @@ impl<'a> ChatLoop<'a> {
                 HubItem::Event(logged) if logged.envelope.seq <= self.published_before => {
                     self.chat.catch_up(logged.envelope.clone());
                 }
-                HubItem::Event(logged) => self.chat.update(Msg::Event(logged.envelope.clone())),
+                HubItem::Event(logged) => {
+                    self.chat.update(Msg::Event(logged.envelope.clone()));
+                    self.offer_models(&logged.envelope.event);
+                    let is_end = matches!(logged.envelope.event, AgentEvent::TurnFinished { .. });
+                    if is_end && self.options.limits.has_day_limit() {
+                        let usage = &self.chat.store.usage;
+                        self.effects.count_day_usage(Some((usage.turn().total(), usage.turn_cost())));
+                    }
+                }
                 HubItem::Reset => {
                     self.history_loader = None;
                     self.chat.update(Msg::Reset);
@@ -358,6 +375,19 @@ impl<'a> ChatLoop<'a> {
         }
         let has_same_items = shown == self.chat.store.transcript.items().len();
         if only_text && has_same_items { FrameScope::Text } else { FrameScope::Whole }
+    }
+
+    /// A model that can't be had is chosen anew, unless something is being written.
+    fn offer_models(&mut self, event: &AgentEvent) {
+        let AgentEvent::Notice { level: NoticeLevel::Error, code, .. } = event else { return };
+        let wanted = match code {
+            NoticeCode::NoEngine => Some(self.wanted_model.clone()),
+            NoticeCode::Model => self.chat.store.session.requested_model.take(),
+            _ => None,
+        };
+        if let Some(name) = wanted.filter(|_| self.chat.ui.panes.composer.is_empty()) {
+            self.chat.update(Msg::Action(Action::OpenNearestModels(name)));
+        }
     }
 
     fn restore_draft(&mut self) {

@@ -16,6 +16,7 @@ use tokio::task::{self, JoinError, JoinSet};
 use self::running_command::RunningCommand;
 use super::action_uses;
 use super::clipboard::{self, TerminalEnv};
+use super::day_usage::{self, TurnSpending};
 use super::draft::DraftSave;
 use super::git_branch::read_branch;
 use super::notify_command::NotifyCommand;
@@ -24,7 +25,7 @@ use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
 use crate::event::{Command, SessionId};
 use crate::local_time::local_now;
-use crate::runtime::{MentionedFiles, SavedSessions, StartMode, Workspace};
+use crate::runtime::{ListScope, MentionedFiles, SavedSessions, StartMode, Workspace};
 use crate::store::effect::{CopyRequest, MentioningPrompt};
 use crate::store::frames;
 use crate::store::links::LinkTarget;
@@ -246,31 +247,52 @@ impl<'a> Effects<'a> {
         Some(self.history.as_ref()?.with_file_name("action-uses.json"))
     }
 
+    /// Finds out what was used today, and adds a turn to it, if one ended: tokens, and US dollars if the price is known.
+    pub fn count_day_usage(&mut self, turn: Option<(u64, Option<f64>)>) {
+        let file = self.history.as_ref().map(|history| history.with_file_name("usage-days.jsonl"));
+        // A session that is only watched is counted where it runs.
+        let Some(path) = file.filter(|_| self.can_resume()) else { return };
+        let day = local_now().strftime("%Y-%m-%d").to_string();
+        self.tasks.spawn_blocking(move || {
+            let Some((tokens, cost)) = turn else {
+                return EffectResult::Report(Report::DayUsage(day_usage::load(&path, &day)));
+            };
+            match day_usage::add(&path, &TurnSpending { day, tokens, cost }) {
+                Ok(today) => EffectResult::Report(Report::DayUsage(today)),
+                Err(error) => failed("adding up what was used", &path, &error),
+            }
+        });
+    }
+
     /// Tells whether the sessions of this screen can be found again.
     pub fn can_resume(&self) -> bool {
         self.saved_sessions.is_some()
     }
 
-    pub fn list_sessions(&mut self, all_folders: bool) {
+    pub fn list_sessions(&mut self, scope: ListScope) {
         let Some(saved) = self.saved_sessions.clone() else {
             self.tasks.spawn(async { EffectResult::Report(Report::Sessions(Vec::new())) });
             return;
         };
         self.tasks.spawn_blocking(move || {
-            EffectResult::Report(match saved.choices(all_folders) {
+            EffectResult::Report(match saved.choices(scope) {
                 Ok(choices) => Report::Sessions(choices),
                 Err(error) => Report::Failed { what: "the saved sessions".into(), why: format!("{error:#}") },
             })
         });
     }
 
-    pub fn remove_session(&mut self, id: SessionId) {
+    /// Does something to a saved session, off the loop; where that fails, `what` did not happen.
+    pub fn with_saved(
+        &mut self,
+        what: &'static str,
+        act: impl FnOnce(&SavedSessions) -> anyhow::Result<Report> + Send + 'static,
+    ) {
         let Some(saved) = self.saved_sessions.clone() else { return };
         self.tasks.spawn_blocking(move || {
-            EffectResult::Report(match saved.remove(id.as_str()) {
-                Ok(removed) => Report::SessionRemoved(removed),
-                Err(error) => Report::Failed { what: "not deleted".into(), why: format!("{error:#}") },
-            })
+            EffectResult::Report(
+                act(&saved).unwrap_or_else(|error| Report::Failed { what: what.into(), why: format!("{error:#}") }),
+            )
         });
     }
 

@@ -18,13 +18,14 @@ pub fn farewell(store: &Store, session: &SessionId) -> Option<String> {
     }
     // Of a session that was resumed the first prompt may not have been read yet.
     let is_whole = store.history_progress.is_none();
+    let given = store.session.title.as_deref().map(title);
     let first_prompt = store.transcript.items().iter().find_map(|item| match item.kind {
         ItemKind::Prompt { text } => Some(title(text)),
         _ => None,
     });
     let mut parts = Vec::new();
     if is_whole {
-        parts.extend(first_prompt);
+        parts.extend(given.or(first_prompt));
         parts.push(if turns == 1 { "1 turn".into() } else { format!("{turns} turns") });
         let usage = store.usage.session();
         parts.push(format!("↑{} ↓{} tokens", count(usage.input_tokens), count(usage.output_tokens)));

@@ -18,6 +18,7 @@ pub mod action_uses;
 pub mod chat;
 mod chat_loop;
 pub mod clipboard;
+pub mod day_usage;
 pub mod draft;
 pub mod effects;
 pub mod external_editor;
@@ -51,6 +52,7 @@ use crate::config::keys::Keymap;
 use crate::config::notify::NotifyConfig;
 use crate::config::{Paths, UiConfig};
 use crate::runtime::{NameClaim, SavedSessions, Workspace};
+use crate::store::limits::SpendLimits;
 use crate::text::one_line;
 
 /// Exit code when the terminal went away: as if the signal of that had ended us.
@@ -62,6 +64,7 @@ pub struct ChatContext<'a> {
     pub ui: UiConfig,
     pub notify: NotifyConfig,
     pub places: SessionPlaces,
+    pub limits: SpendLimits,
     pub keymap: Keymap,
     /// What the person should be told first: about keys and settings.
     pub warnings: Vec<String>,
@@ -86,6 +89,8 @@ pub struct ChatContext<'a> {
     pub workspace: Workspace,
     /// Begins with the list of saved sessions.
     pub chooses_session: bool,
+    /// The model that was asked for; empty if none was.
+    pub wanted_model: String,
 }
 
 /// Where what belongs to a session is, for whoever asks.

@@ -146,6 +146,7 @@ impl ReplayPlayer {
             | Command::Cancel
             | Command::SetModel { .. }
             | Command::SetMode { .. }
+            | Command::SetTitle { .. }
             | Command::SetOption { .. }
             | Command::RevokeGrant { .. } => return,
         }

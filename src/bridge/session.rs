@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use crate::event::grammar::Sealer;
 use crate::event::{
     AgentEvent, AgentOption, Annotation, AnnotationTarget, Capabilities, Command, Envelope, Grant, LinkState, Millis,
-    NoticeCode, NoticeLevel, Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
+    NO_ENGINE, NoticeCode, NoticeLevel, Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
 };
-use crate::journal::{StatePart, StateStore, Writer};
+use crate::journal::{SessionSettings, StatePart, StateStore, Writer};
 
 use self::merge::merge;
 use self::queue::PromptQueue;
@@ -134,6 +134,7 @@ async fn run(
         save_listener: setup.save_listener,
         state_store: setup.state_store,
         saved_grants: setup.saved_grants,
+        settings: None,
         has_reported_state_error: false,
         reported_rewrites: 0,
         hub: setup.hub,
@@ -219,6 +220,8 @@ struct SessionActor {
     state_store: Option<StateStore>,
     /// The grants that are saved.
     saved_grants: Vec<String>,
+    /// Model and mode as they are, and whether that is saved.
+    settings: Option<(SessionSettings, bool)>,
     /// Whether it was reported that some state can't be kept for the next run.
     has_reported_state_error: bool,
     /// How many rewrites of the log have been reported.
@@ -254,7 +257,7 @@ impl SessionActor {
             Command::Prompt { text, context } if self.is_turn_running || self.queue.blocks_new_prompts() => {
                 match self.queue.push(UnsentPrompt::new(text, context)) {
                     Ok(()) => self.publish_queue(),
-                    Err(full) => self.publish_notice(notice(NoticeLevel::Warn, NoticeCode::QueueFull, full)),
+                    Err(full) => self.publish_when_open(notice(NoticeLevel::Warn, NoticeCode::QueueFull, full)),
                 }
             }
             Command::Prompt { text, context } => self.send_prompt(source, UnsentPrompt::new(text, context)),
@@ -270,11 +273,12 @@ impl SessionActor {
                 self.queue.remove(id);
                 self.publish_queue();
             }
-            Command::KeepRun { call, run } => self.publish_notice(AgentEvent::Annotation {
+            Command::KeepRun { call, run } => self.publish_when_open(AgentEvent::Annotation {
                 on: AnnotationTarget::Call(call),
                 annotation: Annotation::PersonRun(run),
             }),
-            Command::Note { text } => self.publish_notice(notice(NoticeLevel::Info, NoticeCode::Note, text)),
+            Command::Note { text } => self.publish_when_open(notice(NoticeLevel::Info, NoticeCode::Note, text)),
+            Command::SetTitle { title } => self.publish_when_open(title_annotation(&title)),
             other => self.forward(source, other),
         }
     }
@@ -295,11 +299,12 @@ impl SessionActor {
         }
     }
 
-    fn publish_notice(&mut self, notice: AgentEvent) {
+    /// A log begins with `SessionOpened`: before that it waits.
+    fn publish_when_open(&mut self, event: AgentEvent) {
         if self.is_opened {
-            self.publish(vec![notice]);
+            self.publish(vec![event]);
         } else if self.notices.len() < MAX_PENDING_NOTICES {
-            self.notices.push(notice);
+            self.notices.push(event);
         }
     }
 
@@ -344,6 +349,13 @@ impl SessionActor {
         for event in merge(events) {
             match &event {
                 AgentEvent::TurnStarted { .. } => self.has_turns = true,
+                AgentEvent::SessionOpened { engine, model, mode, .. } => {
+                    let model = if engine == NO_ENGINE { String::new() } else { format!("{engine}/{model}") };
+                    let settings = SessionSettings { model, mode: *mode };
+                    if self.settings.as_ref().is_none_or(|(known, _)| *known != settings) {
+                        self.settings = Some((settings, false));
+                    }
+                }
                 AgentEvent::UserMessage { .. } => logged |= self.queue.mark_logged(),
                 _ => {}
             }
@@ -358,6 +370,9 @@ impl SessionActor {
         self.hub.publish(published);
         if logged {
             self.save_queue();
+        }
+        if self.has_turns {
+            self.save_settings();
         }
         self.report_rewrite();
     }
@@ -416,6 +431,15 @@ impl SessionActor {
         }
     }
 
+    /// Saves model and mode for the next run, if they changed. A session without a turn leaves nothing behind.
+    fn save_settings(&mut self) {
+        let (Some(state), Some((settings, is_saved @ false))) = (&self.state_store, &mut self.settings) else { return };
+        *is_saved = true;
+        if let Err(error) = state.save(StatePart::Settings, settings) {
+            self.report_state_error(format!("the model and the mode of this session can't be saved: {error}"));
+        }
+    }
+
     /// Saves the prompts that are not in the log, for the next run.
     fn save_queue(&mut self) {
         let Some(state) = &self.state_store else { return };
@@ -430,7 +454,7 @@ impl SessionActor {
     /// Reports once that the next run of the session will lack something.
     fn report_state_error(&mut self, text: String) {
         if !std::mem::replace(&mut self.has_reported_state_error, true) {
-            self.publish_notice(notice(NoticeLevel::Warn, NoticeCode::NotKept, text));
+            self.publish_when_open(notice(NoticeLevel::Warn, NoticeCode::NotKept, text));
         }
     }
 
@@ -468,6 +492,16 @@ async fn wait_for_capacity(source: Option<&mpsc::Sender<Command>>) {
     if let Some(source) = source {
         let _ = source.reserve().await;
     }
+}
+
+/// Characters kept of a title.
+const MAX_TITLE_CHARS: usize = 200;
+
+/// Creates the annotation that names a session: the first line of `title`, without control characters.
+pub fn title_annotation(title: &str) -> AgentEvent {
+    let line = title.trim().lines().next().unwrap_or_default().trim_end();
+    let title = line.chars().filter(|c| !c.is_control()).take(MAX_TITLE_CHARS).collect();
+    AgentEvent::Annotation { on: AnnotationTarget::Session, annotation: Annotation::Title(title) }
 }
 
 /// Creates a notice about the session itself.

@@ -111,8 +111,14 @@ fn commands_read_as_typed() {
     for (line, expected) in [
         (&["doctor"][..], Some(CliCommand::Doctor)),
         (&["models", "--json"], Some(CliCommand::Models { json: true })),
-        (&["sessions", "list", "--all"], sessions(SessionsCommand::List { all: true, json: false })),
+        (&["sessions", "list", "--all"], sessions(SessionsCommand::List { all: true, archived: false, json: false })),
         (&["sessions", "show", "a", "--json"], sessions(SessionsCommand::Show { id: "a".into(), json: true })),
+        (
+            &["sessions", "rename", "a", "New title"],
+            sessions(SessionsCommand::Rename { id: "a".into(), title: "New title".into() }),
+        ),
+        (&["sessions", "archive", "a"], sessions(SessionsCommand::Archive { ids: vec!["a".into()] })),
+        (&["sessions", "unarchive", "a"], sessions(SessionsCommand::Unarchive { ids: vec!["a".into()] })),
         (&["sessions", "rm", "a", "b"], sessions(SessionsCommand::Rm { ids: vec!["a".into(), "b".into()] })),
         (&["config", "path"], config(ConfigCommand::Path)),
         (&["config", "keys"], config(ConfigCommand::Keys)),

@@ -382,6 +382,9 @@ mod tests {
         "turn.cancel",
         "session.new",
         "app.status",
+        "session.rename",
+        "usage.open",
+        "usage.context",
     ];
 
     fn chord(text: &str) -> Chord {

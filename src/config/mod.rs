@@ -29,6 +29,7 @@ use std::time::Duration;
 use crate::engine::{ENGINES, EngineSpec, openai};
 use crate::event::ApprovalMode;
 use crate::store::Timestamps;
+use crate::store::limits::{SpendLimit, SpendLimits};
 
 pub use load::{ConfigFiles, ConfigSources, load};
 pub use merge::{LoadedConfig, Overrides};
@@ -36,7 +37,9 @@ use notify::NotifyConfig;
 pub use paths::Paths;
 pub use problem::{ConfigError, Origin, Problem};
 pub use remote::{AgentProgramConfig, RemoteConfig};
-use setting::{address, boolean, choice, duration, folders, optional, secret, settings, text, texts, whole};
+use setting::{
+    address, boolean, choice, duration, folders, microdollars, optional, secret, settings, text, texts, whole,
+};
 
 /// Every setting with its default, as documentation.
 pub const DEFAULT_FILE: &str = include_str!("../../assets/config.toml");
@@ -130,6 +133,33 @@ settings! {
         /// Bytes of a call's output that the model gets.
         max_tool_output_bytes as "tool_output": usize = 32_768,
             whole(1024..=1_048_576).expecting("a whole number of bytes from 1024 to 1048576");
+        /// After so much a prompt is asked about; 0 is no limit.
+        session_turns: u64 = 0, whole(0..=1_000_000);
+        session_tokens: u64 = 0, whole(0..=1_000_000_000_000);
+        /// Millionths of a US dollar, as is the other cost.
+        session_microdollars as "session_cost": u64 = 0, microdollars();
+        /// The same for all sessions of a day.
+        day_turns: u64 = 0, whole(0..=1_000_000);
+        day_tokens: u64 = 0, whole(0..=1_000_000_000_000);
+        day_microdollars as "day_cost": u64 = 0, microdollars();
+    }
+}
+
+impl LimitConfig {
+    /// Returns where to warn and ask.
+    pub fn spending(&self) -> SpendLimits {
+        SpendLimits {
+            session: SpendLimit {
+                turns: self.session_turns,
+                tokens: self.session_tokens,
+                cost: self.session_microdollars as f64 / 1e6,
+            },
+            day: SpendLimit {
+                turns: self.day_turns,
+                tokens: self.day_tokens,
+                cost: self.day_microdollars as f64 / 1e6,
+            },
+        }
     }
 }
 

@@ -165,6 +165,20 @@ where
     )
 }
 
+/// Written in US dollars.
+pub(super) fn microdollars() -> SettingType<u64> {
+    let micros = |dollars: f64| (0.0..=1e9).contains(&dollars).then(|| (dollars * 1e6).round() as u64);
+    SettingType::new(
+        "US dollars such as 2.5; 0 is no limit",
+        move |value| match value {
+            SettingValue::Int(whole) => micros(*whole as f64),
+            SettingValue::Float(amount) => micros(*amount),
+            _ => None,
+        },
+        |micros| Some(SettingValue::Float(*micros as f64 / 1e6)),
+    )
+}
+
 /// Limits of zero would stop everything at once, so they are errors.
 pub(super) fn duration() -> SettingType<Duration> {
     SettingType::new(

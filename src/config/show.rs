@@ -220,6 +220,12 @@ mod tests {
         tools.shell_timeout = "2m"                                 # default
         limits.max_rounds = 25                                     # default
         limits.tool_output = 32768                                 # default
+        limits.session_turns = 0                                   # default
+        limits.session_tokens = 0                                  # default
+        limits.session_cost = 0.0                                  # default
+        limits.day_turns = 0                                       # default
+        limits.day_tokens = 0                                      # default
+        limits.day_cost = 0.0                                      # default
         server.host = "127.0.0.1"                                  # default
         server.port = 0                                            # default
         server.token = "env:JARVIS_TUI_SERVER_TOKEN"               # default

@@ -51,6 +51,11 @@ pub enum Command {
     SetMode {
         mode: ApprovalMode,
     },
+    /// Name the session; an empty title names it after its first prompt again.
+    #[serde(rename = "rename")]
+    SetTitle {
+        title: String,
+    },
     /// Set one of the agent's own settings, by its id in [`super::AgentOption`].
     SetOption {
         option: String,

@@ -13,6 +13,7 @@ use crate::config::keys::Keymap;
 use crate::config::{Config, ThemeChoice};
 use crate::event::Seq;
 use crate::runtime::Runtime;
+use crate::store::limits::SpendLimits;
 use crate::store::msg::Msg;
 use crate::store::{Store, StoreOptions};
 use crate::text::width::str_width;
@@ -51,6 +52,7 @@ pub async fn dump_screen(
 
 async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> Store {
     let options = StoreOptions {
+        limits: SpendLimits::default(),
         fold_thinking: config.ui.fold_thinking,
         fold_outputs: config.ui.fold_output,
         timestamps: config.ui.timestamps,

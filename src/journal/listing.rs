@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use super::index::SessionIndex;
 use super::summary::{FileStamp, ReadDepth, SessionSummary, is_in_use};
 use super::write::lock;
-use super::{Damage, ONE_SHOT_KIND, OpenError, Reader};
-use crate::event::SessionId;
+use super::{Damage, ONE_SHOT_KIND, OpenError, Reader, Writer};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Envelope, Millis, Seq, SessionId};
 
 /// The sessions in a folder.
 #[derive(Debug, Default)]
@@ -53,6 +53,21 @@ struct LogFile {
     stem: String,
     path: PathBuf,
     stamp: FileStamp,
+}
+
+/// Why a session can't be annotated.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnotateError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error("session {id} is in use; close it first, or do it there")]
+    InUse { id: SessionId },
+    #[error("session {id} is a copy of a remote one, whose events it numbers as they are there")]
+    Mirror { id: SessionId },
+    #[error("session {id} is empty")]
+    Empty { id: SessionId },
+    #[error("can't write {}: {cause}", path.display())]
+    Io { path: PathBuf, cause: io::Error },
 }
 
 /// Lists a folder; one that doesn't exist is empty. A log that is as it was when the index was written is not opened;
@@ -235,6 +250,37 @@ pub fn remove(dir: &Path, wanted: &str) -> Result<SessionSummary, RemoveError> {
     }
     fs::remove_file(&summary.path).map_err(failed(&summary.path))?;
     Ok(summary)
+}
+
+/// Appends what a person says of a session to its log, unless that is in use. When the session was last used stays as it
+/// was. `now` is in milliseconds since 1970.
+pub fn annotate(dir: &Path, wanted: &str, annotation: Annotation, now: u64) -> Result<SessionId, AnnotateError> {
+    let session = find(dir, wanted)?;
+    let failed = |cause| AnnotateError::Io { path: session.path.clone(), cause };
+    let used = fs::metadata(&session.path).and_then(|metadata| metadata.modified()).map_err(failed)?;
+    if session.mirror_of.is_some() {
+        return Err(AnnotateError::Mirror { id: session.id });
+    }
+    let (mut writer, end) = match Writer::open(&session.path) {
+        Ok(opened) => opened,
+        Err(OpenError::InUse { .. }) => return Err(AnnotateError::InUse { id: session.id }),
+        Err(error) => return Err(FindError::from(error).into()),
+    };
+    // A log begins with the opening of the session.
+    if end.last_seq == Seq(0) {
+        return Err(AnnotateError::Empty { id: session.id });
+    }
+    let event = AgentEvent::Annotation { on: AnnotationTarget::Session, annotation };
+    let at = end.at.max(Millis(now.saturating_sub(writer.header().started_at)));
+    let envelope = Envelope { seq: end.last_seq.next(), at, event };
+    let line = serde_json::to_vec(&envelope).map_err(io::Error::from).map_err(failed)?;
+    writer.append(&[line.into()]).and_then(|()| writer.sync()).map_err(failed)?;
+    drop(writer);
+    let restored = File::options().append(true).open(&session.path).and_then(|file| file.set_modified(used));
+    if let Err(error) = restored {
+        tracing::debug!("the time of the log can't be kept: {error}");
+    }
+    Ok(session.id)
 }
 
 /// Returns the files with whole outputs of a log's calls.

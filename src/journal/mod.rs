@@ -16,10 +16,12 @@ mod summary;
 mod write;
 
 pub use damage::Damage;
-pub use listing::{FindError, RemoveError, SessionListing, find, find_newest, list, remove, scan_log_damage};
+pub use listing::{
+    AnnotateError, FindError, RemoveError, SessionListing, annotate, find, find_newest, list, remove, scan_log_damage,
+};
 pub use naming::{log_path, new_session_id, new_uuid, overflow_path};
 pub use read::{Cursor, LogEnd, LogEntry, LogIndex, LogPage, LogTail, OpenError, ReadLimits, Reader, TurnMark};
-pub use state::{NameClaim, StateError, StatePart, StateStore};
+pub use state::{NameClaim, SessionSettings, StateError, StatePart, StateStore};
 pub use summary::SessionSummary;
 pub use write::Writer;
 

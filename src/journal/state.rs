@@ -1,4 +1,4 @@
-//! The state of a session that outlives the program besides its log: draft, queued prompts, grants.
+//! The state of a session that outlives the program besides its log: draft, queued prompts, grants, model and mode.
 //!
 //! One small JSON file each in the state folder, readable only by its owner and always replaced as a whole. Never in
 //! the log: that may come from somebody else and isn't trusted. A file that can't be read is set aside and reported.
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::naming::safe_file_name;
-use crate::event::SessionId;
+use crate::event::{ApprovalMode, SessionId};
 use crate::private;
 
 pub use claim::NameClaim;
@@ -33,9 +33,19 @@ pub enum StatePart {
     Queue,
     /// The grants that last until the session ends.
     Grants,
+    /// Model and mode: [`SessionSettings`].
+    Settings,
 }
 
-const ALL_PARTS: [StatePart; 3] = [StatePart::Draft, StatePart::Queue, StatePart::Grants];
+const ALL_PARTS: [StatePart; 4] = [StatePart::Draft, StatePart::Queue, StatePart::Grants, StatePart::Settings];
+
+/// What the session was last set to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSettings {
+    /// Written `engine/model`; empty if unknown.
+    pub model: String,
+    pub mode: ApprovalMode,
+}
 
 /// Stores a session's state. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -75,6 +85,7 @@ impl StatePart {
             Self::Draft => "draft",
             Self::Queue => "queue",
             Self::Grants => "grants",
+            Self::Settings => "settings",
         }
     }
 }

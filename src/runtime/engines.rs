@@ -80,15 +80,30 @@ impl EngineResolver {
         }
     }
 
-    /// Checks whether the requested model can be valid at all, before anything is opened for it. Queries servers only
-    /// if the name is not an engine's.
-    pub async fn check_requested(&self) -> Result<(), Fault> {
-        let RequestedEngine::Named { engine, model, why, by } = self.requested(&env_variable) else { return Ok(()) };
-        if self.config().engines.contains_key(&engine) {
-            return Ok(());
+    /// Chooses the engine that a session had when it was left, unless a flag or a variable names another. Where it can't
+    /// be had any more, the usual choice answers, and a warning says so.
+    pub(super) async fn resolve_kept(self, kept: String) -> Result<EngineChoice, Fault> {
+        let origin = self.loaded.entries.get("model").map(|entry| &entry.origin);
+        let (engine, model) = Config::model_parts(&kept);
+        // Nobody chooses the embedded engine to stay with it: it answers while there is no other.
+        if matches!(origin, Some(Origin::Flag(_) | Origin::Environment(_))) || engine == offline::SPEC.name {
+            return self.resolve().await;
         }
-        self.check_allowed(&engine, by).await?;
-        self.resolve_engine(&engine, model, why).await.map(drop)
+        let had = match self.check_allowed(engine, RequestedBy::Project).await {
+            Ok(()) => {
+                self.resolve_engine(engine, model.map(str::to_owned), "as this session was left".to_owned()).await
+            }
+            Err(fault) => Err(fault),
+        };
+        match had {
+            Ok(choice) => Ok(choice),
+            Err(fault) => {
+                let mut choice = self.resolve().await?;
+                let text = format!("{kept}, which this session had, can't be used: {}", fault.message);
+                choice.warnings.push((NoticeCode::Model, text));
+                Ok(choice)
+            }
+        }
     }
 
     /// Creates the engine for a name written `engine/model`, `engine` or, if unambiguous, just a model. Choosing a

@@ -38,8 +38,8 @@ use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
 pub use server::SessionFactory;
 pub use server::listen::ServerPlan;
-pub use sessions::SavedSessions;
 use sessions::has_draft;
+pub use sessions::{ListScope, SavedSessions};
 pub use workspace::{MentionedFiles, ToolProgress, Workspace};
 
 /// Which session to open.
@@ -158,17 +158,27 @@ impl Runtime {
 
     /// Opens a session and starts everything it needs. Returns before searching for an engine.
     pub fn open(&self, start: &StartMode) -> anyhow::Result<StartedSession> {
-        let policy = self.approval_policy()?;
+        let mut policy = self.approval_policy()?;
         let mut restored = Vec::new();
+        let mut kept_model = None;
         let mut prepared = match start {
             StartMode::New => self.create_log(),
             StartMode::Continue | StartMode::Resume(_) => {
                 let path = self.resolve_log(start, &mut restored)?;
-                self.reopen_log(&path, &self.folder)?
+                let prepared = self.reopen_log(&path, &self.folder)?;
+                let settings = self.load_settings(&prepared.session, &mut restored);
+                kept_model = Some(settings.model).filter(|model| !model.is_empty());
+                restored.extend(self.restore_mode(&mut policy, settings.mode));
+                prepared
             }
         };
         restored.append(&mut prepared.restored);
-        Ok(StartedSession { handle: self.start_session(policy, prepared, |_| {}), restored })
+        let handle = self.start_session(policy, prepared, |setup| {
+            if let Some(model) = kept_model {
+                setup.engine_choice = Box::pin(self.engine_resolver().resolve_kept(model));
+            }
+        });
+        Ok(StartedSession { handle, restored })
     }
 
     /// Starts the agent of a session whose log is ready. `change` is applied last to its setup.

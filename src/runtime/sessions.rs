@@ -7,13 +7,27 @@ use anyhow::anyhow;
 use serde::de::DeserializeOwned;
 
 use super::{Frontend, Runtime, StartMode};
-use crate::bridge::session::UnsentPrompt;
-use crate::event::{Grant, NoticeCode, SessionId, who_answers};
-use crate::journal::{self, NameClaim, SessionListing, StatePart, StateStore};
-use crate::store::sessions::SessionChoice;
+use crate::agent::approval::ApprovalPolicy;
+use crate::bridge::session::{UnsentPrompt, title_annotation};
+use crate::config::Origin;
+use crate::event::{AgentEvent, Annotation, ApprovalMode, Grant, NoticeCode, SessionId, who_answers};
+use crate::journal::{self, NameClaim, Reader, SessionListing, SessionSettings, StatePart, StateStore};
+use crate::store::sessions::{PreviewMessage, SessionChoice, preview_messages};
 use crate::text::address::with_scheme;
 use crate::text::display_url::redact_credentials;
 use crate::text::{human, one_line};
+
+/// How much of the end of a log a preview reads.
+const PREVIEW_BYTES: u64 = 256 << 10;
+
+/// Which saved sessions are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListScope {
+    /// Also those of other folders.
+    pub all_folders: bool,
+    /// Those that are archived, instead of the others.
+    pub archived: bool,
+}
 
 /// Where sessions are saved, and the folder that a person works in.
 #[derive(Clone, Debug)]
@@ -25,29 +39,55 @@ pub struct SavedSessions {
 }
 
 impl SavedSessions {
-    /// Lists saved sessions, of this folder or of all; those without a turn are left out.
-    pub fn list(&self, all: bool) -> anyhow::Result<SessionListing> {
+    /// Lists saved sessions, of this folder or of all, those in use or those that are archived; those without a turn are
+    /// left out.
+    pub fn list(&self, scope: ListScope) -> anyhow::Result<SessionListing> {
         let mut listing = journal::list(&self.logs, Some(&self.index))?;
         let wanted = |session: &journal::SessionSummary| {
             // The turns may be what can't be read.
             let has_content = || session.title.is_some() || has_draft(&self.state, &session.id) || is_damaged(session);
             session.kind != journal::ONE_SHOT_KIND && has_content()
         };
-        listing.sessions.retain(|session| (all || session.folder == self.folder) && wanted(session));
+        listing.sessions.retain(|session| {
+            session.is_archived == scope.archived
+                && (scope.all_folders || session.folder == self.folder)
+                && wanted(session)
+        });
         Ok(listing)
     }
 
     /// Lists them for a person to choose from, the newest first.
-    pub fn choices(&self, all: bool) -> anyhow::Result<Vec<SessionChoice>> {
+    pub fn choices(&self, scope: ListScope) -> anyhow::Result<Vec<SessionChoice>> {
         let now = super::wall_clock();
         let choice = |session: journal::SessionSummary| SessionChoice {
             age: human::age(Duration::from_millis(now.saturating_sub(session.modified))),
             engine: who_answers(&session.engine, &session.model),
             title: session.title.map(|title| redact_credentials(&title).into_owned()),
             folder: session.folder,
+            turns: session.turns,
             id: session.id,
         };
-        Ok(self.list(all)?.sessions.into_iter().map(choice).collect())
+        Ok(self.list(scope)?.sessions.into_iter().map(choice).collect())
+    }
+
+    /// Names a session, after its first prompt if `title` is empty; returns its full name.
+    pub fn rename(&self, wanted: &str, title: &str) -> anyhow::Result<SessionId> {
+        let AgentEvent::Annotation { annotation, .. } = title_annotation(title) else {
+            return Err(anyhow!("no title"));
+        };
+        Ok(journal::annotate(&self.logs, wanted, annotation, super::wall_clock())?)
+    }
+
+    /// Leaves a session out of lists, or no longer; returns its full name.
+    pub fn set_archived(&self, wanted: &str, is_archived: bool) -> anyhow::Result<SessionId> {
+        Ok(journal::annotate(&self.logs, wanted, Annotation::Archived(is_archived), super::wall_clock())?)
+    }
+
+    /// Returns what was said last in a session, the oldest first. Reads no more than the end of its log.
+    pub fn preview(&self, id: &SessionId) -> anyhow::Result<Vec<PreviewMessage>> {
+        let reader = Reader::open(&journal::log_path(&self.logs, id))?;
+        let page = reader.read_end(PREVIEW_BYTES)?;
+        Ok(preview_messages(page.entries.into_iter().map(|entry| entry.envelope.event)))
     }
 
     /// Returns where a session's log is, if it is kept here.
@@ -149,6 +189,25 @@ impl Runtime {
         waiting
     }
 
+    /// Returns the model and the mode of an earlier run; the mode is that of this run if none was kept.
+    pub(super) fn load_settings(&self, session: &SessionId, notes: &mut Vec<String>) -> SessionSettings {
+        let kept: Option<SessionSettings> = self.load_state(session, StatePart::Settings, notes);
+        let mode = self.config().approvals.mode;
+        kept.unwrap_or(SessionSettings { model: String::new(), mode })
+    }
+
+    /// Goes on with the mode in which the session was left, unless a flag says otherwise or it would allow more than the
+    /// settings do now. Returns what to tell of it.
+    pub(super) fn restore_mode(&self, policy: &mut ApprovalPolicy, kept: ApprovalMode) -> Option<String> {
+        let origin = self.loaded.entries.get("approvals.mode").map(|entry| &entry.origin);
+        let is_asked_for = matches!(origin, Some(Origin::Flag(_)));
+        if is_asked_for || kept == policy.mode || kept.is_more_permissive_than(policy.mode) {
+            return None;
+        }
+        policy.mode = kept;
+        Some(format!("the mode is {}, as this session was left", kept.name()))
+    }
+
     /// Returns the grants of an earlier run, and notes them.
     pub(super) fn load_grants(&self, session: &SessionId, notes: &mut Vec<String>) -> Vec<Grant> {
         let grants: Vec<Grant> = self.load_state(session, StatePart::Grants, notes);
@@ -201,6 +260,40 @@ fn is_damaged(session: &journal::SessionSummary) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, ConfigSources, Overrides, Paths};
+
+    fn runtime(dir: &Path, settings: &str, flags: &Overrides) -> Runtime {
+        let file = dir.join("settings.toml");
+        std::fs::write(&file, settings).unwrap();
+        let paths = Paths { config: dir.to_owned(), data: dir.to_owned(), state: dir.to_owned() };
+        let sources = ConfigSources { paths: &paths, folder: dir, file: Some(&file), env: &|_| None, flags };
+        let loaded = config::load(&sources).unwrap();
+        Runtime::new(loaded, paths, dir.to_owned(), Frontend::Tui, None)
+    }
+
+    #[test]
+    fn the_mode_of_a_session_comes_back_unless_it_allows_more_than_this_start() {
+        use ApprovalMode::{Ask, AutoEdit, Full, Plan};
+        let dir = tempfile::tempdir().unwrap();
+        let flag = Overrides { mode: Some(AutoEdit), ..Overrides::default() };
+        let none = Overrides::default();
+        for (settings, flags, kept, expected) in [
+            ("ask", &none, Plan, Plan),
+            ("ask", &none, Full, Ask),
+            ("ask", &none, AutoEdit, Ask),
+            ("auto-edit", &none, Ask, Ask),
+            ("full", &none, Ask, Ask),
+            ("full", &none, Full, Full),
+            ("ask", &flag, Plan, AutoEdit),
+        ] {
+            let runtime = runtime(dir.path(), &format!("[approvals]\nmode = \"{settings}\""), flags);
+            let mut policy = runtime.approval_policy().unwrap();
+            let before = policy.mode;
+            let said = runtime.restore_mode(&mut policy, kept);
+            assert_eq!(policy.mode, expected, "{settings}, {kept:?}");
+            assert_eq!(said.is_some(), policy.mode != before, "what is changed is said");
+        }
+    }
 
     #[test]
     fn a_place_is_named_without_its_password() {

@@ -45,9 +45,15 @@ pub enum Action {
     },
     SetModel(String),
     OpenModels,
+    /// Lists the models, those nearest to a name that was no model's first.
+    OpenNearestModels(String),
     OpenHelp,
     /// Tells what is used and why.
     OpenStatus,
+    /// Shows where the tokens of the session went.
+    OpenUsage,
+    /// Shows what fills the context window.
+    OpenContext,
     /// Lists every action.
     OpenPalette,
     /// Stops the command that the person runs.
@@ -141,6 +147,14 @@ pub enum Action {
     ToggleAllFolders,
     /// Deletes the selected session, when asked twice.
     RemoveSession,
+    /// Asks for a title of the selected session.
+    RenameSelected,
+    /// Puts the selected session into the archive, or takes it out.
+    ArchiveSession,
+    /// Lists the archived sessions, or the others.
+    ToggleArchived,
+    /// Names this session; without a title a field asks for one.
+    RenameSession(Option<String>),
     Quit,
     Focus(Pane),
 }

@@ -221,6 +221,21 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("session.choose", Global, || Action::OpenSessions, "choose a saved session")
         .slash(22, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
         .takes("[id]", |id| Ok(id.map_or(Action::OpenSessions, |id| Action::ResumeSession(id.to_owned())))),
+    act("session.rename", Global, || Action::RenameSession(None), "name this session")
+        .slash(25, "rename", &["title"], "name this session")
+        .takes("[title]", |title| Ok(Action::RenameSession(title.map(str::to_owned)))),
+    act("usage.open", Global, || Action::OpenUsage, "where the tokens went").slash(
+        26,
+        "usage",
+        &["cost", "tokens"],
+        "show where the tokens went, and what they cost",
+    ),
+    act("usage.context", Global, || Action::OpenContext, "what fills the context").slash(
+        27,
+        "context",
+        &[],
+        "show what fills the context window",
+    ),
     act("app.status", Global, || Action::OpenStatus, "what is used and why: model, versions, folder, log").slash(
         20,
         "status",
@@ -340,6 +355,9 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("overlay.clear", Overlay, || Action::OverlayClear, "clear the field"),
     act("sessions.all-folders", Sessions, || Action::ToggleAllFolders, "those of all folders, or of this one"),
     act("sessions.delete", Sessions, || Action::RemoveSession, "delete the selected session (twice)"),
+    act("sessions.rename", Sessions, || Action::RenameSelected, "name the selected session"),
+    act("sessions.archive", Sessions, || Action::ArchiveSession, "archive the selected session, or take it back"),
+    act("sessions.archived", Sessions, || Action::ToggleArchived, "the archived sessions, or the others"),
     act("permissions.revoke", Overlay, || Action::RevokeGrant, "permissions: take back the selected grant"),
     act("frames.pause", Overlay, || Action::PauseFrames, "frames: pause or follow"),
     act("frames.save", Overlay, || Action::SaveFrames, "frames: save as a recording"),

@@ -27,10 +27,23 @@ pub enum Effect {
     /// Find out which sessions are saved; answered by `Report::Sessions`.
     ListSessions {
         all_folders: bool,
+        archived: bool,
+    },
+    /// Find out what was said last in a saved session; answered by `Report::SessionPreview`.
+    PreviewSession(SessionId),
+    /// Name a saved session; answered by `Report::SessionRenamed`.
+    RenameSession {
+        id: SessionId,
+        title: String,
+    },
+    /// Leave a saved session out of lists, or no longer; answered by `Report::SessionRemoved`.
+    ArchiveSession {
+        id: SessionId,
+        is_archived: bool,
     },
     /// Leave this session and go on with the one of that id, or of the only id that begins like that.
     ResumeSession(String),
-    /// Delete a saved session; answered by `Report::SessionRemoved`.
+    /// Delete a saved session; answered likewise.
     RemoveSession(SessionId),
     /// Give a text to the clipboard, or wherever the person can get it; answered by a report that says which way it
     /// went.

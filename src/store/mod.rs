@@ -18,6 +18,7 @@ pub mod image_source;
 #[cfg(feature = "images")]
 pub mod images;
 pub mod item_source;
+pub mod limits;
 pub mod links;
 pub mod models;
 pub mod msg;
@@ -36,6 +37,7 @@ pub mod transcript;
 mod unanswered_prompts;
 mod update;
 pub mod usage;
+pub mod usage_ledger;
 pub mod workplace;
 
 use std::collections::BTreeMap;
@@ -48,6 +50,7 @@ use crate::event::{
 use self::agent_status::AgentStatus;
 use self::effect::{ComposerEdit, Effect};
 use self::focus::Focus;
+use self::limits::{LimitState, SpendLimits};
 use self::msg::Msg;
 use self::notification::{Notification, NotificationKind};
 use self::overlay::approval::ApprovalDialog;
@@ -57,14 +60,16 @@ use self::tool_calls::{CallState, ToolCall, ToolCalls};
 use self::transcript::{ItemKind, Transcript, TranscriptItem};
 use self::unanswered_prompts::UnansweredPrompts;
 use self::usage::UsageStats;
+use self::usage_ledger::UsageLedger;
 use self::workplace::Workplace;
 
 /// Settings that the store starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StoreOptions {
     pub fold_thinking: bool,
     pub fold_outputs: bool,
     pub timestamps: Timestamps,
+    pub limits: SpendLimits,
 }
 
 /// Which times stand beside what was said.
@@ -105,7 +110,7 @@ impl Timestamps {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { fold_thinking: true, fold_outputs: true, timestamps: Timestamps::Off }
+        Self { fold_thinking: true, fold_outputs: true, timestamps: Timestamps::Off, limits: SpendLimits::default() }
     }
 }
 
@@ -129,6 +134,7 @@ pub struct Store {
     pub transcript: Transcript,
     pub tool_calls: ToolCalls,
     pub usage: UsageStats,
+    pub usage_ledger: UsageLedger,
     pub session: SessionState,
     pub workplace: Workplace,
     /// What servers tell beside their words.
@@ -141,6 +147,7 @@ pub struct Store {
     /// Links say where they go.
     pub show_link_targets: bool,
     pub timestamps: Timestamps,
+    pub limits: LimitState,
     /// How often each action was chosen from the palette, by its name.
     pub action_uses: ActionUses,
     /// A word to the person that is not a fact; stands until they do something else.
@@ -160,8 +167,9 @@ pub struct Store {
 
 impl Store {
     pub fn new(options: StoreOptions) -> Self {
-        let StoreOptions { fold_thinking, fold_outputs, timestamps } = options;
-        Self { fold_thinking, fold_outputs, timestamps, ..Self::default() }
+        let StoreOptions { fold_thinking, fold_outputs, timestamps, limits } = options;
+        let limits = LimitState::new(limits);
+        Self { fold_thinking, fold_outputs, timestamps, limits, ..Self::default() }
     }
 
     /// Number of the newest fact folded in.
@@ -194,12 +202,13 @@ impl Store {
         if whole.last_seq != self.last_seq || whole.transcript.items().len() < self.transcript.items().len() {
             return;
         }
-        let Self { transcript, tool_calls: tools, usage, session, .. } = whole;
+        let Self { transcript, tool_calls: tools, usage, usage_ledger, session, .. } = whole;
         let tail = std::mem::replace(&mut self.transcript, transcript);
         let by = self.transcript.adopt_tail(&tail);
         self.tool_calls = tools;
         self.tool_calls.shift_item_ids(by);
         self.usage = usage;
+        self.usage_ledger = usage_ledger;
         self.session.adopt_past(session);
         update::support::on_each(self, |overlay, store| overlay.on_items_prepended(store));
     }
@@ -285,6 +294,7 @@ impl Store {
 
         let change = self.session.describe_change(event);
         self.usage.on_event(*at, event);
+        self.usage_ledger.on_event(event, &self.usage);
         if let Some(sources) = self.agent_status.on_event(event) {
             self.transcript.notice(*at, NoticeLevel::Info, NoticeCode::Sources, &sources);
         }
@@ -361,6 +371,7 @@ impl Store {
         self.transcript.reset();
         self.tool_calls = ToolCalls::default();
         self.usage = UsageStats::default();
+        self.usage_ledger = UsageLedger::default();
         self.agent_status = AgentStatus::default();
         self.session.reset();
         let left = self.focus.close_resolved(|_| false);

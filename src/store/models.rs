@@ -1,6 +1,8 @@
 //! The models that the picker offers, and which of them a query keeps.
 
 use crate::event::{AgentOption, AgentOptionKind, AgentOptionValue};
+use crate::text::fuzzy::FuzzyQuery;
+use crate::text::suggestion::nearest_first;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelChoice {
@@ -47,12 +49,60 @@ fn remark(value: &AgentOptionValue) -> String {
     [name, value.description.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · ")
 }
 
-/// Returns the models whose name or remark has every word of the query, whatever the case.
+/// Returns the models that the query fits, the best first: some of their letters, in order.
 pub fn matching_models<'a>(models: &'a [ModelChoice], query: &str) -> Vec<&'a ModelChoice> {
-    let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
-    let fits = |model: &&ModelChoice| {
-        let text = format!("{} {}", model.name, model.remark).to_lowercase();
-        words.iter().all(|word| text.contains(word))
-    };
-    models.iter().filter(fits).collect()
+    if query.trim().is_empty() {
+        return models.iter().collect();
+    }
+    let texts = models.iter().map(|model| format!("{} {}", model.name, model.remark));
+    FuzzyQuery::new(&query.to_lowercase()).rank(texts).into_iter().filter_map(|place| models.get(place)).collect()
+}
+
+/// Returns all models, those that may be meant by a name first: what it fits, then what is written like it.
+pub fn nearest_models<'a>(models: &'a [ModelChoice], name: &str) -> Vec<&'a ModelChoice> {
+    let mut nearest = matching_models(models, name);
+    let wanted = own_name(name);
+    let by_name = nearest_first(wanted, models.iter().map(|model| own_name(&model.name)));
+    for model in by_name.into_iter().filter_map(|place| models.get(place)) {
+        if !nearest.iter().any(|known| std::ptr::eq(*known, model)) {
+            nearest.push(model);
+        }
+    }
+    nearest
+}
+
+/// Returns a model's name without its engine.
+fn own_name(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(_, model)| model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models() -> Vec<ModelChoice> {
+        ["ollama/qwen3:8b", "openai/gpt-4o", "openai/gpt-4o-mini", "local/tiny"]
+            .map(|name| ModelChoice::new(name, ""))
+            .into()
+    }
+
+    fn names(models: Vec<&ModelChoice>) -> Vec<&str> {
+        models.into_iter().map(|model| model.name.as_str()).collect()
+    }
+
+    #[test]
+    fn some_letters_in_order_find_a_model() {
+        assert_eq!(names(matching_models(&models(), "g4om")), ["openai/gpt-4o-mini"]);
+        assert_eq!(names(matching_models(&models(), " ")).len(), 4);
+        assert!(matching_models(&models(), "tinny").is_empty());
+    }
+
+    #[test]
+    fn the_nearest_to_a_name_that_nothing_fits_comes_first_and_none_is_left_out() {
+        let models = models();
+        assert_eq!(names(nearest_models(&models, "tinny"))[0], "local/tiny");
+        assert_eq!(names(nearest_models(&models, "gpt4o"))[..2], ["openai/gpt-4o", "openai/gpt-4o-mini"]);
+        assert_eq!(names(nearest_models(&models, "opnai/gtp-4o"))[0], "openai/gpt-4o");
+        assert_eq!(nearest_models(&models, "zzz").len(), 4);
+    }
 }

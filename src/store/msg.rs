@@ -11,9 +11,10 @@ use super::frames::FrameRow;
 use super::image_source::ImageSource;
 #[cfg(feature = "images")]
 use super::images::{DecodeResult, GraphicsMode};
+use super::limits::Spending;
 use super::models::ModelChoice;
 use super::person_runs::RunResult;
-use super::sessions::SessionChoice;
+use super::sessions::{PreviewMessage, SessionChoice};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Msg {
@@ -61,7 +62,16 @@ pub enum Report {
     CommandEnded(RunResult),
     /// The saved sessions, the newest first.
     Sessions(Vec<SessionChoice>),
+    /// It is no longer in the list: deleted, archived or taken out of the archive.
     SessionRemoved(SessionId),
+    SessionRenamed {
+        id: SessionId,
+        title: String,
+    },
+    /// What was said last in a saved session; none if it can't be read.
+    SessionPreview(SessionId, Option<Vec<PreviewMessage>>),
+    /// What was used today, by all sessions.
+    DayUsage(Spending),
     /// How often each action was chosen from the palette, by its name.
     ActionUses(BTreeMap<String, u32>),
     /// The branch of the session's folder, and its log.

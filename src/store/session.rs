@@ -1,8 +1,8 @@
 //! What is known about the session as a whole: who answers, what it may do, whether it works, how the line is.
 
 use crate::event::{
-    AgentEvent, AgentOption, AgentOptionKind, AgentOptionValue, ApprovalMode, Capabilities, Millis, NoticeCode,
-    QueuedPrompt, ReplayStatus, SessionStatus, TurnId, who_answers,
+    AgentEvent, AgentOption, AgentOptionKind, AgentOptionValue, Annotation, AnnotationTarget, ApprovalMode,
+    Capabilities, Millis, NoticeCode, QueuedPrompt, ReplayStatus, SessionStatus, TurnId, who_answers,
 };
 
 use super::models::{ModelChoice, agent_models};
@@ -11,6 +11,8 @@ use super::models::{ModelChoice, agent_models};
 pub struct SessionState {
     /// What the last `SessionOpened` said; none before the first.
     pub opened: Option<OpenedSession>,
+    /// The title that the person gave it, raw.
+    pub title: Option<String>,
     pub phase: Phase,
     /// What time it was when, since a session may go on another day.
     wall_times: Vec<(Millis, u64)>,
@@ -23,6 +25,8 @@ pub struct SessionState {
     pub now: Millis,
     /// What the model picker offers; none until asked and answered.
     pub models: Option<Vec<ModelChoice>>,
+    /// A model asked for and not answered yet.
+    pub requested_model: Option<String>,
     /// A mode asked for and not confirmed yet.
     pub requested_mode: Option<ApprovalMode>,
     /// The person said that the mode that never asks is meant.
@@ -185,6 +189,7 @@ impl SessionState {
     /// Takes from `whole` what only the whole past tells.
     pub fn adopt_past(&mut self, whole: Self) {
         self.opened = whole.opened;
+        self.title = self.title.take().or(whole.title);
         self.unknown_events = whole.unknown_events;
         self.wall_times = whole.wall_times;
     }
@@ -210,7 +215,7 @@ impl SessionState {
                 context_window: window,
                 ..
             } => {
-                self.requested_mode = None;
+                (self.requested_mode, self.requested_model) = (None, None);
                 self.opened = Some(OpenedSession {
                     engine: engine.clone(),
                     model: model.clone(),
@@ -230,6 +235,9 @@ impl SessionState {
             AgentEvent::TurnFinished { .. } => {
                 self.phase = Phase::Idle;
                 self.cancelling = false;
+            }
+            AgentEvent::Annotation { on: AnnotationTarget::Session, annotation: Annotation::Title(title) } => {
+                self.title = Some(title.clone()).filter(|title| !title.is_empty());
             }
             AgentEvent::Unknown(_) => self.unknown_events = self.unknown_events.saturating_add(1),
             AgentEvent::UserMessage { .. }

@@ -218,7 +218,10 @@ mod tests {
                 "debug",
                 "sessions",
                 "new",
-                "quit"
+                "quit",
+                "rename",
+                "usage",
+                "context"
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

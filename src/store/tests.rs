@@ -310,7 +310,10 @@ fn models_are_listed_filtered_and_chosen() {
     for _ in 0..5 {
         session.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
     }
-    assert_eq!(session.store.focus.top_as(), Some(&ModelPicker { query: "OLL".into(), selected: 1 }));
+    assert_eq!(
+        session.store.focus.top_as(),
+        Some(&ModelPicker { query: "OLL".into(), selected: 1, is_unknown_name: false })
+    );
     let chosen = Effect::Send(Command::SetModel { model: "ollama/llama".into() });
     assert_eq!(session.act(Action::OverlayAccept), [chosen]);
     assert_eq!(session.store.focus.top(), None);

@@ -19,9 +19,28 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Returns the places of the candidates, those closest to `name` first; equally close ones stay in their order.
+pub fn nearest_first<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+    let cut = |text: &str| text.chars().take(MAX_COMPARED_CHARS).collect::<String>().to_lowercase();
+    let name = cut(name);
+    let mut places: Vec<(f64, usize)> = candidates
+        .into_iter()
+        .enumerate()
+        .map(|(place, candidate)| (strsim::jaro_winkler(&name, &cut(candidate)), place))
+        .collect();
+    places.sort_by(|(one, a), (other, b)| other.total_cmp(one).then(a.cmp(b)));
+    places.into_iter().map(|(_, place)| place).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_closest_comes_first() {
+        assert_eq!(nearest_first("tinny", ["gpt-4o", "tiny", "Tinny"]), [2, 1, 0]);
+        assert_eq!(nearest_first("", ["b", "a"]), [0, 1]);
+    }
 
     #[test]
     fn typing_errors_find_their_name() {

@@ -35,6 +35,8 @@ const MAX_HISTORY_BYTES: usize = 16 << 20;
 /// A text field with history.
 pub struct Composer {
     area: TextArea<'static>,
+    /// Where the text was drawn.
+    text_area: Rect,
     chips: Vec<PasteChip>,
     /// Older first, each text once.
     history: Vec<String>,
@@ -79,6 +81,7 @@ impl Composer {
         area.set_placeholder_text("Ask anything");
         Self {
             area,
+            text_area: Rect::default(),
             chips: Vec::new(),
             history: Vec::new(),
             unsaved_prompts: Vec::new(),
@@ -118,6 +121,7 @@ impl Composer {
             self.area.custom_highlight(((row, start_col), (row, end_col)), theme.style(Role::Code), 1);
         }
         let inner = Rect { x: area.x + indent, width: area.width - indent, ..area };
+        self.text_area = inner;
         (&self.area).render(inner, buf);
         let cursor = self.area.rendered_cursor_position()?;
         focused.then_some((cursor.x, cursor.y))
@@ -130,6 +134,9 @@ impl Composer {
         for _ in 0..rows.unsigned_abs() {
             self.area.move_cursor(if rows < 0 { CursorMove::Up } else { CursorMove::Down });
         }
+        // In a shorter row it went to the end.
+        (&self.area).render(self.text_area, &mut Buffer::empty(self.text_area));
+        let Some(cursor) = self.area.rendered_cursor_position() else { return };
         let cells = i32::from(at.0) - i32::from(cursor.x);
         let to = if cells < 0 { CursorMove::Back } else { CursorMove::Forward };
         let line = self.area.cursor().0;

@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
-use jarvis_tui::event::{AgentEvent, ApprovalMode, Decision, Json, NoticeCode, Seq, SessionId, TurnOutcome};
-use jarvis_tui::journal::{self, FindError, LogHeader, Reader, RemoveError, Writer};
+use jarvis_tui::event::{
+    AgentEvent, Annotation, ApprovalMode, Decision, Json, NoticeCode, Seq, SessionId, TurnOutcome,
+};
+use jarvis_tui::journal::{self, AnnotateError, FindError, LogHeader, Reader, RemoveError, Writer};
 
 fn golden() -> Reader {
     Reader::open(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/journal/v1.jsonl"))).unwrap()
@@ -209,4 +211,40 @@ fn a_list_looks_through_the_newest_logs_and_no_further() {
     let looked: Vec<_> = sessions.iter().map(|session| (session.damage.is_some(), session.turns)).collect();
     assert_eq!(looked, [(true, Some(0)), (false, Some(0)), (false, None), (false, None)]);
     assert_eq!(sessions[3].title.as_deref(), Some("oldest"), "its ends are read");
+}
+
+#[test]
+fn a_session_is_named_and_archived_in_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(session(dir.path(), "a-0001", "/x", Some("hello"), 9));
+    let used = || journal::list(dir.path(), None).unwrap().sessions[0].clone();
+    let before = used();
+    let annotate = |annotation| journal::annotate(dir.path(), "0001", annotation, 2_000).unwrap();
+    annotate(Annotation::Title("Mend the parser".into()));
+    annotate(Annotation::Archived(true));
+    let after = used();
+    assert_eq!((after.title.as_deref(), after.is_archived), (Some("Mend the parser"), true));
+    assert_eq!(after.modified, before.modified, "it was not used");
+    assert_eq!(after.damage.unwrap().missing, 0);
+    assert_eq!(journal::find_newest(dir.path(), None, None, &|_| false, &mut Vec::new()).unwrap(), None);
+    annotate(Annotation::Archived(false));
+    annotate(Annotation::Title(String::new()));
+    assert_eq!((used().title.as_deref(), used().is_archived), (Some("hello"), false));
+    let reader = Reader::open(&after.path).unwrap();
+    let seqs: Vec<_> = reader.read_all().unwrap().entries.iter().map(|entry| entry.envelope.seq.0).collect();
+    assert_eq!(seqs, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn what_is_in_use_empty_or_a_copy_is_not_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let _open = session(dir.path(), "used", "/x", Some("hello"), 0);
+    drop(session(dir.path(), "empty", "/x", None, 0));
+    let header = LogHeader { mirror_of: Some("http://host".into()), ..LogHeader::new("copy".into(), 5) };
+    drop(Writer::create(dir.path(), &header).unwrap());
+    let failed = |id| journal::annotate(dir.path(), id, Annotation::Archived(true), 0).unwrap_err();
+    assert!(matches!(failed("used"), AnnotateError::InUse { .. }));
+    assert!(matches!(failed("empty"), AnnotateError::Empty { .. }));
+    assert!(matches!(failed("copy"), AnnotateError::Mirror { .. }));
+    assert!(matches!(failed("none"), AnnotateError::Find(FindError::None { .. })));
 }

@@ -163,6 +163,13 @@ fn models_can_be_picked() {
 #[test]
 fn sessions_can_be_chosen() {
     check("sessions", sessions);
+    check("naming", naming);
+}
+
+#[test]
+fn where_the_tokens_went_can_be_read() {
+    check("usage", usage);
+    check("context", context);
 }
 
 #[test]

@@ -20,6 +20,9 @@ const TERMINAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl ChatLoop<'_> {
     pub(super) fn after_first_frame(&mut self) -> io::Result<()> {
+        if self.options.limits.has_day_limit() {
+            self.effects.count_day_usage(None);
+        }
         self.history_load_at = Some(Instant::now() + BACKGROUND_START_DELAY);
         #[cfg(feature = "images")]
         self.effects.report(self.images.detect_mode());

@@ -10,7 +10,7 @@ use crate::app::notify_command::NotifyCommand;
 use crate::app::session_clock::SessionClock;
 use crate::app::term;
 use crate::event::{Command, Seq};
-use crate::runtime::StartMode;
+use crate::runtime::{ListScope, StartMode};
 use crate::store::effect::Effect;
 use crate::store::frames::FrameList;
 use crate::store::msg::{Msg, Report};
@@ -100,20 +100,21 @@ impl ChatLoop<'_> {
         self.term.screen.write_raw(sequence.as_bytes())
     }
 
+    fn send_command(&mut self, command: Command) {
+        if let Err((command, why)) = effects::send(&self.session.commands, command) {
+            match &command {
+                Command::Prompt { text, .. } => self.chat.restore_text(text),
+                Command::Note { text } => self.chat.restore_text(&format!("#{text}")),
+                _ => {}
+            }
+            self.chat.update(Msg::Report(Report::Failed { what: "not sent".into(), why: why.into() }));
+        }
+    }
+
     pub(super) fn run_effects(&mut self) -> io::Result<()> {
         for effect in std::mem::take(&mut self.chat.effects) {
             match effect {
-                Effect::Send(command) => {
-                    if let Err((command, why)) = effects::send(&self.session.commands, command) {
-                        match &command {
-                            Command::Prompt { text, .. } => self.chat.restore_text(text),
-                            Command::Note { text } => self.chat.restore_text(&format!("#{text}")),
-                            _ => {}
-                        }
-                        let what = "not sent".into();
-                        self.chat.update(Msg::Report(Report::Failed { what, why: why.into() }));
-                    }
-                }
+                Effect::Send(command) => self.send_command(command),
                 Effect::ReadMentions(prompt) => self.effects.read_mentions(prompt),
                 Effect::RunCommand(command) => {
                     let folder = one_line(&self.workspace.folder.display().to_string(), MAX_FOLDER_CELLS);
@@ -127,8 +128,26 @@ impl ChatLoop<'_> {
                     self.chat.update(Msg::Report(Report::Info("this session is the one that is open".into())));
                 }
                 Effect::ResumeSession(id) => self.open_session(StartMode::Resume(Some(id))),
-                Effect::ListSessions { all_folders } => self.effects.list_sessions(all_folders),
-                Effect::RemoveSession(id) => self.effects.remove_session(id),
+                Effect::ListSessions { all_folders, archived } => {
+                    self.effects.list_sessions(ListScope { all_folders, archived });
+                }
+                Effect::PreviewSession(id) => self.effects.with_saved("not read", move |saved| {
+                    let messages = saved.preview(&id).ok();
+                    Ok(Report::SessionPreview(id, messages))
+                }),
+                Effect::RenameSession { id, title } if id == self.session.session => {
+                    self.send_command(Command::SetTitle { title: title.clone() });
+                    self.chat.update(Msg::Report(Report::SessionRenamed { id, title }));
+                }
+                Effect::RenameSession { id, title } => self.effects.with_saved("not renamed", move |saved| {
+                    saved.rename(id.as_str(), &title).map(|id| Report::SessionRenamed { id, title })
+                }),
+                Effect::ArchiveSession { id, is_archived } => self.effects.with_saved("not archived", move |saved| {
+                    saved.set_archived(id.as_str(), is_archived).map(Report::SessionRemoved)
+                }),
+                Effect::RemoveSession(id) => self
+                    .effects
+                    .with_saved("not deleted", move |saved| saved.remove(id.as_str()).map(Report::SessionRemoved)),
                 Effect::Copy(copy) => {
                     if let Some(sequence) = self.effects.copy(&copy, &self.terminal_env) {
                         self.term.screen.write_raw(&sequence)?;

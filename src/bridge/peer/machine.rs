@@ -238,7 +238,9 @@ impl PeerMachine {
             Command::SetOption { option, value } => {
                 self.with_protocol(|protocol, steps| protocol.set_option(&option, &value, steps));
             }
-            Command::WarmUp
+            // The session itself takes the title.
+            Command::SetTitle { .. }
+            | Command::WarmUp
             | Command::Note { .. }
             | Command::KeepRun { .. }
             | Command::RevokeGrant { .. }

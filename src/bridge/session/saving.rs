@@ -68,7 +68,7 @@ impl SessionActor {
             let text = format!("{REMOVED} {}", writer.path().display());
             tracing::error!("{text}");
             self.notify_save_listener(SaveEvent::Rewritten(&text));
-            self.publish_notice(notice(NoticeLevel::Warn, NoticeCode::LogRewritten, text));
+            self.publish_when_open(notice(NoticeLevel::Warn, NoticeCode::LogRewritten, text));
         }
     }
 

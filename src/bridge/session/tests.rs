@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::*;
 use crate::bridge::HubItem;
 use crate::bridge::hub::Backlog;
-use crate::event::NoticeCode;
-use crate::testkit::events::{message_started, opened, text_delta, turn_finished, turn_started, user_message};
+use crate::event::{ApprovalMode, NoticeCode};
+use crate::testkit::events::{Opened, message_started, opened, text_delta, turn_finished, turn_started, user_message};
 use crate::testkit::session::{TestSource, session_setup, start_session};
 
 struct SessionRig {
@@ -328,4 +328,34 @@ async fn what_the_next_run_will_lack_is_said_once() {
         |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code: NoticeCode::NotKept, .. });
     let events = everything(bench).await;
     assert_eq!(events.iter().filter(is_not_kept_notice).count(), 1, "{events:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn model_and_mode_are_kept_from_the_first_turn_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateStore::new(dir.path(), &"s".into());
+    let kept = || state.load::<SessionSettings>(StatePart::Settings).unwrap();
+    let set = |engine, mode| Opened { engine, model: "m", mode, ..Opened::default() }.event();
+    let bench = rig_with(|setup| setup.state_store = Some(state.clone()));
+    let mut subscription = bench.live.hub.subscribe(Seq(0));
+    bench.events.send(set("ollama", ApprovalMode::Ask)).await.unwrap();
+    subscription.next().await.unwrap();
+    assert_eq!(kept(), None, "a session without a turn leaves nothing behind");
+    for event in [turn_started("t1"), finished(), set("openai", ApprovalMode::Plan)] {
+        bench.events.send(event).await.unwrap();
+    }
+    everything(bench).await;
+    assert_eq!(kept(), Some(SessionSettings { model: "openai/m".into(), mode: ApprovalMode::Plan }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_title_is_an_event_that_waits_for_the_opening() {
+    let bench = rig();
+    bench.live.commands.send(Command::SetTitle { title: " Mend\u{1b}[1m it \nnow".into() }).await.unwrap();
+    tokio::task::yield_now().await;
+    bench.events.send(opened()).await.unwrap();
+    let events = everything(bench).await;
+    let titles: Vec<_> = events.iter().skip(1).filter(|event| **event == title_annotation("Mend[1m it")).collect();
+    assert_eq!(titles.len(), 1, "{events:#?}");
+    assert!(matches!(events[0], AgentEvent::SessionOpened { .. }));
 }

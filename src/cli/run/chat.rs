@@ -1,7 +1,7 @@
 //! The chat: on the screen, or one answer on standard output.
 
 use super::screen::{self, ScreenOptions};
-use super::{EXIT_CONFIG, EXIT_USAGE, RunContext, final_exit_code, is_on_terminal};
+use super::{EXIT_USAGE, RunContext, final_exit_code, is_on_terminal};
 use crate::cli::ChatArgs;
 use crate::headless::output::print_error;
 use crate::headless::save_errors::SaveErrors;
@@ -49,11 +49,6 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
     let prompt = chat.prompt_text();
     let unsaved = SaveErrors::default();
     let runtime = context.runtime(Frontend::Tui, chat.system).with_save_listener(unsaved.listener(false));
-    // With an unknown model, a screen could only repeat this error for every prompt.
-    if let Err(fault) = runtime.engine_resolver().check_requested().await {
-        print_error(&fault.message);
-        return Ok(EXIT_CONFIG);
-    }
     // Without a name the person chooses; until then there is an empty session.
     let chooses_session = start == StartMode::Resume(None);
     let start = if chooses_session { StartMode::New } else { start };

@@ -62,6 +62,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         ui: runtime.config().ui.clone(),
         notify: runtime.config().notify.clone(),
         places: SessionPlaces { paths: runtime.paths.clone(), logs: runtime.saved_sessions(), host },
+        limits: runtime.config().limits.spending(),
         keymap,
         warnings,
         prompt,
@@ -78,6 +79,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         saved_sessions: None,
         workspace: runtime.workspace(),
         chooses_session,
+        wanted_model: runtime.config().model.clone().unwrap_or_default(),
     };
     if can_start_session {
         context.saved_sessions = Some(runtime.saved_sessions());

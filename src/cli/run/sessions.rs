@@ -1,4 +1,4 @@
-//! `sessions`: lists, prints and removes saved sessions.
+//! `sessions`: lists, prints, names, archives and removes saved sessions.
 
 use std::fmt::Write as _;
 
@@ -6,19 +6,23 @@ use serde_json::json;
 
 use super::{EXIT_FAILED, RunContext, report_error};
 use crate::cli::{OutputFormat, SessionsCommand};
-use crate::event::who_answers;
+use crate::event::{SessionId, who_answers};
 use crate::headless::output::{print, print_error, print_json};
 use crate::headless::{self, RunOptions};
 use crate::local_time::to_local;
-use crate::runtime::{Frontend, Runtime};
+use crate::runtime::{Frontend, ListScope, Runtime};
 use crate::text::display_url::redact_credentials;
 use crate::text::human::column_size;
 use crate::text::one_line;
 
 pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow::Result<u8> {
     let runtime = context.runtime(Frontend::Headless, None);
+    let saved = runtime.saved_sessions();
     match command {
-        SessionsCommand::List { all, json } => Ok(if list(&runtime, all, json)? { 0 } else { EXIT_FAILED }),
+        SessionsCommand::List { all, archived, json } => {
+            let scope = ListScope { all_folders: all, archived };
+            Ok(if list(&runtime, scope, json)? { 0 } else { EXIT_FAILED })
+        }
         SessionsCommand::Show { id, json } => {
             let live = runtime.open_whole_log(&runtime.session_path(&id)?)?;
             if json {
@@ -28,23 +32,32 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
             }
             Ok(0)
         }
-        SessionsCommand::Rm { ids } => {
-            let mut code = 0;
-            for id in ids {
-                // If one can't be removed, the others still are.
-                match runtime.saved_sessions().remove(&id) {
-                    Ok(removed) => print(&format!("removed {removed}\n"))?,
-                    Err(error) => code = report_error(&error),
-                }
-            }
-            Ok(code)
+        SessionsCommand::Rename { id, title } => {
+            let renamed = saved.rename(&id, &title)?;
+            print(&format!("renamed {renamed}\n"))?;
+            Ok(0)
         }
+        SessionsCommand::Archive { ids } => for_each(&ids, "archived", |id| saved.set_archived(id, true)),
+        SessionsCommand::Unarchive { ids } => for_each(&ids, "unarchived", |id| saved.set_archived(id, false)),
+        SessionsCommand::Rm { ids } => for_each(&ids, "removed", |id| saved.remove(id)),
     }
 }
 
+/// Does something to several sessions; if it fails for one, the others still have their turn.
+fn for_each(ids: &[String], done: &str, act: impl Fn(&str) -> anyhow::Result<SessionId>) -> anyhow::Result<u8> {
+    let mut code = 0;
+    for id in ids {
+        match act(id) {
+            Ok(id) => print(&format!("{done} {id}\n"))?,
+            Err(error) => code = report_error(&error),
+        }
+    }
+    Ok(code)
+}
+
 /// Returns whether every log could be read.
-fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
-    let listing = runtime.saved_sessions().list(all)?;
+fn list(runtime: &Runtime, scope: ListScope, as_json: bool) -> anyhow::Result<bool> {
+    let listing = runtime.saved_sessions().list(scope)?;
     for error in &listing.unreadable {
         print_error(&error.to_string());
     }
@@ -76,8 +89,9 @@ fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
         return Ok(is_whole);
     }
     if listing.sessions.is_empty() {
-        let hint = if all { "" } else { " in this folder; --all lists all folders" };
-        print_error(&format!("no saved sessions yet{hint}"));
+        let what = if scope.archived { "no archived sessions" } else { "no saved sessions yet" };
+        let hint = if scope.all_folders { "" } else { " in this folder; --all lists all folders" };
+        print_error(&format!("{what}{hint}"));
         return Ok(is_whole);
     }
     let mut text = String::new();
@@ -93,7 +107,7 @@ fn list(runtime: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
             one_line(&who_answers(&session.engine, &session.model), 24),
             one_line(&redact_credentials(title), 60)
         );
-        if all {
+        if scope.all_folders {
             let _ =
                 writeln!(text, "{:width$}  {}", "", one_line(&session.folder, 90), width = session.id.as_str().len());
         }

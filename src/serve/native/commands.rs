@@ -13,6 +13,8 @@ use crate::serve::error::ApiError;
 use crate::serve::running_session::{DecisionClaim, RunningSession};
 use crate::serve::state::ServerState;
 
+/// Limit of the title of a session.
+const MAX_TITLE_BYTES: usize = 1000;
 /// How long it may take until a decision becomes an event.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Limit of a note.
@@ -82,6 +84,13 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
         Command::SetMode { mode } => {
             able(capabilities.prompt, "the mode can't be changed here")?;
             state.check_mode(*mode)
+        }
+        Command::SetTitle { title } => {
+            able(capabilities.prompt, "the session can't be named here")?;
+            if title.len() > MAX_TITLE_BYTES {
+                return Err(ApiError::bad_request("a title is one line").with_param("title"));
+            }
+            Ok(())
         }
         Command::SetOption { option, value } => {
             able(capabilities.prompt, "the agent's settings can't be changed here")?;

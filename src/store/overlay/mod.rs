@@ -19,6 +19,8 @@ pub mod raw;
 pub mod search;
 pub mod sessions;
 pub mod status;
+pub mod title;
+pub mod usage;
 
 use super::Store;
 use super::action::{Action, Context, ScrollStep};
@@ -81,6 +83,8 @@ overlays! {
     Sessions(sessions::SessionPicker),
     Status(status::StatusText),
     CodePicker(code_picker::CodePicker),
+    Title(title::TitleField),
+    Usage(usage::UsageReport),
 }
 
 /// A kind of overlay, for whoever looks for it in the stack.
@@ -204,6 +208,9 @@ pub trait OverlayState {
     fn act(&mut self, _action: &Action, _store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
         OverlayOutcome::Stay
     }
+
+    /// Asks for what it would show next, after anything was done to it.
+    fn ask(&mut self, _fx: &mut Vec<Effect>) {}
 
     /// Returns whether there is something left to look at, for which nobody waits.
     fn wants_work(&self, _store: &Store) -> bool {

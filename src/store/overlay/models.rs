@@ -4,18 +4,32 @@ use super::{OverlayOutcome, OverlayState};
 use crate::store::Store;
 use crate::store::action::{Action, ScrollStep};
 use crate::store::effect::Effect;
-use crate::store::models::{ModelChoice, matching_models};
+use crate::store::models::{ModelChoice, matching_models, nearest_models};
+use crate::store::update::support::{open, require};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelPicker {
     pub query: String,
     pub selected: usize,
+    /// The query is a name that was no model's: until it is edited, those nearest to it come first.
+    pub is_unknown_name: bool,
 }
 
 impl ModelPicker {
     /// Returns the models that the query keeps.
     pub fn matching<'a>(&self, store: &'a Store) -> Vec<&'a ModelChoice> {
-        matching_models(store.session.models.as_deref().unwrap_or_default(), &self.query)
+        let models = store.session.models.as_deref().unwrap_or_default();
+        if self.is_unknown_name { nearest_models(models, &self.query) } else { matching_models(models, &self.query) }
+    }
+}
+
+/// Lists the models; those nearest to a name that was no model's come first.
+pub(in crate::store) fn open_models(store: &mut Store, unknown: Option<String>, fx: &mut Vec<Effect>) {
+    if require(store, |caps| caps.prompt, "the model can't be changed here") {
+        store.session.list_agent_models();
+        let is_unknown_name = unknown.as_ref().is_some_and(|name| !name.is_empty());
+        open(store, ModelPicker { query: unknown.unwrap_or_default(), is_unknown_name, ..ModelPicker::default() });
+        fx.push(Effect::ListModels);
     }
 }
 
@@ -29,7 +43,7 @@ impl OverlayState for ModelPicker {
     }
 
     fn on_edit(&mut self, _store: &mut Store) {
-        self.selected = 0;
+        (self.selected, self.is_unknown_name) = (0, false);
     }
 
     fn scroll(&mut self, step: ScrollStep, _end: usize, store: &mut Store) {

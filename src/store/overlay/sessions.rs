@@ -1,11 +1,14 @@
 //! The session picker: a filter and a list of saved sessions.
 
+use std::collections::HashMap;
+
+use super::title::TitleField;
 use super::{OverlayOutcome, OverlayState};
 use crate::event::{NoticeLevel, SessionId};
 use crate::store::Store;
 use crate::store::action::{Action, Context, ScrollStep};
 use crate::store::effect::Effect;
-use crate::store::sessions::SessionChoice;
+use crate::store::sessions::{PreviewMessage, SessionChoice};
 use crate::store::update::support::{may_leave, open};
 use crate::text::fuzzy::FuzzyQuery;
 use crate::text::one_line;
@@ -16,13 +19,22 @@ pub struct SessionPicker {
     pub selected: usize,
     /// Also those of other folders.
     pub all_folders: bool,
+    /// Those that are archived, instead of the others.
+    pub archived: bool,
     /// None until they were listed.
     sessions: Option<Vec<SessionChoice>>,
     /// Which of them the query keeps, the best first.
     found: Vec<usize>,
     /// Deleted if the key is pressed again.
     removing: Option<SessionId>,
+    /// What was said last in sessions that were selected; none while that is being read.
+    previews: HashMap<SessionId, Option<Vec<PreviewMessage>>>,
 }
+
+/// Cells of a title that is offered to be edited.
+const MAX_TITLE_CELLS: usize = 200;
+/// Previews kept; with more they are read anew.
+const MAX_PREVIEWS: usize = 64;
 
 impl SessionPicker {
     pub fn is_loading(&self) -> bool {
@@ -38,6 +50,25 @@ impl SessionPicker {
     pub fn found(&self) -> impl ExactSizeIterator<Item = &SessionChoice> {
         let sessions = self.sessions.as_deref().unwrap_or_default();
         self.found.iter().map(move |place| &sessions[*place])
+    }
+
+    /// Returns what was said last in the selected session; none while it is not known.
+    pub fn preview(&self) -> Option<&[PreviewMessage]> {
+        self.previews.get(&self.chosen()?.id)?.as_deref()
+    }
+
+    /// Takes what was read of a session's end; of one that can't be read there is nothing to show.
+    pub fn set_preview(&mut self, id: SessionId, messages: Option<Vec<PreviewMessage>>) {
+        self.previews.insert(id, Some(messages.unwrap_or_default()));
+    }
+
+    /// Takes a new title; one that is empty leaves it to the next listing to find the first prompt.
+    pub fn rename(&mut self, id: &SessionId, title: &str) {
+        let session = self.sessions.iter_mut().flatten().find(|session| session.id == *id);
+        if let Some(session) = session.filter(|_| !title.is_empty()) {
+            session.title = Some(title.to_owned());
+        }
+        self.filter();
     }
 
     fn chosen(&self) -> Option<&SessionChoice> {
@@ -71,7 +102,7 @@ impl SessionPicker {
         self.sessions = None;
         self.found.clear();
         self.selected = 0;
-        fx.push(Effect::ListSessions { all_folders: self.all_folders });
+        fx.push(Effect::ListSessions { all_folders: self.all_folders, archived: self.archived });
     }
 
     /// What is deleted can't be brought back: the key is pressed twice.
@@ -128,10 +159,36 @@ impl OverlayState for SessionPicker {
                 (self.all_folders, self.removing) = (!self.all_folders, None);
                 self.list(fx);
             }
+            Action::ToggleArchived => {
+                (self.archived, self.removing) = (!self.archived, None);
+                self.list(fx);
+            }
             Action::RemoveSession => self.remove_chosen(store, fx),
+            Action::ArchiveSession => {
+                let chosen = self.chosen().map(|session| session.id.clone());
+                fx.extend(chosen.map(|id| Effect::ArchiveSession { id, is_archived: !self.archived }));
+            }
+            Action::RenameSelected => {
+                if let Some(session) = self.chosen() {
+                    let title = one_line(session.title.as_deref().unwrap_or_default(), MAX_TITLE_CELLS);
+                    open(store, TitleField { text: title, session: Some(session.id.clone()) });
+                }
+            }
             _ => {}
         }
         OverlayOutcome::Stay
+    }
+
+    fn ask(&mut self, fx: &mut Vec<Effect>) {
+        let Some(id) = self.chosen().map(|session| session.id.clone()) else { return };
+        if self.previews.contains_key(&id) {
+            return;
+        }
+        if self.previews.len() >= MAX_PREVIEWS {
+            self.previews.clear();
+        }
+        self.previews.insert(id.clone(), None);
+        fx.push(Effect::PreviewSession(id));
     }
 }
 
@@ -156,6 +213,7 @@ mod tests {
             folder: folder.into(),
             engine: "offline".into(),
             age: "now".into(),
+            turns: Some(2),
         }
     }
 
@@ -164,7 +222,7 @@ mod tests {
         open_sessions(&mut store, &mut fx);
         let sessions =
             vec![choice("s3", "Mend the parser", "/a"), choice("s2", "Write docs", "/a"), choice("s1", "Hi", "/b")];
-        store.focus.find_mut::<SessionPicker>().unwrap().set_sessions(sessions);
+        store.update(Msg::Report(Report::Sessions(sessions)), &mut Vec::new());
         (store, fx)
     }
 
@@ -182,7 +240,7 @@ mod tests {
     #[test]
     fn some_letters_of_a_title_or_a_folder_find_a_session_and_enter_resumes_it() {
         let (mut store, fx) = opened();
-        assert_eq!(fx, [Effect::ListSessions { all_folders: false }]);
+        assert_eq!(fx, [Effect::ListSessions { all_folders: false, archived: false }]);
         assert_eq!(found(&store), ["s3", "s2", "s1"]);
         for c in "wdcs".chars() {
             act(&mut store, Action::OverlayChar(c));
@@ -224,7 +282,51 @@ mod tests {
     #[test]
     fn other_folders_are_listed_when_they_are_asked_for() {
         let (mut store, _) = opened();
-        assert_eq!(act(&mut store, Action::ToggleAllFolders), [Effect::ListSessions { all_folders: true }]);
+        let listed = act(&mut store, Action::ToggleAllFolders);
+        assert_eq!(listed, [Effect::ListSessions { all_folders: true, archived: false }]);
         assert!(store.focus.top_as::<SessionPicker>().unwrap().is_loading());
+        let listed = act(&mut store, Action::ToggleArchived);
+        assert_eq!(listed, [Effect::ListSessions { all_folders: true, archived: true }]);
+    }
+
+    fn preview_of(fx: &[Effect]) -> Option<&str> {
+        fx.iter().find_map(|effect| match effect {
+            Effect::PreviewSession(id) => Some(id.as_str()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn what_was_said_last_is_asked_for_once_for_each_that_is_selected() {
+        let (mut store, mut fx) = (Store::default(), Vec::new());
+        open_sessions(&mut store, &mut fx);
+        store.update(Msg::Report(Report::Sessions(vec![choice("s3", "a", "/a"), choice("s2", "b", "/a")])), &mut fx);
+        assert_eq!(preview_of(&fx), Some("s3"));
+        let down = Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 };
+        let up = Action::ScrollOverlay { step: ScrollStep::Back(1), end: 0 };
+        assert_eq!(preview_of(&act(&mut store, down)), Some("s2"));
+        assert_eq!(preview_of(&act(&mut store, up)), None);
+        let said = vec![PreviewMessage { is_prompt: true, text: "hello".into() }];
+        store.update(Msg::Report(Report::SessionPreview("s3".into(), Some(said.clone()))), &mut fx);
+        assert_eq!(store.focus.top_as::<SessionPicker>().unwrap().preview(), Some(&said[..]));
+    }
+
+    #[test]
+    fn a_session_is_renamed_and_archived_from_the_list() {
+        let (mut store, _) = opened();
+        act(&mut store, Action::RenameSelected);
+        assert_eq!(store.focus.top_as::<TitleField>().unwrap().text, "Mend the parser");
+        act(&mut store, Action::OverlayClear);
+        "New".chars().for_each(|c| drop(act(&mut store, Action::OverlayChar(c))));
+        let fx = act(&mut store, Action::OverlayAccept);
+        assert!(fx.contains(&Effect::RenameSession { id: "s3".into(), title: "New".into() }), "{fx:?}");
+        let renamed = Report::SessionRenamed { id: "s3".into(), title: "New".into() };
+        store.update(Msg::Report(renamed), &mut Vec::new());
+        let picker = store.focus.top_as::<SessionPicker>().expect("the list is still there");
+        assert_eq!(picker.found().next().unwrap().title.as_deref(), Some("New"));
+        let fx = act(&mut store, Action::ArchiveSession);
+        assert!(fx.contains(&Effect::ArchiveSession { id: "s3".into(), is_archived: true }), "{fx:?}");
+        store.update(Msg::Report(Report::SessionRemoved("s3".into())), &mut Vec::new());
+        assert_eq!(found(&store), ["s2", "s1"]);
     }
 }

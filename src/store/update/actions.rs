@@ -15,7 +15,7 @@ use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::code_picker::CodePicker;
 use crate::store::overlay::help::HelpText;
 use crate::store::overlay::links::open_links;
-use crate::store::overlay::models::ModelPicker;
+use crate::store::overlay::models::open_models;
 use crate::store::overlay::modes::{confirm_full_mode, cycle_mode, open_modes, set_agent_mode};
 use crate::store::overlay::outline::open_outline;
 use crate::store::overlay::palette::open_palette;
@@ -25,10 +25,13 @@ use crate::store::overlay::raw::open_raw;
 use crate::store::overlay::search::open_search;
 use crate::store::overlay::sessions::open_sessions;
 use crate::store::overlay::status::StatusText;
+use crate::store::overlay::title::TitleField;
+use crate::store::overlay::usage::{UsageReport, UsageSubject};
 use crate::store::pane::Pane;
 use crate::store::permissions::{is_full_mode_confirmed, set_mode};
 use crate::store::tool_calls::ToolCall;
 use crate::store::transcript::ItemId;
+use crate::text::one_line;
 
 /// A call that is further back is not the last one.
 const MAX_CALLS_LOOKED_AT: usize = 200;
@@ -71,16 +74,14 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::SetModel(model) => {
             if require(store, |caps| caps.prompt, "the model can't be changed here") {
+                store.session.requested_model = Some(model.clone());
                 fx.push(Effect::Send(Command::SetModel { model }));
             }
         }
-        Action::OpenModels => {
-            if require(store, |caps| caps.prompt, "the model can't be changed here") {
-                store.session.list_agent_models();
-                open(store, ModelPicker::default());
-                fx.push(Effect::ListModels);
-            }
-        }
+        Action::OpenModels => open_models(store, None, fx),
+        Action::OpenNearestModels(name) => open_models(store, Some(name), fx),
+        Action::OpenUsage => open(store, UsageReport { subject: UsageSubject::Session, scroll: 0 }),
+        Action::OpenContext => open(store, UsageReport { subject: UsageSubject::Context, scroll: 0 }),
         Action::OpenHelp => open(store, HelpText::default()),
         Action::OpenStatus => open(store, StatusText::default()),
         Action::OpenPalette => open_palette(store, fx),
@@ -141,6 +142,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::NewSession if may_leave(store) => fx.push(Effect::NewSession),
         Action::OpenSessions => open_sessions(store, fx),
+        Action::RenameSession(title) => rename_session(store, title, fx),
         Action::ResumeSession(id) if may_leave(store) => fx.push(Effect::ResumeSession(id)),
         Action::NewSession | Action::ResumeSession(_) => {}
         Action::Quit => fx.push(Effect::Quit),
@@ -157,6 +159,9 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         | Action::RevokeGrant
         | Action::ToggleAllFolders
         | Action::RemoveSession
+        | Action::RenameSelected
+        | Action::ArchiveSession
+        | Action::ToggleArchived
         | Action::CopyCode(_)
         | Action::SearchOlder
         | Action::SearchNewer
@@ -164,18 +169,24 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         | Action::SearchAccept
         | Action::PauseFrames
         | Action::SaveFrames => {
-            let asked = on_top(store, |top, store| match action {
-                Action::CloseOverlay => top.close(store, fx),
-                Action::YieldToComposer => top.yield_to_composer(store, fx),
-                Action::OverlayChar(c) => top.type_char(c, store, fx),
-                Action::OverlayBackspace => top.backspace(store, fx),
-                Action::OverlayClear => top.clear(store),
-                Action::ScrollOverlay { step, end } => {
-                    top.scroll(step, end, store);
-                    OverlayOutcome::Stay
+            let asked = on_top(store, |top, store| {
+                let outcome = match action {
+                    Action::CloseOverlay => top.close(store, fx),
+                    Action::YieldToComposer => top.yield_to_composer(store, fx),
+                    Action::OverlayChar(c) => top.type_char(c, store, fx),
+                    Action::OverlayBackspace => top.backspace(store, fx),
+                    Action::OverlayClear => top.clear(store),
+                    Action::ScrollOverlay { step, end } => {
+                        top.scroll(step, end, store);
+                        OverlayOutcome::Stay
+                    }
+                    Action::OverlayAccept => top.accept(store, fx),
+                    own => top.act(&own, store, fx),
+                };
+                if outcome == OverlayOutcome::Stay {
+                    top.ask(fx);
                 }
-                Action::OverlayAccept => top.accept(store, fx),
-                own => top.act(&own, store, fx),
+                outcome
             });
             if let Some(action) = asked {
                 apply(store, action, fx);
@@ -205,6 +216,22 @@ fn hides_rows(call: &ToolCall) -> bool {
     let is_long = |text: &str, lines, bytes| text.len() > bytes || text.trim_end().lines().nth(lines).is_some();
     let detail = call.approval_request().map_or("", |ask| &ask.detail);
     is_long(&call.output, 4, 320) || is_long(detail, 12, 1000) || is_long(&call.args, 10, 1000)
+}
+
+fn rename_session(store: &mut Store, title: Option<String>, fx: &mut Vec<Effect>) {
+    if !require(store, |caps| caps.prompt, "this session can't be named here") {
+        return;
+    }
+    let Some(title) = title else {
+        let text = one_line(store.session.title.as_deref().unwrap_or_default(), 200);
+        return open(store, TitleField { text, session: None });
+    };
+    let said = match one_line(&title, 60) {
+        empty if empty.is_empty() => "this session is named after its first prompt".to_owned(),
+        title => format!("this session is now called \u{201c}{title}\u{201d}"),
+    };
+    store.toast = Some((NoticeLevel::Info, said));
+    fx.push(Effect::Send(Command::SetTitle { title }));
 }
 
 fn open_approval(store: &mut Store) {

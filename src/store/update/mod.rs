@@ -10,7 +10,9 @@ use crate::event::{NoticeLevel, SessionStatus, UndeliveredCommand};
 use super::Store;
 use super::effect::{ComposerEdit, Effect};
 use super::frames::FrameList;
+use super::limits::set_today;
 use super::msg::{Msg, Report};
+use super::overlay::OverlayState;
 use super::overlay::approval::ApprovalDialog;
 use super::overlay::palette::add_action_uses;
 use super::overlay::sessions::SessionPicker;
@@ -28,11 +30,23 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         Msg::Report(Report::Sessions(sessions)) => {
             if let Some(picker) = store.focus.find_mut::<SessionPicker>() {
                 picker.set_sessions(sessions);
+                picker.ask(fx);
+            }
+        }
+        Msg::Report(Report::SessionPreview(id, messages)) => {
+            if let Some(picker) = store.focus.find_mut::<SessionPicker>() {
+                picker.set_preview(id, messages);
+            }
+        }
+        Msg::Report(Report::SessionRenamed { id, title }) => {
+            if let Some(picker) = store.focus.find_mut::<SessionPicker>() {
+                picker.rename(&id, &title);
             }
         }
         Msg::Report(Report::SessionRemoved(id)) => {
             if let Some(picker) = store.focus.find_mut::<SessionPicker>() {
                 picker.remove(&id);
+                picker.ask(fx);
             }
         }
         Msg::Report(Report::PromptContext { prompt, context, problems }) => {
@@ -40,6 +54,7 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         }
         Msg::Report(Report::CommandOutput(stream, text)) => store.on_run_output(stream, text),
         Msg::Report(Report::CommandEnded(result)) => store.on_run_end(result, fx),
+        Msg::Report(Report::DayUsage(today)) => set_today(store, today),
         Msg::Report(Report::ActionUses(uses)) => add_action_uses(store, uses, fx),
         Msg::Report(Report::Surroundings { branch, session_log }) => {
             (store.workplace.branch, store.workplace.session_log) = (branch, session_log);

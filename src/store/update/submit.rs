@@ -8,6 +8,7 @@ use super::support::require;
 use crate::store::Store;
 use crate::store::action::Action;
 use crate::store::effect::{ComposerEdit, Effect, MentioningPrompt};
+use crate::store::limits::ask_about_limit;
 use crate::store::slash::{self, Submitted};
 use crate::store::transcript::ItemKind;
 use crate::text::mention::file_mentions;
@@ -19,6 +20,9 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
     }
     match slash::parse(&text) {
         Submitted::Text(send) => {
+            if ask_about_limit(store, &text, fx) {
+                return None;
+            }
             if require(store, |caps| caps.prompt, "this session is read-only and takes no prompts") {
                 send_prompt(store, MentioningPrompt { typed: text, text: send }, fx);
             } else {

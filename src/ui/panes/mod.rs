@@ -27,10 +27,12 @@ pub mod status;
 pub mod status_line;
 mod subject;
 mod terminal_output;
+pub mod title;
 pub mod toast;
 pub mod tool_panel;
 pub mod transcript;
 pub mod usage_bar;
+pub mod usage_report;
 pub mod welcome;
 
 use ratatui::layout::Rect;

@@ -13,7 +13,7 @@ use jarvis_tui::store::frames::{FrameKind, FrameRow};
 use jarvis_tui::store::models::ModelChoice;
 use jarvis_tui::store::msg::{Msg, Report};
 use jarvis_tui::store::pane::Pane;
-use jarvis_tui::store::sessions::SessionChoice;
+use jarvis_tui::store::sessions::{PreviewMessage, SessionChoice};
 
 use super::scene::Scene;
 
@@ -257,6 +257,7 @@ pub(super) fn sessions() -> Scene {
         folder: folder.into(),
         engine: "ollama/qwen3:8b".into(),
         age: age.into(),
+        turns: Some(12),
     };
     scene.act(Action::ToggleAllFolders);
     scene.msg(Msg::Report(Report::Sessions(vec![
@@ -275,6 +276,35 @@ pub(super) fn sessions() -> Scene {
         session("20261101-1200-ffff", None, "/tmp", "28 days ago"),
     ])));
     scene.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
+    let message = |is_prompt, text: &str| PreviewMessage { is_prompt, text: text.into() };
+    let said = vec![
+        message(true, "What does the parser do with a list that ends in an empty line?"),
+        message(
+            false,
+            "It closes the list.\n\nThe next item then begins a new one, whose \u{1b}[31mnumbers\u{202e} start again at one, so that two lists stand where one was meant.",
+        ),
+        message(true, "Fix that"),
+        message(false, "Done: `close_list` looks ahead."),
+    ];
+    scene.msg(Msg::Report(Report::SessionPreview("20261128-0907-11c0".into(), Some(said))));
+    scene
+}
+
+pub(super) fn usage() -> Scene {
+    let mut scene = streaming();
+    scene.act(Action::OpenUsage);
+    scene
+}
+
+pub(super) fn context() -> Scene {
+    let mut scene = streaming();
+    scene.act(Action::OpenContext);
+    scene
+}
+
+pub(super) fn naming() -> Scene {
+    let mut scene = sessions();
+    scene.act(Action::RenameSelected);
     scene
 }
 

@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(selected(source, 80, (0, 0), (0, 99)), "Some **bold** words and a [link](http://x.y/z) here.");
         assert_eq!(selected(source, 80, (0, 11), (0, 12)), "or");
         // Wrapped rows are one line of the source.
-        assert_eq!(selected("one two three four five\n", 10, (0, 4), (2, 3)), "two three four");
+        assert_eq!(selected("one two three four five\n", 10, (0, 4), (1, 9)), "two three four");
         assert_eq!(selected("- first\n- second thing\n", 40, (1, 2), (1, 7)), "second");
         assert_eq!(selected("漢字 and 字\n", 40, (0, 2), (0, 7)), "字 and");
     }
