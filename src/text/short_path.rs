@@ -28,10 +28,10 @@ mod tests {
 
     #[test]
     fn the_name_stays() {
-        let path = "/work/wt/screen/src/ui/panes/transcript.rs";
+        let path = "/home/me/editor/src/ui/panes/transcript.rs";
         for (max, expected) in [
             (99, path),
-            (40, "…/wt/screen/src/ui/panes/transcript.rs"),
+            (40, "…/me/editor/src/ui/panes/transcript.rs"),
             (21, "…/panes/transcript.rs"),
             (20, "…/transcript.rs"),
             (15, "…/transcript.rs"),

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::store::overlay::permissions::PermissionList;
 use crate::store::permissions::{PermissionEntry, entries, grants};
+use crate::text::short_path::short_path;
 use crate::text::width::str_width;
 use crate::text::{one_line, visible, visible_line};
 use crate::ui::layout::centered;
@@ -12,7 +13,7 @@ use crate::ui::paint::{RowWriter, draw_box, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
-use super::filter_list::{first_shown, tail};
+use super::filter_list::first_shown;
 
 /// Cells of the word that begins a row.
 const VERB_CELLS: usize = 8;
@@ -68,11 +69,9 @@ fn draw_entry(entry: &PermissionEntry, theme: Theme, area: Rect, buf: &mut Buffe
     let mut about = |area: Rect, room: usize| {
         let mut text = entry.scope.to_owned();
         let left = room.saturating_sub(str_width(&text) + 3);
-        // The end of a path says which file it is.
-        match tail(&origin, left) {
-            "" => {}
-            whole if whole.len() == origin.len() => text = format!("{text} · {whole}"),
-            _ => text = format!("{text} · …{}", tail(&origin, left.saturating_sub(1))),
+        let shown = short_path(&origin, left);
+        if !shown.is_empty() {
+            text = format!("{text} · {shown}");
         }
         let text = one_line(&text, room);
         if area.height < 2 {

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::store::overlay::sessions::SessionPicker;
 use crate::store::sessions::{PreviewMessage, SessionChoice};
+use crate::text::short_path::short_path;
 use crate::text::width::str_width;
 use crate::text::wrap::wrap;
 use crate::text::{clean, one_line};
@@ -12,7 +13,7 @@ use crate::ui::paint::{RowWriter, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
-use super::filter_list::{FilterList, first_shown, tail};
+use super::filter_list::{FilterList, first_shown};
 
 /// Rows of one session: its title, and below it where and with whom.
 const ENTRY_ROWS: u16 = 2;
@@ -163,9 +164,7 @@ fn draw_session(session: &SessionChoice, with_folder: bool, theme: Theme, area: 
     pen.write(&about, theme.style(Role::Dim));
     let room = pen.room().saturating_sub(3);
     if with_folder && room > 8 {
-        // The end of a path says most.
         let folder = one_line(&session.folder, usize::MAX);
-        let shown = tail(&folder, room);
-        pen.write(" · ", theme.style(Role::Dim)).write(shown, theme.style(Role::Dim));
+        pen.write(" · ", theme.style(Role::Dim)).write(&short_path(&folder, room), theme.style(Role::Dim));
     }
 }
