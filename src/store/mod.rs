@@ -181,8 +181,8 @@ impl Store {
         let before = fx.len();
         update::apply(self, msg, fx);
         for effect in fx.iter().skip(before) {
-            if let Effect::Send(Command::Prompt { text, .. }) = effect {
-                self.unanswered_prompts.on_sent(text);
+            if let Effect::Send(Command::Prompt { text, context }) = effect {
+                self.unanswered_prompts.on_sent(text, context);
             }
         }
     }
@@ -314,7 +314,8 @@ impl Store {
             self.transcript.notice(*at, NoticeLevel::Info, NoticeCode::RetryOffer, "/retry sends the prompt again");
         }
         if let Some(prompt) = self.unanswered_prompts.on_event(event) {
-            fx.push(Effect::Composer(ComposerEdit::RestoreUnanswered(prompt)));
+            fx.push(Effect::Composer(ComposerEdit::RestoreUnanswered(prompt.text)));
+            self.person_runs.offer_again(prompt.outputs);
         }
         self.session.set_waiting(self.tool_calls.pending().next().is_some());
         let tools = &self.tool_calls;

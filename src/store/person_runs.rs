@@ -64,6 +64,19 @@ impl PersonRuns {
         self.offered.drain(..).collect()
     }
 
+    /// A prompt came back: what went with it goes with the next one.
+    pub(super) fn offer_again(&mut self, outputs: Vec<PromptContext>) {
+        for output in outputs.into_iter().rev() {
+            self.offered.push_front(output);
+        }
+        self.drop_oldest();
+    }
+
+    fn drop_oldest(&mut self) {
+        let over = self.offered.len().saturating_sub(MAX_OFFERED_OUTPUTS);
+        self.offered.drain(..over);
+    }
+
     /// The person wants none of it to go along.
     pub(super) fn drop_offered(&mut self) {
         self.offered.clear();
@@ -111,9 +124,7 @@ impl Store {
             name: run.command.clone(),
             text: run.output.clone(),
         });
-        if self.person_runs.offered.len() > MAX_OFFERED_OUTPUTS {
-            self.person_runs.offered.pop_front();
-        }
+        self.person_runs.drop_oldest();
         fx.push(Effect::Send(Command::KeepRun { call, run }));
     }
 
@@ -156,12 +167,15 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Annotation, AnnotationTarget, Capabilities, Envelope, Seq, TurnOutcome};
+    use crate::event::{
+        Annotation, AnnotationTarget, Capabilities, Envelope, QueuedPrompt, Seq, SessionStatus, TurnOutcome,
+        UndeliveredCommand,
+    };
     use crate::store::action::Action;
     use crate::store::effect::ComposerEdit;
     use crate::store::msg::{Msg, Report};
     use crate::store::tool_calls::CallState;
-    use crate::testkit::events::{Opened, turn_finished, turn_started};
+    use crate::testkit::events::{Opened, turn_finished, turn_started, user_message};
 
     fn act(store: &mut Store, msg: Msg) -> Vec<Effect> {
         let mut fx = Vec::new();
@@ -215,6 +229,36 @@ mod tests {
         let [Effect::Send(Command::Prompt { text, context })] = fx.as_slice() else { panic!("{fx:?}") };
         assert_eq!((text.as_str(), context.len(), context[0].name.as_str()), ("why?", 1, "cargo test"));
         assert_eq!(submit(&mut store, "and now?"), [Effect::Send(Command::prompt("and now?"))]);
+    }
+
+    #[test]
+    fn a_prompt_that_comes_back_brings_the_output_back_that_went_with_it() {
+        let queued = |store: &mut Store| {
+            submit(store, "!ls");
+            act(store, ended("a"));
+            submit(store, "why?");
+            assert_eq!(store.person_runs.offered(), 0);
+        };
+        let mut store = agent();
+        queued(&mut store);
+        let queue = vec![QueuedPrompt { id: 1, text: "why?".into() }];
+        act(&mut store, Msg::Status(SessionStatus { queue, ..SessionStatus::default() }));
+        act(&mut store, Msg::Action(Action::DequeuePrompt));
+        assert_eq!(store.person_runs.offered(), 1, "taken back");
+
+        let mut store = agent();
+        queued(&mut store);
+        let undelivered =
+            Some(UndeliveredCommand { reason: "no way".into(), prompt: Some("why?".into()), ..Default::default() });
+        act(&mut store, Msg::Status(SessionStatus { undelivered, ..SessionStatus::default() }));
+        assert_eq!(store.person_runs.offered(), 1, "not delivered");
+
+        let mut store = agent();
+        queued(&mut store);
+        event(&mut store, 2, turn_started("t1"));
+        event(&mut store, 3, user_message("u1", "why?"));
+        event(&mut store, 4, turn_finished("t1", TurnOutcome::Interrupted));
+        assert_eq!(store.person_runs.offered(), 1, "nothing came of it");
     }
 
     #[test]

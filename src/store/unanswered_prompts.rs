@@ -5,48 +5,56 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{AgentEvent, TurnOutcome};
+use crate::event::{AgentEvent, PromptContext, PromptContextKind, TurnOutcome};
 
 /// Prompts that are followed; more never wait.
 const MAX_PROMPTS: usize = 256;
 
+/// A prompt and what went with it that can't be had again from its text, as what it mentions can.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct SentPrompt {
+    pub text: String,
+    /// Outputs of the person's commands.
+    pub outputs: Vec<PromptContext>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct UnansweredPrompts {
     /// On their way, the next one first.
-    in_flight: VecDeque<String>,
+    in_flight: VecDeque<SentPrompt>,
     /// The running turn's prompt, as long as nothing came of it.
-    current: Option<String>,
+    current: Option<SentPrompt>,
 }
 
 impl UnansweredPrompts {
     /// Notes a prompt that is sent.
-    pub(super) fn on_sent(&mut self, text: &str) {
+    pub(super) fn on_sent(&mut self, text: &str, context: &[PromptContext]) {
         if self.in_flight.len() >= MAX_PROMPTS {
             self.in_flight.pop_front();
         }
-        self.in_flight.push_back(text.to_owned());
+        let outputs = context.iter().filter(|part| part.kind == PromptContextKind::Command).cloned().collect();
+        self.in_flight.push_back(SentPrompt { text: text.to_owned(), outputs });
     }
 
     /// Notes a prompt that waits since an earlier run: it goes by itself some time.
     pub(super) fn on_queued(&mut self, text: &str) {
-        if !self.in_flight.iter().any(|known| known == text) {
-            self.on_sent(text);
+        if !self.in_flight.iter().any(|known| known.text == text) {
+            self.on_sent(text, &[]);
         }
     }
 
-    /// The person has that prompt again.
-    pub(super) fn forget(&mut self, text: &str) {
-        if let Some(at) = self.in_flight.iter().rposition(|known| known == text) {
-            self.in_flight.remove(at);
-        }
+    /// The person has that prompt again; returns the outputs that went with it.
+    pub(super) fn take_back(&mut self, text: &str) -> Vec<PromptContext> {
+        let at = self.in_flight.iter().rposition(|known| known.text == text);
+        at.and_then(|at| self.in_flight.remove(at)).map(|prompt| prompt.outputs).unwrap_or_default()
     }
 
     /// Sees a fact; returns the prompt of a turn that failed or broke off before anything was answered.
-    pub(super) fn on_event(&mut self, event: &AgentEvent) -> Option<String> {
+    pub(super) fn on_event(&mut self, event: &AgentEvent) -> Option<SentPrompt> {
         match event {
             AgentEvent::TurnStarted { .. } => self.current = None,
             AgentEvent::UserMessage { text, .. } => {
-                let at = self.in_flight.iter().position(|known| known == text);
+                let at = self.in_flight.iter().position(|known| &known.text == text);
                 self.current = at.and_then(|at| self.in_flight.remove(at));
             }
             AgentEvent::TextDelta { .. }
@@ -97,7 +105,7 @@ mod tests {
     }
 
     fn back(prompts: &mut UnansweredPrompts, events: &[AgentEvent]) -> Vec<String> {
-        events.iter().filter_map(|event| prompts.on_event(event)).collect()
+        events.iter().filter_map(|event| prompts.on_event(event)).map(|prompt| prompt.text).collect()
     }
 
     #[test]
@@ -114,7 +122,7 @@ mod tests {
         ];
         for (events, expected) in cases {
             let mut prompts = UnansweredPrompts::default();
-            prompts.on_sent("a");
+            prompts.on_sent("a", &[]);
             assert_eq!(back(&mut prompts, &events), expected, "{events:?}");
         }
     }
@@ -123,15 +131,15 @@ mod tests {
     fn what_another_screen_sent_or_the_past_holds_is_not_ours() {
         let mut prompts = UnansweredPrompts::default();
         assert_eq!(back(&mut prompts, &[asked("a"), failed()]), Vec::<String>::new());
-        prompts.on_sent("mine");
+        prompts.on_sent("mine", &[]);
         assert_eq!(back(&mut prompts, &[asked("theirs"), failed(), asked("mine"), failed()]), ["mine"]);
     }
 
     #[test]
     fn what_the_person_has_again_comes_back_no_second_time() {
         let mut prompts = UnansweredPrompts::default();
-        prompts.on_sent("a");
-        prompts.forget("a");
+        prompts.on_sent("a", &[]);
+        prompts.take_back("a");
         assert_eq!(back(&mut prompts, &[asked("a"), failed()]), Vec::<String>::new());
     }
 

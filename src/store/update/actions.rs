@@ -54,7 +54,8 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::DequeuePrompt => {
             if let Some(newest) = store.session.dequeue_newest() {
-                store.unanswered_prompts.forget(&newest.text);
+                let outputs = store.unanswered_prompts.take_back(&newest.text);
+                store.person_runs.offer_again(outputs);
                 fx.push(Effect::Composer(ComposerEdit::Restore(newest.text)));
                 fx.push(Effect::Send(Command::DequeuePrompt { id: newest.id }));
             }

@@ -100,7 +100,8 @@ fn apply_status(store: &mut Store, status: SessionStatus, fx: &mut Vec<Effect>) 
         };
         store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
         if let Some(text) = text {
-            store.unanswered_prompts.forget(text);
+            let outputs = store.unanswered_prompts.take_back(text);
+            store.person_runs.offer_again(outputs);
             fx.push(Effect::Composer(ComposerEdit::Restore(text.clone())));
         }
         store.focus.forget_answers();
