@@ -1,3 +1,6 @@
+mod interrupts;
+mod sent_again;
+
 use super::super::OpenCall;
 use super::*;
 use crate::event::{CallId, CallOutput, MessageId, NoticeCode};
@@ -240,53 +243,6 @@ fn a_run_inside_the_run_does_not_end_it() {
 }
 
 #[test]
-fn a_snapshot_tells_nothing_twice() {
-    let streamed = [
-        text("START", "a", ""),
-        text("CONTENT", "a", "Hello"),
-        text("END", "a", ""),
-        call("START", "c1", json!({"toolCallName": "f", "parentMessageId": "a"})),
-        call("ARGS", "c1", json!({"delta": "{}"})),
-        call("END", "c1", json!({})),
-    ];
-    let list = json!([
-        {"id": "u0", "role": "user", "content": "before"},
-        {"id": "old", "role": "assistant", "content": "an old answer"},
-        {"id": "u1", "role": "user", "content": "hi"},
-        {"id": "other", "role": "assistant", "content": "Hello", "toolCalls": [
-            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
-            {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "{\"x\":1}"}},
-        ]},
-        {"id": "r1", "role": "tool", "toolCallId": "c1", "content": "done"},
-        {"id": "new", "role": "assistant", "content": "Bye"},
-    ]);
-    let snapshot = json!({"type": "MESSAGES_SNAPSHOT", "messages": list});
-    let mut frames = streamed.to_vec();
-    frames.extend([snapshot.clone(), snapshot]);
-    let events = run(&frames);
-    let texts: Vec<String> = texts(&events).into_iter().filter(|text| !text.is_empty()).collect();
-    assert_eq!(texts, ["Hello", "Bye"]);
-    let calls: Vec<String> = ready(&events).into_iter().map(|(id, _, _)| id).collect();
-    assert_eq!(calls, ["c1", "c2"]);
-    assert_eq!(finished(&events), [("c1".into(), CallOutcome::Ok, "done".into())]);
-}
-
-#[test]
-fn a_snapshot_completes_a_message_that_is_still_open() {
-    let with = |whole: &str| {
-        let list = json!([{"id": "a", "role": "assistant", "content": whole}]);
-        messages(&run(&[
-            text("START", "a", ""),
-            text("CONTENT", "a", "Hel"),
-            json!({"type": "MESSAGES_SNAPSHOT", "messages": list}),
-        ]))
-    };
-    assert_eq!(with("Hello")[0].text, "Hello");
-    let other = with("Good day");
-    assert_eq!((other[0].text.as_str(), other[0].full.as_deref()), ("Hel", Some("Good day")));
-}
-
-#[test]
 fn what_we_said_is_not_told_back_but_shown_to_a_watcher() {
     let frames = [
         json!({"type": "TEXT_MESSAGE_START", "messageId": "u", "role": "user"}),
@@ -411,53 +367,6 @@ fn several_arguments_in_one_stay_with_their_call_when_old_calls_are_forgotten() 
     assert_eq!(last, [("sum", r#"{"a":1}"#), ("sum", r#"{"a":2}"#), ("sum", r#"{"a":3}"#)]);
 }
 
-/// A whole message, sent in deltas.
-fn whole_message(id: &str, pieces: &[&str]) -> Vec<Json> {
-    let start = json!({"type": "TEXT_MESSAGE_START", "messageId": id, "role": "assistant"});
-    let content = |piece: &&str| json!({"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": piece});
-    let end = json!({"type": "TEXT_MESSAGE_END", "messageId": id});
-    std::iter::once(start).chain(pieces.iter().map(content)).chain([end]).collect()
-}
-
-#[test]
-fn a_message_that_is_sent_again_is_emitted_once_and_another_one_of_its_id_too() {
-    let first = whole_message("a", &["Rain ", "in Spain."]);
-    let after = |again: &[Json]| texts(&run(&[first.clone(), again.to_vec()].concat()));
-    for pieces in [&["Rain ", "in Spain."][..], &["Rain in Spain."], &["R", "ain i", "n Spain."], &[]] {
-        let again = whole_message("a", pieces);
-        assert_eq!(after(&again), ["Rain in Spain."], "{pieces:?}");
-        assert_eq!(after(&[again.clone(), again].concat()), ["Rain in Spain."], "{pieces:?}");
-    }
-    let chunk = |delta: &str| json!({"type": "TEXT_MESSAGE_CHUNK", "messageId": "a", "delta": delta});
-    assert_eq!(after(&[chunk("Rain "), chunk("in Spain.")]), ["Rain in Spain."]);
-    for pieces in [&["Sun."][..], &["Rain ", "in Rome."], &["Rain ", "in Spain.", " Sun."], &["Rain "]] {
-        assert_eq!(after(&whole_message("a", pieces)), ["Rain in Spain.", &pieces.concat()], "{pieces:?}");
-    }
-    assert_eq!(after(&whole_message("b", &["Rain ", "in Spain."])), ["Rain in Spain.", "Rain in Spain."]);
-}
-
-#[test]
-fn what_breaks_off_while_it_is_sent_again_was_told() {
-    let mut frames = whole_message("a", &["Rain ", "in Spain."]);
-    frames.extend(whole_message("a", &["Rain "]));
-    frames.pop();
-    assert_eq!(texts(&decode(true, &frames)), ["Rain in Spain."]);
-}
-
-#[test]
-fn calls_of_a_message_that_is_sent_again_belong_to_the_one_that_was_told() {
-    let mut frames = whole_message("a", &["Looking."]);
-    frames.extend(whole_message("a", &["Looking."]));
-    frames.push(json!({"type": "TOOL_CALL_START", "toolCallId": "c", "toolCallName": "f", "parentMessageId": "a"}));
-    frames.push(json!({"type": "TOOL_CALL_END", "toolCallId": "c"}));
-    let events = run(&frames);
-    let owner = events.iter().find_map(|event| match event {
-        ReplyEvent::ToolCallStarted { message, .. } => Some(message.as_str()),
-        _ => None,
-    });
-    assert_eq!((owner, texts(&events).len()), (Some("m1"), 1));
-}
-
 #[test]
 fn the_result_of_a_call_that_was_approved_since_belongs_to_that_call() {
     let open_calls = vec![OpenCall { wire_id: "c1".into(), name: "rm".into() }];
@@ -479,70 +388,6 @@ fn the_result_of_a_call_that_was_approved_since_belongs_to_that_call() {
         duration: None,
     };
     assert_eq!(events, [finished, ReplyEvent::End { outcome: TurnOutcome::Completed }]);
-}
-
-#[test]
-fn an_interrupt_of_a_call_asks_whether_it_may_run() {
-    let interrupts = json!([
-        {"id": "i1", "reason": "tool_call", "message": "May it?", "toolCallId": "c1"},
-        {"id": "i2", "reason": "input", "message": "Which?"},
-    ]);
-    let events = decode(
-        true,
-        &[
-            json!({"type": "RUN_STARTED", "threadId": "t", "runId": "r"}),
-            json!({"type": "TOOL_CALL_START", "toolCallId": "c1", "toolCallName": "rm"}),
-            json!({"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": interrupts}}),
-        ],
-    );
-    let asked: Vec<_> = events.iter().filter(|event| matches!(event, ReplyEvent::Annotation { .. })).collect();
-    let (request, reason) = (interrupts[0].clone(), Some("May it?".to_owned()));
-    assert_eq!(
-        asked,
-        [
-            &ReplyEvent::Annotation {
-                on: ReplyTarget::Call("c1".into()),
-                annotation: Annotation::NeedsApproval { request, reason }
-            },
-            &ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation: Annotation::Interrupt { interrupts } },
-        ]
-    );
-}
-
-fn interrupted(interrupts: &Json) -> Vec<ReplyEvent> {
-    let outcome = json!({"type": "interrupt", "interrupts": interrupts});
-    decode(true, &[json!({"type": "RUN_STARTED", "runId": "r"}), json!({"type": "RUN_FINISHED", "outcome": outcome})])
-}
-
-/// The calls that ask for approval, with what is asked.
-fn asked(events: &[ReplyEvent]) -> Vec<(String, Option<String>)> {
-    let line = |event: &ReplyEvent| match event {
-        ReplyEvent::Annotation {
-            on: ReplyTarget::Call(call),
-            annotation: Annotation::NeedsApproval { reason, .. },
-        } => Some((call.to_string(), reason.clone())),
-        _ => None,
-    };
-    events.iter().filter_map(line).collect()
-}
-
-#[test]
-fn a_question_of_yes_or_no_is_asked_as_an_approval() {
-    let schema = json!({"type": "object", "properties": {"go": {"type": "boolean"}}, "required": ["go"]});
-    let yes_or_no = json!({"id": "i1", "reason": "confirmation", "message": "Go on?", "responseSchema": schema});
-    let events = interrupted(&json!([yes_or_no]));
-    assert_eq!(asked(&events), [("question-i1".into(), Some("Go on?".into()))]);
-    assert!(events.iter().any(|event| {
-        matches!(event, ReplyEvent::ToolCallReady { name, args, .. } if name == "confirmation" && args == "{}")
-    }));
-    let open = json!({"id": "i2", "reason": "input", "message": "Which?", "responseSchema": {"type": "string"}});
-    assert_eq!(asked(&interrupted(&json!([open]))), []);
-    assert_eq!(asked(&interrupted(&json!([yes_or_no, open]))), [], "all are answered at once, by the next prompt");
-    // The run that goes on ends it.
-    let open_calls = vec![OpenCall { wire_id: "question-i1".into(), name: "confirmation".into() }];
-    let context = DecodeContext { prompt: Some("go".into()), open_calls, ..DecodeContext::default() };
-    let events = decode_with(&context, &[json!({"type": "RUN_STARTED", "runId": "r2"})]);
-    assert!(matches!(&events[0], ReplyEvent::ToolCallFinished { call, .. } if call.as_str() == "question-i1"));
 }
 
 #[test]

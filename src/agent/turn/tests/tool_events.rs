@@ -1,6 +1,7 @@
 //! What tools report of themselves and of their sub-agents.
 
 use super::*;
+use crate::event::AnnotationTarget;
 
 /// Feeds an event that the tool of call `a` reports.
 fn report(bench: &mut TurnRig, event: AgentEvent) {

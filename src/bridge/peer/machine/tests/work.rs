@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::super::protocol::{QuestionNumber, WorkResult};
 use super::*;
-use crate::event::{ApprovalRequest, Risk, ToolKind};
+use crate::event::{ApprovalRequest, CallId, Risk, ToolKind};
 use crate::tool::by_request::CommandExit;
 
 fn described(tool: &str, kind: ToolKind, risk: Risk, subject: &str) -> ApprovalRequest {
