@@ -3,7 +3,7 @@
 //! Not here: terminal events (`ui/keymap.rs`) and what an action does. Invariant: a binding names a row of [`ACTIONS`]
 //! that is valid in its context; any other becomes a warning and is skipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
 
@@ -222,8 +222,9 @@ impl Keymap {
                 keymap.rebind(&entry);
             }
         }
+        let defaults = Self::default();
         for row in ACTIONS {
-            let had = Self::default().bindings.iter().any(|(_, _, bound)| bound.name == row.name);
+            let had = defaults.bindings.iter().any(|(_, _, bound)| bound.name == row.name);
             let unbound = user.values().flatten().any(|(_, action)| action == UNBIND_ACTION);
             if had && !unbound && !keymap.bindings.iter().any(|(_, _, bound)| bound.name == row.name) {
                 warnings.push(format!("keys: another action took the key of {}", row.name));
@@ -248,19 +249,23 @@ impl Keymap {
     pub fn help(&self) -> Vec<(Context, String, &'static str)> {
         let mut lines = Vec::new();
         for context in Context::all() {
-            for row in ACTIONS {
-                let labels: Vec<String> = self
-                    .bindings
-                    .iter()
-                    .filter(|(bound, _, named)| *bound == context && named.name == row.name)
-                    .map(|(_, chord, _)| chord.display_name())
-                    .collect();
-                if !labels.is_empty() {
-                    lines.push((context, labels.join("  "), row.help));
-                }
+            let mut labels: HashMap<&str, Vec<String>> = HashMap::new();
+            for (_, chord, row) in self.bindings.iter().filter(|(of, ..)| *of == context) {
+                labels.entry(row.name).or_default().push(chord.display_name());
             }
+            let bound = ACTIONS.iter().filter_map(|row| Some((context, labels.get(row.name)?.join("  "), row.help)));
+            lines.extend(bound);
         }
         lines
+    }
+
+    /// Returns the first key of each bound action, by the name of the action.
+    pub fn first_keys(&self) -> HashMap<&'static str, String> {
+        let mut keys = HashMap::with_capacity(self.bindings.len());
+        for (_, chord, row) in &self.bindings {
+            keys.entry(row.name).or_insert_with(|| chord.display_name());
+        }
+        keys
     }
 
     /// Returns the current bindings as settings, with descriptions, and the unbound actions as comments.

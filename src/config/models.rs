@@ -6,16 +6,23 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use toml::de::ValueDeserializer;
 
 use super::{Config, Env};
 use crate::engine::spec::Pricing;
 use crate::text::address::is_loopback;
 
-/// Records by lower-case name. A test parses the table, so it isn't empty.
-static MODELS: LazyLock<BTreeMap<String, ModelRecord>> =
-    LazyLock::new(|| toml::from_str(include_str!("../../assets/models.toml")).unwrap_or_default());
+const MODELS: &str = include_str!("../../assets/models.toml");
+/// Tables of [`MODELS`], unread, by lower-case name: few are ever needed.
+static UNREAD_RECORDS: LazyLock<BTreeMap<String, &str>> = LazyLock::new(|| {
+    let row = |line: &'static str| {
+        let (name, record) = line.strip_prefix('"')?.split_once("\" = ")?;
+        Some((name.to_owned(), record))
+    };
+    MODELS.lines().filter_map(row).collect()
+});
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelRecord {
     window: Option<u64>,
@@ -23,10 +30,18 @@ struct ModelRecord {
     output: Option<f64>,
 }
 
+impl ModelRecord {
+    /// Finds what is known about a model. A test reads all, so none is lost.
+    fn find(model: &str) -> Option<Self> {
+        let record = find_by_prefix(&UNREAD_RECORDS, model)?;
+        Self::deserialize(ValueDeserializer::parse(record).ok()?).ok()
+    }
+}
+
 impl Config {
     /// Returns the context window in tokens.
     pub fn window(&self, model: &str) -> Option<u64> {
-        find_by_prefix(&self.windows, model).copied().or_else(|| find_by_prefix(&MODELS, model)?.window)
+        find_by_prefix(&self.windows, model).copied().or_else(|| ModelRecord::find(model)?.window)
     }
 
     /// Returns the context window from the settings.
@@ -37,7 +52,7 @@ impl Config {
     /// Returns dollars per million tokens, input and output, at list price.
     pub fn price(&self, model: &str) -> Option<(f64, f64)> {
         find_by_prefix(&self.prices, model).copied().or_else(|| {
-            let record = find_by_prefix(&MODELS, model)?;
+            let record = ModelRecord::find(model)?;
             Some((record.input?, record.output?))
         })
     }
@@ -78,9 +93,10 @@ mod tests {
 
     #[test]
     fn the_table_reads_and_prices_come_in_pairs() {
-        let table: BTreeMap<String, ModelRecord> = toml::from_str(include_str!("../../assets/models.toml")).unwrap();
+        let table: BTreeMap<String, ModelRecord> = toml::from_str(MODELS).unwrap();
         assert!(table.len() > 20);
         for (name, record) in table {
+            assert_eq!(ModelRecord::find(&name), Some(record));
             assert_eq!(record.input.is_some(), record.output.is_some(), "{name}");
             assert_eq!(name, name.to_ascii_lowercase());
         }

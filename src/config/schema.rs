@@ -137,7 +137,8 @@ pub(super) const DENY_KEY: &str = "approvals.deny";
 
 impl SettingSpec {
     pub(super) fn matches(&self, path: &[String]) -> bool {
-        self.parts().count() == path.len() && self.starts_with(path)
+        let mut parts = self.parts();
+        is_path(&mut parts, path) && parts.next().is_none()
     }
 
     /// Returns the key's first part.
@@ -165,8 +166,13 @@ impl SettingSpec {
     }
 
     fn starts_with(&self, path: &[String]) -> bool {
-        self.parts().count() >= path.len() && self.parts().zip(path).all(|(part, name)| part == "*" || part == name)
+        is_path(&mut self.parts(), path)
     }
+}
+
+/// Returns whether a key begins with this path.
+fn is_path<'a>(parts: &mut impl Iterator<Item = &'a str>, path: &[String]) -> bool {
+    path.iter().all(|name| parts.next().is_some_and(|part| part == "*" || part == name))
 }
 
 pub(super) fn find(path: &[String]) -> Option<&'static SettingSpec> {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use crate::config::keys::Keymap;
 use crate::store::Store;
 use crate::store::action::Context;
-use crate::store::action_table::ACTIONS;
 use crate::store::pane::Pane;
 
 /// Actions worth showing where the keys are, most useful first, and what to say of each.
@@ -122,9 +121,10 @@ pub type KeyHint = (String, &'static str);
 
 impl KeyHints {
     pub fn new(keymap: &Keymap) -> Self {
-        let key = |action: &str| keymap.key_for(action).unwrap_or_default();
+        let keys = keymap.first_keys();
+        let key = |action: &str| keys.get(action).cloned().unwrap_or_default();
         let hints = |wanted: &[(&str, &'static str)]| -> Vec<KeyHint> {
-            wanted.iter().filter_map(|(action, what)| Some((keymap.key_for(action)?, *what))).collect()
+            wanted.iter().filter_map(|(action, what)| Some((keys.get(action)?.clone(), *what))).collect()
         };
         Self {
             help: keymap.help(),
@@ -150,9 +150,9 @@ impl KeyHints {
             close: key("overlay.close"),
             pause_frames: key("frames.pause"),
             save_frames: key("frames.save"),
-            keys: ACTIONS.iter().filter_map(|row| Some((row.name, keymap.key_for(row.name)?))).collect(),
             contexts: HINTS.iter().map(|(context, wanted)| (*context, hints(wanted))).collect(),
             watched: hints(WATCHED_HINTS),
+            keys,
         }
     }
 
