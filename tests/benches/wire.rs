@@ -262,6 +262,104 @@ const SHAPES: &[WireShape] = &[
         token: "event: text\ndata: {\"text\": \"$\"}\n\n",
         tail: "event: done\ndata: {}\n\n",
     },
+    WireShape {
+        name: "acp",
+        framing: Framing::Ndjson,
+        head: "",
+        token: "{\"jsonrpc\":\"2.0\",\"method\":\"session/update\",\"params\":{\"sessionId\":\"8e1012a0-\
+                ca5f-41e1-902c-737a79f3e959\",\"update\":{\"sessionUpdate\":\"agent_message_chunk\",\"co\
+                ntent\":{\"type\":\"text\",\"text\":\"$\"},\"messageId\":\"msg_1\"}}}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "ahp",
+        framing: Framing::Ndjson,
+        head: "{\"jsonrpc\":\"2.0\",\"method\":\"action\",\"params\":{\"action\":{\"part\":{\"content\"\
+               :\"\",\"id\":\"p1\",\"kind\":\"markdown\"},\"turnId\":\"c-1\",\"type\":\"chat/responsePa\
+               rt\"},\"channel\":\"ahp-chat:/main\",\"serverSeq\":5}}\n",
+        token: "{\"jsonrpc\":\"2.0\",\"method\":\"action\",\"params\":{\"action\":{\"content\":\"$\",\"p\
+                artId\":\"p1\",\"turnId\":\"c-1\",\"type\":\"chat/delta\"},\"channel\":\"ahp-chat:/main\"\
+                ,\"serverSeq\":#}}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "claude-code",
+        framing: Framing::Ndjson,
+        head: "{\"type\":\"stream_event\",\"event\":{\"type\":\"message_start\",\"message\":{\"id\":\"m\
+               sg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude-x\",\"content\":[]\
+               ,\"usage\":{\"input_tokens\":150,\"output_tokens\":1}}},\"session_id\":\"b207\",\"parent\
+               _tool_use_id\":null}\n{\"type\":\"stream_event\",\"event\":{\"type\":\"content_block_start\",\"index\":0,\"con\
+               tent_block\":{\"type\":\"text\",\"text\":\"\"}},\"session_id\":\"b207\",\"parent_tool_us\
+               e_id\":null}\n",
+        token: "{\"type\":\"stream_event\",\"event\":{\"type\":\"content_block_delta\",\"index\":0,\"del\
+                ta\":{\"type\":\"text_delta\",\"text\":\"$\"}},\"session_id\":\"b207fd30-04c9-416c-b502-\
+                2b648e82ede5\",\"parent_tool_use_id\":null,\"uuid\":\"90b99ddf-b7e8-4c5c-8d50-51621d739a\
+                35\"}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "codex-app-server",
+        framing: Framing::Ndjson,
+        head: "",
+        token: "{\"method\":\"item/agentMessage/delta\",\"params\":{\"threadId\":\"01a228f8-d0ff-7c92-83\
+                95-84499b6e345b\",\"turnId\":\"01a228f8-dc0f-7163-95fe-6eb8c41d6034\",\"itemId\":\"msg-1\
+                \",\"delta\":\"$\"},\"emittedAtMs\":1795983728039}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "codex-exec",
+        framing: Framing::Ndjson,
+        head: "{\"type\":\"thread.started\",\"thread_id\":\"01a2246a\"}\n{\"type\":\"turn.started\"}\n",
+        token: "{\"type\":\"item.completed\",\"item\":{\"id\":\"item_#\",\"type\":\"agent_message\",\"te\
+                xt\":\"$\"}}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "copilot-cli",
+        framing: Framing::Ndjson,
+        head: "{\"type\":\"assistant.turn_start\",\"data\":{\"turnId\":\"0\"},\"id\":\"e3\",\"parentId\"\
+               :\"e2\"}\n",
+        token: "{\"type\":\"assistant.message_delta\",\"data\":{\"messageId\":\"m1\",\"deltaContent\":\"\
+                $\"},\"id\":\"e#\",\"timestamp\":\"2026-11-28T23:00:00.500Z\",\"parentId\":\"e3\",\"ephe\
+                meral\":true}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "gemini-cli",
+        framing: Framing::Ndjson,
+        head: "{\"type\":\"init\",\"timestamp\":\"2026-11-28T23:08:18.288Z\",\"session_id\":\"a044\",\"\
+               model\":\"gemini-x\"}\n",
+        token: "{\"type\":\"message\",\"timestamp\":\"2026-11-28T23:08:18.345Z\",\"role\":\"assistant\",\
+                \"content\":\"$\",\"delta\":true}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "grok",
+        framing: Framing::Ndjson,
+        head: "",
+        token: "{\"type\":\"text\",\"data\":\"$\"}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "opencode-run",
+        framing: Framing::Ndjson,
+        head: "{\"type\":\"step_start\",\"timestamp\":1795907566682,\"sessionID\":\"ses_1\",\"part\":{\"\
+               id\":\"prt_1\",\"messageID\":\"msg_1\",\"sessionID\":\"ses_1\",\"type\":\"step-start\"}}\n",
+        token: "{\"type\":\"text\",\"timestamp\":1795907566683,\"sessionID\":\"ses_1\",\"part\":{\"id\":\
+                \"prt_#\",\"messageID\":\"msg_1\",\"sessionID\":\"ses_1\",\"type\":\"text\",\"text\":\"$\
+                \",\"time\":{\"start\":1795907566328,\"end\":1795907566601}}}\n",
+        tail: "",
+    },
+    WireShape {
+        name: "pi",
+        framing: Framing::Ndjson,
+        head: "{\"type\":\"message_start\",\"message\":{\"role\":\"assistant\",\"content\":[]}}\n{\"type\":\"message_update\",\"assistantMessageEvent\":{\"type\":\"text_start\",\"conten\
+               tIndex\":0}}\n",
+        token: "{\"type\":\"message_update\",\"usage\":{\"input\":0,\"output\":0,\"cacheRead\":0,\"cache\
+                Write\":0,\"totalTokens\":0,\"cost\":{\"input\":0,\"output\":0,\"total\":0}},\"assistant\
+                MessageEvent\":{\"type\":\"text_delta\",\"contentIndex\":0,\"delta\":\"$\"}}\n",
+        tail: "",
+    },
     WireShape { name: "text", framing: Framing::Ndjson, head: "", token: "a line of # and $\n", tail: "" },
     WireShape {
         name: "plain",

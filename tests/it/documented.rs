@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{Command, CommandFactory as _};
 use jarvis_tui::cli::Cli;
 use jarvis_tui::config::DEFAULT_FILE;
+use jarvis_tui::dialect::DIALECTS;
 use jarvis_tui::engine::ENGINES;
 
 use super::tidy::assert_none;
@@ -41,6 +42,14 @@ fn every_engine_is_in_the_settings_file_the_manual_and_the_readme() {
         expect("the README", &readme, spec.variables().next().unwrap_or("embedded engine"));
     }
     assert_none("engines that are not documented", &missing);
+}
+
+#[test]
+fn every_dialect_has_a_stream_in_the_bench_of_decoders() {
+    let bench = read("tests/benches/wire.rs");
+    for dialect in DIALECTS {
+        assert!(bench.contains(&format!("name: \"{}\"", dialect.name)), "{} is not measured", dialect.name);
+    }
 }
 
 #[test]
