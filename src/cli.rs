@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::config::{Overrides, ThemeChoice};
@@ -87,6 +87,10 @@ pub struct ChatArgs {
     /// Replace the default system prompt.
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
+
+    /// Send this file, or the listing of this folder, with the prompt; repeatable. Like @PATH in it.
+    #[arg(short, long = "file", value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub files: Vec<PathBuf>,
 }
 
 /// What prints an answer in place of the screen.
@@ -401,6 +405,7 @@ impl Cli {
             (chat.max_rounds.is_some(), "--max-rounds"),
             (chat.printing.timeout.is_some(), "--timeout"),
             (chat.system.is_some(), "--system"),
+            (!chat.files.is_empty(), "--file"),
         ]
         .into_iter()
         .find_map(|(given, name)| given.then_some(name))

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 
 use super::{Cli, CliCommand, CommonArgs, completions, man_page};
 use crate::config::{ConfigError, ConfigFiles, ConfigSources, LoadedConfig, Overrides, Paths, environment, load};
-use crate::event::Fault;
+use crate::event::{Fault, PromptContext};
 use crate::headless;
 use crate::headless::output::{self, OutputError, print_error};
 use crate::headless::save_errors::SaveErrors;
@@ -57,6 +57,25 @@ async fn run_command(cli: Cli) -> anyhow::Result<u8> {
 fn print(text: &str) -> anyhow::Result<u8> {
     output::print(text)?;
     Ok(0)
+}
+
+/// Reads what the words of the command line mention, and tells what can't be read. What came by a pipe is data: it is
+/// not looked at, for nobody here wrote it.
+async fn mentioned_files(
+    runtime: &Runtime,
+    given: Option<String>,
+    is_needed: bool,
+) -> anyhow::Result<Vec<PromptContext>> {
+    let Some(given) = given else { return Ok(Vec::new()) };
+    let workspace = runtime.workspace();
+    let read = tokio::task::spawn_blocking(move || workspace.read_mentions(&given)).await?;
+    if is_needed && !read.problems.is_empty() {
+        return Err(UsageError(read.problems.join("; ")).into());
+    }
+    for problem in &read.problems {
+        print_error(problem);
+    }
+    Ok(read.context)
 }
 
 /// What of the command line says where to start.

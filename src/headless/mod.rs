@@ -25,7 +25,7 @@ use crate::cli::OutputFormat;
 use crate::config::units;
 use crate::event::{
     AgentEvent, CallId, CallOutcome, Command, Envelope, Fault, FaultKind, LinkState, MessageId, NoticeCode,
-    NoticeLevel, Role, Seq, SessionStatus, TextKind, TurnOutcome,
+    NoticeLevel, PromptContext, Role, Seq, SessionStatus, TextKind, TurnOutcome,
 };
 use crate::text::clean::one_line;
 
@@ -46,6 +46,8 @@ pub struct RunOptions {
     pub format: OutputFormat,
     /// Sent first; `None` only watches (a replay).
     pub prompt: Option<String>,
+    /// What goes with the prompt.
+    pub context: Vec<PromptContext>,
     /// Only later events are printed: those of this run.
     pub after: Seq,
     pub source: &'static str,
@@ -65,6 +67,7 @@ impl RunOptions {
         Self {
             format,
             prompt: None,
+            context: Vec::new(),
             after: Seq(0),
             source,
             shared: false,
@@ -96,7 +99,7 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
         Some(_) => Asked::alone(),
     };
     if let Some(text) = run.prompt
-        && live.commands.send(Command::prompt(text)).await.is_err()
+        && live.commands.send(Command::Prompt { text, context: run.context }).await.is_err()
     {
         print_progress("✗ the session ended before it started");
         return Ok(1);

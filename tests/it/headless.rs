@@ -7,6 +7,7 @@ use std::process::Stdio;
 use jarvis_tui::event::{AgentEvent, Envelope, Millis, Seq};
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::attach::{CommandOutput, attach, home, sse};
@@ -56,6 +57,49 @@ async fn chat(answers: Vec<Vec<ServerAct>>, more: &[&str]) -> (CommandOutput, Sc
 fn recorded(name: &str) -> Vec<ServerAct> {
     let bytes = std::fs::read(golden(name)).unwrap();
     vec![head("200 OK", "content-type: text/event-stream\r\n"), ServerAct::Send(bytes)]
+}
+
+/// What the model of a run with a prompt about files was sent.
+async fn sent_with(args: &[&str], input: &str) -> (CommandOutput, String) {
+    let server = ScriptedServer::routed(vec![("/v1/chat/completions", vec![recorded("length.sse")])]).await;
+    let (home, base) = (home(), format!("{}/v1", server.url()));
+    std::fs::write(home.path().join("notes.txt"), "buy milk\n").unwrap();
+    std::fs::write(home.path().join("secret.txt"), "hunter2\n").unwrap();
+    std::fs::write(home.path().join("image.bin"), [0, 159, 146, 150]).unwrap();
+    let mut child = command(&home, args, &[("OPENAI_BASE_URL", &base), ("OPENAI_API_KEY", "x")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let ran = CommandOutput {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    };
+    (ran, server.asked().join("\n"))
+}
+
+#[tokio::test]
+async fn files_of_the_command_line_go_with_the_prompt_and_what_a_pipe_mentions_does_not() {
+    let print = ["-m", "openai/x", "-p"];
+    let (_, sent) = sent_with(&[&print[..], &["what is @notes.txt about?"]].concat(), "see @secret.txt").await;
+    assert!(sent.contains("buy milk") && sent.contains("see @secret.txt") && !sent.contains("hunter2"), "{sent}");
+    let (_, sent) = sent_with(&[&print[..], &["tell", "-f", "notes.txt", "-f", "secret.txt"]].concat(), "").await;
+    assert!(sent.contains("buy milk") && sent.contains("hunter2"), "{sent}");
+    for (file, why) in [("gone.txt", "No such file"), ("image.bin", "binary")] {
+        let (ran, sent) = sent_with(&[&print[..], &["tell", "-f", file]].concat(), "").await;
+        assert_eq!((ran.code, sent.as_str()), (2, ""), "{}", ran.err);
+        assert!(ran.err.contains(file) && ran.err.contains(why), "{}", ran.err);
+    }
+    let (ran, sent) = sent_with(&[&print[..], &["is @gone.txt there?"]].concat(), "").await;
+    assert!(
+        ran.err.contains("@gone.txt: no such file or folder") && sent.contains("is @gone.txt there?"),
+        "{}",
+        ran.err
+    );
 }
 
 const AS_JSON: [&str; 2] = ["--output-format", "json"];

@@ -1,7 +1,7 @@
 //! `attach`: a session with a remote, on the screen or printed.
 
 use super::screen::{self, ScreenOptions};
-use super::{RunContext, final_exit_code, is_on_terminal};
+use super::{RunContext, final_exit_code, is_on_terminal, mentioned_files};
 use crate::app;
 use crate::cli::AttachArgs;
 use crate::event::Seq;
@@ -37,6 +37,8 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
         );
         return Err(UsageError(text).into());
     }
+    let given = args.printing.prompt().filter(|_| prints).map(str::to_owned);
+    let mentioned = mentioned_files(&runtime, given, false).await?;
     let AttachedSession { handle: live, history_end, opened_event, models, remarks, shared } =
         runtime.attach(args, prompt.is_some()).await?;
     if prints {
@@ -47,6 +49,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
             // With a prompt, only its answer is printed; otherwise everything.
             after: if prompt.is_some() { history_end } else { Seq(args.from_seq.unwrap_or(0)) },
             opened_event: opened_event.filter(|_| prompt.is_some()),
+            context: mentioned,
             prompt,
             shared,
             timeout: args.printing.timeout,

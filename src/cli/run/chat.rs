@@ -1,13 +1,17 @@
 //! The chat: on the screen, or one answer on standard output.
 
+use std::path::{Path, PathBuf};
+
 use super::screen::{self, ScreenOptions};
-use super::{EXIT_USAGE, RunContext, final_exit_code, is_on_terminal};
+use super::{EXIT_USAGE, RunContext, final_exit_code, is_on_terminal, mentioned_files};
 use crate::cli::ChatArgs;
 use crate::headless::output::print_error;
 use crate::headless::save_errors::SaveErrors;
 use crate::headless::stdin::piped_prompt;
 use crate::headless::{self, RunOptions};
-use crate::runtime::{Frontend, NameClaim, StartMode, StartedSession};
+use crate::runtime::{Frontend, NameClaim, StartMode, StartedSession, UsageError};
+use crate::text::mention::write_mention;
+use crate::text::one_line;
 
 pub(super) async fn run(chat: ChatArgs, context: RunContext) -> anyhow::Result<u8> {
     let start = match (&chat.resume, chat.continue_newest) {
@@ -23,19 +27,22 @@ pub(super) async fn run(chat: ChatArgs, context: RunContext) -> anyhow::Result<u
 }
 
 async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> anyhow::Result<u8> {
-    let Some(prompt) = piped_prompt(chat.prompt_text().as_deref(), chat.printing.print.is_some()).await? else {
+    let given = with_files(chat.prompt_text(), &chat.files, &context.folder)?;
+    let Some(prompt) = piped_prompt(given.as_deref(), chat.printing.print.is_some()).await? else {
         print_error("no terminal and no prompt; pipe a prompt in, or give it with -p (see --help)");
         return Ok(EXIT_USAGE);
     };
     let format = chat.printing.format();
     let unsaved = SaveErrors::default();
     let runtime = context.runtime(Frontend::Headless, chat.system).with_save_listener(unsaved.listener(false));
+    let mentioned = mentioned_files(&runtime, given, !chat.files.is_empty()).await?;
     let StartedSession { handle: live, restored } = runtime.open(&start)?;
     for notice in restored {
         print_error(&notice);
     }
     let run = RunOptions {
         prompt: Some(prompt),
+        context: mentioned,
         after: live.hub.last_seq(),
         timeout: chat.printing.timeout,
         ..RunOptions::new(format, "agent")
@@ -46,7 +53,12 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
 }
 
 async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> anyhow::Result<u8> {
-    let prompt = chat.prompt_text();
+    let files = with_files(None, &chat.files, &context.folder)?;
+    // Files alone are the beginning of a prompt.
+    let (prompt, begun) = match (chat.prompt_text(), files) {
+        (Some(prompt), Some(files)) => (Some(format!("{prompt}\n\n{files}")), None),
+        (prompt, begun) => (prompt, begun),
+    };
     let unsaved = SaveErrors::default();
     let runtime = context.runtime(Frontend::Tui, chat.system).with_save_listener(unsaved.listener(false));
     // Without a name the person chooses; until then there is an empty session.
@@ -56,6 +68,7 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
     let options = ScreenOptions {
         draft_claim: Some(NameClaim::exclusive(live.session.clone())),
         prompt,
+        begun,
         can_start_session: true,
         chooses_session,
         restored,
@@ -63,4 +76,20 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
         ..ScreenOptions::default()
     };
     screen::run(runtime, live, options).await
+}
+
+/// Adds what `--file` names to the words of a prompt, as mentions.
+fn with_files(prompt: Option<String>, files: &[PathBuf], folder: &Path) -> Result<Option<String>, UsageError> {
+    let mentions = files.iter().map(|file| {
+        let shown = one_line(&file.display().to_string(), 200);
+        let path = file.to_str().filter(|path| !path.contains(|c: char| c.is_control() || c == '"'));
+        let path = path.ok_or_else(|| UsageError(format!("--file {shown}: this name can't be written in a prompt")))?;
+        match folder.join(file).metadata() {
+            Ok(_) => Ok(write_mention(path)),
+            Err(error) => Err(UsageError(format!("--file {shown}: {error}"))),
+        }
+    });
+    let mentions = mentions.collect::<Result<Vec<_>, _>>()?.join(" ");
+    let parts = prompt.into_iter().chain((!mentions.is_empty()).then_some(mentions));
+    Ok(Some(parts.collect::<Vec<_>>().join("\n\n")).filter(|text| !text.is_empty()))
 }

@@ -15,6 +15,8 @@ pub(super) struct ScreenOptions {
     /// The name under which its draft is saved.
     pub(super) draft_claim: Option<NameClaim>,
     pub(super) prompt: Option<String>,
+    /// Stands in the composer, before a saved draft.
+    pub(super) begun: Option<String>,
     /// Host and port of what answers.
     pub(super) host: Option<String>,
     /// Whether a new session can be started from here.
@@ -40,6 +42,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
     let ScreenOptions {
         draft_claim: claim,
         prompt,
+        begun,
         host,
         can_start_session,
         chooses_session,
@@ -54,6 +57,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
     warnings.extend(about_keys);
     warnings.extend(restored);
     let draft = claim.as_ref().and_then(|claim| runtime.load_draft(claim, &mut warnings));
+    let draft = begun.map(|begun| format!("{begun} {}", draft.as_deref().unwrap_or_default())).or(draft);
     warnings.extend(remarks);
     let resolver = runtime.engine_resolver();
     let mut context = ChatContext {
