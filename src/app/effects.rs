@@ -16,7 +16,6 @@ use tokio::task::{self, JoinError, JoinSet};
 use self::running_command::RunningCommand;
 use super::action_uses;
 use super::clipboard::{self, TerminalEnv};
-use super::day_usage::{self, TurnSpending};
 use super::draft::DraftSave;
 use super::git_branch::read_branch;
 use super::notify_command::NotifyCommand;
@@ -25,6 +24,7 @@ use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
 use crate::event::{Command, SessionId};
 use crate::local_time::local_now;
+use crate::runtime::day_usage::{self, TurnSpending};
 use crate::runtime::{ListScope, MentionedFiles, SavedSessions, StartMode, Workspace};
 use crate::store::effect::{CopyRequest, MentioningPrompt};
 use crate::store::frames;
@@ -249,10 +249,10 @@ impl<'a> Effects<'a> {
 
     /// Finds out what was used today, and adds a turn to it, if one ended: tokens, and US dollars if the price is known.
     pub fn count_day_usage(&mut self, turn: Option<(u64, Option<f64>)>) {
-        let file = self.history.as_ref().map(|history| history.with_file_name("usage-days.jsonl"));
+        let file = self.history.as_deref().map(day_usage::file_beside);
         // A session that is only watched is counted where it runs.
         let Some(path) = file.filter(|_| self.can_resume()) else { return };
-        let day = local_now().strftime("%Y-%m-%d").to_string();
+        let day = day_usage::today();
         self.tasks.spawn_blocking(move || {
             let Some((tokens, cost)) = turn else {
                 return EffectResult::Report(Report::DayUsage(day_usage::load(&path, &day)));

@@ -18,7 +18,6 @@ pub mod action_uses;
 pub mod chat;
 mod chat_loop;
 pub mod clipboard;
-pub mod day_usage;
 pub mod draft;
 pub mod effects;
 pub mod external_editor;

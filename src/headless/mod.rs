@@ -5,6 +5,7 @@
 pub mod output;
 pub mod save_errors;
 pub mod screen_dump;
+pub mod spending;
 pub mod stdin;
 
 mod asked;
@@ -33,6 +34,7 @@ use asked::{Asked, Stop};
 use output::{OutputError, clean_for_terminal, print_progress};
 use pending_lines::PendingLines;
 pub use session_printer::print_session;
+use spending::SpendGuard;
 pub use summary::{RunSummary, exit_code};
 
 /// Exit code if everything went well except saving: the log can't be written, or was removed while in use.
@@ -59,6 +61,8 @@ pub struct RunOptions {
     pub explain: bool,
     /// Time limit of the run.
     pub timeout: Option<Duration>,
+    /// The other limits; none for what runs elsewhere.
+    pub spending: Option<SpendGuard>,
 }
 
 impl RunOptions {
@@ -74,6 +78,7 @@ impl RunOptions {
             opened_event: None,
             explain: false,
             timeout: None,
+            spending: None,
         }
     }
 }
@@ -83,13 +88,22 @@ impl RunOptions {
 /// # Errors
 ///
 /// Fails if the output can't be written.
-pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError> {
+pub async fn run(live: SessionHandle, mut run: RunOptions) -> Result<u8, OutputError> {
     let mut printer = Printer::new(run.format, run.explain);
     let mut summary = RunSummary::new(live.session.as_str(), run.source);
     if let Some(opened) = &run.opened_event {
         summary.observe(opened);
     }
     let mut status = live.status.clone();
+    if let Some(spending) = &mut run.spending {
+        observe_earlier_turns(&live, run.after, spending).await;
+        if let Some(fault) = spending.refusal() {
+            printer.print_notice(&format!("✗ {}", fault.message));
+            summary.set_failed(fault);
+            printer.finish(&summary)?;
+            return Ok(summary.exit_code());
+        }
+    }
     let mut subscription = live.hub.subscribe(run.after);
     let watching = run.prompt.is_none();
     let mut there = live.status.clone();
@@ -108,6 +122,8 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
     let mut batch = Vec::new();
     let mut asked_to_stop = false;
     let mut leave_at = None;
+    // The limit for which the turn is stopped.
+    let mut passed: Option<Fault> = None;
     let mut there_open = true;
     let mut interrupts = Interrupts::new();
     // The start of the latest turn, while it may be another client's.
@@ -195,6 +211,17 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
             {
                 summary.set_failed(fault);
             }
+            if let Some(fault) = run.spending.as_mut().and_then(|spending| spending.observe(&event.envelope))
+                && !asked_to_stop
+            {
+                asked_to_stop = true;
+                printer.print_notice(&format!("! {}", fault.message));
+                passed = Some(fault);
+            }
+            // A turn that was over all the same is whole.
+            if let Some(fault) = passed.take_if(|_| summary.outcome() == Some(&TurnOutcome::Cancelled)) {
+                summary.set_failed(fault);
+            }
             printer.print_event(&event.envelope, began)?;
             if run.format == OutputFormat::StreamJson {
                 held.push(Arc::clone(&event));
@@ -230,6 +257,20 @@ pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError
     }
     printer.finish(&summary)?;
     Ok(saved.exit_code(summary.exit_code()))
+}
+
+/// Takes what a session used before this run.
+async fn observe_earlier_turns(live: &SessionHandle, last: Seq, spending: &mut SpendGuard) {
+    let (mut earlier, mut batch, mut seq) = (live.hub.subscribe(Seq(0)), Vec::new(), Seq(0));
+    while seq < last && earlier.next_batch(512, &mut batch).await {
+        for item in batch.drain(..) {
+            let HubItem::Event(event) = item else { continue };
+            seq = event.envelope.seq;
+            if seq <= last {
+                spending.observe_past(&event.envelope);
+            }
+        }
+    }
 }
 
 /// Returns why a remote session is no longer followed, unless the outcome of its last turn explains that.

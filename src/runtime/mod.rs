@@ -1,6 +1,8 @@
 //! Wiring: settings in, running sessions out. Used by every mode of the program; contains only which parts belong
 //! together.
 
+pub mod day_usage;
+
 mod attach;
 mod engines;
 mod server;

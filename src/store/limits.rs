@@ -5,6 +5,7 @@
 
 use super::Store;
 use super::effect::{ComposerEdit, Effect};
+use super::usage::UsageStats;
 use crate::event::NoticeLevel;
 
 /// From this share of a limit on there is a word about it, in percent.
@@ -69,11 +70,18 @@ pub struct LimitUse {
     pub used: f64,
     pub limit: f64,
     pub is_money: bool,
+    /// It grows while a turn runs.
+    pub grows_in_turn: bool,
     /// Not all of it is known, so it may be more.
     pub is_partly_unknown: bool,
 }
 
 impl LimitUse {
+    /// Returns whether nothing of it is left.
+    pub fn is_reached(&self) -> bool {
+        self.percent() >= 100.0
+    }
+
     fn percent(&self) -> f64 {
         self.used / self.limit * 100.0
     }
@@ -81,31 +89,39 @@ impl LimitUse {
 
 /// Returns the limits that are set, each with how much of it was used.
 pub fn limit_uses(store: &Store) -> Vec<LimitUse> {
-    let LimitState { limits, today, .. } = store.limits;
-    let usage = store.usage.session();
-    let session = Spending {
-        turns: u64::from(store.usage.turns()),
-        tokens: usage.total(),
-        cost: store.usage.cost().unwrap_or_default(),
-        unpriced_turns: u64::from(store.usage.cost().is_none() && store.usage.turns() > 0),
-    };
-    let all = [
-        ("turns of this session", limits.session.turns as f64, session.turns as f64, false),
-        ("tokens of this session", limits.session.tokens as f64, session.tokens as f64, false),
-        ("cost of this session", limits.session.cost, session.cost, true),
-        ("turns of today", limits.day.turns as f64, today.turns as f64, false),
-        ("tokens of today", limits.day.tokens as f64, today.tokens as f64, false),
-        ("cost of today", limits.day.cost, today.cost, true),
-    ];
-    let unpriced = |what: &str| if what.ends_with("today") { today.unpriced_turns } else { session.unpriced_turns };
-    let uses = all.into_iter().filter(|(_, limit, ..)| *limit > 0.0).map(|(what, limit, used, is_money)| LimitUse {
-        what,
-        used,
-        limit,
-        is_money,
-        is_partly_unknown: is_money && unpriced(what) > 0,
-    });
-    uses.collect()
+    store.limits.limits.uses(&store.usage, store.limits.today)
+}
+
+impl SpendLimits {
+    /// Returns the limits that are set, each with how much of it was used. `today` is what all sessions used.
+    pub fn uses(self, usage: &UsageStats, today: Spending) -> Vec<LimitUse> {
+        let limits = self;
+        let session = Spending {
+            turns: u64::from(usage.turns()),
+            tokens: usage.session().total(),
+            cost: usage.cost().unwrap_or_default(),
+            unpriced_turns: u64::from(usage.cost().is_none() && usage.turns() > 0),
+        };
+        let all = [
+            ("turns of this session", limits.session.turns as f64, session.turns as f64, false),
+            ("tokens of this session", limits.session.tokens as f64, session.tokens as f64, false),
+            ("cost of this session", limits.session.cost, session.cost, true),
+            ("turns of today", limits.day.turns as f64, today.turns as f64, false),
+            ("tokens of today", limits.day.tokens as f64, today.tokens as f64, false),
+            ("cost of today", limits.day.cost, today.cost, true),
+        ];
+        let unpriced = |what: &str| if what.ends_with("today") { today.unpriced_turns } else { session.unpriced_turns };
+        let uses =
+            all.into_iter().filter(|(_, limit, ..)| *limit > 0.0).map(|(what, limit, used, is_money)| LimitUse {
+                what,
+                used,
+                limit,
+                is_money,
+                grows_in_turn: !what.starts_with("turns"),
+                is_partly_unknown: is_money && unpriced(what) > 0,
+            });
+        uses.collect()
+    }
 }
 
 /// Takes a prompt back for a word about a limit that was reached; false lets it go.
@@ -113,7 +129,7 @@ pub(super) fn ask_about_limit(store: &mut Store, text: &str, fx: &mut Vec<Effect
     if store.limits.is_confirmed {
         return false;
     }
-    let reached = limit_uses(store).into_iter().find(|limit| limit.percent() >= 100.0);
+    let reached = limit_uses(store).into_iter().find(LimitUse::is_reached);
     let Some(reached) = reached else { return false };
     if std::mem::replace(&mut store.limits.is_asked, true) {
         store.limits.is_confirmed = true;

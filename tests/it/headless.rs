@@ -102,6 +102,44 @@ async fn files_of_the_command_line_go_with_the_prompt_and_what_a_pipe_mentions_d
     );
 }
 
+/// An answer of these pieces, with the tokens that it took.
+fn answer(pieces: &[&str], tokens: u64) -> Vec<ServerAct> {
+    let usage = format!(r#"{{"prompt_tokens":{tokens},"completion_tokens":0,"total_tokens":{tokens}}}"#);
+    let end = format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n");
+    let pieces = pieces.iter().map(|piece| format!("data: {{\"choices\":[{{\"index\":0,{piece}}}]}}\n\n"));
+    let body = pieces.chain([end]).collect::<String>();
+    vec![head("200 OK", "content-type: text/event-stream\r\n"), ServerAct::Send(body.into_bytes())]
+}
+
+#[tokio::test]
+async fn past_a_limit_of_the_settings_a_prompt_is_refused_and_a_turn_is_stopped() {
+    let words = [r#""delta":{"content":"hello"}"#, r#""delta":{},"finish_reason":"stop""#];
+    let call = r#""delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"list_dir","arguments":"{}"}}]}"#;
+    let calls = [call, r#""delta":{},"finish_reason":"tool_calls""#];
+    let answers = vec![answer(&words, 600), answer(&calls, 600), answer(&words, 600)];
+    let server = ScriptedServer::routed(vec![("/v1/chat/completions", answers)]).await;
+    let (home, base) = (home(), format!("{}/v1", server.url()));
+    let env = [("OPENAI_BASE_URL", base.as_str()), ("OPENAI_API_KEY", "x")];
+    let ask = async |limit: &str, more: &[&str]| {
+        let args = [&["-m", "openai/x", "-p", "hi", "--set", limit][..], more].concat();
+        let ran = run(&home, &args, &env).await;
+        let asked = server.asked().iter().filter(|request| request.starts_with("POST")).count();
+        (ran.code, ran.out.trim().to_owned(), ran.err, asked)
+    };
+    let (code, out, err, asked) = ask("limits.day_tokens=1000", &[]).await;
+    assert_eq!((code, out.as_str(), asked), (0, "hello", 1), "{err}");
+    let (code, _, err, asked) = ask("limits.day_tokens=1000", &[]).await;
+    assert_eq!((code, asked), (6, 2), "stopped before the next request: {err}");
+    assert!(err.contains("the limit for the tokens of today is reached"), "{err}");
+    for (limit, what) in [("limits.day_tokens=1000", "tokens of today"), ("limits.session_turns=1", "turns of this")] {
+        let (code, out, err, asked) = ask(limit, &["-c"]).await;
+        assert_eq!((code, out.as_str(), asked), (6, "", 2), "{limit}: {err}");
+        assert!(err.contains(what), "{err}");
+    }
+    let (code, out, err, _) = ask("limits.day_tokens=100000", &["-c"]).await;
+    assert_eq!((code, out.as_str()), (0, "hello"), "{err}");
+}
+
 const AS_JSON: [&str; 2] = ["--output-format", "json"];
 
 #[tokio::test]

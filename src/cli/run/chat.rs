@@ -7,8 +7,10 @@ use super::{EXIT_USAGE, RunContext, final_exit_code, is_on_terminal, mentioned_f
 use crate::cli::ChatArgs;
 use crate::headless::output::print_error;
 use crate::headless::save_errors::SaveErrors;
+use crate::headless::spending::SpendGuard;
 use crate::headless::stdin::piped_prompt;
 use crate::headless::{self, RunOptions};
+use crate::runtime::day_usage::file_beside;
 use crate::runtime::{Frontend, NameClaim, StartMode, StartedSession, UsageError};
 use crate::text::mention::write_mention;
 use crate::text::one_line;
@@ -35,6 +37,7 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
     let format = chat.printing.format();
     let unsaved = SaveErrors::default();
     let runtime = context.runtime(Frontend::Headless, chat.system).with_save_listener(unsaved.listener(false));
+    let limits = runtime.config().limits.spending();
     let mentioned = mentioned_files(&runtime, given, !chat.files.is_empty()).await?;
     let StartedSession { handle: live, restored } = runtime.open(&start)?;
     for notice in restored {
@@ -45,6 +48,7 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
         context: mentioned,
         after: live.hub.last_seq(),
         timeout: chat.printing.timeout,
+        spending: Some(SpendGuard::new(limits, file_beside(&runtime.paths.history_file()))),
         ..RunOptions::new(format, "agent")
     };
     let code = headless::run(live, run).await;

@@ -4,10 +4,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::local_time::local_now;
 use crate::private;
 use crate::store::limits::Spending;
 
@@ -23,6 +24,16 @@ pub struct TurnSpending {
     pub tokens: u64,
     /// US dollars, if the price is known.
     pub cost: Option<f64>,
+}
+
+/// Returns where it is kept: beside the prompts typed so far.
+pub fn file_beside(history: &Path) -> PathBuf {
+    history.with_file_name("usage-days.jsonl")
+}
+
+/// Returns the name of this day.
+pub fn today() -> String {
+    local_now().strftime("%Y-%m-%d").to_string()
 }
 
 /// Adds the turns of a day up; nothing where there are none, or none that can be read.

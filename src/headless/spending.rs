@@ -1,0 +1,76 @@
+//! The person's limits without a screen: nobody is there to be asked, so a prompt past one is refused, and a turn that
+//! passes one is stopped.
+
+use std::path::PathBuf;
+
+use super::output::print_error;
+use crate::event::{AgentEvent, Envelope, Fault, FaultKind};
+use crate::runtime::day_usage::{self, TurnSpending};
+use crate::store::limits::{LimitUse, SpendLimits, Spending};
+use crate::store::usage::UsageStats;
+
+/// Watches what a session uses.
+pub struct SpendGuard {
+    limits: SpendLimits,
+    usage: UsageStats,
+    /// Of all sessions of the day, without the running turn.
+    today: Spending,
+    /// Where the day is added up.
+    day_file: PathBuf,
+}
+
+impl SpendGuard {
+    pub fn new(limits: SpendLimits, day_file: PathBuf) -> Self {
+        let today =
+            if limits.has_day_limit() { day_usage::load(&day_file, &day_usage::today()) } else { Spending::default() };
+        Self { limits, usage: UsageStats::default(), today, day_file }
+    }
+
+    /// Takes an event of an earlier run of this session.
+    pub(super) fn observe_past(&mut self, envelope: &Envelope) {
+        self.usage.on_event(envelope.at, &envelope.event);
+    }
+
+    /// Returns why no prompt may be sent.
+    pub(super) fn refusal(&self) -> Option<Fault> {
+        self.limits.uses(&self.usage, self.today).iter().find(|limit| limit.is_reached()).map(fault)
+    }
+
+    /// Takes an event; returns why its turn is to be stopped.
+    pub(super) fn observe(&mut self, envelope: &Envelope) -> Option<Fault> {
+        self.usage.on_event(envelope.at, &envelope.event);
+        match envelope.event {
+            AgentEvent::UsageReported { .. } => self.passed(),
+            AgentEvent::TurnFinished { .. } => {
+                self.add_turn();
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn passed(&self) -> Option<Fault> {
+        let mut today = self.today;
+        today.tokens = today.tokens.saturating_add(self.usage.turn().total());
+        today.cost += self.usage.turn_cost().unwrap_or_default();
+        let uses = self.limits.uses(&self.usage, today);
+        uses.iter().find(|limit| limit.grows_in_turn && limit.is_reached()).map(fault)
+    }
+
+    fn add_turn(&mut self) {
+        if !self.limits.has_day_limit() {
+            return;
+        }
+        let turn =
+            TurnSpending { day: day_usage::today(), tokens: self.usage.turn().total(), cost: self.usage.turn_cost() };
+        match day_usage::add(&self.day_file, &turn) {
+            Ok(today) => self.today = today,
+            Err(error) => print_error(&format!("adding up what was used: {}: {error}", self.day_file.display())),
+        }
+    }
+}
+
+fn fault(limit: &LimitUse) -> Fault {
+    let text = format!("the limit for the {} is reached (see [limits] in the settings)", limit.what);
+    Fault::new(FaultKind::LimitReached, text)
+}
