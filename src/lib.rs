@@ -123,7 +123,7 @@
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`], a form in `engine/offline/syntax`, lines in README and manual |
 //! | a source of tools | `tool/x.rs` with a [`tool::ToolSource`] | the list in [`runtime`] |
-//! | a key or slash command | a row in `store/action_table.rs` | `assets/keymap.toml`, `assets/manual/commands.md` |
+//! | a key or slash command | a row in `store/action_table.rs` | `assets/keys/default.toml`, `assets/manual/commands.md` |
 //! | a pane | `ui/panes/x.rs` | the list in `ui/panes/mod.rs`; if it takes keys, a row in `store/pane.rs` |
 //! | an overlay | `store/overlay/x.rs`, `ui/panes/x.rs` | the lists in `store/overlay/mod.rs` and `ui/overlays.rs` |
 //! | a command of the program | `cli/run/x.rs` | a variant of [`cli::CliCommand`], its arm in `cli/run.rs` |

@@ -5,6 +5,7 @@
 //! while an ask opens can't answer it.
 
 mod mouse;
+mod pending_keys;
 mod quitting;
 mod stray_typing;
 mod toast_timer;
@@ -35,9 +36,6 @@ const DOUBLE_PRESS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Characters of a paste that an overlay's field takes.
 const MAX_FIELD_PASTE_CHARS: usize = 2000;
 
-/// The second key for the editor, as in a shell.
-const EDITOR_CHORD: Chord = Chord { ctrl: true, alt: false, shift: false, key: Key::Char('e') };
-
 /// What only the loop can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopRequest {
@@ -61,8 +59,8 @@ pub struct ChatController {
     has_restored_text: bool,
     stray_typing: StrayTyping,
     toast_timer: ToastTimer,
-    /// The first of the two keys that open the editor was pressed.
-    has_editor_prefix: bool,
+    /// What was pressed of a sequence of keys.
+    pending_keys: Vec<Chord>,
     /// The person was told how the terminal selects.
     has_told_of_shift: bool,
 }
@@ -79,9 +77,17 @@ impl ChatController {
             has_restored_text: false,
             stray_typing: StrayTyping::default(),
             toast_timer: ToastTimer::default(),
-            has_editor_prefix: false,
+            pending_keys: Vec::new(),
             has_told_of_shift: false,
         }
+    }
+
+    /// Other keys hold from now on.
+    pub fn set_keymap(&mut self, keymap: Keymap) {
+        self.pending_keys.clear();
+        self.ui.set_keymap(&keymap);
+        self.keymap = keymap;
+        self.show_pending_keys();
     }
 
     pub fn update(&mut self, msg: Msg) {
@@ -149,14 +155,16 @@ impl ChatController {
                 }
                 let mut ask = self.handle_key(chord, asked, now);
                 for action in std::mem::take(&mut self.view_actions) {
-                    ask = self.handle_ui_action(action, chord, asked, now).or(ask);
+                    ask = self.handle_ui_action(action, &chord.display_name(), asked, now).or(ask);
                 }
+                self.show_pending_keys();
                 self.offer_approval();
                 self.store.update(Msg::KeyPressed(clock), &mut self.effects);
                 return ask;
             }
             Input::Paste(text) => {
                 self.store.update(Msg::Tick(clock), &mut self.effects);
+                self.flush_sequence(now);
                 self.paste(&text);
                 self.store.update(Msg::KeyPressed(clock), &mut self.effects);
             }
@@ -170,7 +178,10 @@ impl ChatController {
             // The loop's: it decides who is called.
             Input::Focus(_) => {}
             Input::Wheel { rows, column, row } => self.wheel(rows, (column, row)),
-            Input::Click { column, row } => self.click((column, row), clock),
+            Input::Click { column, row } => {
+                self.flush_sequence(now);
+                self.click((column, row), clock);
+            }
             Input::Drag { column, row } => self.drag((column, row)),
             Input::Release { column, row } => self.release((column, row)),
             Input::Background(shade) => {
@@ -184,23 +195,34 @@ impl ChatController {
         None
     }
 
-    fn handle_key(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) -> Option<LoopRequest> {
-        if std::mem::take(&mut self.has_editor_prefix) && chord == EDITOR_CHORD {
-            return self.handle_ui_action(UiAction::EditDraft, chord, asked, now);
-        }
+    /// Does what a key means that belongs to no sequence.
+    fn handle_single_key(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) -> Option<LoopRequest> {
         if self.handle_approval_key(chord) {
             return None;
         }
-        let contexts = contexts(&self.store, self.ui.panes.composer.is_empty());
-        let what = self.keymap.find(&contexts, chord).map(|row| row.handler);
+        let what = self.keymap.find(&self.key_contexts(), chord).map(|row| row.handler);
         if self.handle_stray_char(chord, what, now) {
             return None;
         }
+        if let Some(what) = what {
+            return self.run_handler(what, &chord.display_name(), asked, now);
+        }
+        self.type_chord(chord);
+        None
+    }
+
+    /// Does what was asked for by these keys.
+    fn run_handler(
+        &mut self,
+        what: ActionHandler,
+        keys: &str,
+        asked: Option<Instant>,
+        now: Instant,
+    ) -> Option<LoopRequest> {
         match what {
-            Some(ActionHandler::Store(make)) if make() == Action::Quit => self.quit(chord, asked, now),
-            Some(ActionHandler::Store(make)) => self.run_action(make()),
-            Some(ActionHandler::View(action)) => return self.handle_ui_action(action, chord, asked, now),
-            None => self.type_chord(chord),
+            ActionHandler::Store(make) if make() == Action::Quit => self.quit(keys, asked, now),
+            ActionHandler::Store(make) => self.run_action(make()),
+            ActionHandler::View(action) => return self.handle_ui_action(action, keys, asked, now),
         }
         None
     }
@@ -208,7 +230,7 @@ impl ChatController {
     fn handle_ui_action(
         &mut self,
         action: UiAction,
-        chord: Chord,
+        keys: &str,
         asked: Option<Instant>,
         now: Instant,
     ) -> Option<LoopRequest> {
@@ -216,10 +238,9 @@ impl ChatController {
             UiAction::Suspend => return Some(LoopRequest::Suspend),
             UiAction::Redraw => return Some(LoopRequest::Redraw),
             UiAction::EditDraft if self.store.session.capabilities().prompt => return Some(LoopRequest::EditDraft),
-            UiAction::EditDraftPrefix => self.has_editor_prefix = true,
             UiAction::Interrupt => self.interrupt(asked, now),
             UiAction::Escape => self.escape(),
-            UiAction::DeleteOrQuit if self.ui.panes.composer.is_empty() => self.quit(chord, asked, now),
+            UiAction::DeleteOrQuit if self.ui.panes.composer.is_empty() => self.quit(keys, asked, now),
             UiAction::DeleteOrQuit => self.ui.panes.composer.edit(Edit::Delete),
             UiAction::Send if self.ui.panes.composer.is_empty() && self.store.session.status.queue_held => {
                 self.run_action(Action::SendQueued);
@@ -306,6 +327,8 @@ impl ChatController {
 
     /// Takes a paste that is the path of a file that there is: in a prompt it is mentioned.
     pub fn drop_file(&mut self, path: &str, paste: &str) {
+        self.leave_sequence();
+        self.show_pending_keys();
         let mention = self.ui.panes.composer.mention_of(path).filter(|_| !self.store.focus.is_typing());
         self.paste(mention.as_deref().unwrap_or(paste));
     }

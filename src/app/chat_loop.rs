@@ -3,6 +3,7 @@
 mod draft_editing;
 mod drawing;
 mod effect_runner;
+mod settings;
 
 use std::io;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use super::history_loader::HistoryLoader;
 #[cfg(feature = "images")]
 use super::images::ImageLoader;
 use super::input::InputReader;
+use super::live_settings::SettingsWatch;
 use super::notify::Notifier;
 use super::paste_detector::PasteDetector;
 use super::session_clock::SessionClock;
@@ -92,13 +94,15 @@ pub(super) struct ChatLoop<'a> {
     surveyed: Option<(SessionId, String, u32)>,
     terminal_replies: TerminalReplies,
     terminal_replies_until: Option<Instant>,
-    queries_background: bool,
     /// When earlier prompts are read.
     history_load_at: Option<Instant>,
     #[cfg(feature = "images")]
     images: ImageLoader,
     /// Seconds east of Greenwich, once they were asked for.
     utc_offset_secs: Option<i32>,
+    settings: SettingsWatch,
+    /// The theme that was asked for; the terminal decides what `auto` is.
+    theme: ThemeChoice,
     quit: Option<u8>,
     /// The draft is to be opened in an editor.
     wants_editor: bool,
@@ -115,6 +119,7 @@ impl<'a> ChatLoop<'a> {
             places,
             limits,
             keymap,
+            settings,
             warnings,
             prompt,
             draft,
@@ -130,11 +135,7 @@ impl<'a> ChatLoop<'a> {
             ..
         } = context;
         // Dark until the terminal has said what it is.
-        let theme = match ui.theme {
-            ThemeChoice::Auto | ThemeChoice::Dark => ThemeKind::Dark,
-            ThemeChoice::Light => ThemeKind::Light,
-            ThemeChoice::Mono => ThemeKind::Mono,
-        };
+        let theme = settings::theme_kind(ui.theme).unwrap_or(ThemeKind::Dark);
         let options = StoreOptions {
             fold_thinking: ui.fold_thinking,
             fold_outputs: ui.fold_output,
@@ -189,11 +190,12 @@ impl<'a> ChatLoop<'a> {
             terminal_env,
             terminal_replies: TerminalReplies::default(),
             terminal_replies_until: None,
-            queries_background: ui.theme == ThemeChoice::Auto,
             history_load_at: None,
             #[cfg(feature = "images")]
             images,
             utc_offset_secs: None,
+            settings: SettingsWatch::new(settings),
+            theme: ui.theme,
             quit: None,
             wants_editor: false,
         };
@@ -414,6 +416,9 @@ impl<'a> ChatLoop<'a> {
                     self.surveyed = self.surveyed.take().filter(|_| !focused);
                 }
                 _ => self.notifier.on_input(now),
+            }
+            if matches!(input, Input::Focus(true) | Input::Key(_)) {
+                self.look_at_settings(now);
             }
             if let Input::Paste(paste) = &input
                 && let Some(path) = self.dropped_file(paste)

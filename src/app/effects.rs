@@ -18,6 +18,7 @@ use super::action_uses;
 use super::clipboard::{self, TerminalEnv};
 use super::draft::DraftSave;
 use super::git_branch::read_branch;
+use super::live_settings::SettingsLook;
 use super::notify_command::NotifyCommand;
 use super::{open_external, prompt_history};
 use crate::bridge::SessionHandle;
@@ -57,6 +58,7 @@ pub enum EffectResult {
     Paths(Vec<String>),
     CommandEnded(RunResult),
     Session(Box<ResumedSession>),
+    Settings(Box<SettingsLook>),
     /// These bytes are for the terminal.
     Terminal(Vec<u8>, Report),
     Nothing,
@@ -376,6 +378,11 @@ impl<'a> Effects<'a> {
     #[cfg(feature = "images")]
     pub fn report(&mut self, task: impl Future<Output = Report> + Send + 'static) {
         self.tasks.spawn(async { EffectResult::Report(task.await) });
+    }
+
+    /// Looks at the settings files.
+    pub fn look_at_settings(&mut self, look: impl FnOnce() -> SettingsLook + Send + 'static) {
+        self.tasks.spawn_blocking(move || EffectResult::Settings(Box::new(look())));
     }
 
     pub fn load_history(&mut self) {

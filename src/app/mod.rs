@@ -28,6 +28,7 @@ pub mod history_loader;
 #[cfg(feature = "images")]
 pub mod images;
 mod input;
+pub mod live_settings;
 mod notify;
 mod notify_command;
 pub mod open_external;
@@ -49,7 +50,7 @@ use crate::bridge::SessionHandle;
 use crate::bridge::traffic::TrafficReader;
 use crate::config::keys::Keymap;
 use crate::config::notify::NotifyConfig;
-use crate::config::{Paths, UiConfig};
+use crate::config::{Paths, SettingsSource, UiConfig};
 use crate::runtime::{NameClaim, SavedSessions, Workspace};
 use crate::store::limits::SpendLimits;
 use crate::text::one_line;
@@ -65,6 +66,8 @@ pub struct ChatContext<'a> {
     pub places: SessionPlaces,
     pub limits: SpendLimits,
     pub keymap: Keymap,
+    /// Where keys and looks are read again from; none keeps them.
+    pub settings: Option<SettingsSource>,
     /// What the person should be told first: about keys and settings.
     pub warnings: Vec<String>,
     /// Sent as if typed.

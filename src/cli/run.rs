@@ -18,7 +18,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::{Cli, CliCommand, CommonArgs, completions, man_page};
-use crate::config::{ConfigError, ConfigFiles, ConfigSources, LoadedConfig, Overrides, Paths, environment, load};
+use crate::config::{
+    ConfigError, ConfigFiles, ConfigSources, LoadedConfig, Overrides, Paths, SettingsSource, environment, load,
+};
 use crate::event::{Fault, PromptContext};
 use crate::headless;
 use crate::headless::output::{self, OutputError, print_error};
@@ -90,6 +92,8 @@ struct StartOptions {
 struct RunContext {
     loaded: LoadedConfig,
     files: ConfigFiles,
+    /// To read the settings again.
+    settings: SettingsSource,
     paths: Paths,
     folder: PathBuf,
 }
@@ -127,7 +131,8 @@ impl StartOptions {
             keys.extend(self.key_variables.iter().cloned());
             environment::take_variables(&keys);
             let (paths, folder) = (sources.paths.clone(), sources.folder.to_owned());
-            Ok::<_, ConfigError>(RunContext { loaded, files: load::config_files(sources), paths, folder })
+            let (files, settings) = (load::config_files(sources), SettingsSource::new(sources));
+            Ok::<_, ConfigError>(RunContext { loaded, files, settings, paths, folder })
         })??;
         for warning in &context.loaded.warnings {
             print_error(&warning.to_string());

@@ -10,7 +10,7 @@ use super::merge::{self, ConfigLayers, LoadedConfig, Overrides, ProjectText, Set
 use super::paths::Paths;
 use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::trust::TrustList;
-use super::{Env, show};
+use super::{Env, environment, show};
 use crate::private;
 
 /// Far more than anybody writes; guards against devices and wrong files.
@@ -26,6 +26,46 @@ pub struct ConfigSources<'a> {
     pub file: Option<&'a Path>,
     pub env: Env<'a>,
     pub flags: &'a Overrides,
+}
+
+/// The same places, kept to read the settings again while the program runs.
+#[derive(Clone, Debug)]
+pub struct SettingsSource {
+    paths: Paths,
+    folder: PathBuf,
+    file: Option<PathBuf>,
+    flags: Overrides,
+}
+
+impl SettingsSource {
+    pub fn new(sources: &ConfigSources<'_>) -> Self {
+        Self {
+            paths: sources.paths.clone(),
+            folder: sources.folder.to_owned(),
+            file: sources.file.map(Path::to_owned),
+            flags: sources.flags.clone(),
+        }
+    }
+
+    /// Reads all layers again.
+    pub fn load(&self) -> Result<LoadedConfig, ConfigError> {
+        self.with_sources(load)
+    }
+
+    /// Returns which files are used now.
+    pub fn files(&self) -> ConfigFiles {
+        self.with_sources(config_files)
+    }
+
+    fn with_sources<T>(&self, use_sources: impl FnOnce(&ConfigSources<'_>) -> T) -> T {
+        use_sources(&ConfigSources {
+            paths: &self.paths,
+            folder: &self.folder,
+            file: self.file.as_deref(),
+            env: &environment::variable,
+            flags: &self.flags,
+        })
+    }
 }
 
 /// The settings files in use, for `config path`.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::keys::Keymap;
 use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::schema::{self, ALLOW_KEY, DENY_KEY, SettingSpec};
 use super::value::{self, Setting, SettingValue, dotted};
@@ -79,6 +80,20 @@ impl LoadedConfig {
             RuleKind::Deny => self.denied_in.get(pattern),
         };
         origin.map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Returns what the keys do, and what is wrong with those of the person, such as `config.toml:12: keys.global: …`.
+    pub fn keymap(&self) -> (Keymap, Vec<String>) {
+        let (keymap, problems) = Keymap::new(&self.config.keys);
+        let told = problems.iter().map(|problem| {
+            let key = dotted(&["keys".to_owned(), problem.context.clone(), problem.keys.clone()]);
+            match self.entries.get(&key) {
+                Some(entry) => format!("{}: {problem}", entry.origin),
+                None => problem.to_string(),
+            }
+        });
+        let told = told.collect();
+        (keymap, told)
     }
 }
 

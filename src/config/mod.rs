@@ -26,12 +26,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use self::keys::{Bindings, KeyPreset};
 use crate::engine::{ENGINES, EngineSpec, openai};
 use crate::event::ApprovalMode;
 use crate::store::Timestamps;
 use crate::store::limits::{SpendLimit, SpendLimits};
 
-pub use load::{ConfigFiles, ConfigSources, load};
+pub use load::{ConfigFiles, ConfigSources, SettingsSource, load};
 pub use merge::{LoadedConfig, Overrides};
 use notify::NotifyConfig;
 pub use paths::Paths;
@@ -67,8 +68,7 @@ pub struct Config {
     pub prices: BTreeMap<String, (f64, f64)>,
     /// Context windows in tokens by model name; overrides the built-in table.
     pub windows: BTreeMap<String, u64>,
-    /// Rebound keys: context → chord → action name, or `none`.
-    pub keys: BTreeMap<String, BTreeMap<String, String>>,
+    pub keys: KeyConfig,
 }
 
 settings! {
@@ -188,6 +188,18 @@ settings! {
     }
 }
 
+settings! {
+    /// Which keys do what.
+    pub struct KeyConfig {
+        /// The keys that hold where the person bound none.
+        preset: KeyPreset = KeyPreset::Default, choice(&KeyPreset::ALL, KeyPreset::name);
+    }
+    with {
+        /// The person's own: context → keys → action name, or `none`.
+        bindings: Bindings,
+    }
+}
+
 /// How images are drawn, in builds that support images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageChoice {
@@ -234,7 +246,7 @@ impl Default for Config {
             notify: NotifyConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            keys: KeyConfig::default(),
         }
     }
 }

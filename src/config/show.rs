@@ -84,7 +84,7 @@ mod tests {
         }
         let loaded = load(&uncommented());
         assert_eq!(loaded.warnings, []);
-        assert_eq!(crate::config::keys::Keymap::new(&loaded.config.keys).1, Vec::<String>::new());
+        assert_eq!(loaded.keymap().1, Vec::<String>::new());
     }
 
     /// People copy what the manual shows.
@@ -99,8 +99,7 @@ mod tests {
                 let block = block.split("```").next().unwrap();
                 let loaded = load(block);
                 assert_eq!(loaded.warnings, [], "{}: {block}", page.display());
-                let about_keys = crate::config::keys::Keymap::new(&loaded.config.keys).1;
-                assert_eq!(about_keys, Vec::<String>::new(), "{}: {block}", page.display());
+                assert_eq!(loaded.keymap().1, Vec::<String>::new(), "{}: {block}", page.display());
                 seen += 1;
             }
         }
@@ -245,6 +244,7 @@ mod tests {
         notify.title = true                                        # default
         notify.progress = true                                     # default
         prices."gpt-4.1" = { input = 1, output = 2.0 }             # config.toml:6
+        keys.preset = "default"                                    # default
         keys.global."ctrl+p" = "none"                              # config.toml:8
         "#);
     }

@@ -155,6 +155,8 @@ pub enum Action {
     ToggleArchived,
     /// Names this session; without a title a field asks for one.
     RenameSession(Option<String>),
+    /// Reads keys and looks again from the settings.
+    ReloadSettings,
     Quit,
     Focus(Pane),
 }
@@ -224,8 +226,6 @@ pub enum UiAction {
     Stash,
     /// Opens the draft in the person's editor.
     EditDraft,
-    /// The first of two keys: the second may open the editor.
-    EditDraftPrefix,
     /// Moves in the overlay on top.
     ScrollOverlay(ScrollStep),
     Escape,

@@ -248,6 +248,9 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["figures"],
         "show render statistics",
     ),
+    act("app.reload-settings", Global, || Action::ReloadSettings, "read keys and looks again from the settings")
+        .slash(28, "config", &["settings"], "tell where the settings are, or read keys and looks again")
+        .takes("[reload]", config_command),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg resumes"),
     act("app.quit", Global, || Action::Quit, "quit").slash(24, "quit", &["exit", "q"], "quit; the session stays saved"),
@@ -259,7 +262,6 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("composer.history", COMPOSER, UiAction::PromptHistory, "search the prompts of all sessions"),
     view("composer.stash", COMPOSER, UiAction::Stash, "put the draft away; in an empty composer, bring it back"),
     view("composer.editor", COMPOSER, UiAction::EditDraft, "edit the draft in $VISUAL or $EDITOR"),
-    view("composer.editor-prefix", COMPOSER, UiAction::EditDraftPrefix, "then Ctrl+E: edit the draft in $EDITOR"),
     view("composer.delete-or-quit", COMPOSER, UiAction::DeleteOrQuit, "delete forward; quit when empty"),
     edit("composer.left", Edit::Left, "left"),
     edit("composer.right", Edit::Right, "right"),
@@ -367,6 +369,15 @@ pub const ACTIONS: &[ActionSpec] = &[
 /// What is no mode here may be one of the agent.
 fn choose_mode(name: &str) -> Action {
     ApprovalMode::parse(&name.to_lowercase()).map_or_else(|| Action::SetAgentMode(name.to_owned()), Action::SetMode)
+}
+
+/// Where they are stands among what is used and why.
+fn config_command(what: Option<&str>) -> Result<Action, String> {
+    match what {
+        None => Ok(Action::OpenStatus),
+        Some("reload") => Ok(Action::ReloadSettings),
+        Some(_) => Err("/config reload reads keys and looks again; /config tells where the settings are".into()),
+    }
 }
 
 fn copy_nth(number: Option<&str>) -> Result<Action, String> {

@@ -221,7 +221,8 @@ mod tests {
                 "quit",
                 "rename",
                 "usage",
-                "context"
+                "context",
+                "config"
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

@@ -36,9 +36,10 @@ use self::key_hints::KeyHints;
 use self::layout::{Layout, Place};
 use self::overlays::OverlayViews;
 use self::pane::{OverlayScreen, PaneScreen, PaneView};
+use self::panes::pending_keys::PendingKeys;
 use self::panes::perf_overlay::PerfStats;
 use self::panes::raw::RawView;
-use self::panes::{PanePart, Panes, perf_overlay, popup, toast};
+use self::panes::{PanePart, Panes, pending_keys, perf_overlay, popup, toast};
 use self::theme::Theme;
 
 /// Everything that the screen remembers between frames.
@@ -48,6 +49,8 @@ pub struct Ui {
     /// Where everything was drawn last.
     pub layout: Layout,
     key_hints: KeyHints,
+    /// Keys that wait for the next one.
+    pub pending_keys: Option<PendingKeys>,
     raw: RawView,
     /// What the frames before cost; measured only while it is shown.
     pub perf: PerfStats,
@@ -78,12 +81,19 @@ impl Ui {
             theme,
             layout: Layout::default(),
             key_hints: KeyHints::new(keymap),
+            pending_keys: None,
             raw: RawView::default(),
             perf: PerfStats::default(),
             overlay_scroll_end: usize::MAX,
             pressed: None,
             cursor: None,
         }
+    }
+
+    /// Names other keys from now on.
+    pub fn set_keymap(&mut self, keymap: &Keymap) {
+        self.key_hints = KeyHints::new(keymap);
+        self.panes.transcript.set_fold_key(&keymap.key_for("output.toggle").unwrap_or_default());
     }
 
     /// Returns what only a frame can tell: that an ask was on the screen, and which pictures on it are not known.
@@ -114,7 +124,7 @@ pub fn redraw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Optio
 /// Draws what text has changed since the last frame, which the buffer holds, and returns where that was and where the
 /// cursor belongs. Does nothing and returns none where that would not be all: the whole frame has to be drawn.
 pub fn redraw_text(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(Rect, Option<(u16, u16)>)> {
-    let covered = store.focus.top().is_some() || store.focus.is_debug_shown;
+    let covered = store.focus.top().is_some() || store.focus.is_debug_shown || ui.pending_keys.is_some();
     let Ui { panes, theme, layout, key_hints, cursor, .. } = ui;
     let is_completing = panes.composer.completion.is_open();
     let transcript = PanePart::Transcript.area(layout);
@@ -133,7 +143,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     if area.is_empty() {
         return None;
     }
-    let Ui { panes, theme, layout, key_hints, raw, perf, overlay_scroll_end, pressed: _, cursor: _ } = ui;
+    let Ui { panes, theme, layout, key_hints, pending_keys, raw, perf, overlay_scroll_end, pressed: _, cursor: _ } = ui;
     let theme = *theme;
     let nowhere = Layout::default();
     let screen = PaneScreen { store, key_hints, theme, area, layout: &nowhere };
@@ -181,7 +191,11 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
         let drawn = overlays::draw(overlay, &above, &mut views, buf);
         (cursor, *overlay_scroll_end) = (drawn.cursor, drawn.scroll_end);
     }
-    if store.focus.top().is_some() || store.focus.is_debug_shown {
+    if let Some(pending) = pending_keys {
+        let above = if store.focus.top().is_some() { stage } else { Rect { height: input.y - area.y, ..area } };
+        pending_keys::draw(pending, theme, above, buf);
+    }
+    if store.focus.top().is_some() || store.focus.is_debug_shown || pending_keys.is_some() {
         panes.transcript.forget_rows();
     }
     if store.focus.is_debug_shown {

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use super::{ChatController, DOUBLE_PRESS_TIMEOUT};
-use crate::config::keys::Chord;
 use crate::event::NoticeLevel;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
@@ -17,14 +16,13 @@ const MAX_CALL_NAME_CELLS: usize = 30;
 
 impl ChatController {
     /// Quits, or says what would be left running and asks for the key once more.
-    pub(super) fn quit(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) {
+    pub(super) fn quit(&mut self, keys: &str, asked: Option<Instant>, now: Instant) {
         let again = asked.is_some_and(|asked| now.saturating_duration_since(asked) <= DOUBLE_PRESS_TIMEOUT);
         match self.describe_running().filter(|_| !again) {
             None => self.dispatch(Msg::Action(Action::Quit)),
             Some(running) => {
                 self.quit_requested_at = Some(now);
-                self.store.toast =
-                    Some((NoticeLevel::Warn, format!("{running}; {} again to quit", chord.display_name())));
+                self.store.toast = Some((NoticeLevel::Warn, format!("{running}; {keys} again to quit")));
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::ui;
 
 mod approvals;
 mod pointer;
+mod sequences;
 
 struct ChatRig {
     chat: ChatController,

@@ -6,17 +6,15 @@ use std::time::{Duration, Instant};
 use super::{BACKGROUND_START_DELAY, ChatLoop};
 use crate::app::chat::ChatController;
 use crate::app::screen::{Painted, ScreenCounters};
+use crate::config::ThemeChoice;
 use crate::local_time::local_now;
 use crate::store::Timestamps;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
-use crate::ui::keymap::BACKGROUND_QUERY;
 use crate::ui::panes::perf_overlay::{FrameStats, PerfStats};
 use crate::ui::{self, FrameScope};
 /// Between two frames of a spinner or a running time.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
-/// A terminal that hasn't answered by now won't.
-const TERMINAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl ChatLoop<'_> {
     pub(super) fn after_first_frame(&mut self) -> io::Result<()> {
@@ -26,10 +24,8 @@ impl ChatLoop<'_> {
         self.history_load_at = Some(Instant::now() + BACKGROUND_START_DELAY);
         #[cfg(feature = "images")]
         self.effects.report(self.images.detect_mode());
-        if self.queries_background {
-            self.terminal_replies.expect();
-            self.terminal_replies_until = Some(Instant::now() + TERMINAL_REPLY_TIMEOUT);
-            self.term.screen.write_raw(BACKGROUND_QUERY.as_bytes())?;
+        if self.theme == ThemeChoice::Auto {
+            self.query_background()?;
         }
         if std::mem::take(&mut self.has_prompt) {
             let text = self.chat.ui.panes.composer.take();

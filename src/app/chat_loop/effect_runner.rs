@@ -28,6 +28,7 @@ impl ChatLoop<'_> {
             EffectResult::Paths(paths) => self.chat.ui.panes.composer.completion.set_paths(paths),
             EffectResult::CommandEnded(result) => self.chat.update(Msg::Report(Report::CommandEnded(result))),
             EffectResult::Session(opened) => self.attach_session(*opened),
+            EffectResult::Settings(look) => self.apply_settings_look(*look)?,
             EffectResult::Terminal(bytes, report) => {
                 self.term.screen.write_raw(&bytes)?;
                 self.chat.update(Msg::Report(report));
@@ -175,6 +176,7 @@ impl ChatLoop<'_> {
                 Effect::LoadActionUses => self.effects.load_action_uses(),
                 Effect::SaveActionUses(uses) => self.effects.save_action_uses(uses),
                 Effect::Notify(told) => self.notify(&told)?,
+                Effect::ReloadSettings => self.reload_settings(),
                 Effect::Quit => self.quit = Some(0),
             }
         }

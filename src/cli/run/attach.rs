@@ -16,6 +16,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
     let prints = args.printing.is_headless() || !has_screen;
     let unsaved = SaveErrors::default();
     let frontend = if prints { Frontend::Headless } else { Frontend::Tui };
+    let settings = Some(context.settings.clone());
     let runtime = context.runtime(frontend, None).with_save_listener(unsaved.listener(false));
     let needs_prompt = prints && runtime.is_request_only(args)? && !args.read_only;
     let prompt = if runtime.is_local(args)? {
@@ -65,6 +66,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
         // The draft is kept for the next client of the same target.
         draft_claim: args.target.as_ref().filter(|_| live.capabilities.prompt).map(|name| runtime.claim_draft(name)),
         prompt,
+        settings,
         host: runtime.target_host(args),
         models: Some(models),
         remarks,

@@ -64,6 +64,7 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
         (prompt, begun) => (prompt, begun),
     };
     let unsaved = SaveErrors::default();
+    let settings = Some(context.settings.clone());
     let runtime = context.runtime(Frontend::Tui, chat.system).with_save_listener(unsaved.listener(false));
     // Without a name the person chooses; until then there is an empty session.
     let chooses_session = start == StartMode::Resume(None);
@@ -73,6 +74,7 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
         draft_claim: Some(NameClaim::exclusive(live.session.clone())),
         prompt,
         begun,
+        settings,
         can_start_session: true,
         chooses_session,
         restored,

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::EXIT_CONFIG;
 use crate::cli::ConfigCommand;
-use crate::config::keys::Keymap;
 use crate::config::{ConfigFiles, ConfigSources, load, show};
 use crate::headless::output::{OutputError, print, print_error};
 
@@ -19,7 +18,7 @@ pub(super) fn run(command: ConfigCommand, sources: &ConfigSources<'_>) -> anyhow
             print(&show::to_text(&loaded))?;
         }
         ConfigCommand::Keys => {
-            let (keymap, warnings) = Keymap::new(&load(sources)?.config.keys);
+            let (keymap, warnings) = load(sources)?.keymap();
             for warning in &warnings {
                 print_error(warning);
             }
@@ -47,7 +46,7 @@ fn check(sources: &ConfigSources<'_>) -> anyhow::Result<u8> {
     }
     // The keys can be checked even if there are errors elsewhere.
     let loaded = checked.as_ref().map_or_else(|_| load(sources).ok(), |loaded| Some(loaded.clone()));
-    let about_keys = loaded.map(|loaded| Keymap::new(&loaded.config.keys).1).unwrap_or_default();
+    let about_keys = loaded.map(|loaded| loaded.keymap().1).unwrap_or_default();
     for warning in &about_keys {
         print_error(warning);
     }

@@ -8,6 +8,7 @@ use crate::headless::{self, RunOptions};
 use crate::runtime::{Frontend, replay};
 
 pub(super) async fn run(args: &ReplayArgs, context: RunContext) -> anyhow::Result<u8> {
+    let settings = Some(context.settings.clone());
     let runtime = context.runtime(Frontend::Tui, None);
     if args.headless || !is_on_terminal() {
         let live = runtime.open_whole_log(&args.file)?;
@@ -22,5 +23,5 @@ pub(super) async fn run(args: &ReplayArgs, context: RunContext) -> anyhow::Resul
     let live = runtime.open_replay(&args.file, options)?;
     // During playback, this is reported at the end.
     let remarks = runtime.find_log_damage(&args.file).into_iter().map(|(_, text)| text).collect();
-    screen::run(runtime, live, ScreenOptions { remarks, ..ScreenOptions::default() }).await
+    screen::run(runtime, live, ScreenOptions { settings, remarks, ..ScreenOptions::default() }).await
 }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use crate::app::{self, ChatContext, ResumedSession, SessionPlaces};
 use crate::bridge::SessionHandle;
-use crate::config::keys::Keymap;
+use crate::config::SettingsSource;
 use crate::headless::output::print_error;
 use crate::headless::save_errors::{SaveErrors, exit_code_for};
 use crate::runtime::{NameClaim, RemoteModels, Runtime, StartMode, StartedSession};
@@ -17,6 +17,7 @@ pub(super) struct ScreenOptions {
     pub(super) prompt: Option<String>,
     /// Stands in the composer, before a saved draft.
     pub(super) begun: Option<String>,
+    pub(super) settings: Option<SettingsSource>,
     /// Host and port of what answers.
     pub(super) host: Option<String>,
     /// Whether a new session can be started from here.
@@ -43,6 +44,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         draft_claim: claim,
         prompt,
         begun,
+        settings,
         host,
         can_start_session,
         chooses_session,
@@ -52,7 +54,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         save_errors,
     } = options;
     let status = live.status.clone();
-    let (keymap, about_keys) = Keymap::new(&runtime.config().keys);
+    let (keymap, about_keys) = runtime.loaded.keymap();
     let mut warnings: Vec<String> = runtime.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
     warnings.extend(restored);
@@ -68,6 +70,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         places: SessionPlaces { paths: runtime.paths.clone(), logs: runtime.saved_sessions(), host },
         limits: runtime.config().limits.spending(),
         keymap,
+        settings,
         warnings,
         prompt,
         draft,

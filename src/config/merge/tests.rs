@@ -135,7 +135,7 @@ tool_output = 4_096
     assert_eq!(config.limits.max_tool_output_bytes, 4096);
     assert_eq!(config.prices["x/y"], (1.0, 0.5));
     assert_eq!(config.windows["gpt-4.1"], 1000);
-    assert_eq!(config.keys["global"]["ctrl+p"], "none");
+    assert_eq!(config.keys.bindings["global"]["ctrl+p"], "none");
     assert_eq!(loaded.warnings, []);
 }
 

@@ -61,6 +61,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::Retry => submit::retry(store, fx),
+        Action::ReloadSettings => fx.push(Effect::ReloadSettings),
         Action::SendQueued => fx.push(Effect::Send(Command::SendQueued)),
         Action::CycleMode => cycle_mode(store, fx),
         Action::SetMode(ApprovalMode::Full) if !is_full_mode_confirmed(store) => confirm_full_mode(store),

@@ -13,6 +13,7 @@ pub mod models;
 pub mod modes;
 pub mod outline;
 pub mod palette;
+pub mod pending_keys;
 pub mod perf_overlay;
 pub mod permissions;
 pub mod pick_hint;

@@ -1,6 +1,7 @@
 //! Hands that type while questions open: nothing typed answers, nothing typed is lost.
 
 use super::*;
+use crate::config::KeyConfig;
 use crate::config::keys::Bindings;
 use crate::store::approval::ApprovalChoice;
 use crate::store::overlay::modes::ModeList;
@@ -18,9 +19,13 @@ impl ChatRig {
 
     fn bound(context: &str, pairs: &[(&str, &str)]) -> Self {
         let chords = pairs.iter().map(|(chord, action)| ((*chord).to_owned(), (*action).to_owned())).collect();
-        let (keymap, warnings) = Keymap::new(&Bindings::from([(context.to_owned(), chords)]));
+        let bindings = Bindings::from([(context.to_owned(), chords)]);
+        let (keymap, warnings) = Keymap::new(&KeyConfig { bindings, ..KeyConfig::default() });
         // Only one that lost its only key is told.
-        assert!(warnings.iter().all(|warning| warning.contains("took the key of approval.answer")), "{warnings:?}");
+        assert!(
+            warnings.iter().all(|warning| warning.to_string().contains("took the key of approval.answer")),
+            "{warnings:?}"
+        );
         let mut rig = Self::asked();
         rig.chat.keymap = keymap;
         rig

@@ -1,0 +1,87 @@
+//! Keys and looks that change while the chat runs.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::ChatLoop;
+use crate::app::live_settings::SettingsLook;
+use crate::config::{LoadedConfig, ThemeChoice};
+use crate::event::NoticeLevel;
+use crate::ui::keymap::BACKGROUND_QUERY;
+use crate::ui::theme::ThemeKind;
+
+/// A terminal that hasn't answered by now won't.
+const TERMINAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Returns what a theme is; none if the terminal has to say it.
+pub(super) fn theme_kind(theme: ThemeChoice) -> Option<ThemeKind> {
+    match theme {
+        ThemeChoice::Auto => None,
+        ThemeChoice::Dark => Some(ThemeKind::Dark),
+        ThemeChoice::Light => Some(ThemeKind::Light),
+        ThemeChoice::Mono => Some(ThemeKind::Mono),
+    }
+}
+
+impl ChatLoop<'_> {
+    /// Has the files looked at, if that is some time ago.
+    pub(super) fn look_at_settings(&mut self, now: Instant) {
+        if let Some(look) = self.settings.look(now) {
+            self.effects.look_at_settings(look);
+        }
+    }
+
+    /// The person wants them read again.
+    pub(super) fn reload_settings(&mut self) {
+        match self.settings.look_again() {
+            Some(look) => self.effects.look_at_settings(look),
+            None => self.chat.show_toast("there are no settings to read again here".into()),
+        }
+    }
+
+    pub(super) fn apply_settings_look(&mut self, look: SettingsLook) -> io::Result<()> {
+        self.settings.remember(&look);
+        match look.loaded {
+            None => Ok(()),
+            Some(Ok(loaded)) => self.apply_settings(&loaded),
+            Some(Err(why)) => {
+                let told = format!("the settings stay as they were: {why}");
+                self.chat.store.toast = Some((NoticeLevel::Warn, told));
+                Ok(())
+            }
+        }
+    }
+
+    fn apply_settings(&mut self, loaded: &LoadedConfig) -> io::Result<()> {
+        let (keymap, about_keys) = loaded.keymap();
+        self.chat.set_keymap(keymap);
+        let ui = &loaded.config.ui;
+        self.chat.ui.panes.transcript.set_prose_columns(ui.text_columns);
+        self.set_theme(ui.theme)?;
+        let mut told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        told.extend(about_keys);
+        if told.is_empty() {
+            self.chat.show_toast("keys and looks are read again from the settings".into());
+        } else {
+            self.chat.show_warnings(&told);
+        }
+        Ok(())
+    }
+
+    /// Shows another theme at once.
+    pub(super) fn set_theme(&mut self, theme: ThemeChoice) -> io::Result<()> {
+        if std::mem::replace(&mut self.theme, theme) == theme {
+            return Ok(());
+        }
+        let kind = theme_kind(theme);
+        self.chat.ui.theme = self.chat.ui.theme.with_kind(kind.unwrap_or(ThemeKind::Dark));
+        if kind.is_none() { self.query_background() } else { Ok(()) }
+    }
+
+    /// Asks the terminal whether it is dark or light.
+    pub(super) fn query_background(&mut self) -> io::Result<()> {
+        self.terminal_replies.expect();
+        self.terminal_replies_until = Some(Instant::now() + TERMINAL_REPLY_TIMEOUT);
+        self.term.screen.write_raw(BACKGROUND_QUERY.as_bytes())
+    }
+}
