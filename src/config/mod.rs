@@ -316,6 +316,8 @@ mod tests {
     #[test]
     fn names_read_back() {
         assert!(ImageChoice::ALL.into_iter().all(|choice| ImageChoice::parse(choice.name()) == Some(choice)));
+        let listed = crate::store::action_table::THEMES.iter().map(|(name, _)| *name);
+        assert!(listed.eq(ThemeChoice::ALL.map(ThemeChoice::name)));
         assert!(ThemeChoice::ALL.into_iter().all(|theme| ThemeChoice::parse(theme.name()) == Some(theme)));
     }
 

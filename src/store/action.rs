@@ -120,6 +120,7 @@ pub enum Action {
     /// Enter: choose the selected model, give the selected answer, send the reason or pattern.
     OverlayAccept,
     ToggleThinking,
+    ShowThinking(bool),
     ToggleOutputs,
     /// Shows a pane where it is not, or hides it.
     TogglePane(Pane),
@@ -155,6 +156,8 @@ pub enum Action {
     ToggleArchived,
     /// Names this session; without a title a field asks for one.
     RenameSession(Option<String>),
+    /// Shows a theme by its name, or the one after that which is shown.
+    SetTheme(Option<String>),
     /// Reads keys and looks again from the settings.
     ReloadSettings,
     Quit,

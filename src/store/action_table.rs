@@ -3,6 +3,8 @@
 //! [`ACTIONS`] is the one table that keys, slash commands, completion, help and config read. What needs an argument that
 //! neither a key nor a command carries is an [`Action`] without a row. Nothing here knows a key.
 
+use std::borrow::Cow;
+
 use super::Timestamps;
 use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
 use super::approval::ApprovalChoice;
@@ -47,11 +49,45 @@ pub struct SlashCommand {
     pub rank: u8,
     pub name: &'static str,
     pub aliases: &'static [&'static str],
-    /// What may follow, or nothing.
-    pub argument: &'static str,
+    pub argument: Argument,
     pub about: &'static str,
     /// What it does, if that is not what its row does.
     pub run: Option<RunCommand>,
+}
+
+/// What may follow a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    None,
+    /// One of these words, each with what it stands for.
+    Words(&'static [(&'static str, &'static str)]),
+    Mode,
+    Model,
+    /// A saved session.
+    Session,
+    /// An answer, counted from the end.
+    Answer,
+    File,
+    /// Any text; this is what it is called.
+    Free(&'static str),
+}
+
+impl Argument {
+    /// Returns how it is written where the command is explained; empty where nothing follows.
+    pub fn hint(self) -> Cow<'static, str> {
+        match self {
+            Self::None => "".into(),
+            Self::Words(words) => {
+                format!("[{}]", words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join("|")).into()
+            }
+            Self::Mode => "[ask|auto-edit|plan|full]".into(),
+            Self::Model => "[engine/model]".into(),
+            Self::Session => "[id]".into(),
+            Self::Answer => "[n]".into(),
+            Self::File => "[file]".into(),
+            Self::Free(name) => format!("[{name}]").into(),
+        }
+    }
 }
 
 /// Reads what follows a command, and returns what it asks for; the error says what may follow.
@@ -66,7 +102,7 @@ impl ActionSpec {
         aliases: &'static [&'static str],
         about: &'static str,
     ) -> Self {
-        self.slash = Some(SlashCommand { rank, name, aliases, argument: "", about, run: None });
+        self.slash = Some(SlashCommand { rank, name, aliases, argument: Argument::None, about, run: None });
         self
     }
 
@@ -79,7 +115,7 @@ impl ActionSpec {
     }
 
     /// Lets its command take an argument.
-    const fn takes(mut self, argument: &'static str, run: RunCommand) -> Self {
+    const fn takes(mut self, argument: Argument, run: RunCommand) -> Self {
         if let Some(slash) = &mut self.slash {
             slash.argument = argument;
         }
@@ -91,6 +127,20 @@ impl ActionSpec {
 pub fn find_action(name: &str) -> Option<&'static ActionSpec> {
     ACTIONS.iter().find(|row| row.name == name)
 }
+
+const TIMES_ARGUMENT: Argument = Argument::Words(&[
+    ("off", "no times"),
+    ("relative", "since the session began"),
+    ("clock", "as clocks show it here"),
+]);
+/// The themes that there are; the settings have the same.
+pub const THEMES: &[(&str, &str)] = &[
+    ("auto", "as the terminal says"),
+    ("dark", "for a dark background"),
+    ("light", "for a light background"),
+    ("mono", "without colors"),
+];
+const SHOW_ARGUMENT: Argument = Argument::Words(&[("show", "unfolded"), ("hide", "folded")]);
 
 /// What is left of a longer gap when a replay squeezes them.
 const IDLE_CAP: Millis = Millis(1_000);
@@ -130,10 +180,10 @@ pub const ACTIONS: &[ActionSpec] = &[
     ),
     act("model.choose", Global, || Action::OpenModels, "choose a model")
         .slash(3, "model", &["models"], "choose the model")
-        .takes("[engine/model]", |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
+        .takes(Argument::Model, |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
     act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream")
         .slash(18, "frames", &[], "show the raw frames, or save them")
-        .takes("[file]", |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned())))),
+        .takes(Argument::File, |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned())))),
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
     act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
     act("mode.auto-edit", Global, || Action::SetMode(ApprovalMode::AutoEdit), "change files here without asking"),
@@ -141,7 +191,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("mode.full", Global, || Action::SetMode(ApprovalMode::Full), "never ask"),
     act("mode.choose", Global, || Action::OpenModes, "choose a mode")
         .slash(4, "mode", &[], "set the approval mode")
-        .takes("[ask|auto-edit|plan|full]", |name| Ok(name.map_or(Action::OpenModes, choose_mode))),
+        .takes(Argument::Mode, |name| Ok(name.map_or(Action::OpenModes, choose_mode))),
     act("permissions.open", Global, || Action::OpenPermissions, "list what is allowed, take grants back").slash(
         5,
         "permissions",
@@ -168,12 +218,14 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["fold", "details"],
         "unfold the last tool output, then all, then none",
     ),
-    act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking").slash(
-        13,
-        "thinking",
-        &["reasoning"],
-        "show or hide thinking",
-    ),
+    act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking")
+        .slash(13, "thinking", &["reasoning"], "show or hide thinking")
+        .takes(SHOW_ARGUMENT, |what| match what {
+            None => Ok(Action::ToggleThinking),
+            Some("show") => Ok(Action::ShowThinking(true)),
+            Some("hide") => Ok(Action::ShowThinking(false)),
+            Some(other) => Err(format!("unknown value {other}; use show or hide")),
+        }),
     act("links.toggle", Global, || Action::ToggleLinkTargets, "show or hide link targets").slash(
         14,
         "targets",
@@ -182,7 +234,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     ),
     act("timestamps.cycle", Global, || Action::CycleTimestamps, "message times: off, relative, clock")
         .slash(15, "timestamps", &["times"], "show message times")
-        .takes("[off|relative|clock]", show_times),
+        .takes(TIMES_ARGUMENT, show_times),
     act("tool-panel.toggle", Global, || Action::TogglePane(Pane::ToolPanel), "show or hide the tool panel").slash(
         16,
         "tools",
@@ -197,13 +249,13 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("transcript.next-prompt", Global, UiAction::NextPrompt, "your next prompt"),
     view("search.open", Global, UiAction::Search, "search the transcript")
         .slash(6, "search", &["find"], "search the transcript")
-        .takes("[text]", |query| Ok(Action::OpenSearch { from: None, query: query.map(str::to_owned) })),
+        .takes(Argument::Free("text"), |query| Ok(Action::OpenSearch { from: None, query: query.map(str::to_owned) })),
     view("outline.open", Global, UiAction::Outline, "list of prompts and headings")
         .slash(7, "outline", &["toc"], "jump to a prompt or a heading")
         .runs(|_| Ok(Action::OpenOutline { from: None })),
     act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer")
         .slash(8, "copy", &["yank"], "copy the last answer, or the nth from the end")
-        .takes("[n]", copy_nth),
+        .takes(Argument::Answer, copy_nth),
     act("copy.code", Global, || Action::OpenCodePicker, "copy a code block by its letter").slash(
         11,
         "code",
@@ -220,10 +272,10 @@ pub const ACTIONS: &[ActionSpec] = &[
     ),
     act("session.choose", Global, || Action::OpenSessions, "choose a saved session")
         .slash(22, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
-        .takes("[id]", |id| Ok(id.map_or(Action::OpenSessions, |id| Action::ResumeSession(id.to_owned())))),
+        .takes(Argument::Session, |id| Ok(id.map_or(Action::OpenSessions, |id| Action::ResumeSession(id.to_owned())))),
     act("session.rename", Global, || Action::RenameSession(None), "name this session")
         .slash(25, "rename", &["title"], "name this session")
-        .takes("[title]", |title| Ok(Action::RenameSession(title.map(str::to_owned)))),
+        .takes(Argument::Free("title"), |title| Ok(Action::RenameSession(title.map(str::to_owned)))),
     act("usage.open", Global, || Action::OpenUsage, "where the tokens went").slash(
         26,
         "usage",
@@ -248,9 +300,12 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["figures"],
         "show render statistics",
     ),
+    act("theme.next", Global, || Action::SetTheme(None), "next theme: auto, dark, light, mono")
+        .slash(29, "theme", &["themes", "colors"], "set the theme, until the program ends")
+        .takes(Argument::Words(THEMES), set_theme),
     act("app.reload-settings", Global, || Action::ReloadSettings, "read keys and looks again from the settings")
         .slash(28, "config", &["settings"], "tell where the settings are, or read keys and looks again")
-        .takes("[reload]", config_command),
+        .takes(Argument::Words(&[("reload", "read keys and looks again from the settings")]), config_command),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg resumes"),
     act("app.quit", Global, || Action::Quit, "quit").slash(24, "quit", &["exit", "q"], "quit; the session stays saved"),
@@ -369,6 +424,14 @@ pub const ACTIONS: &[ActionSpec] = &[
 /// What is no mode here may be one of the agent.
 fn choose_mode(name: &str) -> Action {
     ApprovalMode::parse(&name.to_lowercase()).map_or_else(|| Action::SetAgentMode(name.to_owned()), Action::SetMode)
+}
+
+fn set_theme(name: Option<&str>) -> Result<Action, String> {
+    let Some(name) = name.map(str::to_lowercase) else { return Ok(Action::SetTheme(None)) };
+    match THEMES.iter().any(|(known, _)| *known == name) {
+        true => Ok(Action::SetTheme(Some(name))),
+        false => Err(format!("unknown theme {name}; use auto, dark, light or mono")),
+    }
 }
 
 /// Where they are stands among what is used and why.

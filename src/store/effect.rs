@@ -68,6 +68,8 @@ pub enum Effect {
     SaveActionUses(BTreeMap<String, u32>),
     /// Call the person, unless they look.
     Notify(Notification),
+    /// Show a theme by its name, or the next one.
+    SetTheme(Option<String>),
     /// Read keys and looks again from the settings.
     ReloadSettings,
     Quit,

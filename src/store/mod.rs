@@ -9,6 +9,7 @@ pub mod action;
 pub mod action_table;
 pub mod agent_status;
 pub mod approval;
+pub mod argument_values;
 pub mod chunks;
 pub mod effect;
 pub mod focus;
@@ -148,6 +149,8 @@ pub struct Store {
     pub show_link_targets: bool,
     pub timestamps: Timestamps,
     pub limits: LimitState,
+    /// The sessions that can be resumed, once they were listed for a command.
+    pub saved_sessions: Option<Vec<SessionChoice>>,
     /// How often each action was chosen from the palette, by its name.
     pub action_uses: ActionUses,
     /// A word to the person that is not a fact; stands until they do something else.

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use super::action::Action;
-use super::action_table::{ACTIONS, ActionHandler, SlashCommand};
+use super::action_table::{ACTIONS, ActionHandler, Argument, SlashCommand};
 use crate::text::suggestion::suggest;
 
 /// Returns all commands, in the order in which they are listed.
@@ -60,10 +60,10 @@ pub fn parse(text: &str) -> Submitted {
     let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let (name, argument) = (name.to_lowercase(), argument.trim());
     let given = Some(argument).filter(|argument| !argument.is_empty());
-    let known = |command: &SlashCommand| command.name == name || command.aliases.contains(&&*name);
+    let known = |command: &SlashCommand| is_called(command, &name);
     let row = ACTIONS.iter().find_map(|row| Some((row, row.slash.as_ref().filter(|command| known(command))?)));
     let Some((row, command)) = row else { return Submitted::Invalid(unknown_command(&name)) };
-    if command.argument.is_empty() && given.is_some() {
+    if command.argument == Argument::None && given.is_some() {
         return Submitted::Invalid(format!("/{} takes no argument", command.name));
     }
     let asked = match (command.run, row.handler) {
@@ -88,6 +88,18 @@ fn is_path(rest: &str) -> bool {
 /// Tells whether a text could be a command without its slash. Nobody types a question mark for a path.
 fn may_begin_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphanumeric() || c == '?')
+}
+
+fn is_called(command: &SlashCommand, name: &str) -> bool {
+    command.name == name || command.aliases.contains(&name)
+}
+
+/// Returns the command that a text names, and what was typed of its argument; none where it takes none.
+pub fn begun_argument(text: &str) -> Option<(&'static SlashCommand, &str)> {
+    let (name, typed) = text.strip_prefix('/')?.split_once(' ')?;
+    let (name, typed) = (name.to_lowercase(), typed.trim_start());
+    let command = commands().find(|command| is_called(command, &name))?;
+    (command.argument != Argument::None && !typed.contains('\n')).then_some((command, typed))
 }
 
 /// Returns the commands that a text begun with a slash can become, best first; none once it has an argument.
@@ -131,6 +143,9 @@ mod tests {
             ("/MODEL  ollama/qwen3 ", Submitted::Command(Action::SetModel("ollama/qwen3".into()))),
             ("/models", Submitted::Command(Action::OpenModels)),
             ("/mode plan", Submitted::Command(Action::SetMode(ApprovalMode::Plan))),
+            ("/thinking show", Submitted::Command(Action::ShowThinking(true))),
+            ("/theme Light", Submitted::Command(Action::SetTheme(Some("light".into())))),
+            ("/config reload", Submitted::Command(Action::ReloadSettings)),
             ("/times clock", Submitted::Command(Action::SetTimestamps(Timestamps::Clock))),
             ("/times never", Submitted::Invalid("unknown value never; use off, relative or clock".into())),
             ("/reset", Submitted::Command(Action::NewSession)),
@@ -222,7 +237,8 @@ mod tests {
                 "rename",
                 "usage",
                 "context",
-                "config"
+                "config",
+                "theme"
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

@@ -16,6 +16,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::completion::{Completed, Completion};
 use super::theme::{Role, Theme};
 use crate::config::keys::Chord;
+use crate::store::Store;
 use crate::store::action::Edit;
 use crate::text::mention::{open_mention, write_mention};
 use crate::text::size;
@@ -162,10 +163,10 @@ impl Composer {
     }
 
     /// Looks at the text again, for what it may become.
-    pub fn update_completion(&mut self) {
+    pub fn update_completion(&mut self, store: &Store) {
         let text = if self.is_empty() { String::new() } else { self.text() };
         let before_cursor = self.before_cursor();
-        self.completion.update(text, &before_cursor);
+        self.completion.update(text, &before_cursor, store);
     }
 
     /// Returns the line up to the cursor.
@@ -421,7 +422,7 @@ impl Composer {
     fn show_past(&mut self, text: &str, at: usize, draft: (Vec<String>, Vec<PasteChip>)) {
         self.replace(text);
         self.browsing = Some(HistoryBrowsing { at, draft });
-        self.update_completion();
+        self.update_completion(&Store::default());
         self.completion.close();
     }
 

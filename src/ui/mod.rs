@@ -4,7 +4,7 @@
 //! Panes take no keys: keys become actions first. Untrusted text passes `text::clean` before it becomes cells.
 
 mod apply;
-mod completion;
+pub mod completion;
 pub mod composer;
 pub mod diff;
 pub mod format;
@@ -166,7 +166,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     if store.focus.top().is_none() && !screen.is_replay() {
         let below = if at(PanePart::Activity).is_empty() { input } else { at(PanePart::Activity) };
         let above = Rect { height: below.y - area.y, ..area };
-        panes.composer.update_completion();
+        panes.composer.update_completion(store);
         let completion = &panes.composer.completion;
         if completion.is_open() {
             panes.transcript.forget_rows();

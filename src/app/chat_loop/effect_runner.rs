@@ -11,11 +11,13 @@ use crate::app::session_clock::SessionClock;
 use crate::app::term;
 use crate::event::{Command, Seq};
 use crate::runtime::{ListScope, StartMode};
+use crate::store::argument_values::ValueList;
 use crate::store::effect::Effect;
 use crate::store::frames::FrameList;
 use crate::store::msg::{Msg, Report};
 use crate::store::notification::Notification;
 use crate::text::one_line;
+use crate::ui::completion::WantedList;
 
 /// Cells of the working folder in a message.
 const MAX_FOLDER_CELLS: usize = 60;
@@ -176,6 +178,7 @@ impl ChatLoop<'_> {
                 Effect::LoadActionUses => self.effects.load_action_uses(),
                 Effect::SaveActionUses(uses) => self.effects.save_action_uses(uses),
                 Effect::Notify(told) => self.notify(&told)?,
+                Effect::SetTheme(theme) => self.choose_theme(theme.as_deref())?,
                 Effect::ReloadSettings => self.reload_settings(),
                 Effect::Quit => self.quit = Some(0),
             }
@@ -196,8 +199,13 @@ impl ChatLoop<'_> {
             (false, Some(_)) => self.watched_frames = None,
             _ => {}
         }
-        if let Some(typed) = self.chat.ui.panes.composer.completion.take_wanted_paths() {
-            self.effects.list_paths(typed);
+        match self.chat.ui.panes.composer.completion.take_wanted() {
+            None => {}
+            Some(WantedList::Paths(typed)) => self.effects.list_paths(typed),
+            Some(WantedList::Values(ValueList::Models)) => self.effects.list_models(),
+            Some(WantedList::Values(ValueList::Sessions)) => {
+                self.effects.list_sessions(ListScope { all_folders: false, archived: false });
+            }
         }
         let fresh = self.chat.ui.panes.composer.take_unsaved_prompts();
         if !fresh.is_empty() {

@@ -68,6 +68,17 @@ impl ChatLoop<'_> {
         Ok(())
     }
 
+    /// Shows the theme of that name, or the next one, and says which.
+    pub(super) fn choose_theme(&mut self, name: Option<&str>) -> io::Result<()> {
+        let next = || {
+            let at = ThemeChoice::ALL.iter().position(|theme| *theme == self.theme).unwrap_or(0);
+            ThemeChoice::ALL.get((at + 1) % ThemeChoice::ALL.len()).copied()
+        };
+        let Some(theme) = name.map_or_else(next, ThemeChoice::parse) else { return Ok(()) };
+        self.chat.show_toast(format!("theme {}; theme = \"{0}\" under [ui] keeps it", theme.name()));
+        self.set_theme(theme)
+    }
+
     /// Shows another theme at once.
     pub(super) fn set_theme(&mut self, theme: ThemeChoice) -> io::Result<()> {
         if std::mem::replace(&mut self.theme, theme) == theme {

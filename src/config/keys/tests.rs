@@ -18,6 +18,7 @@ const WITHOUT_KEY: &[&str] = &[
     "usage.open",
     "usage.context",
     "app.reload-settings",
+    "theme.next",
 ];
 
 fn chord(text: &str) -> Chord {

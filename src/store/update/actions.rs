@@ -61,6 +61,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::Retry => submit::retry(store, fx),
+        Action::SetTheme(theme) => fx.push(Effect::SetTheme(theme)),
         Action::ReloadSettings => fx.push(Effect::ReloadSettings),
         Action::SendQueued => fx.push(Effect::Send(Command::SendQueued)),
         Action::CycleMode => cycle_mode(store, fx),
@@ -107,6 +108,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenFrames => open(store, FrameList::default()),
         Action::SaveFramesTo(file) => fx.push(Effect::SaveFrames(Some(file))),
         Action::OpenApproval => open_approval(store),
+        Action::ShowThinking(shown) => store.fold_thinking = !shown,
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
         Action::ToggleOutputs => toggle_outputs(store),
         Action::CycleTimestamps => store.timestamps = store.timestamps.next(),

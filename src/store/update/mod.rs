@@ -31,6 +31,8 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
             if let Some(picker) = store.focus.find_mut::<SessionPicker>() {
                 picker.set_sessions(sessions);
                 picker.ask(fx);
+            } else {
+                store.saved_sessions = Some(sessions);
             }
         }
         Msg::Report(Report::SessionPreview(id, messages)) => {

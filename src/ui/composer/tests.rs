@@ -275,7 +275,7 @@ fn behind_a_prompt_that_was_recalled_is_the_draft() {
     write(&mut composer, "half a");
     composer.recall("see @one");
     assert_eq!(composer.text(), "see @one");
-    composer.update_completion();
+    composer.update_completion(&Store::default());
     assert!(!composer.completion.is_open(), "the arrows walk on");
     composer.down();
     assert_eq!(composer.text(), "two");

@@ -42,11 +42,11 @@ impl PaneView for Composer {
         None
     }
 
-    fn handle(&mut self, _store: &Store, action: UiAction) -> PaneResponse {
-        self.update_completion();
+    fn handle(&mut self, store: &Store, action: UiAction) -> PaneResponse {
+        self.update_completion(store);
         match action {
             UiAction::Send if self.completion.takes_enter() => self.complete(),
-            UiAction::Send => return submit(self).into(),
+            UiAction::Send => return submit(self, store).into(),
             UiAction::Newline => self.newline(),
             UiAction::Complete => self.complete(),
             UiAction::HistoryPrevious if self.completion.is_open() => self.completion.up(),
@@ -64,12 +64,14 @@ impl PaneView for Composer {
     }
 }
 
-/// Hands the text over. A command that is only begun is sent as the chosen completion.
-fn submit(composer: &mut Composer) -> Option<Action> {
+/// Hands the text over. A command that is only begun is sent as the chosen completion, and so is what follows it.
+fn submit(composer: &mut Composer, store: &Store) -> Option<Action> {
     let chosen = composer.completion.take();
+    let replaces_argument = composer.completion.replaces_argument();
     let text = composer.take();
-    composer.update_completion();
+    composer.update_completion(store);
     let text = match (slash::parse(&text), chosen) {
+        (_, Some(Completed::Command(chosen))) if replaces_argument => chosen,
         (Submitted::Invalid(_), Some(Completed::Command(chosen))) => chosen.trim_end().to_owned(),
         _ => text,
     };
@@ -98,6 +100,7 @@ fn placeholder(screen: &PaneScreen<'_>, has_stash: bool) -> Cow<'static, str> {
 mod tests {
     use super::*;
     use crate::store::Store;
+    use crate::ui::completion::WantedList;
 
     fn submitted(text: &str) -> PaneResponse {
         PaneResponse::Tell(Action::Submit(text.into()))
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_command_begun_is_sent_in_full() {
-        let cases = [("/he", "/help"), ("/mode plan", "/mode plan"), ("/q", "/q"), ("/zzz", "/zzz"), ("hi", "hi")];
+        let cases = [("/he", "/help"), ("/mode plan", "/mode plan"), ("/mode pl", "/mode plan"), ("/q", "/q"), ("/zzz", "/zzz"), ("hi", "hi")];
         for (typed, sent) in cases {
             let mut composer = written(typed);
             assert_eq!(composer.handle(&Store::default(), UiAction::Send), submitted(sent), "{typed}");
@@ -121,17 +124,34 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_taken_by_enter_only_if_it_was_begun_or_chosen() {
+        for (typed, downs, sent) in [
+            ("/mode ", 0, "/mode "),
+            ("/mode ", 1, "/mode ask"),
+            ("/mode Build", 0, "/mode Build"),
+            ("/times r", 0, "/timestamps relative"),
+            ("/copy 3", 0, "/copy 3"),
+        ] {
+            let mut composer = written(typed);
+            for _ in 0..downs {
+                composer.handle(&Store::default(), UiAction::HistoryNext);
+            }
+            assert_eq!(composer.handle(&Store::default(), UiAction::Send), submitted(sent), "{typed}");
+        }
+    }
+
+    #[test]
     fn enter_takes_a_path_and_sends_once_it_is_written_in_full() {
         let mut composer = written("what is @cha");
-        composer.update_completion();
-        assert_eq!(composer.completion.take_wanted_paths().as_deref(), Some("cha"));
+        composer.update_completion(&Store::default());
+        assert_eq!(composer.completion.take_wanted(), Some(WantedList::Paths("cha".into())));
         composer.completion.set_paths(vec!["src/".into(), "src/chat.rs".into()]);
         assert_eq!(composer.handle(&Store::default(), UiAction::Send), PaneResponse::Done);
         assert_eq!(composer.text(), "what is @src/chat.rs ");
         assert_eq!(composer.handle(&Store::default(), UiAction::Send), submitted("what is @src/chat.rs "));
 
         let mut composer = written("@src");
-        composer.update_completion();
+        composer.update_completion(&Store::default());
         composer.completion.set_paths(vec!["src/".into()]);
         composer.handle(&Store::default(), UiAction::Complete);
         assert_eq!(composer.text(), "@src/", "one goes on to what is in it");

@@ -125,12 +125,13 @@ fn groups(labels: &KeyHints, first: Context) -> Vec<Vec<HelpEntry<'_>>> {
     }
     let mut told = vec![HelpEntry::Heading("Commands")];
     told.extend(commands().map(|command| {
-        let name = format!("/{} {}", command.name, command.argument);
+        let name = format!("/{} {}", command.name, command.argument.hint());
         if name.len() <= MAX_KEYS_CELLS {
             return HelpEntry::Key(name.trim_end().to_owned(), command.about.into());
         }
         // Broken in the narrow column nobody could read it.
-        let argument = command.argument.trim_matches(['[', ']']).replace('|', ", ");
+        let hint = command.argument.hint();
+        let argument = hint.trim_matches(['[', ']']).replace('|', ", ");
         HelpEntry::Key(format!("/{}", command.name), format!("{}: {argument}", command.about).into())
     }));
     told.extend(TYPED_PREFIXES.iter().map(|(typed, what)| HelpEntry::Key((*typed).to_owned(), Cow::from(*what))));

@@ -1,9 +1,12 @@
 //! What the text in the composer may become, in rows above it.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::action_table::SlashCommand;
+use crate::store::argument_values::ArgumentValue;
 use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::ui::completion::{Candidates, Completion};
@@ -20,16 +23,17 @@ pub fn draw(completion: &Completion, theme: Theme, above: Rect, buf: &mut Buffer
     if rows == 0 || above.width < 4 {
         return;
     }
-    let selected = completion.selected().min(candidates.len() - 1);
-    let first = (selected + 1).saturating_sub(usize::from(rows));
+    let selected = completion.selected().map(|nth| nth.min(candidates.len() - 1));
+    let first = (selected.unwrap_or(0) + 1).saturating_sub(usize::from(rows));
     let area = Rect { y: above.bottom() - rows, height: rows, ..above };
     clear(area, buf);
     for row in 0..rows {
         let nth = first + usize::from(row);
         let mut pen = RowWriter::new(buf, area, row);
-        pen.write(if nth == selected { " ▸ " } else { "   " }, theme.style(Role::Accent));
+        pen.write(if selected == Some(nth) { " ▸ " } else { "   " }, theme.style(Role::Accent));
         match candidates {
             Candidates::Commands(commands) => draw_command(commands, nth, theme, above.width, &mut pen),
+            Candidates::Values(values) => draw_value(values, nth, theme, &mut pen),
             Candidates::Paths(paths) => {
                 let room = pen.room();
                 let path = paths.get(nth).map(|path| one_line(path, room)).unwrap_or_default();
@@ -37,7 +41,7 @@ pub fn draw(completion: &Completion, theme: Theme, above: Rect, buf: &mut Buffer
                 pen.write(&path, theme.style(role));
             }
         }
-        if nth == selected {
+        if selected == Some(nth) {
             let line = Rect { y: area.y + row, height: 1, ..area };
             select_row(line, theme, buf);
         }
@@ -55,14 +59,25 @@ fn draw_command(commands: &[&SlashCommand], nth: usize, theme: Theme, width: u16
     let names = commands.iter().map(|command| name(command, arguments).chars().count()).max().unwrap_or_default();
     let begin = pen.column();
     pen.write(&format!("/{}", command.name), theme.style(Role::Key));
-    if arguments && !command.argument.is_empty() {
-        pen.write(&format!(" {}", command.argument), theme.style(Role::Dim));
+    let hint = command.argument.hint();
+    if arguments && !hint.is_empty() {
+        pen.write(&format!(" {hint}"), theme.style(Role::Dim));
     }
     let used = usize::from(pen.column() - begin);
     pen.skip((names + 3).saturating_sub(used)).write_truncated(command.about, 1, theme.style(Role::Dim));
 }
 
+fn draw_value(values: &[ArgumentValue], nth: usize, theme: Theme, pen: &mut RowWriter<'_>) {
+    let Some(known) = values.get(nth) else { return };
+    let most = pen.room() / 2;
+    let width = |known: &ArgumentValue| str_width(&one_line(&known.value, most));
+    let column = values.iter().map(width).max().unwrap_or_default();
+    let value = one_line(&known.value, if known.about.is_empty() { pen.room() } else { most });
+    pen.write(&value, theme.style(Role::Key)).skip((column + 2).saturating_sub(str_width(&value)));
+    pen.write_truncated(&known.about, 1, theme.style(Role::Dim));
+}
+
 fn name(command: &SlashCommand, arguments: bool) -> String {
-    let argument = if arguments { command.argument } else { "" };
+    let argument = if arguments { command.argument.hint() } else { Cow::default() };
     format!("/{} {argument}", command.name).trim_end().to_owned()
 }
