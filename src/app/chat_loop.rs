@@ -120,6 +120,7 @@ impl<'a> ChatLoop<'a> {
             limits,
             keymap,
             settings,
+            commands,
             warnings,
             prompt,
             draft,
@@ -148,6 +149,7 @@ impl<'a> ChatLoop<'a> {
         let mut chat = ChatController::new(store, view, keymap);
         let status = handle.status.borrow_and_update().clone();
         let clock = SessionClock::new(&status, Instant::now());
+        chat.store.user_commands = commands;
         chat.store.workplace = workplace(&places, &terminal_env);
         chat.update(Msg::Status(status));
         chat.show_warnings(&warnings);

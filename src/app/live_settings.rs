@@ -1,4 +1,4 @@
-//! Keys and looks hold at once when the settings change: whether their files did is looked at when the person comes back
+//! Keys, looks and own commands hold at once when the settings change: whether their files did is looked at when the person comes back
 //! or presses a key, so that an idle program sleeps.
 //!
 //! Not here: what else the settings say, which holds from the next start on.
@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config::user_commands::FoundCommands;
 use crate::config::{LoadedConfig, SettingsSource};
 use crate::text::one_line;
 
@@ -33,6 +34,8 @@ pub struct SettingsLook {
     stamp: FilesStamp,
     /// The settings, if they were read again; the error is for the person.
     pub loaded: Option<Result<Box<LoadedConfig>, String>>,
+    /// The commands that the person wrote, if they were read again.
+    pub commands: Option<FoundCommands>,
 }
 
 impl SettingsWatch {
@@ -53,14 +56,22 @@ impl SettingsWatch {
             let stamp = FilesStamp::take(&source);
             // The first look only learns what the files are like.
             let is_changed = known.is_some_and(|known| known != stamp);
-            SettingsLook { loaded: is_changed.then(|| load(&source)), stamp }
+            SettingsLook {
+                loaded: is_changed.then(|| load(&source)),
+                commands: is_changed.then(|| source.commands()),
+                stamp,
+            }
         })
     }
 
     /// Returns a look that reads the settings in any case.
     pub fn look_again(&self) -> Option<impl FnOnce() -> SettingsLook + Send + 'static> {
         let source = self.source.clone()?;
-        Some(move || SettingsLook { stamp: FilesStamp::take(&source), loaded: Some(load(&source)) })
+        Some(move || SettingsLook {
+            stamp: FilesStamp::take(&source),
+            loaded: Some(load(&source)),
+            commands: Some(source.commands()),
+        })
     }
 
     /// Remembers what a look found.
@@ -81,12 +92,13 @@ fn load(source: &SettingsSource) -> Result<Box<LoadedConfig>, String> {
 impl FilesStamp {
     fn take(source: &SettingsSource) -> Self {
         let files = source.files();
-        let paths = [Some(files.user), files.project.map(|project| project.file)];
+        let settings = [Some(files.user), files.project.map(|project| project.file)];
+        let paths = settings.into_iter().flatten().chain(source.command_files());
         let stamp = |path: PathBuf| {
             let facts = fs::metadata(&path).ok();
             (path, facts.and_then(|facts| Some((facts.modified().ok()?, facts.len()))))
         };
-        Self(paths.into_iter().flatten().map(stamp).collect())
+        Self(paths.map(stamp).collect())
     }
 }
 

@@ -53,6 +53,7 @@ use crate::config::notify::NotifyConfig;
 use crate::config::{Paths, SettingsSource, UiConfig};
 use crate::runtime::{NameClaim, SavedSessions, Workspace};
 use crate::store::limits::SpendLimits;
+use crate::store::user_commands::UserCommand;
 use crate::text::one_line;
 
 /// Exit code when the terminal went away: as if the signal of that had ended us.
@@ -68,6 +69,8 @@ pub struct ChatContext<'a> {
     pub keymap: Keymap,
     /// Where keys and looks are read again from; none keeps them.
     pub settings: Option<SettingsSource>,
+    /// Commands that the person wrote.
+    pub commands: Vec<UserCommand>,
     /// What the person should be told first: about keys and settings.
     pub warnings: Vec<String>,
     /// Sent as if typed.

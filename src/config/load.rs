@@ -12,6 +12,7 @@ use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::trust::TrustList;
 use super::{Env, environment, show};
 use crate::private;
+use crate::text::size;
 
 /// Far more than anybody writes; guards against devices and wrong files.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -55,6 +56,11 @@ impl SettingsSource {
     /// Returns which files are used now.
     pub fn files(&self) -> ConfigFiles {
         self.with_sources(config_files)
+    }
+
+    /// Returns the folder of the person's commands.
+    pub(super) fn own_commands_dir(&self) -> PathBuf {
+        self.paths.commands_dir()
     }
 
     fn with_sources<T>(&self, use_sources: impl FnOnce(&ConfigSources<'_>) -> T) -> T {
@@ -247,14 +253,19 @@ fn save_trust_list(paths: &Paths, list: &TrustList) -> Result<(), ConfigError> {
 }
 
 fn read_file(file: &Path) -> io::Result<String> {
+    read_limited(file, MAX_FILE_BYTES)
+}
+
+/// Reads a file that people write; one with more bytes is none.
+pub(super) fn read_limited(file: &Path, max_bytes: u64) -> io::Result<String> {
     // Checked before opening: opening a pipe would block forever.
     if !fs::metadata(file)?.is_file() {
         return Err(io::Error::other("not a file"));
     }
     let mut text = String::new();
-    File::open(file)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other("larger than 1 MiB"));
+    File::open(file)?.take(max_bytes + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > max_bytes {
+        return Err(io::Error::other(format!("larger than {}", size(max_bytes))));
     }
     Ok(text)
 }

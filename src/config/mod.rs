@@ -20,6 +20,7 @@ mod setting;
 pub mod show;
 pub mod trust;
 pub mod units;
+pub mod user_commands;
 mod value;
 
 use std::collections::BTreeMap;

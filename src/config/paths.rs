@@ -46,6 +46,11 @@ impl Paths {
         self.config.join("config.toml")
     }
 
+    /// Commands that the person wrote.
+    pub fn commands_dir(&self) -> PathBuf {
+        self.config.join("commands")
+    }
+
     /// Saved conversations.
     pub fn sessions_dir(&self) -> PathBuf {
         self.data.join("sessions")

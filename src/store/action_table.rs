@@ -142,6 +142,12 @@ pub const THEMES: &[(&str, &str)] = &[
 ];
 const SHOW_ARGUMENT: Argument = Argument::Words(&[("show", "unfolded"), ("hide", "folded")]);
 
+/// Returns the command of that name, or with that other name, and its row.
+pub fn find_command(name: &str) -> Option<(&'static ActionSpec, &'static SlashCommand)> {
+    let is_called = |command: &&SlashCommand| command.name == name || command.aliases.contains(&name);
+    ACTIONS.iter().find_map(|row| Some((row, row.slash.as_ref().filter(is_called)?)))
+}
+
 /// What is left of a longer gap when a replay squeezes them.
 const IDLE_CAP: Millis = Millis(1_000);
 
@@ -183,7 +189,10 @@ pub const ACTIONS: &[ActionSpec] = &[
         .takes(Argument::Model, |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
     act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream")
         .slash(18, "frames", &[], "show the raw frames, or save them")
-        .takes(Argument::File, |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned())))),
+        .takes(
+            Argument::File,
+            |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned()))),
+        ),
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
     act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
     act("mode.auto-edit", Global, || Action::SetMode(ApprovalMode::AutoEdit), "change files here without asking"),

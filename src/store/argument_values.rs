@@ -44,7 +44,8 @@ pub fn argument_values(store: &Store, argument: Argument) -> Vec<ArgumentValue> 
         }
         Argument::Session => {
             let sessions = store.saved_sessions.iter().flatten();
-            let about = |title: &Option<String>, age: &str| format!("{} · {age}", title.as_deref().unwrap_or("untitled"));
+            let about =
+                |title: &Option<String>, age: &str| format!("{} · {age}", title.as_deref().unwrap_or("untitled"));
             sessions.map(|it| ArgumentValue::new(it.id.as_str(), &about(&it.title, &it.age))).collect()
         }
         Argument::Answer => answers(store),
@@ -74,5 +75,8 @@ fn answers(store: &Store) -> Vec<ArgumentValue> {
         _ => None,
     });
     let first_lines = texts.filter_map(|text| text.lines().find(|line| !line.trim().is_empty()).map(str::to_owned));
-    (1..).zip(first_lines.take(MAX_OFFERED_ANSWERS)).map(|(nth, line)| ArgumentValue::new(nth.to_string(), &line)).collect()
+    (1..)
+        .zip(first_lines.take(MAX_OFFERED_ANSWERS))
+        .map(|(nth, line)| ArgumentValue::new(nth.to_string(), &line))
+        .collect()
 }

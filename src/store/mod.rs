@@ -39,6 +39,7 @@ mod unanswered_prompts;
 mod update;
 pub mod usage;
 pub mod usage_ledger;
+pub mod user_commands;
 pub mod workplace;
 
 use std::collections::BTreeMap;
@@ -57,11 +58,13 @@ use self::notification::{Notification, NotificationKind};
 use self::overlay::approval::ApprovalDialog;
 use self::person_runs::PersonRuns;
 use self::session::{Phase, SessionState};
+use self::sessions::SessionChoice;
 use self::tool_calls::{CallState, ToolCall, ToolCalls};
 use self::transcript::{ItemKind, Transcript, TranscriptItem};
 use self::unanswered_prompts::UnansweredPrompts;
 use self::usage::UsageStats;
 use self::usage_ledger::UsageLedger;
+use self::user_commands::UserCommand;
 use self::workplace::Workplace;
 
 /// Settings that the store starts with.
@@ -151,6 +154,8 @@ pub struct Store {
     pub limits: LimitState,
     /// The sessions that can be resumed, once they were listed for a command.
     pub saved_sessions: Option<Vec<SessionChoice>>,
+    /// Commands that the person wrote, by name.
+    pub user_commands: Vec<UserCommand>,
     /// How often each action was chosen from the palette, by its name.
     pub action_uses: ActionUses,
     /// A word to the person that is not a fact; stands until they do something else.

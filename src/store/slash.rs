@@ -5,7 +5,8 @@
 use std::sync::LazyLock;
 
 use super::action::Action;
-use super::action_table::{ACTIONS, ActionHandler, Argument, SlashCommand};
+use super::action_table::{ACTIONS, ActionHandler, Argument, SlashCommand, find_command};
+use super::user_commands::UserCommand;
 use crate::text::suggestion::suggest;
 
 /// Returns all commands, in the order in which they are listed.
@@ -40,8 +41,9 @@ pub enum Submitted {
 }
 
 /// Reads a submitted text. A first word with a second slash in it is a path (`/usr/bin`, `/tmp/`), and no command begins
-/// like `/* a comment` does. For what is left, `//text` is the way to send a text that begins with a slash.
-pub fn parse(text: &str) -> Submitted {
+/// like `/* a comment` does. For what is left, `//text` is the way to send a text that begins with a slash. `own` are the
+/// commands that the person wrote.
+pub fn parse(text: &str, own: &[UserCommand]) -> Submitted {
     if let Some(command) = text.strip_prefix('!').map(str::trim).filter(|command| !command.is_empty()) {
         return Submitted::Run(command.to_owned());
     }
@@ -60,9 +62,12 @@ pub fn parse(text: &str) -> Submitted {
     let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let (name, argument) = (name.to_lowercase(), argument.trim());
     let given = Some(argument).filter(|argument| !argument.is_empty());
-    let known = |command: &SlashCommand| is_called(command, &name);
-    let row = ACTIONS.iter().find_map(|row| Some((row, row.slash.as_ref().filter(|command| known(command))?)));
-    let Some((row, command)) = row else { return Submitted::Invalid(unknown_command(&name)) };
+    let Some((row, command)) = find_command(&name) else {
+        return match own.iter().find(|command| command.name == name) {
+            Some(command) => command.prompt(argument).map_or_else(Submitted::Invalid, Submitted::Text),
+            None => Submitted::Invalid(unknown_command(&name, own)),
+        };
+    };
     if command.argument == Argument::None && given.is_some() {
         return Submitted::Invalid(format!("/{} takes no argument", command.name));
     }
@@ -90,20 +95,38 @@ fn may_begin_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphanumeric() || c == '?')
 }
 
-fn is_called(command: &SlashCommand, name: &str) -> bool {
-    command.name == name || command.aliases.contains(&name)
-}
-
 /// Returns the command that a text names, and what was typed of its argument; none where it takes none.
 pub fn begun_argument(text: &str) -> Option<(&'static SlashCommand, &str)> {
     let (name, typed) = text.strip_prefix('/')?.split_once(' ')?;
     let (name, typed) = (name.to_lowercase(), typed.trim_start());
-    let command = commands().find(|command| is_called(command, &name))?;
+    let (_, command) = find_command(&name)?;
     (command.argument != Argument::None && !typed.contains('\n')).then_some((command, typed))
 }
 
+/// A command as it is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandOffer {
+    pub name: String,
+    /// What may follow; empty where nothing does.
+    pub argument: String,
+    pub about: String,
+}
+
+impl CommandOffer {
+    fn new(command: &SlashCommand) -> Self {
+        let (name, about) = (command.name.to_owned(), command.about.to_owned());
+        Self { name, argument: command.argument.hint().into_owned(), about }
+    }
+
+    /// Says whose it is.
+    pub fn own(command: &UserCommand) -> Self {
+        let UserCommand { name, argument_hint, about, source, .. } = command;
+        Self { name: name.clone(), argument: argument_hint.clone(), about: format!("{about} ({source})") }
+    }
+}
+
 /// Returns the commands that a text begun with a slash can become, best first; none once it has an argument.
-pub fn complete(text: &str) -> Vec<&'static SlashCommand> {
+pub fn complete(text: &str, own: &[UserCommand]) -> Vec<CommandOffer> {
     let Some(begun) = text.strip_prefix('/') else { return Vec::new() };
     if begun.contains(char::is_whitespace) || begun.starts_with('/') {
         return Vec::new();
@@ -113,13 +136,15 @@ pub fn complete(text: &str) -> Vec<&'static SlashCommand> {
     let other = commands().filter(|command| {
         !command.name.starts_with(&begun) && command.aliases.iter().any(|alias| alias.starts_with(&begun))
     });
-    named.chain(other).collect()
+    let own = own.iter().filter(|command| command.name.starts_with(&begun)).map(CommandOffer::own);
+    named.map(CommandOffer::new).chain(own).chain(other.map(CommandOffer::new)).collect()
 }
 
-fn unknown_command(name: &str) -> String {
+fn unknown_command(name: &str, own: &[UserCommand]) -> String {
     let escape = "start with // to send it as text";
     let known = commands().flat_map(|command| std::iter::once(&command.name).chain(command.aliases));
-    let meant = suggest(name, known.copied());
+    let own = own.iter().map(|command| command.name.as_str());
+    let meant = suggest(name, known.copied().chain(own));
     let name: String = name.chars().take(40).collect();
     match meant {
         Some(meant) => format!("unknown command /{name}; did you mean /{meant}? ({escape})"),
@@ -132,6 +157,21 @@ mod tests {
     use super::*;
     use crate::event::ApprovalMode;
     use crate::store::Timestamps;
+
+    fn parse(text: &str) -> Submitted {
+        super::parse(text, &[])
+    }
+
+    #[test]
+    fn a_command_of_the_person_becomes_its_prompt() {
+        let own = [UserCommand::parse("review", "Review $1.", "yours").unwrap()];
+        assert_eq!(super::parse("/Review src/a.rs", &own), Submitted::Text("Review src/a.rs.".into()));
+        let Submitted::Invalid(why) = super::parse("/revew", &own) else { panic!("no such command") };
+        assert!(why.contains("did you mean /review?"), "{why}");
+        let offered: Vec<_> = complete("/re", &own).into_iter().map(|offer| offer.name).collect();
+        assert_eq!(offered[..3], ["retry", "rename", "review"]);
+        assert_eq!(complete("/rev", &own)[0].about, "Review $1. (yours)");
+    }
 
     #[test]
     fn texts_are_read_as_what_they_are() {
@@ -206,7 +246,7 @@ mod tests {
 
     #[test]
     fn completion_offers_names_before_aliases() {
-        let names = |text| complete(text).into_iter().map(|command| command.name).collect::<Vec<_>>();
+        let names = |text| complete(text, &[]).into_iter().map(|command| command.name).collect::<Vec<_>>();
         assert_eq!(
             names("/"),
             [

@@ -4,7 +4,7 @@
 use crate::store::Store;
 use crate::store::action_table::{Argument, SlashCommand};
 use crate::store::argument_values::{ArgumentValue, ValueList, argument_values, unknown_values};
-use crate::store::slash;
+use crate::store::slash::{self, CommandOffer};
 use crate::text::fuzzy::FuzzyQuery;
 use crate::text::mention::{open_mention, write_mention};
 
@@ -29,7 +29,7 @@ pub struct Completion {
 enum Offered {
     #[default]
     Nothing,
-    Commands(Vec<&'static SlashCommand>),
+    Commands(Vec<CommandOffer>),
     /// What was typed of the mention at the cursor, and what it may become.
     Paths {
         typed: String,
@@ -54,7 +54,7 @@ pub enum WantedList {
 /// What is shown of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Candidates<'a> {
-    Commands(&'a [&'static SlashCommand]),
+    Commands(&'a [CommandOffer]),
     Paths(&'a [String]),
     Values(&'a [ArgumentValue]),
 }
@@ -100,7 +100,7 @@ impl Completion {
         }
         let offered = match typed {
             Some(typed) => Offered::Paths { found: find_paths(&self.paths, typed), typed: typed.to_owned() },
-            None if text.len() <= MAX_COMMAND_BYTES => Offered::Commands(slash::complete(&text)),
+            None if text.len() <= MAX_COMMAND_BYTES => Offered::Commands(slash::complete(&text, &store.user_commands)),
             None => Offered::Nothing,
         };
         self.offer(text, offered);
@@ -216,7 +216,7 @@ impl Completion {
         match self.candidates() {
             Candidates::Commands(commands) => {
                 let command = commands.get(self.selected)?;
-                let space = if command.argument == Argument::None { "" } else { " " };
+                let space = if command.argument.is_empty() { "" } else { " " };
                 Some(Completed::Command(format!("/{}{space}", command.name)))
             }
             Candidates::Values(values) => {
@@ -312,7 +312,7 @@ mod tests {
     fn shown(completion: &Completion) -> Vec<&str> {
         match completion.candidates() {
             Candidates::Paths(paths) => paths.iter().map(String::as_str).collect(),
-            Candidates::Commands(commands) => commands.iter().map(|command| command.name).collect(),
+            Candidates::Commands(commands) => commands.iter().map(|command| command.name.as_str()).collect(),
             Candidates::Values(values) => values.iter().map(|known| known.value.as_str()).collect(),
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::ChatLoop;
 use crate::app::live_settings::SettingsLook;
+use crate::config::user_commands::FoundCommands;
 use crate::config::{LoadedConfig, ThemeChoice};
 use crate::event::NoticeLevel;
 use crate::ui::keymap::BACKGROUND_QUERY;
@@ -41,9 +42,10 @@ impl ChatLoop<'_> {
 
     pub(super) fn apply_settings_look(&mut self, look: SettingsLook) -> io::Result<()> {
         self.settings.remember(&look);
+        let about_commands = look.commands.map(|found| self.take_commands(found)).unwrap_or_default();
         match look.loaded {
             None => Ok(()),
-            Some(Ok(loaded)) => self.apply_settings(&loaded),
+            Some(Ok(loaded)) => self.apply_settings(&loaded, about_commands),
             Some(Err(why)) => {
                 let told = format!("the settings stay as they were: {why}");
                 self.chat.store.toast = Some((NoticeLevel::Warn, told));
@@ -52,7 +54,13 @@ impl ChatLoop<'_> {
         }
     }
 
-    fn apply_settings(&mut self, loaded: &LoadedConfig) -> io::Result<()> {
+    /// Returns what the person should know of files that are no commands.
+    fn take_commands(&mut self, found: FoundCommands) -> Vec<String> {
+        self.chat.store.user_commands = found.commands;
+        found.problems
+    }
+
+    fn apply_settings(&mut self, loaded: &LoadedConfig, about_commands: Vec<String>) -> io::Result<()> {
         let (keymap, about_keys) = loaded.keymap();
         self.chat.set_keymap(keymap);
         let ui = &loaded.config.ui;
@@ -60,8 +68,9 @@ impl ChatLoop<'_> {
         self.set_theme(ui.theme)?;
         let mut told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         told.extend(about_keys);
+        told.extend(about_commands);
         if told.is_empty() {
-            self.chat.show_toast("keys and looks are read again from the settings".into());
+            self.chat.show_toast("keys, looks and your commands are read again".into());
         } else {
             self.chat.show_warnings(&told);
         }

@@ -57,6 +57,8 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
     let (keymap, about_keys) = runtime.loaded.keymap();
     let mut warnings: Vec<String> = runtime.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
+    let found = settings.as_ref().map(SettingsSource::commands).unwrap_or_default();
+    warnings.extend(found.problems);
     warnings.extend(restored);
     let draft = claim.as_ref().and_then(|claim| runtime.load_draft(claim, &mut warnings));
     let draft = begun.map(|begun| format!("{begun} {}", draft.as_deref().unwrap_or_default())).or(draft);
@@ -71,6 +73,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         limits: runtime.config().limits.spending(),
         keymap,
         settings,
+        commands: found.commands,
         warnings,
         prompt,
         draft,

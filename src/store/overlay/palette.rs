@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{OverlayOutcome, OverlayState};
 use crate::store::Store;
-use crate::store::action::{Context, ScrollStep};
+use crate::store::action::{Action, Context, ScrollStep};
 use crate::store::action_table::{ACTIONS, ActionHandler, ActionSpec};
-use crate::store::effect::Effect;
+use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::pane::Pane;
+use crate::store::slash::CommandOffer;
 use crate::store::update::support::open;
 use crate::text::fuzzy::FuzzyQuery;
 
@@ -15,10 +16,60 @@ use crate::text::fuzzy::FuzzyQuery;
 pub struct Palette {
     pub query: String,
     pub selected: usize,
-    /// Rows of [`ACTIONS`] that can mean something where it was opened.
-    offered: Vec<usize>,
+    /// What can mean something where it was opened.
+    offered: Vec<PaletteEntry>,
     /// Those that the query keeps, the best first.
-    found: Vec<usize>,
+    found: Vec<PaletteEntry>,
+}
+
+/// Something that can be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PaletteEntry {
+    /// A row of [`ACTIONS`].
+    Action(usize),
+    /// A command that the person wrote.
+    Own(CommandOffer),
+}
+
+impl PaletteEntry {
+    /// Returns the action, unless it is a command of the person's.
+    pub fn action(&self) -> Option<&'static ActionSpec> {
+        match self {
+            Self::Action(place) => ACTIONS.get(*place),
+            Self::Own(_) => None,
+        }
+    }
+
+    /// Returns what it does, in words.
+    pub fn about(&self) -> &str {
+        match self {
+            Self::Action(place) => ACTIONS.get(*place).map_or("", |row| row.help),
+            Self::Own(command) => &command.about,
+        }
+    }
+
+    /// Returns the command that does it.
+    pub fn command(&self) -> Option<&str> {
+        match self {
+            Self::Action(place) => ACTIONS.get(*place)?.slash.as_ref().map(|command| command.name),
+            Self::Own(command) => Some(&command.name),
+        }
+    }
+
+    /// Returns the name under which its uses are counted.
+    fn counted_name(&self) -> String {
+        match self {
+            Self::Action(place) => ACTIONS.get(*place).map_or_else(String::new, |row| row.name.to_owned()),
+            Self::Own(command) => format!("/{}", command.name),
+        }
+    }
+
+    fn searched_text(&self) -> String {
+        match self {
+            Self::Action(place) => ACTIONS.get(*place).map_or_else(String::new, searched_text),
+            Self::Own(command) => format!("{} /{}", command.about, command.name),
+        }
+    }
 }
 
 impl Palette {
@@ -34,25 +85,29 @@ impl Palette {
         };
         let mut names = HashSet::new();
         let offered = ACTIONS.iter().enumerate().filter(|(_, row)| holds(row) && names.insert(row.help));
-        let mut palette = Self { offered: offered.map(|(place, _)| place).collect(), ..Self::default() };
+        let own = store.user_commands.iter().filter(|_| !replays).map(CommandOffer::own).map(PaletteEntry::Own);
+        let offered = offered.map(|(place, _)| PaletteEntry::Action(place)).chain(own).collect();
+        let mut palette = Self { offered, ..Self::default() };
         palette.filter(store);
         palette
     }
 
-    pub fn found(&self) -> impl ExactSizeIterator<Item = &'static ActionSpec> {
-        self.found.iter().map(|place| &ACTIONS[*place])
+    pub fn found(&self) -> impl ExactSizeIterator<Item = &PaletteEntry> {
+        self.found.iter()
     }
 
     /// Those used most come first; where something was typed, among those that fit as well.
     fn filter(&mut self, store: &Store) {
-        let uses = |place: &usize| store.action_uses.counts.get(ACTIONS[*place].name).copied().unwrap_or_default();
+        let uses =
+            |entry: &PaletteEntry| store.action_uses.counts.get(&entry.counted_name()).copied().unwrap_or_default();
         let mut by_use = self.offered.clone();
-        by_use.sort_by_key(|place| std::cmp::Reverse(uses(place)));
+        by_use.sort_by_cached_key(|entry| std::cmp::Reverse(uses(entry)));
         self.found = if self.query.trim().is_empty() {
             by_use
         } else {
-            let texts = by_use.iter().map(|place| searched_text(&ACTIONS[*place]));
-            FuzzyQuery::new(&self.query).rank(texts).into_iter().map(|nth| by_use[nth]).collect()
+            let texts = by_use.iter().map(PaletteEntry::searched_text);
+            let places = FuzzyQuery::new(&self.query).rank(texts);
+            places.into_iter().filter_map(|nth| by_use.get(nth).cloned()).collect()
         };
     }
 }
@@ -81,15 +136,22 @@ impl OverlayState for Palette {
     }
 
     fn accept(&mut self, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
-        let Some(row) = self.found().nth(self.selected) else { return OverlayOutcome::Stay };
-        add_uses(store, row.name, 1);
+        let Some(entry) = self.found().nth(self.selected).cloned() else { return OverlayOutcome::Stay };
+        add_uses(store, &entry.counted_name(), 1);
         save_action_uses(store, fx);
-        match row.handler {
-            ActionHandler::Store(make) => OverlayOutcome::Then(make()),
-            ActionHandler::View(action) => {
+        match (entry.action().map(|row| row.handler), entry) {
+            (Some(ActionHandler::Store(make)), _) => OverlayOutcome::Then(make()),
+            (Some(ActionHandler::View(action)), _) => {
                 fx.push(Effect::View(action));
                 OverlayOutcome::Close
             }
+            // What may follow is written first.
+            (None, PaletteEntry::Own(command)) if !command.argument.is_empty() => {
+                fx.push(Effect::Composer(ComposerEdit::Restore(format!("/{} ", command.name))));
+                OverlayOutcome::Close
+            }
+            (None, PaletteEntry::Own(command)) => OverlayOutcome::Then(Action::Submit(format!("/{}", command.name))),
+            (None, PaletteEntry::Action(_)) => OverlayOutcome::Stay,
         }
     }
 }
@@ -137,8 +199,9 @@ pub(in crate::store) fn add_action_uses(store: &mut Store, earlier: BTreeMap<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::action::{Action, UiAction};
+    use crate::store::action::UiAction;
     use crate::store::msg::{Msg, Report};
+    use crate::store::user_commands::UserCommand;
 
     fn act(store: &mut Store, action: Action) -> Vec<Effect> {
         let mut fx = Vec::new();
@@ -156,7 +219,7 @@ mod tests {
     }
 
     fn names(store: &Store) -> Vec<&'static str> {
-        store.focus.top_as::<Palette>().unwrap().found().map(|row| row.name).collect()
+        store.focus.top_as::<Palette>().unwrap().found().filter_map(|entry| Some(entry.action()?.name)).collect()
     }
 
     #[test]
@@ -205,5 +268,25 @@ mod tests {
         store.update(told(), &mut fx);
         let both = [("app.redraw".to_owned(), 3), ("outline.open".to_owned(), 1)].into();
         assert_eq!(fx, [Effect::SaveActionUses(both)]);
+    }
+
+    #[test]
+    fn a_command_of_the_person_is_run_or_waits_for_what_follows_it() {
+        let own = |name: &str, text: &str| UserCommand::parse(name, text, "yours").unwrap();
+        let mut store = Store {
+            user_commands: vec![own("greet", "Say hello."), own("review", "---\nargument-hint: FILE\n---\nSee $1")],
+            ..Store::default()
+        };
+        for (query, expected) in [("say hello", None), ("see $1", Some("/review "))] {
+            act(&mut store, Action::OpenPalette);
+            query.chars().for_each(|c| _ = act(&mut store, Action::OverlayChar(c)));
+            let fx = act(&mut store, Action::OverlayAccept);
+            let written = fx.iter().find_map(|effect| match effect {
+                Effect::Composer(ComposerEdit::Restore(text)) if text.ends_with(' ') => Some(text.as_str()),
+                _ => None,
+            });
+            assert_eq!(written, expected, "{fx:?}");
+            assert!(store.focus.top().is_none());
+        }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
     if text.trim().is_empty() {
         return None;
     }
-    match slash::parse(&text) {
+    match slash::parse(&text, &store.user_commands) {
         Submitted::Text(send) => {
             if ask_about_limit(store, &text, fx) {
                 return None;

@@ -70,7 +70,7 @@ fn submit(composer: &mut Composer, store: &Store) -> Option<Action> {
     let replaces_argument = composer.completion.replaces_argument();
     let text = composer.take();
     composer.update_completion(store);
-    let text = match (slash::parse(&text), chosen) {
+    let text = match (slash::parse(&text, &store.user_commands), chosen) {
         (_, Some(Completed::Command(chosen))) if replaces_argument => chosen,
         (Submitted::Invalid(_), Some(Completed::Command(chosen))) => chosen.trim_end().to_owned(),
         _ => text,
@@ -114,7 +114,14 @@ mod tests {
 
     #[test]
     fn a_command_begun_is_sent_in_full() {
-        let cases = [("/he", "/help"), ("/mode plan", "/mode plan"), ("/mode pl", "/mode plan"), ("/q", "/q"), ("/zzz", "/zzz"), ("hi", "hi")];
+        let cases = [
+            ("/he", "/help"),
+            ("/mode plan", "/mode plan"),
+            ("/mode pl", "/mode plan"),
+            ("/q", "/q"),
+            ("/zzz", "/zzz"),
+            ("hi", "hi"),
+        ];
         for (typed, sent) in cases {
             let mut composer = written(typed);
             assert_eq!(composer.handle(&Store::default(), UiAction::Send), submitted(sent), "{typed}");

@@ -11,7 +11,8 @@ use crate::store::action::Context;
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::help::HelpText;
 use crate::store::pane::Pane;
-use crate::store::slash::{TYPED_PREFIXES, commands};
+use crate::store::slash::{CommandOffer, TYPED_PREFIXES, commands};
+use crate::store::user_commands::UserCommand;
 use crate::text::width::str_width;
 use crate::text::wrap::wrap;
 use crate::ui::key_hints::KeyHints;
@@ -42,7 +43,11 @@ pub fn draw(text: &HelpText, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> Dr
     let count = if area.width >= 96 { 2 } else { 1 };
     let wide = area.width.saturating_sub(2).min(if count > 1 { 132 } else { 76 });
     let each = wide.saturating_sub(4 + 3 * (count - 1)) / count;
-    let (columns, keys) = wrap_groups(groups(labels, current_context(store)), usize::from(count), usize::from(each));
+    let (columns, keys) = wrap_groups(
+        groups(labels, current_context(store), &store.user_commands),
+        usize::from(count),
+        usize::from(each),
+    );
     let longest = columns.iter().map(Vec::len).max().unwrap_or_default();
     let place = centered(area, wide, (longest + 2).min(usize::from(area.height)) as u16);
     let rows_shown = usize::from(place.height.saturating_sub(2));
@@ -108,7 +113,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Returns what there is to say, the group of a context first.
-fn groups(labels: &KeyHints, first: Context) -> Vec<Vec<HelpEntry<'_>>> {
+fn groups<'a>(labels: &'a KeyHints, first: Context, own: &[UserCommand]) -> Vec<Vec<HelpEntry<'a>>> {
     let mut groups: Vec<Vec<HelpEntry<'_>>> = Vec::new();
     let mut last = None;
     let mut here = 0;
@@ -133,6 +138,13 @@ fn groups(labels: &KeyHints, first: Context) -> Vec<Vec<HelpEntry<'_>>> {
         let hint = command.argument.hint();
         let argument = hint.trim_matches(['[', ']']).replace('|', ", ");
         HelpEntry::Key(format!("/{}", command.name), format!("{}: {argument}", command.about).into())
+    }));
+    told.extend(own.iter().map(CommandOffer::own).map(|command| {
+        let about = match command.argument.as_str() {
+            "" => command.about,
+            argument => format!("{}: {argument}", command.about),
+        };
+        HelpEntry::Key(format!("/{}", command.name), about.into())
     }));
     told.extend(TYPED_PREFIXES.iter().map(|(typed, what)| HelpEntry::Key((*typed).to_owned(), Cow::from(*what))));
     if let Some(before) = groups.get_mut(..=here) {
@@ -207,7 +219,7 @@ mod tests {
                 Some(HelpEntry::Heading("Anywhere")) => "Anywhere",
                 _ => "",
             };
-            groups(&labels, first).into_iter().map(heading).take(3).collect()
+            groups(&labels, first, &[]).into_iter().map(heading).take(3).collect()
         };
         assert_eq!(heads(Context::Replay), ["Replay", "Commands", "Anywhere"]);
         assert_eq!(heads(Context::Global), ["Anywhere", "Commands", ""]);

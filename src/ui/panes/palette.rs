@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::overlay::palette::Palette;
+use crate::store::overlay::palette::{Palette, PaletteEntry};
 use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::ui::paint::{RowWriter, select_row};
@@ -38,19 +38,20 @@ pub fn draw(palette: &Palette, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> 
     let height = usize::from(list.height);
     let first = first_shown(palette.selected, height);
     let shown = || palette.found().skip(first).take(height);
-    let key_cells = shown().map(|action| str_width(labels.keys_of(action.name))).max().unwrap_or_default();
+    let keys_of = |entry: &PaletteEntry| entry.action().map_or("", |action| labels.keys_of(action.name));
+    let key_cells = shown().map(|entry| str_width(keys_of(entry))).max().unwrap_or_default();
     let key_cells = key_cells.min(MAX_KEY_CELLS);
-    for (row, (nth, action)) in (0..).zip((first..).zip(shown())) {
+    for (row, (nth, entry)) in (0..).zip((first..).zip(shown())) {
         let line = Rect { y: list.y + row, height: 1, ..list };
-        let keys = one_line(labels.keys_of(action.name), key_cells);
+        let keys = one_line(keys_of(entry), key_cells);
         RowWriter::at_right(buf, line, 0, str_width(&keys)).write(&keys, theme.style(Role::Key));
         let mut room = usize::from(line.width).saturating_sub(key_cells + 1);
-        if let Some(command) = action.slash.as_ref().filter(|_| room > 3 * COMMAND_CELLS) {
+        if let Some(command) = entry.command().filter(|_| room > 3 * COMMAND_CELLS) {
             room -= COMMAND_CELLS + 1;
-            let command = one_line(&format!("/{}", command.name), COMMAND_CELLS);
+            let command = one_line(&format!("/{command}"), COMMAND_CELLS);
             RowWriter::at_right(buf, line, 0, COMMAND_CELLS + key_cells + 1).write(&command, theme.style(Role::Dim));
         }
-        RowWriter::new(buf, line, 0).write(&one_line(action.help, room), theme.style(Role::Text));
+        RowWriter::new(buf, line, 0).write(&one_line(entry.about(), room), theme.style(Role::Text));
         if nth == palette.selected {
             select_row(line, theme, buf);
         }

@@ -1,12 +1,10 @@
 //! What the text in the composer may become, in rows above it.
 
-use std::borrow::Cow;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::action_table::SlashCommand;
 use crate::store::argument_values::ArgumentValue;
+use crate::store::slash::CommandOffer;
 use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::ui::completion::{Candidates, Completion};
@@ -53,18 +51,17 @@ pub fn draw(completion: &Completion, theme: Theme, above: Rect, buf: &mut Buffer
     }
 }
 
-fn draw_command(commands: &[&SlashCommand], nth: usize, theme: Theme, width: u16, pen: &mut RowWriter<'_>) {
+fn draw_command(commands: &[CommandOffer], nth: usize, theme: Theme, width: u16, pen: &mut RowWriter<'_>) {
     let Some(command) = commands.get(nth) else { return };
     let arguments = width >= 60;
     let names = commands.iter().map(|command| name(command, arguments).chars().count()).max().unwrap_or_default();
     let begin = pen.column();
     pen.write(&format!("/{}", command.name), theme.style(Role::Key));
-    let hint = command.argument.hint();
-    if arguments && !hint.is_empty() {
-        pen.write(&format!(" {hint}"), theme.style(Role::Dim));
+    if arguments && !command.argument.is_empty() {
+        pen.write(&format!(" {}", command.argument), theme.style(Role::Dim));
     }
     let used = usize::from(pen.column() - begin);
-    pen.skip((names + 3).saturating_sub(used)).write_truncated(command.about, 1, theme.style(Role::Dim));
+    pen.skip((names + 3).saturating_sub(used)).write_truncated(&command.about, 1, theme.style(Role::Dim));
 }
 
 fn draw_value(values: &[ArgumentValue], nth: usize, theme: Theme, pen: &mut RowWriter<'_>) {
@@ -77,7 +74,7 @@ fn draw_value(values: &[ArgumentValue], nth: usize, theme: Theme, pen: &mut RowW
     pen.write_truncated(&known.about, 1, theme.style(Role::Dim));
 }
 
-fn name(command: &SlashCommand, arguments: bool) -> String {
-    let argument = if arguments { command.argument.hint() } else { Cow::default() };
+fn name(command: &CommandOffer, arguments: bool) -> String {
+    let argument = if arguments { command.argument.as_str() } else { "" };
     format!("/{} {argument}", command.name).trim_end().to_owned()
 }
