@@ -43,6 +43,24 @@ mod tests {
     }
 
     #[test]
+    fn the_values_of_flags_are_completed_too() {
+        let cli = Cli::command();
+        let flags =
+            cli.get_subcommands().chain([&cli]).flat_map(Command::get_arguments).filter(|arg| !arg.is_positional());
+        let values: Vec<String> =
+            flags.flat_map(clap::Arg::get_possible_values).map(|value| value.get_name().to_owned()).collect();
+        for expected in ["auto-edit", "mono", "stream-json", "openjarvis-bridge"] {
+            assert!(values.iter().any(|value| value == expected), "{expected}");
+        }
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completions(shell);
+            let said: Vec<&str> = script.split(|c: char| !c.is_ascii_alphanumeric() && !"-._".contains(c)).collect();
+            let missing: Vec<&String> = values.iter().filter(|value| !said.contains(&value.as_str())).collect();
+            assert!(missing.is_empty(), "{shell} misses {missing:?}");
+        }
+    }
+
+    #[test]
     fn bash_has_a_case_for_every_command_that_it_tells_apart() {
         let script = completions(Shell::Bash);
         let told: Vec<&str> =

@@ -12,7 +12,6 @@ use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::trust::TrustList;
 use super::{Env, environment, show};
 use crate::private;
-use crate::text::size;
 
 /// Far more than anybody writes; guards against devices and wrong files.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -265,7 +264,9 @@ pub(super) fn read_limited(file: &Path, max_bytes: u64) -> io::Result<String> {
     let mut text = String::new();
     File::open(file)?.take(max_bytes + 1).read_to_string(&mut text)?;
     if text.len() as u64 > max_bytes {
-        return Err(io::Error::other(format!("larger than {}", size(max_bytes))));
+        let limit =
+            if max_bytes >> 20 > 0 { format!("{} MiB", max_bytes >> 20) } else { format!("{} KiB", max_bytes >> 10) };
+        return Err(io::Error::other(format!("larger than {limit}")));
     }
     Ok(text)
 }
