@@ -9,6 +9,7 @@ mod pending_keys;
 mod quitting;
 mod stray_typing;
 mod toast_timer;
+mod vim_keys;
 
 use std::time::{Duration, Instant};
 
@@ -461,6 +462,7 @@ impl ChatController {
             }
             ComposerEdit::Insert(text) => {
                 self.has_restored_text = true;
+                self.ui.panes.composer.enter_insert_mode();
                 for c in text.chars() {
                     self.ui.panes.composer.type_chord(Chord::plain(Key::Char(c)));
                 }

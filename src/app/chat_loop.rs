@@ -39,6 +39,7 @@ use crate::store::msg::Msg;
 use crate::store::workplace::Workplace;
 use crate::store::{Store, StoreOptions};
 use crate::text::mention::dropped_path;
+use crate::ui::composer::vim::VimMode;
 use crate::ui::keymap::{Input, TerminalReplies, translate};
 use crate::ui::theme::{Theme, ThemeKind};
 use crate::ui::{FrameScope, Ui};
@@ -101,6 +102,8 @@ pub(super) struct ChatLoop<'a> {
     /// Seconds east of Greenwich, once they were asked for.
     utc_offset_secs: Option<i32>,
     settings: SettingsWatch,
+    /// The mode that the shape of the cursor shows; none while it is the terminal's own.
+    cursor_mode: Option<VimMode>,
     /// The theme that was asked for; the terminal decides what `auto` is.
     theme: ThemeChoice,
     quit: Option<u8>,
@@ -120,6 +123,7 @@ impl<'a> ChatLoop<'a> {
             limits,
             keymap,
             settings,
+            editor,
             commands,
             warnings,
             prompt,
@@ -150,6 +154,7 @@ impl<'a> ChatLoop<'a> {
         let status = handle.status.borrow_and_update().clone();
         let clock = SessionClock::new(&status, Instant::now());
         chat.store.user_commands = commands;
+        chat.ui.panes.composer.set_vim(settings::vim_start(&editor));
         chat.store.workplace = workplace(&places, &terminal_env);
         chat.update(Msg::Status(status));
         chat.show_warnings(&warnings);
@@ -197,6 +202,7 @@ impl<'a> ChatLoop<'a> {
             images,
             utc_offset_secs: None,
             settings: SettingsWatch::new(settings),
+            cursor_mode: None,
             theme: ui.theme,
             quit: None,
             wants_editor: false,
@@ -442,6 +448,7 @@ impl<'a> ChatLoop<'a> {
                 }
                 Some(LoopRequest::Suspend) if term::can_suspend() => {
                     self.term.suspend(|| signals.stop_job())?;
+                    self.cursor_mode = None;
                     self.notifier.forget();
                     #[cfg(feature = "images")]
                     self.images.sender.forget();
@@ -476,6 +483,7 @@ impl<'a> ChatLoop<'a> {
             SignalEvent::Quit(code) => self.quit = Some(code),
             SignalEvent::Suspend => {
                 self.term.suspend(term::stop_self)?;
+                self.cursor_mode = None;
                 self.notifier.forget();
                 #[cfg(feature = "images")]
                 self.images.sender.forget();

@@ -50,7 +50,7 @@ use crate::bridge::SessionHandle;
 use crate::bridge::traffic::TrafficReader;
 use crate::config::keys::Keymap;
 use crate::config::notify::NotifyConfig;
-use crate::config::{Paths, SettingsSource, UiConfig};
+use crate::config::{EditorConfig, Paths, SettingsSource, UiConfig};
 use crate::runtime::{NameClaim, SavedSessions, Workspace};
 use crate::store::limits::SpendLimits;
 use crate::store::user_commands::UserCommand;
@@ -67,6 +67,8 @@ pub struct ChatContext<'a> {
     pub places: SessionPlaces,
     pub limits: SpendLimits,
     pub keymap: Keymap,
+    /// How the composer edits.
+    pub editor: EditorConfig,
     /// Where keys and looks are read again from; none keeps them.
     pub settings: Option<SettingsSource>,
     /// Commands that the person wrote.

@@ -38,6 +38,10 @@ const LEAVE_SEQUENCE: &[u8] =
 
 /// A taskbar shows progress that is taken back with the terminal.
 static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
+/// DECSCUSR: the terminal's own shape of the cursor.
+pub(super) const CURSOR_DEFAULT_SEQUENCE: &[u8] = b"\x1b[0 q";
+/// The cursor has a shape that is taken back with the terminal.
+static CURSOR_SHAPED: AtomicBool = AtomicBool::new(false);
 /// The terminal is ours at the moment.
 static TERMINAL_TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -109,11 +113,19 @@ pub(super) fn set_progress_shown(is_shown: bool) {
     PROGRESS_SHOWN.store(is_shown, Ordering::SeqCst);
 }
 
+/// Tells whether the cursor has another shape than the terminal's own.
+pub(super) fn set_cursor_shaped(is_shaped: bool) {
+    CURSOR_SHAPED.store(is_shaped, Ordering::SeqCst);
+}
+
 /// Gives the terminal back if it is ours. Whatever fails is beyond repair: the terminal is gone.
 fn restore_terminal() {
     if TERMINAL_TAKEN.swap(false, Ordering::SeqCst) {
         if PROGRESS_SHOWN.swap(false, Ordering::SeqCst) {
             _ = io::stdout().write_all(PROGRESS_OFF_SEQUENCE.as_bytes());
+        }
+        if CURSOR_SHAPED.swap(false, Ordering::SeqCst) {
+            _ = io::stdout().write_all(CURSOR_DEFAULT_SEQUENCE);
         }
         _ = io::stdout().write_all(LEAVE_SEQUENCE).and_then(|()| io::stdout().flush());
         _ = terminal::disable_raw_mode();

@@ -69,6 +69,7 @@ pub struct Config {
     pub prices: BTreeMap<String, (f64, f64)>,
     /// Context windows in tokens by model name; overrides the built-in table.
     pub windows: BTreeMap<String, u64>,
+    pub editor: EditorConfig,
     pub keys: KeyConfig,
 }
 
@@ -190,6 +191,16 @@ settings! {
 }
 
 settings! {
+    /// How the composer edits.
+    pub struct EditorConfig {
+        /// It has the modes of vim.
+        vim: bool = false, boolean();
+        /// The mode that it begins in.
+        vim_start: VimStart = VimStart::Insert, choice(&VimStart::ALL, VimStart::name);
+    }
+}
+
+settings! {
     /// Which keys do what.
     pub struct KeyConfig {
         /// The keys that hold where the person bound none.
@@ -198,6 +209,24 @@ settings! {
     with {
         /// The person's own: context → keys → action name, or `none`.
         bindings: Bindings,
+    }
+}
+
+/// The mode that vim's modes begin in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VimStart {
+    Insert,
+    Normal,
+}
+
+impl VimStart {
+    pub const ALL: [Self; 2] = [Self::Insert, Self::Normal];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Normal => "normal",
+        }
     }
 }
 
@@ -247,6 +276,7 @@ impl Default for Config {
             notify: NotifyConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
+            editor: EditorConfig::default(),
             keys: KeyConfig::default(),
         }
     }

@@ -10,8 +10,8 @@ use super::notify::NotifyConfig;
 use super::setting::{Field, SettingType, Shown, secret, text, whole};
 use super::value::{SettingValue, dotted};
 use super::{
-    AgentProgramConfig, ApprovalConfig, Config, EngineConfig, KeyConfig, LimitConfig, RemoteConfig, ServerConfig,
-    ToolConfig, UiConfig,
+    AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, KeyConfig, LimitConfig, RemoteConfig,
+    ServerConfig, ToolConfig, UiConfig,
 };
 use crate::text::suggestion::suggest;
 
@@ -72,6 +72,7 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
         config.windows.insert(path.get(1)?.clone(), window);
         Some(())
     }));
+    rows.extend(table("editor", EditorConfig::fields(), |config, _| Some(&mut config.editor)));
     rows.extend(table("keys", KeyConfig::fields(), |config, _| Some(&mut config.keys)));
     rows.push(row("keys.*.*", text("the name of an action, or \"none\""), |config, path, action| {
         config.keys.bindings.entry(path.get(1)?.clone()).or_default().insert(path.get(2)?.clone(), action);

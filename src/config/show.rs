@@ -244,6 +244,8 @@ mod tests {
         notify.title = true                                        # default
         notify.progress = true                                     # default
         prices."gpt-4.1" = { input = 1, output = 2.0 }             # config.toml:6
+        editor.vim = false                                         # default
+        editor.vim_start = "insert"                                # default
         keys.preset = "default"                                    # default
         keys.global."ctrl+p" = "none"                              # config.toml:8
         "#);

@@ -156,6 +156,8 @@ pub enum Action {
     ToggleArchived,
     /// Names this session; without a title a field asks for one.
     RenameSession(Option<String>),
+    /// Turns vim's modes in the composer on, or off.
+    ToggleVim,
     /// Shows a theme by its name, or the one after that which is shown.
     SetTheme(Option<String>),
     /// Reads keys and looks again from the settings.
@@ -225,6 +227,8 @@ pub enum UiAction {
     Complete,
     /// Searches the prompts of all sessions.
     PromptHistory,
+    /// Turns vim's modes in the composer on, or off.
+    ToggleVim,
     /// Puts the draft away, or brings the one back that was put away last.
     Stash,
     /// Opens the draft in the person's editor.

@@ -309,6 +309,12 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["figures"],
         "show render statistics",
     ),
+    act("composer.vim", Global, || Action::ToggleVim, "vim's modes in the composer, or not").slash(
+        30,
+        "vim",
+        &[],
+        "turn vim's modes in the composer on or off",
+    ),
     act("theme.next", Global, || Action::SetTheme(None), "next theme: auto, dark, light, mono")
         .slash(29, "theme", &["themes", "colors"], "set the theme, until the program ends")
         .takes(Argument::Words(THEMES), set_theme),

@@ -278,7 +278,8 @@ mod tests {
                 "usage",
                 "context",
                 "config",
-                "theme"
+                "theme",
+                "vim"
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

@@ -4,6 +4,9 @@
 //! Invariants: nothing but [`Composer::take`] hands a text over, so a paste never sends; a big paste stands in the text
 //! as a short chip, so that editing stays fast, and is put back when the text is taken.
 
+pub mod vim;
+mod vim_editing;
+
 use std::mem;
 
 use ratatui::buffer::Buffer;
@@ -13,6 +16,7 @@ use ratatui::widgets::Widget;
 use tui_textarea::{AtomicRange, CursorMove, CursorRenderMode, TextArea, WrapMode};
 use unicode_segmentation::UnicodeSegmentation;
 
+use self::vim::{Vim, VimMode};
 use super::completion::{Completed, Completion};
 use super::theme::{Role, Theme};
 use crate::config::keys::Chord;
@@ -48,6 +52,9 @@ pub struct Composer {
     stashed: Vec<(Vec<String>, Vec<PasteChip>)>,
     /// What the text may become.
     pub completion: Completion,
+    /// Vim's modes, where they are on, and the one to begin with.
+    vim: Option<Vim>,
+    vim_start: VimMode,
 }
 
 /// A big paste and what stands for it.
@@ -89,6 +96,8 @@ impl Composer {
             browsing: None,
             stashed: Vec::new(),
             completion: Completion::default(),
+            vim: None,
+            vim_start: VimMode::default(),
         }
     }
 
@@ -120,6 +129,9 @@ impl Composer {
         self.area.clear_custom_highlight();
         for AtomicRange { row, start_col, end_col } in self.area.atomic_ranges().to_vec() {
             self.area.custom_highlight(((row, start_col), (row, end_col)), theme.style(Role::Code), 1);
+        }
+        if self.vim_mode() == Some(VimMode::Visual) {
+            self.highlight_selection(theme.style(Role::Selection));
         }
         let inner = Rect { x: area.x + indent, width: area.width - indent, ..area };
         self.text_area = inner;
@@ -267,6 +279,7 @@ impl Composer {
         self.remember(&text);
         self.browsing = None;
         self.set_lines(vec![String::new()], Vec::new());
+        self.restart_vim();
         text
     }
 

@@ -156,6 +156,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
         panes.transcript.reuse_last_frame();
     }
     let screen = PaneScreen { layout, ..screen };
+    panes.status_line.vim = panes.composer.vim_label();
     let mut cursor = None;
     for part in PanePart::ALL {
         cursor = panes.get_mut(*part).draw(&screen, part.area(layout), buf).or(cursor);

@@ -50,7 +50,7 @@ impl ChatController {
     }
 
     fn begin_sequence(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) -> Option<LoopRequest> {
-        if self.handle_approval_key(chord) {
+        if self.handle_approval_key(chord) || self.handle_vim_key(chord) {
             return None;
         }
         if matches!(self.keymap.lookup(&self.key_contexts(), &[chord]), KeyMatch::Beginning) {

@@ -135,6 +135,7 @@ impl ChatController {
         if self.store.focus.top().is_some() {
             self.run_action(Action::YieldToComposer);
         }
+        self.ui.panes.composer.enter_insert_mode();
         self.ui.panes.composer.paste(text);
         // Whoever writes there already moves nothing, and what is being said stays.
         if self.store.focus.pane != Pane::Composer {

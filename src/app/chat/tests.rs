@@ -22,6 +22,7 @@ use crate::ui;
 mod approvals;
 mod pointer;
 mod sequences;
+mod vim;
 
 struct ChatRig {
     chat: ChatController,

@@ -28,6 +28,7 @@ impl ChatLoop<'_> {
                     Err(error) => Err(error),
                 };
                 self.term.retake()?;
+                self.cursor_mode = None;
                 #[cfg(feature = "images")]
                 self.images.sender.forget();
                 match describe_failure(&editor, &ended) {

@@ -78,6 +78,7 @@ impl ChatLoop<'_> {
         }
         #[cfg(feature = "images")]
         self.images.sender.show(&self.chat.ui.panes.transcript.images.placed);
+        self.shape_cursor()?;
         self.chat.after_draw();
         self.pacer.on_drawn(now, scope);
         if scope == FrameScope::Whole && self.chat.store.wants_ticks() {

@@ -5,12 +5,17 @@ use std::time::{Duration, Instant};
 
 use super::ChatLoop;
 use crate::app::live_settings::SettingsLook;
+use crate::app::term;
 use crate::config::user_commands::FoundCommands;
-use crate::config::{LoadedConfig, ThemeChoice};
+use crate::config::{EditorConfig, LoadedConfig, ThemeChoice, VimStart};
 use crate::event::NoticeLevel;
+use crate::ui::composer::vim::VimMode;
 use crate::ui::keymap::BACKGROUND_QUERY;
 use crate::ui::theme::ThemeKind;
 
+/// DECSCUSR: the shape of the cursor, steady.
+const CURSOR_BAR_SEQUENCE: &[u8] = b"\x1b[6 q";
+const CURSOR_BLOCK_SEQUENCE: &[u8] = b"\x1b[2 q";
 /// A terminal that hasn't answered by now won't.
 const TERMINAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -24,7 +29,29 @@ pub(super) fn theme_kind(theme: ThemeChoice) -> Option<ThemeKind> {
     }
 }
 
+/// Returns the mode that the composer begins in; none where it has none.
+pub(super) fn vim_start(editor: &EditorConfig) -> Option<VimMode> {
+    editor.vim.then_some(match editor.vim_start {
+        VimStart::Insert => VimMode::Insert,
+        VimStart::Normal => VimMode::Normal,
+    })
+}
+
 impl ChatLoop<'_> {
+    /// Gives the cursor the shape of the composer's mode: a bar where one types, a block where keys are commands.
+    pub(super) fn shape_cursor(&mut self) -> io::Result<()> {
+        let mode = self.chat.ui.panes.composer.vim_mode();
+        if std::mem::replace(&mut self.cursor_mode, mode) == mode {
+            return Ok(());
+        }
+        term::set_cursor_shaped(mode.is_some());
+        self.term.screen.write_raw(match mode {
+            Some(VimMode::Insert) => CURSOR_BAR_SEQUENCE,
+            Some(VimMode::Normal | VimMode::Visual) => CURSOR_BLOCK_SEQUENCE,
+            None => term::CURSOR_DEFAULT_SEQUENCE,
+        })
+    }
+
     /// Has the files looked at, if that is some time ago.
     pub(super) fn look_at_settings(&mut self, now: Instant) {
         if let Some(look) = self.settings.look(now) {

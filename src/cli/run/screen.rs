@@ -73,6 +73,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         limits: runtime.config().limits.spending(),
         keymap,
         settings,
+        editor: runtime.config().editor.clone(),
         commands: found.commands,
         warnings,
         prompt,

@@ -7,7 +7,7 @@ use crate::event::{ApprovalMode, Command, NoticeLevel, ReplayStatus};
 use super::support::{may_leave, on_top, open, require};
 use super::{copy, submit};
 use crate::store::Store;
-use crate::store::action::Action;
+use crate::store::action::{Action, UiAction};
 use crate::store::effect::{ComposerEdit, CopyRequest, Effect};
 use crate::store::frames::FrameList;
 use crate::store::overlay::OverlayOutcome;
@@ -61,6 +61,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::Retry => submit::retry(store, fx),
+        Action::ToggleVim => fx.push(Effect::View(UiAction::ToggleVim)),
         Action::SetTheme(theme) => fx.push(Effect::SetTheme(theme)),
         Action::ReloadSettings => fx.push(Effect::ReloadSettings),
         Action::SendQueued => fx.push(Effect::Send(Command::SendQueued)),

@@ -54,12 +54,14 @@ impl PaneView for Composer {
             UiAction::HistoryPrevious => self.up(),
             UiAction::HistoryNext => self.down(),
             UiAction::Edit(edit) => self.edit(edit),
+            UiAction::ToggleVim => _ = self.toggle_vim(),
             UiAction::Stash => self.stash(),
             UiAction::PromptHistory => {
                 return PaneResponse::Tell(Action::OpenPromptHistory(self.history().to_vec()));
             }
             _ => return PaneResponse::Ignored,
         }
+        self.clamp_cursor();
         PaneResponse::Done
     }
 }

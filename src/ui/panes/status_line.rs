@@ -26,8 +26,11 @@ const MAX_BRANCH_CELLS: usize = 24;
 /// No path is longer (`PATH_MAX` of Linux).
 const MAX_FOLDER_CELLS: usize = 4096;
 
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StatusLine;
+#[derive(Clone, Debug, Default)]
+pub struct StatusLine {
+    /// The mode of the composer, where it has modes.
+    pub vim: String,
+}
 
 impl PaneView for StatusLine {
     fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
@@ -40,7 +43,11 @@ impl PaneView for StatusLine {
             // The activity row says what the turn does.
             let told_above = !PanePart::Activity.area(screen.layout).is_empty();
             let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-            let used = draw_segments(state(store, told_above, usize::from(inner.width)), theme, inner, buf);
+            let mut segments = state(store, told_above, usize::from(inner.width));
+            if !self.vim.is_empty() {
+                segments.insert(1.min(segments.len()), Segment::new(0, self.vim.clone(), Role::Accent));
+            }
+            let used = draw_segments(segments, theme, inner, buf);
             keys(screen.key_hints.hints(store), used, theme, inner, buf);
         }
         None
