@@ -45,8 +45,11 @@ mod tests {
     #[test]
     fn the_values_of_flags_are_completed_too() {
         let cli = Cli::command();
-        let flags =
-            cli.get_subcommands().chain([&cli]).flat_map(Command::get_arguments).filter(|arg| !arg.is_positional());
+        let flags = cli
+            .get_subcommands()
+            .chain([&cli])
+            .flat_map(Command::get_arguments)
+            .filter(|arg| !arg.is_positional() && arg.get_action().takes_values());
         let values: Vec<String> =
             flags.flat_map(clap::Arg::get_possible_values).map(|value| value.get_name().to_owned()).collect();
         for expected in ["auto-edit", "mono", "stream-json", "openjarvis-bridge"] {

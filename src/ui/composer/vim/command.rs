@@ -132,7 +132,7 @@ pub(super) fn parse_motion(keys: &[char], last_find: Option<Find>) -> Parsed<Mot
     let find =
         |target: &char, is_back, is_till| Parsed::Whole(Motion::Find(Find { target: *target, is_back, is_till }));
     match keys {
-        ['g'] | ['f' | 'F' | 't' | 'T'] => Parsed::Incomplete,
+        ['g' | 'f' | 'F' | 't' | 'T'] => Parsed::Incomplete,
         ['g', 'g'] => Parsed::Whole(Motion::FirstLine),
         ['f', target] => find(target, false, false),
         ['F', target] => find(target, true, false),
