@@ -443,10 +443,10 @@ fn choose_mode(name: &str) -> Action {
 
 fn set_theme(name: Option<&str>) -> Result<Action, String> {
     let Some(name) = name.map(str::to_lowercase) else { return Ok(Action::SetTheme(None)) };
-    match THEMES.iter().any(|(known, _)| *known == name) {
-        true => Ok(Action::SetTheme(Some(name))),
-        false => Err(format!("unknown theme {name}; use auto, dark, light or mono")),
+    if THEMES.iter().all(|(known, _)| *known != name) {
+        return Err(format!("unknown theme {name}; use auto, dark, light or mono"));
     }
+    Ok(Action::SetTheme(Some(name)))
 }
 
 /// Where they are stands among what is used and why.

@@ -94,8 +94,8 @@ impl VimText {
                 let line = count.map_or(self.units.len(), |count| self.nth_line(count));
                 (self.first_non_blank(line), Span::Lines)
             }
-            Motion::Find(find) => self.found(&find, times, false)?,
-            Motion::FindAgain(find) => self.found(&find, times, true)?,
+            Motion::Find(find) => self.found(find, times, false)?,
+            Motion::FindAgain(find) => self.found(find, times, true)?,
         })
     }
 
@@ -219,7 +219,7 @@ impl VimText {
         std::iter::once(0).chain(ends).take(number.max(1)).last().unwrap_or(0)
     }
 
-    fn found(&self, find: &Find, times: usize, is_again: bool) -> Option<(usize, Span)> {
+    fn found(&self, find: Find, times: usize, is_again: bool) -> Option<(usize, Span)> {
         let (at, start, end) = (self.cursor, self.line_start(self.cursor), self.line_end(self.cursor));
         let is_hit = |place: &usize| self.units.get(*place).is_some_and(|unit| unit.chars().eq([find.target]));
         // Before the next one a `t` stands already.
