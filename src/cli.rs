@@ -152,6 +152,10 @@ pub struct CommonArgs {
     #[arg(long, global = true)]
     pub no_mouse: bool,
 
+    /// Print the last answer to the shell when the chat is left.
+    #[arg(long, global = true)]
+    pub print_on_exit: bool,
+
     /// How much is written to the program log.
     #[arg(long, value_name = "LEVEL", value_enum, global = true)]
     pub log_level: Option<LogLevel>,
@@ -373,6 +377,7 @@ impl Cli {
             theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
             mode: if yolo { Some(ApprovalMode::Full) } else { approval_mode },
             mouse: self.shared.no_mouse.then_some(false),
+            print_on_exit: self.shared.print_on_exit.then_some(true),
             max_rounds: self.chat.max_rounds,
             assignments: self.shared.set.clone(),
         }

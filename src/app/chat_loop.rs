@@ -15,7 +15,7 @@ use super::chat::{ChatController, LoopRequest};
 use super::clipboard::TerminalEnv;
 use super::draft::{self, DraftSaver};
 use super::effects::{Effects, frames_report};
-use super::farewell::farewell;
+use super::farewell::{farewell, last_answer};
 use super::frame_pacer::FramePacer;
 use super::history_loader::HistoryLoader;
 #[cfg(feature = "images")]
@@ -107,6 +107,8 @@ pub(super) struct ChatLoop<'a> {
     /// The theme that was asked for; the terminal decides what `auto` is.
     theme: ThemeChoice,
     quit: Option<u8>,
+    /// The last answer is printed to the shell.
+    prints_answer: bool,
     /// The draft is to be opened in an editor.
     wants_editor: bool,
 }
@@ -205,6 +207,7 @@ impl<'a> ChatLoop<'a> {
             cursor_mode: None,
             theme: ui.theme,
             quit: None,
+            prints_answer: ui.print_on_exit,
             wants_editor: false,
         };
         if let Some(prompt) = prompt {
@@ -506,6 +509,11 @@ impl<'a> ChatLoop<'a> {
     pub(super) fn farewell(&self) -> Option<String> {
         let is_saved = self.effects.can_resume() && self.chat.store.session.status.save_error.is_none();
         if is_saved { farewell(&self.chat.store, &self.session.session) } else { None }
+    }
+
+    /// Returns the answer that the person wants to find in the shell.
+    pub(super) fn printed_answer(&self) -> Option<String> {
+        if self.prints_answer { last_answer(&self.chat.store) } else { None }
     }
 
     /// Gives the terminal back and ends what is under way. Returns why the draft could not be saved.

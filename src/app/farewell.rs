@@ -4,7 +4,7 @@ use crate::event::SessionId;
 use crate::store::Store;
 use crate::store::transcript::ItemKind;
 use crate::text::display_url::redact_credentials;
-use crate::text::one_line;
+use crate::text::{clean, one_line};
 use crate::ui::format::{count, money};
 
 const MAX_TITLE_CELLS: usize = 60;
@@ -35,6 +35,18 @@ pub fn farewell(store: &Store, session: &SessionId) -> Option<String> {
     Some(format!("{about}Go on with: jarvis-tui -r {}\n", one_line(session.as_str(), MAX_LINE_CELLS)))
 }
 
+/// Returns the source of the last answer, cleaned, with an empty line behind it; none where nothing was answered.
+pub fn last_answer(store: &Store) -> Option<String> {
+    let answer = store.transcript.items().iter().rev().find_map(|item| match item.kind {
+        ItemKind::Answer { text, .. } if !text.trim().is_empty() => Some(text),
+        _ => None,
+    })?;
+    let text = clean(answer);
+    // Blanks that begin a line may mean something: only empty lines go.
+    let text = text.trim_end().trim_start_matches('\n');
+    (!text.is_empty()).then(|| format!("{text}\n\n"))
+}
+
 fn title(prompt: &str) -> String {
     let first = prompt.trim_start().lines().next().unwrap_or_default();
     one_line(&redact_credentials(first), MAX_TITLE_CELLS)
@@ -43,11 +55,18 @@ fn title(prompt: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Envelope, FinishReason, Millis, Seq, TurnOutcome};
+    use crate::event::{AgentEvent, Envelope, FinishReason, Millis, TurnOutcome};
     use crate::store::msg::Msg;
     use crate::testkit::events::{
         message_finished, message_started, opened, text_delta, turn_finished, turn_started, user_message,
     };
+
+    fn fold(store: &mut Store, events: impl IntoIterator<Item = AgentEvent>) {
+        for event in events {
+            let seq = store.last_seq().next();
+            store.update(Msg::Event(Envelope { seq, at: Millis(seq.0), event }), &mut Vec::new());
+        }
+    }
 
     #[test]
     fn it_names_the_first_prompt_and_the_way_back_and_nothing_hostile_gets_through() {
@@ -61,9 +80,7 @@ mod tests {
             message_finished("m2", FinishReason::End),
             turn_finished("t1", TurnOutcome::Completed),
         ];
-        for (seq, event) in (1..).zip(events) {
-            store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(seq), event }), &mut Vec::new());
-        }
+        fold(&mut store, events);
         let text = farewell(&store, &"20261129-1951-7f3a".into()).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("Mend ") && lines[0].contains("the parser · 1 turn · ↑"), "{text}");
@@ -77,5 +94,19 @@ mod tests {
     #[test]
     fn a_session_without_a_turn_says_nothing() {
         assert_eq!(farewell(&Store::default(), &"s1".into()), None);
+    }
+
+    #[test]
+    fn the_last_answer_is_its_source_without_what_would_act_on_the_terminal() {
+        let mut store = Store::default();
+        assert_eq!(last_answer(&store), None);
+        let answer = "\n    let x = 1;\n\n- **bold** \u{1b}[2Jand \u{1b}]52;c;aGk=\u{7}`code`\n\n";
+        fold(&mut store, [opened(), turn_started("t1"), user_message("m1", "go"), message_started("m2")]);
+        fold(&mut store, [text_delta("m2", "The first."), message_finished("m2", FinishReason::End)]);
+        fold(&mut store, [message_started("m3"), text_delta("m3", answer), message_finished("m3", FinishReason::End)]);
+        fold(&mut store, [message_started("m4"), text_delta("m4", " \n"), message_finished("m4", FinishReason::End)]);
+        fold(&mut store, [turn_finished("t1", TurnOutcome::Completed)]);
+        let printed = last_answer(&store).unwrap();
+        assert_eq!(printed, "    let x = 1;\n\n- **bold** and `code`\n\n");
     }
 }

@@ -126,9 +126,13 @@ pub async fn run(context: ChatContext<'_>) -> io::Result<u8> {
             Err(error) if is_gone(&error) => Ok(HANGUP_EXIT_CODE),
             code => code,
         };
-        let farewell = chat.farewell();
+        let (answer, farewell) = (chat.printed_answer(), chat.farewell());
         if let Some(why) = Box::pin(chat.finish()).await {
             let _ = writeln!(io::stderr(), "jarvis-tui: {}", one_line(&format!("the draft is not saved: {why}"), 400));
+        }
+        if let (Ok(0), Some(text)) = (&code, answer) {
+            let mut out = io::stdout();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         }
         if let (Ok(0), Some(text)) = (&code, farewell) {
             let _ = io::stderr().write_all(text.as_bytes());

@@ -62,13 +62,16 @@ fn sessions_go_on() {
 
 #[test]
 fn flags_reach_the_settings() {
-    let line =
-        ["-m", "ollama/x", "--theme", "light", "--yolo", "--no-mouse", "--max-rounds", "3", "-o", "a=b", "-o", "c=d"];
+    let line = [
+        "-m", "ollama/x", "--theme", "light", "--yolo", "--no-mouse", "--print-on-exit", "--max-rounds", "3", "-o", "a=b",
+        "-o", "c=d",
+    ];
     let expected = Overrides {
         model: Some("ollama/x".into()),
         theme: Some(ThemeChoice::Light),
         mode: Some(ApprovalMode::Full),
         mouse: Some(false),
+        print_on_exit: Some(true),
         max_rounds: Some(3),
         assignments: vec!["a=b".into(), "c=d".into()],
     };

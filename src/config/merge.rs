@@ -47,6 +47,7 @@ pub struct Overrides {
     pub theme: Option<ThemeChoice>,
     pub mode: Option<ApprovalMode>,
     pub mouse: Option<bool>,
+    pub print_on_exit: Option<bool>,
     pub max_rounds: Option<u32>,
     /// `key=value`, with the value as TOML or plain text.
     pub assignments: Vec<String>,
@@ -257,6 +258,7 @@ impl Merger {
         flag("--theme", &["ui", "theme"], flags.theme.map(|theme| SettingValue::string(theme.name())));
         flag("--approval-mode", &["approvals", "mode"], flags.mode.map(|mode| SettingValue::string(mode.name())));
         flag("--no-mouse", &["ui", "mouse"], flags.mouse.map(SettingValue::Bool));
+        flag("--print-on-exit", &["ui", "print_on_exit"], flags.print_on_exit.map(SettingValue::Bool));
         flag(
             "--max-rounds",
             &["limits", "max_rounds"],

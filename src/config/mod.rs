@@ -106,6 +106,8 @@ settings! {
         /// Most columns of prose; code, tables and output use the whole width.
         text_columns: u16 = 100, whole(20..=1000);
         images: ImageChoice = ImageChoice::Auto, choice(&ImageChoice::ALL, ImageChoice::name);
+        /// Print the last answer to the shell when the chat is left.
+        print_on_exit: bool = false, boolean();
     }
 }
 

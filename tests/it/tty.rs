@@ -227,6 +227,21 @@ fn a_question_is_answered_and_quitting_takes_two_presses() {
 }
 
 #[test]
+fn the_last_answer_is_printed_to_the_shell_before_what_the_session_was() {
+    let mut tty = Tty::start(&["-m", "offline", "--print-on-exit"]);
+    tty.send("what is 6*7");
+    tty.shows("6*7 = 42");
+    tty.lacks("Esc stops");
+    tty.keys("\x04");
+    let ended = tty.ends();
+    let raw = String::from_utf8(ended.raw).unwrap();
+    let left = raw.rsplit_once("\x1b[?1049l").unwrap().1.replace("\r\n", "\n");
+    let (answer, about) = left.split_once("\n\n").unwrap();
+    assert!(answer.contains("6*7 = 42") && !answer.contains('\x1b'), "{left:?}");
+    assert!(about.starts_with("what is 6*7 · 1 turn") && about.contains("\nGo on with: jarvis-tui -r "), "{left:?}");
+}
+
+#[test]
 fn the_title_says_what_goes_on_and_a_bell_calls_who_looks_elsewhere() {
     let mut tty = Tty::offline();
     tty.send("what is 6*7");
