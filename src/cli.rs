@@ -15,7 +15,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
-use crate::config::{Overrides, ThemeChoice};
+use crate::config::{Overrides, ScreenChoice, ThemeChoice};
 use crate::event::ApprovalMode;
 
 pub use attach::{AttachArgs, Method};
@@ -151,6 +151,10 @@ pub struct CommonArgs {
     /// Leave the mouse to the terminal.
     #[arg(long, global = true)]
     pub no_mouse: bool,
+
+    /// Chat in labelled lines, a paragraph at a time, for screen readers.
+    #[arg(long, global = true)]
+    pub screen_reader: bool,
 
     /// Print the last answer to the shell when the chat is left.
     #[arg(long, global = true)]
@@ -377,6 +381,7 @@ impl Cli {
             theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
             mode: if yolo { Some(ApprovalMode::Full) } else { approval_mode },
             mouse: self.shared.no_mouse.then_some(false),
+            screen: self.shared.screen_reader.then_some(("--screen-reader", ScreenChoice::Linear)),
             print_on_exit: self.shared.print_on_exit.then_some(true),
             max_rounds: self.chat.max_rounds,
             assignments: self.shared.set.clone(),

@@ -4,6 +4,7 @@
 //! as a message or the view as an action, never a pane; the store's clock is set before any key, so that a key typed
 //! while an ask opens can't answer it.
 
+mod line_input;
 mod mouse;
 mod pending_keys;
 mod quitting;

@@ -21,11 +21,12 @@ use super::history_loader::HistoryLoader;
 #[cfg(feature = "images")]
 use super::images::ImageLoader;
 use super::input::InputReader;
+use super::linear::{LinearScreen, term_mode, terminal_echoes};
 use super::live_settings::SettingsWatch;
 use super::notify::Notifier;
 use super::paste_detector::PasteDetector;
 use super::session_clock::SessionClock;
-use super::term::{self, SignalEvent, Signals, Term};
+use super::term::{self, SignalEvent, Signals, Term, TermMode};
 use super::wait_futures::{next_frames, sleep_until_or_forever};
 use super::{ChatContext, HANGUP_EXIT_CODE, SessionPlaces};
 use crate::bridge::hub::Subscription;
@@ -58,6 +59,8 @@ const PROMPT_BEGUN: usize = 3;
 pub(super) struct ChatLoop<'a> {
     chat: ChatController,
     term: Term,
+    /// Where lines are printed and nothing is painted.
+    linear: Option<LinearScreen>,
     effects: Effects<'a>,
     frames: TrafficReader,
     /// Somebody looks at them.
@@ -70,6 +73,8 @@ pub(super) struct ChatLoop<'a> {
     options: StoreOptions,
     /// What was published before we looked: nobody needs a bell for it.
     published_before: Seq,
+    /// It was not looked at yet whether there was anything.
+    has_backlog: bool,
     /// The model that was asked for at the start; empty if none was.
     wanted_model: String,
     /// The session still delivers; its status still changes.
@@ -163,9 +168,15 @@ impl<'a> ChatLoop<'a> {
         if chooses_session {
             chat.update(Msg::Action(Action::OpenSessions));
         }
+        let mode = term_mode(&ui, &terminal_env);
+        let is_linear = matches!(mode, TermMode::Linear | TermMode::Dumb);
+        let echoes = is_linear && terminal_echoes();
+        let term = Term::enter(mode)?;
+        let linear = is_linear.then(|| LinearScreen::new(&ui, echoes, term.screen.area().width));
         let mut this = Self {
             chat,
-            term: Term::enter(ui.mouse)?,
+            linear,
+            term,
             effects: Effects::new(list_models, history)
                 .with_sessions(open_session, saved_sessions)
                 .with_workspace(workspace.clone()),
@@ -177,6 +188,7 @@ impl<'a> ChatLoop<'a> {
             history_loader: None,
             options,
             published_before: handle.hub.last_seq(),
+            has_backlog: true,
             wanted_model,
             session: handle,
             events_open: true,
@@ -193,7 +205,11 @@ impl<'a> ChatLoop<'a> {
             is_prepared: false,
             paste_detector: PasteDetector::default(),
             measuring_since: None,
-            notifier: Notifier::new(notify, terminal_env.clone(), Instant::now()),
+            notifier: Notifier::new(
+                if is_linear { notify.calls_only() } else { notify },
+                terminal_env.clone(),
+                Instant::now(),
+            ),
             logs: places.logs,
             surveyed: None,
             terminal_env,
@@ -305,7 +321,7 @@ impl<'a> ChatLoop<'a> {
                 () = tokio::task::yield_now(), if self.wants_work() => {
                     self.work();
                     #[cfg(feature = "images")]
-                    self.term.screen.write_raw(&self.images.sender.next_bytes())?;
+                    self.term.write_raw(&self.images.sender.next_bytes())?;
                     self.pacer.request(Instant::now(), SEARCH_FRAME_INTERVAL);
                 }
             }
@@ -314,8 +330,11 @@ impl<'a> ChatLoop<'a> {
                 self.edit_draft(signals).await?;
             }
         }
+        if let Some(linear) = &mut self.linear {
+            linear.finish(&mut io::stdout())?;
+        }
         #[cfg(feature = "images")]
-        self.term.screen.write_raw(&self.images.sender.delete_all())?;
+        self.term.write_raw(&self.images.sender.delete_all())?;
         Ok(self.quit.unwrap_or_default())
     }
 
@@ -437,7 +456,12 @@ impl<'a> ChatLoop<'a> {
                 self.chat.drop_file(&path, paste);
                 continue;
             }
-            match self.chat.input(input, now, self.clock.now(now)) {
+            let request = if self.linear.is_some() {
+                self.line_input(input, now)
+            } else {
+                self.chat.input(input, now, self.clock.now(now))
+            };
+            match request {
                 None => {}
                 Some(LoopRequest::Redraw) => {
                     self.term.screen.invalidate();
@@ -445,6 +469,9 @@ impl<'a> ChatLoop<'a> {
                     self.images.sender.forget();
                 }
                 Some(LoopRequest::Resize(columns, rows)) => {
+                    if let Some(linear) = &mut self.linear {
+                        linear.resize(columns);
+                    }
                     self.term.screen.resize(columns, rows);
                     // A size told again is one that came back, and the one between may have cut the screen.
                     self.term.screen.invalidate();
@@ -461,6 +488,19 @@ impl<'a> ChatLoop<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes an input where lines are typed.
+    fn line_input(&mut self, input: Input, now: Instant) -> Option<LoopRequest> {
+        let clock = self.clock.now(now);
+        let before = self.chat.ui.panes.composer.text();
+        let begun = self.linear.as_ref().and_then(|linear| linear.line_begun);
+        let key = if let Input::Key(chord) = &input { Some(*chord) } else { None };
+        let request = self.chat.line_input(input, begun, now, clock);
+        if let (Some(linear), Some(key)) = (&mut self.linear, key) {
+            linear.on_key(key, &before, &self.chat, clock);
+        }
+        request
     }
 
     /// Returns the path of a file that was dropped on the terminal, as a mention names it.

@@ -10,7 +10,7 @@
 //! nothing else    → Msg::Work                         (a slice of what is being looked for)
 //! ```
 //!
-//! The loop itself is in `chat_loop`. Not here: what an input means (`chat.rs`), what is true (`store`), how it looks
+//! The loop itself is in `chat_loop`. Where nothing can be painted, `linear` prints lines in place of frames. Not here: what an input means (`chat.rs`), what is true (`store`), how it looks
 //! (`ui`). Invariants: typing is never behind a flood, for input is looked at first; a flood can't starve drawing, for a
 //! batch is bounded; nothing wakes up while nothing moves.
 
@@ -28,6 +28,7 @@ pub mod history_loader;
 #[cfg(feature = "images")]
 pub mod images;
 mod input;
+mod linear;
 pub mod live_settings;
 mod notify;
 mod notify_command;

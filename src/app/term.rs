@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::panic;
 use std::pin::Pin;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use crossterm::terminal;
@@ -36,47 +36,99 @@ const MOUSE_ON_SEQUENCE: &[u8] = b"\x1b[?1002h\x1b[?1006h";
 const LEAVE_SEQUENCE: &[u8] =
     b"\x1b[?2026l\x1b[?1006l\x1b[?1002l\x1b[23;2t\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[r\x1b[H\x1b[2J\x1b[?25h\x1b[?1049l";
 
+/// Of a terminal that prints lines only pastes are told apart.
+const ENTER_LINEAR_SEQUENCE: &[u8] = b"\x1b[?2004h";
+const LEAVE_LINEAR_SEQUENCE: &[u8] = b"\x1b[?2004l";
+
+/// Understood by every terminal.
+const BELL_BYTES: &[u8] = b"\x07";
+
 /// A taskbar shows progress that is taken back with the terminal.
 static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
 /// DECSCUSR: the terminal's own shape of the cursor.
 pub(super) const CURSOR_DEFAULT_SEQUENCE: &[u8] = b"\x1b[0 q";
 /// The cursor has a shape that is taken back with the terminal.
 static CURSOR_SHAPED: AtomicBool = AtomicBool::new(false);
-/// The terminal is ours at the moment.
-static TERMINAL_TAKEN: AtomicBool = AtomicBool::new(false);
+/// As what the terminal is ours at the moment; 0 if it is not.
+static TERMINAL_TAKEN: AtomicU8 = AtomicU8::new(0);
 
 thread_local! {
     /// This thread is running the chat itself, not some task beside it.
     static IN_CHAT: Cell<bool> = const { Cell::new(false) };
 }
 
+/// What is made of the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TermMode {
+    /// The alternate screen is painted; with or without the mouse.
+    Full { mouse: bool },
+    /// Lines are printed.
+    Linear,
+    /// Lines are printed on a terminal that would print control sequences as well.
+    Dumb,
+}
+
+impl TermMode {
+    fn enter_sequence(self) -> Vec<u8> {
+        match self {
+            Self::Full { mouse: true } => [ENTER_SEQUENCE, MOUSE_ON_SEQUENCE].concat(),
+            Self::Full { mouse: false } => ENTER_SEQUENCE.to_vec(),
+            Self::Linear => ENTER_LINEAR_SEQUENCE.to_vec(),
+            Self::Dumb => Vec::new(),
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Full { .. } => 1,
+            Self::Linear => 2,
+            Self::Dumb => 3,
+        }
+    }
+
+    /// Returns what gives a terminal back that was taken under this number.
+    fn leave_sequence(number: u8) -> &'static [u8] {
+        match number {
+            2 => LEAVE_LINEAR_SEQUENCE,
+            3 => b"",
+            _ => LEAVE_SEQUENCE,
+        }
+    }
+}
+
 /// The terminal while it is ours. Dropping gives it back.
 pub struct Term {
     pub screen: Screen<File>,
-    mouse: bool,
+    mode: TermMode,
 }
 
 impl Term {
     /// Takes the terminal. Fails when stdout is none.
-    pub fn enter(mouse: bool) -> io::Result<Self> {
+    pub fn enter(mode: TermMode) -> io::Result<Self> {
         restore_on_panic();
-        let (columns, rows) = terminal::size()?;
+        let size = terminal::size();
+        // What prints lines may have none.
+        let (columns, rows) = if let TermMode::Full { .. } = mode { size? } else { size.unwrap_or((80, 24)) };
         // Not `Stdout`, whose line buffer would cut a frame in two writes.
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let term = Self { screen: Screen::new(out, columns, rows), mouse };
+        let term = Self { screen: Screen::new(out, columns, rows), mode };
         term.acquire()?;
         Ok(term)
     }
 
     fn acquire(&self) -> io::Result<()> {
         terminal::enable_raw_mode()?;
-        TERMINAL_TAKEN.store(true, Ordering::SeqCst);
-        let mut bytes = ENTER_SEQUENCE.to_vec();
-        if self.mouse {
-            bytes.extend_from_slice(MOUSE_ON_SEQUENCE);
-        }
-        io::stdout().write_all(&bytes)?;
+        TERMINAL_TAKEN.store(self.mode.number(), Ordering::SeqCst);
+        io::stdout().write_all(&self.mode.enter_sequence())?;
         io::stdout().flush()
+    }
+
+    /// Writes what is no text: a call, a title, a clipboard. A terminal that would print it gets at most its bell.
+    pub fn write_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.mode == TermMode::Dumb && bytes != BELL_BYTES {
+            return Ok(());
+        }
+        self.screen.write_raw(bytes)
     }
 
     /// Gives the terminal back, runs `stop`, takes it again and has all redrawn.
@@ -95,8 +147,9 @@ impl Term {
     pub fn retake(&mut self) -> io::Result<()> {
         self.acquire()?;
         // The window may have changed meanwhile; the signal went nowhere.
-        let (columns, rows) = terminal::size()?;
-        self.screen.resize(columns, rows);
+        if let Ok((columns, rows)) = terminal::size() {
+            self.screen.resize(columns, rows);
+        }
         self.screen.invalidate();
         Ok(())
     }
@@ -120,14 +173,15 @@ pub(super) fn set_cursor_shaped(is_shaped: bool) {
 
 /// Gives the terminal back if it is ours. Whatever fails is beyond repair: the terminal is gone.
 fn restore_terminal() {
-    if TERMINAL_TAKEN.swap(false, Ordering::SeqCst) {
+    let taken = TERMINAL_TAKEN.swap(0, Ordering::SeqCst);
+    if taken != 0 {
         if PROGRESS_SHOWN.swap(false, Ordering::SeqCst) {
             _ = io::stdout().write_all(PROGRESS_OFF_SEQUENCE.as_bytes());
         }
         if CURSOR_SHAPED.swap(false, Ordering::SeqCst) {
             _ = io::stdout().write_all(CURSOR_DEFAULT_SEQUENCE);
         }
-        _ = io::stdout().write_all(LEAVE_SEQUENCE).and_then(|()| io::stdout().flush());
+        _ = io::stdout().write_all(TermMode::leave_sequence(taken)).and_then(|()| io::stdout().flush());
         _ = terminal::disable_raw_mode();
     }
 }
@@ -142,7 +196,7 @@ fn restore_on_panic() {
             if IN_CHAT.get() {
                 restore_terminal();
             }
-            if TERMINAL_TAKEN.load(Ordering::SeqCst) {
+            if TERMINAL_TAKEN.load(Ordering::SeqCst) != 0 {
                 tracing::error!(%info, "a task panicked");
             } else {
                 tell(info);

@@ -63,8 +63,19 @@ fn sessions_go_on() {
 #[test]
 fn flags_reach_the_settings() {
     let line = [
-        "-m", "ollama/x", "--theme", "light", "--yolo", "--no-mouse", "--print-on-exit", "--max-rounds", "3", "-o", "a=b",
-        "-o", "c=d",
+        "-m",
+        "ollama/x",
+        "--theme",
+        "light",
+        "--yolo",
+        "--no-mouse",
+        "--print-on-exit",
+        "--max-rounds",
+        "3",
+        "-o",
+        "a=b",
+        "-o",
+        "c=d",
     ];
     let expected = Overrides {
         model: Some("ollama/x".into()),
@@ -72,10 +83,12 @@ fn flags_reach_the_settings() {
         mode: Some(ApprovalMode::Full),
         mouse: Some(false),
         print_on_exit: Some(true),
+        screen: None,
         max_rounds: Some(3),
         assignments: vec!["a=b".into(), "c=d".into()],
     };
     assert_eq!(ok(&line).overrides(), expected);
+    assert_eq!(ok(&["--screen-reader"]).overrides().screen, Some(("--screen-reader", ScreenChoice::Linear)));
     assert_eq!(ok(&["--no-color"]).overrides().theme, Some(ThemeChoice::Mono));
     assert_eq!(ok(&["--approval-mode", "auto-edit"]).overrides().mode, Some(ApprovalMode::AutoEdit));
 }

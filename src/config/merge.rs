@@ -10,7 +10,7 @@ use super::keys::Keymap;
 use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::schema::{self, ALLOW_KEY, DENY_KEY, SettingSpec};
 use super::value::{self, Setting, SettingValue, dotted};
-use super::{Config, DEFAULT_FILE, Env, ThemeChoice};
+use super::{Config, DEFAULT_FILE, Env, ScreenChoice, ThemeChoice};
 use crate::event::{ApprovalMode, RuleKind};
 
 /// How many ignored keys one warning lists.
@@ -48,6 +48,8 @@ pub struct Overrides {
     pub mode: Option<ApprovalMode>,
     pub mouse: Option<bool>,
     pub print_on_exit: Option<bool>,
+    /// With the flag that says so.
+    pub screen: Option<(&'static str, ScreenChoice)>,
     pub max_rounds: Option<u32>,
     /// `key=value`, with the value as TOML or plain text.
     pub assignments: Vec<String>,
@@ -242,6 +244,7 @@ impl Merger {
             }
         };
         variable("JARVIS_TUI_MODEL", &["model"], SettingValue::String);
+        variable("JARVIS_TUI_SCREEN_READER", &["ui", "screen"], |_| SettingValue::string(ScreenChoice::Linear.name()));
         variable("NO_COLOR", &["ui", "theme"], |_| SettingValue::string(ThemeChoice::Mono.name()));
     }
 
@@ -258,6 +261,9 @@ impl Merger {
         flag("--theme", &["ui", "theme"], flags.theme.map(|theme| SettingValue::string(theme.name())));
         flag("--approval-mode", &["approvals", "mode"], flags.mode.map(|mode| SettingValue::string(mode.name())));
         flag("--no-mouse", &["ui", "mouse"], flags.mouse.map(SettingValue::Bool));
+        if let Some((name, screen)) = flags.screen {
+            flag(name, &["ui", "screen"], Some(SettingValue::string(screen.name())));
+        }
         flag("--print-on-exit", &["ui", "print_on_exit"], flags.print_on_exit.map(SettingValue::Bool));
         flag(
             "--max-rounds",

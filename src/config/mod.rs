@@ -93,6 +93,8 @@ settings! {
 
 settings! {
     pub struct UiConfig {
+        /// How the chat uses the terminal.
+        screen: ScreenChoice = ScreenChoice::Auto, choice(&ScreenChoice::ALL, ScreenChoice::name);
         theme: ThemeChoice = ThemeChoice::Auto, choice(&ThemeChoice::ALL, ThemeChoice::name);
         max_fps: u16 = 60, whole(1..=240);
         /// Reasoning starts folded.
@@ -245,6 +247,17 @@ pub enum ImageChoice {
     Off,
 }
 
+/// How the chat uses the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScreenChoice {
+    /// The whole screen, or lines where the terminal can't be painted.
+    Auto,
+    /// The alternate screen, which leaves the terminal's own text alone.
+    Alternate,
+    /// Labelled lines, a paragraph at a time, for screen readers.
+    Linear,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThemeChoice {
     Auto,
@@ -315,6 +328,18 @@ impl ImageChoice {
 
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|choice| choice.name() == name)
+    }
+}
+
+impl ScreenChoice {
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Alternate, Self::Linear];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Alternate => "alternate",
+            Self::Linear => "linear",
+        }
     }
 }
 

@@ -22,6 +22,14 @@ settings! {
     }
 }
 
+impl NotifyConfig {
+    /// Leaves only calls: where every change is read out, titles and progress are noise.
+    #[must_use]
+    pub fn calls_only(self) -> Self {
+        Self { title: false, progress: false, ..self }
+    }
+}
+
 /// How the terminal is made to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotifyChannel {

@@ -202,6 +202,7 @@ mod tests {
         engines.openai-responses.idle_timeout = "90s"              # default
         engines.openai-responses.no_output_timeout = "15m"         # default
         engines.openai-responses.retries = 4                       # default
+        ui.screen = "auto"                                         # default
         ui.theme = "auto"                                          # default
         ui.max_fps = 60                                            # default
         ui.fold_thinking = true                                    # default

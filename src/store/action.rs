@@ -21,6 +21,8 @@ pub enum Action {
     SendQueued,
     /// Selects an answer to the ask on the screen.
     Choose(ApprovalChoice),
+    /// Chooses a row of the list on top, counted from 0.
+    ChooseRow(usize),
     /// A character was typed over the ask on the screen; it may be bound to a choice.
     ApprovalTyped {
         c: char,

@@ -14,6 +14,7 @@ pub mod kept_rows;
 pub mod key_hints;
 pub mod keymap;
 pub mod layout;
+pub mod linear;
 pub mod markdown;
 pub mod overlays;
 pub mod paint;

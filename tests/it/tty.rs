@@ -47,6 +47,19 @@ impl Tty {
     }
 
     fn start_program(home: tempfile::TempDir, program: &str, arguments: &[&str]) -> Self {
+        let mut tty = Self::spawn(home, program, arguments, "xterm-256color");
+        tty.wait_for("the prompt", |screen| screen.contains(PROMPT));
+        tty
+    }
+
+    /// Starts the chat where it prints lines.
+    fn lines(term: &str, arguments: &[&str]) -> Self {
+        let mut tty = Self::spawn(tempfile::tempdir().unwrap(), env!("CARGO_BIN_EXE_jarvis-tui"), arguments, term);
+        tty.shows("You: ");
+        tty
+    }
+
+    fn spawn(home: tempfile::TempDir, program: &str, arguments: &[&str], term: &str) -> Self {
         let (columns, rows) = (80, 24);
         let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
         let mut command = CommandBuilder::new(program);
@@ -58,7 +71,7 @@ impl Tty {
         command.env("HOME", home.path());
         command.env("JARVIS_TUI_HOME", home.path().join("jarvis"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("TERM", "xterm-256color");
+        command.env("TERM", term);
         command.env("NO_PROXY", "*");
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
@@ -74,9 +87,7 @@ impl Tty {
             }
         });
         let screen = vt100::Parser::new(cells(rows), cells(columns), 0);
-        let mut tty = Self { master: pair.master, child, input, output, screen, raw: Vec::new(), home: Some(home) };
-        tty.wait_for("the prompt", |screen| screen.contains(PROMPT));
-        tty
+        Self { master: pair.master, child, input, output, screen, raw: Vec::new(), home: Some(home) }
     }
 
     /// The offline engine, whatever runs on this machine.
@@ -237,8 +248,62 @@ fn the_last_answer_is_printed_to_the_shell_before_what_the_session_was() {
     let raw = String::from_utf8(ended.raw).unwrap();
     let left = raw.rsplit_once("\x1b[?1049l").unwrap().1.replace("\r\n", "\n");
     let (answer, about) = left.split_once("\n\n").unwrap();
-    assert!(answer.contains("6*7 = 42") && !answer.contains('\x1b'), "{left:?}");
+    assert!(answer == "`6*7` = **42**" && !answer.contains('\x1b'), "{left:?}");
     assert!(about.starts_with("what is 6*7 · 1 turn") && about.contains("\nGo on with: jarvis-tui -r "), "{left:?}");
+}
+
+#[test]
+fn a_dumb_terminal_gets_lines_and_no_control_sequence() {
+    let mut tty = Tty::lines("dumb", &["-m", "offline"]);
+    tty.keys("what is 6*7\r");
+    tty.shows("Turn finished");
+    tty.keys("wah\x7f\x7fhat is 7*7\r");
+    tty.wait_for("the second end", |screen| screen.matches("Turn finished").count() == 2);
+    tty.keys("/mode\r");
+    tty.shows("Number: ");
+    tty.keys("3\r");
+    tty.shows("the mode is now plan");
+    tty.keys("\x04");
+    let ended = tty.ends();
+    let raw = String::from_utf8(ended.raw).unwrap();
+    assert_eq!(ended.code, 0);
+    assert!(raw.contains("You: what is 6*7\r\n") && raw.contains("\r\nAssistant: "), "{raw:?}");
+    assert_eq!(raw.matches("= **42**").count(), 1, "{raw:?}");
+    assert!(raw.contains("Assistant: `7*7` = **49**\r\n"), "{raw:?}");
+    assert!(raw.contains("1. ask, in use: ") && raw.contains("\r\nGo on with: jarvis-tui -r "), "{raw:?}");
+    assert!(!raw.contains('\x1b'), "{raw:?}");
+}
+
+#[test]
+fn a_question_in_lines_takes_no_text_that_was_typed_ahead() {
+    let mut tty = Tty::lines("dumb", &["-m", "offline"]);
+    tty.keys("run `touch made.txt`");
+    tty.shows("You: run `touch made.txt`");
+    tty.keys("\r");
+    tty.keys("1\r");
+    tty.shows("Answer: ");
+    let made = tty.home.as_ref().unwrap().path().join("work/made.txt");
+    tty.quiet(Duration::from_millis(500));
+    assert!(!made.exists(), "{}", tty.text());
+    tty.keys("1");
+    tty.shows("Answer: 1");
+    tty.keys("\r");
+    tty.shows("Tool shell finished");
+    assert!(made.exists());
+    tty.keys("\x04\x04");
+    tty.ends();
+}
+
+#[test]
+fn a_screen_reader_gets_labelled_paragraphs_and_is_told_how_a_turn_ended() {
+    let mut tty = Tty::lines("xterm-256color", &["-m", "offline", "--screen-reader"]);
+    tty.keys("what is 6*7\r");
+    tty.shows("Turn finished");
+    tty.keys("\x04");
+    let raw = String::from_utf8(tty.ends().raw).unwrap();
+    let seen = raw.replace("\x1b[?2004h", "").replace("\x1b[?2004l", "");
+    assert!(!seen.contains(['\x1b', '\x08', '›', '│', '─']), "{seen:?}");
+    assert!(seen.contains("\r\nAssistant: ") && seen.contains("Tokens: "), "{seen:?}");
 }
 
 #[test]

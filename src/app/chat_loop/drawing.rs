@@ -36,6 +36,9 @@ impl ChatLoop<'_> {
     }
 
     pub(super) fn draw(&mut self, now: Instant) -> io::Result<()> {
+        if self.linear.is_some() {
+            return self.print_lines(now);
+        }
         if self.chat.store.wants_ticks() {
             self.chat.update(Msg::Tick(self.clock.now(now)));
         }
@@ -83,6 +86,21 @@ impl ChatLoop<'_> {
         self.pacer.on_drawn(now, scope);
         if scope == FrameScope::Whole && self.chat.store.wants_ticks() {
             self.pacer.request(now, TICK_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Prints what is new in place of a frame. Nothing there moves with the clock.
+    fn print_lines(&mut self, now: Instant) -> io::Result<()> {
+        self.pacer.on_drawn(now, FrameScope::Whole);
+        self.chat.update(Msg::Tick(self.clock.now(now)));
+        let is_behind = self.events.seq() < self.published_before;
+        let Some(linear) = &mut self.linear else { return Ok(()) };
+        if !is_behind {
+            if std::mem::take(&mut self.has_backlog) {
+                linear.on_backlog(&self.chat.store);
+            }
+            linear.draw(&mut self.chat, &mut io::stdout())?;
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ impl ChatLoop<'_> {
             EffectResult::Session(opened) => self.attach_session(*opened),
             EffectResult::Settings(look) => self.apply_settings_look(*look)?,
             EffectResult::Terminal(bytes, report) => {
-                self.term.screen.write_raw(&bytes)?;
+                self.term.write_raw(&bytes)?;
                 self.chat.update(Msg::Report(report));
             }
             EffectResult::Nothing => {}
@@ -58,6 +58,7 @@ impl ChatLoop<'_> {
         self.chat.update(Msg::Status(status));
         self.events = handle.hub.subscribe(Seq(0));
         self.published_before = handle.hub.last_seq();
+        self.has_backlog = true;
         self.session = handle;
         (self.events_open, self.status_open) = (true, true);
         (self.prepare_at, self.is_prepared) = (None, false);
@@ -100,7 +101,7 @@ impl ChatLoop<'_> {
             self.effects.run_notify_command(command);
         }
         let sequence = self.notifier.call_sequence(told);
-        self.term.screen.write_raw(sequence.as_bytes())
+        self.term.write_raw(sequence.as_bytes())
     }
 
     fn send_command(&mut self, command: Command) {
@@ -153,7 +154,7 @@ impl ChatLoop<'_> {
                     .with_saved("not deleted", move |saved| saved.remove(id.as_str()).map(Report::SessionRemoved)),
                 Effect::Copy(copy) => {
                     if let Some(sequence) = self.effects.copy(&copy, &self.terminal_env) {
-                        self.term.screen.write_raw(&sequence)?;
+                        self.term.write_raw(&sequence)?;
                     }
                 }
                 Effect::Open(target) => {
@@ -184,6 +185,9 @@ impl ChatLoop<'_> {
             }
         }
         if self.chat.take_has_restored_text() {
+            if let Some(linear) = &mut self.linear {
+                linear.on_restored();
+            }
             self.draft.on_edit(Instant::now(), self.chat.ui.panes.composer.is_empty());
         }
         self.survey();
@@ -191,7 +195,7 @@ impl ChatLoop<'_> {
         let beside = self.notifier.refresh(&self.chat.store, now);
         if !beside.is_empty() {
             term::set_progress_shown(self.notifier.is_progress_shown());
-            self.term.screen.write_raw(beside.as_bytes())?;
+            self.term.write_raw(beside.as_bytes())?;
         }
         self.chat.track_toast(now);
         match (self.chat.store.focus.find::<FrameList>().is_some(), &self.watched_frames) {

@@ -127,8 +127,12 @@ impl ChatLoop<'_> {
 
     /// Asks the terminal whether it is dark or light.
     pub(super) fn query_background(&mut self) -> io::Result<()> {
+        // Lines have no colors.
+        if self.linear.is_some() {
+            return Ok(());
+        }
         self.terminal_replies.expect();
         self.terminal_replies_until = Some(Instant::now() + TERMINAL_REPLY_TIMEOUT);
-        self.term.screen.write_raw(BACKGROUND_QUERY.as_bytes())
+        self.term.write_raw(BACKGROUND_QUERY.as_bytes())
     }
 }

@@ -67,6 +67,19 @@ impl OverlayState for LinkList {
         });
     }
 
+    fn rows(&self, _store: &Store) -> Option<Vec<String>> {
+        let row = |link: &Link| match link.text.as_str() {
+            "" => link.target.as_str().to_owned(),
+            text => format!("{text}: {}", link.target.as_str()),
+        };
+        Some(self.links.iter().map(row).collect())
+    }
+
+    fn choose_row(&mut self, nth: usize, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        (self.selected, self.chosen_at) = (Some(nth), Millis(0));
+        self.accept(store, fx)
+    }
+
     /// Opens the chosen one. Enter right behind a letter ends a word that somebody typed, and opens nothing.
     fn accept(&mut self, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
         if self.chosen_at.0 > 0 && store.session.now.since(self.chosen_at) < ANSWER_GUARD_TIME {

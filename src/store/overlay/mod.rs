@@ -204,6 +204,16 @@ pub trait OverlayState {
         self.close(store, fx)
     }
 
+    /// Returns what it lists, for whoever shows no screen: a row of text each, not cleaned. None where it is no list.
+    fn rows(&self, _store: &Store) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Chooses a row of those, and does what Enter would.
+    fn choose_row(&mut self, _nth: usize, _store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
+        OverlayOutcome::Stay
+    }
+
     /// Does what only this overlay knows.
     fn act(&mut self, _action: &Action, _store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
         OverlayOutcome::Stay

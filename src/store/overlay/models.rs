@@ -5,6 +5,7 @@ use crate::store::Store;
 use crate::store::action::{Action, ScrollStep};
 use crate::store::effect::Effect;
 use crate::store::models::{ModelChoice, matching_models, nearest_models};
+use crate::store::session::OpenedSession;
 use crate::store::update::support::{open, require};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,21 @@ impl OverlayState for ModelPicker {
 
     fn scroll(&mut self, step: ScrollStep, _end: usize, store: &mut Store) {
         self.selected = step.from(self.selected, self.matching(store).len().saturating_sub(1));
+    }
+
+    fn rows(&self, store: &Store) -> Option<Vec<String>> {
+        let current = store.session.opened.as_ref().map(OpenedSession::name);
+        let row = |model: &ModelChoice| {
+            let is_current = model.is_current || current.as_deref() == Some(&model.name);
+            let parts = [model.name.as_str(), &model.remark, if is_current { "in use" } else { "" }];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+        };
+        Some(self.matching(store).into_iter().map(row).collect())
+    }
+
+    fn choose_row(&mut self, nth: usize, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        self.selected = nth;
+        self.accept(store, fx)
     }
 
     /// What is not in the list is taken as it was typed.

@@ -8,8 +8,11 @@ use crate::event::{AgentOptionKind, ApprovalMode, Command, NoticeLevel};
 use crate::store::Store;
 use crate::store::action::{Action, ScrollStep};
 use crate::store::effect::{ComposerEdit, Effect};
-use crate::store::permissions::{is_full_mode_confirmed, set_mode};
+use crate::store::permissions::{is_full_mode_confirmed, mode_description, set_mode};
 use crate::store::update::support::{open, require};
+
+/// What is asked before nothing is asked any more.
+pub const FULL_MODE_WARNING: &str = "yes: this session runs programs and changes files without asking from now on";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModeList {
@@ -55,6 +58,30 @@ impl OverlayState for ModeList {
             let count = ApprovalMode::ALL.len() + store.session.agent_modes().count();
             self.selected = step.from(self.selected, count - 1);
         }
+    }
+
+    fn rows(&self, store: &Store) -> Option<Vec<String>> {
+        let current = store.session.mode();
+        if self.full_mode_confirm.is_some() {
+            return Some(vec![format!("keep the mode {}", current.name()), FULL_MODE_WARNING.to_owned()]);
+        }
+        let mark = |is_current: bool| if is_current { ", in use" } else { "" };
+        let ours = ApprovalMode::ALL
+            .into_iter()
+            .map(|mode| format!("{}{}: {}", mode.name(), mark(mode == current), mode_description(mode)));
+        let theirs = store
+            .session
+            .agent_modes()
+            .map(|(option, value)| format!("{}{}", value.name, mark(value.value == option.current)));
+        Some(ours.chain(theirs).collect())
+    }
+
+    fn choose_row(&mut self, nth: usize, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        match &mut self.full_mode_confirm {
+            Some(sure) => *sure = nth == 1,
+            None => self.selected = nth,
+        }
+        self.accept(store, fx)
     }
 
     fn accept(&mut self, store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {

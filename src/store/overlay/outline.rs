@@ -36,6 +36,15 @@ impl OverlayState for Outline {
         OverlayOutcome::Close
     }
 
+    fn rows(&self, _store: &Store) -> Option<Vec<String>> {
+        Some((0..self.len()).filter_map(|nth| Some(self.entry(nth)?.text.clone())).collect())
+    }
+
+    fn choose_row(&mut self, nth: usize, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        self.select(nth);
+        self.accept(store, fx)
+    }
+
     fn wants_work(&self, _store: &Store) -> bool {
         !self.is_done()
     }

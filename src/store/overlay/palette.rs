@@ -135,6 +135,19 @@ impl OverlayState for Palette {
         self.selected = step.from(self.selected, self.found.len().saturating_sub(1));
     }
 
+    fn rows(&self, _store: &Store) -> Option<Vec<String>> {
+        let row = |row: &ActionSpec| match &row.slash {
+            Some(command) => format!("{}, /{}", row.help, command.name),
+            None => row.help.to_owned(),
+        };
+        Some(self.found().map(row).collect())
+    }
+
+    fn choose_row(&mut self, nth: usize, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        self.selected = nth;
+        self.accept(store, fx)
+    }
+
     fn accept(&mut self, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
         let Some(entry) = self.found().nth(self.selected).cloned() else { return OverlayOutcome::Stay };
         add_uses(store, &entry.counted_name(), 1);

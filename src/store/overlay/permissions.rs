@@ -5,7 +5,7 @@ use crate::event::{Command, Grant, NoticeLevel};
 use crate::store::Store;
 use crate::store::action::{Action, ScrollStep};
 use crate::store::effect::Effect;
-use crate::store::permissions::{entries, grants};
+use crate::store::permissions::{PermissionEntry, entries, grants};
 use crate::store::update::support::require;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,20 @@ impl OverlayState for PermissionList {
 
     fn scroll(&mut self, step: ScrollStep, _end: usize, store: &mut Store) {
         self.selected = step.from(self.selected, entries(store).len().saturating_sub(1));
+    }
+
+    fn rows(&self, store: &Store) -> Option<Vec<String>> {
+        let row = |entry: &PermissionEntry| {
+            let verb = if entry.is_allowed { "allowed" } else { "denied" };
+            format!("{verb}: {}, {}, {}", entry.subject, entry.scope, entry.origin)
+        };
+        Some(entries(store).iter().map(row).collect())
+    }
+
+    /// Of what is listed only a grant can be taken back.
+    fn choose_row(&mut self, nth: usize, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        self.selected = nth;
+        self.revoke_selected(store, fx)
     }
 
     fn act(&mut self, action: &Action, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {

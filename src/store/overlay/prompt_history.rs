@@ -72,6 +72,15 @@ impl OverlayState for PromptHistory {
         self.selected = step.from(self.selected, self.found.len().saturating_sub(1));
     }
 
+    fn rows(&self, _store: &Store) -> Option<Vec<String>> {
+        Some(self.found().map(str::to_owned).collect())
+    }
+
+    fn choose_row(&mut self, nth: usize, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        self.selected = nth;
+        self.accept(store, fx)
+    }
+
     fn accept(&mut self, _store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
         let Some(prompt) = self.found().nth(self.selected) else { return OverlayOutcome::Stay };
         fx.push(Effect::Composer(ComposerEdit::Recall(prompt.to_owned())));

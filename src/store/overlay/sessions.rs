@@ -144,6 +144,21 @@ impl OverlayState for SessionPicker {
         self.selected = step.from(self.selected, self.found.len().saturating_sub(1));
     }
 
+    fn rows(&self, _store: &Store) -> Option<Vec<String>> {
+        let row = |session: &SessionChoice| {
+            let title = session.title.as_deref().unwrap_or("no prompt yet");
+            let folder = if self.all_folders { session.folder.as_str() } else { "" };
+            let parts = [title, &session.age, &session.engine, folder];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+        };
+        Some(self.found().map(row).collect())
+    }
+
+    fn choose_row(&mut self, nth: usize, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        self.selected = nth;
+        self.accept(store, fx)
+    }
+
     fn accept(&mut self, store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
         match self.chosen() {
             Some(session) if may_leave(store) => {

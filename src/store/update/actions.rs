@@ -160,6 +160,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         | Action::ScrollOverlay { .. }
         | Action::OverlayAccept
         | Action::Choose(_)
+        | Action::ChooseRow(_)
         | Action::ApprovalTyped { .. }
         | Action::RevokeGrant
         | Action::ToggleAllFolders
@@ -186,6 +187,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                         OverlayOutcome::Stay
                     }
                     Action::OverlayAccept => top.accept(store, fx),
+                    Action::ChooseRow(nth) => top.choose_row(nth, store, fx),
                     own => top.act(&own, store, fx),
                 };
                 if outcome == OverlayOutcome::Stay {

@@ -278,7 +278,8 @@ fn draw_full(approval: &ApprovalDialog, scroll: usize, screen: &OverlayScreen<'_
     most
 }
 
-fn title(ask: &ApprovalRequest) -> String {
+/// Says what is asked for, in one line.
+pub fn title(ask: &ApprovalRequest) -> String {
     let deed = match ask.risk {
         Risk::ReadOnly => "read",
         Risk::Network => "contact another host",
@@ -409,32 +410,37 @@ fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHi
             let text = format!("↑↓ or a letter selects, {enter} answers, {esc} denies; typing goes to your prompt");
             return (text, Role::Dim);
         }
-        (ApprovalInput::Choosing, Some(choice)) => match choice {
-            ApprovalChoice::Once => format!("{enter}: allow this one call"),
-            ApprovalChoice::Session if narrow => {
-                format!(
-                    "{enter}: {} this session without asking: {}",
-                    one_line(&tool_name(ask), MAX_TOOL_NAME_CELLS / 2),
-                    rule_description(ask)
-                )
-            }
-            ApprovalChoice::Session => {
-                format!("{enter}: allow {} this session without asking: {}", tool_name(ask), rule_description(ask))
-            }
-            ApprovalChoice::Pattern => {
-                let pattern = one_line(&visible_line(ask.pattern.as_deref().unwrap_or_default()), 60);
-                format!("{enter}: edit, then allow for this session without asking: {pattern}")
-            }
-            ApprovalChoice::Deny => format!("{enter}: deny; the model sees the denial"),
-            ApprovalChoice::Offered(at) => match ask.answers.get(at) {
-                Some(answer) => format!("{enter}: {}", offered_effect(answer)),
-                None => return (String::new(), Role::Dim),
-            },
-            ApprovalChoice::DenyWithReason => format!("{enter}: enter a reason for the model"),
-            ApprovalChoice::ShowAll => format!("{enter}: show it in full"),
+        (ApprovalInput::Choosing, Some(ApprovalChoice::Session)) if narrow => {
+            format!(
+                "{enter}: {} this session without asking: {}",
+                one_line(&tool_name(ask), MAX_TOOL_NAME_CELLS / 2),
+                rule_description(ask)
+            )
+        }
+        (ApprovalInput::Choosing, Some(choice)) => match choice_effect(ask, choice) {
+            effect if effect.is_empty() => return (effect, Role::Dim),
+            effect => format!("{enter}: {effect}"),
         },
     };
     (text, Role::Text)
+}
+
+/// Says what an answer does; nothing of one that the ask doesn't offer.
+pub fn choice_effect(ask: &ApprovalRequest, choice: ApprovalChoice) -> String {
+    match choice {
+        ApprovalChoice::Once => "allow this one call".into(),
+        ApprovalChoice::Session => {
+            format!("allow {} this session without asking: {}", tool_name(ask), rule_description(ask))
+        }
+        ApprovalChoice::Pattern => {
+            let pattern = one_line(&visible_line(ask.pattern.as_deref().unwrap_or_default()), 60);
+            format!("edit, then allow for this session without asking: {pattern}")
+        }
+        ApprovalChoice::Deny => "deny; the model sees the denial".into(),
+        ApprovalChoice::Offered(at) => ask.answers.get(at).map(offered_effect).unwrap_or_default(),
+        ApprovalChoice::DenyWithReason => "enter a reason for the model".into(),
+        ApprovalChoice::ShowAll => "show it in full".into(),
+    }
 }
 
 fn rule_description(ask: &ApprovalRequest) -> String {

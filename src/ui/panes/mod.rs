@@ -26,7 +26,7 @@ pub mod search_bar;
 pub mod sessions;
 pub mod status;
 pub mod status_line;
-mod subject;
+pub mod subject;
 mod terminal_output;
 pub mod title;
 pub mod toast;

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::event::{AgentOption, AgentOptionValue, ApprovalMode};
-use crate::store::overlay::modes::ModeList;
+use crate::store::overlay::modes::{FULL_MODE_WARNING, ModeList};
 use crate::store::permissions::mode_description;
 use crate::text::one_line;
 use crate::text::width::str_width;
@@ -39,7 +39,7 @@ pub fn draw(list: &ModeList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> Dr
             .collect(),
         Some(_) => vec![
             (format!("  {}", current.name()), "keep this mode".into()),
-            ("  full".into(), "yes: this session runs programs and changes files without asking from now on".into()),
+            ("  full".into(), FULL_MODE_WARNING.into()),
         ],
     };
     let chosen = sure.map_or(selected, usize::from).min(rows.len() - 1);

@@ -37,7 +37,7 @@ pub(super) fn subject(call: &ToolCall) -> String {
 }
 
 /// Returns the subject of a call on one line of at most `max` cells, cleaned; of a path the name stays.
-pub(super) fn short_subject(call: &ToolCall, max: usize) -> String {
+pub fn short_subject(call: &ToolCall, max: usize) -> String {
     let line = one_line(&subject(call), MAX_PEEK_BYTES);
     let is_path = line.contains('/') && !line.contains("://") && !line.contains(char::is_whitespace);
     if is_path { short_path(&line, max).into_owned() } else { truncate_with_ellipsis(&line, max).into_owned() }
