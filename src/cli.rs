@@ -152,6 +152,10 @@ pub struct CommonArgs {
     #[arg(long, global = true)]
     pub no_mouse: bool,
 
+    /// Leave the text in the terminal's own scrollback; no alternate screen, no mouse.
+    #[arg(long, conflicts_with = "screen_reader", global = true)]
+    pub inline: bool,
+
     /// Chat in labelled lines, a paragraph at a time, for screen readers.
     #[arg(long, global = true)]
     pub screen_reader: bool,
@@ -381,7 +385,7 @@ impl Cli {
             theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
             mode: if yolo { Some(ApprovalMode::Full) } else { approval_mode },
             mouse: self.shared.no_mouse.then_some(false),
-            screen: self.shared.screen_reader.then_some(("--screen-reader", ScreenChoice::Linear)),
+            screen: self.shared.screen(),
             print_on_exit: self.shared.print_on_exit.then_some(true),
             max_rounds: self.chat.max_rounds,
             assignments: self.shared.set.clone(),
@@ -453,6 +457,15 @@ impl ReplayArgs {
 }
 
 impl CommonArgs {
+    /// Returns how the terminal is to be used, and the flag that says so.
+    fn screen(&self) -> Option<(&'static str, ScreenChoice)> {
+        match (self.screen_reader, self.inline) {
+            (true, _) => Some(("--screen-reader", ScreenChoice::Linear)),
+            (_, true) => Some(("--inline", ScreenChoice::Inline)),
+            _ => None,
+        }
+    }
+
     /// Returns the requested log level.
     pub fn log_level(&self) -> Option<LogLevel> {
         if self.debug { Some(LogLevel::Debug) } else { self.log_level }

@@ -20,6 +20,7 @@ use super::frame_pacer::FramePacer;
 use super::history_loader::HistoryLoader;
 #[cfg(feature = "images")]
 use super::images::ImageLoader;
+use super::inline::InlineScreen;
 use super::input::InputReader;
 use super::linear::{LinearScreen, term_mode, terminal_echoes};
 use super::live_settings::SettingsWatch;
@@ -61,6 +62,8 @@ pub(super) struct ChatLoop<'a> {
     term: Term,
     /// Where lines are printed and nothing is painted.
     linear: Option<LinearScreen>,
+    /// Where the terminal keeps the text.
+    inline: Option<InlineScreen>,
     effects: Effects<'a>,
     frames: TrafficReader,
     /// Somebody looks at them.
@@ -172,10 +175,13 @@ impl<'a> ChatLoop<'a> {
         let is_linear = matches!(mode, TermMode::Linear | TermMode::Dumb);
         let echoes = is_linear && terminal_echoes();
         let term = Term::enter(mode)?;
-        let linear = is_linear.then(|| LinearScreen::new(&ui, echoes, term.screen.area().width));
+        let area = term.screen.area();
+        let inline = (mode == TermMode::Inline).then(|| InlineScreen::new(area.width, area.height));
+        let linear = is_linear.then(|| LinearScreen::new(&ui, echoes, area.width));
         let mut this = Self {
             chat,
             linear,
+            inline,
             term,
             effects: Effects::new(list_models, history)
                 .with_sessions(open_session, saved_sessions)
@@ -330,12 +336,21 @@ impl<'a> ChatLoop<'a> {
                 self.edit_draft(signals).await?;
             }
         }
-        if let Some(linear) = &mut self.linear {
-            linear.finish(&mut io::stdout())?;
-        }
+        self.leave_text()?;
         #[cfg(feature = "images")]
         self.term.write_raw(&self.images.sender.delete_all())?;
         Ok(self.quit.unwrap_or_default())
+    }
+
+    /// Leaves the terminal's own text as somebody else may go on with it: the cursor on a clean row.
+    pub(super) fn leave_text(&mut self) -> io::Result<()> {
+        if let Some(linear) = &mut self.linear {
+            linear.finish(&mut io::stdout())?;
+        }
+        if let Some(inline) = &mut self.inline {
+            inline.wipe(&mut io::stdout())?;
+        }
+        Ok(())
     }
 
     fn wants_work(&self) -> bool {
@@ -465,6 +480,9 @@ impl<'a> ChatLoop<'a> {
                 None => {}
                 Some(LoopRequest::Redraw) => {
                     self.term.screen.invalidate();
+                    if let Some(inline) = &mut self.inline {
+                        inline.invalidate();
+                    }
                     #[cfg(feature = "images")]
                     self.images.sender.forget();
                 }
@@ -472,11 +490,15 @@ impl<'a> ChatLoop<'a> {
                     if let Some(linear) = &mut self.linear {
                         linear.resize(columns);
                     }
+                    if let Some(inline) = &mut self.inline {
+                        inline.resize(columns, rows);
+                    }
                     self.term.screen.resize(columns, rows);
                     // A size told again is one that came back, and the one between may have cut the screen.
                     self.term.screen.invalidate();
                 }
                 Some(LoopRequest::Suspend) if term::can_suspend() => {
+                    self.leave_text()?;
                     self.term.suspend(|| signals.stop_job())?;
                     self.cursor_mode = None;
                     self.notifier.forget();
@@ -525,6 +547,7 @@ impl<'a> ChatLoop<'a> {
         match signal {
             SignalEvent::Quit(code) => self.quit = Some(code),
             SignalEvent::Suspend => {
+                self.leave_text()?;
                 self.term.suspend(term::stop_self)?;
                 self.cursor_mode = None;
                 self.notifier.forget();

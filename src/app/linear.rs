@@ -41,8 +41,9 @@ pub(super) fn term_mode(ui: &UiConfig, env: &TerminalEnv) -> TermMode {
     // Terminals without a cursor to address, by their names in terminfo.
     let is_line_only = matches!(env.term.as_str(), "" | "dumb" | "emacs" | "unknown" | "network" | "dialup");
     match ui.screen {
-        ScreenChoice::Auto | ScreenChoice::Linear if is_line_only => TermMode::Dumb,
+        ScreenChoice::Auto | ScreenChoice::Inline | ScreenChoice::Linear if is_line_only => TermMode::Dumb,
         ScreenChoice::Linear => TermMode::Linear,
+        ScreenChoice::Inline => TermMode::Inline,
         ScreenChoice::Auto | ScreenChoice::Alternate => TermMode::Full { mouse: ui.mouse },
     }
 }

@@ -10,9 +10,10 @@
 //! nothing else    → Msg::Work                         (a slice of what is being looked for)
 //! ```
 //!
-//! The loop itself is in `chat_loop`. Where nothing can be painted, `linear` prints lines in place of frames. Not here: what an input means (`chat.rs`), what is true (`store`), how it looks
-//! (`ui`). Invariants: typing is never behind a flood, for input is looked at first; a flood can't starve drawing, for a
-//! batch is bounded; nothing wakes up while nothing moves.
+//! The loop itself is in `chat_loop`. Where nothing can be painted, `linear` prints lines in place of frames; where the
+//! terminal is to keep the text, `inline` draws below it. Not here: what an input means (`chat.rs`), what is true
+//! (`store`), how it looks (`ui`). Invariants: typing is never behind a flood, for input is looked at first; a flood can't
+//! starve drawing, for a batch is bounded; nothing wakes up while nothing moves.
 
 pub mod action_uses;
 pub mod chat;
@@ -27,6 +28,7 @@ mod git_branch;
 pub mod history_loader;
 #[cfg(feature = "images")]
 pub mod images;
+mod inline;
 mod input;
 mod linear;
 pub mod live_settings;

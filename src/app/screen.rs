@@ -250,6 +250,12 @@ impl<W: Write> Screen<W> {
     }
 }
 
+/// Writes a row of an empty page from where the cursor stands, without the blanks at its end; returns its cells.
+pub(super) fn write_loose_row(row: &mut [Cell], links: Option<&ScreenLinks>, out: &mut Vec<u8>) -> u16 {
+    sanitize_row(row);
+    ansi_writer::write_loose_row(row, links, out)
+}
+
 /// Takes out of the cells of a row what would act beyond them, though no text that was cleaned should hold more than a
 /// joiner.
 fn sanitize_row(row: &mut [Cell]) {

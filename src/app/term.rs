@@ -40,6 +40,13 @@ const LEAVE_SEQUENCE: &[u8] =
 const ENTER_LINEAR_SEQUENCE: &[u8] = b"\x1b[?2004h";
 const LEAVE_LINEAR_SEQUENCE: &[u8] = b"\x1b[?2004l";
 
+/// As for the alternate screen, less what is only for it: bracketed paste, focus, keys, the title.
+const ENTER_INLINE_SEQUENCE: &[u8] = b"\x1b[?2004h\x1b[?1004h\x1b[>1u\x1b[22;2t";
+/// With lines that wrap and the cursor shown, as a frame that broke off may have left them, and out of the alternate screen
+/// that a list may fill, without going back to where the cursor was then.
+const LEAVE_INLINE_SEQUENCE: &[u8] =
+    b"\x1b[?2026l\x1b[?1047l\x1b[?7h\x1b[23;2t\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[0m\r\x1b[J\x1b[?25h";
+
 /// Understood by every terminal.
 const BELL_BYTES: &[u8] = b"\x07";
 
@@ -62,6 +69,8 @@ thread_local! {
 pub enum TermMode {
     /// The alternate screen is painted; with or without the mouse.
     Full { mouse: bool },
+    /// Its own text goes on, with a live part below it.
+    Inline,
     /// Lines are printed.
     Linear,
     /// Lines are printed on a terminal that would print control sequences as well.
@@ -73,6 +82,7 @@ impl TermMode {
         match self {
             Self::Full { mouse: true } => [ENTER_SEQUENCE, MOUSE_ON_SEQUENCE].concat(),
             Self::Full { mouse: false } => ENTER_SEQUENCE.to_vec(),
+            Self::Inline => ENTER_INLINE_SEQUENCE.to_vec(),
             Self::Linear => ENTER_LINEAR_SEQUENCE.to_vec(),
             Self::Dumb => Vec::new(),
         }
@@ -83,6 +93,7 @@ impl TermMode {
             Self::Full { .. } => 1,
             Self::Linear => 2,
             Self::Dumb => 3,
+            Self::Inline => 4,
         }
     }
 
@@ -91,6 +102,7 @@ impl TermMode {
         match number {
             2 => LEAVE_LINEAR_SEQUENCE,
             3 => b"",
+            4 => LEAVE_INLINE_SEQUENCE,
             _ => LEAVE_SEQUENCE,
         }
     }

@@ -88,6 +88,7 @@ fn flags_reach_the_settings() {
         assignments: vec!["a=b".into(), "c=d".into()],
     };
     assert_eq!(ok(&line).overrides(), expected);
+    assert_eq!(ok(&["--inline"]).overrides().screen, Some(("--inline", ScreenChoice::Inline)));
     assert_eq!(ok(&["--screen-reader"]).overrides().screen, Some(("--screen-reader", ScreenChoice::Linear)));
     assert_eq!(ok(&["--no-color"]).overrides().theme, Some(ThemeChoice::Mono));
     assert_eq!(ok(&["--approval-mode", "auto-edit"]).overrides().mode, Some(ApprovalMode::AutoEdit));
@@ -101,6 +102,7 @@ fn what_excludes_each_other_is_refused() {
         &["--json", "--output-format", "text"],
         &["--yolo", "--approval-mode", "ask"],
         &["--no-color", "--theme", "dark"],
+        &["--inline", "--screen-reader"],
         &["--debug", "--log-level", "warn"],
         &["-p", "hi", "doctor"],
         &["-m", "x", "models"],

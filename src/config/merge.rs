@@ -244,6 +244,7 @@ impl Merger {
             }
         };
         variable("JARVIS_TUI_MODEL", &["model"], SettingValue::String);
+        variable("JARVIS_TUI_NO_ALT_SCREEN", &["ui", "screen"], |_| SettingValue::string(ScreenChoice::Inline.name()));
         variable("JARVIS_TUI_SCREEN_READER", &["ui", "screen"], |_| SettingValue::string(ScreenChoice::Linear.name()));
         variable("NO_COLOR", &["ui", "theme"], |_| SettingValue::string(ThemeChoice::Mono.name()));
     }

@@ -254,6 +254,8 @@ pub enum ScreenChoice {
     Auto,
     /// The alternate screen, which leaves the terminal's own text alone.
     Alternate,
+    /// The terminal's own text, with a small live part below it.
+    Inline,
     /// Labelled lines, a paragraph at a time, for screen readers.
     Linear,
 }
@@ -332,12 +334,13 @@ impl ImageChoice {
 }
 
 impl ScreenChoice {
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Alternate, Self::Linear];
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Alternate, Self::Inline, Self::Linear];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Alternate => "alternate",
+            Self::Inline => "inline",
             Self::Linear => "linear",
         }
     }

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod format;
 #[cfg(feature = "images")]
 pub mod image;
+pub mod inline;
 pub mod kept_rows;
 pub mod key_hints;
 pub mod keymap;
@@ -59,6 +60,8 @@ pub struct Ui {
     overlay_scroll_end: usize,
     /// The part that the pointer was pressed on.
     pressed: Option<PanePart>,
+    /// Rows of a terminal that keeps the text itself, while what stands below it is drawn.
+    inline_rows: Option<u16>,
     /// Where the cursor belonged in the last frame.
     cursor: Option<(u16, u16)>,
 }
@@ -87,6 +90,7 @@ impl Ui {
             perf: PerfStats::default(),
             overlay_scroll_end: usize::MAX,
             pressed: None,
+            inline_rows: None,
             cursor: None,
         }
     }
@@ -144,10 +148,23 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     if area.is_empty() {
         return None;
     }
-    let Ui { panes, theme, layout, key_hints, pending_keys, raw, perf, overlay_scroll_end, pressed: _, cursor: _ } = ui;
+    let Ui {
+        panes,
+        theme,
+        layout,
+        key_hints,
+        pending_keys,
+        raw,
+        perf,
+        overlay_scroll_end,
+        inline_rows,
+        pressed: _,
+        cursor: _,
+    } = ui;
     let theme = *theme;
     let nowhere = Layout::default();
-    let screen = PaneScreen { store, key_hints, theme, area, layout: &nowhere };
+    let whole = Rect { height: inline_rows.unwrap_or(area.height), ..area };
+    let screen = PaneScreen { store, key_hints, theme, area: whole, layout: &nowhere };
     let places: Vec<Place> = PanePart::ALL.iter().map(|part| panes.get_mut(*part).place(&screen)).collect();
     *layout = Layout::new(area, &places);
     let layout = &*layout;
@@ -156,10 +173,10 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
         clear_around(if store.transcript.is_untouched() { Rect::default() } else { transcript }, area, buf);
         panes.transcript.reuse_last_frame();
     }
-    let screen = PaneScreen { layout, ..screen };
+    let screen = PaneScreen { area, layout, ..screen };
     panes.status_line.vim = panes.composer.vim_label();
     let mut cursor = None;
-    for part in PanePart::ALL {
+    for part in PanePart::ALL.iter().filter(|part| inline_rows.is_none() || **part != PanePart::Transcript) {
         cursor = panes.get_mut(*part).draw(&screen, part.area(layout), buf).or(cursor);
     }
 

@@ -22,6 +22,7 @@ impl ChatLoop<'_> {
         let opened = DraftFile::create(&self.effects.own_folder(), &self.chat.ui.panes.composer.text());
         let outcome = match opened {
             Ok(file) => {
+                self.leave_text()?;
                 self.term.release();
                 let ended = match file.open_in(&editor) {
                     Ok(child) => self.wait_for_editor(child, signals).await,

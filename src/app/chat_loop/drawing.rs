@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{BACKGROUND_START_DELAY, ChatLoop};
 use crate::app::chat::ChatController;
+use crate::app::inline::wants_full_screen;
 use crate::app::screen::{Painted, ScreenCounters};
 use crate::config::ThemeChoice;
 use crate::local_time::local_now;
@@ -41,6 +42,9 @@ impl ChatLoop<'_> {
         }
         if self.chat.store.wants_ticks() {
             self.chat.update(Msg::Tick(self.clock.now(now)));
+        }
+        if self.inline.is_some() && self.draw_inline(now)? {
+            return Ok(());
         }
         let measured = self.begin_measuring(now);
         let ChatController { store, ui, .. } = &mut self.chat;
@@ -88,6 +92,33 @@ impl ChatLoop<'_> {
             self.pacer.request(now, TICK_INTERVAL);
         }
         Ok(())
+    }
+
+    /// Draws a frame below the terminal's own text; false if what is to be seen fills the screen.
+    fn draw_inline(&mut self, now: Instant) -> io::Result<bool> {
+        let Some(inline) = &mut self.inline else { return Ok(false) };
+        let is_behind = self.events.seq() < self.published_before;
+        if !is_behind && std::mem::take(&mut self.has_backlog) {
+            inline.on_backlog(&self.chat.store);
+        }
+        let ChatController { store, ui, .. } = &mut self.chat;
+        let is_full = wants_full_screen(store, ui);
+        if is_full && !inline.is_full {
+            self.term.screen.invalidate();
+        }
+        inline.set_full(is_full, &mut io::stdout())?;
+        if is_full {
+            return Ok(false);
+        }
+        if !is_behind {
+            inline.draw(store, ui, &mut io::stdout())?;
+        }
+        self.chat.after_draw();
+        self.pacer.on_drawn(now, FrameScope::Whole);
+        if self.chat.store.wants_ticks() {
+            self.pacer.request(now, TICK_INTERVAL);
+        }
+        Ok(true)
     }
 
     /// Prints what is new in place of a frame. Nothing there moves with the clock.

@@ -397,6 +397,26 @@ impl AnsiWriter {
     }
 }
 
+/// Writes a row from where the cursor stands at a left end, without the blanks at its own end, and returns how many cells
+/// that takes. Nothing in it depends on which row that is.
+pub(super) fn write_loose_row(row: &[Cell], links: Option<&ScreenLinks>, out: &mut Vec<u8>) -> u16 {
+    let end = row.iter().rposition(|cell| cell.symbol() != " ").map_or(0, |last| last + 1);
+    let mut writer = AnsiWriter::new(row.len() as u16);
+    let (mut x, mut width) = (0, 0);
+    while let Some(cell) = row[..end].get(x) {
+        writer.write_cell(cell, links, false);
+        x += symbol_cells(cell.symbol()).max(1);
+        width = x;
+        if certain_width(cell.symbol()).is_none() && x < end {
+            // Whatever the terminal made of it.
+            _ = write!(writer.bytes, "\x1b[{}G", x + 1);
+        }
+    }
+    writer.reset_style();
+    out.append(&mut writer.bytes);
+    width as u16
+}
+
 /// Marks the cells of a row to write. A wide character covers the cells behind it: those are not written, and where one
 /// was, all that it covered is, or may have covered.
 fn mark_cells(old: &[Cell], new: &[Cell], wanted: &mut Vec<CellWrite>) {

@@ -18,6 +18,7 @@ mod drawing;
 mod item_parts;
 mod layout_cache;
 mod pointer;
+mod printed;
 mod search_marks;
 
 use std::ops::Range;
@@ -42,6 +43,7 @@ use crate::ui::theme::Theme;
 use super::welcome;
 pub(super) use item_parts::{ItemPart, PartKind, RowLimit, quick_hash};
 use layout_cache::{LayoutCache, TranscriptWalk};
+pub use printed::{LooseRow, PrintedPlace};
 
 /// What the terminal knows about the transcript: where it is being read, and what was laid out.
 #[derive(Debug)]

@@ -179,6 +179,14 @@ impl ItemParts {
         parts.max(1) as u32
     }
 
+    /// Returns how many of the first parts stay as they are while it grows.
+    pub(super) fn finished_len(&self) -> u32 {
+        match &self.body {
+            PartsBody::Markdown(markdown) => markdown.splitter.stable().len() as u32,
+            PartsBody::Plain { .. } => 0,
+        }
+    }
+
     pub(super) fn part(&self, index: u32) -> ItemPart {
         let index = index as usize;
         let found = match &self.body {

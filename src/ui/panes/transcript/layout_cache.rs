@@ -177,6 +177,11 @@ impl LayoutCache {
         self.item_parts.get(&item.id).map_or(1, ItemParts::len)
     }
 
+    /// Returns how many parts of an item that still grows will stay as they are.
+    pub(super) fn finished_parts(&self, item: TranscriptItem<'_>) -> u32 {
+        self.item_parts.get(&item.id).map_or(0, ItemParts::finished_len)
+    }
+
     /// Returns the part that shows a place of the item's source, and that part's range of the source.
     pub(super) fn find_in_source(
         &mut self,
