@@ -40,6 +40,7 @@ pub mod prompt_history;
 pub mod screen;
 mod session_clock;
 pub mod term;
+pub mod terminal_check;
 mod wait_futures;
 
 use std::io::{self, IsTerminal, Write as _};

@@ -253,6 +253,31 @@ fn the_last_answer_is_printed_to_the_shell_before_what_the_session_was() {
 }
 
 #[test]
+fn doctor_is_not_held_up_by_a_terminal_that_answers_nothing() {
+    let bin = env!("CARGO_BIN_EXE_jarvis-tui");
+    let ended = Tty::spawn(tempfile::tempdir().unwrap(), bin, &["doctor"], "xterm-256color").ends();
+    let raw = String::from_utf8(ended.raw).unwrap();
+    assert!(raw.contains("✓ size       ok: 80 columns, 24 rows"), "{raw:?}");
+    assert!(raw.contains("? keys       unknown: the terminal did not answer: Ctrl+J"), "{raw:?}");
+    assert_eq!(ended.code, 0);
+}
+
+#[test]
+fn doctor_says_what_a_terminal_answers() {
+    let bin = env!("CARGO_BIN_EXE_jarvis-tui");
+    let mut tty = Tty::spawn(tempfile::tempdir().unwrap(), bin, &["doctor"], "xterm-256color");
+    while !tty.raw.ends_with(b"\x1b[c") {
+        let bytes = tty.output.recv_timeout(SCREEN_TIMEOUT).unwrap();
+        tty.raw.extend(bytes);
+    }
+    tty.keys("\x1b[?1u\x1b[?1006;2$y\x1b[?2026;2$y\x1b[?62c");
+    let raw = String::from_utf8(tty.ends().raw).unwrap();
+    for expected in ["✓ keys       ok: kitty's protocol", "✓ mouse      ok", "✓ frames     ok"] {
+        assert!(raw.contains(expected), "{expected}: {raw:?}");
+    }
+}
+
+#[test]
 fn a_dumb_terminal_gets_lines_and_no_control_sequence() {
     let mut tty = Tty::lines("dumb", &["-m", "offline"]);
     tty.keys("what is 6*7\r");

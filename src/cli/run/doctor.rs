@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use super::{EXIT_FAILED, RunContext};
+use crate::app::terminal_check::{CheckState, TerminalCheck, check_terminal};
 use crate::config::environment;
 use crate::engine::ENGINES;
 use crate::headless::output::print;
@@ -33,6 +34,9 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
     row("folder", &runtime.folder.display().to_string());
     for line in key_exposure(&environment::taken_names(), environment::is_process_protected()) {
         row(line.0, &line.1);
+    }
+    if let Some(checks) = check_terminal() {
+        describe_terminal(&mut text, &checks);
     }
     text.push_str("\nEngines\n");
     for engine in &listed {
@@ -81,6 +85,19 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
     }
     print(&text)?;
     Ok(if starts { 0 } else { EXIT_FAILED })
+}
+
+/// Lists what the terminal can do, with a word for each state that is read out as well.
+fn describe_terminal(text: &mut String, checks: &[TerminalCheck]) {
+    text.push_str("\nTerminal\n");
+    for TerminalCheck { name, state, advice } in checks {
+        let (mark, word) = match state {
+            CheckState::Ok => ("✓", "ok"),
+            CheckState::Missing => ("✗", "not"),
+            CheckState::Unknown => ("?", "unknown"),
+        };
+        let _ = writeln!(text, "  {mark} {name:<10} {word}: {}", one_line(advice, 200));
+    }
 }
 
 /// Describes who can read the keys, and which protections are missing.
