@@ -156,6 +156,7 @@ impl<'a> ChatLoop<'a> {
             fold_outputs: ui.fold_output,
             timestamps: ui.timestamps,
             limits,
+            reduced_motion: ui.reduced_motion,
         };
         let terminal_env = TerminalEnv::detect();
         let store = Store::new(options);

@@ -108,6 +108,8 @@ settings! {
         /// Most columns of prose; code, tables and output use the whole width.
         text_columns: u16 = 100, whole(20..=1000);
         images: ImageChoice = ImageChoice::Auto, choice(&ImageChoice::ALL, ImageChoice::name);
+        /// Nothing spins, and running times count whole seconds.
+        reduced_motion: bool = false, boolean();
         /// Print the last answer to the shell when the chat is left.
         print_on_exit: bool = false, boolean();
     }

@@ -212,6 +212,7 @@ mod tests {
         ui.timestamps = "off"                                      # default
         ui.text_columns = 100                                      # default
         ui.images = "auto"                                         # default
+        ui.reduced_motion = false                                  # default
         ui.print_on_exit = false                                   # default
         approvals.mode = "ask"                                     # default
         approvals.allow = []                                       # default

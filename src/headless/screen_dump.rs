@@ -56,6 +56,7 @@ async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> 
         fold_thinking: config.ui.fold_thinking,
         fold_outputs: config.ui.fold_output,
         timestamps: config.ui.timestamps,
+        reduced_motion: config.ui.reduced_motion,
     };
     let mut store = Store::new(options);
     let mut effects = Vec::new();

@@ -74,6 +74,8 @@ pub struct StoreOptions {
     pub fold_outputs: bool,
     pub timestamps: Timestamps,
     pub limits: SpendLimits,
+    /// Nothing moves that needn't.
+    pub reduced_motion: bool,
 }
 
 /// Which times stand beside what was said.
@@ -114,7 +116,13 @@ impl Timestamps {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { fold_thinking: true, fold_outputs: true, timestamps: Timestamps::Off, limits: SpendLimits::default() }
+        Self {
+            fold_thinking: true,
+            fold_outputs: true,
+            timestamps: Timestamps::Off,
+            limits: SpendLimits::default(),
+            reduced_motion: false,
+        }
     }
 }
 
@@ -156,6 +164,8 @@ pub struct Store {
     pub saved_sessions: Option<Vec<SessionChoice>>,
     /// Commands that the person wrote, by name.
     pub user_commands: Vec<UserCommand>,
+    /// Nothing moves that needn't.
+    pub reduced_motion: bool,
     /// How often each action was chosen from the palette, by its name.
     pub action_uses: ActionUses,
     /// A word to the person that is not a fact; stands until they do something else.
@@ -175,9 +185,9 @@ pub struct Store {
 
 impl Store {
     pub fn new(options: StoreOptions) -> Self {
-        let StoreOptions { fold_thinking, fold_outputs, timestamps, limits } = options;
+        let StoreOptions { fold_thinking, fold_outputs, timestamps, limits, reduced_motion } = options;
         let limits = LimitState::new(limits);
-        Self { fold_thinking, fold_outputs, timestamps, limits, ..Self::default() }
+        Self { fold_thinking, fold_outputs, timestamps, limits, reduced_motion, ..Self::default() }
     }
 
     /// Number of the newest fact folded in.

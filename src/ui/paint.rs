@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::store::Store;
 use crate::text::width::{str_width, truncate_with_ellipsis};
 
 use super::text_layout::laid_out::draw_text;
@@ -14,6 +15,8 @@ use super::theme::{Role, Theme};
 const SPINNER_FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// How long one picture of the spinner stands.
 const SPINNER_FRAME_MS: u64 = 100;
+/// What stands where one would turn.
+const STILL_SPINNER: &str = "•";
 
 /// Writes one row from left to right and stops at its end.
 pub struct RowWriter<'a> {
@@ -79,9 +82,12 @@ impl<'a> RowWriter<'a> {
     }
 }
 
-/// Returns the spinner's picture at that time.
-pub fn spinner(now: crate::event::Millis) -> &'static str {
-    SPINNER_FRAMES[(now.0 / SPINNER_FRAME_MS) as usize % SPINNER_FRAMES.len()]
+/// Returns the spinner's picture at the time of the store; one that stands still where nothing is to move.
+pub fn spinner(store: &Store) -> &'static str {
+    if store.reduced_motion {
+        return STILL_SPINNER;
+    }
+    SPINNER_FRAMES[(store.session.now.0 / SPINNER_FRAME_MS) as usize % SPINNER_FRAMES.len()]
 }
 
 /// Empties an area, and the left half of a wide character that reached into it.
@@ -190,10 +196,27 @@ pub fn draw_segments(mut segments: Vec<Segment>, theme: Theme, area: Rect, buf: 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::event::Millis;
+    use crate::store::StoreOptions;
 
     fn row(buf: &Buffer, y: u16) -> String {
         (0..buf.area.width).map(|x| buf[(x, y)].symbol()).collect()
+    }
+
+    #[test]
+    fn a_spinner_turns_unless_nothing_is_to_move() {
+        let pictures = |reduced_motion| {
+            let mut store = Store::new(StoreOptions { reduced_motion, ..StoreOptions::default() });
+            let later = (0..SPINNER_FRAMES.len() as u64).map(|nth| {
+                store.session.now = Millis(nth * SPINNER_FRAME_MS);
+                spinner(&store)
+            });
+            later.collect::<HashSet<_>>().len()
+        };
+        assert_eq!((pictures(false), pictures(true)), (SPINNER_FRAMES.len(), 1));
     }
 
     #[test]

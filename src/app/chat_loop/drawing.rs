@@ -16,6 +16,8 @@ use crate::ui::panes::perf_overlay::{FrameStats, PerfStats};
 use crate::ui::{self, FrameScope};
 /// Between two frames of a spinner or a running time.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
+/// Where nothing spins, running times still count seconds.
+const CALM_TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl ChatLoop<'_> {
     pub(super) fn after_first_frame(&mut self) -> io::Result<()> {
@@ -89,7 +91,7 @@ impl ChatLoop<'_> {
         self.chat.after_draw();
         self.pacer.on_drawn(now, scope);
         if scope == FrameScope::Whole && self.chat.store.wants_ticks() {
-            self.pacer.request(now, TICK_INTERVAL);
+            self.pacer.request(now, self.tick_interval());
         }
         Ok(())
     }
@@ -116,7 +118,7 @@ impl ChatLoop<'_> {
         self.chat.after_draw();
         self.pacer.on_drawn(now, FrameScope::Whole);
         if self.chat.store.wants_ticks() {
-            self.pacer.request(now, TICK_INTERVAL);
+            self.pacer.request(now, self.tick_interval());
         }
         Ok(true)
     }
@@ -134,6 +136,12 @@ impl ChatLoop<'_> {
             linear.draw(&mut self.chat, &mut io::stdout())?;
         }
         Ok(())
+    }
+
+    /// Returns the time to the next frame that only the clock asks for. A guarded ask shows in time that it takes an answer.
+    fn tick_interval(&self) -> Duration {
+        let store = &self.chat.store;
+        if store.reduced_motion && !store.is_guarded() { CALM_TICK_INTERVAL } else { TICK_INTERVAL }
     }
 
     /// Begins to measure a frame, if the figures are shown: since when frames are measured, what was written before, how

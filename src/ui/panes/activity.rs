@@ -76,13 +76,13 @@ fn activity_text(store: &Store, labels: &KeyHints) -> Option<ActivityText> {
             let elapsed = format::running_duration(session.now.since(since));
             let text = format!("your command {} {elapsed}", one_line(command, 30));
             let stop = store.focus.top().is_none().then(|| (labels.cancel.clone(), "stops"));
-            return Some((spinner(session.now), text, stop, Role::Accent));
+            return Some((spinner(store), text, stop, Role::Accent));
         }
         Phase::Working { since, .. } | Phase::WaitingApproval { since, .. } => *since,
     };
     let elapsed = format::running_duration(session.now.since(since));
     if session.cancelling {
-        return Some((spinner(session.now), "stopping…".into(), None, Role::Warn));
+        return Some((spinner(store), "stopping…".into(), None, Role::Warn));
     }
     // Over an overlay the key means something else.
     let stop = (session.capabilities().cancel && store.focus.top().is_none()).then(|| (labels.cancel.clone(), "stops"));
@@ -103,5 +103,5 @@ fn activity_text(store: &Store, labels: &KeyHints) -> Option<ActivityText> {
             _ => "waiting for the model".into(),
         }
     };
-    Some((spinner(session.now), format!("{doing} {elapsed}"), stop, Role::Accent))
+    Some((spinner(store), format!("{doing} {elapsed}"), stop, Role::Accent))
 }

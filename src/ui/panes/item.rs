@@ -361,5 +361,5 @@ pub(super) fn live_indicator(store: &Store, item: TranscriptItem<'_>) -> Option<
         }
         _ => return None,
     };
-    Some(LiveIndicator { glyph: spinner(now), time: since.filter(|since| since.0 >= 1000).map(running_duration) })
+    Some(LiveIndicator { glyph: spinner(store), time: since.filter(|since| since.0 >= 1000).map(running_duration) })
 }

@@ -344,7 +344,7 @@ fn head(store: &Store, call: &ToolCall, width: usize) -> ToolRow {
     let (mark, role) = match call.state {
         CallState::Writing => ("…", Role::Dim),
         CallState::AwaitingApproval => ("?", Role::Warn),
-        CallState::Running => (spinner(now), Role::Accent),
+        CallState::Running => (spinner(store), Role::Accent),
         CallState::Done(outcome) => outcome_mark(outcome),
     };
     let name = if call.name.is_empty() { "call".into() } else { one_line(&call.name, width) };

@@ -311,7 +311,7 @@ fn reasoning_is_one_line_until_it_is_opened() {
     let mut view = TranscriptView::new();
     session.store.update(Msg::Status(SessionStatus { now: Millis(2000), ..SessionStatus::default() }), &mut Vec::new());
     let shown = screen(&session, &mut view, 40, 4);
-    assert_eq!(shown[2], format!(" {} thinking…  2s", crate::ui::paint::spinner(session.store.session.now)));
+    assert_eq!(shown[2], format!(" {} thinking…  2s", crate::ui::paint::spinner(&session.store)));
     session.at = Millis(3200);
     session.say("m", "Yes.");
     assert_eq!(screen(&session, &mut view, 40, 6)[2..5], [" ▸ thought for 3.2s · 4 words", "", "   Yes."]);
