@@ -177,7 +177,8 @@ impl<'a> ChatLoop<'a> {
         let echoes = is_linear && terminal_echoes();
         let term = Term::enter(mode)?;
         let area = term.screen.area();
-        let inline = (mode == TermMode::Inline).then(|| InlineScreen::new(area.width, area.height));
+        let inline =
+            (mode == TermMode::Inline).then(|| InlineScreen::new((area.width, area.height), terminal_env.reflows()));
         let linear = is_linear.then(|| LinearScreen::new(&ui, echoes, area.width));
         let mut this = Self {
             chat,

@@ -81,6 +81,11 @@ impl TerminalEnv {
         }
     }
 
+    /// Tells whether the terminal breaks its rows anew when its window becomes narrower, as nearly all do.
+    pub fn reflows(&self) -> bool {
+        self.tmux || !(self.screen || self.term == "linux" || self.outer == "xterm")
+    }
+
     /// Tells whether a terminal would write out control sequences of the string kind.
     pub fn is_dumb(&self) -> bool {
         matches!(self.term.as_str(), "linux" | "dumb")
@@ -122,12 +127,13 @@ impl TerminalEnv {
 
 /// Returns the name of the terminal that sets a variable of its own, which multiplexers leave as it is.
 fn outer_terminal(text: &dyn Fn(&str) -> String) -> String {
-    const OWN_VARIABLES: [(&str, &str); 5] = [
+    const OWN_VARIABLES: [(&str, &str); 6] = [
         ("KITTY_WINDOW_ID", "kitty"),
         ("WEZTERM_PANE", "WezTerm"),
         ("GHOSTTY_RESOURCES_DIR", "ghostty"),
         ("WT_SESSION", "Windows Terminal"),
         ("ConEmuPID", "ConEmu"),
+        ("XTERM_VERSION", "xterm"),
     ];
     let named = text("LC_TERMINAL");
     if !named.is_empty() {

@@ -44,6 +44,8 @@ const LEAVE_FULL: &[u8] = b"\x1b[?1049l";
 pub(super) struct InlineScreen {
     columns: u16,
     rows: u16,
+    /// The terminal breaks rows anew when its window becomes narrower; others cut them.
+    reflows: bool,
     printed: PrintedPlace,
     /// The cells of each row of the live part, as it was drawn.
     widths: Vec<u16>,
@@ -55,10 +57,11 @@ pub(super) struct InlineScreen {
 }
 
 impl InlineScreen {
-    pub(super) fn new(columns: u16, rows: u16) -> Self {
+    pub(super) fn new((columns, rows): (u16, u16), reflows: bool) -> Self {
         Self {
             columns,
             rows,
+            reflows,
             printed: PrintedPlace::default(),
             widths: Vec::new(),
             shown: None,
@@ -213,7 +216,7 @@ impl InlineScreen {
 
     /// Goes up to the first row of the live part, over what the window makes of the rows above the cursor.
     fn go_to_first_row(&mut self, bytes: &mut Vec<u8>) {
-        let columns = self.columns.max(1);
+        let columns = if self.reflows { self.columns.max(1) } else { u16::MAX };
         let (x, y) = self.cursor;
         let above = self.widths.iter().take(usize::from(y)).map(|width| width.div_ceil(columns).max(1));
         let rows = above.sum::<u16>() + x / columns;

@@ -16,7 +16,7 @@ struct InlineRig {
 
 impl InlineRig {
     fn new() -> Self {
-        let mut rig = Self { store: Store::default(), ui: dark_ui(), screen: InlineScreen::new(60, 24) };
+        let mut rig = Self { store: Store::default(), ui: dark_ui(), screen: InlineScreen::new((60, 24), true) };
         rig.fold([Opened { capabilities: LIVE, ..Opened::default() }.event()]);
         rig
     }
@@ -77,12 +77,16 @@ fn while_text_comes_and_nothing_is_typed_the_cursor_rests_on_the_first_row() {
 
 #[test]
 fn rows_above_the_cursor_are_counted_as_a_narrower_window_breaks_them() {
-    let mut screen = InlineScreen::new(140, 24);
-    (screen.widths, screen.cursor) = (vec![130, 0, 60, 9], (70, 3));
-    screen.resize(60, 24);
-    let mut bytes = Vec::new();
-    screen.go_to_first_row(&mut bytes);
-    assert_eq!(bytes, b"\x1b[6A", "3, 1 and 1 above, and one of its own");
+    let up = |reflows| {
+        let mut screen = InlineScreen::new((140, 24), reflows);
+        (screen.widths, screen.cursor) = (vec![130, 0, 60, 9], (70, 3));
+        screen.resize(60, 24);
+        let mut bytes = Vec::new();
+        screen.go_to_first_row(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    };
+    assert_eq!(up(true), "\x1b[6A", "3, 1 and 1 above, and one of its own");
+    assert_eq!(up(false), "\x1b[3A", "where rows are cut, nothing finished may be erased");
 }
 
 #[test]
