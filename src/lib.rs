@@ -63,6 +63,8 @@
 //! | peer | an agent with which a conversation is held, a program or at an address: it acts itself, and asks here |
 //! | engine | what answers: a model's API, a remote agent or the embedded one |
 //! | burst | keys that came at once: a paste, where the terminal marks none |
+//! | tab | a session that is open on the screen beside others; one of them is shown |
+//! | ask | a call that waits for a person's decision |
 //!
 //! # Invariants
 //!
@@ -85,6 +87,8 @@
 //! - The terminal is sent what changed and no more; rows that moved it moves itself ([`app::screen`]).
 //! - What was said is in memory once, packed ([`store::chunks`]); the agent reads the turns of an earlier run back from
 //!   the log when a request has room for them.
+//! - What belongs to a session on the screen and what there is once are two structures; a session that is not shown is
+//!   folded like any other and not drawn, and who opens one pays nothing for the others.
 //! - Nothing ticks when nothing moves: an idle program sleeps.
 //!
 //! # Seven walks

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use self::stray_typing::StrayTyping;
 use self::toast_timer::ToastTimer;
+use crate::config::UiConfig;
 use crate::config::keys::{Chord, Key, Keymap};
 use crate::event::{Command, Envelope, Millis, NoticeLevel};
-use crate::store::Store;
 use crate::store::action::{Action, Edit, UiAction};
 use crate::store::action_table::ActionHandler;
 use crate::store::effect::{ComposerEdit, Effect};
@@ -28,6 +28,7 @@ use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::code_picker::CodePicker;
 use crate::store::pane::Pane;
 use crate::store::search::Search;
+use crate::store::{Store, StoreOptions};
 use crate::ui::Ui;
 use crate::ui::keymap::{Input, Shade, contexts};
 use crate::ui::layout;
@@ -82,6 +83,38 @@ impl ChatController {
             pending_keys: Vec::new(),
             has_told_of_shift: false,
         }
+    }
+
+    /// Returns what shows another session beside this one, set as the person has set it here.
+    #[must_use]
+    pub fn beside(&self, options: StoreOptions, config: &UiConfig) -> Self {
+        let ui = Ui::new(config, self.ui.theme, &self.keymap);
+        let mut other = Self::new(Store::beside(&self.store, options), ui, self.keymap.clone());
+        other.has_told_of_shift = self.has_told_of_shift;
+        other
+    }
+
+    /// Another session is shown from now on.
+    pub fn leave(&mut self) {
+        self.quit_requested_at = None;
+        self.pending_keys.clear();
+        self.show_pending_keys();
+        self.stray_typing = StrayTyping::default();
+        self.update(Msg::Looking(false));
+    }
+
+    /// This session is shown from now on, after another. What belongs to the person or the terminal comes along, and an
+    /// ask takes no answer until it was seen: the last key was for the other.
+    pub fn enter(&mut self, left: &Self, clock: Millis) {
+        self.ui.theme = left.ui.theme;
+        self.ui.panes.transcript.utc_offset_secs = left.ui.panes.transcript.utc_offset_secs;
+        self.ui.panes.composer.adopt_history(&left.ui.panes.composer);
+        self.store.adopt_common(&left.store);
+        self.toast_timer.forget();
+        self.dispatch(Msg::Tick(clock));
+        self.dispatch(Msg::Looking(true));
+        self.store.update(Msg::KeyPressed(clock), &mut self.effects);
+        self.offer_approval();
     }
 
     /// Other keys hold from now on.
@@ -295,6 +328,9 @@ impl ChatController {
     }
 
     fn run_ui_action(&mut self, action: UiAction) {
+        if action == UiAction::ScrollEnd {
+            self.dispatch(Msg::NewSeen);
+        }
         if let Some(msg) = self.ui.apply(&self.store, action) {
             self.dispatch(msg);
         }

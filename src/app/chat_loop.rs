@@ -1,9 +1,14 @@
 //! The loop itself: who is looked at in which order, and what their reports change.
 
+mod ask_arrivals;
 mod draft_editing;
 mod drawing;
 mod effect_runner;
+mod host;
+mod session_tab;
 mod settings;
+mod switching;
+mod tab_set;
 
 use std::io;
 use std::path::PathBuf;
@@ -11,13 +16,15 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::Event;
 
+use self::host::TabHost;
+use self::session_tab::{FoldOutcome, SessionTab, TabChange};
+use self::tab_set::TabSet;
 use super::chat::{ChatController, LoopRequest};
 use super::clipboard::TerminalEnv;
-use super::draft::{self, DraftSaver};
-use super::effects::{Effects, frames_report};
+use super::draft::{DraftSave, DraftSaver};
+use super::effects::{Effects, TabId, frames_report};
 use super::farewell::{farewell, last_answer};
 use super::frame_pacer::FramePacer;
-use super::history_loader::HistoryLoader;
 #[cfg(feature = "images")]
 use super::images::ImageLoader;
 use super::inline::InlineScreen;
@@ -26,28 +33,21 @@ use super::linear::{LinearScreen, term_mode, terminal_echoes};
 use super::live_settings::SettingsWatch;
 use super::notify::Notifier;
 use super::paste_detector::PasteDetector;
-use super::session_clock::SessionClock;
 use super::term::{self, SignalEvent, Signals, Term, TermMode};
 use super::wait_futures::{next_frames, sleep_until_or_forever};
 use super::{ChatContext, HANGUP_EXIT_CODE, SessionPlaces};
-use crate::bridge::hub::Subscription;
-use crate::bridge::traffic::TrafficReader;
-use crate::bridge::{HubItem, SessionHandle};
 use crate::config::ThemeChoice;
-use crate::event::{AgentEvent, Command, NoticeCode, NoticeLevel, Seq, SessionId};
-use crate::runtime::{SavedSessions, Workspace};
 use crate::store::action::Action;
+use crate::store::effect::Effect;
 use crate::store::msg::Msg;
 use crate::store::workplace::Workplace;
 use crate::store::{Store, StoreOptions};
 use crate::text::mention::dropped_path;
+use crate::ui::Ui;
 use crate::ui::composer::vim::VimMode;
 use crate::ui::keymap::{Input, TerminalReplies, translate};
 use crate::ui::theme::{Theme, ThemeKind};
-use crate::ui::{FrameScope, Ui};
 
-/// Deliveries folded before input is looked at again.
-const MAX_EVENTS_PER_BATCH: usize = 512;
 /// What tells of a stream is drawn within this time: its text is likely to come at once, and draws both.
 const STATUS_FRAME_DELAY: Duration = Duration::from_millis(8);
 /// Between two frames that only tell how far a search has come.
@@ -58,65 +58,18 @@ const BACKGROUND_START_DELAY: Duration = Duration::from_millis(40);
 const PROMPT_BEGUN: usize = 3;
 
 pub(super) struct ChatLoop<'a> {
-    chat: ChatController,
-    term: Term,
-    /// Where lines are printed and nothing is painted.
-    linear: Option<LinearScreen>,
-    /// Where the terminal keeps the text.
-    inline: Option<InlineScreen>,
-    effects: Effects<'a>,
-    frames: TrafficReader,
-    /// Somebody looks at them.
-    watched_frames: Option<TrafficReader>,
-    pacer: FramePacer,
-    session: SessionHandle,
-    events: Subscription,
-    /// The turns before those on the screen, while they are being folded.
-    history_loader: Option<HistoryLoader>,
-    options: StoreOptions,
-    /// What was published before we looked: nobody needs a bell for it.
-    published_before: Seq,
-    /// It was not looked at yet whether there was anything.
-    has_backlog: bool,
-    /// The model that was asked for at the start; empty if none was.
-    wanted_model: String,
-    /// The session still delivers; its status still changes.
-    events_open: bool,
-    status_open: bool,
-    clock: SessionClock,
-    draft: DraftSaver,
-    /// A draft of an earlier run, until it stands in the composer.
-    restored_draft: Option<String>,
-    /// What stands in the composer is to be sent.
-    has_prompt: bool,
-    /// When the session is told that a prompt is being written; none once it knows, or while nothing is.
-    prepare_at: Option<Instant>,
-    is_prepared: bool,
+    host: TabHost<'a>,
+    tabs: TabSet,
     paste_detector: PasteDetector,
-    /// Since when frames are measured, while their figures are shown.
-    measuring_since: Option<Instant>,
-    terminal_env: TerminalEnv,
-    workspace: Workspace,
-    notifier: Notifier,
-    logs: SavedSessions,
-    /// For which session, folder and turn the surroundings were looked at last.
-    surveyed: Option<(SessionId, String, u32)>,
     terminal_replies: TerminalReplies,
     terminal_replies_until: Option<Instant>,
-    /// When earlier prompts are read.
-    history_load_at: Option<Instant>,
-    #[cfg(feature = "images")]
-    images: ImageLoader,
-    /// Seconds east of Greenwich, once they were asked for.
-    utc_offset_secs: Option<i32>,
     settings: SettingsWatch,
     /// The mode that the shape of the cursor shows; none while it is the terminal's own.
     cursor_mode: Option<VimMode>,
     /// The theme that was asked for; the terminal decides what `auto` is.
     theme: ThemeChoice,
-    quit: Option<u8>,
-    /// The last answer is printed to the shell.
-    prints_answer: bool,
+    /// What stands in the composer is to be sent.
+    has_prompt: bool,
     /// The draft is to be opened in an editor.
     wants_editor: bool,
 }
@@ -126,7 +79,7 @@ impl<'a> ChatLoop<'a> {
         #[cfg(feature = "images")]
         let images = ImageLoader::new(&context.ui, context.folder.clone());
         let ChatContext {
-            session: mut handle,
+            session: handle,
             ui,
             notify,
             places,
@@ -159,18 +112,27 @@ impl<'a> ChatLoop<'a> {
             reduced_motion: ui.reduced_motion,
         };
         let terminal_env = TerminalEnv::detect();
-        let store = Store::new(options);
+        let mut store = Store::new(options);
+        store.workplace = workplace(&places, &terminal_env);
         let view = Ui::new(&ui, Theme::new(theme).with_depth(terminal_env.color_depth()), &keymap);
-        let mut chat = ChatController::new(store, view, keymap);
-        let status = handle.status.borrow_and_update().clone();
-        let clock = SessionClock::new(&status, Instant::now());
-        chat.store.user_commands = commands;
-        chat.ui.panes.composer.set_vim(settings::vim_start(&editor));
-        chat.store.workplace = workplace(&places, &terminal_env);
-        chat.update(Msg::Status(status));
-        chat.show_warnings(&warnings);
+        let saver = match state {
+            Some((dir, claim)) => DraftSaver::new(dir, claim, draft.clone().unwrap_or_default()),
+            None => DraftSaver::disabled(),
+        };
+        let mut tab = SessionTab::new(ChatController::new(store, view, keymap), handle, saver, options, wanted_model);
+        tab.chat.store.user_commands = commands;
+        let vim_start = settings::vim_start(&editor);
+        tab.chat.ui.panes.composer.set_vim(vim_start);
+        tab.chat.show_warnings(&warnings);
         if chooses_session {
-            chat.update(Msg::Action(Action::OpenSessions));
+            tab.chat.update(Msg::Action(Action::OpenSessions));
+        }
+        tab.set_restored_draft(draft);
+        // Which session it is for is not chosen yet: it waits in the composer.
+        let has_prompt = prompt.is_some() && !chooses_session;
+        match prompt {
+            Some(prompt) => tab.chat.ui.panes.composer.set_text(&prompt),
+            None => tab.restore_draft(),
         }
         let mode = term_mode(&ui, &terminal_env);
         let is_linear = matches!(mode, TermMode::Linear | TermMode::Dumb);
@@ -179,12 +141,10 @@ impl<'a> ChatLoop<'a> {
         let area = term.screen.area();
         let inline =
             (mode == TermMode::Inline).then(|| InlineScreen::new((area.width, area.height), terminal_env.reflows()));
-        let linear = is_linear.then(|| LinearScreen::new(&ui, echoes, area.width));
-        let mut this = Self {
-            chat,
-            linear,
-            inline,
+        let host = TabHost {
             term,
+            inline,
+            linear: is_linear.then(|| LinearScreen::new(&ui, echoes, area.width)),
             effects: Effects::new(list_models, history)
                 .with_sessions(open_session, saved_sessions)
                 .with_workspace(workspace.clone()),
@@ -192,26 +152,7 @@ impl<'a> ChatLoop<'a> {
             frames,
             watched_frames: None,
             pacer: FramePacer::new(ui.max_fps),
-            events: handle.hub.subscribe(Seq(0)),
-            history_loader: None,
             options,
-            published_before: handle.hub.last_seq(),
-            has_backlog: true,
-            wanted_model,
-            session: handle,
-            events_open: true,
-            status_open: true,
-            clock,
-            draft: match state {
-                Some((dir, claim)) => DraftSaver::new(dir, claim, draft.clone().unwrap_or_default()),
-                None => DraftSaver::disabled(),
-            },
-            restored_draft: draft,
-            // Which session it is for is not chosen yet: it waits in the composer.
-            has_prompt: prompt.is_some() && !chooses_session,
-            prepare_at: None,
-            is_prepared: false,
-            paste_detector: PasteDetector::default(),
             measuring_since: None,
             notifier: Notifier::new(
                 if is_linear { notify.calls_only() } else { notify },
@@ -219,118 +160,96 @@ impl<'a> ChatLoop<'a> {
                 Instant::now(),
             ),
             logs: places.logs,
-            surveyed: None,
             terminal_env,
-            terminal_replies: TerminalReplies::default(),
-            terminal_replies_until: None,
             history_load_at: None,
             #[cfg(feature = "images")]
             images,
             utc_offset_secs: None,
+            vim_start,
+            quit: None,
+            tab_effects: Vec::new(),
+            ui_config: ui,
+        };
+        Ok(Self {
             settings: SettingsWatch::new(settings),
             cursor_mode: None,
-            theme: ui.theme,
-            quit: None,
-            prints_answer: ui.print_on_exit,
+            theme: host.ui_config.theme,
+            host,
+            tabs: TabSet::new(tab),
+            paste_detector: PasteDetector::default(),
+            terminal_replies: TerminalReplies::default(),
+            terminal_replies_until: None,
+            has_prompt,
             wants_editor: false,
-        };
-        if let Some(prompt) = prompt {
-            this.chat.ui.panes.composer.set_text(&prompt);
-        } else {
-            this.restore_draft();
-        }
-        Ok(this)
+        })
     }
 
     pub(super) async fn run(&mut self, signals: &mut Signals) -> io::Result<u8> {
-        self.fold_backlog();
+        self.tabs.active.fold_backlog();
         self.draw(Instant::now())?;
         // From here on the person can wait: the first frame stands.
         self.after_first_frame()?;
         let mut reader = InputReader::new()?;
         let (mut raw_events, mut events) = (Vec::new(), Vec::new());
-        let mut items = Vec::new();
-        while self.quit.is_none() {
-            let due = self.pacer.deadline();
+        while self.host.quit.is_none() {
+            let due = self.host.pacer.deadline();
+            let next_expiry = self.tabs.active.chat.next_expiry();
+            let (draft_due, prepare_at) = (self.tabs.active.draft.deadline(), self.tabs.active.prepare_at);
+            let wants_work = self.wants_work();
+            let (active, background) = self.tabs.split();
             tokio::select! {
                 biased;
                 signal = signals.next() => self.handle_signal(signal)?,
                 alive = reader.next(&mut raw_events) => {
                     let now = Instant::now();
                     self.paste_detector.feed(raw_events.drain(..), now, &mut events);
-                    for event in events.drain(..) {
-                        self.handle_terminal_event(event, now, signals)?;
-                    }
+                    self.handle_terminal_events(&mut events, now, signals)?;
                     // Said last: what is done with the text could take it away.
                     if reader.take_broken_paste() {
-                        self.chat.show_warnings(&["the paste was cut short: the received part is in the composer".into()]);
+                        let told = "the paste was cut short: the received part is in the composer";
+                        self.tabs.active.chat.show_warnings(&[told.into()]);
                     }
-                    self.draft.on_edit(now, self.chat.ui.panes.composer.is_empty());
+                    let tab = &mut self.tabs.active;
+                    tab.draft.on_edit(now, tab.chat.ui.panes.composer.is_empty());
                     // Not with the first key, which may mean anything, and not before its echo.
-                    if !self.is_prepared && self.prepare_at.is_none() && self.chat.ui.panes.composer.holds(PROMPT_BEGUN) {
-                        self.prepare_at = Some(now + BACKGROUND_START_DELAY);
-                    }
-                    self.pacer.request(now, Duration::ZERO);
+                    tab.on_typed(PROMPT_BEGUN, now + BACKGROUND_START_DELAY);
                     if !alive {
-                        self.quit = Some(HANGUP_EXIT_CODE);
+                        self.host.quit = Some(HANGUP_EXIT_CODE);
                     }
                 }
                 () = sleep_until_or_forever(self.paste_detector.deadline()) => {
-                    let now = Instant::now();
                     self.paste_detector.on_timeout(&mut events);
-                    for event in events.drain(..) {
-                        self.handle_terminal_event(event, now, signals)?;
-                    }
-                    self.pacer.request(now, Duration::ZERO);
+                    self.handle_terminal_events(&mut events, Instant::now(), signals)?;
                 }
                 () = sleep_until_or_forever(due) => self.draw(Instant::now())?,
                 () = sleep_until_or_forever(self.terminal_replies_until) => self.give_up_terminal_query(),
-                () = sleep_until_or_forever(self.prepare_at) => self.prepare_session(),
-                () = sleep_until_or_forever(self.history_load_at) => {
-                    self.history_load_at = None;
-                    self.effects.load_history();
+                () = sleep_until_or_forever(prepare_at) => self.tabs.active.prepare_session(),
+                () = sleep_until_or_forever(self.host.history_load_at) => {
+                    self.host.history_load_at = None;
+                    self.host.effects.load_history();
                 }
-                () = sleep_until_or_forever(self.draft.deadline()) => {
-                    if let Some(save) = self.draft.take_save(self.unsent_text()) {
-                        self.effects.save_draft(save);
-                    }
-                }
-                () = sleep_until_or_forever(self.chat.next_expiry()) => {
+                () = sleep_until_or_forever(draft_due) => self.host.save_draft(&mut self.tabs.active),
+                () = sleep_until_or_forever(next_expiry) => {
                     let now = Instant::now();
-                    self.chat.expire(now);
-                    self.pacer.request(now, Duration::ZERO);
+                    self.tabs.active.chat.expire(now);
+                    self.host.pacer.request(now, Duration::ZERO);
                 }
-                Some(done) = self.effects.next() => {
-                    self.handle_effect_result(done)?;
-                    self.pacer.request(Instant::now(), Duration::ZERO);
+                Some((tab, done)) = self.host.effects.next() => {
+                    self.handle_effect_result(tab, done)?;
+                    self.host.pacer.request(Instant::now(), Duration::ZERO);
                 }
-                changed = self.session.status.changed(), if self.status_open => {
-                    self.status_open = changed.is_ok();
-                    let status = self.session.status.borrow_and_update().clone();
-                    self.clock = SessionClock::new(&status, Instant::now());
-                    self.draft.track_queue(&status.queue, Instant::now());
-                    self.chat.update(Msg::Status(status));
-                    self.pacer.request(Instant::now(), STATUS_FRAME_DELAY);
+                report = next_frames(&mut self.host.watched_frames) => {
+                    self.tabs.active.chat.update(Msg::Report(frames_report(report)));
+                    self.host.pacer.request(Instant::now(), STATUS_FRAME_DELAY);
                 }
-                report = next_frames(&mut self.watched_frames) => {
-                    self.chat.update(Msg::Report(frames_report(report)));
-                    self.pacer.request(Instant::now(), STATUS_FRAME_DELAY);
-                }
-                open = self.events.next_batch(MAX_EVENTS_PER_BATCH, &mut items), if self.events_open => {
-                    let mut scope = self.fold(&mut items);
-                    if !open {
-                        self.events_open = false;
-                        self.chat.update(Msg::SessionEnded);
-                        scope = FrameScope::Whole;
-                    }
-                    self.pacer.request_for_stream(Instant::now(), scope);
-                }
+                change = active.next_change() => self.take_change(change),
+                (tab, change) = background.next_change() => self.take_background_change(tab, change)?,
                 // Last, and after everyone else had a turn: nobody waits for it.
-                () = tokio::task::yield_now(), if self.wants_work() => {
-                    self.work();
+                () = tokio::task::yield_now(), if wants_work => {
+                    self.tabs.active.work();
                     #[cfg(feature = "images")]
-                    self.term.write_raw(&self.images.sender.next_bytes())?;
-                    self.pacer.request(Instant::now(), SEARCH_FRAME_INTERVAL);
+                    self.host.term.write_raw(&self.host.images.sender.next_bytes())?;
+                    self.host.pacer.request(Instant::now(), SEARCH_FRAME_INTERVAL);
                 }
             }
             self.run_effects()?;
@@ -338,111 +257,64 @@ impl<'a> ChatLoop<'a> {
                 self.edit_draft(signals).await?;
             }
         }
-        self.leave_text()?;
+        self.host.leave_text()?;
         #[cfg(feature = "images")]
-        self.term.write_raw(&self.images.sender.delete_all())?;
-        Ok(self.quit.unwrap_or_default())
-    }
-
-    /// Leaves the terminal's own text as somebody else may go on with it: the cursor on a clean row.
-    pub(super) fn leave_text(&mut self) -> io::Result<()> {
-        if let Some(linear) = &mut self.linear {
-            linear.finish(&mut io::stdout())?;
-        }
-        if let Some(inline) = &mut self.inline {
-            inline.wipe(&mut io::stdout())?;
-        }
-        Ok(())
+        self.host.term.write_raw(&self.host.images.sender.delete_all())?;
+        Ok(self.host.quit.unwrap_or_default())
     }
 
     fn wants_work(&self) -> bool {
         #[cfg(feature = "images")]
-        if self.images.sender.is_sending() {
+        if self.host.images.sender.is_sending() {
             return true;
         }
-        self.chat.store.wants_work() || self.history_loader.is_some()
+        self.tabs.active.chat.store.wants_work() || self.tabs.active.history_loader.is_some()
     }
 
-    /// Returns what was typed here and is nowhere else: prompts that wait for a line, then what is being written.
-    fn unsent_text(&self) -> String {
-        draft::unsent_text(self.chat.store.session.queue(), self.chat.ui.panes.composer.unsent())
-    }
-
-    /// Does a slice of what nobody waits for.
-    fn work(&mut self) {
-        self.chat.update(Msg::Work);
-        let Some(loader) = &mut self.history_loader else { return };
-        if !loader.step() {
-            self.history_loader = None;
-        } else if loader.seq() < self.events.seq() {
-            let percent = loader.percent();
-            self.chat.update(Msg::HistoryProgress(percent));
-        } else if let Some(loader) = self.history_loader.take() {
-            let calls = self.chat.store.tool_calls.calls().len();
-            self.chat.store.adopt_full_history(loader.into_store());
-            self.chat.ui.panes.tools.shift_indexes(self.chat.store.tool_calls.calls().len().saturating_sub(calls));
-        }
-    }
-
-    /// A session that goes on shows its end at once, without the frames between.
-    fn fold_backlog(&mut self) {
-        if let Some((events, loader)) = HistoryLoader::open(&self.session.hub, &mut self.chat.store, self.options) {
-            self.events = events;
-            self.history_loader = Some(loader);
-        }
-        let mut items = Vec::new();
-        while self.events.seq() < self.published_before && self.events.try_next_batch(MAX_EVENTS_PER_BATCH, &mut items)
-        {
-            self.fold(&mut items);
-        }
-    }
-
-    /// Takes what the session says, and returns what a frame has to show of it.
-    fn fold(&mut self, items: &mut Vec<HubItem>) -> FrameScope {
-        let shown = self.chat.store.transcript.items().len();
-        let is_text = |item: &HubItem| matches!(item, HubItem::Event(logged) if logged.envelope.event.is_text());
-        let only_text = items.iter().all(is_text);
-        for item in items.drain(..) {
-            match item {
-                HubItem::Event(logged) if logged.envelope.seq <= self.published_before => {
-                    self.chat.catch_up(logged.envelope.clone());
-                }
-                HubItem::Event(logged) => {
-                    self.chat.update(Msg::Event(logged.envelope.clone()));
-                    self.offer_models(&logged.envelope.event);
-                    let is_end = matches!(logged.envelope.event, AgentEvent::TurnFinished { .. });
-                    if is_end && self.options.limits.has_day_limit() {
-                        let usage = &self.chat.store.usage;
-                        self.effects.count_day_usage(Some((usage.turn().total(), usage.turn_cost())));
-                    }
-                }
-                HubItem::Reset => {
-                    self.history_loader = None;
-                    self.chat.update(Msg::Reset);
-                }
+    /// Takes what the session that is shown tells.
+    fn take_change(&mut self, change: TabChange) {
+        let (tab, now) = (&mut self.tabs.active, Instant::now());
+        match change {
+            TabChange::Status => {
+                tab.take_status(now);
+                self.host.pacer.request(now, STATUS_FRAME_DELAY);
+            }
+            TabChange::Events(is_open) => {
+                let FoldOutcome { scope, spent } = tab.take_events(is_open);
+                self.host.count_spent(tab.id, spent);
+                self.host.pacer.request_for_stream(now, scope);
             }
         }
-        let has_same_items = shown == self.chat.store.transcript.items().len();
-        if only_text && has_same_items { FrameScope::Text } else { FrameScope::Whole }
     }
 
-    /// A model that can't be had is chosen anew, unless something is being written.
-    fn offer_models(&mut self, event: &AgentEvent) {
-        let AgentEvent::Notice { level: NoticeLevel::Error, code, .. } = event else { return };
-        let wanted = match code {
-            NoticeCode::NoEngine => Some(self.wanted_model.clone()),
-            NoticeCode::Model => self.chat.store.session.requested_model.take(),
-            _ => None,
-        };
-        if let Some(name) = wanted.filter(|_| self.chat.ui.panes.composer.is_empty()) {
-            self.chat.update(Msg::Action(Action::OpenNearestModels(name)));
+    /// Takes what a session tells that is not shown: nothing is drawn for it but its place in the row.
+    fn take_background_change(&mut self, id: TabId, change: TabChange) -> io::Result<()> {
+        let Some(tab) = self.tabs.get_mut(id) else { return Ok(()) };
+        match change {
+            TabChange::Status => tab.take_status(Instant::now()),
+            TabChange::Events(is_open) => {
+                let spent = tab.take_events(is_open).spent;
+                self.host.count_spent(id, spent);
+            }
         }
+        self.run_background_effects(id)
     }
 
-    fn restore_draft(&mut self) {
-        if let Some(draft) = self.restored_draft.take() {
-            self.chat.restore_text(&draft);
+    fn handle_terminal_events(
+        &mut self,
+        events: &mut Vec<Event>,
+        now: Instant,
+        signals: &mut Signals,
+    ) -> io::Result<()> {
+        for event in events.drain(..) {
+            self.handle_terminal_event(event, now, signals)?;
+            // What is typed next is for the session that is shown by then.
+            if self.tabs.active.chat.effects.iter().any(Effect::is_about_tabs) {
+                self.run_effects()?;
+            }
         }
+        self.host.pacer.request(now, Duration::ZERO);
+        Ok(())
     }
 
     fn handle_terminal_event(&mut self, event: Event, now: Instant, signals: &mut Signals) -> io::Result<()> {
@@ -458,11 +330,12 @@ impl<'a> ChatLoop<'a> {
         for input in inputs {
             match input {
                 Input::Focus(focused) => {
-                    self.notifier.focused = Some(focused);
+                    self.host.notifier.focused = Some(focused);
+                    self.tabs.active.chat.update(Msg::Looking(focused));
                     // Somebody may have switched the branch elsewhere.
-                    self.surveyed = self.surveyed.take().filter(|_| !focused);
+                    self.tabs.active.surveyed = self.tabs.active.surveyed.take().filter(|_| !focused);
                 }
-                _ => self.notifier.on_input(now),
+                _ => self.host.notifier.on_input(now),
             }
             if matches!(input, Input::Focus(true) | Input::Key(_)) {
                 self.look_at_settings(now);
@@ -470,45 +343,45 @@ impl<'a> ChatLoop<'a> {
             if let Input::Paste(paste) = &input
                 && let Some(path) = self.dropped_file(paste)
             {
-                self.chat.drop_file(&path, paste);
+                self.tabs.active.chat.drop_file(&path, paste);
                 continue;
             }
-            let request = if self.linear.is_some() {
+            let request = if self.host.linear.is_some() {
                 self.line_input(input, now)
             } else {
-                self.chat.input(input, now, self.clock.now(now))
+                self.tabs.active.input(input, now)
             };
             match request {
                 None => {}
                 Some(LoopRequest::Redraw) => {
-                    self.term.screen.invalidate();
-                    if let Some(inline) = &mut self.inline {
+                    self.host.term.screen.invalidate();
+                    if let Some(inline) = &mut self.host.inline {
                         inline.invalidate();
                     }
                     #[cfg(feature = "images")]
-                    self.images.sender.forget();
+                    self.host.images.sender.forget();
                 }
                 Some(LoopRequest::Resize(columns, rows)) => {
-                    if let Some(linear) = &mut self.linear {
+                    if let Some(linear) = &mut self.host.linear {
                         linear.resize(columns);
                     }
-                    if let Some(inline) = &mut self.inline {
+                    if let Some(inline) = &mut self.host.inline {
                         inline.resize(columns, rows);
                     }
-                    self.term.screen.resize(columns, rows);
+                    self.host.term.screen.resize(columns, rows);
                     // A size told again is one that came back, and the one between may have cut the screen.
-                    self.term.screen.invalidate();
+                    self.host.term.screen.invalidate();
                 }
                 Some(LoopRequest::Suspend) if term::can_suspend() => {
-                    self.leave_text()?;
-                    self.term.suspend(|| signals.stop_job())?;
+                    self.host.leave_text()?;
+                    self.host.term.suspend(|| signals.stop_job())?;
                     self.cursor_mode = None;
-                    self.notifier.forget();
+                    self.host.notifier.forget();
                     #[cfg(feature = "images")]
-                    self.images.sender.forget();
+                    self.host.images.sender.forget();
                 }
                 Some(LoopRequest::EditDraft) => self.wants_editor = true,
-                Some(LoopRequest::Suspend) => self.chat.show_toast("no shell to return to".into()),
+                Some(LoopRequest::Suspend) => self.tabs.active.chat.show_toast("no shell to return to".into()),
             }
         }
         Ok(())
@@ -516,13 +389,14 @@ impl<'a> ChatLoop<'a> {
 
     /// Takes an input where lines are typed.
     fn line_input(&mut self, input: Input, now: Instant) -> Option<LoopRequest> {
-        let clock = self.clock.now(now);
-        let before = self.chat.ui.panes.composer.text();
-        let begun = self.linear.as_ref().and_then(|linear| linear.line_begun);
+        let tab = &mut self.tabs.active;
+        let clock = tab.clock.now(now);
+        let before = tab.chat.ui.panes.composer.text();
+        let begun = self.host.linear.as_ref().and_then(|linear| linear.line_begun);
         let key = if let Input::Key(chord) = &input { Some(*chord) } else { None };
-        let request = self.chat.line_input(input, begun, now, clock);
-        if let (Some(linear), Some(key)) = (&mut self.linear, key) {
-            linear.on_key(key, &before, &self.chat, clock);
+        let request = tab.chat.line_input(input, begun, now, clock);
+        if let (Some(linear), Some(key)) = (&mut self.host.linear, key) {
+            linear.on_key(key, &before, &tab.chat, clock);
         }
         request
     }
@@ -531,7 +405,7 @@ impl<'a> ChatLoop<'a> {
     fn dropped_file(&self, paste: &str) -> Option<String> {
         let path = PathBuf::from(dropped_path(paste)?);
         let slash = if path.metadata().ok()?.is_dir() { "/" } else { "" };
-        let shown = path.strip_prefix(&self.workspace.folder).ok().filter(|inside| !inside.as_os_str().is_empty());
+        let shown = path.strip_prefix(&self.host.workspace.folder).ok().filter(|inside| !inside.as_os_str().is_empty());
         Some(format!("{}{slash}", shown.unwrap_or(&path).to_str()?.trim_end_matches('/')))
     }
 
@@ -540,53 +414,47 @@ impl<'a> ChatLoop<'a> {
         self.terminal_replies.give_up(&mut keys);
         self.terminal_replies_until = None;
         for input in keys {
-            self.chat.input(input, now, self.clock.now(now));
-            self.pacer.request(now, Duration::ZERO);
+            self.tabs.active.input(input, now);
+            self.host.pacer.request(now, Duration::ZERO);
         }
     }
 
     fn handle_signal(&mut self, signal: SignalEvent) -> io::Result<()> {
         match signal {
-            SignalEvent::Quit(code) => self.quit = Some(code),
+            SignalEvent::Quit(code) => self.host.quit = Some(code),
             SignalEvent::Suspend => {
-                self.leave_text()?;
-                self.term.suspend(term::stop_self)?;
+                self.host.leave_text()?;
+                self.host.term.suspend(term::stop_self)?;
                 self.cursor_mode = None;
-                self.notifier.forget();
+                self.host.notifier.forget();
                 #[cfg(feature = "images")]
-                self.images.sender.forget();
-                self.pacer.request(Instant::now(), Duration::ZERO);
+                self.host.images.sender.forget();
+                self.host.pacer.request(Instant::now(), Duration::ZERO);
             }
         }
         Ok(())
     }
 
-    /// Tells the session that a prompt is being written.
-    fn prepare_session(&mut self) {
-        (self.prepare_at, self.is_prepared) = (None, true);
-        if self.session.capabilities.prompt {
-            // Nothing is lost with it.
-            let _ = self.session.commands.try_send(Command::WarmUp);
-        }
-    }
-
-    /// Returns what stays in the shell of a session that is saved here.
+    /// Returns what stays in the shell of the sessions that are saved here.
     pub(super) fn farewell(&self) -> Option<String> {
-        let is_saved = self.effects.can_resume() && self.chat.store.session.status.save_error.is_none();
-        if is_saved { farewell(&self.chat.store, &self.session.session) } else { None }
+        let is_saved = |tab: &&SessionTab| tab.chat.store.session.status.save_error.is_none();
+        let saved = self.tabs.iter().filter(|_| self.host.effects.can_resume()).filter(is_saved);
+        let told: String = saved.filter_map(|tab| farewell(&tab.chat.store, &tab.session.session)).collect();
+        Some(told).filter(|told| !told.is_empty())
     }
 
     /// Returns the answer that the person wants to find in the shell.
     pub(super) fn printed_answer(&self) -> Option<String> {
-        if self.prints_answer { last_answer(&self.chat.store) } else { None }
+        if self.host.ui_config.print_on_exit { last_answer(&self.tabs.active.chat.store) } else { None }
     }
 
-    /// Gives the terminal back and ends what is under way. Returns why the draft could not be saved.
+    /// Gives the terminal back and ends what is under way. Returns why a draft could not be saved.
     pub(super) async fn finish(mut self) -> Option<String> {
-        let last_draft = self.draft.take_save(self.unsent_text());
-        drop(self.term);
-        self.effects.finish().await;
-        last_draft.and_then(|save| save.write().err())
+        let last_draft = |tab: &mut SessionTab| tab.draft.take_save(tab.unsent_text());
+        let drafts: Vec<DraftSave> = self.tabs.iter_mut().filter_map(last_draft).collect();
+        drop(self.host.term);
+        self.host.effects.finish().await;
+        drafts.into_iter().filter_map(|draft| draft.write().err()).last()
     }
 }
 

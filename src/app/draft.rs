@@ -44,6 +44,15 @@ impl DraftSaver {
         Self { location: None, saved: String::new(), queued_count: 0, unsaved_since: None, deadline: None }
     }
 
+    /// Returns what keeps the draft of another session in the same folder; `saved` is what is there already.
+    #[must_use]
+    pub fn for_session(&self, session: &SessionId, saved: String) -> Self {
+        match &self.location {
+            Some((dir, _)) => Self::new(dir.clone(), NameClaim::exclusive(session.clone()), saved),
+            None => Self::disabled(),
+        }
+    }
+
     /// Goes on with another session, of which `saved` is kept already.
     pub fn switch_session(&mut self, session: &SessionId, saved: String) {
         if let Some((_, claim)) = &mut self.location {

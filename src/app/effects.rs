@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
 
-use self::running_command::RunningCommand;
+use self::running_command::{RunningCommand, next_output};
 use super::action_uses;
 use super::clipboard::{self, TerminalEnv};
 use super::draft::DraftSave;
@@ -34,6 +34,10 @@ use crate::store::models::ModelChoice;
 use crate::store::msg::Report;
 use crate::store::person_runs::RunResult;
 use crate::text::{clean, one_line};
+
+/// Names a session that is open on this screen, for as long as the program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TabId(pub u64);
 
 /// Finds out which models there are.
 pub type ListModels<'a> = Box<dyn FnMut() -> BoxFuture<'static, Vec<ModelChoice>> + 'a>;
@@ -101,7 +105,9 @@ impl Write {
 
 /// Runs effects.
 pub struct Effects<'a> {
-    tasks: JoinSet<EffectResult>,
+    tasks: JoinSet<(TabId, EffectResult)>,
+    /// Whose wishes are done just now: results go back there.
+    pub tab: TabId,
     /// The task that writes.
     writing: Option<task::Id>,
     /// What is written after it.
@@ -111,15 +117,17 @@ pub struct Effects<'a> {
     saved_sessions: Option<SavedSessions>,
     history: Option<PathBuf>,
     workspace: Workspace,
-    running_command: Option<RunningCommand>,
+    /// At most one of a tab.
+    running_commands: Vec<RunningCommand>,
 }
 
 impl<'a> Effects<'a> {
     pub fn new(list_models: ListModels<'a>, history: Option<PathBuf>) -> Self {
         let (tasks, unwritten) = (JoinSet::new(), VecDeque::new());
-        let (workspace, running_command) = (Workspace::default(), None);
+        let (workspace, running_commands) = (Workspace::default(), Vec::new());
         Self {
             tasks,
+            tab: TabId::default(),
             writing: None,
             unwritten,
             list_models,
@@ -127,7 +135,7 @@ impl<'a> Effects<'a> {
             saved_sessions: None,
             history,
             workspace,
-            running_command,
+            running_commands,
         }
     }
 
@@ -140,13 +148,13 @@ impl<'a> Effects<'a> {
     /// Finds what a mention may name that begins like this.
     pub fn list_paths(&mut self, typed: String) {
         let workspace = self.workspace.clone();
-        self.tasks.spawn_blocking(move || EffectResult::Paths(workspace.list_paths(&typed)));
+        self.spawn_blocking(move || EffectResult::Paths(workspace.list_paths(&typed)));
     }
 
     /// Reads what a prompt mentions.
     pub fn read_mentions(&mut self, prompt: MentioningPrompt) {
         let workspace = self.workspace.clone();
-        self.tasks.spawn_blocking(move || {
+        self.spawn_blocking(move || {
             let MentionedFiles { context, problems } = workspace.read_mentions(&prompt.text);
             EffectResult::Report(Report::PromptContext { prompt, context, problems })
         });
@@ -154,13 +162,12 @@ impl<'a> Effects<'a> {
 
     /// Runs a command of the person; one at a time.
     pub fn run_command(&mut self, command: String) {
-        self.running_command = Some(RunningCommand::start(self.workspace.clone(), command, &mut self.tasks));
+        let running = RunningCommand::start(self.tab, self.workspace.clone(), command, &mut self.tasks);
+        self.running_commands.push(running);
     }
 
     pub fn stop_command(&self) {
-        if let Some(running) = &self.running_command {
-            running.stop();
-        }
+        self.running_commands.iter().filter(|running| running.tab == self.tab).for_each(RunningCommand::stop);
     }
 
     /// Lets sessions be begun and resumed.
@@ -171,24 +178,36 @@ impl<'a> Effects<'a> {
     }
 
     /// Waits for the next result; none while nothing runs. Cancel-safe.
-    pub async fn next(&mut self) -> Option<EffectResult> {
+    pub async fn next(&mut self) -> Option<(TabId, EffectResult)> {
         let ended = tokio::select! {
             biased;
-            output = RunningCommand::next(&mut self.running_command) => return Some(EffectResult::Report(output)),
+            (tab, output) = next_output(&mut self.running_commands) => {
+                return Some((tab, EffectResult::Report(output)));
+            }
             ended = self.tasks.join_next_with_id() => ended?,
         };
-        let (id, done) = match ended {
+        let (id, (tab, done)) = match ended {
             Ok(ended) => ended,
-            Err(error) => (error.id(), panic_report(&error)),
+            Err(error) => (error.id(), (self.tab, panic_report(&error))),
         };
         if matches!(done, EffectResult::CommandEnded(_)) {
-            self.running_command = None;
+            self.running_commands.retain(|running| running.tab != tab);
         }
         if self.writing == Some(id) {
             self.writing = None;
             self.write_next();
         }
-        Some(done)
+        Some((tab, done))
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = EffectResult> + Send + 'static) {
+        let tab = self.tab;
+        self.tasks.spawn(async move { (tab, task.await) });
+    }
+
+    fn spawn_blocking(&mut self, work: impl FnOnce() -> EffectResult + Send + 'static) -> task::Id {
+        let tab = self.tab;
+        self.tasks.spawn_blocking(move || (tab, work())).id()
     }
 
     fn write(&mut self, write: Write) {
@@ -201,13 +220,13 @@ impl<'a> Effects<'a> {
         if self.writing.is_none()
             && let Some(write) = self.unwritten.pop_front()
         {
-            self.writing = Some(self.tasks.spawn_blocking(|| write.run()).id());
+            self.writing = Some(self.spawn_blocking(|| write.run()));
         }
     }
 
     pub fn list_models(&mut self) {
         let models = (self.list_models)();
-        self.tasks.spawn(async { EffectResult::Report(Report::Models(models.await)) });
+        self.spawn(async { EffectResult::Report(Report::Models(models.await)) });
     }
 
     /// Begins or resumes a session; where that is not possible, the report says so.
@@ -217,7 +236,7 @@ impl<'a> Effects<'a> {
             return Some(Report::Info(format!("{what} can't be opened here")));
         };
         let session = open(start);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             match session.await {
                 Ok(opened) => EffectResult::Session(Box::new(opened)),
                 Err(why) => EffectResult::Report(Report::Failed { what: what.into(), why }),
@@ -229,7 +248,7 @@ impl<'a> Effects<'a> {
     /// Of a screen without a history nothing is kept.
     pub fn load_action_uses(&mut self) {
         let Some(path) = self.action_uses_file() else { return };
-        self.tasks.spawn_blocking(move || EffectResult::Report(Report::ActionUses(action_uses::load(&path))));
+        self.spawn_blocking(move || EffectResult::Report(Report::ActionUses(action_uses::load(&path))));
     }
 
     pub fn save_action_uses(&mut self, uses: BTreeMap<String, u32>) {
@@ -255,7 +274,7 @@ impl<'a> Effects<'a> {
         // A session that is only watched is counted where it runs.
         let Some(path) = file.filter(|_| self.can_resume()) else { return };
         let day = day_usage::today();
-        self.tasks.spawn_blocking(move || {
+        self.spawn_blocking(move || {
             let Some((tokens, cost)) = turn else {
                 return EffectResult::Report(Report::DayUsage(day_usage::load(&path, &day)));
             };
@@ -273,10 +292,10 @@ impl<'a> Effects<'a> {
 
     pub fn list_sessions(&mut self, scope: ListScope) {
         let Some(saved) = self.saved_sessions.clone() else {
-            self.tasks.spawn(async { EffectResult::Report(Report::Sessions(Vec::new())) });
+            self.spawn(async { EffectResult::Report(Report::Sessions(Vec::new())) });
             return;
         };
-        self.tasks.spawn_blocking(move || {
+        self.spawn_blocking(move || {
             EffectResult::Report(match saved.choices(scope) {
                 Ok(choices) => Report::Sessions(choices),
                 Err(error) => Report::Failed { what: "the saved sessions".into(), why: format!("{error:#}") },
@@ -291,7 +310,7 @@ impl<'a> Effects<'a> {
         act: impl FnOnce(&SavedSessions) -> anyhow::Result<Report> + Send + 'static,
     ) {
         let Some(saved) = self.saved_sessions.clone() else { return };
-        self.tasks.spawn_blocking(move || {
+        self.spawn_blocking(move || {
             EffectResult::Report(
                 act(&saved).unwrap_or_else(|error| Report::Failed { what: what.into(), why: format!("{error:#}") }),
             )
@@ -307,11 +326,11 @@ impl<'a> Effects<'a> {
         let folder = folder.unwrap_or_else(std::env::temp_dir);
         let (sequence, tools) = (around.osc52_sequence(&text), around.tools());
         if around.tmux {
-            self.tasks.spawn(copy_in_tmux(what, text, sequence, tools, folder));
+            self.spawn(copy_in_tmux(what, text, sequence, tools, folder));
             return None;
         }
         let why = sequence.as_ref().err().copied();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let said = match (why, clipboard::copy_with_tool(&tools, &text).await) {
                 (None, None) => format!("{what} by the terminal (OSC 52)"),
                 (None, Some(tool)) => format!("{what} by the terminal (OSC 52) and {tool}"),
@@ -328,7 +347,7 @@ impl<'a> Effects<'a> {
 
     /// Finds out the branch of a folder and where the session's log is.
     pub fn survey(&mut self, logs: SavedSessions, session: SessionId, folder: PathBuf) {
-        self.tasks.spawn_blocking(move || {
+        self.spawn_blocking(move || {
             let session_log = logs.log_of(&session).map(|log| log.display().to_string());
             EffectResult::Report(Report::Surroundings { branch: read_branch(&folder), session_log })
         });
@@ -336,7 +355,7 @@ impl<'a> Effects<'a> {
 
     /// Starts the person's program that calls them; it is told only if it can't be.
     pub fn run_notify_command(&mut self, command: NotifyCommand) {
-        self.tasks.spawn(async {
+        self.spawn(async {
             match command.run().await {
                 Ok(()) => EffectResult::Nothing,
                 Err(why) => EffectResult::Report(Report::Failed { what: "notify.command".into(), why }),
@@ -348,7 +367,7 @@ impl<'a> Effects<'a> {
     pub fn open(&mut self, target: &LinkTarget, around: &TerminalEnv, folder: &std::path::Path) {
         let planned = open_external::open_command(around, target, folder);
         let shown = one_line(target.as_str(), 200);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let opened = match planned {
                 Ok((program, what)) => open_external::open(program, &what).await.map(|()| program),
                 Err(why) => Err(why),
@@ -362,7 +381,7 @@ impl<'a> Effects<'a> {
 
     /// Saves the raw frames in a new file: that one, or one with a name of its own in the current folder.
     pub fn save_frames(&mut self, frames: TrafficReader, file: Option<String>) {
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let own = || format!("frames-{}.jsonl", local_now().strftime("%Y%m%d-%H%M%S"));
             let path = PathBuf::from(file.unwrap_or_else(own));
             match frames.save(&path).await {
@@ -377,17 +396,17 @@ impl<'a> Effects<'a> {
     /// Runs what ends in a report.
     #[cfg(feature = "images")]
     pub fn report(&mut self, task: impl Future<Output = Report> + Send + 'static) {
-        self.tasks.spawn(async { EffectResult::Report(task.await) });
+        self.spawn(async { EffectResult::Report(task.await) });
     }
 
     /// Looks at the settings files.
     pub fn look_at_settings(&mut self, look: impl FnOnce() -> SettingsLook + Send + 'static) {
-        self.tasks.spawn_blocking(move || EffectResult::Settings(Box::new(look())));
+        self.spawn_blocking(move || EffectResult::Settings(Box::new(look())));
     }
 
     pub fn load_history(&mut self) {
         let Some(path) = self.history.clone() else { return };
-        self.tasks.spawn_blocking(move || match prompt_history::load(&path) {
+        self.spawn_blocking(move || match prompt_history::load(&path) {
             Ok(prompts) => EffectResult::History(prompts),
             Err(error) => failed("reading earlier prompts", &path, &error),
         });

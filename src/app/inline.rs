@@ -87,6 +87,17 @@ impl InlineScreen {
         self.cursor = (0, 0);
     }
 
+    /// Returns how far the session was printed.
+    pub(super) fn place(&self) -> PrintedPlace {
+        self.printed
+    }
+
+    /// Another session is shown, which was printed so far.
+    pub(super) fn set_place(&mut self, place: PrintedPlace) {
+        self.printed = place;
+        self.invalidate();
+    }
+
     /// What an earlier run said was read: only its end is printed.
     pub(super) fn on_backlog(&mut self, store: &Store) {
         self.printed.skip_past(store);

@@ -56,6 +56,7 @@ pub(super) fn terminal_echoes() -> bool {
 /// What stands on such a terminal.
 pub(super) struct LinearScreen {
     printer: LinearPrinter,
+    flow: TextFlow,
     echoes: bool,
     columns: u16,
     /// What was typed and stands on the last line behind its label; none while there is no such line.
@@ -83,6 +84,7 @@ impl LinearScreen {
         let flow = if ui.screen == ScreenChoice::Linear { TextFlow::Paragraphs } else { TextFlow::AsItComes };
         Self {
             printer: LinearPrinter::new(flow),
+            flow,
             echoes,
             columns,
             line: None,
@@ -97,6 +99,19 @@ impl LinearScreen {
 
     pub(super) fn resize(&mut self, columns: u16) {
         self.columns = columns;
+    }
+
+    /// Another session will be shown: returns how far this one was printed.
+    pub(super) fn take_printer(&mut self) -> LinearPrinter {
+        let fresh = LinearPrinter::new(self.flow);
+        std::mem::replace(&mut self.printer, fresh)
+    }
+
+    /// Another session is shown, which was printed so far.
+    pub(super) fn set_printer(&mut self, printer: Option<LinearPrinter>) {
+        self.printer = printer.unwrap_or_else(|| LinearPrinter::new(self.flow));
+        self.asked.clear();
+        (self.is_sent, self.line_begun) = (false, None);
     }
 
     /// What an earlier run said was read: only its end is printed.

@@ -1,4 +1,4 @@
-//! The loop: one task owns store, view and terminal.
+//! The loop: one task owns stores, views and the terminal.
 //!
 //! ```text
 //! signal          → leave politely, or stop
@@ -9,6 +9,8 @@
 //! deliveries      → Msg::Event, Msg::Reset            (at most 512 a turn of the loop)
 //! nothing else    → Msg::Work                         (a slice of what is being looked for)
 //! ```
+//!
+//! Several sessions may be open at once, as tabs: those that are not shown deliver last, are folded and not drawn.
 //!
 //! The loop itself is in `chat_loop`. Where nothing can be painted, `linear` prints lines in place of frames; where the
 //! terminal is to keep the text, `inline` draws below it. Not here: what an input means (`chat.rs`), what is true

@@ -54,6 +54,11 @@ impl Notifier {
         (self.shown_title, self.shown_progress) = (None, ActivityState::Idle);
     }
 
+    /// Another session is shown: the title is about that one.
+    pub(super) fn forget_title(&mut self) {
+        self.shown_title = None;
+    }
+
     fn is_away(&self, now: Instant) -> bool {
         let idle = now.saturating_duration_since(self.last_input);
         self.focused.map_or(idle >= ASSUMED_AWAY_AFTER, |focused| !focused)

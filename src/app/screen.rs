@@ -115,6 +115,12 @@ impl<W: Write> Screen<W> {
         self.needs_clear = true;
     }
 
+    /// Makes the next frame begin with an empty buffer: somebody else paints it.
+    pub fn begin_anew(&mut self) {
+        self.back.reset();
+        self.is_painted = false;
+    }
+
     /// Paints a frame without links.
     pub fn draw(&mut self, paint: impl FnOnce(Rect, &mut Buffer) -> Option<(u16, u16)>) -> io::Result<()> {
         self.draw_linked(|area, buf| Painted { cursor: paint(area, buf), ..Painted::default() })

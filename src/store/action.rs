@@ -7,6 +7,7 @@ use crate::event::{ApprovalMode, Millis, SeekTarget};
 use super::Timestamps;
 use super::approval::ApprovalChoice;
 use super::pane::Pane;
+use super::tabs::{TabListSubject, TabTarget};
 
 /// A wish that changes what is true on screen or is sent to the source. Goes to `Store::update`.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,11 +141,17 @@ pub enum Action {
     Seek(SeekTarget),
     /// The same value again switches it off.
     CapIdle(Option<Millis>),
-    /// Leaves this session, which stays saved, and begins an empty one.
+    /// Begins an empty session, in place of this one or beside it.
     NewSession,
+    /// Lists the open sessions, or what waits in them.
+    OpenTabList(TabListSubject),
+    /// Shows another session that is open.
+    SwitchTab(TabTarget),
+    /// Ends this session, which stays saved, and shows another; asked twice while a turn runs.
+    CloseTab,
     /// Lists the saved sessions.
     OpenSessions,
-    /// Leaves this session and goes on with another: its id, or the beginning of it.
+    /// Goes on with another session: its id, or the beginning of it.
     ResumeSession(String),
     /// Lists the sessions of other folders too, or not.
     ToggleAllFolders,

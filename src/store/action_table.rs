@@ -9,6 +9,7 @@ use super::Timestamps;
 use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
 use super::approval::ApprovalChoice;
 use super::pane::Pane;
+use super::tabs::{TabListSubject, TabTarget};
 use crate::event::{ApprovalMode, Millis, SeekTarget};
 
 /// What a row does.
@@ -128,6 +129,9 @@ pub fn find_action(name: &str) -> Option<&'static ActionSpec> {
     ACTIONS.iter().find(|row| row.name == name)
 }
 
+/// What every row says that shows the tab of a number.
+pub const NUMBERED_TAB_HELP: &str = "the open session of that number";
+
 const TIMES_ARGUMENT: Argument = Argument::Words(&[
     ("off", "no times"),
     ("relative", "since the session began"),
@@ -153,6 +157,11 @@ const IDLE_CAP: Millis = Millis(1_000);
 
 const fn act(name: &'static str, context: Context, make: fn() -> Action, help: &'static str) -> ActionSpec {
     ActionSpec { name, context, handler: ActionHandler::Store(make), help, slash: None }
+}
+
+/// One of those that differ by a number: help shows their keys in one row, and lists name none of them.
+const fn tab(name: &'static str, make: fn() -> Action) -> ActionSpec {
+    act(name, Global, make, NUMBERED_TAB_HELP)
 }
 
 const fn view(name: &'static str, context: Context, what: UiAction, help: &'static str) -> ActionSpec {
@@ -212,6 +221,12 @@ pub const ACTIONS: &[ActionSpec] = &[
         "approve",
         &["approval"],
         "show the pending approval",
+    ),
+    act("inbox.open", Global, || Action::OpenTabList(TabListSubject::Asks), "list what waits for you").slash(
+        33,
+        "inbox",
+        &["waiting"],
+        "list what waits for you, in all open sessions",
     ),
     act("prompt.take-back", Global, || Action::DequeuePrompt, "take back the last queued prompt"),
     act("prompt.retry", Global, || Action::Retry, "send the last prompt again").slash(
@@ -278,6 +293,26 @@ pub const ACTIONS: &[ActionSpec] = &[
         "new",
         &["clear", "reset"],
         "start a new session; this one stays saved",
+    ),
+    act("tab.list", Global, || Action::OpenTabList(TabListSubject::Sessions), "list the open sessions")
+        .slash(31, "tabs", &["tab"], "list the open sessions, or go to the one of that number")
+        .takes(Argument::Free("n"), go_to_tab),
+    act("tab.next", Global, || Action::SwitchTab(TabTarget::Next), "the next open session"),
+    act("tab.previous", Global, || Action::SwitchTab(TabTarget::Previous), "the previous open session"),
+    tab("tab.first", || Action::SwitchTab(TabTarget::Number(1))),
+    tab("tab.second", || Action::SwitchTab(TabTarget::Number(2))),
+    tab("tab.third", || Action::SwitchTab(TabTarget::Number(3))),
+    tab("tab.fourth", || Action::SwitchTab(TabTarget::Number(4))),
+    tab("tab.fifth", || Action::SwitchTab(TabTarget::Number(5))),
+    tab("tab.sixth", || Action::SwitchTab(TabTarget::Number(6))),
+    tab("tab.seventh", || Action::SwitchTab(TabTarget::Number(7))),
+    tab("tab.eighth", || Action::SwitchTab(TabTarget::Number(8))),
+    tab("tab.ninth", || Action::SwitchTab(TabTarget::Number(9))),
+    act("tab.close", Global, || Action::CloseTab, "close this session and show the next").slash(
+        32,
+        "close",
+        &[],
+        "close this session, which stays saved, and show the next",
     ),
     act("session.choose", Global, || Action::OpenSessions, "choose a saved session")
         .slash(22, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
@@ -465,6 +500,14 @@ fn copy_nth(number: Option<&str>) -> Result<Action, String> {
     }
 }
 
+fn go_to_tab(number: Option<&str>) -> Result<Action, String> {
+    match number.map(str::parse) {
+        None => Ok(Action::OpenTabList(TabListSubject::Sessions)),
+        Some(Ok(number)) => Ok(Action::SwitchTab(TabTarget::Number(number))),
+        Some(Err(_)) => Err("/tabs takes the number of an open session".into()),
+    }
+}
+
 fn show_times(name: Option<&str>) -> Result<Action, String> {
     let Some(name) = name else { return Ok(Action::CycleTimestamps) };
     let times = Timestamps::parse(&name.to_lowercase());
@@ -498,6 +541,8 @@ mod tests {
             "app.redraw",
             "app.suspend",
             "prompt.take-back",
+            // `/tabs` goes to any.
+            "tab.",
             "turn.cancel",
         ];
         for row in ACTIONS.iter().filter(|row| row.context == Global && row.slash.is_none()) {

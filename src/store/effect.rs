@@ -9,6 +9,7 @@ use super::action::UiAction;
 use super::image_source::{ImageInfo, ImageSource};
 use super::links::LinkTarget;
 use super::notification::Notification;
+use super::tabs::TabTarget;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -22,7 +23,7 @@ pub enum Effect {
     StopCommand,
     /// Find out which models there are; answered by `Report::Models`.
     ListModels,
-    /// Leave this session (it stays saved) and begin an empty one.
+    /// Begin an empty session: in place of this one, which stays saved, or beside it where it is busy.
     NewSession,
     /// Find out which sessions are saved; answered by `Report::Sessions`.
     ListSessions {
@@ -41,7 +42,8 @@ pub enum Effect {
         id: SessionId,
         is_archived: bool,
     },
-    /// Leave this session and go on with the one of that id, or of the only id that begins like that.
+    /// Go on with the session of that id, or of the only id that begins like that: in its tab if it is open, else in place
+    /// of this one or beside it.
     ResumeSession(String),
     /// Delete a saved session; answered likewise.
     RemoveSession(SessionId),
@@ -66,6 +68,10 @@ pub enum Effect {
     LoadActionUses,
     /// Keep it for later runs.
     SaveActionUses(BTreeMap<String, u32>),
+    /// Show another session of those that are open.
+    SwitchTab(TabTarget),
+    /// End this session, which stays saved, and show another.
+    CloseTab,
     /// Call the person, unless they look.
     Notify(Notification),
     /// Show a theme by its name, or the next one.
@@ -73,6 +79,13 @@ pub enum Effect {
     /// Read keys and looks again from the settings.
     ReloadSettings,
     Quit,
+}
+
+impl Effect {
+    /// Returns whether it changes which session is shown: what is typed next is for that one.
+    pub fn is_about_tabs(&self) -> bool {
+        matches!(self, Self::SwitchTab(_) | Self::CloseTab | Self::ResumeSession(_))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

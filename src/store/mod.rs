@@ -33,9 +33,11 @@ pub mod search;
 pub mod session;
 pub mod sessions;
 pub mod slash;
+pub mod tabs;
 pub mod tool_calls;
 pub mod transcript;
 mod unanswered_prompts;
+pub mod unseen;
 mod update;
 pub mod usage;
 pub mod usage_ledger;
@@ -59,9 +61,11 @@ use self::overlay::approval::ApprovalDialog;
 use self::person_runs::PersonRuns;
 use self::session::{Phase, SessionState};
 use self::sessions::SessionChoice;
+use self::tabs::OpenTabs;
 use self::tool_calls::{CallState, ToolCall, ToolCalls};
 use self::transcript::{ItemKind, Transcript, TranscriptItem};
 use self::unanswered_prompts::UnansweredPrompts;
+use self::unseen::Unseen;
 use self::usage::UsageStats;
 use self::usage_ledger::UsageLedger;
 use self::user_commands::UserCommand;
@@ -160,12 +164,12 @@ pub struct Store {
     pub show_link_targets: bool,
     pub timestamps: Timestamps,
     pub limits: LimitState,
+    /// Nothing moves that needn't.
+    pub reduced_motion: bool,
     /// The sessions that can be resumed, once they were listed for a command.
     pub saved_sessions: Option<Vec<SessionChoice>>,
     /// Commands that the person wrote, by name.
     pub user_commands: Vec<UserCommand>,
-    /// Nothing moves that needn't.
-    pub reduced_motion: bool,
     /// How often each action was chosen from the palette, by its name.
     pub action_uses: ActionUses,
     /// A word to the person that is not a fact; stands until they do something else.
@@ -180,6 +184,12 @@ pub struct Store {
     pub person_runs: PersonRuns,
     /// Prompts of this screen that nothing came of so far.
     unanswered_prompts: UnansweredPrompts,
+    /// The sessions that are open beside each other.
+    pub tabs: OpenTabs,
+    /// What came while nobody looked.
+    pub unseen: Unseen,
+    /// The person was told what closing the session would stop.
+    is_closing_asked: bool,
     last_seq: Seq,
 }
 
@@ -188,6 +198,31 @@ impl Store {
         let StoreOptions { fold_thinking, fold_outputs, timestamps, limits, reduced_motion } = options;
         let limits = LimitState::new(limits);
         Self { fold_thinking, fold_outputs, timestamps, limits, reduced_motion, ..Self::default() }
+    }
+
+    /// Returns an empty store for a session that is opened beside another, set as the person has set that.
+    #[must_use]
+    pub fn beside(other: &Self, options: StoreOptions) -> Self {
+        let mut store = Self {
+            fold_thinking: other.fold_thinking,
+            fold_outputs: other.fold_outputs,
+            show_link_targets: other.show_link_targets,
+            timestamps: other.timestamps,
+            workplace: Workplace { session: String::new(), session_log: None, ..other.workplace.clone() },
+            ..Self::new(options)
+        };
+        store.adopt_common(other);
+        store
+    }
+
+    /// Takes over what is the same for all sessions that are open, as the one that was looked at last knows it.
+    pub fn adopt_common(&mut self, other: &Self) {
+        self.action_uses.clone_from(&other.action_uses);
+        self.user_commands.clone_from(&other.user_commands);
+        self.limits.today = other.limits.today;
+        self.tabs.clone_from(&other.tabs);
+        #[cfg(feature = "images")]
+        self.images.set_mode(other.images.mode());
     }
 
     /// Number of the newest fact folded in.
@@ -199,8 +234,14 @@ impl Store {
         let before = fx.len();
         update::apply(self, msg, fx);
         for effect in fx.iter().skip(before) {
-            if let Effect::Send(Command::Prompt { text, context }) = effect {
-                self.unanswered_prompts.on_sent(text, context);
+            match effect {
+                Effect::Send(Command::Prompt { text, context }) => {
+                    self.unanswered_prompts.on_sent(text, context);
+                    self.unseen.forget_new();
+                    self.is_closing_asked = false;
+                }
+                Effect::RunCommand(_) => self.is_closing_asked = false,
+                _ => {}
             }
         }
     }
@@ -323,6 +364,7 @@ impl Store {
         }
         self.fold_items(*at, event);
         self.session.on_event(*at, event);
+        self.unseen.on_event(event);
         if let Some((code, text)) = change {
             self.transcript.notice(*at, NoticeLevel::Info, code, &text);
         }
@@ -370,6 +412,7 @@ impl Store {
         let left = self.focus.close_resolved(|_| false);
         fx.extend(ComposerEdit::insert(left));
         self.session.is_over = true;
+        self.unseen.on_session_end();
         match &self.session.status.link {
             LinkState::Lost(Some(fault)) => {
                 let text = format!("the session has ended: {}", fault.message);
@@ -393,6 +436,7 @@ impl Store {
         self.usage_ledger = UsageLedger::default();
         self.agent_status = AgentStatus::default();
         self.session.reset();
+        self.unseen.reset();
         let left = self.focus.close_resolved(|_| false);
         fx.extend(ComposerEdit::insert(left));
         self.history_progress = None;

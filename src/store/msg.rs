@@ -15,6 +15,7 @@ use super::limits::Spending;
 use super::models::ModelChoice;
 use super::person_runs::RunResult;
 use super::sessions::{PreviewMessage, SessionChoice};
+use super::tabs::OpenTabs;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Msg {
@@ -29,6 +30,12 @@ pub enum Msg {
     Action(Action),
     /// An effect came back.
     Report(Report),
+    /// The person looks at this session, or no longer does.
+    Looking(bool),
+    /// What was new when the person looked again has been seen.
+    NewSeen,
+    /// Which sessions are open beside each other.
+    Tabs(OpenTabs),
     /// So much of the earlier turns was read, in percent.
     HistoryProgress(u8),
     /// Images that are on the screen and not known.

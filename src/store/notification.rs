@@ -58,6 +58,13 @@ impl Notification {
         Self { kind, text: one_line(&text, MAX_NOTIFICATION_CELLS) }
     }
 
+    /// Returns it as told of a session that is not shown, by the number of its tab and what it is called.
+    #[must_use]
+    pub fn in_tab(self, number: usize, title: &str) -> Self {
+        let about = if title.is_empty() { String::new() } else { format!(" “{title}”") };
+        Self { text: one_line(&format!("Session {number}{about}: {}", self.text), MAX_NOTIFICATION_CELLS), ..self }
+    }
+
     /// Returns what an event calls for. What a person did themselves, and what goes on by itself, calls nobody.
     pub(super) fn of_event(store: &Store, event: &AgentEvent) -> Option<Self> {
         match event {
@@ -150,6 +157,13 @@ mod tests {
         let mut events = begin("t3");
         events.push(turn_finished("t3", TurnOutcome::Failed(Fault::new(FaultKind::Network, "no\u{7} route"))));
         assert_eq!(told(&mut store, events), [(NotificationKind::Error, "Failed: no route".into())]);
+    }
+
+    #[test]
+    fn a_session_that_is_not_shown_is_named() {
+        let told = Notification::new(NotificationKind::TurnEnd, "Done", "Mend it");
+        assert_eq!(told.clone().in_tab(2, "Write docs").text, "Session 2 “Write docs”: Done: Mend it");
+        assert_eq!(told.in_tab(3, "").text, "Session 3: Done: Mend it");
     }
 
     #[test]

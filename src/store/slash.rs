@@ -279,7 +279,10 @@ mod tests {
                 "context",
                 "config",
                 "theme",
-                "vim"
+                "vim",
+                "tabs",
+                "close",
+                "inbox"
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

@@ -372,6 +372,14 @@ impl Composer {
         self.browsing = None;
     }
 
+    /// Knows the prompts that another composer knows, from now on.
+    pub fn adopt_history(&mut self, other: &Self) {
+        if self.history != other.history {
+            self.history.clone_from(&other.history);
+            self.browsing = None;
+        }
+    }
+
     pub fn history(&self) -> &[String] {
         &self.history
     }

@@ -63,7 +63,7 @@ fn fixed_rows(store: &Store, ui: &mut Ui, columns: u16, rows: u16) -> u16 {
     let area = Rect::new(0, 0, columns, rows);
     let screen = PaneScreen { store, key_hints, theme: *theme, area, layout: &nowhere };
     let places = PanePart::ALL.iter().map(|part| match panes.get_mut(*part).place(&screen) {
-        Place::Rows(rows) => rows,
+        Place::Rows(rows) | Place::TopRows(rows) => rows,
         Place::Side(_) | Place::Main => 0,
     });
     places.sum()

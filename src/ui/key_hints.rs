@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::config::keys::Keymap;
 use crate::store::Store;
 use crate::store::action::Context;
+use crate::store::action_table::NUMBERED_TAB_HELP;
 use crate::store::pane::Pane;
 
 /// Actions worth showing where the keys are, most useful first, and what to say of each.
@@ -127,7 +128,7 @@ impl KeyHints {
             wanted.iter().filter_map(|(action, what)| Some((keys.get(action)?.clone(), *what))).collect()
         };
         Self {
-            help: keymap.help(),
+            help: join_numbered(keymap.help()),
             show_help: key("app.help"),
             cancel: key("app.escape"),
             dequeue_prompt: key("prompt.take-back"),
@@ -173,6 +174,23 @@ impl KeyHints {
         };
         self.contexts.iter().find(|(of, _)| Some(*of) == context).map_or(&[], |(_, hints)| hints)
     }
+}
+
+/// Puts the keys that differ only by a number into one row: the first and the last.
+fn join_numbered(rows: Vec<(Context, String, &'static str)>) -> Vec<(Context, String, &'static str)> {
+    let is_numbered = |row: &&(Context, String, &'static str)| row.2 == NUMBERED_TAB_HELP;
+    let last = rows.iter().rfind(is_numbered).map(|row| row.1.clone()).unwrap_or_default();
+    let mut joined: Vec<(Context, String, &'static str)> = Vec::new();
+    for row in rows {
+        if !is_numbered(&&row) {
+            joined.push(row);
+        } else if joined.last().is_none_or(|before| before.2 != NUMBERED_TAB_HELP) {
+            let ends = row.1.split("  ").zip(last.split("  "));
+            let keys: Vec<String> = ends.map(|(first, last)| format!("{first} – {last}")).collect();
+            joined.push((row.0, keys.join("  "), row.2));
+        }
+    }
+    joined
 }
 
 impl Default for KeyHints {

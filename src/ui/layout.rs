@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!  wide (100 columns and more)                narrow
-//!  ┌─────────────────────┬───────────┐        ┌─────────────────────┐
+//!  ┌─────────────────────────────────┐        ┌─────────────────────┐
+//!  │ tabs                            │        │ tabs                │   1, with more than one session, from 6 rows on
+//!  ├─────────────────────┬───────────┤        ├─────────────────────┤
 //!  │ transcript          │ tools     │        │ transcript          │   what is left
 //!  │                     │           │        │ (or tools, on wish) │
 //!  ├─────────────────────┴───────────┤        ├─────────────────────┤
@@ -39,6 +41,8 @@ pub fn is_wide(width: u16) -> bool {
 pub enum Place {
     /// Rows over the whole width, at the bottom of what is left.
     Rows(u16),
+    /// Rows over the whole width, at the top of what is left.
+    TopRows(u16),
     /// Beside the main part, where that is wide; or over it.
     Side(SidePlace),
     /// What is left.
@@ -69,13 +73,14 @@ impl Layout {
             .iter()
             .map(|place| match place {
                 Place::Rows(rows) => take_bottom(&mut rest, *rows),
+                Place::TopRows(rows) => take_top(&mut rest, *rows),
                 Place::Side(_) | Place::Main => Rect::ZERO,
             })
             .collect();
         let wide = is_wide(area.width);
         let is_shown = |place: &Place| match place {
             Place::Side(side) => (side.is_default && wide) != side.is_toggled,
-            Place::Rows(_) | Place::Main => false,
+            Place::Rows(_) | Place::TopRows(_) | Place::Main => false,
         };
         let mut left = places.iter().filter(|place| is_shown(place)).count() as u16;
         let (main, mut side) = match (wide, left) {
@@ -145,7 +150,9 @@ mod tests {
                 for (one, other) in sides.into_iter().flat_map(|one| sides.map(|other| (one, other))) {
                     let area = Rect { x: 3, y: 2, width, height };
                     let rows = [1, 1, 5, 0, 1, height % 5].map(Place::Rows);
-                    let places = [&rows[..], &[side(one.0, one.1), Place::Main, side(other.0, other.1)]].concat();
+                    let places =
+                        [&rows[..], &[Place::TopRows(1)], &[side(one.0, one.1), Place::Main, side(other.0, other.1)]]
+                            .concat();
                     let layout = Layout::new(area, &places);
                     let covered: u32 = layout.parts.iter().map(|part| part.area()).sum();
                     assert_eq!(covered, area.area(), "{width}x{height} {layout:?}");

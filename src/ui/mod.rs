@@ -148,19 +148,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     if area.is_empty() {
         return None;
     }
-    let Ui {
-        panes,
-        theme,
-        layout,
-        key_hints,
-        pending_keys,
-        raw,
-        perf,
-        overlay_scroll_end,
-        inline_rows,
-        pressed: _,
-        cursor: _,
-    } = ui;
+    let Ui { panes, theme, layout, key_hints, pending_keys, raw, perf, overlay_scroll_end, inline_rows, .. } = ui;
     let theme = *theme;
     let nowhere = Layout::default();
     let whole = Rect { height: inline_rows.unwrap_or(area.height), ..area };

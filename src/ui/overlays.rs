@@ -7,7 +7,7 @@ use super::panes::approval::ApprovalPane;
 use super::panes::raw::RawView;
 use super::panes::{
     approval, frames, help, links, models, modes, outline, palette, permissions, pick_hint, prompt_history, raw,
-    search_bar, sessions, status, title, usage_report,
+    search_bar, sessions, status, tab_list, title, usage_report,
 };
 use crate::store::overlay::Overlay;
 
@@ -40,6 +40,7 @@ pub fn draw(
         Overlay::PromptHistory(history) => prompt_history::draw(history, screen, buf),
         Overlay::Sessions(picker) => sessions::draw(picker, screen, buf),
         Overlay::Status(text) => status::draw(text, screen, buf),
+        Overlay::Tabs(list) => tab_list::draw(list, screen, buf),
         Overlay::Usage(report) => usage_report::draw(report, screen, buf),
         Overlay::Title(field) => title::draw(field, screen, buf),
         Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),

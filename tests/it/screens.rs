@@ -69,6 +69,17 @@ fn an_ask_shows_its_diff() {
 }
 
 #[test]
+fn sessions_beside_this_one_have_a_row() {
+    check("tabs", tabs);
+    check("inbox", inbox);
+}
+
+#[test]
+fn what_came_meanwhile_begins_with_a_line() {
+    check("looked-away", looked_away);
+}
+
+#[test]
 fn a_selected_answer_says_what_it_does() {
     check("approval-selected", approval_selected);
 }

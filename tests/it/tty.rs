@@ -417,6 +417,49 @@ fn a_prompt_sent_while_busy_waits_and_can_be_taken_back() {
 }
 
 #[test]
+fn a_session_that_works_stays_open_as_a_tab_and_all_are_left_in_order() {
+    let mut tty = Tty::offline();
+    tty.send("run `echo one-$((40+2)); sleep 600`");
+    tty.allow();
+    tty.shows("running shell");
+    tty.send("/new");
+    tty.shows("2 new session");
+    tty.shows(" 1 ● run `echo");
+    tty.lacks("running shell");
+    tty.send("run `echo two-$((40+3)); sleep 600`");
+    tty.shows("y once");
+    tty.keys("\x1b1");
+    tty.shows("running shell");
+    tty.shows(" 2 ? run `echo two");
+    tty.keys("half a draft");
+    tty.shows("› half a draft");
+    tty.keys("\x1b[6;5~");
+    tty.lacks("half a draft");
+    tty.allow();
+    tty.shows("two-43");
+    tty.keys("\x1b[5;5~");
+    tty.shows("› half a draft");
+    tty.keys("\x1b");
+    tty.shows("cancelled after");
+    tty.keys("\x03");
+    tty.lacks("half a draft");
+    tty.keys("\x04");
+    tty.shows("another session is still working");
+    tty.keys("\x04");
+    let ended = tty.ends();
+    assert_eq!(ended.code, 0);
+    let left = String::from_utf8_lossy(&ended.raw).into_owned();
+    assert_eq!(left.matches("Go on with: jarvis-tui -r").count(), 2, "{left}");
+    let logs: Vec<_> = std::fs::read_dir(ended.home.path().join("jarvis/sessions")).unwrap().collect();
+    let texts: Vec<String> =
+        logs.into_iter().map(|log| std::fs::read_to_string(log.unwrap().path()).unwrap()).collect();
+    for said in ["two-43", "one-42"] {
+        let log = texts.iter().find(|text| text.contains(said)).expect(said);
+        assert!(log.lines().last().unwrap().contains("turn_finished"), "{log}");
+    }
+}
+
+#[test]
 fn a_new_size_keeps_what_was_said() {
     let mut tty = Tty::offline();
     tty.send("what is 6*7");

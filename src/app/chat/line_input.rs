@@ -71,7 +71,7 @@ impl ChatController {
             return None;
         }
         if is_control(chord, 'd') && self.ui.panes.composer.is_empty() {
-            self.quit(chord, asked, now);
+            self.quit(&chord.display_name(), asked, now);
         } else if is_control(chord, 'c') && is_approval {
             return self.input(Input::Key(chord), now, clock);
         } else if is_control(chord, 'c') || chord == Chord::plain(Key::Esc) && !is_approval {

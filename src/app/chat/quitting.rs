@@ -18,7 +18,7 @@ impl ChatController {
     /// Quits, or says what would be left running and asks for the key once more.
     pub(super) fn quit(&mut self, keys: &str, asked: Option<Instant>, now: Instant) {
         let again = asked.is_some_and(|asked| now.saturating_duration_since(asked) <= DOUBLE_PRESS_TIMEOUT);
-        match self.describe_running().filter(|_| !again) {
+        match self.describe_all_running().filter(|_| !again) {
             None => self.dispatch(Msg::Action(Action::Quit)),
             Some(running) => {
                 self.quit_requested_at = Some(now);
@@ -27,7 +27,19 @@ impl ChatController {
         }
     }
 
-    /// Says what goes on that leaving would end or leave behind.
+    /// Says what goes on in any of the open sessions that leaving would end.
+    fn describe_all_running(&self) -> Option<String> {
+        let here = self.describe_running();
+        let others = self.store.tabs.others().filter(|(_, tab)| tab.state.is_busy()).count();
+        match (here, others) {
+            (here, 0) => here,
+            (None, 1) => Some("another session is still working".into()),
+            (None, others) => Some(format!("{others} other sessions are still working")),
+            (Some(here), others) => Some(format!("{} sessions are still working, here {here}", others + 1)),
+        }
+    }
+
+    /// Says what goes on here that leaving would end or leave behind.
     fn describe_running(&self) -> Option<String> {
         let session = &self.store.session;
         if !session.capabilities().prompt || session.phase.is_idle() {

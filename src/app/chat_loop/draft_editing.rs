@@ -19,19 +19,20 @@ impl ChatLoop<'_> {
     /// Lets the person edit the draft. What runs goes on meanwhile, and is shown afterwards.
     pub(super) async fn edit_draft(&mut self, signals: &mut Signals) -> io::Result<()> {
         let editor = editor_command();
-        let opened = DraftFile::create(&self.effects.own_folder(), &self.chat.ui.panes.composer.text());
+        let opened =
+            DraftFile::create(&self.host.effects.own_folder(), &self.tabs.active.chat.ui.panes.composer.text());
         let outcome = match opened {
             Ok(file) => {
-                self.leave_text()?;
-                self.term.release();
+                self.host.leave_text()?;
+                self.host.term.release();
                 let ended = match file.open_in(&editor) {
                     Ok(child) => self.wait_for_editor(child, signals).await,
                     Err(error) => Err(error),
                 };
-                self.term.retake()?;
+                self.host.term.retake()?;
                 self.cursor_mode = None;
                 #[cfg(feature = "images")]
-                self.images.sender.forget();
+                self.host.images.sender.forget();
                 match describe_failure(&editor, &ended) {
                     Some(why) => Err(why),
                     None => file.read().map_err(|error| format!("{editor}: {error}; the draft is as it was")),
@@ -40,12 +41,12 @@ impl ChatLoop<'_> {
             Err(error) => Err(format!("{editor}: {error}")),
         };
         match outcome {
-            Ok(text) => self.chat.ui.panes.composer.set_text(&text),
-            Err(why) => self.chat.update(Msg::Report(Report::Failed { what: "not edited".into(), why })),
+            Ok(text) => self.tabs.active.chat.ui.panes.composer.set_text(&text),
+            Err(why) => self.tabs.active.chat.update(Msg::Report(Report::Failed { what: "not edited".into(), why })),
         }
         let now = Instant::now();
-        self.draft.on_edit(now, self.chat.ui.panes.composer.is_empty());
-        self.pacer.request(now, Duration::ZERO);
+        self.tabs.active.draft.on_edit(now, self.tabs.active.chat.ui.panes.composer.is_empty());
+        self.host.pacer.request(now, Duration::ZERO);
         self.run_effects()
     }
 
@@ -57,7 +58,7 @@ impl ChatLoop<'_> {
                 signal = signals.next() => match signal {
                     SignalEvent::Quit(INTERRUPT_EXIT_CODE | QUIT_EXIT_CODE) => {}
                     SignalEvent::Quit(code) => {
-                        self.quit = Some(code);
+                        self.host.quit = Some(code);
                         // Its end is what is waited for.
                         _ = child.start_kill();
                     }

@@ -9,9 +9,9 @@ use crate::app::inline::wants_full_screen;
 use crate::app::screen::{Painted, ScreenCounters};
 use crate::config::ThemeChoice;
 use crate::local_time::local_now;
-use crate::store::Timestamps;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
+use crate::store::{Store, Timestamps};
 use crate::ui::panes::perf_overlay::{FrameStats, PerfStats};
 use crate::ui::{self, FrameScope};
 /// Between two frames of a spinner or a running time.
@@ -21,42 +21,42 @@ const CALM_TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl ChatLoop<'_> {
     pub(super) fn after_first_frame(&mut self) -> io::Result<()> {
-        if self.options.limits.has_day_limit() {
-            self.effects.count_day_usage(None);
+        if self.host.options.limits.has_day_limit() {
+            self.host.effects.count_day_usage(None);
         }
-        self.history_load_at = Some(Instant::now() + BACKGROUND_START_DELAY);
+        self.host.history_load_at = Some(Instant::now() + BACKGROUND_START_DELAY);
         #[cfg(feature = "images")]
-        self.effects.report(self.images.detect_mode());
+        self.host.effects.report(self.host.images.detect_mode());
         if self.theme == ThemeChoice::Auto {
             self.query_background()?;
         }
         if std::mem::take(&mut self.has_prompt) {
-            let text = self.chat.ui.panes.composer.take();
-            self.chat.update(Msg::Action(Action::Submit(text)));
-            self.restore_draft();
+            let text = self.tabs.active.chat.ui.panes.composer.take();
+            self.tabs.active.chat.update(Msg::Action(Action::Submit(text)));
+            self.tabs.active.restore_draft();
         }
         self.run_effects()
     }
 
     pub(super) fn draw(&mut self, now: Instant) -> io::Result<()> {
-        if self.linear.is_some() {
+        if self.host.linear.is_some() {
             return self.print_lines(now);
         }
-        if self.chat.store.wants_ticks() {
-            self.chat.update(Msg::Tick(self.clock.now(now)));
+        if self.tabs.active.chat.store.wants_ticks() {
+            self.tabs.active.chat.update(Msg::Tick(self.tabs.active.clock.now(now)));
         }
-        if self.inline.is_some() && self.draw_inline(now)? {
+        if self.host.inline.is_some() && self.draw_inline(now)? {
             return Ok(());
         }
         let measured = self.begin_measuring(now);
-        let ChatController { store, ui, .. } = &mut self.chat;
+        let ChatController { store, ui, .. } = &mut self.tabs.active.chat;
         if store.timestamps == Timestamps::Clock {
             // Asked only now: it may read the time zone's file.
             ui.panes.transcript.utc_offset_secs =
-                *self.utc_offset_secs.get_or_insert_with(|| local_now().offset().seconds());
+                *self.host.utc_offset_secs.get_or_insert_with(|| local_now().offset().seconds());
         }
-        let mut scope = self.pacer.scope(now);
-        self.term.screen.redraw(|area, buf, is_last_frame| {
+        let mut scope = self.host.pacer.scope(now);
+        self.host.term.screen.redraw(|area, buf, is_last_frame| {
             if !is_last_frame {
                 ui.panes.transcript.forget_rows();
                 scope = FrameScope::Whole;
@@ -76,7 +76,7 @@ impl ChatLoop<'_> {
             }
         })?;
         if let Some((began, counts, late)) = measured {
-            let (drawn, figures) = (self.term.screen.counters, &mut self.chat.ui.perf);
+            let (drawn, figures) = (self.host.term.screen.counters, &mut self.tabs.active.chat.ui.perf);
             figures.push(FrameStats {
                 duration: now.elapsed(),
                 at: now.saturating_duration_since(began),
@@ -86,27 +86,28 @@ impl ChatLoop<'_> {
             });
         }
         #[cfg(feature = "images")]
-        self.images.sender.show(&self.chat.ui.panes.transcript.images.placed);
+        self.host.images.sender.show(&self.tabs.active.chat.ui.panes.transcript.images.placed);
         self.shape_cursor()?;
-        self.chat.after_draw();
-        self.pacer.on_drawn(now, scope);
-        if scope == FrameScope::Whole && self.chat.store.wants_ticks() {
-            self.pacer.request(now, self.tick_interval());
+        self.tabs.active.chat.after_draw();
+        self.host.pacer.on_drawn(now, scope);
+        if scope == FrameScope::Whole && self.tabs.active.chat.store.wants_ticks() {
+            self.host.pacer.request(now, tick_interval(&self.tabs.active.chat.store));
         }
         Ok(())
     }
 
     /// Draws a frame below the terminal's own text; false if what is to be seen fills the screen.
     fn draw_inline(&mut self, now: Instant) -> io::Result<bool> {
-        let Some(inline) = &mut self.inline else { return Ok(false) };
-        let is_behind = self.events.seq() < self.published_before;
-        if !is_behind && std::mem::take(&mut self.has_backlog) {
-            inline.on_backlog(&self.chat.store);
+        let Self { host, tabs, .. } = self;
+        let (Some(inline), tab) = (&mut host.inline, &mut tabs.active) else { return Ok(false) };
+        let is_behind = tab.is_behind();
+        if !is_behind && std::mem::take(&mut tab.has_backlog) {
+            inline.on_backlog(&tab.chat.store);
         }
-        let ChatController { store, ui, .. } = &mut self.chat;
+        let ChatController { store, ui, .. } = &mut tab.chat;
         let is_full = wants_full_screen(store, ui);
         if is_full && !inline.is_full {
-            self.term.screen.invalidate();
+            host.term.screen.invalidate();
         }
         inline.set_full(is_full, &mut io::stdout())?;
         if is_full {
@@ -115,50 +116,53 @@ impl ChatLoop<'_> {
         if !is_behind {
             inline.draw(store, ui, &mut io::stdout())?;
         }
-        self.chat.after_draw();
-        self.pacer.on_drawn(now, FrameScope::Whole);
-        if self.chat.store.wants_ticks() {
-            self.pacer.request(now, self.tick_interval());
+        tab.chat.after_draw();
+        host.pacer.on_drawn(now, FrameScope::Whole);
+        if tab.chat.store.wants_ticks() {
+            host.pacer.request(now, tick_interval(&tab.chat.store));
         }
         Ok(true)
     }
 
     /// Prints what is new in place of a frame. Nothing there moves with the clock.
     fn print_lines(&mut self, now: Instant) -> io::Result<()> {
-        self.pacer.on_drawn(now, FrameScope::Whole);
-        self.chat.update(Msg::Tick(self.clock.now(now)));
-        let is_behind = self.events.seq() < self.published_before;
-        let Some(linear) = &mut self.linear else { return Ok(()) };
+        let Self { host, tabs, .. } = self;
+        let tab = &mut tabs.active;
+        host.pacer.on_drawn(now, FrameScope::Whole);
+        tab.chat.update(Msg::Tick(tab.clock.now(now)));
+        let is_behind = tab.is_behind();
+        let Some(linear) = &mut host.linear else { return Ok(()) };
         if !is_behind {
-            if std::mem::take(&mut self.has_backlog) {
-                linear.on_backlog(&self.chat.store);
+            if std::mem::take(&mut tab.has_backlog) {
+                linear.on_backlog(&tab.chat.store);
             }
-            linear.draw(&mut self.chat, &mut io::stdout())?;
+            linear.draw(&mut tab.chat, &mut io::stdout())?;
         }
         Ok(())
-    }
-
-    /// Returns the time to the next frame that only the clock asks for. A guarded ask shows in time that it takes an answer.
-    fn tick_interval(&self) -> Duration {
-        let store = &self.chat.store;
-        if store.reduced_motion && !store.is_guarded() { CALM_TICK_INTERVAL } else { TICK_INTERVAL }
     }
 
     /// Begins to measure a frame, if the figures are shown: since when frames are measured, what was written before, how
     /// late this one is.
     fn begin_measuring(&mut self, now: Instant) -> Option<(Instant, ScreenCounters, Duration)> {
-        if !self.chat.store.focus.is_debug_shown {
-            self.measuring_since = None;
+        if !self.tabs.active.chat.store.focus.is_debug_shown {
+            self.host.measuring_since = None;
             return None;
         }
-        let figures = &mut self.chat.ui.perf;
-        let began = *self.measuring_since.get_or_insert_with(|| {
+        let tab = &mut self.tabs.active;
+        let queued = tab.queued_events();
+        let figures = &mut tab.chat.ui.perf;
+        let began = *self.host.measuring_since.get_or_insert_with(|| {
             *figures = PerfStats::default();
-            figures.min_interval = self.pacer.min_interval();
+            figures.min_interval = self.host.pacer.min_interval();
             now
         });
-        figures.queued_events = self.session.hub.last_seq().0.saturating_sub(self.events.seq().0);
-        let late = self.pacer.deadline().map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
-        Some((began, self.term.screen.counters, late))
+        figures.queued_events = queued;
+        let late = self.host.pacer.deadline().map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        Some((began, self.host.term.screen.counters, late))
     }
+}
+
+/// Returns the time to the next frame that only the clock asks for. A guarded ask shows in time that it takes an answer.
+fn tick_interval(store: &Store) -> Duration {
+    if store.reduced_motion && !store.is_guarded() { CALM_TICK_INTERVAL } else { TICK_INTERVAL }
 }

@@ -40,12 +40,12 @@ pub(super) fn vim_start(editor: &EditorConfig) -> Option<VimMode> {
 impl ChatLoop<'_> {
     /// Gives the cursor the shape of the composer's mode: a bar where one types, a block where keys are commands.
     pub(super) fn shape_cursor(&mut self) -> io::Result<()> {
-        let mode = self.chat.ui.panes.composer.vim_mode();
+        let mode = self.tabs.active.chat.ui.panes.composer.vim_mode();
         if std::mem::replace(&mut self.cursor_mode, mode) == mode {
             return Ok(());
         }
         term::set_cursor_shaped(mode.is_some());
-        self.term.screen.write_raw(match mode {
+        self.host.term.write_raw(match mode {
             Some(VimMode::Insert) => CURSOR_BAR_SEQUENCE,
             Some(VimMode::Normal | VimMode::Visual) => CURSOR_BLOCK_SEQUENCE,
             None => term::CURSOR_DEFAULT_SEQUENCE,
@@ -55,15 +55,15 @@ impl ChatLoop<'_> {
     /// Has the files looked at, if that is some time ago.
     pub(super) fn look_at_settings(&mut self, now: Instant) {
         if let Some(look) = self.settings.look(now) {
-            self.effects.look_at_settings(look);
+            self.host.effects.look_at_settings(look);
         }
     }
 
     /// The person wants them read again.
     pub(super) fn reload_settings(&mut self) {
         match self.settings.look_again() {
-            Some(look) => self.effects.look_at_settings(look),
-            None => self.chat.show_toast("there are no settings to read again here".into()),
+            Some(look) => self.host.effects.look_at_settings(look),
+            None => self.tabs.active.chat.show_toast("there are no settings to read again here".into()),
         }
     }
 
@@ -75,7 +75,7 @@ impl ChatLoop<'_> {
             Some(Ok(loaded)) => self.apply_settings(&loaded, about_commands),
             Some(Err(why)) => {
                 let told = format!("the settings stay as they were: {why}");
-                self.chat.store.toast = Some((NoticeLevel::Warn, told));
+                self.tabs.active.chat.store.toast = Some((NoticeLevel::Warn, told));
                 Ok(())
             }
         }
@@ -83,23 +83,28 @@ impl ChatLoop<'_> {
 
     /// Returns what the person should know of files that are no commands.
     fn take_commands(&mut self, found: FoundCommands) -> Vec<String> {
-        self.chat.store.user_commands = found.commands;
+        for tab in self.tabs.iter_mut() {
+            tab.chat.store.user_commands.clone_from(&found.commands);
+        }
         found.problems
     }
 
     fn apply_settings(&mut self, loaded: &LoadedConfig, about_commands: Vec<String>) -> io::Result<()> {
         let (keymap, about_keys) = loaded.keymap();
-        self.chat.set_keymap(keymap);
         let ui = &loaded.config.ui;
-        self.chat.ui.panes.transcript.set_prose_columns(ui.text_columns);
+        for tab in self.tabs.iter_mut() {
+            tab.chat.set_keymap(keymap.clone());
+            tab.chat.ui.panes.transcript.set_prose_columns(ui.text_columns);
+        }
         self.set_theme(ui.theme)?;
+        self.host.ui_config = ui.clone();
         let mut told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         told.extend(about_keys);
         told.extend(about_commands);
         if told.is_empty() {
-            self.chat.show_toast("keys, looks and your commands are read again".into());
+            self.tabs.active.chat.show_toast("keys, looks and your commands are read again".into());
         } else {
-            self.chat.show_warnings(&told);
+            self.tabs.active.chat.show_warnings(&told);
         }
         Ok(())
     }
@@ -111,7 +116,7 @@ impl ChatLoop<'_> {
             ThemeChoice::ALL.get((at + 1) % ThemeChoice::ALL.len()).copied()
         };
         let Some(theme) = name.map_or_else(next, ThemeChoice::parse) else { return Ok(()) };
-        self.chat.show_toast(format!("theme {}; theme = \"{0}\" under [ui] keeps it", theme.name()));
+        self.tabs.active.chat.show_toast(format!("theme {}; theme = \"{0}\" under [ui] keeps it", theme.name()));
         self.set_theme(theme)
     }
 
@@ -121,18 +126,19 @@ impl ChatLoop<'_> {
             return Ok(());
         }
         let kind = theme_kind(theme);
-        self.chat.ui.theme = self.chat.ui.theme.with_kind(kind.unwrap_or(ThemeKind::Dark));
+        let theme = &mut self.tabs.active.chat.ui.theme;
+        *theme = theme.with_kind(kind.unwrap_or(ThemeKind::Dark));
         if kind.is_none() { self.query_background() } else { Ok(()) }
     }
 
     /// Asks the terminal whether it is dark or light.
     pub(super) fn query_background(&mut self) -> io::Result<()> {
-        // Lines have no colors.
-        if self.linear.is_some() {
+        // Lines have no colors, and an answer would be typed into them.
+        if self.host.linear.is_some() {
             return Ok(());
         }
         self.terminal_replies.expect();
         self.terminal_replies_until = Some(Instant::now() + TERMINAL_REPLY_TIMEOUT);
-        self.term.write_raw(BACKGROUND_QUERY.as_bytes())
+        self.host.term.write_raw(BACKGROUND_QUERY.as_bytes())
     }
 }

@@ -18,7 +18,7 @@ fn effects(history: Option<PathBuf>) -> Effects<'static> {
 
 async fn report(effects: &mut Effects<'_>) -> Report {
     match effects.next().await {
-        Some(EffectResult::Report(report)) => report,
+        Some((_, EffectResult::Report(report))) => report,
         _ => panic!("no report"),
     }
 }
@@ -27,7 +27,7 @@ async fn report(effects: &mut Effects<'_>) -> Report {
 async fn models_come_back_as_a_report() {
     let mut effects = effects(None);
     effects.list_models();
-    let Some(EffectResult::Report(Report::Models(models))) = effects.next().await else { panic!("no models") };
+    let Some((_, EffectResult::Report(Report::Models(models)))) = effects.next().await else { panic!("no models") };
     assert_eq!(models.len(), 1);
     assert!(effects.next().await.is_none());
 }
@@ -36,7 +36,7 @@ async fn models_come_back_as_a_report() {
 async fn what_fails_is_told() {
     let mut effects = effects(None);
     assert_eq!(effects.open_session(StartMode::New), None);
-    let Some(EffectResult::Report(report)) = effects.next().await else { panic!("no report") };
+    let Some((_, EffectResult::Report(report))) = effects.next().await else { panic!("no report") };
     assert_eq!(report, Report::Failed { what: "a new session".into(), why: "the disk is full".into() });
 }
 
@@ -49,7 +49,7 @@ async fn prompts_are_kept_even_when_quitting_at_once() {
     first.finish().await;
     let mut second = effects(Some(path));
     second.load_history();
-    let Some(EffectResult::History(prompts)) = second.next().await else { panic!("no history") };
+    let Some((_, EffectResult::History(prompts))) = second.next().await else { panic!("no history") };
     assert_eq!(prompts, ["hello"]);
 }
 
@@ -177,7 +177,7 @@ async fn a_command_of_the_person_is_told_as_it_prints_without_keys_and_can_be_st
     effects.run_command("echo \"home: $HOME\"; sleep 60".into());
     assert_eq!(report(&mut effects).await, Report::CommandOutput(OutputStream::Stdout, "home: \n".into()));
     effects.stop_command();
-    let Some(EffectResult::CommandEnded(ended)) = effects.next().await else { panic!("it was stopped") };
+    let Some((_, EffectResult::CommandEnded(ended))) = effects.next().await else { panic!("it was stopped") };
     let output = "home: \n[stopped before it finished]".to_owned();
     assert_eq!(ended, RunResult { outcome: CallOutcome::Cancelled, output });
     assert!(effects.next().await.is_none());
@@ -189,7 +189,7 @@ async fn what_a_prompt_mentions_is_read_beside_the_screen() {
     std::fs::write(folder.path().join("a.rs"), "fn a() {}").unwrap();
     let mut effects = effects(None).with_workspace(Workspace::new(folder.path().to_owned(), [].into()));
     effects.list_paths(String::new());
-    let Some(EffectResult::Paths(paths)) = effects.next().await else { panic!("no paths") };
+    let Some((_, EffectResult::Paths(paths))) = effects.next().await else { panic!("no paths") };
     assert_eq!(paths, ["a.rs"]);
     let prompt = MentioningPrompt { typed: "@a.rs @b.rs".into(), text: "@a.rs @b.rs".into() };
     effects.read_mentions(prompt.clone());

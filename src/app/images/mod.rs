@@ -67,6 +67,11 @@ impl ImageLoader {
         }
     }
 
+    /// Another session is shown, whose items have the same numbers.
+    pub fn forget_text(&mut self) {
+        self.last_text = None;
+    }
+
     /// Finds out which way images are drawn.
     pub fn detect_mode(&self) -> impl Future<Output = Report> + Send + 'static {
         let (guess, own) = (self.guess, self.program_byte);

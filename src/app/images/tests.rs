@@ -112,7 +112,7 @@ impl ImagesRig {
                 }
             }
             match self.effects.next().await {
-                Some(EffectResult::Report(report)) => self.chat.update(Msg::Report(report)),
+                Some((_, EffectResult::Report(report))) => self.chat.update(Msg::Report(report)),
                 _ => return,
             }
         }

@@ -18,6 +18,9 @@ const WITHOUT_KEY: &[&str] = &[
     "usage.open",
     "usage.context",
     "app.reload-settings",
+    "tab.close",
+    "tab.list",
+    "inbox.open",
     "theme.next",
     "composer.vim",
 ];

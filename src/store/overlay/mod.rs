@@ -19,6 +19,7 @@ pub mod raw;
 pub mod search;
 pub mod sessions;
 pub mod status;
+pub mod tabs;
 pub mod title;
 pub mod usage;
 
@@ -82,6 +83,7 @@ overlays! {
     PromptHistory(prompt_history::PromptHistory),
     Sessions(sessions::SessionPicker),
     Status(status::StatusText),
+    Tabs(tabs::TabList),
     CodePicker(code_picker::CodePicker),
     Title(title::TitleField),
     Usage(usage::UsageReport),

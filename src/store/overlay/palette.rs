@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::{OverlayOutcome, OverlayState};
 use crate::store::Store;
 use crate::store::action::{Action, Context, ScrollStep};
-use crate::store::action_table::{ACTIONS, ActionHandler, ActionSpec};
+use crate::store::action_table::{ACTIONS, ActionHandler, ActionSpec, NUMBERED_TAB_HELP};
 use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::pane::Pane;
 use crate::store::slash::CommandOffer;
@@ -75,7 +75,9 @@ impl PaletteEntry {
 impl Palette {
     fn new(store: &Store) -> Self {
         let replays = store.session.capabilities().seek;
+        let has_tabs = !store.tabs.tabs.is_empty();
         let holds = |row: &ActionSpec| match row.context {
+            Context::Global if row.name.starts_with("tab.") => has_tabs && row.help != NUMBERED_TAB_HELP,
             Context::Global => row.name != "palette.open",
             Context::Pane(Pane::Composer) | Context::EmptyComposer => !replays,
             Context::Pane(Pane::Transcript) => true,
@@ -136,9 +138,9 @@ impl OverlayState for Palette {
     }
 
     fn rows(&self, _store: &Store) -> Option<Vec<String>> {
-        let row = |row: &ActionSpec| match &row.slash {
-            Some(command) => format!("{}, /{}", row.help, command.name),
-            None => row.help.to_owned(),
+        let row = |entry: &PaletteEntry| match entry.command() {
+            Some(command) => format!("{}, /{command}", entry.about()),
+            None => entry.about().to_owned(),
         };
         Some(self.found().map(row).collect())
     }

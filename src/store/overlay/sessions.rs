@@ -9,7 +9,7 @@ use crate::store::Store;
 use crate::store::action::{Action, Context, ScrollStep};
 use crate::store::effect::Effect;
 use crate::store::sessions::{PreviewMessage, SessionChoice};
-use crate::store::update::support::{may_leave, open};
+use crate::store::update::support::open;
 use crate::text::fuzzy::FuzzyQuery;
 use crate::text::one_line;
 
@@ -159,12 +159,10 @@ impl OverlayState for SessionPicker {
         self.accept(store, fx)
     }
 
-    fn accept(&mut self, store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
+    fn accept(&mut self, _store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
         match self.chosen() {
-            Some(session) if may_leave(store) => {
-                OverlayOutcome::Then(Action::ResumeSession(session.id.as_str().to_owned()))
-            }
-            _ => OverlayOutcome::Stay,
+            Some(session) => OverlayOutcome::Then(Action::ResumeSession(session.id.as_str().to_owned())),
+            None => OverlayOutcome::Stay,
         }
     }
 
@@ -217,9 +215,9 @@ pub(in crate::store) fn open_sessions(store: &mut Store, fx: &mut Vec<Effect>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Envelope, Millis, Seq, TurnOutcome};
+    use crate::event::{Envelope, Millis, Seq};
     use crate::store::msg::{Msg, Report};
-    use crate::testkit::events::{LIVE, Opened, turn_finished, turn_started};
+    use crate::testkit::events::{LIVE, Opened, turn_started};
 
     fn choice(id: &str, title: &str, folder: &str) -> SessionChoice {
         SessionChoice {
@@ -278,20 +276,16 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_runs_is_not_stopped_by_leaving() {
+    fn a_turn_that_runs_keeps_nobody_from_another_session() {
         let (mut store, _) = opened();
         let live = Opened { capabilities: LIVE, ..Opened::default() }.event();
         for (seq, event) in (1..).zip([live, turn_started("t1")]) {
             store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(seq), event }), &mut Vec::new());
         }
-        for action in [Action::OverlayAccept, Action::NewSession, Action::ResumeSession("s2".into())] {
-            assert_eq!(act(&mut store, action), []);
-            assert!(store.toast.as_ref().unwrap().1.contains("running"));
-        }
-        assert_eq!(found(&store).len(), 3, "the list stays");
-        let end = turn_finished("t1", TurnOutcome::Completed);
-        store.update(Msg::Event(Envelope { seq: Seq(3), at: Millis(3), event: end }), &mut Vec::new());
+        assert!(store.is_busy());
         assert_eq!(act(&mut store, Action::OverlayAccept), [Effect::ResumeSession("s3".into())]);
+        assert_eq!(act(&mut store, Action::NewSession), [Effect::NewSession]);
+        assert_eq!(act(&mut store, Action::ResumeSession("s2".into())), [Effect::ResumeSession("s2".into())]);
     }
 
     #[test]

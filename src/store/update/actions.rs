@@ -4,7 +4,7 @@
 
 use crate::event::{ApprovalMode, Command, NoticeLevel, ReplayStatus};
 
-use super::support::{may_leave, on_top, open, require};
+use super::support::{on_top, open, require};
 use super::{copy, submit};
 use crate::store::Store;
 use crate::store::action::{Action, UiAction};
@@ -25,10 +25,12 @@ use crate::store::overlay::raw::open_raw;
 use crate::store::overlay::search::open_search;
 use crate::store::overlay::sessions::open_sessions;
 use crate::store::overlay::status::StatusText;
+use crate::store::overlay::tabs::open_tab_list;
 use crate::store::overlay::title::TitleField;
 use crate::store::overlay::usage::{UsageReport, UsageSubject};
 use crate::store::pane::Pane;
 use crate::store::permissions::{is_full_mode_confirmed, set_mode};
+use crate::store::tabs::TabTarget;
 use crate::store::tool_calls::ToolCall;
 use crate::store::transcript::ItemId;
 use crate::text::one_line;
@@ -108,7 +110,8 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenFrames if store.focus.find::<FrameList>().is_some() => {}
         Action::OpenFrames => open(store, FrameList::default()),
         Action::SaveFramesTo(file) => fx.push(Effect::SaveFrames(Some(file))),
-        Action::OpenApproval => open_approval(store),
+        Action::OpenApproval => open_approval(store, fx),
+        Action::OpenTabList(subject) => open_tab_list(store, subject),
         Action::ShowThinking(shown) => store.fold_thinking = !shown,
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
         Action::ToggleOutputs => toggle_outputs(store),
@@ -145,11 +148,12 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 max: if replay.max_idle == max { None } else { max },
             });
         }
-        Action::NewSession if may_leave(store) => fx.push(Effect::NewSession),
+        Action::NewSession => fx.push(Effect::NewSession),
         Action::OpenSessions => open_sessions(store, fx),
         Action::RenameSession(title) => rename_session(store, title, fx),
-        Action::ResumeSession(id) if may_leave(store) => fx.push(Effect::ResumeSession(id)),
-        Action::NewSession | Action::ResumeSession(_) => {}
+        Action::ResumeSession(id) => fx.push(Effect::ResumeSession(id)),
+        Action::SwitchTab(target) => switch_tab(store, target, fx),
+        Action::CloseTab => close_tab(store, fx),
         Action::Quit => fx.push(Effect::Quit),
         Action::Focus(pane) => store.focus.pane = pane,
         Action::CloseOverlay
@@ -241,15 +245,47 @@ fn rename_session(store: &mut Store, title: Option<String>, fx: &mut Vec<Effect>
     fx.push(Effect::Send(Command::SetTitle { title }));
 }
 
-fn open_approval(store: &mut Store) {
-    if !require(store, |caps| caps.decide, "approvals can't be answered here")
-        || store.focus.top_as::<ApprovalDialog>().is_some()
-    {
-        return;
+fn switch_tab(store: &mut Store, target: TabTarget, fx: &mut Vec<Effect>) {
+    match store.tabs.find(&target) {
+        Some(index) if index == store.tabs.active => {}
+        Some(_) => fx.push(Effect::SwitchTab(target)),
+        None => {
+            let told = match (store.tabs.tabs.len(), target) {
+                (0, _) => "one session is open; another stands beside it when this one works".to_owned(),
+                (count, TabTarget::Number(number)) => format!("there is no tab {number}, only {count}"),
+                _ => "that session is not open".to_owned(),
+            };
+            store.toast = Some((NoticeLevel::Info, told));
+        }
     }
-    match store.tool_calls.pending().next() {
-        Some(call) => store.focus.push_approval(&call.id),
-        None => store.toast = Some((NoticeLevel::Info, "no pending approvals".into())),
+}
+
+/// What goes on is stopped by it: that is asked once.
+fn close_tab(store: &mut Store, fx: &mut Vec<Effect>) {
+    if store.tabs.tabs.len() < 2 {
+        store.toast = Some((NoticeLevel::Info, "this is the only session that is open; /quit leaves".into()));
+    } else if store.is_busy() && !std::mem::replace(&mut store.is_closing_asked, true) {
+        let told = "what runs in this session would be stopped: once more to close it";
+        store.toast = Some((NoticeLevel::Warn, told.into()));
+    } else {
+        fx.push(Effect::CloseTab);
+    }
+}
+
+/// Brings the ask of this session to the front; where that is there, the next of another session.
+fn open_approval(store: &mut Store, fx: &mut Vec<Effect>) {
+    let shown = store.focus.top_as::<ApprovalDialog>().map(|approval| approval.call.clone());
+    let own = store.waiting_calls().next().map(|call| call.id.clone());
+    if let (None, Some(call)) = (&shown, own) {
+        return store.focus.push_approval(&call);
+    }
+    if let Some(ask) = store.tabs.next_ask(shown.as_ref()) {
+        fx.push(Effect::SwitchTab(TabTarget::Session(ask.session.clone())));
+    } else if shown.is_none() && require(store, |caps| caps.decide, "approvals can't be answered here") {
+        match store.tool_calls.pending().next() {
+            Some(call) => store.focus.push_approval(&call.id),
+            None => store.toast = Some((NoticeLevel::Info, "no pending approvals".into())),
+        }
     }
 }
 

@@ -86,7 +86,27 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         }
         Msg::OfferApproval => store.open_next_approval(),
         Msg::Work => support::on_each(store, |overlay, store| overlay.work(store)),
+        Msg::NewSeen => store.unseen.forget_new(),
+        Msg::Looking(is_looking) => set_looking(store, is_looking),
+        Msg::Tabs(tabs) => store.tabs = tabs,
         Msg::HistoryProgress(percent) => store.history_progress = Some(percent),
+    }
+}
+
+/// An ask that comes into sight again has to be drawn before it takes an answer.
+fn set_looking(store: &mut Store, is_looking: bool) {
+    store.is_closing_asked = false;
+    let items = store.transcript.items();
+    if is_looking {
+        store.unseen.look_back(|seen| {
+            let after = store.transcript.index_of(seen)? + 1;
+            items.get(after).map(|item| item.id)
+        });
+    } else {
+        store.unseen.look_away(items.last().map(|item| item.id));
+    }
+    if let Some(approval) = store.focus.find_mut::<ApprovalDialog>() {
+        approval.shown_at = None;
     }
 }
 

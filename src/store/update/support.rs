@@ -62,13 +62,3 @@ pub(in crate::store) fn require(store: &mut Store, what: impl FnOnce(Capabilitie
     }
     able
 }
-
-/// Returns whether the person may go to another session; says why not. A turn that runs here would be stopped by it.
-pub(in crate::store) fn may_leave(store: &mut Store) -> bool {
-    let is_stopped = store.session.capabilities().prompt && !store.session.phase.is_idle();
-    if is_stopped {
-        let why = "a turn is running and would be stopped: interrupt it, or let it end, before you leave";
-        store.toast = Some((NoticeLevel::Warn, why.into()));
-    }
-    !is_stopped
-}

@@ -27,6 +27,8 @@ pub mod sessions;
 pub mod status;
 pub mod status_line;
 pub mod subject;
+pub mod tab_list;
+pub mod tab_row;
 mod terminal_output;
 pub mod title;
 pub mod toast;
@@ -84,6 +86,7 @@ panes! {
     Composer => composer: Composer,
     ReplayBar => replay_bar: replay_bar::ReplayBar,
     Activity => activity: activity::ActivityRule,
+    TabRow => tab_row: tab_row::TabRow,
     Queue => queue: queue::QueueList,
     Toast => toast: toast::ToastRows,
     Approval => approval: approval::ApprovalPane,

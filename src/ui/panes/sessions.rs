@@ -14,6 +14,7 @@ use crate::ui::pane::{DrawnOverlay, OverlayScreen};
 use crate::ui::theme::{Role, Theme};
 
 use super::filter_list::{FilterList, first_shown};
+use super::tab_row::role;
 
 /// Rows of one session: its title, and below it where and with whom.
 const ENTRY_ROWS: u16 = 2;
@@ -66,7 +67,7 @@ pub fn draw(picker: &SessionPicker, screen: &OverlayScreen<'_>, buf: &mut Buffer
     for (row, (nth, session)) in (0..).zip(picker.found().enumerate().skip(first).take(shown)) {
         let top = row * ENTRY_ROWS;
         let part = Rect { y: list.y + top, height: ENTRY_ROWS.min(list.height.saturating_sub(top)), ..list };
-        draw_session(session, picker.all_folders, theme, part, buf);
+        draw_session(session, picker.all_folders, screen, part, buf);
         if nth == picker.selected {
             select_row(part, theme, buf);
         }
@@ -141,7 +142,8 @@ fn draw_preview(messages: &[PreviewMessage], theme: Theme, area: Rect, buf: &mut
     }
 }
 
-fn draw_session(session: &SessionChoice, with_folder: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
+fn draw_session(session: &SessionChoice, with_folder: bool, screen: &OverlayScreen<'_>, area: Rect, buf: &mut Buffer) {
+    let OverlayScreen { store, theme, .. } = *screen;
     let age_width = str_width(&session.age);
     RowWriter::at_right(buf, area, 0, age_width).write(&session.age, theme.style(Role::Dim));
     let mut pen = RowWriter::new(buf, area, 0);
@@ -160,6 +162,14 @@ fn draw_session(session: &SessionChoice, with_folder: bool, theme: Theme, area: 
         Some(turns) => format!(" · {turns} turns"),
         None => String::new(),
     };
+    if let Some(open) =
+        store.tabs.position(&session.id).and_then(|index| Some((index + 1, store.tabs.tabs.get(index)?)))
+    {
+        let (number, tab) = open;
+        let state = if tab.state.name().is_empty() { String::new() } else { format!(", {}", tab.state.name()) };
+        pen.write(&format!("open as {number}{state}"), theme.style(role(tab.state)))
+            .write(" · ", theme.style(Role::Dim));
+    }
     let about = one_line(&format!("{}{turns} · {}", session.engine, session.id), pen.room());
     pen.write(&about, theme.style(Role::Dim));
     let room = pen.room().saturating_sub(3);

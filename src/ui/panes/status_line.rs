@@ -89,6 +89,11 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         let text = if asks == 1 { "1 approval pending".into() } else { format!("{asks} approvals pending") };
         all.push(Segment::new(1, text, Role::Warn));
     }
+    match store.tabs.asks_elsewhere().count() {
+        0 => {}
+        1 => all.push(Segment::new(1, "1 waits in another session", Role::Warn)),
+        more => all.push(Segment::new(1, format!("{more} wait in other sessions"), Role::Warn)),
+    }
     match grants(store).len() {
         0 => {}
         1 => all.push(Segment::new(4, "1 grant", Role::Info)),

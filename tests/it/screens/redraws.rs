@@ -39,6 +39,9 @@ fn every_scene_draws_at_any_size() {
         replay,
         completing,
         panel,
+        tabs,
+        inbox,
+        looked_away,
     ];
     for make in scenes {
         let mut scene = make();
@@ -85,6 +88,7 @@ enum Step {
     Resize(usize),
     /// Another session is shown.
     Reset,
+    Look(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -108,6 +112,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop::sample::select(vec!["/", "a", ""]).prop_map(Step::Type),
         1 => (0..SIZES.len()).prop_map(Step::Resize),
         1 => Just(Step::Reset),
+        2 => any::<bool>().prop_map(Step::Look),
     ]
 }
 
@@ -137,6 +142,7 @@ impl Scene {
             Step::Type(text) => self.ui.panes.composer.paste(text),
             Step::Resize(_) => {}
             Step::Reset => self.msg(Msg::Reset),
+            Step::Look(is_looking) => self.msg(Msg::Looking(*is_looking)),
         }
     }
 }

@@ -14,6 +14,7 @@ use jarvis_tui::store::models::ModelChoice;
 use jarvis_tui::store::msg::{Msg, Report};
 use jarvis_tui::store::pane::Pane;
 use jarvis_tui::store::sessions::{PreviewMessage, SessionChoice};
+use jarvis_tui::store::tabs::{OpenTabs, TabListSubject, TabState, TabSummary, WaitingAsk};
 
 use super::scene::Scene;
 
@@ -50,6 +51,51 @@ pub(super) fn answered(scene: &mut Scene) {
     scene.finished("m2", FinishReason::End);
     scene.usage(2, 1960, 48);
     scene.after(30).event(turn_finished("t1", TurnOutcome::Completed));
+}
+
+/// Four sessions, of which the second is shown.
+pub(super) fn tabs() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    answered(&mut scene);
+    let tab = |id: &str, title: &str, state| TabSummary { session: id.into(), title: title.into(), state };
+    let tabs = vec![
+        tab("s1", "Mend the parser of difference files", TabState::AwaitingApproval),
+        tab("s2", "What is in this folder?", TabState::Idle),
+        tab("s3", "Write the documentation", TabState::Working),
+        tab("s4", "", TabState::Failed),
+    ];
+    let asks = vec![WaitingAsk {
+        number: 1,
+        session: "s1".into(),
+        title: "Mend the parser of difference files".into(),
+        call: "c9".into(),
+        tool: "shell".into(),
+        subject: "cargo test --workspace".into(),
+        since: "14:03".into(),
+    }];
+    scene.msg(Msg::Tabs(OpenTabs { tabs, active: 1, asks }));
+    scene
+}
+
+/// A turn ended while the person looked elsewhere.
+pub(super) fn looked_away() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    answered(&mut scene);
+    scene.msg(Msg::Looking(false));
+    scene.after(5000).prompt("t2", "And what is it for?");
+    scene.message("m3");
+    scene.after(500).text("m3", "It turns wheels.");
+    scene.finished("m3", FinishReason::End);
+    scene.after(30).event(turn_finished("t2", TurnOutcome::Completed));
+    scene.msg(Msg::Looking(true));
+    scene
+}
+
+/// What waits in them.
+pub(super) fn inbox() -> Scene {
+    let mut scene = tabs();
+    scene.act(Action::OpenTabList(TabListSubject::Asks));
+    scene
 }
 
 pub(super) fn streaming() -> Scene {

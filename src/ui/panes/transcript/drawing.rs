@@ -89,13 +89,14 @@ pub(super) fn draw_rows(
             let is_first = row == Some(0) && strip.block == 0;
             let live = if is_first { item::live_indicator(store, item) } else { None };
             let time = if is_first { item::time_label(store, item, view.utc_offset_secs) } else { None };
+            let is_new = is_first && store.unseen.first_new() == Some(item.id);
             let content = RowContent {
                 text: row.map(|row| (strip.laid.clone(), row, strip.area.x)),
                 is_marked: is_selected && row.is_some(),
                 has_bar: bar.contains(&y),
             };
             let (is_marked, has_bar) = (content.is_marked, content.has_bar);
-            if live.is_some() || time.is_some() {
+            if live.is_some() || time.is_some() || is_new {
                 view.kept.renew(y, buf);
             } else if view.kept.keep(y, content, buf) {
                 continue;
@@ -106,9 +107,20 @@ pub(super) fn draw_rows(
                 if let Some(live) = live {
                     draw_live(&live, &strip.laid, line, theme, buf);
                 }
+                let has_row_above = y > area.top() && strip.rows_above > 0;
+                if is_new {
+                    let line = if has_row_above {
+                        view.kept.renew(y - 1, buf);
+                        Rect { y: y - 1, height: 1, ..text_area }
+                    } else {
+                        Rect { y, height: 1, ..text_area }
+                    };
+                    draw_new_line(has_row_above, line, theme, buf);
+                    draw_bar(bar.contains(&line.y), line.y, area, theme, buf);
+                }
                 if let Some(time) = time {
                     let used = strip.area.x - text_area.x + str_width(strip.laid.row_text(0)) as u16;
-                    let above = y > area.top() && strip.rows_above > 0;
+                    let above = has_row_above && !is_new;
                     if above {
                         view.kept.renew(y - 1, buf);
                         draw_bar(bar.contains(&(y - 1)), y - 1, area, theme, buf);
@@ -198,6 +210,19 @@ fn note_selectable(view: &mut TranscriptView, items: Items<'_>, strips: &[Strip]
     let after = items.range(last.index + 1..last.index + 9).find(selectable);
     let on_screen = items.range(first.index..last.index + 1).filter(selectable);
     view.selectable.extend(before.into_iter().chain(on_screen).chain(after).map(|item| item.id));
+}
+
+/// Says that what the person has not seen begins here: in the empty row above, else at the end of the first.
+fn draw_new_line(is_above: bool, row: Rect, theme: Theme, buf: &mut Buffer) {
+    const NEW_LABEL: &str = " new since you looked ";
+    let style = theme.style(Role::Info);
+    let width = (str_width(NEW_LABEL) as u16).min(row.width);
+    if is_above {
+        for x in row.left()..row.right() {
+            draw_text("─", x, row.y, row.right(), style, buf);
+        }
+    }
+    draw_text(NEW_LABEL, row.right() - width, row.y, row.right(), style, buf);
 }
 
 /// Writes a time at the right of a row that has room for it, else of the empty row above.
