@@ -29,7 +29,7 @@ pub struct LivePart {
 pub fn draw_live(store: &Store, ui: &mut Ui, printed: PrintedPlace, (columns, rows): (u16, u16)) -> LivePart {
     let room = rows.saturating_sub(1).max(1);
     if store.focus.top().is_none() {
-        ui.panes.composer.update_completion();
+        ui.panes.composer.update_completion(store);
     }
     let popup = if ui.panes.composer.completion.is_open() { POPUP_ROWS } else { 0 };
     let below = (fixed_rows(store, ui, columns, rows) + popup).clamp(1, room);
