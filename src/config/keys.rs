@@ -123,7 +123,7 @@ impl Keymap {
         self.bindings.iter().find(exact).map(|bound| bound.row)
     }
 
-    /// Returns how a sequence can go on: the keys that are left, and what they do.
+    /// Returns how a sequence can go on: the keys that are left, and what they do; those that do the like in one.
     pub fn continuations(&self, contexts: &[Context], typed: &[Chord]) -> Vec<(String, &'static str)> {
         let mut found: Vec<(&[Chord], &'static str)> = Vec::new();
         for context in contexts {
@@ -136,7 +136,14 @@ impl Keymap {
                 }
             }
         }
-        found.into_iter().map(|(rest, help)| (display_names(rest), help)).collect()
+        let mut told: Vec<(Vec<String>, &'static str)> = Vec::new();
+        for (rest, help) in found {
+            match told.iter_mut().find(|(_, known)| *known == help) {
+                Some((keys, _)) => keys.push(display_names(rest)),
+                None => told.push((vec![display_names(rest)], help)),
+            }
+        }
+        told.into_iter().map(|(keys, help)| (join_keys(&keys), help)).collect()
     }
 
     /// Returns the first keys of an action, for footers: `Ctrl+T`.
@@ -231,6 +238,14 @@ impl Keymap {
             }
         }
         problems
+    }
+}
+
+/// Of many keys that do the like, the first and the last are named.
+fn join_keys(keys: &[String]) -> String {
+    match keys {
+        [first, _, .., last] => format!("{first} … {last}"),
+        few => few.join(" "),
     }
 }
 

@@ -175,6 +175,10 @@ fn keys_one_after_another_are_found_where_they_hold_and_say_how_they_go_on() {
     let next = keymap.continuations(&transcript, &typed("g"));
     assert_eq!(next, [("e".to_owned(), "go to the end and follow"), ("g".to_owned(), "go to the start")]);
     assert_eq!(keymap.key_for("transcript.start").as_deref(), Some("g g"));
+    let pairs: Vec<(String, &str)> = ["a", "b", "c"].map(|key| (format!("f7 {key}"), "app.help")).into();
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(keys, action)| (keys.as_str(), *action)).collect();
+    let (keymap, _) = Keymap::new(&user("global", &pairs));
+    assert_eq!(keymap.continuations(&[Context::Global], &typed("f7")), [("a … c".to_owned(), "all keys")]);
 }
 
 #[test]

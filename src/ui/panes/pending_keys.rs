@@ -12,7 +12,7 @@ use crate::ui::theme::{Role, Theme};
 const MAX_LISTED_ROWS: usize = 8;
 /// Cells between two columns, and those of the widest one.
 const COLUMN_GAP_CELLS: usize = 2;
-const MAX_COLUMN_CELLS: usize = 44;
+const MAX_COLUMN_CELLS: usize = 37;
 
 /// Keys that wait for the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
