@@ -20,7 +20,8 @@ use crate::ui::theme::ColorDepth;
 
 /// All questions together are answered within this time, also far away.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
-const QUERIES: &[u8] = b"\x1b[?u\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[?1006$p\x1b[?2026$p\x1b[c";
+/// What the terminal is asked: keyboard, graphics, mouse, whole frames, and attributes, which every terminal knows.
+pub const TERMINAL_QUERIES: &str = "\x1b[?u\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[?1006$p\x1b[?2026$p\x1b[c";
 const MAX_REPLY_BYTES: usize = 4096;
 /// Smaller windows show only a part of the chat.
 const MIN_COLUMNS: u16 = 40;
@@ -81,7 +82,7 @@ fn ask() -> io::Result<QueryReplies> {
 
 fn exchange() -> io::Result<Vec<u8>> {
     let mut out = io::stdout();
-    out.write_all(QUERIES)?;
+    out.write_all(TERMINAL_QUERIES.as_bytes())?;
     out.flush()?;
     let stdin = io::stdin();
     let until = Instant::now() + REPLY_TIMEOUT;

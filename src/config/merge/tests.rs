@@ -168,10 +168,10 @@ fn what_is_denied_stays_denied() {
 
 #[test]
 fn unknown_keys_are_warnings_with_file_line_and_nearest() {
-    let loaded = load_user("[ui]\nthem = \"dark\"\n[editor]\nvim = true\ntabs = 4\n").unwrap();
+    let loaded = load_user("[ui]\nthem = \"dark\"\n[colors]\nred = 1\ntabs = 4\n").unwrap();
     assert_eq!(
         warnings(&loaded),
-        ["/u/config.toml:2: unknown key `ui.them`, did you mean `ui.theme`?", "/u/config.toml:3: unknown key `editor`",]
+        ["/u/config.toml:2: unknown key `ui.them`, did you mean `ui.theme`?", "/u/config.toml:3: unknown key `colors`",]
     );
     assert_eq!(loaded.config, Config::default());
 }
