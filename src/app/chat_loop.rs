@@ -171,7 +171,7 @@ impl<'a> ChatLoop<'a> {
             ui_config: ui,
         };
         Ok(Self {
-            settings: SettingsWatch::new(settings),
+            settings: SettingsWatch::new(settings, Instant::now()),
             cursor_mode: None,
             theme: host.ui_config.theme,
             host,

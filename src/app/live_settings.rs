@@ -1,5 +1,5 @@
-//! Keys, looks and own commands hold at once when the settings change: whether their files did is looked at when the person comes back
-//! or presses a key, so that an idle program sleeps.
+//! Keys, looks and own commands hold at once when the settings change: whether their files did is looked at when the
+//! person comes back or presses a key, so that an idle program sleeps.
 //!
 //! Not here: what else the settings say, which holds from the next start on.
 
@@ -12,7 +12,7 @@ use crate::config::{LoadedConfig, SettingsSource};
 use crate::text::one_line;
 
 /// Between two looks at the files.
-const MIN_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+const MIN_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Cells of what is wrong with the settings.
 const MAX_PROBLEM_CELLS: usize = 300;
 
@@ -25,7 +25,9 @@ struct FilesStamp(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
 pub struct SettingsWatch {
     source: Option<SettingsSource>,
     stamp: Option<FilesStamp>,
-    looked_at: Option<Instant>,
+    /// When the settings were read that hold.
+    began: SystemTime,
+    looked_at: Instant,
 }
 
 /// What a look at the files found.
@@ -39,23 +41,21 @@ pub struct SettingsLook {
 }
 
 impl SettingsWatch {
-    /// Watches nothing where there is no source.
-    pub fn new(source: Option<SettingsSource>) -> Self {
-        Self { source, stamp: None, looked_at: None }
+    /// Watches nothing where there is no source. The first look is not taken at once: the settings were just read.
+    pub fn new(source: Option<SettingsSource>, now: Instant) -> Self {
+        Self { source, stamp: None, began: SystemTime::now(), looked_at: now }
     }
 
     /// Returns the look to be taken now, off the loop; none if one was taken just now.
     pub fn look(&mut self, now: Instant) -> Option<impl FnOnce() -> SettingsLook + Send + 'static> {
-        let is_recent = |looked_at: Instant| now.saturating_duration_since(looked_at) < MIN_LOOK_INTERVAL;
-        if self.looked_at.is_some_and(is_recent) {
+        if now.saturating_duration_since(self.looked_at) < MIN_LOOK_INTERVAL {
             return None;
         }
-        self.looked_at = Some(now);
-        let (source, known) = (self.source.clone()?, self.stamp.clone());
+        self.looked_at = now;
+        let (source, known, began) = (self.source.clone()?, self.stamp.clone(), self.began);
         Some(move || {
             let stamp = FilesStamp::take(&source);
-            // The first look only learns what the files are like.
-            let is_changed = known.is_some_and(|known| known != stamp);
+            let is_changed = known.map_or_else(|| stamp.is_newer_than(began), |known| known != stamp);
             SettingsLook {
                 loaded: is_changed.then(|| load(&source)),
                 commands: is_changed.then(|| source.commands()),
@@ -100,6 +100,10 @@ impl FilesStamp {
         };
         Self(paths.map(stamp).collect())
     }
+
+    fn is_newer_than(&self, time: SystemTime) -> bool {
+        self.0.iter().any(|(_, facts)| facts.is_some_and(|(modified, _)| modified > time))
+    }
 }
 
 #[cfg(test)]
@@ -119,23 +123,27 @@ mod tests {
             env: &|_| None,
             flags: &Overrides::default(),
         });
-        let (mut watch, began) = (SettingsWatch::new(Some(source)), Instant::now());
+        let began = Instant::now();
+        let mut watch = SettingsWatch::new(Some(source.clone()), began);
         let look = |watch: &mut SettingsWatch, seconds: u64| {
             let look = watch.look(began + Duration::from_secs(seconds)).map(|look| look())?;
             watch.remember(&look);
             look.loaded
         };
-        assert!(look(&mut watch, 0).is_none(), "the first look");
+        assert!(look(&mut watch, 5).is_none(), "there is none");
         fs::create_dir_all(at("c")).unwrap();
         fs::write(paths.config_file(), "[ui]\ntheme = \"light\"\n").unwrap();
-        assert!(look(&mut watch, 1).is_none(), "too soon");
-        let loaded = look(&mut watch, 3).unwrap().unwrap();
+        assert!(look(&mut watch, 9).is_none(), "too soon");
+        let loaded = look(&mut watch, 10).unwrap().unwrap();
         assert_eq!(loaded.config.ui.theme, ThemeChoice::Light);
-        assert!(look(&mut watch, 6).is_none(), "nothing changed");
+        assert!(look(&mut watch, 15).is_none(), "nothing changed");
         fs::write(paths.config_file(), "[ui]\ntheme = 1\n").unwrap();
-        let why = look(&mut watch, 9).unwrap().unwrap_err();
+        let why = look(&mut watch, 20).unwrap().unwrap_err();
         assert!(why.contains("config.toml:2") && why.contains("ui.theme"), "{why}");
         assert!(watch.look_again().is_some_and(|look| look().loaded.is_some()));
-        assert!(SettingsWatch::new(None).look(began).is_none());
+        assert!(SettingsWatch::new(None, began).look(began + MIN_LOOK_INTERVAL).is_none());
+        let mut watch = SettingsWatch::new(Some(source), began);
+        watch.began = SystemTime::UNIX_EPOCH;
+        assert!(look(&mut watch, 5).is_some(), "it changed between the start and the first look");
     }
 }
