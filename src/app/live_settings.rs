@@ -42,6 +42,7 @@ pub struct SettingsLook {
 
 impl SettingsWatch {
     /// Watches nothing where there is no source. The first look is not taken at once: the settings were just read.
+    #[expect(clippy::disallowed_methods, reason = "the times of files are of the wall clock")]
     pub fn new(source: Option<SettingsSource>, now: Instant) -> Self {
         Self { source, stamp: None, began: SystemTime::now(), looked_at: now }
     }
