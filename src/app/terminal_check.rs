@@ -2,7 +2,7 @@
 //!
 //! Asked are kitty's keyboard protocol (`CSI ? u`), its graphics (`APC G`), two modes (`DECRQM`) and, last, its device
 //! attributes (`DA1`), which nearly every terminal answers: what has not come by then never will. One that is mute costs
-//! [`REPLY_TIMEOUT`] and no more.
+//! half a second and no more.
 //!
 //! Not here: the chat itself asks only for the background colour. Invariant: keys that were pressed meanwhile are lost, but
 //! the terminal is given back as it was.
