@@ -9,7 +9,9 @@ pub mod spending;
 pub mod stdin;
 
 mod asked;
+mod interrupts;
 mod pending_lines;
+mod save_monitor;
 mod session_printer;
 mod summary;
 
@@ -31,8 +33,10 @@ use crate::event::{
 use crate::text::clean::one_line;
 
 use asked::{Asked, Stop};
+pub use interrupts::Interrupts;
 use output::{OutputError, clean_for_terminal, print_progress};
 use pending_lines::PendingLines;
+use save_monitor::SaveMonitor;
 pub use session_printer::print_session;
 use spending::SpendGuard;
 pub use summary::{RunSummary, exit_code};
@@ -282,71 +286,6 @@ fn connection_fault(live: &SessionHandle, summary: &RunSummary) -> Option<Fault>
     }
 }
 
-/// Watches whether the log is complete.
-struct SaveMonitor {
-    status: watch::Receiver<SessionStatus>,
-    is_open: bool,
-    /// The last reported error.
-    last_reported: Option<String>,
-    /// Whether the log was removed while in use.
-    is_removed: bool,
-    /// The last reported rewrite, if no event reports it.
-    rewritten: Option<String>,
-}
-
-impl SaveMonitor {
-    fn new(live: &SessionHandle) -> Self {
-        Self { status: live.status.clone(), is_open: true, last_reported: None, is_removed: false, rewritten: None }
-    }
-
-    fn current_error(&self) -> Option<String> {
-        self.status.borrow().save_error.as_ref().map(|why| format!("this session is not saved: {why}"))
-    }
-
-    /// Waits until the log can't be written for a new reason, is complete again, or was rewritten; returns that as a
-    /// line. Cancel-safe.
-    async fn next_error(&mut self) -> String {
-        loop {
-            let rewritten = self.status.borrow().rewritten.clone();
-            if rewritten != self.rewritten {
-                self.is_removed = true;
-                self.rewritten.clone_from(&rewritten);
-                return format!("! {}", rewritten.unwrap_or_default());
-            }
-            let now = self.current_error();
-            if now != self.last_reported {
-                self.last_reported.clone_from(&now);
-                return match now {
-                    Some(why) => format!("! {why}"),
-                    None => "· the session is saved again".to_owned(),
-                };
-            }
-            if !self.is_open {
-                return std::future::pending().await;
-            }
-            self.is_open = self.status.changed().await.is_ok();
-        }
-    }
-
-    fn observe(&mut self, envelope: &Envelope, source: &str) {
-        // In a replay this happened to the log of another run.
-        self.is_removed |=
-            source != "replay" && matches!(&envelope.event, AgentEvent::Notice { code: NoticeCode::LogRewritten, .. });
-    }
-
-    /// Returns why the log is incomplete, and whether that was not reported yet.
-    fn final_error(&self) -> Option<(String, bool)> {
-        let now = self.current_error()?;
-        let is_news = self.last_reported.as_ref() != Some(&now);
-        Some((now, is_news))
-    }
-
-    /// A complete answer that isn't saved is not a plain success.
-    fn exit_code(&self, code: u8) -> u8 {
-        save_errors::exit_code_for(code, self.is_removed || self.current_error().is_some())
-    }
-}
-
 /// Waits until a command to the session of another program is lost.
 async fn wait_for_undelivered(status: &mut watch::Receiver<SessionStatus>) -> String {
     let why = match status.wait_for(|status| status.undelivered.is_some()).await {
@@ -363,46 +302,6 @@ async fn sleep_until_deadline(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Ctrl+C, SIGTERM and SIGHUP as one stream.
-pub struct Interrupts {
-    #[cfg(unix)]
-    signals: Vec<tokio::signal::unix::Signal>,
-}
-
-impl Default for Interrupts {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Interrupts {
-    pub fn new() -> Self {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-            Self { signals: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
-        }
-        #[cfg(not(unix))]
-        Self {}
-    }
-
-    pub async fn next(&mut self) {
-        #[cfg(unix)]
-        {
-            if self.signals.is_empty() {
-                return std::future::pending().await;
-            }
-            let waits = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-            futures_util::future::select_all(waits).await;
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = tokio::signal::ctrl_c().await;
-        }
     }
 }
 
