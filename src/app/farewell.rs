@@ -55,18 +55,11 @@ fn title(prompt: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{AgentEvent, Envelope, FinishReason, Millis, TurnOutcome};
-    use crate::store::msg::Msg;
+    use crate::event::{FinishReason, TurnOutcome};
     use crate::testkit::events::{
         message_finished, message_started, opened, text_delta, turn_finished, turn_started, user_message,
     };
-
-    fn fold(store: &mut Store, events: impl IntoIterator<Item = AgentEvent>) {
-        for event in events {
-            let seq = store.last_seq().next();
-            store.update(Msg::Event(Envelope { seq, at: Millis(seq.0), event }), &mut Vec::new());
-        }
-    }
+    use crate::testkit::store::fold;
 
     #[test]
     fn it_names_the_first_prompt_and_the_way_back_and_nothing_hostile_gets_through() {

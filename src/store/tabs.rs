@@ -174,18 +174,12 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Millis, TurnOutcome};
+    use crate::event::{AgentEvent, Fault, FaultKind, TurnOutcome};
     use crate::store::action::{Action, ScrollStep};
     use crate::store::effect::Effect;
     use crate::store::msg::Msg;
     use crate::testkit::events::{LIVE, Opened, shell_approval, turn_finished, turn_started, user_message};
-
-    fn fold(store: &mut Store, events: impl IntoIterator<Item = AgentEvent>) {
-        for event in events {
-            let seq = store.last_seq().next();
-            store.update(Msg::Event(Envelope { seq, at: Millis(seq.0), event }), &mut Vec::new());
-        }
-    }
+    use crate::testkit::store::fold;
 
     fn live() -> Store {
         let mut store = Store::default();

@@ -7,4 +7,5 @@ pub(crate) mod factory;
 pub(crate) mod log;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod store;
 pub(crate) mod ui;

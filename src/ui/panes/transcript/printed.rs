@@ -130,18 +130,11 @@ fn is_finished(store: &Store, item: TranscriptItem<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{AgentEvent, Envelope, FinishReason, Millis, TurnOutcome};
-    use crate::store::msg::Msg;
+    use crate::event::{FinishReason, TurnOutcome};
     use crate::testkit::events::{
         message_finished, message_started, opened, text_delta, turn_finished, turn_started, user_message,
     };
-
-    fn fold(store: &mut Store, events: impl IntoIterator<Item = AgentEvent>) {
-        for event in events {
-            let seq = store.last_seq().next();
-            store.update(Msg::Event(Envelope { seq, at: Millis(seq.0), event }), &mut Vec::new());
-        }
-    }
+    use crate::testkit::store::fold;
 
     fn texts(rows: &[LooseRow]) -> Vec<String> {
         let text = |row: &LooseRow| row.row.map_or("", |nth| row.laid.row_text(nth)).trim_end().to_owned();
