@@ -26,7 +26,7 @@ use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, Traffic
 use crate::event::{Command, SessionId};
 use crate::local_time::local_now;
 use crate::runtime::day_usage::{self, TurnSpending};
-use crate::runtime::{ListScope, MentionedFiles, SavedSessions, StartMode, Workspace};
+use crate::runtime::{ListScope, MentionScope, MentionedFiles, SavedSessions, StartMode, Workspace};
 use crate::store::effect::{CopyRequest, MentioningPrompt};
 use crate::store::frames;
 use crate::store::links::LinkTarget;
@@ -155,7 +155,7 @@ impl<'a> Effects<'a> {
     pub fn read_mentions(&mut self, prompt: MentioningPrompt) {
         let workspace = self.workspace.clone();
         self.spawn_blocking(move || {
-            let MentionedFiles { context, problems } = workspace.read_mentions(&prompt.text);
+            let MentionedFiles { context, problems } = workspace.read_mentions(&prompt.text, MentionScope::Anywhere);
             EffectResult::Report(Report::PromptContext { prompt, context, problems })
         });
     }

@@ -25,7 +25,7 @@ use crate::event::{Fault, PromptContext};
 use crate::headless;
 use crate::headless::output::{self, OutputError, print_error};
 use crate::headless::save_errors::SaveErrors;
-use crate::runtime::{Frontend, Runtime, UnusableSettings, UsageError};
+use crate::runtime::{Frontend, MentionScope, Runtime, UnusableSettings, UsageError};
 use crate::text::one_line;
 
 /// Exit codes; see the README.
@@ -61,19 +61,23 @@ fn print(text: &str) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Reads what the words of the command line mention, and tells what can't be read. What came by a pipe is data: it is
-/// not looked at, for nobody here wrote it.
+/// Reads what the words of the command line mention, and the files that it names. What came by a pipe is data: it is not
+/// looked at, for nobody here wrote it.
 async fn mentioned_files(
     runtime: &Runtime,
-    given: Option<String>,
-    is_needed: bool,
+    words: Option<String>,
+    files: Option<String>,
 ) -> anyhow::Result<Vec<PromptContext>> {
-    let Some(given) = given else { return Ok(Vec::new()) };
     let workspace = runtime.workspace();
-    let read = tokio::task::spawn_blocking(move || workspace.read_mentions(&given)).await?;
-    if is_needed && !read.problems.is_empty() {
-        return Err(UsageError(read.problems.join("; ")).into());
+    let read = tokio::task::spawn_blocking(move || {
+        let read = |text: Option<String>, scope| workspace.read_mentions(&text.unwrap_or_default(), scope);
+        (read(files, MentionScope::Anywhere), read(words, MentionScope::WorkingFolder))
+    });
+    let (named, mentioned) = read.await?;
+    if !named.problems.is_empty() {
+        return Err(UsageError(named.problems.join("; ")).into());
     }
+    let read = named.and(mentioned);
     for problem in &read.problems {
         print_error(problem);
     }

@@ -42,7 +42,7 @@ pub use server::SessionFactory;
 pub use server::listen::ServerPlan;
 use sessions::has_draft;
 pub use sessions::{ListScope, SavedSessions};
-pub use workspace::{MentionedFiles, ToolProgress, Workspace};
+pub use workspace::{MentionScope, MentionedFiles, ToolProgress, Workspace};
 
 /// Which session to open.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::net::redact_registered;
 use crate::store::person_runs::RunResult;
 use crate::text::clean;
 pub use crate::tool::ToolProgress;
-pub use crate::tool::mention::MentionedFiles;
+pub use crate::tool::mention::{MentionScope, MentionedFiles};
 use crate::tool::truncate::truncate_middle;
 use crate::tool::{mention, run_for_person};
 
@@ -39,8 +39,8 @@ impl Workspace {
     }
 
     /// Reads what a prompt mentions, without the secrets of this program. Blocks.
-    pub fn read_mentions(&self, prompt: &str) -> MentionedFiles {
-        let mut read = mention::read_mentions(&self.folder, prompt);
+    pub fn read_mentions(&self, prompt: &str, scope: MentionScope) -> MentionedFiles {
+        let mut read = mention::read_mentions(&self.folder, prompt, scope);
         read.context.iter_mut().for_each(|part| redact_registered(&mut part.text));
         read
     }

@@ -36,6 +36,35 @@ pub struct MentionedFiles {
     pub problems: Vec<String>,
 }
 
+/// Where a mention may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MentionScope {
+    /// The person sees what goes along, or named the file itself.
+    Anywhere,
+    /// The text may have been put together by a program: it gets no further than a tool that asks nobody.
+    WorkingFolder,
+}
+
+impl MentionedFiles {
+    /// Adds others, as far as they fit.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.context.extend(others.context);
+        self.problems.extend(others.problems);
+        self.leave_out_excess();
+        self
+    }
+
+    fn leave_out_excess(&mut self) {
+        while PromptContext::total_bytes(&self.context) > MAX_PROMPT_CONTEXT_BYTES {
+            let Some(left_out) = self.context.pop() else { break };
+            let most = size(MAX_PROMPT_CONTEXT_BYTES as u64);
+            self.problems
+                .push(format!("@{}: too much with the others, at most {most} go with a prompt", left_out.name));
+        }
+    }
+}
+
 /// Returns the files and folders that a mention may name, folders with a slash at their end, the nearest first.
 ///
 /// `typed` is its beginning: one that leads out of the working folder lists the folder that it leads to.
@@ -67,25 +96,21 @@ pub fn list_paths(folder: &Path, typed: &str) -> Vec<String> {
 }
 
 /// Reads what a prompt mentions. A bare word that names nothing is no mention.
-pub fn read_mentions(folder: &Path, prompt: &str) -> MentionedFiles {
+pub fn read_mentions(folder: &Path, prompt: &str, scope: MentionScope) -> MentionedFiles {
     let mut read = MentionedFiles::default();
     let mut seen = HashSet::new();
     for mention in file_mentions(prompt).into_iter().take(MAX_MENTIONS) {
         if !seen.insert((mention.path.clone(), mention.lines)) {
             continue;
         }
-        match read_mention(folder, &mention) {
+        match read_mention(folder, &mention, scope) {
             Ok(context) => read.context.push(context),
             Err(MentionError::Missing) if !mention.is_certain() => {}
             Err(MentionError::Missing) => read.problems.push(format!("@{}: no such file or folder", mention.path)),
             Err(MentionError::Unusable(why)) => read.problems.push(format!("@{}: {why}", mention.path)),
         }
     }
-    while PromptContext::total_bytes(&read.context) > MAX_PROMPT_CONTEXT_BYTES {
-        let Some(left_out) = read.context.pop() else { break };
-        let most = size(MAX_PROMPT_CONTEXT_BYTES as u64);
-        read.problems.push(format!("@{}: too much with the others, at most {most} go with a prompt", left_out.name));
-    }
+    read.leave_out_excess();
     read
 }
 
@@ -94,12 +119,15 @@ enum MentionError {
     Unusable(String),
 }
 
-fn read_mention(folder: &Path, mention: &FileMention) -> Result<PromptContext, MentionError> {
+fn read_mention(folder: &Path, mention: &FileMention, scope: MentionScope) -> Result<PromptContext, MentionError> {
     let path = fs::canonicalize(folder.join(expand_home(&mention.path))).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => MentionError::Missing,
         _ => MentionError::Unusable(error.to_string()),
     })?;
     let relative = fs::canonicalize(folder).ok().and_then(|folder| Some(path.strip_prefix(folder).ok()?.to_owned()));
+    if relative.is_none() && scope == MentionScope::WorkingFolder {
+        return Err(MentionError::Unusable("outside the working folder: name it with --file".to_owned()));
+    }
     let shown = relative.as_deref().unwrap_or(&path).to_string_lossy().into_owned();
     let display_path = if shown.is_empty() { ".".to_owned() } else { shown };
     let is_folder = path.is_dir();
@@ -205,7 +233,7 @@ mod tests {
     }
 
     fn read(folder: &tempfile::TempDir, prompt: &str) -> (Vec<(String, String)>, Vec<String>) {
-        let MentionedFiles { context, problems } = read_mentions(folder.path(), prompt);
+        let MentionedFiles { context, problems } = read_mentions(folder.path(), prompt, MentionScope::Anywhere);
         (context.into_iter().map(|part| (part.name, part.text)).collect(), problems)
     }
 
@@ -225,6 +253,20 @@ mod tests {
                 part("src", "deep/\na.rs  10 bytes\n"),
             ]
         );
+    }
+
+    #[test]
+    fn words_of_unknown_origin_lead_to_nothing_outside_the_folder() {
+        let (folder, other) = (folder(), folder());
+        let outside = other.path().join("README.md");
+        let prompt = format!("@README.md @{}", outside.display());
+        let names = |read: &MentionedFiles| read.context.iter().map(|part| part.name.clone()).collect::<Vec<_>>();
+        let read = read_mentions(folder.path(), &prompt, MentionScope::WorkingFolder);
+        assert_eq!(names(&read), ["README.md"]);
+        assert!(read.problems[0].ends_with("outside the working folder: name it with --file"), "{:?}", read.problems);
+        let named = read_mentions(folder.path(), &format!("@{}", outside.display()), MentionScope::Anywhere);
+        let all = read.and(named);
+        assert_eq!((names(&all).len(), all.problems.len()), (2, 1));
     }
 
     #[test]

@@ -94,6 +94,8 @@ async fn files_of_the_command_line_go_with_the_prompt_and_what_a_pipe_mentions_d
         assert_eq!((ran.code, sent.as_str()), (2, ""), "{}", ran.err);
         assert!(ran.err.contains(file) && ran.err.contains(why), "{}", ran.err);
     }
+    let (ran, sent) = sent_with(&[&print[..], &["what is in @/etc/hosts?"]].concat(), "").await;
+    assert!(ran.err.contains("outside the working folder") && !sent.contains("localhost"), "{sent}");
     let (ran, sent) = sent_with(&[&print[..], &["is @gone.txt there?"]].concat(), "").await;
     assert!(
         ran.err.contains("@gone.txt: no such file or folder") && sent.contains("is @gone.txt there?"),

@@ -39,7 +39,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
         return Err(UsageError(text).into());
     }
     let given = args.printing.prompt().filter(|_| prints).map(str::to_owned);
-    let mentioned = mentioned_files(&runtime, given, false).await?;
+    let mentioned = mentioned_files(&runtime, given, None).await?;
     let AttachedSession { handle: live, history_end, opened_event, models, remarks, shared } =
         runtime.attach(args, prompt.is_some()).await?;
     if prints {

@@ -29,7 +29,8 @@ pub(super) async fn run(chat: ChatArgs, context: RunContext) -> anyhow::Result<u
 }
 
 async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> anyhow::Result<u8> {
-    let given = with_files(chat.prompt_text(), &chat.files, &context.folder)?;
+    let (words, files) = (chat.prompt_text(), mention_files(&chat.files, &context.folder)?);
+    let given = join_words(words.clone(), files.as_deref());
     let Some(prompt) = piped_prompt(given.as_deref(), chat.printing.print.is_some()).await? else {
         print_error("no terminal and no prompt; pipe a prompt in, or give it with -p (see --help)");
         return Ok(EXIT_USAGE);
@@ -38,7 +39,7 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
     let unsaved = SaveErrors::default();
     let runtime = context.runtime(Frontend::Headless, chat.system).with_save_listener(unsaved.listener(false));
     let limits = runtime.config().limits.spending();
-    let mentioned = mentioned_files(&runtime, given, !chat.files.is_empty()).await?;
+    let mentioned = mentioned_files(&runtime, words, files).await?;
     let StartedSession { handle: live, restored } = runtime.open(&start)?;
     for notice in restored {
         print_error(&notice);
@@ -57,11 +58,11 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
 }
 
 async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> anyhow::Result<u8> {
-    let files = with_files(None, &chat.files, &context.folder)?;
+    let files = mention_files(&chat.files, &context.folder)?;
     // Files alone are the beginning of a prompt.
-    let (prompt, begun) = match (chat.prompt_text(), files) {
-        (Some(prompt), Some(files)) => (Some(format!("{prompt}\n\n{files}")), None),
-        (prompt, begun) => (prompt, begun),
+    let (prompt, begun) = match chat.prompt_text() {
+        None => (None, files),
+        words => (join_words(words, files.as_deref()), None),
     };
     let unsaved = SaveErrors::default();
     let settings = Some(context.settings.clone());
@@ -84,8 +85,8 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
     screen::run(runtime, live, options).await
 }
 
-/// Adds what `--file` names to the words of a prompt, as mentions.
-fn with_files(prompt: Option<String>, files: &[PathBuf], folder: &Path) -> Result<Option<String>, UsageError> {
+/// Writes what `--file` names as mentions; none where it names nothing.
+fn mention_files(files: &[PathBuf], folder: &Path) -> Result<Option<String>, UsageError> {
     let mentions = files.iter().map(|file| {
         let shown = one_line(&file.display().to_string(), 200);
         let path = file.to_str().filter(|path| !path.contains(|c: char| c.is_control() || c == '"'));
@@ -96,6 +97,12 @@ fn with_files(prompt: Option<String>, files: &[PathBuf], folder: &Path) -> Resul
         }
     });
     let mentions = mentions.collect::<Result<Vec<_>, _>>()?.join(" ");
-    let parts = prompt.into_iter().chain((!mentions.is_empty()).then_some(mentions));
-    Ok(Some(parts.collect::<Vec<_>>().join("\n\n")).filter(|text| !text.is_empty()))
+    Ok(Some(mentions).filter(|mentions| !mentions.is_empty()))
+}
+
+fn join_words(words: Option<String>, files: Option<&str>) -> Option<String> {
+    match (words, files) {
+        (Some(words), Some(files)) => Some(format!("{words}\n\n{files}")),
+        (words, files) => words.or_else(|| files.map(str::to_owned)),
+    }
 }
