@@ -57,7 +57,7 @@ pub struct ResumedSession {
 pub enum EffectResult {
     Report(Report),
     /// The prompts of earlier sessions.
-    History(Vec<String>),
+    History(Result<Vec<String>, Report>),
     /// What a mention may name.
     Paths(Vec<String>),
     CommandEnded(RunResult),
@@ -119,6 +119,7 @@ pub struct Effects<'a> {
     workspace: Workspace,
     /// At most one of a tab.
     running_commands: Vec<RunningCommand>,
+    is_loading_history: bool,
 }
 
 impl<'a> Effects<'a> {
@@ -136,6 +137,7 @@ impl<'a> Effects<'a> {
             history,
             workspace,
             running_commands,
+            is_loading_history: false,
         }
     }
 
@@ -190,6 +192,7 @@ impl<'a> Effects<'a> {
             Ok(ended) => ended,
             Err(error) => (error.id(), (self.tab, panic_report(&error))),
         };
+        self.is_loading_history &= !matches!(done, EffectResult::History(_));
         if matches!(done, EffectResult::CommandEnded(_)) {
             self.running_commands.retain(|running| running.tab != tab);
         }
@@ -406,10 +409,16 @@ impl<'a> Effects<'a> {
 
     pub fn load_history(&mut self) {
         let Some(path) = self.history.clone() else { return };
-        self.spawn_blocking(move || match prompt_history::load(&path) {
-            Ok(prompts) => EffectResult::History(prompts),
-            Err(error) => failed("reading earlier prompts", &path, &error),
+        self.is_loading_history = true;
+        self.spawn_blocking(move || {
+            let prompts = prompt_history::load(&path);
+            EffectResult::History(prompts.map_err(|error| failure("reading earlier prompts", &path, &error)))
         });
+    }
+
+    /// Returns whether earlier prompts are being read. What can wait for that needs no thread of its own.
+    pub fn is_loading_history(&self) -> bool {
+        self.is_loading_history
     }
 
     pub fn append_history(&mut self, prompts: Vec<String>) {
@@ -484,7 +493,11 @@ pub fn send(commands: &mpsc::Sender<Command>, command: Command) -> Result<(), (C
 }
 
 fn failed(what: &str, path: &std::path::Path, error: &std::io::Error) -> EffectResult {
-    EffectResult::Report(Report::Failed { what: format!("{what} ({})", path.display()), why: error.to_string() })
+    EffectResult::Report(failure(what, path, error))
+}
+
+fn failure(what: &str, path: &std::path::Path, error: &std::io::Error) -> Report {
+    Report::Failed { what: format!("{what} ({})", path.display()), why: error.to_string() }
 }
 
 /// Frames as the store shows them.

@@ -26,7 +26,8 @@ impl ChatLoop<'_> {
                 self.host.term.write_raw(&bytes)?;
                 self.tabs.active.chat.update(Msg::Report(report));
             }
-            EffectResult::History(prompts) => {
+            EffectResult::History(Err(report)) => self.tabs.active.chat.update(Msg::Report(report)),
+            EffectResult::History(Ok(prompts)) => {
                 self.tabs.iter_mut().for_each(|tab| tab.chat.ui.panes.composer.set_history(prompts.clone()));
             }
             // How images are drawn, and what is used in a day, is the same for all.

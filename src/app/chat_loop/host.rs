@@ -81,7 +81,7 @@ impl TabHost<'_> {
         let is_known = tab.surveyed.as_ref().is_some_and(|(session, folder, turn)| {
             *session == tab.session.session && *folder == opened.folder && *turn == turns
         });
-        if is_known || self.history_load_at.is_some() {
+        if is_known || self.history_load_at.is_some() || self.effects.is_loading_history() {
             return;
         }
         let (session, folder) = (tab.session.session.clone(), opened.folder.clone());

@@ -49,7 +49,7 @@ async fn prompts_are_kept_even_when_quitting_at_once() {
     first.finish().await;
     let mut second = effects(Some(path));
     second.load_history();
-    let Some((_, EffectResult::History(prompts))) = second.next().await else { panic!("no history") };
+    let Some((_, EffectResult::History(Ok(prompts)))) = second.next().await else { panic!("no history") };
     assert_eq!(prompts, ["hello"]);
 }
 
