@@ -91,6 +91,17 @@ pub struct ChatArgs {
     /// Send this file, or the listing of this folder, with the prompt; repeatable. Like @PATH in it.
     #[arg(short, long = "file", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub attached: ImageArgs,
+}
+
+/// What goes with the first prompt.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct ImageArgs {
+    /// Send this image with the prompt; repeatable. PNG, JPEG, GIF or WebP of up to 5 MB.
+    #[arg(short, long = "image", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub images: Vec<PathBuf>,
 }
 
 /// What prints an answer in place of the screen.
@@ -420,6 +431,7 @@ impl Cli {
             (chat.printing.timeout.is_some(), "--timeout"),
             (chat.system.is_some(), "--system"),
             (!chat.files.is_empty(), "--file"),
+            (!chat.attached.images.is_empty(), "--image"),
         ]
         .into_iter()
         .find_map(|(given, name)| given.then_some(name))

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use crate::engine::{CONTEXT_KEY, HistoryApproval, HistoryCall, HistoryMessage, INTERRUPTS_KEY};
 use crate::event::answer::{AnswerEvent, StartedCall};
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, Seq,
-    TurnOutcome, add_context, estimate_tokens,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, PromptContext,
+    PromptImage, Seq, TurnOutcome, add_context, estimate_tokens,
 };
 use crate::tool::truncate::truncate_middle;
 use logged_turns::{LoggedTurns, TurnSize};
@@ -81,10 +81,11 @@ impl History {
                 self.open_messages.clear();
                 self.calls.clear();
             }
-            AgentEvent::UserMessage { text, .. } => self.messages.push(HistoryMessage::User { text: text.clone() }),
+            AgentEvent::UserMessage { text, .. } => self.messages.push(HistoryMessage::user(text.as_str())),
             AgentEvent::Annotation { annotation: Annotation::PromptContext(context), .. } => {
-                if let Some(HistoryMessage::User { text }) = self.messages.last_mut() {
+                if let Some(HistoryMessage::User { text, images }) = self.messages.last_mut() {
                     *text = add_context(text, context);
+                    images.extend(context.iter().filter_map(PromptContext::image).cloned());
                 }
             }
             AgentEvent::Annotation {
@@ -410,7 +411,9 @@ fn size_of_turn(turn: &[HistoryMessage]) -> TurnSize {
 
 fn token_estimate(entry: &HistoryMessage) -> u64 {
     match entry {
-        HistoryMessage::User { text } => estimate_tokens(text) + 4,
+        HistoryMessage::User { text, images } => {
+            estimate_tokens(text) + 4 + images.iter().map(PromptImage::estimate_tokens).sum::<u64>()
+        }
         HistoryMessage::Assistant { text, calls, .. } => {
             estimate_tokens(text) + 4 + calls.iter().map(|call| estimate_tokens(&call.args) + 8).sum::<u64>()
         }

@@ -174,7 +174,13 @@ impl Agent {
             mode: self.setup.policy.mode,
             folder: self.setup.folder.display().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: Capabilities { prompt: true, decide: !self.setup.is_unattended, cancel: true, seek: false },
+            capabilities: Capabilities {
+                prompt: true,
+                decide: !self.setup.is_unattended,
+                cancel: true,
+                images: self.engine_choice.takes_images(),
+                ..Capabilities::default()
+            },
             context_window: self.engine_choice.context_window,
             price: self.engine_choice.price,
         };

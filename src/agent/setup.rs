@@ -16,7 +16,7 @@ use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{
-    CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, NoticeCode, ReplyEvent, SamplingParams, TurnOutcome,
+    CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, NoticeCode, ReplyEvent, SamplingParams, TurnOutcome, who_answers,
 };
 use crate::net::HttpClient;
 use crate::tool::Registry;
@@ -37,6 +37,8 @@ pub struct EngineChoice {
     pub may_resend: bool,
     /// Whether the model supports tools.
     pub supports_tools: bool,
+    /// Whether the model is known to take no images.
+    pub is_text_only: bool,
     /// Warnings for the person, each with a stable code: for example, that the connection is unencrypted.
     pub warnings: Vec<(NoticeCode, String)>,
     /// Queries the server's description of the model, if it isn't known.
@@ -117,6 +119,18 @@ impl EngineChoice {
     pub(super) fn apply_description(&mut self, details: ModelDetails) {
         self.context_window = details.context_window.or(self.context_window);
         self.supports_tools &= details.supports_tools != Some(false);
+        self.is_text_only |= details.takes_images == Some(false);
+    }
+
+    /// Returns whether images may go with a prompt, as far as is known.
+    pub(super) fn takes_images(&self) -> bool {
+        self.engine.takes_images() && !self.is_text_only
+    }
+
+    /// Says that images can't go with a prompt, and what can be done.
+    pub(super) fn image_refusal(&self) -> String {
+        let name = who_answers(self.engine.name(), &self.model);
+        format!("{name} takes no images; choose another model with /model, or send the prompt without them")
     }
 
     /// Waits for the server's description of the model.
@@ -148,6 +162,7 @@ impl EngineChoice {
             max_retries: 0,
             may_resend: true,
             supports_tools: true,
+            is_text_only: false,
             warnings: Vec::new(),
             describe: None,
             server_approvals: None,

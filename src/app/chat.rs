@@ -18,7 +18,7 @@ use self::stray_typing::StrayTyping;
 use self::toast_timer::ToastTimer;
 use crate::config::UiConfig;
 use crate::config::keys::{Chord, Key, Keymap};
-use crate::event::{Command, Envelope, Millis, NoticeLevel};
+use crate::event::{Command, Envelope, Millis, NoticeLevel, PromptContext, PromptContextKind};
 use crate::store::action::{Action, Edit, UiAction};
 use crate::store::action_table::ActionHandler;
 use crate::store::effect::{ComposerEdit, Effect};
@@ -27,8 +27,11 @@ use crate::store::overlay::OverlayExtent;
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::code_picker::CodePicker;
 use crate::store::pane::Pane;
+use crate::store::prompt_images::image_label;
 use crate::store::search::Search;
+use crate::store::session::OpenedSession;
 use crate::store::{Store, StoreOptions};
+use crate::text::one_line;
 use crate::ui::Ui;
 use crate::ui::keymap::{Input, Shade, contexts};
 use crate::ui::layout;
@@ -38,6 +41,8 @@ use crate::ui::theme::ThemeKind;
 const DOUBLE_PRESS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Characters of a paste that an overlay's field takes.
 const MAX_FIELD_PASTE_CHARS: usize = 2000;
+/// Cells of a path in a message.
+const MAX_SHOWN_PATH_CELLS: usize = 80;
 
 /// What only the loop can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,17 +368,47 @@ impl ChatController {
         }
     }
 
-    /// Takes a paste that is the path of a file that there is: in a prompt it is mentioned.
-    pub fn drop_file(&mut self, path: &str, paste: &str) {
+    /// Takes a paste that is the path of a file that there is: in a prompt it is mentioned, and an image is a chip.
+    pub fn drop_file(&mut self, path: &str, paste: &str, read: Result<Option<PromptContext>, String>) {
         self.leave_sequence();
         self.show_pending_keys();
+        if !self.store.focus.is_typing() && !matches!(read, Ok(None)) && self.is_writing_prompt() {
+            return self.attach_file(path, read, false);
+        }
         let mention = self.ui.panes.composer.mention_of(path).filter(|_| !self.store.focus.is_typing());
         self.paste(mention.as_deref().unwrap_or(paste));
+    }
+
+    /// Puts a file into the prompt that is being written: an image as a chip, anything else as a mention. `read` is what
+    /// came of reading it.
+    pub fn attach_file(&mut self, path: &str, read: Result<Option<PromptContext>, String>, images_only: bool) {
+        let shown = one_line(path, MAX_SHOWN_PATH_CELLS);
+        match read {
+            Ok(Some(PromptContext { kind: PromptContextKind::Image(image), name, .. })) => {
+                self.insert_into_composer(|composer| composer.insert_image(&image_label(&name, &image), path));
+                let session = &self.store.session;
+                if !session.capabilities().images {
+                    let name = session.opened.as_ref().map_or_else(String::new, OpenedSession::name);
+                    self.show_toast(format!("{name} takes no images: choose another model before you send it"));
+                }
+            }
+            Ok(_) if images_only => self.show_toast(format!("{shown}: not a PNG, JPEG, GIF or WebP image")),
+            Ok(_) => {
+                let mention = self.ui.panes.composer.mention_of(path);
+                self.write_to_composer(mention.as_deref().unwrap_or(path));
+            }
+            Err(why) => self.show_toast(format!("{shown}: {why}")),
+        }
     }
 
     /// Tells whether what is typed belongs into the composer.
     fn is_composing(&self) -> bool {
         self.store.focus.pane == Pane::Composer && self.store.session.capabilities().prompt
+    }
+
+    /// Tells whether what is in the composer is no command.
+    fn is_writing_prompt(&self) -> bool {
+        self.store.session.capabilities().prompt && self.ui.panes.composer.mention_of("x").is_some()
     }
 
     /// Tells whether something runs that can be stopped; a turn in a replay can't.

@@ -343,7 +343,8 @@ impl<'a> ChatLoop<'a> {
             if let Input::Paste(paste) = &input
                 && let Some(path) = self.dropped_file(paste)
             {
-                self.tabs.active.chat.drop_file(&path, paste);
+                let read = self.host.workspace.read_attachment(&path);
+                self.tabs.active.chat.drop_file(&path, paste, read);
                 continue;
             }
             let request = if self.host.linear.is_some() {

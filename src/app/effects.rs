@@ -20,7 +20,7 @@ use super::draft::DraftSave;
 use super::git_branch::read_branch;
 use super::live_settings::SettingsLook;
 use super::notify_command::NotifyCommand;
-use super::{open_external, prompt_history};
+use super::{clipboard_image, open_external, prompt_history};
 use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
 use crate::event::{Command, SessionId};
@@ -61,6 +61,8 @@ pub enum EffectResult {
     /// What a mention may name.
     Paths(Vec<String>),
     CommandEnded(RunResult),
+    /// Where the image on the clipboard was written, or why there is none.
+    PastedImage(Result<PathBuf, String>),
     Session(Box<ResumedSession>),
     Settings(Box<SettingsLook>),
     /// These bytes are for the terminal.
@@ -159,6 +161,23 @@ impl<'a> Effects<'a> {
         self.spawn_blocking(move || {
             let MentionedFiles { context, problems } = workspace.read_mentions(&prompt.text, MentionScope::Anywhere);
             EffectResult::Report(Report::PromptContext { prompt, context, problems })
+        });
+    }
+
+    /// Writes the image on the clipboard to a file of its own.
+    pub fn paste_image(&mut self, around: &TerminalEnv) {
+        let (tools, folder) = (clipboard_image::tools(around), self.own_folder().join("pasted-images"));
+        self.spawn(async move {
+            let image = match clipboard_image::read(&tools).await {
+                Ok(image) => image,
+                Err(why) => return EffectResult::PastedImage(Err(why)),
+            };
+            let name = format!("pasted-{}", local_now().strftime("%Y%m%d-%H%M%S"));
+            let written = task::spawn_blocking(move || clipboard_image::save(&folder, &name, &image));
+            EffectResult::PastedImage(match written.await {
+                Ok(written) => written.map_err(|error| format!("the image was not kept: {error}")),
+                Err(error) => Err(format!("the image was not kept: {error}")),
+            })
         });
     }
 

@@ -21,6 +21,7 @@ pub mod action_uses;
 pub mod chat;
 mod chat_loop;
 pub mod clipboard;
+mod clipboard_image;
 pub mod draft;
 pub mod effects;
 pub mod external_editor;

@@ -15,7 +15,8 @@ pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> SourceHandle {
     // Capacity 16: the session forwards commands one at a time.
     let (commands, to_agent) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
-    let capabilities = Capabilities { prompt: true, decide: !setup.is_unattended, cancel: true, seek: false };
+    let capabilities =
+        Capabilities { prompt: true, decide: !setup.is_unattended, cancel: true, ..Capabilities::default() };
     let (allowed, permissions) = watch::channel(Permissions::default());
     tasks.spawn(Agent::run(setup, to_agent, events, link, allowed));
     SourceHandle {

@@ -88,8 +88,12 @@ pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> SessionHandle {
     );
     // Beside the stream, which must not wait for an answer.
     tasks.spawn(post.run(wishes, is_up));
-    let caps =
-        Capabilities { prompt: !mirror.read_only, decide: !mirror.read_only, cancel: !mirror.read_only, seek: false };
+    let caps = Capabilities {
+        prompt: !mirror.read_only,
+        decide: !mirror.read_only,
+        cancel: !mirror.read_only,
+        ..Capabilities::default()
+    };
     let live = SessionHandle {
         session: mirror.session.clone(),
         capabilities: caps,

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::values::parse_timeout;
-use super::{ApprovalArgs, PrintArgs};
+use super::{ApprovalArgs, ImageArgs, PrintArgs};
 use crate::config::remote::request_names;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -77,6 +77,9 @@ pub struct AttachArgs {
 
     #[command(flatten)]
     pub printing: PrintArgs,
+
+    #[command(flatten)]
+    pub attached: ImageArgs,
 
     #[command(flatten)]
     pub approvals: ApprovalArgs,

@@ -28,6 +28,7 @@ struct ModelRecord {
     window: Option<u64>,
     input: Option<f64>,
     output: Option<f64>,
+    images: Option<bool>,
 }
 
 impl ModelRecord {
@@ -47,6 +48,11 @@ impl Config {
     /// Returns the context window from the settings.
     pub fn configured_window(&self, model: &str) -> Option<u64> {
         find_by_prefix(&self.windows, model).copied()
+    }
+
+    /// Returns whether a model takes images, if that is known.
+    pub fn takes_images(&self, model: &str) -> Option<bool> {
+        ModelRecord::find(model)?.images
     }
 
     /// Returns dollars per million tokens, input and output, at list price.

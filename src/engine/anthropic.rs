@@ -168,6 +168,10 @@ impl Engine for AnthropicEngine {
         &self.name
     }
 
+    fn takes_images(&self) -> bool {
+        true
+    }
+
     fn dialect(&self) -> Option<&'static str> {
         Some(SPEC.dialect)
     }

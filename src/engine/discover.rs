@@ -307,10 +307,10 @@ pub fn ollama_context_window(model: &str, show: Option<&Json>, running: Option<&
     max_tokens.filter(|max_tokens| *max_tokens > 0).map_or(usual, |max_tokens| max_tokens.min(usual))
 }
 
-/// Returns whether a model supports tools, where its description lists its capabilities.
-pub fn ollama_supports_tools(show: Option<&Json>) -> Option<bool> {
+/// Returns whether a model is capable of something (`tools`, `vision`), where its description lists that.
+pub fn ollama_has_capability(show: Option<&Json>, name: &str) -> Option<bool> {
     let list = show?.get("capabilities")?.as_array()?;
-    Some(list.iter().any(|capability| capability.as_str() == Some("tools")))
+    Some(list.iter().any(|capability| capability.as_str() == Some(name)))
 }
 
 #[cfg(test)]
@@ -440,9 +440,10 @@ mod tests {
 
     #[test]
     fn what_an_installed_model_can_do_is_listed() {
-        assert_eq!(ollama_supports_tools(Some(&json!({"capabilities": ["completion", "tools"]}))), Some(true));
-        assert_eq!(ollama_supports_tools(Some(&json!({"capabilities": ["completion"]}))), Some(false));
-        assert_eq!((ollama_supports_tools(Some(&json!({}))), ollama_supports_tools(None)), (None, None));
+        let has = |show: Json, name| ollama_has_capability(Some(&show), name);
+        assert_eq!(has(json!({"capabilities": ["completion", "tools"]}), "tools"), Some(true));
+        assert_eq!(has(json!({"capabilities": ["completion", "tools"]}), "vision"), Some(false));
+        assert_eq!((has(json!({}), "tools"), ollama_has_capability(None, "tools")), (None, None));
     }
 
     #[test]

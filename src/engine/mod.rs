@@ -16,7 +16,9 @@ pub mod server_approvals;
 pub mod spec;
 
 use crate::dialect::{Decode, OpenCall};
-use crate::event::{CallId, CallOutcome, Decision, Fault, Json, Millis, ReplyEvent, SamplingParams, ToolSpec};
+use crate::event::{
+    CallId, CallOutcome, Decision, Fault, Json, Millis, PromptImage, ReplyEvent, SamplingParams, ToolSpec,
+};
 use crate::net::request::{HttpRequest, SideChannel};
 pub use spec::EngineSpec;
 
@@ -52,6 +54,11 @@ pub trait Engine: Send + Sync {
     /// while more answers are needed for it.
     fn answer_request(&self, _asked: &Json, _decision: &Decision) -> Option<HttpRequest> {
         None
+    }
+
+    /// Returns whether its requests have a place for images.
+    fn takes_images(&self) -> bool {
+        false
     }
 
     /// Returns the dialect of its responses, by its name in JSON output; none where only a response shows it.
@@ -93,9 +100,16 @@ pub struct ModelRequest {
 /// One entry of the conversation so far, oldest first.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HistoryMessage {
-    User { text: String },
+    User { text: String, images: Vec<PromptImage> },
     Assistant { text: String, reasoning: String, calls: Vec<HistoryCall>, provider_metadata: Option<Json> },
     Tool { call: CallId, name: String, output: String, outcome: CallOutcome },
+}
+
+impl HistoryMessage {
+    /// Returns a prompt without images.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User { text: text.into(), images: Vec::new() }
+    }
 }
 
 /// A call that the assistant made. Its result is a later [`HistoryMessage::Tool`].
@@ -130,6 +144,11 @@ pub struct HistoryApproval {
 }
 
 impl ModelRequest {
+    /// Returns whether images go with any prompt.
+    pub fn has_images(&self) -> bool {
+        self.history.iter().any(|past| matches!(past, HistoryMessage::User { images, .. } if !images.is_empty()))
+    }
+
     /// Returns those same calls as a decoder knows them.
     pub fn open_calls(&self) -> Vec<OpenCall> {
         let call = |call: &HistoryCall| OpenCall { wire_id: call.wire_id().to_owned(), name: call.name.clone() };

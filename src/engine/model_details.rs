@@ -1,4 +1,4 @@
-//! PURE. Details of a model beyond its name: its context window, and whether it supports tools. Every server reports
+//! PURE. Details of a model beyond its name: its context window, and whether it supports tools and takes images. Every server reports
 //! them in another place; what can't be parsed is unknown.
 
 use crate::event::Json;
@@ -10,6 +10,7 @@ pub struct ModelDetails {
     /// The context window in tokens.
     pub context_window: Option<u64>,
     pub supports_tools: Option<bool>,
+    pub takes_images: Option<bool>,
 }
 
 /// The requests for the details of a model.
@@ -77,7 +78,11 @@ impl ModelDetails {
         let listed = entry.pointer("/capabilities/function_calling").and_then(Json::as_bool);
         let takes_tools =
             listed.or_else(|| parameters.map(|list| list.iter().any(|parameter| parameter.as_str() == Some("tools"))));
-        let description = Self { context_window: context_window_in(entry), supports_tools: takes_tools };
+        let description = Self {
+            context_window: context_window_in(entry),
+            supports_tools: takes_tools,
+            takes_images: takes_images_in(entry),
+        };
         let owner = entry.get("owned_by").and_then(Json::as_str).unwrap_or_default();
         (description, description.context_window.is_none() || owner == "llamacpp")
     }
@@ -125,10 +130,17 @@ impl ModelDetails {
             litellm.and_then(|entry| entry.pointer("/model_info/supports_function_calling")?.as_bool()),
             newer.and_then(|(entry, _)| entry.pointer("/capabilities/trained_for_tool_use")?.as_bool()),
         ];
+        let images = [
+            props.and_then(|props| props.pointer("/modalities/vision")?.as_bool()),
+            lm_studio.and_then(|entry| Some(entry.get("type")?.as_str()? == "vlm")),
+            litellm.and_then(|entry| entry.pointer("/model_info/supports_vision")?.as_bool()),
+            newer.and_then(|(entry, _)| entry.pointer("/capabilities/vision")?.as_bool()),
+        ];
         Self {
             // The settings of a running server outrank what its list says a model supports.
             context_window: windows.into_iter().flatten().find(|tokens| *tokens > 0).or(self.context_window),
             supports_tools: tools.into_iter().flatten().next().or(self.supports_tools),
+            takes_images: images.into_iter().flatten().next().or(self.takes_images),
         }
     }
 }
@@ -168,6 +180,15 @@ pub(super) fn context_window_in(entry: &Json) -> Option<u64> {
     places.into_iter().find_map(|path| entry.pointer(path)?.as_u64().filter(|tokens| *tokens > 0))
 }
 
+/// Returns whether an entry of a list of models names images among what goes in, as OpenRouter's does, or has a word for
+/// that, as Mistral's.
+fn takes_images_in(entry: &Json) -> Option<bool> {
+    let named = |list: &Json| Some(list.as_array()?.iter().any(|modality| modality.as_str() == Some("image")));
+    let modalities = ["/architecture/input_modalities", "/input_modalities"];
+    let listed = modalities.into_iter().find_map(|path| named(entry.pointer(path)?));
+    listed.or_else(|| entry.pointer("/capabilities/vision")?.as_bool())
+}
+
 fn find_by_key<'a>(entries: &'a [Json], key: &str, model: &str) -> Option<&'a Json> {
     entries.iter().find(|entry| entry.get(key).and_then(Json::as_str) == Some(model))
 }
@@ -184,7 +205,7 @@ mod tests {
     use super::*;
 
     fn told(window: Option<u64>, takes_tools: Option<bool>) -> ModelDetails {
-        ModelDetails { context_window: window, supports_tools: takes_tools }
+        ModelDetails { context_window: window, supports_tools: takes_tools, takes_images: None }
     }
 
     #[test]
@@ -254,6 +275,35 @@ mod tests {
             let mut answers = [None; 7];
             answers[at] = Some(answer);
             assert_eq!(told(Some(7), None).with_answers("m", &answers), description, "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_servers_say_about_images_is_found_where_each_says_it() {
+        let list = json!({"data": [
+            {"id": "a", "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]}},
+            {"id": "b", "architecture": {"input_modalities": ["text"]}},
+            {"id": "c", "capabilities": {"vision": true}},
+            {"id": "d", "capabilities": {"vision": false}},
+            {"id": "e"},
+        ]});
+        for (model, takes) in
+            [("a", Some(true)), ("b", Some(false)), ("c", Some(true)), ("d", Some(false)), ("e", None)]
+        {
+            assert_eq!(ModelDetails::from_list(model, &list).0.takes_images, takes, "{model}");
+        }
+        let named = |kind: &str| json!({"data": [{"id": "m", "type": kind}]});
+        for (at, answer, takes) in [
+            (0, json!({"modalities": {"vision": false, "audio": false}}), Some(false)),
+            (1, named("vlm"), Some(true)),
+            (1, named("llm"), Some(false)),
+            (3, json!({"data": [{"model_name": "m", "model_info": {"supports_vision": null}}]}), None),
+            (3, json!({"data": [{"model_name": "m", "model_info": {"supports_vision": true}}]}), Some(true)),
+            (5, json!({"models": [{"key": "m", "capabilities": {"vision": false}}]}), Some(false)),
+        ] {
+            let mut answers = [None; 7];
+            answers[at] = Some(&answer);
+            assert_eq!(told(None, None).with_answers("m", &answers).takes_images, takes, "{answer}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::openai::{args_object, bearer_header, tool, tool_result_text};
 use super::spec::{EngineOptions, EngineSpec, ModelDescription, Pricing};
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::ollama::OllamaDecoder as Decoder;
-use crate::event::Json;
+use crate::event::{Json, PromptImage};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address;
 
@@ -52,7 +52,8 @@ pub const SPEC: EngineSpec = EngineSpec {
             let [show, running] = [0, 1].map(|index| answers.get(index).copied().flatten());
             ModelDetails {
                 context_window: Some(discover::ollama_context_window(model, show, running)),
-                supports_tools: discover::ollama_supports_tools(show),
+                supports_tools: discover::ollama_has_capability(show, "tools"),
+                takes_images: discover::ollama_has_capability(show, "vision"),
             }
         },
     }),
@@ -142,6 +143,10 @@ impl Engine for OllamaEngine {
         &self.name
     }
 
+    fn takes_images(&self) -> bool {
+        true
+    }
+
     fn dialect(&self) -> Option<&'static str> {
         Some(SPEC.dialect)
     }
@@ -166,7 +171,13 @@ impl Engine for OllamaEngine {
 
 fn message(past: &HistoryMessage) -> Json {
     match past {
-        HistoryMessage::User { text } => json!({"role": "user", "content": text}),
+        HistoryMessage::User { text, images } => {
+            let mut message = json!({"role": "user", "content": text});
+            if !images.is_empty() {
+                message["images"] = images.iter().map(PromptImage::base64).collect();
+            }
+            message
+        }
         HistoryMessage::Assistant { text, reasoning, calls, provider_metadata: _ } => {
             let mut message = json!({"role": "assistant", "content": text});
             // Reasoning is only useful where the model continues it, that is in a tool loop.

@@ -13,7 +13,7 @@ use super::model_details::ModelDetailsQuery;
 use super::spec::{EngineSpec, price_unless_local, trim_base_url};
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::chat::ChatDecoder;
-use crate::event::{CallOutcome, Json, SamplingParams, ToolSpec};
+use crate::event::{CallOutcome, Json, PromptImage, SamplingParams, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
@@ -116,6 +116,10 @@ impl Engine for OpenAiEngine {
         &self.name
     }
 
+    fn takes_images(&self) -> bool {
+        true
+    }
+
     fn dialect(&self) -> Option<&'static str> {
         Some(SPEC.dialect)
     }
@@ -202,7 +206,7 @@ fn messages(request: &ModelRequest) -> Vec<Json> {
 
 fn message(past: &HistoryMessage) -> Json {
     match past {
-        HistoryMessage::User { text } => json!({"role": "user", "content": text}),
+        HistoryMessage::User { text, images } => json!({"role": "user", "content": user_content(text, images)}),
         HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: metadata } => {
             let content = if text.is_empty() && !calls.is_empty() { Json::Null } else { text.as_str().into() };
             let mut message = json!({"role": "assistant", "content": content});
@@ -215,6 +219,16 @@ fn message(past: &HistoryMessage) -> Json {
             json!({"role": "tool", "tool_call_id": call.as_str(), "content": tool_result_text(output, *outcome)})
         }
     }
+}
+
+/// Returns a prompt as a text, which every server takes, or as parts where images go with it.
+pub(super) fn user_content(text: &str, images: &[PromptImage]) -> Json {
+    if images.is_empty() {
+        return text.into();
+    }
+    let text = Some(json!({"type": "text", "text": text})).filter(|_| !text.is_empty());
+    let image = |image: &PromptImage| json!({"type": "image_url", "image_url": {"url": image.data_url()}});
+    text.into_iter().chain(images.iter().map(image)).collect()
 }
 
 /// Returns arguments as the text of a JSON object, unchanged where the model wrote one.

@@ -16,7 +16,7 @@ use super::openai::{self, add_sampling_params, args_text, bearer_header, tool_re
 use super::spec::EngineSpec;
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::responses::ResponsesDecoder;
-use crate::event::{CallId, Decision, Json, ToolSpec};
+use crate::event::{CallId, Decision, Json, PromptImage, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
@@ -80,6 +80,10 @@ impl ResponsesEngine {
 impl Engine for ResponsesEngine {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn takes_images(&self) -> bool {
+        true
     }
 
     fn dialect(&self) -> Option<&'static str> {
@@ -152,7 +156,7 @@ fn input(request: &ModelRequest) -> Vec<Json> {
     let decided: Vec<&CallId> = request.decided_calls().map(|(call, _, _)| &call.call).collect();
     for past in &request.history {
         match past {
-            HistoryMessage::User { text } => items.push(message("user", text)),
+            HistoryMessage::User { text, images } => items.push(user_message(text, images)),
             HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: metadata } => {
                 custom.extend(calls.iter().filter(|call| is_custom(call)).map(|call| &call.call));
                 push_assistant(text, calls, restored_items(metadata.as_ref(), &request.model), &decided, &mut items);
@@ -223,6 +227,17 @@ fn push_assistant(text: &str, calls: &[HistoryCall], kept_items: &[Json], decide
 
 fn message(role: &str, text: &str) -> Json {
     json!({"type": "message", "role": role, "content": text})
+}
+
+fn user_message(text: &str, images: &[PromptImage]) -> Json {
+    let mut message = message("user", text);
+    if !images.is_empty() {
+        let text = Some(json!({"type": "input_text", "text": text})).filter(|_| !text.is_empty());
+        let image =
+            |image: &PromptImage| json!({"type": "input_image", "detail": "auto", "image_url": image.data_url()});
+        message["content"] = text.into_iter().chain(images.iter().map(image)).collect();
+    }
+    message
 }
 
 fn with_phase(mut message: Json, phase: Option<&Json>) -> Json {

@@ -152,7 +152,7 @@ impl RemoteTarget {
 pub struct RemoteEngine {
     protocol: Option<Box<dyn Protocol>>,
     /// The protocol that the server's first refusal asked for.
-    wanted_protocol: OnceLock<Box<dyn Protocol>>,
+    wanted_protocol: OnceLock<(&'static RequestKind, Box<dyn Protocol>)>,
     extras: Option<Box<dyn ServerExtras>>,
     /// The detected dialect has been explained.
     has_explained: Arc<AtomicBool>,
@@ -176,7 +176,18 @@ impl RemoteEngine {
     }
 
     fn protocol(&self) -> Option<&dyn Protocol> {
-        self.wanted_protocol.get().or(self.protocol.as_ref()).map(|protocol| &**protocol)
+        self.wanted_protocol.get().map(|(_, protocol)| protocol).or(self.protocol.as_ref()).map(|protocol| &**protocol)
+    }
+
+    /// Returns how prompts are put, as far as the server's refusals have shown.
+    fn request_kind(&self) -> &'static RequestKind {
+        self.wanted_protocol.get().map_or(self.target.request_kind, |(kind, _)| kind)
+    }
+
+    fn failed_plan(text: String) -> ReplyPlan {
+        let outcome = TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text));
+        let event = ReplyEvent::End { outcome };
+        ReplyPlan::Scripted(vec![ScriptedEvent { delay: Millis(0), event }])
     }
 
     /// Returns the decoder of an answer to this prompt, whatever its dialect.
@@ -199,7 +210,16 @@ impl Engine for RemoteEngine {
         &self.target.name
     }
 
+    fn takes_images(&self) -> bool {
+        self.request_kind().takes_images
+    }
+
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
+        // A refusal may have changed it since the prompt was accepted.
+        if request.has_images() && !self.takes_images() {
+            let kind = self.request_kind().name;
+            return Self::failed_plan(format!("{} is asked by --request {kind}, which takes no images", self.name()));
+        }
         let decode = self.decoder(request);
         let plan = self.protocol().and_then(|protocol| protocol.plan_reply(&self.target, request, decode));
         match plan {
@@ -210,9 +230,7 @@ impl Engine for RemoteEngine {
             Some(plan) => plan,
             None => {
                 let text = format!("--request {} does not take prompts", self.target.request_kind.name);
-                let outcome = TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text));
-                let event = ReplyEvent::End { outcome };
-                ReplyPlan::Scripted(vec![ScriptedEvent { delay: Millis(0), event }])
+                Self::failed_plan(text)
             }
         }
     }
@@ -224,7 +242,7 @@ impl Engine for RemoteEngine {
         if self.target.keeps_request_kind || kind == known || (kind.needs_model && !known.needs_model) {
             return None;
         }
-        self.wanted_protocol.set(kind.protocol?(&self.target)).ok()?;
+        self.wanted_protocol.set((kind, kind.protocol?(&self.target))).ok()?;
         let (name, fields) = (&self.target.name, fields.join(" and "));
         Some(format!("{name} wants {fields}: the prompt is sent once more, by {} (as with --request {0})", kind.name))
     }

@@ -18,6 +18,7 @@ mod pattern;
 mod permission;
 mod person_run;
 mod prompt_context;
+mod prompt_image;
 mod reply;
 mod sampling;
 mod status;
@@ -38,6 +39,10 @@ pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
 pub use person_run::PersonRun;
 pub use prompt_context::{
     MAX_PROMPT_CONTEXT_BYTES, PromptContext, PromptContextKind, add_context, user_message, without_context,
+};
+pub use prompt_image::{
+    Base64Data, ImageType, MAX_IMAGE_BYTES, MAX_PROMPT_IMAGE_BYTES, MAX_PROMPT_IMAGES, PromptImage, check_images,
+    too_large,
 };
 pub use reply::{MAX_MERGED_BYTES, ReplyEvent, ReplyTarget, try_append};
 pub use sampling::SamplingParams;

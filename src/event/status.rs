@@ -12,6 +12,14 @@ pub struct Capabilities {
     pub decide: bool,
     pub cancel: bool,
     pub seek: bool,
+    /// Images may go with a prompt, as far as is known.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub images: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The state of the connection to the model or remote. Times are on the session's clock.

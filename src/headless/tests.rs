@@ -19,7 +19,7 @@ impl There {
         let hub = Hub::new(Backlog::Memory, DEFAULT_RING_BYTES);
         let (commands, command_receiver) = mpsc::channel(64);
         let (status, watch) = watch::channel(SessionStatus::default());
-        let capabilities = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
+        let capabilities = Capabilities { prompt: true, decide: true, cancel: true, ..Capabilities::default() };
         let live = SessionHandle { session: "s".into(), capabilities, hub: hub.clone(), commands, status: watch };
         (Self { hub, commands: command_receiver, status, last: Seq(0) }, live)
     }

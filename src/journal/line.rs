@@ -52,6 +52,18 @@ pub(super) fn event_kind(line: &[u8]) -> Option<&[u8]> {
     rest.get(..memchr::memchr(b'"', rest)?)
 }
 
+/// Returns whether a line is what goes with a prompt, which may be many megabytes, without parsing it. False where the
+/// line is not laid out as this program does.
+pub(super) fn is_prompt_context(line: &[u8]) -> bool {
+    event_kind(line) == Some(b"annotated") && {
+        let start = line.get(..MAX_ANNOTATION_HEAD_BYTES).unwrap_or(line);
+        memchr::memmem::find(start, b",\"kind\":\"prompt_context\",\"data\":").is_some()
+    }
+}
+
+/// What stands before the data of an annotation fits into so many bytes, unless ids are very long.
+const MAX_ANNOTATION_HEAD_BYTES: usize = 512;
+
 pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
     LineDecoder::default().decode(line)
 }
@@ -165,6 +177,18 @@ mod tests {
         ] {
             assert_eq!(decode(line.as_bytes()), serde_json::from_str(line).ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn what_goes_with_a_prompt_is_known_by_its_beginning() {
+        let line = |event: &str| is_prompt_context(format!(r#"{{"seq":7,"at":12,"event":{event}}}"#).as_bytes());
+        assert!(line(
+            r#"{"type":"annotated","on":{"message":"m1"},"kind":"prompt_context","data":[{"kind":"image"}]}"#
+        ));
+        assert!(!line(
+            r#"{"type":"annotated","on":"session","kind":"title","data":",\"kind\":\"prompt_context\",\"data\":"}"#
+        ));
+        assert!(!line(r#"{"type":"user_message","message":"m1","text":"x"}"#));
     }
 
     #[test]

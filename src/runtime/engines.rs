@@ -254,7 +254,11 @@ impl EngineResolver {
         }
         let details = match &spec.description {
             Some(description) => self.describe(description, &options, &model).await,
-            None => ModelDetails { context_window: self.config().window(&model), supports_tools: None },
+            None => ModelDetails {
+                context_window: self.config().window(&model),
+                takes_images: self.config().takes_images(&model),
+                ..ModelDetails::default()
+            },
         };
         options.context_window = details.context_window;
         let warning = cleartext_warning(name, config, &options);
@@ -262,6 +266,7 @@ impl EngineResolver {
         let engine = (spec.build)(options);
         Ok(EngineChoice {
             supports_tools: details.supports_tools != Some(false),
+            is_text_only: details.takes_images == Some(false),
             warnings: warning.map(|text| (NoticeCode::Exposed, text)).into_iter().collect(),
             // The vendors' own services report nothing that isn't known here.
             describe: if is_vendor { None } else { self.description_fetcher(&engine, &model) },

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Runtime;
+use crate::event::PromptContext;
 use crate::net::redact_registered;
 use crate::store::person_runs::RunResult;
 use crate::text::clean;
@@ -43,6 +44,12 @@ impl Workspace {
         let mut read = mention::read_mentions(&self.folder, prompt, scope);
         read.context.iter_mut().for_each(|part| redact_registered(&mut part.text));
         read
+    }
+
+    /// Reads a file that is to go with a prompt, if it is an image; of any other file only whether it is there is looked
+    /// at. Blocks, for as long as five megabytes take.
+    pub fn read_attachment(&self, path: &str) -> Result<Option<PromptContext>, String> {
+        mention::read_attachment(&self.folder, path)
     }
 
     /// Runs a command line of the person in the folder, with the environment of the shell tool; what it prints is told

@@ -16,6 +16,13 @@ pub enum Action {
     Cancel,
     /// Takes back the newest queued prompt; the composer gets its text.
     DequeuePrompt,
+    /// Lets a file go with the prompt that is being written; an empty path names none.
+    AttachFile {
+        path: String,
+        images_only: bool,
+    },
+    /// The same with the image on the clipboard.
+    PasteImage,
     /// Sends the last prompt again, as when its answer broke off.
     Retry,
     /// Send what waits from an earlier run.

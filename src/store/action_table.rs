@@ -367,6 +367,21 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("composer.history", COMPOSER, UiAction::PromptHistory, "search the prompts of all sessions"),
     view("composer.stash", COMPOSER, UiAction::Stash, "put the draft away; in an empty composer, bring it back"),
     view("composer.editor", COMPOSER, UiAction::EditDraft, "edit the draft in $VISUAL or $EDITOR"),
+    act("composer.paste-image", COMPOSER, || Action::PasteImage, "attach the image on the clipboard")
+        .slash(34, "image", &["img"], "attach an image: that file, or what is on the clipboard")
+        .takes(Argument::File, |path| {
+            Ok(path.map_or(Action::PasteImage, |path| Action::AttachFile { path: path.to_owned(), images_only: true }))
+        }),
+    act(
+        "composer.attach-file",
+        COMPOSER,
+        || Action::AttachFile { path: String::new(), images_only: false },
+        "attach a file by its path",
+    )
+    .slash(35, "attach-file", &["file"], "attach a file: an image as one, a text as by @")
+    .takes(Argument::File, |path| {
+        Ok(Action::AttachFile { path: path.unwrap_or_default().to_owned(), images_only: false })
+    }),
     view("composer.delete-or-quit", COMPOSER, UiAction::DeleteOrQuit, "delete forward; quit when empty"),
     edit("composer.left", Edit::Left, "left"),
     edit("composer.right", Edit::Right, "right"),

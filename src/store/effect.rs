@@ -16,6 +16,13 @@ pub enum Effect {
     Send(Command),
     /// Read what a prompt mentions; answered by `Report::PromptContext`.
     ReadMentions(MentioningPrompt),
+    /// Read a file that is to go with the prompt in the composer, and put it there.
+    AttachFile {
+        path: String,
+        images_only: bool,
+    },
+    /// The same with the image on the clipboard.
+    PasteImage,
     /// Run a command of the person in the working folder; answered by `Report::CommandOutput` and then
     /// `Report::CommandEnded`.
     RunCommand(String),

@@ -29,6 +29,7 @@ pub mod overlay;
 pub mod pane;
 pub mod permissions;
 pub mod person_runs;
+pub mod prompt_images;
 pub mod search;
 pub mod session;
 pub mod sessions;

@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn agent() -> Store {
-        live(Capabilities { prompt: true, decide: true, cancel: true, seek: false })
+        live(Capabilities { prompt: true, decide: true, cancel: true, ..Capabilities::default() })
     }
 
     fn ended(output: &str) -> Msg {

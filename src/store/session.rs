@@ -97,9 +97,9 @@ impl SessionState {
         if self.status.read_only || self.is_over {
             return Capabilities::default();
         }
-        self.opened
-            .as_ref()
-            .map_or(Capabilities { prompt: true, ..Capabilities::default() }, |opened| opened.capabilities)
+        self.opened.as_ref().map_or(Capabilities { prompt: true, images: true, ..Capabilities::default() }, |opened| {
+            opened.capabilities
+        })
     }
 
     /// Returns the prompts that wait, less those that were just taken back.

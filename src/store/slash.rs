@@ -282,7 +282,9 @@ mod tests {
                 "vim",
                 "tabs",
                 "close",
-                "inbox"
+                "inbox",
+                "image",
+                "attach-file",
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

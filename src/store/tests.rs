@@ -24,7 +24,7 @@ struct StoreSession {
 
 impl StoreSession {
     fn live() -> Self {
-        Self::with(Capabilities { prompt: true, decide: true, cancel: true, seek: false })
+        Self::with(Capabilities { prompt: true, decide: true, cancel: true, ..Capabilities::default() })
     }
 
     fn with(caps: Capabilities) -> Self {
@@ -478,4 +478,34 @@ fn a_prompt_of_an_earlier_run_that_is_refused_comes_back_too() {
     session.event(2, user_message("m1", "old"));
     session.event(3, turn_finished("t1", TurnOutcome::Failed(fault)));
     assert_eq!(session.fx.last(), Some(&Effect::Composer(ComposerEdit::RestoreUnanswered("old".into()))));
+}
+
+#[test]
+fn a_prompt_with_an_image_comes_back_where_the_engine_takes_none() {
+    let image = crate::event::PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+    let part = PromptContext::from_image("docs/cat.png".into(), image);
+    let report = || Report::PromptContext {
+        prompt: MentioningPrompt { typed: "see @docs/cat.png".into(), text: "see @docs/cat.png".into() },
+        context: vec![part.clone()],
+        problems: Vec::new(),
+    };
+    let mut session = StoreSession::live();
+    session.fx.clear();
+    session.store.update(Msg::Report(report()), &mut session.fx);
+    assert_eq!(session.fx, [restored("see @docs/cat.png")]);
+    let told = session.store.toast.clone().map(|(_, text)| text).unwrap();
+    assert!(told.starts_with("not sent: ") && told.ends_with(" takes no images"), "{told}");
+
+    let able = Capabilities { prompt: true, images: true, ..Capabilities::default() };
+    let mut session = StoreSession::with(able);
+    session.fx.clear();
+    session.store.update(Msg::Report(report()), &mut session.fx);
+    assert!(matches!(&session.fx[..], [Effect::Send(Command::Prompt { context, .. })] if *context == [part.clone()]));
+    session.event(1, turn_started("t1"));
+    let file = PromptContext { kind: PromptContextKind::File, name: "a.rs".into(), text: "x".into() };
+    for event in crate::event::user_message("u".into(), "see", vec![file, part]) {
+        session.event(2, event);
+    }
+    let told: Vec<&str> = session.store.transcript.items().iter().map(|item| item.kind.text()).collect();
+    assert!(told.ends_with(&["with a.rs (1 byte)", "with [image cat.png 2x3, 70 bytes]"]), "{told:?}");
 }

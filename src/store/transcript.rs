@@ -10,6 +10,7 @@ use crate::event::{
 };
 
 use super::chunks::{ChunkedVec, TextArena};
+use super::prompt_images::image_label;
 use super::usage::UsageStats;
 use crate::text::size;
 use item::{ItemBody, ItemRecord, Notice, OpenKind, TurnSummary};
@@ -166,7 +167,7 @@ impl Transcript {
     pub fn notice(&mut self, at: Millis, level: NoticeLevel, code: NoticeCode, text: &str) {
         if let Some(ItemRecord { body: ItemBody::Notice(last), rev, .. }) = self.records.last_mut()
             && (last.level, &last.code) == (level, &code)
-            && code != NoticeCode::Note
+            && !matches!(code, NoticeCode::Note | NoticeCode::PromptContext)
         {
             last.count = last.count.saturating_add(1);
             text.clone_into(&mut last.text);
@@ -420,10 +421,11 @@ impl Transcript {
 fn describe_context(context: &[PromptContext]) -> String {
     let describe = |part: &PromptContext| {
         let bytes = size(part.text.len() as u64);
-        match part.kind {
+        match &part.kind {
             PromptContextKind::File => format!("{} ({bytes})", part.name),
             PromptContextKind::Folder => format!("the listing of {} ({bytes})", part.name),
             PromptContextKind::Command => format!("the output of {} ({bytes})", part.name),
+            PromptContextKind::Image(image) => image_label(&part.name, image),
         }
     };
     format!("with {}", context.iter().map(describe).collect::<Vec<_>>().join(" · "))

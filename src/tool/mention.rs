@@ -16,7 +16,10 @@ use super::file::open_regular;
 use super::list_dir::{list_entries, walker};
 use super::read_file::binary_kind;
 use super::truncate::size;
-use crate::event::{MAX_PROMPT_CONTEXT_BYTES, PromptContext, PromptContextKind};
+use crate::event::{
+    ImageType, MAX_IMAGE_BYTES, MAX_PROMPT_CONTEXT_BYTES, PromptContext, PromptContextKind, PromptImage, check_images,
+    too_large,
+};
 use crate::text::clean;
 use crate::text::mention::{FileMention, file_mentions};
 
@@ -57,11 +60,19 @@ impl MentionedFiles {
 
     fn leave_out_excess(&mut self) {
         while PromptContext::total_bytes(&self.context) > MAX_PROMPT_CONTEXT_BYTES {
-            let Some(left_out) = self.context.pop() else { break };
+            let Some(left_out) = self.pop_last(|part| part.image().is_none()) else { break };
             let most = size(MAX_PROMPT_CONTEXT_BYTES as u64);
-            self.problems
-                .push(format!("@{}: too much with the others, at most {most} go with a prompt", left_out.name));
+            self.problems.push(format!("@{left_out}: too much with the others, at most {most} go with a prompt"));
         }
+        while let Err(why) = check_images(&self.context) {
+            let Some(left_out) = self.pop_last(|part| part.image().is_some()) else { break };
+            self.problems.push(format!("@{left_out}: {why}"));
+        }
+    }
+
+    fn pop_last(&mut self, is_meant: impl Fn(&PromptContext) -> bool) -> Option<String> {
+        let at = self.context.iter().rposition(is_meant)?;
+        Some(self.context.remove(at).name)
     }
 }
 
@@ -114,6 +125,21 @@ pub fn read_mentions(folder: &Path, prompt: &str, scope: MentionScope) -> Mentio
     read
 }
 
+/// Reads a file that is to go with a prompt, if it is an image; the error says why it can't. Of any other file only
+/// whether it is there is looked at.
+pub fn read_attachment(folder: &Path, path: &str) -> Result<Option<PromptContext>, String> {
+    let path = fs::canonicalize(folder.join(expand_home(path))).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "no such file".to_owned(),
+        _ => error.to_string(),
+    })?;
+    if path.is_dir() {
+        return Ok(None);
+    }
+    let place = CheckedPath { display_path: path.to_string_lossy().into_owned(), path };
+    let image = read_image(&place)?;
+    Ok(image.map(|image| PromptContext::from_image(place.display_path, image)))
+}
+
 enum MentionError {
     Missing,
     Unusable(String),
@@ -132,6 +158,9 @@ fn read_mention(folder: &Path, mention: &FileMention, scope: MentionScope) -> Re
     let display_path = if shown.is_empty() { ".".to_owned() } else { shown };
     let is_folder = path.is_dir();
     let place = CheckedPath { path, display_path };
+    if !is_folder && let Some(image) = read_image(&place).map_err(MentionError::Unusable)? {
+        return Ok(PromptContext::from_image(place.display_path, image));
+    }
     let (kind, text) = if is_folder {
         (PromptContextKind::Folder, list_entries(&place, 1, false, &CancellationToken::new()))
     } else {
@@ -144,6 +173,22 @@ fn read_mention(folder: &Path, mention: &FileMention, scope: MentionScope) -> Re
         _ => place.display_path,
     };
     Ok(PromptContext { kind, name, text: clean(&text).into_owned() })
+}
+
+/// Reads a file that is an image by its first bytes; its size is looked at before it is read.
+fn read_image(place: &CheckedPath) -> Result<Option<PromptImage>, String> {
+    let (file, bytes) = open_regular(place).map_err(without_path)?;
+    let mut reader = BufReader::with_capacity(64 << 10, file);
+    let start = reader.fill_buf().map_err(|error| error.to_string())?;
+    if ImageType::detect(start).is_none() {
+        return Ok(None);
+    }
+    if bytes > MAX_IMAGE_BYTES {
+        return Err(too_large(bytes));
+    }
+    let mut content = Vec::new();
+    reader.take(MAX_IMAGE_BYTES + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
+    PromptImage::new(&content).map(Some)
 }
 
 fn read_text(place: &CheckedPath, lines: Option<(usize, usize)>) -> Result<String, String> {
@@ -204,6 +249,7 @@ fn without_path(error: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testkit::images::PNG_2X3;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -270,15 +316,43 @@ mod tests {
     }
 
     #[test]
+    fn an_image_goes_along_as_one_whatever_its_name_says() {
+        let folder = folder();
+        fs::write(folder.path().join("cat.txt"), PNG_2X3).unwrap();
+        fs::write(folder.path().join("text.png"), "no image").unwrap();
+        let MentionedFiles { context, problems } =
+            read_mentions(folder.path(), "@cat.txt and @text.png", MentionScope::WorkingFolder);
+        assert_eq!(problems, [""; 0]);
+        let image = PromptImage::new(PNG_2X3).unwrap();
+        assert_eq!(context[0], PromptContext::from_image("cat.txt".into(), image));
+        assert_eq!((context[1].kind.clone(), &*context[1].text), (PromptContextKind::File, "no image"));
+    }
+
+    #[test]
+    fn more_images_than_go_with_a_prompt_are_left_out() {
+        let folder = folder();
+        let large = [PNG_2X3, &vec![0; 4_000_000]].concat();
+        for name in ["1.png", "2.png", "3.png"] {
+            fs::write(folder.path().join(name), &large).unwrap();
+        }
+        let MentionedFiles { context, problems } =
+            read_mentions(folder.path(), "@1.png @2.png @3.png @README.md", MentionScope::Anywhere);
+        assert_eq!(context.iter().map(|part| &*part.name).collect::<Vec<_>>(), ["1.png", "2.png", "README.md"]);
+        assert_eq!(problems, ["@3.png: 12.1 MB of images, at most 10 MB go with a prompt"]);
+    }
+
+    #[test]
     fn what_cannot_go_with_a_prompt_is_told() {
         let folder = folder();
-        fs::write(folder.path().join("x.png"), b"\x89PNG\r\n\x1a\n\0\0").unwrap();
+        fs::write(folder.path().join("x.bmp"), b"BM\0\0\0\0\0\0\0\0").unwrap();
+        fs::write(folder.path().join("large.png"), [PNG_2X3, &vec![0; 5_999_000]].concat()).unwrap();
         fs::write(folder.path().join("latin"), b"caf\xe9").unwrap();
         fs::write(folder.path().join("big"), "x\n".repeat(MAX_PROMPT_CONTEXT_BYTES)).unwrap();
         for (prompt, why) in [
             ("@gone.rs", "@gone.rs: no such file or folder"),
             ("@README.md/x", "@README.md/x: no such file or folder"),
-            ("@x.png", "@x.png: not a text file but a PNG image of 10 bytes"),
+            ("@x.bmp", "@x.bmp: not a text file but binary data of 10 bytes"),
+            ("@large.png", "@large.png: 6 MB is too large, an image may have 5 MB"),
             ("@latin", "@latin: not a text file: it is not UTF-8"),
             ("@big", "@big: too large, 512.0 kB of at most 256.0 kB; name lines, as in @path:1-200"),
             ("@big:1-900000", "@big: these lines have more than 256.0 kB"),

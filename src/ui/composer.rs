@@ -2,7 +2,7 @@
 //!
 //! Not here: which key does what (`config/keys.rs`), and the file that prompts are kept in (`app/prompt_history.rs`).
 //! Invariants: nothing but [`Composer::take`] hands a text over, so a paste never sends; a big paste stands in the text
-//! as a short chip, so that editing stays fast, and is put back when the text is taken.
+//! as a short chip, so that editing stays fast, as does the mention of an image, and is put back when the text is taken.
 
 pub mod vim;
 mod vim_editing;
@@ -32,7 +32,7 @@ const MAX_ROWS: u16 = 8;
 /// A paste of so many lines or bytes becomes a chip.
 const MIN_CHIP_LINES: usize = 12;
 const MIN_CHIP_BYTES: usize = 2048;
-const CHIP_PREFIX: &str = "[pasted ";
+const CHIP_START: &str = "[";
 /// Prompts remembered, and their bytes in all.
 const MAX_HISTORY_PROMPTS: usize = 1000;
 const MAX_HISTORY_BYTES: usize = 16 << 20;
@@ -57,10 +57,12 @@ pub struct Composer {
     vim_start: VimMode,
 }
 
-/// A big paste and what stands for it.
+/// A big paste or an image, and what stands for it.
 #[derive(Clone, Debug)]
 struct PasteChip {
+    /// In brackets.
     label: String,
+    /// Of an image its mention.
     text: String,
 }
 
@@ -211,6 +213,26 @@ impl Composer {
         let is_in_word = self.before_cursor().chars().next_back().is_some_and(|c| !c.is_whitespace());
         let space = if is_in_word { " " } else { "" };
         (!first.starts_with(['/', '!'])).then(|| format!("{space}{} ", write_mention(path)))
+    }
+
+    /// Puts an image in at the cursor, as a word of its own: its label, for the mention of its path.
+    pub fn insert_image(&mut self, label: &str, path: &str) {
+        let Some(mention) = self.mention_of(path) else { return self.paste(path) };
+        let (space, text) = (mention.starts_with(' '), mention.trim().to_owned());
+        let label = self.unique_label(label, &text);
+        self.area.insert_str(format!("{}{label} ", if space { " " } else { "" }));
+        if self.chips.iter().all(|chip| chip.label != label) {
+            self.chips.push(PasteChip { label, text });
+        }
+        self.protect_chips();
+    }
+
+    /// Returns the label, numbered if it stands for another text already.
+    fn unique_label(&self, label: &str, text: &str) -> String {
+        let is_taken = |label: &str| self.chips.iter().any(|chip| chip.label == label && chip.text != text);
+        let bare = label.strip_suffix(']').unwrap_or(label);
+        let numbered = (2..).map(|number| format!("{bare} #{number}]"));
+        std::iter::once(label.to_owned()).chain(numbered).find(|label| !is_taken(label)).unwrap_or_default()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -475,7 +497,7 @@ impl Composer {
         }
         let number = self.chips.len() + 1;
         let label = if lines > 1 { format!("{lines} lines") } else { size(text.len() as u64) };
-        let label = format!("{CHIP_PREFIX}{label} #{number}]");
+        let label = format!("[pasted {label} #{number}]");
         self.chips.push(PasteChip { label: label.clone(), text });
         label
     }
@@ -487,7 +509,7 @@ impl Composer {
         }
         let mut ranges = Vec::new();
         for (row, line) in self.area.lines().iter().enumerate() {
-            for (at, _) in line.match_indices(CHIP_PREFIX) {
+            for (at, _) in line.match_indices(CHIP_START) {
                 if let Some(chip) = self.chips.iter().find(|chip| line[at..].starts_with(&chip.label)) {
                     let start_col = line[..at].chars().count();
                     ranges.push(AtomicRange { row, start_col, end_col: start_col + chip.label.chars().count() });
@@ -553,11 +575,11 @@ fn expand_chips(shown: &str, chips: &[PasteChip]) -> String {
     }
     let mut text = String::with_capacity(shown.len());
     let mut rest = shown;
-    while let Some(at) = rest.find(CHIP_PREFIX) {
+    while let Some(at) = rest.find(CHIP_START) {
         let (before, here) = rest.split_at(at);
         text.push_str(before);
         let chip = chips.iter().find(|chip| here.starts_with(&chip.label));
-        let (shown, meant) = chip.map_or((CHIP_PREFIX, CHIP_PREFIX), |chip| (&chip.label, &chip.text));
+        let (shown, meant) = chip.map_or((CHIP_START, CHIP_START), |chip| (&chip.label, &chip.text));
         text.push_str(meant);
         rest = &here[shown.len()..];
     }

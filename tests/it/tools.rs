@@ -124,7 +124,7 @@ async fn readme_and_manual_have_a_line_for_every_tool_and_for_no_other() {
 /// Returns the text of the embedded engine's answer, and the tools that it calls.
 fn ask_the_embedded_engine(prompt: &str, tools: &Registry) -> (String, Vec<String>) {
     let request = ModelRequest {
-        history: vec![HistoryMessage::User { text: prompt.into() }],
+        history: vec![HistoryMessage::user(prompt)],
         tools: tools.specs().cloned().collect(),
         ..ModelRequest::default()
     };

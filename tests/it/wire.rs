@@ -66,11 +66,7 @@ async fn run_reply(reply: ReplyPlan) -> WireOutcome {
 }
 
 fn prompt() -> ModelRequest {
-    ModelRequest {
-        model: "m".into(),
-        history: vec![HistoryMessage::User { text: "hello".into() }],
-        ..ModelRequest::default()
-    }
+    ModelRequest { model: "m".into(), history: vec![HistoryMessage::user("hello")], ..ModelRequest::default() }
 }
 
 async fn send_request(server: &ScriptedServer) -> WireOutcome {

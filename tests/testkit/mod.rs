@@ -4,6 +4,7 @@
 pub(crate) mod engine;
 pub(crate) mod events;
 pub(crate) mod factory;
+pub(crate) mod images;
 pub(crate) mod log;
 pub(crate) mod server;
 pub(crate) mod session;

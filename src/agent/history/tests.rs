@@ -40,7 +40,7 @@ fn what_went_with_a_prompt_is_part_of_what_the_engine_gets() {
     let mut events = vec![turn_started("t1")];
     events.extend(crate::event::user_message("u".into(), "what is @a.rs?", vec![part.clone()]));
     let history = fold(&events);
-    let HistoryMessage::User { text } = &history.messages()[0] else { panic!("a prompt") };
+    let HistoryMessage::User { text, .. } = &history.messages()[0] else { panic!("a prompt") };
     assert_eq!(*text, add_context("what is @a.rs?", &[part]));
     assert!(text.contains("fn a() {}"), "{text}");
 }
@@ -59,7 +59,7 @@ fn calls_and_results_come_back_as_the_engine_wants_them() {
     assert_eq!(
         history.messages(),
         [
-            HistoryMessage::User { text: "time?".into() },
+            HistoryMessage::user("time?"),
             HistoryMessage::Assistant {
                 text: String::new(),
                 reasoning: String::new(),
@@ -391,4 +391,16 @@ fn a_decision_for_a_server_stands_with_its_call_until_the_server_tells_the_resul
     events.push(turn_finished("t1", TurnOutcome::Completed));
     let history = fold(&events);
     assert!(!format!("{history:?}").contains("interrupts\": Array"), "it was answered: {history:?}");
+}
+
+#[test]
+fn images_of_a_prompt_are_part_of_what_the_engine_gets_and_of_the_estimate() {
+    let image = PromptImage::new(&crate::testkit::images::png_of_size(750, 100)).unwrap();
+    let part = PromptContext::from_image("cat.png".into(), image.clone());
+    let mut events = vec![turn_started("t1")];
+    events.extend(crate::event::user_message("u".into(), "what is it?", vec![part]));
+    let history = fold(&events);
+    let text = "what is it?".to_owned();
+    assert_eq!(history.messages(), [HistoryMessage::User { text, images: vec![image] }]);
+    assert!(size_of_turn(history.messages()).tokens > 100);
 }

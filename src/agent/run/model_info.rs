@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 
 use super::Agent;
-use crate::agent::setup::ServerSuggestions;
+use crate::agent::setup::{EngineChoice, ServerSuggestions};
 use crate::engine::model_details::ModelDetails;
 use crate::event::{AgentEvent, NoticeCode, NoticeLevel};
 
@@ -46,9 +46,10 @@ impl Agent {
         // A server that is loading or slow is queried again after the next turn.
         let Some(description) = description else { return };
         self.engine_choice.describe = None;
-        let (window, took_tools) = (self.engine_choice.context_window, self.engine_choice.supports_tools);
+        let told = |choice: &EngineChoice| (choice.context_window, choice.takes_images());
+        let (before, took_tools) = (told(&self.engine_choice), self.engine_choice.supports_tools);
         self.engine_choice.apply_description(description);
-        if self.engine_choice.context_window != window {
+        if told(&self.engine_choice) != before {
             self.emit_session_opened().await;
         }
         if took_tools {
@@ -82,7 +83,7 @@ impl Agent {
     /// A rejected prompt would make every later one fail as well.
     pub(super) async fn notify_prompt_dropped(&mut self) {
         if self.history.take_prompt_dropped() {
-            let text = "the server refused that prompt, so later requests leave it out";
+            let text = "that prompt was refused, so later requests leave it out";
             self.emit(AgentEvent::Notice {
                 level: NoticeLevel::Info,
                 code: NoticeCode::PromptLeftOut,

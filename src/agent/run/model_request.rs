@@ -1,6 +1,7 @@
 //! One request to the model: what it holds and waits for, what must precede it, the streamed response, or a script in
 //! place of both.
 
+use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::{Agent, RunningTurn};
 use crate::agent::history::{FittedHistory, ReadLog, RestoredTurns, UnreadTurns};
 use crate::agent::setup::EngineChoice;
-use crate::engine::{ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
+use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, Millis, NoticeCode, NoticeLevel, ReplyEvent,
     SamplingParams, ToolSpec, TurnOutcome, estimate_tokens,
@@ -72,7 +73,7 @@ impl Agent {
             running.request_pending = true;
             return;
         }
-        let FittedHistory { messages: past, dropped_turns: left_out, shortened_outputs: shortened } =
+        let FittedHistory { messages: mut past, dropped_turns: left_out, shortened_outputs: shortened } =
             self.history.fit_to_window(budget);
         if (left_out, shortened) != (0, 0) && !std::mem::replace(&mut running.has_reported_history_cut, true) {
             let text = match (left_out, shortened) {
@@ -96,6 +97,8 @@ impl Agent {
             };
             self.emit(annotation).await;
         }
+        let takes_images = self.engine_choice.takes_images();
+        let is_refused = !takes_images && leave_out_images(&mut past);
         let tuning = self.setup.sampling;
         let request = ModelRequest {
             model: self.engine_choice.model.clone(),
@@ -113,8 +116,32 @@ impl Agent {
         let http = self.setup.http.clone();
         let epoch = self.setup.epoch;
         running.response_events = Some(receiver);
-        running.response = Some(Box::pin(send_request(choice, http, request, epoch, out)));
+        running.response = Some(if is_refused {
+            let fault = Fault::new(FaultKind::BadRequest, choice.image_refusal());
+            let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
+            Box::pin(play_script(vec![ScriptedEvent { delay: Millis(0), event }], out))
+        } else {
+            Box::pin(send_request(choice, http, request, epoch, out))
+        });
     }
+}
+
+/// Puts words in the place of images, for a model that takes none. Returns whether some went with the last prompt, which
+/// must not be answered without them.
+fn leave_out_images(past: &mut [HistoryMessage]) -> bool {
+    let mut is_last = true;
+    let mut is_of_last = false;
+    for entry in past.iter_mut().rev() {
+        if let HistoryMessage::User { text, images } = entry {
+            is_of_last |= is_last && !images.is_empty();
+            is_last = false;
+            for image in images.drain(..) {
+                let pixels = image.pixels().map_or_else(String::new, |pixels| format!(", {pixels}"));
+                let _ = write!(text, "\n\n[{} image{pixels}: not sent]", image.media_type.name());
+            }
+        }
+    }
+    is_of_last
 }
 
 async fn read_turns(turns: UnreadTurns, log: Option<ReadLog>) -> io::Result<RestoredTurns> {

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod history;
+mod images;
 mod models;
 mod remote_approvals;
 mod sources;
@@ -34,6 +35,10 @@ struct ScriptedEngine {
 impl Engine for ScriptedEngine {
     fn name(&self) -> &str {
         self.name
+    }
+
+    fn takes_images(&self) -> bool {
+        self.name == "seeing"
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {

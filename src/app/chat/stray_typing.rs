@@ -20,6 +20,7 @@ use crate::store::action::Action;
 use crate::store::action_table::ActionHandler;
 use crate::store::overlay::LetterUse;
 use crate::store::pane::Pane;
+use crate::ui::composer::Composer;
 
 /// Keys further apart than this belong to two things.
 const MAX_TYPING_GAP: Duration = Duration::from_secs(1);
@@ -132,11 +133,16 @@ impl ChatController {
 
     /// Puts a text that was meant for the composer there, and the keyboard with it; what lies over the composer gives way.
     pub(super) fn write_to_composer(&mut self, text: &str) {
+        self.insert_into_composer(|composer| composer.paste(text));
+    }
+
+    /// Puts something into the composer, whatever lies over it.
+    pub(super) fn insert_into_composer(&mut self, insert: impl FnOnce(&mut Composer)) {
         if self.store.focus.top().is_some() {
             self.run_action(Action::YieldToComposer);
         }
         self.ui.panes.composer.enter_insert_mode();
-        self.ui.panes.composer.paste(text);
+        insert(&mut self.ui.panes.composer);
         // Whoever writes there already moves nothing, and what is being said stays.
         if self.store.focus.pane != Pane::Composer {
             self.run_action(Action::Focus(Pane::Composer));

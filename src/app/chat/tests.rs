@@ -41,7 +41,7 @@ impl ChatRig {
     }
 
     fn agent() -> Self {
-        Self::new(Capabilities { prompt: true, decide: true, cancel: true, seek: false })
+        Self::new(Capabilities { prompt: true, decide: true, cancel: true, ..Capabilities::default() })
     }
 
     fn event(&mut self, event: AgentEvent) {

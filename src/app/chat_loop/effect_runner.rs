@@ -38,6 +38,11 @@ impl ChatLoop<'_> {
                 let Some(tab) = self.tabs.get_mut(id) else { return Ok(()) };
                 match done {
                     EffectResult::Report(report) => tab.chat.update(Msg::Report(report)),
+                    EffectResult::PastedImage(Err(why)) => tab.chat.show_toast(why),
+                    EffectResult::PastedImage(Ok(path)) => {
+                        let path = path.to_string_lossy();
+                        tab.chat.attach_file(&path, self.host.workspace.read_attachment(&path), true);
+                    }
                     EffectResult::Paths(paths) => tab.chat.ui.panes.composer.completion.set_paths(paths),
                     EffectResult::CommandEnded(result) => tab.chat.update(Msg::Report(Report::CommandEnded(result))),
                     _ => {}
@@ -94,6 +99,11 @@ impl TabHost<'_> {
             match effect {
                 Effect::Send(command) => send_command(tab, command),
                 Effect::ReadMentions(prompt) => self.effects.read_mentions(prompt),
+                Effect::AttachFile { path, images_only } => {
+                    let read = self.workspace.read_attachment(&path);
+                    tab.chat.attach_file(&path, read, images_only);
+                }
+                Effect::PasteImage => self.effects.paste_image(&self.terminal_env),
                 Effect::RunCommand(command) => {
                     let folder = one_line(&self.workspace.folder.display().to_string(), MAX_FOLDER_CELLS);
                     tab.chat.show_toast(format!("it runs here, in {folder}; Esc stops it"));

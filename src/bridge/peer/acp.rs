@@ -13,7 +13,7 @@ use super::session_options::SessionOptions;
 use crate::dialect::acp::{AcpDecoder, ClientWork, current_model, to_rpc_fault};
 use crate::event::{
     AgentOption, AgentOptionKind, ApprovalMode, CallId, CallOutcome, Fault, FaultKind, Json, NoticeCode, NoticeLevel,
-    ReplyEvent, TurnOutcome,
+    PromptImage, ReplyEvent, TurnOutcome,
 };
 use crate::tool::by_request::CommandExit;
 
@@ -377,8 +377,15 @@ impl PeerProtocol for AcpPeer {
         }
     }
 
-    fn send_prompt(&mut self, text: &str, out: &mut Vec<PeerStep>) {
-        let params = json!({"sessionId": self.session, "prompt": [{"type": "text", "text": text}]});
+    fn takes_images(&self) -> bool {
+        self.capabilities.pointer("/promptCapabilities/image").and_then(Json::as_bool) == Some(true)
+    }
+
+    fn send_prompt(&mut self, text: &str, images: &[&PromptImage], out: &mut Vec<PeerStep>) {
+        let image = |image: &&PromptImage| json!({"type": "image", "mimeType": image.media_type.media_type(), "data": image.base64()});
+        let prompt: Vec<Json> =
+            [json!({"type": "text", "text": text})].into_iter().chain(images.iter().map(image)).collect();
+        let params = json!({"sessionId": self.session, "prompt": prompt});
         self.send(AcpRequest::Prompt, "session/prompt", &params, out);
     }
 

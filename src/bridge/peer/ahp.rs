@@ -16,7 +16,8 @@ use super::rpc::{RpcMessage, RpcRequests};
 use crate::dialect::acp::{PermissionRequest, to_rpc_fault};
 use crate::dialect::ahp::{APPROVE_ANSWER, AhpDecoder, DENY_ANSWER};
 use crate::event::{
-    AnswerKind, ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome,
+    AnswerKind, ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, PromptImage, ReplyEvent,
+    TurnOutcome,
 };
 
 /// The versions that are spoken here, the best first.
@@ -310,7 +311,7 @@ impl PeerProtocol for AhpPeer {
         }
     }
 
-    fn send_prompt(&mut self, text: &str, out: &mut Vec<PeerStep>) {
+    fn send_prompt(&mut self, text: &str, _images: &[&PromptImage], out: &mut Vec<PeerStep>) {
         self.turn_count += 1;
         self.turn = format!("{}-{}", self.wanted.client_id, self.turn_count);
         self.turn_began_ms = self.wanted.clock.now_ms();

@@ -11,7 +11,9 @@ use super::protocol::{PeerProtocol, PeerStep, QuestionNumber, end_reply};
 use super::rpc::{RpcMessage, RpcRequests};
 use crate::dialect::acp::to_rpc_fault;
 use crate::dialect::codex_app::CodexAppDecoder;
-use crate::event::{ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
+use crate::event::{
+    ApprovalMode, CallId, Fault, FaultKind, Json, NoticeCode, NoticeLevel, PromptImage, ReplyEvent, TurnOutcome,
+};
 
 /// By JSON-RPC, a method that is not there.
 const METHOD_NOT_FOUND_CODE: i64 = -32601;
@@ -216,6 +218,12 @@ impl CodexPeer {
     }
 }
 
+/// Returns what a person says, as the server's `UserInput`.
+fn user_input(text: &str, images: &[&PromptImage]) -> Json {
+    let image = |image: &&PromptImage| json!({"type": "image", "url": image.data_url()});
+    [json!({"type": "text", "text": text})].into_iter().chain(images.iter().map(image)).collect()
+}
+
 impl PeerProtocol for CodexPeer {
     fn begin(&mut self, out: &mut Vec<PeerStep>) {
         let client =
@@ -247,8 +255,12 @@ impl PeerProtocol for CodexPeer {
         }
     }
 
-    fn send_prompt(&mut self, text: &str, out: &mut Vec<PeerStep>) {
-        let mut params = json!({"threadId": self.thread, "input": [{"type": "text", "text": text}]});
+    fn takes_images(&self) -> bool {
+        true
+    }
+
+    fn send_prompt(&mut self, text: &str, images: &[&PromptImage], out: &mut Vec<PeerStep>) {
+        let mut params = json!({"threadId": self.thread, "input": user_input(text, images)});
         if let Some(model) = self.next_model.take() {
             params["model"] = model.into();
         }
@@ -352,7 +364,7 @@ mod tests {
 
     fn prompt(peer: &mut CodexPeer) -> Json {
         let mut out = Vec::new();
-        peer.send_prompt("hi", &mut out);
+        peer.send_prompt("hi", &[], &mut out);
         sent(&out)[0]["params"].clone()
     }
 
@@ -383,9 +395,18 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_an_input_beside_the_text() {
+        let image = PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+        let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
+        peer.send_prompt("see", &[&image], &mut out);
+        let image = json!({"type": "image", "url": image.data_url()});
+        assert_eq!(sent(&out)[0]["params"]["input"], json!([{"type": "text", "text": "see"}, image]));
+    }
+
+    #[test]
     fn an_interrupt_waits_for_the_name_of_the_turn() {
         let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
-        peer.send_prompt("hi", &mut out);
+        peer.send_prompt("hi", &[], &mut out);
         peer.cancel(&mut out);
         assert_eq!(sent(&out).len(), 1);
         peer.handle_line(r#"{"id":3,"result":{"turn":{"id":"u"}}}"#, &mut out);
@@ -418,7 +439,7 @@ mod tests {
     #[test]
     fn what_a_turn_says_after_it_was_left_is_not_told() {
         let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
-        peer.send_prompt("hi", &mut out);
+        peer.send_prompt("hi", &[], &mut out);
         peer.handle_line(r#"{"id":3,"result":{"turn":{"id":"u"}}}"#, &mut out);
         peer.abandon(TurnOutcome::Cancelled, &mut out);
         out.clear();

@@ -21,8 +21,9 @@ use crate::agent::assembler::ReplyAssembler;
 use crate::agent::ids::IdAllocator;
 use crate::bridge::session::UnsentPrompt;
 use crate::event::{
-    AgentEvent, AgentOption, ApprovalMode, Command, DecidedBy, Decision, Fault, FaultKind, NoticeCode, NoticeLevel,
-    Permissions, PromptContext, ReplyEvent, TurnId, TurnOutcome, add_context, user_message, without_context,
+    AgentEvent, AgentOption, ApprovalMode, Capabilities, Command, DecidedBy, Decision, Fault, FaultKind, NoticeCode,
+    NoticeLevel, Permissions, PromptContext, PromptImage, ReplyEvent, TurnId, TurnOutcome, add_context, user_message,
+    without_context,
 };
 use crate::net::{EventRedactor, redact_registered, registered_event_redactor};
 use allowed::AllowedCall;
@@ -101,6 +102,13 @@ pub(super) struct PeerMachineSetup {
     pub(super) loads_session: bool,
     /// A connection that is lost can be made again.
     pub(super) can_connect_again: bool,
+}
+
+/// What may change of how the session was opened.
+struct ChangeableOpening<'a> {
+    mode: &'a mut ApprovalMode,
+    model: &'a mut String,
+    capabilities: &'a mut Capabilities,
 }
 
 pub(super) struct PeerMachine {
@@ -284,7 +292,7 @@ impl PeerMachine {
         match step {
             PeerStep::Send(message) => self.out.lines.push(message.to_string()),
             PeerStep::Opened { model } => self.handle_opened(model),
-            PeerStep::Model(model) => self.change_opened(|_, current| *current = model),
+            PeerStep::Model(model) => self.change_opened(|opened| *opened.model = model),
             PeerStep::Options(options) => self.options = options,
             PeerStep::Failed(fault) => self.fail(fault),
             PeerStep::PersonSaid(_) if self.skips_history() => {}
@@ -326,7 +334,11 @@ impl PeerMachine {
         if self.turn.as_ref().is_some_and(|turn| !turn.is_prompted) {
             self.abandon(TurnOutcome::Completed);
         }
-        self.change_opened(|_, current| *current = model);
+        let takes_images = self.setup.protocol.takes_images();
+        self.change_opened(|opened| {
+            *opened.model = model;
+            opened.capabilities.images = takes_images;
+        });
         let waiting = self.take_waiting_prompt();
         self.stage = PeerStage::Ready;
         if std::mem::take(&mut self.is_resuming) {
@@ -340,10 +352,10 @@ impl PeerMachine {
     }
 
     /// Tells what has changed of how the session was opened.
-    fn change_opened(&mut self, change: impl FnOnce(&mut ApprovalMode, &mut String)) {
+    fn change_opened(&mut self, change: impl FnOnce(ChangeableOpening<'_>)) {
         let before = self.setup.opened.clone();
-        if let AgentEvent::SessionOpened { mode, model, .. } = &mut self.setup.opened {
-            change(mode, model);
+        if let AgentEvent::SessionOpened { mode, model, capabilities, .. } = &mut self.setup.opened {
+            change(ChangeableOpening { mode, model, capabilities });
         }
         if before != self.setup.opened {
             self.emit(self.setup.opened.clone());
@@ -352,7 +364,7 @@ impl PeerMachine {
 
     fn set_mode(&mut self, mode: ApprovalMode) {
         self.setup.policy.mode = mode;
-        self.change_opened(|current, _| *current = mode);
+        self.change_opened(|opened| *opened.mode = mode);
         self.with_protocol(|protocol, steps| protocol.set_mode(mode, steps));
         self.judge_again();
     }
@@ -424,7 +436,12 @@ impl PeerMachine {
     fn send_prompt(&mut self, prompt: &UnsentPrompt) {
         self.out.link = Some(PeerLink::Waiting);
         let text = add_context(prompt.text(), prompt.context());
-        self.with_protocol(|protocol, steps| protocol.send_prompt(&text, steps));
+        let images: Vec<&PromptImage> = prompt.context().iter().filter_map(PromptContext::image).collect();
+        if !images.is_empty() && !self.setup.protocol.takes_images() {
+            let text = format!("{} takes no images; send the prompt without them", self.name());
+            return self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text)));
+        }
+        self.with_protocol(|protocol, steps| protocol.send_prompt(&text, &images, steps));
     }
 
     fn tell_prompt(&mut self, text: &str, context: Vec<PromptContext>) {

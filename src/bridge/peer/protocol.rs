@@ -4,7 +4,8 @@
 use crate::dialect::Decode;
 use crate::dialect::acp::{ClientWork, PermissionRequest};
 use crate::event::{
-    AgentOption, ApprovalMode, CallId, CallOutcome, Fault, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome,
+    AgentOption, ApprovalMode, CallId, CallOutcome, Fault, Json, NoticeCode, NoticeLevel, PromptImage, ReplyEvent,
+    TurnOutcome,
 };
 use crate::tool::by_request::CommandExit;
 
@@ -71,8 +72,13 @@ pub(super) trait PeerProtocol: Send {
         }
     }
 
-    /// Sends a prompt; its answer ends with [`ReplyEvent::End`].
-    fn send_prompt(&mut self, text: &str, out: &mut Vec<PeerStep>);
+    /// Sends a prompt and its images; its answer ends with [`ReplyEvent::End`].
+    fn send_prompt(&mut self, text: &str, images: &[&PromptImage], out: &mut Vec<PeerStep>);
+
+    /// Returns whether the agent takes images, once it has said what it is capable of.
+    fn takes_images(&self) -> bool {
+        false
+    }
 
     /// Answers a question of the agent by one of its answers; without one, the question is dropped.
     fn answer(&mut self, question: QuestionNumber, answer: Option<&str>, out: &mut Vec<PeerStep>);

@@ -47,7 +47,7 @@ impl UnsentPrompt {
     }
 
     fn bytes(&self) -> usize {
-        self.text().len() + PromptContext::total_bytes(self.context())
+        self.text().len() + PromptContext::stored_bytes(self.context())
     }
 }
 
@@ -172,6 +172,19 @@ mod tests {
         let mut queue = PromptQueue::restore_held(vec!["old".into()]);
         queue.remove(1);
         assert!(!queue.is_held() && queue.unlogged_prompts().is_empty());
+    }
+
+    #[test]
+    fn images_count_for_the_size_of_the_queue() {
+        let image =
+            crate::event::PromptImage::new(&[crate::testkit::images::PNG_2X3, &vec![0; 4_900_000]].concat()).unwrap();
+        let prompt = || UnsentPrompt::new("see".into(), vec![PromptContext::from_image("a.png".into(), image.clone())]);
+        let mut queue = PromptQueue::default();
+        let taken = (0..5).take_while(|_| queue.push(prompt()).is_ok()).count();
+        assert_eq!(taken, 2);
+        let saved = serde_json::to_string(&queue.unlogged_prompts()).unwrap();
+        let read: Vec<UnsentPrompt> = serde_json::from_str(&saved).unwrap();
+        assert_eq!(PromptQueue::restore_held(read).unlogged_prompts(), [&prompt(), &prompt()]);
     }
 
     #[test]

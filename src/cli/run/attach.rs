@@ -1,5 +1,6 @@
 //! `attach`: a session with a remote, on the screen or printed.
 
+use super::chat::{join_words, mention_images};
 use super::screen::{self, ScreenOptions};
 use super::{RunContext, final_exit_code, is_on_terminal, mentioned_files};
 use crate::app;
@@ -17,6 +18,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
     let unsaved = SaveErrors::default();
     let frontend = if prints { Frontend::Headless } else { Frontend::Tui };
     let settings = Some(context.settings.clone());
+    let images = mention_images(&args.attached, &context.folder)?;
     let runtime = context.runtime(frontend, None).with_save_listener(unsaved.listener(false));
     let needs_prompt = prints && runtime.is_request_only(args)? && !args.read_only;
     let prompt = if runtime.is_local(args)? {
@@ -39,7 +41,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
         return Err(UsageError(text).into());
     }
     let given = args.printing.prompt().filter(|_| prints).map(str::to_owned);
-    let mentioned = mentioned_files(&runtime, given, None).await?;
+    let mentioned = mentioned_files(&runtime, given, images.clone().filter(|_| prints)).await?;
     let AttachedSession { handle: live, history_end, opened_event, models, remarks, shared } =
         runtime.attach(args, prompt.is_some()).await?;
     if prints {
@@ -62,10 +64,15 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
         runtime.close().await;
         return Ok(final_exit_code(&unsaved, code?));
     }
+    let (prompt, begun) = match prompt {
+        None => (None, images),
+        words => (join_words(words, images.as_deref()), None),
+    };
     let options = ScreenOptions {
         // The draft is kept for the next client of the same target.
         draft_claim: args.target.as_ref().filter(|_| live.capabilities.prompt).map(|name| runtime.claim_draft(name)),
         prompt,
+        begun,
         settings,
         host: runtime.target_host(args),
         models: Some(models),

@@ -1,10 +1,13 @@
 //! The chat: on the screen, or one answer on standard output.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::screen::{self, ScreenOptions};
 use super::{EXIT_USAGE, RunContext, final_exit_code, is_on_terminal, mentioned_files};
-use crate::cli::ChatArgs;
+use crate::cli::{ChatArgs, ImageArgs};
+use crate::event::ImageType;
 use crate::headless::output::print_error;
 use crate::headless::save_errors::SaveErrors;
 use crate::headless::spending::SpendGuard;
@@ -14,6 +17,9 @@ use crate::runtime::day_usage::file_beside;
 use crate::runtime::{Frontend, NameClaim, StartMode, StartedSession, UsageError};
 use crate::text::mention::write_mention;
 use crate::text::one_line;
+
+/// So many bytes of an image tell its kind.
+const IMAGE_MAGIC_BYTES: u64 = 12;
 
 pub(super) async fn run(chat: ChatArgs, context: RunContext) -> anyhow::Result<u8> {
     let start = match (&chat.resume, chat.continue_newest) {
@@ -29,7 +35,8 @@ pub(super) async fn run(chat: ChatArgs, context: RunContext) -> anyhow::Result<u
 }
 
 async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> anyhow::Result<u8> {
-    let (words, files) = (chat.prompt_text(), mention_files(&chat.files, &context.folder)?);
+    let (words, files) = (chat.prompt_text(), mention_files("--file", &chat.files, &context.folder)?);
+    let images = mention_images(&chat.attached, &context.folder)?;
     let given = join_words(words.clone(), files.as_deref());
     let Some(prompt) = piped_prompt(given.as_deref(), chat.printing.print.is_some()).await? else {
         print_error("no terminal and no prompt; pipe a prompt in, or give it with -p (see --help)");
@@ -39,7 +46,7 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
     let unsaved = SaveErrors::default();
     let runtime = context.runtime(Frontend::Headless, chat.system).with_save_listener(unsaved.listener(false));
     let limits = runtime.config().limits.spending();
-    let mentioned = mentioned_files(&runtime, words, files).await?;
+    let mentioned = mentioned_files(&runtime, words, join_words(files, images.as_deref())).await?;
     let StartedSession { handle: live, restored } = runtime.open(&start)?;
     for notice in restored {
         print_error(&notice);
@@ -58,7 +65,8 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
 }
 
 async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> anyhow::Result<u8> {
-    let files = mention_files(&chat.files, &context.folder)?;
+    let files = mention_files("--file", &chat.files, &context.folder)?;
+    let files = join_words(files, mention_images(&chat.attached, &context.folder)?.as_deref());
     // Files alone are the beginning of a prompt.
     let (prompt, begun) = match chat.prompt_text() {
         None => (None, files),
@@ -85,22 +93,44 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
     screen::run(runtime, live, options).await
 }
 
-/// Writes what `--file` names as mentions; none where it names nothing.
-fn mention_files(files: &[PathBuf], folder: &Path) -> Result<Option<String>, UsageError> {
+/// Writes what `--image` names as mentions, if all of it is images; none where it names nothing.
+pub(super) fn mention_images(given: &ImageArgs, folder: &Path) -> Result<Option<String>, UsageError> {
+    for image in &given.images {
+        let shown = one_line(&image.display().to_string(), 200);
+        check_image(&folder.join(image)).map_err(|why| UsageError(format!("--image {shown}: {why}")))?;
+    }
+    mention_files("--image", &given.images, folder)
+}
+
+/// Looks at the first bytes of a file; the rest is read with the prompt.
+fn check_image(path: &Path) -> Result<(), String> {
+    // A pipe would never end.
+    if !path.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("not a file".into());
+    }
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(IMAGE_MAGIC_BYTES).read_to_end(&mut start).map_err(|error| error.to_string())?;
+    ImageType::detect(&start).map(drop).ok_or_else(|| "not a PNG, JPEG, GIF or WebP image".to_owned())
+}
+
+/// Writes what a flag names as mentions; none where it names nothing.
+fn mention_files(flag: &str, files: &[PathBuf], folder: &Path) -> Result<Option<String>, UsageError> {
     let mentions = files.iter().map(|file| {
         let shown = one_line(&file.display().to_string(), 200);
         let path = file.to_str().filter(|path| !path.contains(|c: char| c.is_control() || c == '"'));
-        let path = path.ok_or_else(|| UsageError(format!("--file {shown}: this name can't be written in a prompt")))?;
+        let path = path.ok_or_else(|| UsageError(format!("{flag} {shown}: this name can't be written in a prompt")))?;
         match folder.join(file).metadata() {
             Ok(_) => Ok(write_mention(path)),
-            Err(error) => Err(UsageError(format!("--file {shown}: {error}"))),
+            Err(error) => Err(UsageError(format!("{flag} {shown}: {error}"))),
         }
     });
     let mentions = mentions.collect::<Result<Vec<_>, _>>()?.join(" ");
     Ok(Some(mentions).filter(|mentions| !mentions.is_empty()))
 }
 
-fn join_words(words: Option<String>, files: Option<&str>) -> Option<String> {
+/// Returns both, a blank line between.
+pub(super) fn join_words(words: Option<String>, files: Option<&str>) -> Option<String> {
     match (words, files) {
         (Some(words), Some(files)) => Some(format!("{words}\n\n{files}")),
         (words, files) => words.or_else(|| files.map(str::to_owned)),

@@ -23,6 +23,7 @@ const WITHOUT_KEY: &[&str] = &[
     "inbox.open",
     "theme.next",
     "composer.vim",
+    "composer.attach-file",
 ];
 
 fn chord(text: &str) -> Chord {

@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 
 use super::super::openai::{args_object, tool_result_text};
 use super::super::{HistoryCall, HistoryMessage};
-use crate::event::{CallId, CallOutcome, Json};
+use crate::event::{CallId, CallOutcome, Json, PromptImage};
 
 /// A message under construction.
 struct MessageDraft {
@@ -27,9 +27,10 @@ pub(super) fn messages(past: &[HistoryMessage], caches: bool) -> Vec<Json> {
     let mut unanswered: HashSet<&CallId> = HashSet::new();
     for entry in past {
         match entry {
-            HistoryMessage::User { text } if text.trim().is_empty() => {}
-            HistoryMessage::User { text } => {
-                append_blocks(&mut drafts, "user", vec![json!({"type": "text", "text": text})]);
+            HistoryMessage::User { text, images } => {
+                // The vendor has images read best before what is asked about them.
+                let text = Some(json!({"type": "text", "text": text})).filter(|_| !text.trim().is_empty());
+                append_blocks(&mut drafts, "user", images.iter().map(image_block).chain(text).collect());
             }
             HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: metadata } => {
                 let ours: Vec<&HistoryCall> =
@@ -73,6 +74,11 @@ fn content(mut blocks: Vec<Json>) -> Json {
         return text.take();
     }
     blocks.into()
+}
+
+fn image_block(image: &PromptImage) -> Json {
+    let media_type = image.media_type.media_type();
+    json!({"type": "image", "source": {"type": "base64", "media_type": media_type, "data": image.base64()}})
 }
 
 fn append_blocks(drafts: &mut Vec<MessageDraft>, role: &'static str, mut blocks: Vec<Json>) {

@@ -13,7 +13,7 @@ fn messages(past: Vec<HistoryMessage>) -> Json {
 }
 
 fn user(text: &str) -> HistoryMessage {
-    HistoryMessage::User { text: text.into() }
+    HistoryMessage::user(text)
 }
 
 fn assistant(text: &str, calls: Vec<HistoryCall>, carry: Option<Json>) -> HistoryMessage {
@@ -246,4 +246,17 @@ fn models_are_read_with_their_names_and_windows() {
         |id: &str, remark: &str, window| ModelInfo { id: id.into(), remark: remark.into(), context_window: window };
     assert_eq!(models(&answer).unwrap(), [model("claude-x", "Claude X", Some(200_000)), model("claude-y", "", None)]);
     assert_eq!(models(&json!({"models": []})), None);
+}
+
+#[test]
+fn images_stand_beside_the_text_as_blocks() {
+    let image = crate::event::PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+    let past = |text: &str| vec![HistoryMessage::User { text: text.into(), images: vec![image.clone()] }];
+    let source = json!({"type": "base64", "media_type": "image/png", "data": image.base64()});
+    let block = json!({"type": "image", "source": source});
+    let text = json!({"type": "text", "text": "what is it?"});
+    let asked = messages(past("what is it?"));
+    assert_eq!(asked[0]["content"][0], block);
+    assert_eq!(asked[0]["content"][1]["text"], text["text"]);
+    assert_eq!(messages(past(" "))[0]["content"][0]["source"], block["source"]);
 }

@@ -189,7 +189,7 @@ impl<'a> OfflineTurn<'a> {
         let last = request.history.iter().rposition(|past| matches!(past, HistoryMessage::User { .. }));
         let prompt = match last.and_then(|at| request.history.get(at)) {
             // What goes with a prompt asks for nothing.
-            Some(HistoryMessage::User { text }) => without_context(text),
+            Some(HistoryMessage::User { text, .. }) => without_context(text),
             _ => "",
         };
         let after = last.map_or(&[][..], |at| request.history.get(at + 1..).unwrap_or_default());
@@ -216,7 +216,7 @@ impl<'a> OfflineTurn<'a> {
 /// Estimates the tokens that a model would have received.
 fn input_tokens(request: &ModelRequest) -> u64 {
     let past = request.history.iter().map(|past| match past {
-        HistoryMessage::User { text } => estimate_tokens(text),
+        HistoryMessage::User { text, .. } => estimate_tokens(text),
         HistoryMessage::Assistant { text, calls, .. } => {
             estimate_tokens(text) + calls.iter().map(|call| estimate_tokens(&call.args) + 4).sum::<u64>()
         }

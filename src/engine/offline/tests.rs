@@ -21,7 +21,7 @@ fn request(past: Vec<HistoryMessage>, tools: &[&str]) -> ModelRequest {
 }
 
 fn user(text: &str) -> HistoryMessage {
-    HistoryMessage::User { text: text.into() }
+    HistoryMessage::user(text)
 }
 
 /// A parsed answer. Checks the order of its events.

@@ -11,7 +11,7 @@ fn a_conversation_with_tools_is_sent_whole() {
         model: "qwen3".into(),
         system: "be brief".into(),
         history: vec![
-            HistoryMessage::User { text: "time?".into() },
+            HistoryMessage::user("time?"),
             HistoryMessage::Assistant {
                 text: String::new(),
                 reasoning: "hm".into(),
@@ -64,11 +64,8 @@ fn a_conversation_with_tools_is_sent_whole() {
 
 #[test]
 fn a_short_request_leaves_everything_to_the_server() {
-    let request = ModelRequest {
-        model: "m".into(),
-        history: vec![HistoryMessage::User { text: "hi".into() }],
-        ..ModelRequest::default()
-    };
+    let request =
+        ModelRequest { model: "m".into(), history: vec![HistoryMessage::user("hi")], ..ModelRequest::default() };
     assert_eq!(
         OllamaEngine::new("ollama".into(), "").body(&request),
         json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true})
@@ -87,4 +84,15 @@ fn a_key_goes_with_every_request() {
         let [(name, HttpHeaderValue::Secret(value))] = &call.headers[..] else { panic!("{:?}", call.headers) };
         assert_eq!((name.as_str(), value.expose_secret()), ("authorization", "Bearer k-12345678"));
     }
+}
+
+#[test]
+fn images_stand_beside_the_text_as_their_bytes() {
+    let image = PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+    let past = |text: &str| vec![HistoryMessage::User { text: text.into(), images: vec![image.clone()] }];
+    let request = ModelRequest { model: "m".into(), history: past("what is it?"), ..ModelRequest::default() };
+    assert_eq!(
+        OllamaEngine::new("ollama".into(), "").body(&request)["messages"],
+        json!([{"role": "user", "content": "what is it?", "images": [image.base64()]}])
+    );
 }

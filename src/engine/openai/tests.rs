@@ -34,11 +34,8 @@ fn every_form_of_a_base_url_leads_to_the_same_place() {
 
 #[test]
 fn a_short_request_has_only_what_every_server_takes() {
-    let request = ModelRequest {
-        model: "m".into(),
-        history: vec![HistoryMessage::User { text: "hi".into() }],
-        ..ModelRequest::default()
-    };
+    let request =
+        ModelRequest { model: "m".into(), history: vec![HistoryMessage::user("hi")], ..ModelRequest::default() };
     assert_eq!(
         body(&engine("http://h"), &request),
         json!({
@@ -69,7 +66,7 @@ fn a_conversation_with_tools_is_sent_whole() {
         model: "m".into(),
         system: "be brief".into(),
         history: vec![
-            HistoryMessage::User { text: "time?".into() },
+            HistoryMessage::user("time?"),
             HistoryMessage::Assistant {
                 text: String::new(),
                 reasoning: "hm".into(),
@@ -141,4 +138,18 @@ fn a_key_travels_as_a_secret_bearer_and_an_empty_one_not_at_all() {
     let [(name, HttpHeaderValue::Secret(secret))] = &keyed.headers()[..] else { panic!("no secret") };
     assert_eq!((name.as_str(), secret.expose_secret()), ("authorization", "Bearer sk-1"));
     assert!(OpenAiEngine::new("openai".into(), "http://h", Some(" ".into())).headers().is_empty());
+}
+
+#[test]
+fn images_stand_beside_the_text_as_parts() {
+    let image = PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+    let past = |text: &str| vec![HistoryMessage::User { text: text.into(), images: vec![image.clone()] }];
+    let messages = |text: &str| {
+        let request = ModelRequest { history: past(text), ..ModelRequest::default() };
+        body(&engine("http://h"), &request)["messages"].clone()
+    };
+    let part = json!({"type": "image_url", "image_url": {"url": image.data_url()}});
+    let text = json!({"type": "text", "text": "what is it?"});
+    assert_eq!(messages("what is it?"), json!([{"role": "user", "content": [text, part]}]));
+    assert_eq!(messages(""), json!([{"role": "user", "content": [part]}]));
 }

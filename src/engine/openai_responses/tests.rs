@@ -52,10 +52,7 @@ fn every_form_of_a_base_url_leads_to_the_same_place() {
 #[test]
 fn a_short_request_has_only_what_it_needs() {
     assert_eq!(
-        body_of(&ModelRequest {
-            model: "gpt-4.1-mini".into(),
-            ..request(vec![HistoryMessage::User { text: "hi".into() }])
-        }),
+        body_of(&ModelRequest { model: "gpt-4.1-mini".into(), ..request(vec![HistoryMessage::user("hi")]) }),
         json!({
             "model": "gpt-4.1-mini",
             "input": [{"type": "message", "role": "user", "content": "hi"}],
@@ -85,7 +82,7 @@ fn a_conversation_with_tools_is_sent_whole() {
         tools: vec![clock()],
         sampling: sampling(),
         ..request(vec![
-            HistoryMessage::User { text: "time?".into() },
+            HistoryMessage::user("time?"),
             said(
                 "Let me see.",
                 vec![
@@ -245,7 +242,7 @@ fn the_decision_about_an_mcp_call_follows_its_request_until_there_is_a_result() 
         approval: Some(HistoryApproval { request: asked.clone(), decision: Some(decision) }),
         ..past_call("mcpr_1", "{}", None)
     };
-    let prompt = HistoryMessage::User { text: "roll".into() };
+    let prompt = HistoryMessage::user("roll");
     for (decision, answer) in [
         (Decision::Session, json!({"approve": true})),
         (Decision::Deny(Some("no".into())), json!({"approve": false, "reason": "no"})),
@@ -262,4 +259,16 @@ fn the_decision_about_an_mcp_call_follows_its_request_until_there_is_a_result() 
         let kinds: Vec<&str> = input.as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["message", "function_call", "function_call_output"]);
     }
+}
+
+#[test]
+fn images_stand_beside_the_text_as_input_parts() {
+    let image = PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+    let past = |text: &str| vec![HistoryMessage::User { text: text.into(), images: vec![image.clone()] }];
+    let part = json!({"type": "input_image", "detail": "auto", "image_url": image.data_url()});
+    let text = json!({"type": "input_text", "text": "what is it?"});
+    assert_eq!(
+        body_of(&request(past("what is it?")))["input"],
+        json!([{"type": "message", "role": "user", "content": [text, part]}])
+    );
 }

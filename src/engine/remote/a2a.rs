@@ -5,16 +5,17 @@ use serde_json::json;
 use super::RemoteTarget;
 use super::interrupts::answered_interrupts;
 use super::probe::{ProbeAnswers, ProbedServer, is_path_segment};
-use super::protocol::{JsonProtocol, last_prompt};
+use super::protocol::{JsonProtocol, last_images, last_prompt};
 use super::request_kind::RequestKind;
 use crate::engine::{HistoryMessage, ModelRequest};
-use crate::event::Json;
+use crate::event::{Json, PromptImage};
 use crate::net::request::{HttpHeaderValue, HttpRequest};
 use crate::text::address::{path_and_query, with_scheme};
 
 /// A2A 0.3 by JSON-RPC, also where it stands at the path of the REST binding.
 pub(super) static V0_3: RequestKind = RequestKind {
     name: "a2a",
+    takes_images: true,
     wanted_fields: &[&["jsonrpc"]],
     is_at: |path, _| path.contains("/a2a/"),
     cancel: Some(|target, task| Some(target.post(Vec::new(), &call("tasks/cancel", task, &json!({"id": task}))))),
@@ -25,6 +26,7 @@ pub(super) static V0_3: RequestKind = RequestKind {
 /// A2A 1.0 by JSON-RPC.
 pub(super) static V1: RequestKind = RequestKind {
     name: "a2a-1.0",
+    takes_images: true,
     cancel: Some(|target, task| Some(target.post(version_header(), &call("CancelTask", task, &json!({"id": task}))))),
     protocol: Some(|_| Box::new(JsonProtocol { body: body_v1, headers: VERSION_HEADERS })),
     ..RequestKind::NEW
@@ -33,6 +35,7 @@ pub(super) static V1: RequestKind = RequestKind {
 /// A2A 1.0 by REST.
 pub(super) static REST_V1: RequestKind = RequestKind {
     name: "a2a-rest",
+    takes_images: true,
     default_path: STREAM_PATH,
     is_at: |path, _| path.ends_with(STREAM_PATH),
     cancel: Some(|target, task| cancel_by_rest(target, version_header(), task)),
@@ -43,6 +46,7 @@ pub(super) static REST_V1: RequestKind = RequestKind {
 /// A2A 0.3 by REST, as servers write it that make JSON of the protocol's buffers.
 pub(super) static REST_V0_3: RequestKind = RequestKind {
     name: "a2a-rest-0.3",
+    takes_images: true,
     default_path: "/v1/message:stream",
     is_at: |path, _| path.ends_with("/v1/message:stream"),
     cancel: Some(|target, task| cancel_by_rest(target, Vec::new(), task)),
@@ -68,7 +72,12 @@ fn cancel_by_rest(target: &RemoteTarget, headers: Vec<(String, HttpHeaderValue)>
 }
 
 fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
-    let parts = json!([{"kind": "text", "text": last_prompt(request).unwrap_or_default()}]);
+    let file = |image: &PromptImage| {
+        let file = json!({"bytes": image.base64(), "mimeType": image.media_type.media_type()});
+        json!({"kind": "file", "file": file})
+    };
+    let text = json!({"kind": "text", "text": last_prompt(request).unwrap_or_default()});
+    let parts = parts(text, file, request);
     let id = message_id(target, request);
     let message = json!({"kind": "message", "role": "user", "parts": parts, "messageId": id});
     call("message/stream", &id, &send_params(message, request))
@@ -79,13 +88,20 @@ fn body_v1(target: &RemoteTarget, request: &ModelRequest) -> Json {
 }
 
 fn rest_body_v1(target: &RemoteTarget, request: &ModelRequest) -> Json {
-    let parts = json!([{"text": last_prompt(request).unwrap_or_default()}]);
+    let file = |image: &PromptImage| json!({"raw": image.base64(), "mediaType": image.media_type.media_type()});
+    let parts = parts(json!({"text": last_prompt(request).unwrap_or_default()}), file, request);
     send_params(json!({"role": "ROLE_USER", "parts": parts, "messageId": message_id(target, request)}), request)
 }
 
 fn rest_body(target: &RemoteTarget, request: &ModelRequest) -> Json {
-    let content = json!([{"text": last_prompt(request).unwrap_or_default()}]);
+    let file = |image: &PromptImage| json!({"file": {"fileWithBytes": image.base64(), "mimeType": image.media_type.media_type()}});
+    let content = parts(json!({"text": last_prompt(request).unwrap_or_default()}), file, request);
     send_params(json!({"role": "ROLE_USER", "content": content, "messageId": message_id(target, request)}), request)
+}
+
+/// Returns the newest prompt: its text, then its images.
+fn parts(text: Json, file: impl Fn(&PromptImage) -> Json, request: &ModelRequest) -> Json {
+    [text].into_iter().chain(last_images(request).iter().map(file)).collect()
 }
 
 fn send_params(mut message: Json, request: &ModelRequest) -> Json {

@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use serde_json::json;
 
+use super::gemini::image_part;
 use super::probe::{ProbeAnswers, ProbedServer};
-use super::protocol::Protocol;
+use super::protocol::{Protocol, last_images};
 use super::request_kind::{ModelListPath, RequestKind};
 use super::server_thread::{ServerThread, ThreadStep};
 use super::{AnnouncingDetector, RemoteTarget};
@@ -25,6 +26,7 @@ pub(super) static RUN: RequestKind = RequestKind {
     default_path: RUN_PATH,
     is_at: |path, _| path.ends_with(RUN_PATH),
     needs_model: true,
+    takes_images: true,
     model_list: Some(ModelListPath { replaces: RUN_PATH, path: "/list-apps", body: None, parse: parse_apps }),
     protocol: Some(|_| Box::<AdkProtocol>::default()),
     ..RequestKind::NEW
@@ -74,9 +76,11 @@ impl Protocol for AdkProtocol {
         Some(match self.0.next(request, &["id"], create) {
             ThreadStep::Begin(plan) => plan,
             ThreadStep::Say { id, text } => {
+                let images = last_images(request).iter().map(image_part);
+                let parts: Vec<Json> = [json!({"text": text})].into_iter().chain(images).collect();
                 let body = json!({
                     "appName": request.model, "userId": USER_ID, "sessionId": id, "streaming": true,
-                    "newMessage": {"role": "user", "parts": [{"text": text}]},
+                    "newMessage": {"role": "user", "parts": parts},
                 });
                 ReplyPlan::http(target.post(Vec::new(), &body), decode)
             }

@@ -1,6 +1,6 @@
 //! PURE. AG-UI: messages and tools in the protocol's camel case, and the answers to what the agent waits for.
 //!
-//! Source: `RunAgentInput` and `ResumeEntry` of the Python package `ag-ui-protocol`.
+//! Source: `RunAgentInput`, `ContentPart` and `ResumeEntry` of the Python package `ag-ui-protocol`.
 
 use serde_json::json;
 
@@ -10,12 +10,13 @@ use super::probe::{ProbeAnswers, ProbedServer, is_path_segment};
 use super::protocol::JsonProtocol;
 use super::request_kind::RequestKind;
 use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage, ModelRequest};
-use crate::event::{CallId, Decision, Json};
+use crate::event::{CallId, Decision, Json, PromptImage};
 
 pub(super) static RUN: RequestKind = RequestKind {
     name: "ag-ui",
     wanted_fields: &[&["threadId", "runId"], &["thread_id", "run_id"]],
     supports_tools: true,
+    takes_images: true,
     protocol: Some(|_| JsonProtocol::boxed(body)),
     ..RequestKind::NEW
 };
@@ -33,7 +34,9 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
     for (index, past) in request.history.iter().enumerate() {
         let id = format!("{thread}-{index}");
         messages.push(match past {
-            HistoryMessage::User { text } => json!({"id": id, "role": "user", "content": text}),
+            HistoryMessage::User { text, images } => {
+                json!({"id": id, "role": "user", "content": user_content(text, images)})
+            }
             HistoryMessage::Assistant { text, calls, .. } => {
                 let mut message = json!({"id": id, "role": "assistant", "content": text});
                 questions.extend(calls.iter().filter(|call| is_question(call)).map(|call| &call.call));
@@ -71,6 +74,19 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
         body["resume"] = resume.into();
     }
     body
+}
+
+/// Returns a text, which agents of every version take, or content parts where images go with it.
+fn user_content(text: &str, images: &[PromptImage]) -> Json {
+    if images.is_empty() {
+        return text.into();
+    }
+    let image = |image: &PromptImage| {
+        let source = json!({"type": "data", "value": image.base64(), "mimeType": image.media_type.media_type()});
+        json!({"type": "image", "source": source})
+    };
+    let text = Some(json!({"type": "text", "text": text})).filter(|_| !text.is_empty());
+    text.into_iter().chain(images.iter().map(image)).collect()
 }
 
 /// Returns an answer to everything that the agent waits for.

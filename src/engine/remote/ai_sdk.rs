@@ -9,12 +9,13 @@ use super::RemoteTarget;
 use super::protocol::JsonProtocol;
 use super::request_kind::RequestKind;
 use crate::engine::{HistoryApproval, HistoryCall, HistoryMessage, ModelRequest};
-use crate::event::{CallOutcome, Decision, Json};
+use crate::event::{CallOutcome, Decision, Json, PromptImage};
 
 pub(super) static CHAT: RequestKind = RequestKind {
     name: "ai-sdk",
     wanted_fields: &[&["trigger"]],
     default_path: "/api/chat",
+    takes_images: true,
     protocol: Some(|_| JsonProtocol::boxed(body)),
     ..RequestKind::NEW
 };
@@ -34,7 +35,9 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
     let text_part = |text: &str| json!({"type": "text", "text": text});
     for (index, past) in request.history.iter().enumerate() {
         match past {
-            HistoryMessage::User { text } => add(index, "user", vec![text_part(text)]),
+            HistoryMessage::User { text, images } => {
+                add(index, "user", [text_part(text)].into_iter().chain(images.iter().map(file_part)).collect());
+            }
             HistoryMessage::Assistant { text, calls, .. } => {
                 let mut parts = Vec::new();
                 parts.extend(Some(text_part(text)).filter(|_| !text.is_empty()));
@@ -48,6 +51,11 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
         }
     }
     json!({"id": thread, "trigger": "submit-message", "messages": messages})
+}
+
+/// Returns an image as a `FileUIPart`.
+fn file_part(image: &PromptImage) -> Json {
+    json!({"type": "file", "mediaType": image.media_type.media_type(), "url": image.data_url()})
 }
 
 /// Returns a call with its result or the decision about it; none for a call with neither, which a model would refuse.

@@ -8,7 +8,7 @@ use super::protocol::{EngineProtocol, JsonProtocol};
 use super::request_kind::RequestKind;
 use crate::engine::anthropic::{AnthropicAuth, AnthropicEngine};
 use crate::engine::{HistoryCall, HistoryMessage, ModelRequest};
-use crate::event::{CallOutcome, Json, ToolSpec};
+use crate::event::{CallOutcome, Json, PromptImage, ToolSpec};
 
 /// The version of Anthropic's API that Bedrock wants named.
 const ANTHROPIC_VERSION: &str = "bedrock-2023-05-31";
@@ -17,6 +17,7 @@ pub(super) static CONVERSE: RequestKind = RequestKind {
     name: "bedrock",
     is_at: |path, _| path.ends_with("/converse-stream"),
     supports_tools: true,
+    takes_images: true,
     protocol: Some(|_| JsonProtocol::boxed(converse_body)),
     ..RequestKind::NEW
 };
@@ -25,6 +26,7 @@ pub(super) static INVOKE: RequestKind = RequestKind {
     name: "bedrock-invoke",
     is_at: |path, _| path.ends_with("/invoke-with-response-stream"),
     supports_tools: true,
+    takes_images: true,
     protocol: Some(|target| {
         let writer = Box::new(AnthropicEngine::new(target.name.clone(), &target.url, AnthropicAuth::None));
         Box::new(EngineProtocol { writer, adjust: move_to_bedrock })
@@ -54,7 +56,9 @@ fn converse_body(_: &RemoteTarget, request: &ModelRequest) -> Json {
     };
     for past in &request.history {
         match past {
-            HistoryMessage::User { text } => add("user", vec![json!({"text": text})]),
+            HistoryMessage::User { text, images } => {
+                add("user", images.iter().map(image_block).chain([json!({"text": text})]).collect());
+            }
             HistoryMessage::Assistant { text, calls, .. } => {
                 let own = Some(json!({"text": text})).filter(|_| !text.is_empty());
                 add("assistant", own.into_iter().chain(calls.iter().map(call_block)).collect());
@@ -78,6 +82,11 @@ fn converse_body(_: &RemoteTarget, request: &ModelRequest) -> Json {
         body["toolConfig"] = json!({ "tools": request.tools.iter().map(declare).collect::<Vec<_>>() });
     }
     body
+}
+
+fn image_block(image: &PromptImage) -> Json {
+    let format = image.media_type.name().to_lowercase();
+    json!({"image": {"format": format, "source": {"bytes": image.base64()}}})
 }
 
 fn call_block(call: &HistoryCall) -> Json {

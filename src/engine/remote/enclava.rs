@@ -271,7 +271,7 @@ fn items(request: &ModelRequest, from: usize) -> Vec<Json> {
     let entries = request.history.iter().skip(from).take(next_chunk_len(request, from));
     entries
         .filter_map(|past| match past {
-            HistoryMessage::User { text } => Some(item("user", text)),
+            HistoryMessage::User { text, .. } => Some(item("user", text)),
             HistoryMessage::Assistant { text, .. } => Some(item("assistant", text)),
             HistoryMessage::Tool { .. } => None,
         })
@@ -298,7 +298,7 @@ mod tests {
     fn request(turns: usize) -> ModelRequest {
         let mut past = Vec::new();
         for turn in 0..turns {
-            past.push(HistoryMessage::User { text: format!("q{turn}") });
+            past.push(HistoryMessage::user(format!("q{turn}")));
             let text = format!("a{turn}");
             past.push(HistoryMessage::Assistant {
                 text,
@@ -307,7 +307,7 @@ mod tests {
                 provider_metadata: None,
             });
         }
-        past.push(HistoryMessage::User { text: "now".into() });
+        past.push(HistoryMessage::user("now"));
         ModelRequest { model: "m".into(), history: past, ..ModelRequest::default() }
     }
 

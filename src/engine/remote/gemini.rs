@@ -6,7 +6,7 @@ use super::protocol::Protocol;
 use super::request_kind::RequestKind;
 use super::{AnnouncingDetector, RemoteTarget};
 use crate::engine::{HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
-use crate::event::Json;
+use crate::event::{Json, PromptImage};
 use crate::net::request::HttpRequest;
 use crate::text::address::path_and_query;
 
@@ -17,6 +17,7 @@ pub(super) static GENERATE: RequestKind = RequestKind {
     name: "gemini",
     is_at: |path, _| path.ends_with(METHOD_SUFFIX),
     supports_tools: true,
+    takes_images: true,
     token_header: Some("x-goog-api-key"),
     protocol: Some(|_| Box::new(GeminiProtocol)),
     ..RequestKind::NEW
@@ -60,7 +61,9 @@ fn body(request: &ModelRequest) -> Json {
     };
     for past in &request.history {
         match past {
-            HistoryMessage::User { text } => add("user", vec![json!({"text": text})]),
+            HistoryMessage::User { text, images } => {
+                add("user", [json!({"text": text})].into_iter().chain(images.iter().map(image_part)).collect());
+            }
             HistoryMessage::Assistant { text, calls, .. } => {
                 let mut parts = Vec::new();
                 parts.extend(Some(json!({"text": text})).filter(|_| !text.is_empty()));
@@ -84,6 +87,10 @@ fn body(request: &ModelRequest) -> Json {
         body["tools"] = json!([{ "functionDeclarations": declared }]);
     }
     body
+}
+
+pub(super) fn image_part(image: &PromptImage) -> Json {
+    json!({"inlineData": {"mimeType": image.media_type.media_type(), "data": image.base64()}})
 }
 
 /// Returns a call as the model made it, with the signature that it checks.

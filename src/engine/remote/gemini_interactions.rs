@@ -15,6 +15,7 @@ pub(super) static CREATE: RequestKind = RequestKind {
     is_at: |path, _| path.ends_with("/interactions"),
     needs_model: true,
     supports_tools: true,
+    takes_images: true,
     token_header: Some("x-goog-api-key"),
     // Without it some servers still tell the first version of the events.
     protocol: Some(|_| Box::new(JsonProtocol { body, headers: &[("api-revision", "2026-05-20")] })),
@@ -44,7 +45,15 @@ fn body(_: &RemoteTarget, request: &ModelRequest) -> Json {
 fn steps(past: &HistoryMessage) -> Vec<Json> {
     let said = |kind: &str, text: &str| json!({"type": kind, "content": [{"type": "text", "text": text}]});
     match past {
-        HistoryMessage::User { text } => vec![said("user_input", text)],
+        HistoryMessage::User { text, images } => {
+            let mut input = said("user_input", text);
+            if let Some(content) = input["content"].as_array_mut() {
+                content.extend(images.iter().map(|image| {
+                    json!({"type": "image", "data": image.base64(), "mime_type": image.media_type.media_type()})
+                }));
+            }
+            vec![input]
+        }
         HistoryMessage::Assistant { text, calls, .. } => {
             let mut steps = Vec::new();
             steps.extend(Some(said("model_output", text)).filter(|_| !text.is_empty()));

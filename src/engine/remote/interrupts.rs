@@ -14,7 +14,7 @@ pub(super) struct InterruptAnswer<'a> {
 
 /// Returns what the newest prompt answers; none where the agent asked nothing, or the turn goes on already.
 pub(super) fn answered_interrupts(request: &ModelRequest) -> Option<InterruptAnswer<'_>> {
-    let (HistoryMessage::User { text }, past) = request.history.split_last()? else { return None };
+    let (HistoryMessage::User { text, .. }, past) = request.history.split_last()? else { return None };
     let asked = past.iter().rev().find(|past| !matches!(past, HistoryMessage::Tool { .. }))?;
     let HistoryMessage::Assistant { provider_metadata: Some(metadata), .. } = asked else { return None };
     let interrupts = metadata.get(INTERRUPTS_KEY)?.as_array().filter(|list| !list.is_empty())?;

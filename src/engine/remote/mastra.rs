@@ -34,7 +34,7 @@ fn body(_: &RemoteTarget, request: &ModelRequest) -> Json {
         .history
         .iter()
         .filter_map(|past| match past {
-            HistoryMessage::User { text } => Some(json!({"role": "user", "content": text})),
+            HistoryMessage::User { text, .. } => Some(json!({"role": "user", "content": text})),
             HistoryMessage::Assistant { text, .. } if !text.is_empty() => {
                 Some(json!({"role": "assistant", "content": text}))
             }

@@ -8,7 +8,7 @@ use super::protocol::JsonProtocol;
 use super::request_kind::{ModelListPath, RequestKind};
 use crate::engine::openai::{self, args_text, tool_result_text};
 use crate::engine::{HistoryCall, HistoryMessage, ModelRequest};
-use crate::event::Json;
+use crate::event::{Json, PromptImage};
 
 const PATH: &str = "/conversations";
 
@@ -18,6 +18,7 @@ pub(super) static CONVERSATIONS: RequestKind = RequestKind {
     is_at: |path, _| path.ends_with("/v1/conversations"),
     needs_model: true,
     supports_tools: true,
+    takes_images: true,
     model_list: Some(ModelListPath::openai(PATH)),
     protocol: Some(|_| JsonProtocol::boxed(body)),
     ..RequestKind::NEW
@@ -45,7 +46,15 @@ fn entries(past: &HistoryMessage) -> Vec<Json> {
     let said = |kind: &str, role: &str, text: &str| json!({"type": kind, "role": role, "content": text});
     let called = |call: &HistoryCall| json!({"type": "function.call", "tool_call_id": call.call, "name": call.name, "arguments": args_text(call)});
     match past {
-        HistoryMessage::User { text } => vec![said("message.input", "user", text)],
+        HistoryMessage::User { text, images } => {
+            let mut input = said("message.input", "user", text);
+            if !images.is_empty() {
+                let chunk = |image: &PromptImage| json!({"type": "image_url", "image_url": image.data_url()});
+                let text = json!({"type": "text", "text": text});
+                input["content"] = [text].into_iter().chain(images.iter().map(chunk)).collect();
+            }
+            vec![input]
+        }
         HistoryMessage::Assistant { text, calls, .. } => {
             let own = Some(said("message.output", "assistant", text)).filter(|_| !text.is_empty());
             own.into_iter().chain(calls.iter().map(called)).collect()

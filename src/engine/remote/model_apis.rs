@@ -22,6 +22,7 @@ pub static CHAT: RequestKind = RequestKind {
     is_at: |path, _| path.ends_with(CHAT_PATH),
     needs_model: true,
     supports_tools: true,
+    takes_images: true,
     model_list: Some(CHAT_MODEL_LIST),
     protocol: Some(|target| chat_protocol(target, replace_null_content)),
     ..RequestKind::NEW
@@ -34,6 +35,7 @@ pub(super) static RESPONSES: RequestKind = RequestKind {
     is_at: |path, _| path.ends_with("/responses"),
     needs_model: true,
     supports_tools: true,
+    takes_images: true,
     model_list: Some(ModelListPath::openai("/responses")),
     protocol: Some(|target| {
         let writer = Box::new(ResponsesEngine::new(target.name.clone(), &target.url, None));
@@ -50,6 +52,7 @@ pub(super) static ANTHROPIC: RequestKind = RequestKind {
     is_at: |path, _| path.ends_with("/v1/messages"),
     needs_model: true,
     supports_tools: true,
+    takes_images: true,
     is_conversation: false,
     // Its own service rejects two credentials; for gateways there is --header.
     token_header: Some("x-api-key"),
@@ -66,6 +69,7 @@ pub(super) static OLLAMA: RequestKind = RequestKind {
     is_at: |path, _| path.ends_with("/api/chat"),
     needs_model: true,
     supports_tools: true,
+    takes_images: true,
     model_list: Some(ModelListPath {
         body: None,
         replaces: "/chat",
@@ -83,6 +87,7 @@ pub(super) static COHERE: RequestKind = RequestKind {
     is_at: |path, _| path.ends_with("/v2/chat"),
     needs_model: true,
     supports_tools: true,
+    takes_images: true,
     protocol: Some(|target| chat_protocol(target, keep_cohere_fields)),
     ..RequestKind::NEW
 };

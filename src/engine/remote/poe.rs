@@ -24,7 +24,7 @@ fn body(_: &RemoteTarget, request: &ModelRequest) -> Json {
         messages.push(json!({"role": "system", "content": request.system}));
     }
     messages.extend(request.history.iter().filter_map(|past| match past {
-        HistoryMessage::User { text } => Some(json!({"role": "user", "content": text})),
+        HistoryMessage::User { text, .. } => Some(json!({"role": "user", "content": text})),
         HistoryMessage::Assistant { text, .. } if !text.is_empty() => {
             Some(json!({"role": "assistant", "content": text}))
         }

@@ -31,7 +31,7 @@ fn body(target: &RemoteTarget, request: &ModelRequest) -> Json {
         query.push(message(format!("{thread}-s"), "system", &request.system));
     }
     query.extend(request.history.iter().enumerate().filter_map(|(index, past)| match past {
-        HistoryMessage::User { text } => Some(message(format!("{thread}-{index}"), "user", text)),
+        HistoryMessage::User { text, .. } => Some(message(format!("{thread}-{index}"), "user", text)),
         HistoryMessage::Assistant { text, .. } if !text.is_empty() => {
             Some(message(format!("{thread}-{index}"), "bot", text))
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{AnnouncingDetector, RemoteTarget};
 use crate::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
-use crate::event::{Decision, Json};
+use crate::event::{Decision, Json, PromptImage};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::with_scheme;
 
@@ -93,9 +93,18 @@ impl RemoteTarget {
 /// Returns the newest prompt.
 pub(super) fn last_prompt(request: &ModelRequest) -> Option<&str> {
     request.history.iter().rev().find_map(|past| match past {
-        HistoryMessage::User { text } => Some(text.as_str()),
+        HistoryMessage::User { text, .. } => Some(text.as_str()),
         _ => None,
     })
+}
+
+/// Returns the images that go with the newest prompt.
+pub(super) fn last_images(request: &ModelRequest) -> &[PromptImage] {
+    let last = request.history.iter().rev().find_map(|past| match past {
+        HistoryMessage::User { images, .. } => Some(images.as_slice()),
+        HistoryMessage::Assistant { .. } | HistoryMessage::Tool { .. } => None,
+    });
+    last.unwrap_or_default()
 }
 
 /// Writes the conversation as one text, for servers that take nothing else and keep nothing.
@@ -103,7 +112,7 @@ pub(super) fn flatten_history(request: &ModelRequest) -> String {
     let mut lines = Vec::new();
     for past in &request.history {
         match past {
-            HistoryMessage::User { text } => lines.push(format!("User: {text}")),
+            HistoryMessage::User { text, .. } => lines.push(format!("User: {text}")),
             HistoryMessage::Assistant { text, .. } if !text.is_empty() => lines.push(format!("Assistant: {text}")),
             HistoryMessage::Assistant { .. } | HistoryMessage::Tool { .. } => {}
         }

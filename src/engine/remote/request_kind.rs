@@ -21,6 +21,8 @@ pub struct RequestKind {
     pub needs_model: bool,
     /// Whether the answer may call tools on this side.
     pub supports_tools: bool,
+    /// Whether it has a place for images.
+    pub takes_images: bool,
     /// Whether the agent keeps the conversation and asks back.
     pub is_conversation: bool,
     /// The header for a token, instead of `authorization: Bearer`.
@@ -93,6 +95,7 @@ impl RequestKind {
         is_at: |_, _| false,
         needs_model: false,
         supports_tools: false,
+        takes_images: false,
         is_conversation: false,
         token_header: None,
         model_list: None,

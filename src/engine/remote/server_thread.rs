@@ -140,7 +140,7 @@ mod tests {
     fn request(prompts: usize) -> ModelRequest {
         let mut history = Vec::new();
         for nth in 1..=prompts {
-            history.push(HistoryMessage::User { text: format!("q{nth}") });
+            history.push(HistoryMessage::user(format!("q{nth}")));
             if nth < prompts {
                 let (text, reasoning, calls) = (format!("a{nth}"), String::new(), Vec::new());
                 history.push(HistoryMessage::Assistant { text, reasoning, calls, provider_metadata: None });

@@ -1,6 +1,7 @@
 mod a2a_agents;
 mod decisions;
 mod gptme_server;
+mod images;
 mod opencode_server;
 mod probes;
 
@@ -33,7 +34,7 @@ fn request(prompts: &[&str]) -> ModelRequest {
                 provider_metadata: None,
             });
         }
-        past.push(HistoryMessage::User { text: (*text).into() });
+        past.push(HistoryMessage::user(*text));
     }
     ModelRequest { model: "m".into(), history: past, ..ModelRequest::default() }
 }
@@ -193,7 +194,7 @@ fn an_app_of_the_ai_sdk_gets_ui_messages_with_the_calls_that_have_a_result() {
         result("c2", "no such city", CallOutcome::Failed),
         result("c3", "", CallOutcome::Requested),
         said("It is 12.", Vec::new()),
-        HistoryMessage::User { text: "two".into() },
+        HistoryMessage::user("two"),
     ]);
     let (_, body) = asked(&remote(&ai_sdk::CHAT, "http://h/api/chat"), &request);
     assert_eq!((&body["id"], &body["trigger"]), (&json!("th"), &json!("submit-message")));

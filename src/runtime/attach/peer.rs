@@ -114,7 +114,14 @@ impl Runtime {
             mode: policy.mode,
             folder: session.folder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: Capabilities { prompt: true, decide: !is_unattended, cancel: true, seek: false },
+            capabilities: Capabilities {
+                prompt: true,
+                decide: !is_unattended,
+                cancel: true,
+                // Until it has said what it is capable of.
+                images: true,
+                ..Capabilities::default()
+            },
             context_window: None,
             price: None,
         };

@@ -7,7 +7,9 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{NativeResult, error_response, json_response};
-use crate::event::{CallId, Command, DecidedBy, Decision, MAX_PROMPT_CONTEXT_BYTES, Pattern, PromptContext, SessionId};
+use crate::event::{
+    CallId, Command, DecidedBy, Decision, MAX_PROMPT_CONTEXT_BYTES, Pattern, PromptContext, SessionId, check_images,
+};
 use crate::serve::access::BodyBytes;
 use crate::serve::error::ApiError;
 use crate::serve::running_session::{DecisionClaim, RunningSession};
@@ -61,6 +63,11 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
             if PromptContext::total_bytes(context) > most {
                 let text = format!("at most {most} bytes go with a prompt");
                 return Err(ApiError::too_large(text).with_param("context"));
+            }
+            check_images(context).map_err(|why| ApiError::too_large(why).with_param("context"))?;
+            for (nth, image) in context.iter().filter_map(PromptContext::image).enumerate() {
+                let wrong = |why| ApiError::bad_request(format!("image {}: {why}", nth + 1)).with_param("context");
+                image.check().map_err(wrong)?;
             }
             state.check_prompt(text)
         }

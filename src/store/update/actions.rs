@@ -62,6 +62,19 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 fx.push(Effect::Send(Command::DequeuePrompt { id: newest.id }));
             }
         }
+        Action::AttachFile { path, .. } if path.is_empty() => {
+            store.toast = Some((NoticeLevel::Info, "name a file: /attach-file PATH".into()));
+        }
+        Action::AttachFile { path, images_only } => {
+            if require(store, |caps| caps.prompt, "this session takes no prompts") {
+                fx.push(Effect::AttachFile { path, images_only });
+            }
+        }
+        Action::PasteImage => {
+            if require(store, |caps| caps.prompt, "this session takes no prompts") {
+                fx.push(Effect::PasteImage);
+            }
+        }
         Action::Retry => submit::retry(store, fx),
         Action::ToggleVim => fx.push(Effect::View(UiAction::ToggleVim)),
         Action::SetTheme(theme) => fx.push(Effect::SetTheme(theme)),

@@ -9,6 +9,8 @@ use crate::store::Store;
 use crate::store::action::Action;
 use crate::store::effect::{ComposerEdit, Effect, MentioningPrompt};
 use crate::store::limits::ask_about_limit;
+use crate::store::prompt_images::has_images;
+use crate::store::session::OpenedSession;
 use crate::store::slash::{self, Submitted};
 use crate::store::transcript::ItemKind;
 use crate::text::mention::file_mentions;
@@ -72,6 +74,12 @@ pub(super) fn send_with_context(
     problems: &[String],
     fx: &mut Vec<Effect>,
 ) {
+    if has_images(&context) && !store.session.capabilities().images {
+        let name = store.session.opened.as_ref().map_or_else(String::new, OpenedSession::name);
+        store.toast = Some((NoticeLevel::Warn, format!("not sent: {name} takes no images")));
+        fx.push(Effect::Composer(ComposerEdit::Restore(prompt.typed)));
+        return;
+    }
     let was_refused = store.refused_prompt.take().is_some_and(|refused| refused == prompt.typed);
     if problems.is_empty() || was_refused {
         if !problems.is_empty() {

@@ -282,3 +282,27 @@ fn behind_a_prompt_that_was_recalled_is_the_draft() {
     composer.down();
     assert_eq!(composer.text(), "half a");
 }
+
+#[test]
+fn an_image_is_a_chip_that_stands_for_its_mention() {
+    let mut composer = typed("what is");
+    composer.insert_image("[image cat.png 2x3, 70 bytes]", "pics/cat.png");
+    assert_eq!(shown(&mut composer, 60).0, ["› what is [image cat.png 2x3, 70 bytes]"]);
+    assert_eq!(composer.text(), "what is @pics/cat.png ");
+    composer.insert_image("[image cat.png 2x3, 70 bytes]", "other/cat.png");
+    composer.insert_image("[image cat.png 2x3, 70 bytes]", "pics/cat.png");
+    assert_eq!(composer.text(), "what is @pics/cat.png @other/cat.png @pics/cat.png ");
+    for _ in 0..2 {
+        composer.edit(Edit::Backspace);
+    }
+    assert_eq!(composer.text(), "what is @pics/cat.png @other/cat.png ", "it goes whole");
+    composer.stash();
+    composer.stash();
+    assert_eq!(composer.text(), "what is @pics/cat.png @other/cat.png ");
+    assert_eq!(composer.take(), "what is @pics/cat.png @other/cat.png ");
+    let mut composer = typed("see [image and [pasted ");
+    assert_eq!(composer.take(), "see [image and [pasted ");
+    let mut composer = typed("!file ");
+    composer.insert_image("[image cat.png]", "cat.png");
+    assert_eq!(composer.text(), "!file cat.png", "a command takes the path as it is");
+}

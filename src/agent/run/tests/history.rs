@@ -30,7 +30,7 @@ fn prompts_of(request: &ModelRequest) -> Vec<&str> {
     request
         .history
         .iter()
-        .filter_map(|past| if let HistoryMessage::User { text } = past { Some(text.as_str()) } else { None })
+        .filter_map(|past| if let HistoryMessage::User { text, .. } = past { Some(text.as_str()) } else { None })
         .collect()
 }
 
@@ -91,7 +91,7 @@ async fn a_prompt_that_was_refused_as_too_long_is_not_sent_again_with_the_next()
     bench.prompt("hi").await;
     assert_eq!(bench.end().await, TurnOutcome::Completed);
     let asked = first.requests.lock().unwrap();
-    assert_eq!(asked[1].history, [HistoryMessage::User { text: "hi".into() }]);
+    assert_eq!(asked[1].history, [HistoryMessage::user("hi")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,5 +114,5 @@ async fn turns_that_do_not_fit_into_the_window_are_left_out_and_reported_once_a_
     let text = "the 1 oldest turns don't fit into the model's window and were not sent";
     assert_eq!(notices.collect::<Vec<_>>(), [(NoticeCode::HistoryCut, text)]);
     let requests = engine.requests.lock().unwrap();
-    assert_eq!(requests[1].history, [HistoryMessage::User { text: "short".into() }]);
+    assert_eq!(requests[1].history, [HistoryMessage::user("short")]);
 }

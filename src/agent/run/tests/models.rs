@@ -60,7 +60,7 @@ async fn the_first_prompt_waits_for_what_the_server_tells_of_its_model() {
     described.describe = Some(Arc::new(|| {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            Some(ModelDetails { context_window: Some(2048), supports_tools: Some(false) })
+            Some(ModelDetails { context_window: Some(2048), supports_tools: Some(false), ..ModelDetails::default() })
         })
     }));
     let give = |setup: &mut AgentSetup| setup.engine_choice = Box::pin(async { Ok(described) });
@@ -94,7 +94,7 @@ async fn a_server_is_asked_about_its_model_once_a_prompt_is_begun() {
     let count = asked.clone();
     described.describe = Some(Arc::new(move || {
         *count.lock().unwrap() += 1;
-        Box::pin(async { Some(ModelDetails { context_window: Some(2048), supports_tools: None }) })
+        Box::pin(async { Some(ModelDetails { context_window: Some(2048), ..ModelDetails::default() }) })
     }));
     let give = |setup: &mut AgentSetup| setup.engine_choice = Box::pin(async { Ok(described) });
     let mut bench = AgentRig::of(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
@@ -117,8 +117,8 @@ async fn a_server_that_could_not_tell_yet_is_asked_again_after_the_turn() {
     let count = asked.clone();
     described.describe = Some(Arc::new(move || {
         *count.lock().unwrap() += 1;
-        let details =
-            (*count.lock().unwrap() > 1).then_some(ModelDetails { context_window: Some(2048), supports_tools: None });
+        let details = (*count.lock().unwrap() > 1)
+            .then_some(ModelDetails { context_window: Some(2048), ..ModelDetails::default() });
         Box::pin(async move { details })
     }));
     let give = |setup: &mut AgentSetup| setup.engine_choice = Box::pin(async { Ok(described) });

@@ -22,7 +22,7 @@ async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
     assert_eq!(bench.end().await, TurnOutcome::Completed);
     assert_eq!(
         engine.requests.lock().unwrap()[0].history,
-        [HistoryMessage::User { text: "hello".into() }],
+        [HistoryMessage::user("hello")],
         "the model never hears of it"
     );
     let mut posts = Vec::new();

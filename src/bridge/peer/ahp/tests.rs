@@ -118,7 +118,7 @@ fn a_session_is_made_here_and_its_chat_opened_once_it_is_ready() {
 #[test]
 fn a_prompt_is_an_action_and_only_what_is_of_its_turn_is_its_answer() {
     let mut rig = HostRig::ready();
-    rig.peer.send_prompt("hi", &mut rig.steps);
+    rig.peer.send_prompt("hi", &[], &mut rig.steps);
     let started = rig.last_action().clone();
     assert_eq!((&started["turnId"], &started["message"]["text"]), (&json!("me-1"), &json!("hi")));
     assert_eq!(started["startedAt"], "1970-01-01T00:00:00Z");
@@ -137,7 +137,7 @@ fn a_decision_is_dispatched_and_that_of_somebody_else_withdraws_the_question() {
         "invocationMessage": "m", "options": [{"id": "y", "label": "Yes", "kind": "approve"}]});
     for (answer, approved) in [(Some("y"), true), (Some(DENY_ANSWER), false), (None, false)] {
         let mut rig = HostRig::ready();
-        rig.peer.send_prompt("go", &mut rig.steps);
+        rig.peer.send_prompt("go", &[], &mut rig.steps);
         rig.act(ready.clone());
         let Some(PeerStep::Question { number, .. }) = rig.steps.last().cloned() else { panic!("{:?}", rig.steps) };
         rig.peer.answer(number, answer, &mut rig.steps);
@@ -146,7 +146,7 @@ fn a_decision_is_dispatched_and_that_of_somebody_else_withdraws_the_question() {
         assert_eq!(told["selectedOptionId"].as_str(), answer.filter(|answer| *answer == "y"));
     }
     let mut rig = HostRig::ready();
-    rig.peer.send_prompt("go", &mut rig.steps);
+    rig.peer.send_prompt("go", &[], &mut rig.steps);
     rig.act(ready);
     rig.act(json!({"type": "chat/toolCallConfirmed", "turnId": "me-1", "toolCallId": "c", "approved": true}));
     let Some(PeerStep::Withdrawn(number)) = rig.steps.last().cloned() else { panic!("{:?}", rig.steps) };
@@ -186,12 +186,12 @@ fn a_session_that_is_joined_tells_its_turns_and_goes_on_with_the_one_that_runs()
 #[test]
 fn a_refused_prompt_fails_with_the_reason_and_a_cancelled_turn_ends_so() {
     let mut rig = HostRig::ready();
-    rig.peer.send_prompt("go", &mut rig.steps);
+    rig.peer.send_prompt("go", &[], &mut rig.steps);
     let action = json!({"type": "chat/turnStarted", "turnId": "me-1"});
     rig.line(json!({"method": "action", "params": {"channel": "chat:1", "serverSeq": 9, "action": action,
         "origin": {"clientId": "me", "clientSeq": 1}, "rejectionReason": "a turn is running"}}));
     assert!(matches!(rig.outcomes()[..], [TurnOutcome::Failed(fault)] if fault.message.contains("a turn is running")));
-    rig.peer.send_prompt("again", &mut rig.steps);
+    rig.peer.send_prompt("again", &[], &mut rig.steps);
     rig.peer.cancel(&mut rig.steps);
     assert_eq!(
         (&rig.last_action()["type"], &rig.last_action()["turnId"]),
@@ -237,7 +237,7 @@ fn what_can_not_be_spoken_or_opened_says_why() {
 #[test]
 fn a_form_that_nobody_can_fill_in_here_is_cancelled_and_told() {
     let mut rig = HostRig::ready();
-    rig.peer.send_prompt("go", &mut rig.steps);
+    rig.peer.send_prompt("go", &[], &mut rig.steps);
     rig.act(json!({"type": "chat/inputRequested", "request": {"id": "q", "message": "Which city?"}}));
     assert_eq!((&rig.last_action()["requestId"], &rig.last_action()["response"]), (&json!("q"), &json!("cancel")));
 }

@@ -434,3 +434,30 @@ fn what_keeps_no_session_is_not_connected_to_again() {
     assert!(matches!(rig.outcomes()[..], [TurnOutcome::Failed(fault)] if fault.message == "lost"));
     rig.assert_legal();
 }
+
+#[test]
+fn an_image_is_a_block_where_the_agent_takes_some_and_is_refused_elsewhere() {
+    let image = PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+    let prompt =
+        Command::Prompt { text: "see".into(), context: vec![PromptContext::from_image("a.png".into(), image.clone())] };
+    let mut rig = PeerRig::with(ApprovalPolicy::default(), false);
+    let capabilities = json!({"promptCapabilities": {"image": true}});
+    rig.line(&json!({"id": 0, "result": {"protocolVersion": 1, "agentCapabilities": capabilities}}));
+    rig.line(&json!({"id": 1, "result": {"sessionId": "s"}}));
+    let told = rig.events.iter().rev().find_map(|event| match event {
+        AgentEvent::SessionOpened { capabilities, .. } => Some(capabilities.images),
+        _ => None,
+    });
+    assert_eq!(told, Some(true));
+    rig.command(prompt.clone());
+    let block = json!({"type": "image", "mimeType": "image/png", "data": image.base64()});
+    assert_eq!(rig.last_sent()["params"]["prompt"], json!([{"type": "text", "text": "see"}, block]));
+
+    let mut rig = PeerRig::ready();
+    let sent = rig.sent.len();
+    rig.command(prompt);
+    assert_eq!(rig.sent.len(), sent, "nothing goes out");
+    let [TurnOutcome::Failed(fault)] = rig.outcomes()[..] else { panic!("{:?}", rig.outcomes()) };
+    assert!(fault.message.contains("takes no images"), "{}", fault.message);
+    assert_eq!(grammar::check(&rig.events), []);
+}

@@ -94,7 +94,7 @@ fn a_yes_or_no_without_a_call_goes_back_to_ag_ui_as_its_answer_alone() {
     assert_eq!(one.open_calls()[0].wire_id, "question-i1");
     let (name, output) = ("confirm".into(), String::new());
     one.history.push(HistoryMessage::Tool { call: "question-i1_2".into(), name, output, outcome: CallOutcome::Ok });
-    one.history.push(HistoryMessage::User { text: "two".into() });
+    one.history.push(HistoryMessage::user("two"));
     let (_, body) = asked(&agent, &one);
     assert_eq!((body["messages"].as_array().unwrap().len(), body.get("resume")), (2, None));
 }
