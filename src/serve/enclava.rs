@@ -107,6 +107,7 @@ async fn try_create(
     let request = OneShotRequest {
         history: past,
         prompt: talked.prompt,
+        images: talked.images,
         system_prompt: talked.system_prompt,
         model: record.model.clone(),
         client_tools: None,

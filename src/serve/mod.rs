@@ -21,6 +21,7 @@ mod client_tools;
 mod connection_slots;
 mod enclava;
 mod fields;
+mod image_parts;
 mod info;
 mod native;
 mod oneshot;

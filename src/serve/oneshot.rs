@@ -27,7 +27,7 @@ use super::stream_body::{self, BodySource, MAX_WRITE_BYTES};
 use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, Command, Envelope, Millis, Seq, SessionId, TurnId};
+use crate::event::{AgentEvent, Command, Envelope, Millis, Seq, SessionId, TurnId, check_images};
 
 /// How long a turn without readers continues.
 const ABANDONED_TURN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,12 +56,14 @@ pub(super) async fn run(
 ) -> Result<Response<Body>, ApiError> {
     if let Some(prompt) = &request.prompt {
         state.check_prompt(prompt)?;
+        check_images(&request.images).map_err(ApiError::too_large)?;
     }
     let (running, played) = state.open_one_shot(&request).await?;
     let reading = Some(running.add_reader());
     let subscription = running.handle.hub.subscribe(Seq(0));
     if !played {
-        let command = request.prompt.map_or(Command::Continue, Command::prompt);
+        let context = request.images;
+        let command = request.prompt.map_or(Command::Continue, |text| Command::Prompt { text, context });
         if running.handle.commands.try_send(command).is_err() {
             state.release(running.id());
             return Err(ApiError::internal("the session ended before its first prompt"));

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::image_parts::ClientPrompt;
 use crate::event::{
-    AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId, Role, SamplingParams,
-    TextKind, ToolSpec, TurnId, TurnOutcome,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json,
+    MessageId, PromptContext, Role, SamplingParams, TextKind, ToolSpec, TurnId, TurnOutcome, user_message,
 };
 
 /// A single prompt with its history and options.
@@ -14,6 +15,8 @@ pub struct OneShotRequest {
     pub history: Vec<AgentEvent>,
     /// `None` if the history ends with results of the client's tools: the model continues from there.
     pub prompt: Option<String>,
+    /// What goes with the prompt.
+    pub images: Vec<PromptContext>,
     /// Replaces our system prompt.
     pub system_prompt: Option<String>,
     pub model: Option<String>,
@@ -55,10 +58,15 @@ impl HistoryBuilder {
     }
 
     pub fn add_user_message(&mut self, text: impl Into<String>) {
+        self.add_prompt(ClientPrompt { text: text.into(), images: Vec::new() });
+    }
+
+    /// Adds a message of the user with its images.
+    pub fn add_prompt(&mut self, ClientPrompt { text, images }: ClientPrompt) {
         self.end_turn();
         self.begin_turn();
         let message = self.next_message_id();
-        self.events.push(AgentEvent::UserMessage { message, text: text.into() });
+        self.events.extend(user_message(message, &text, images));
     }
 
     /// Adds a message of the assistant with its calls: id, name, and the arguments as written by the model.
@@ -145,6 +153,12 @@ impl HistoryBuilder {
                 self.begin_turn();
                 let message = self.next_message_id();
                 self.events.push(AgentEvent::UserMessage { message, text: text.clone() });
+            }
+            AgentEvent::Annotation { annotation: Annotation::PromptContext(parts), .. } => {
+                if let Some(AgentEvent::UserMessage { message, .. }) = self.events.last() {
+                    let (on, parts) = (AnnotationTarget::Message(message.clone()), parts.clone());
+                    self.events.push(AgentEvent::Annotation { on, annotation: Annotation::PromptContext(parts) });
+                }
             }
             AgentEvent::MessageStarted { message: theirs, role, parent } => {
                 self.begin_turn();

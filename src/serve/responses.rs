@@ -88,6 +88,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
     let request = OneShotRequest {
         history: past,
         prompt: talked.prompt,
+        images: talked.images,
         system_prompt: talked.system_prompt,
         model: wanted.model,
         client_tools: wanted.client_tools,

@@ -1,16 +1,17 @@
 //! PURE. Parses a chat completion request, field by field.
 //!
 //! Lenient wherever the meaning is clear: unknown fields are ignored, null means absent, and an unknown role counts as
-//! the user's. A field of the wrong type is an error that names it. Content that isn't supported (images, audio, files)
-//! is an error too: an answer that silently ignored it would be wrong.
+//! the user's. A field of the wrong type is an error that names it. Content that isn't supported (audio, files, images
+//! of others than the user) is an error too: an answer that silently ignored it would be wrong.
 
 use std::collections::{HashMap, HashSet};
 
 use super::super::client_tools::{self, ToolFormat};
 use super::super::error::ApiError;
 use super::super::fields::{self, Fields, field_path, get_array, get_string, get_value, missing_field, wrong_type};
+use super::super::image_parts::{ClientPrompt, push_image};
 use super::super::request::{HistoryBuilder, OneShotRequest};
-use crate::event::{CallOutcome, Json};
+use crate::event::{CallOutcome, Json, PromptContext, PromptImage};
 
 /// A parsed request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -81,7 +82,7 @@ struct MessagesParser {
     history: HistoryBuilder,
     system: Vec<String>,
     /// The last user message, as long as no answer follows it.
-    prompt: Option<String>,
+    prompt: Option<ClientPrompt>,
     /// Maps the client's call ids to ours, which are unique.
     call_ids: HashMap<String, String>,
     used_ids: HashSet<String>,
@@ -108,19 +109,25 @@ fn parse_messages(fields: &Fields) -> Result<ChatRequest, ApiError> {
     let past = history.into_events();
     if past.is_empty() && prompt.is_none() {
         // If there are only instructions, they are the prompt.
-        prompt = system.pop();
+        prompt = system.pop().as_deref().map(ClientPrompt::from);
     }
     // The model always gets a system prompt: ours if the client sends none.
     let messages = count.saturating_sub(system.len() as u64) + 1;
     let system = (!system.is_empty()).then(|| system.join("\n\n"));
-    let request = OneShotRequest { history: past, prompt, system_prompt: system, ..OneShotRequest::default() };
+    let (prompt, images) = prompt.map(|prompt| (prompt.text, prompt.images)).unzip();
+    let images = images.unwrap_or_default();
+    let request = OneShotRequest { history: past, prompt, images, system_prompt: system, ..OneShotRequest::default() };
     Ok(ChatRequest { one_shot: request, message_count: messages, prompt_tokens: tokens, ..ChatRequest::default() })
 }
 
 impl MessagesParser {
     fn add_message(&mut self, message: &Fields, at: &str) -> Result<(), ApiError> {
         let role = get_string(message, "role", at)?.unwrap_or_default();
-        let text = content_text(message, at)?;
+        let mut images = Vec::new();
+        let takes_images = !matches!(role, "system" | "developer" | "assistant" | "tool" | "function");
+        let text = content_text(message, at, takes_images.then_some(&mut images))?;
+        self.prompt_tokens +=
+            images.iter().filter_map(PromptContext::image).map(PromptImage::estimate_tokens).sum::<u64>();
         self.prompt_tokens += (text.chars().count() as u64 / 4).max(1);
         match role {
             // Instructions apply from the start, wherever they occur.
@@ -136,7 +143,7 @@ impl MessagesParser {
             }
             _ => {
                 self.commit_prompt();
-                self.prompt = Some(text);
+                self.prompt = Some(ClientPrompt { text, images });
             }
         }
         Ok(())
@@ -145,7 +152,7 @@ impl MessagesParser {
     /// Moves the prompt so far into the history, because more follows.
     fn commit_prompt(&mut self) {
         if let Some(prompt) = self.prompt.take() {
-            self.history.add_user_message(prompt);
+            self.history.add_prompt(prompt);
         }
     }
 
@@ -216,8 +223,9 @@ impl MessagesParser {
     }
 }
 
-/// Returns the text of a message: a string, empty if absent, or joined text parts.
-fn content_text(message: &Fields, at: &str) -> Result<String, ApiError> {
+/// Returns the text of a message: a string, empty if absent, or joined text parts. Images go to `images`, where the
+/// message may have some.
+fn content_text(message: &Fields, at: &str, mut images: Option<&mut Vec<PromptContext>>) -> Result<String, ApiError> {
     let parts = match get_value(message, "content") {
         None => return Ok(get_string(message, "refusal", at)?.unwrap_or_default().to_owned()),
         Some(Json::String(text)) => return Ok(text.clone()),
@@ -229,7 +237,15 @@ fn content_text(message: &Fields, at: &str) -> Result<String, ApiError> {
         let at = format!("{at}.content[{n}]");
         match part {
             Json::String(content) => whole.push_str(content),
-            Json::Object(part) => whole.push_str(part_text(part, &at)?),
+            Json::Object(part) => {
+                let is_image = match &mut images {
+                    Some(images) => push_image(part, &at, images)?,
+                    None => false,
+                };
+                if !is_image {
+                    whole.push_str(part_text(part, &at)?);
+                }
+            }
             _ => return Err(wrong_type(&at, "an object")),
         }
     }
@@ -243,7 +259,7 @@ fn part_text<'p>(part: &'p Fields, at: &str) -> Result<&'p str, ApiError> {
         "refusal" => "refusal",
         _ => {
             let what = match kind {
-                "image_url" | "input_image" | "image" => "images are".to_owned(),
+                "image_url" | "input_image" | "image" => "images here are".to_owned(),
                 "input_audio" | "audio" => "audio is".to_owned(),
                 "file" | "input_file" => "files are".to_owned(),
                 other => format!("parts of type {other:?} are"),

@@ -2,16 +2,17 @@
 //!
 //! Items are messages, calls and their outputs; earlier responses are added as their events. Consecutive items of one
 //! answer form one message: `function_call` items are calls of the text before them. Reasoning is left out: only its
-//! model could read it. What isn't supported (images, files, unknown tools) is an error that names it, because an
-//! answer that ignored it would be wrong.
+//! model could read it. What isn't supported (files, unknown tools, images of others than the user) is an error that
+//! names it, because an answer that ignored it would be wrong.
 
 use std::collections::{HashMap, HashSet};
 
 use super::super::error::ApiError;
 use super::super::fields::{self, Fields, field_path, wrong_type};
+use super::super::image_parts::{ClientPrompt, push_image};
 use super::super::request::HistoryBuilder;
 use crate::dialect::responses::call_error_text;
-use crate::event::{AgentEvent, CallOutcome, Json};
+use crate::event::{AgentEvent, CallOutcome, Json, PromptContext, PromptImage};
 
 /// Limit of items in one request.
 const MAX_REQUEST_ITEMS: usize = 10_000;
@@ -22,7 +23,7 @@ pub(in crate::serve) struct ConversationBuilder {
     history: HistoryBuilder,
     system: Vec<String>,
     /// The last user message, as long as no answer follows it.
-    prompt: Option<String>,
+    prompt: Option<ClientPrompt>,
     /// The assistant's current answer, while more of it may come.
     pending_answer: Option<PendingAnswer>,
     /// Maps the client's call ids to ours, which are unique.
@@ -45,6 +46,8 @@ pub(in crate::serve) struct BuiltConversation {
     pub(in crate::serve) history: Vec<AgentEvent>,
     /// `None` if the model continues from the history.
     pub(in crate::serve) prompt: Option<String>,
+    /// What goes with the prompt.
+    pub(in crate::serve) images: Vec<PromptContext>,
     pub(in crate::serve) system_prompt: Option<String>,
     /// An estimate: one token per four characters of each text, at least one each.
     pub(in crate::serve) prompt_tokens: u64,
@@ -80,7 +83,7 @@ impl ConversationBuilder {
     pub(in crate::serve) fn add_input(&mut self, input: &Json, at: &str) -> Result<(), ApiError> {
         match input {
             Json::String(text) => {
-                self.add_user(text);
+                self.add_user(ClientPrompt::from(text.as_str()));
                 Ok(())
             }
             Json::Array(items) if items.len() <= MAX_REQUEST_ITEMS => {
@@ -128,15 +131,18 @@ impl ConversationBuilder {
         }
     }
 
-    pub(in crate::serve) fn add_user(&mut self, text: &str) {
+    pub(in crate::serve) fn add_user(&mut self, said: ClientPrompt) {
         self.flush_answer();
-        self.count_tokens(text);
+        self.count_tokens(&said.text);
+        let images = said.images.iter().filter_map(PromptContext::image);
+        self.prompt_tokens += images.map(PromptImage::estimate_tokens).sum::<u64>();
         match &mut self.prompt {
             Some(prompt) => {
-                prompt.push_str("\n\n");
-                prompt.push_str(text);
+                prompt.text.push_str("\n\n");
+                prompt.text.push_str(&said.text);
+                prompt.images.extend(said.images);
             }
-            None => self.prompt = Some(text.to_owned()),
+            None => self.prompt = Some(said),
         }
     }
 
@@ -157,12 +163,17 @@ impl ConversationBuilder {
             return Err(ApiError::bad_request(format!("{at} contains no message")).with_param(at));
         }
         let system = (!system.is_empty()).then(|| system.join("\n\n"));
-        Ok(BuiltConversation { history: past, prompt, system_prompt: system, prompt_tokens: tokens })
+        let (prompt, images) = prompt.map(|prompt| (prompt.text, prompt.images)).unzip();
+        let images = images.unwrap_or_default();
+        Ok(BuiltConversation { history: past, prompt, images, system_prompt: system, prompt_tokens: tokens })
     }
 
     fn add_message(&mut self, item: &Fields, at: &str) -> Result<(), ApiError> {
-        let text = content_text(item, at)?;
-        match fields::get_string(item, "role", at)?.unwrap_or("user") {
+        let role = fields::get_string(item, "role", at)?.unwrap_or("user");
+        let mut images = Vec::new();
+        let takes_images = !matches!(role, "system" | "developer" | "assistant");
+        let text = content_text(item, at, takes_images.then_some(&mut images))?;
+        match role {
             "system" | "developer" => self.add_system(&text),
             "assistant" => {
                 self.commit_prompt();
@@ -178,7 +189,7 @@ impl ConversationBuilder {
                 saying.text.push_str(&text);
             }
             // An unknown role counts as the user's.
-            _ => self.add_user(&text),
+            _ => self.add_user(ClientPrompt { text, images }),
         }
         Ok(())
     }
@@ -211,7 +222,7 @@ impl ConversationBuilder {
         let text = match fields::get_value(item, "output") {
             None => String::new(),
             Some(Json::String(text)) => text.clone(),
-            Some(Json::Array(parts)) => parts_text(parts, &field_path(at, "output"))?,
+            Some(Json::Array(parts)) => parts_text(parts, &field_path(at, "output"), None)?,
             Some(other) => other.to_string(),
         };
         let failed = fields::get_string(item, "status", at)? == Some("failed");
@@ -234,7 +245,7 @@ impl ConversationBuilder {
     /// Moves the prompt so far into the history, because more follows.
     fn commit_prompt(&mut self) {
         if let Some(prompt) = self.prompt.take() {
-            self.history.add_user_message(prompt);
+            self.history.add_prompt(prompt);
         }
     }
 
@@ -248,17 +259,18 @@ impl ConversationBuilder {
     }
 }
 
-/// Returns the text of a message: a string, empty if absent, or joined text parts.
-fn content_text(item: &Fields, at: &str) -> Result<String, ApiError> {
+/// Returns the text of a message: a string, empty if absent, or joined text parts. Images go to `images`, where the
+/// message may have some.
+fn content_text(item: &Fields, at: &str, images: Option<&mut Vec<PromptContext>>) -> Result<String, ApiError> {
     match fields::get_value(item, "content") {
         None => Ok(String::new()),
         Some(Json::String(text)) => Ok(text.clone()),
-        Some(Json::Array(parts)) => parts_text(parts, &field_path(at, "content")),
+        Some(Json::Array(parts)) => parts_text(parts, &field_path(at, "content"), images),
         Some(_) => Err(wrong_type(&field_path(at, "content"), "a string or an array of parts")),
     }
 }
 
-fn parts_text(parts: &[Json], at: &str) -> Result<String, ApiError> {
+fn parts_text(parts: &[Json], at: &str, mut images: Option<&mut Vec<PromptContext>>) -> Result<String, ApiError> {
     let mut whole = String::new();
     for (n, part) in parts.iter().enumerate() {
         let at = format!("{at}[{n}]");
@@ -270,13 +282,18 @@ fn parts_text(parts: &[Json], at: &str) -> Result<String, ApiError> {
             Json::Object(part) => part,
             _ => return Err(wrong_type(&at, "an object")),
         };
+        if let Some(images) = &mut images
+            && push_image(part, &at, images)?
+        {
+            continue;
+        }
         let kind = fields::get_string(part, "type", &at)?.unwrap_or("text");
         let field = match kind {
             "text" | "input_text" | "output_text" | "summary_text" | "reasoning_text" => "text",
             "refusal" => "refusal",
             _ => {
                 let what = match kind {
-                    "input_image" | "image_url" => "images are".to_owned(),
+                    "input_image" | "image_url" => "images here are".to_owned(),
                     "input_audio" => "audio is".to_owned(),
                     "input_file" => "files are".to_owned(),
                     other => format!("parts of type {other:?} are"),

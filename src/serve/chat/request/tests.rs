@@ -181,3 +181,22 @@ fn what_is_wrong_is_named() {
     }
     assert_eq!(parse(b"{}", clients).unwrap_err().param.as_deref(), Some("messages"));
 }
+
+#[test]
+fn images_of_the_user_go_with_their_prompts_and_others_are_refused() {
+    let image = PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+    let part = json!({"type": "image_url", "image_url": {"url": image.data_url()}});
+    let said = |text: &str| json!({"role": "user", "content": [{"type": "text", "text": text}, part]});
+    let body = json!({"messages": [said("this"), {"role": "assistant", "content": "a cat"}, said("and this?")]});
+    let request = parse(body.to_string().as_bytes(), |_| ToolOwner::Server).unwrap().one_shot;
+    let expected = vec![PromptContext::from_image("image 1".into(), image)];
+    assert_eq!((request.prompt.as_deref(), &request.images), (Some("and this?"), &expected));
+    let past = request.history.iter().filter_map(|event| match event {
+        AgentEvent::Annotation { annotation: crate::event::Annotation::PromptContext(parts), .. } => Some(parts),
+        _ => None,
+    });
+    assert_eq!(past.collect::<Vec<_>>(), [&expected]);
+    let body = json!({"messages": [{"role": "assistant", "content": [part]}]});
+    let refused = parse(body.to_string().as_bytes(), |_| ToolOwner::Server).unwrap_err();
+    assert_eq!(refused.param.as_deref(), Some("messages[0].content[0]"));
+}

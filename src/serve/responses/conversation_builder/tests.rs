@@ -122,3 +122,29 @@ fn whatever_repeats_or_lacks_its_place_is_grammatical() {
     let violations = grammar::check(&events);
     assert!(violations.len() == 1 && violations[0].message.contains("open the session"), "{violations:?}");
 }
+
+#[test]
+fn images_of_the_user_go_with_their_prompt_and_come_back_with_an_earlier_answer() {
+    let image = PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
+    let part = json!({"type": "input_image", "image_url": image.data_url(), "detail": "auto"});
+    let input = json!([{"role": "user", "content": [{"type": "input_text", "text": "this?"}, part]}]);
+    let built = talked(&input).unwrap();
+    let expected = vec![PromptContext::from_image("image 1".into(), image)];
+    assert_eq!((built.prompt.as_deref(), &built.images), (Some("this?"), &expected));
+    let answered = json!([input[0], {"role": "assistant", "content": "a cat"}, {"role": "user", "content": "sure?"}]);
+    let past = talked(&answered).unwrap().history;
+    let mut builder = ConversationBuilder::default();
+    builder.replay(&past, false);
+    builder.add_input(&json!("sure?"), "input").unwrap();
+    let again = builder.build("input").unwrap().history;
+    let images = |events: &[AgentEvent]| {
+        let parts = events.iter().filter_map(|event| match event {
+            AgentEvent::Annotation { annotation: crate::event::Annotation::PromptContext(parts), .. } => {
+                Some(parts.clone())
+            }
+            _ => None,
+        });
+        parts.flatten().collect::<Vec<_>>()
+    };
+    assert_eq!((images(&past), images(&again)), (expected.clone(), expected));
+}
