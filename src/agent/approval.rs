@@ -104,7 +104,7 @@ impl ApprovalPolicy {
     /// tool, is an error.
     pub fn grant(&mut self, tool: &str, decision: &Decision, by: DecidedBy) -> Result<(), String> {
         let pattern = match decision {
-            Decision::Once | Decision::Deny(_) | Decision::Offered { .. } => return Ok(()),
+            Decision::Once | Decision::Hunks(_) | Decision::Deny(_) | Decision::Offered { .. } => return Ok(()),
             Decision::Session => Pattern { tool: tool.into(), glob: None },
             Decision::Pattern(pattern) => Pattern::parse_for(tool, pattern)?,
         };

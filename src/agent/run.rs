@@ -322,6 +322,7 @@ impl Agent {
     async fn handle_turn_command(&mut self, command: Command, running: &mut RunningTurn) {
         let input = match command {
             Command::Decide { call, decision } => {
+                let decision = approvals::about_hunks(decision, running.shown_requests.get(&call));
                 if let Err(text) = self.grant(&call, &decision, &running.awaiting_approval) {
                     let text = format!("still pending: invalid pattern: {text}");
                     return self
@@ -420,7 +421,7 @@ impl Agent {
                 TurnEffect::JudgeServerCall { call, request } => {
                     Box::pin(self.judge_server_call(call, request, running)).await;
                 }
-                TurnEffect::RunTool { call, name, args } => self.start_tool(call, &name, args, running),
+                TurnEffect::RunTool { call, name, args, hunks } => self.start_tool(call, &name, args, hunks, running),
                 TurnEffect::StopTools => running.cancel_tools.cancel(),
                 TurnEffect::Finished => {}
             }

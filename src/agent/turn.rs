@@ -23,7 +23,7 @@ use std::collections::HashMap;
 
 use crate::event::{
     AgentEvent, Annotation, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision, Fault, FaultKind,
-    Json, Millis, NoticeCode, NoticeLevel, OutputStream, PromptContext, ReplyEvent, TurnId, TurnOutcome, UsageScope,
+    HunkDecision, Json, Millis, NoticeCode, NoticeLevel, OutputStream, PromptContext, ReplyEvent, TurnId, TurnOutcome, UsageScope,
     user_message,
 };
 
@@ -98,6 +98,8 @@ pub enum TurnEffect {
         call: CallId,
         name: String,
         args: Json,
+        /// The part of its change that it may make; none is all of it.
+        hunks: Option<HunkDecision>,
     },
     /// Tell the server what was decided about its request; its reply goes on after that.
     AnswerServer {

@@ -301,12 +301,13 @@ impl ChatController {
         }
         let (docked, selected) = (approval.is_docked(), approval.selected.is_some());
         let found = self.keymap.find(&contexts(&self.store, true), chord).map(|row| row.handler);
-        let choice = match found {
+        let (choice, step) = match found {
             Some(ActionHandler::Store(make)) => match make() {
-                Action::Choose(choice) => Some(choice),
-                _ => None,
+                Action::Choose(choice) => (Some(choice), None),
+                Action::DecideHunk(step) => (None, Some(step)),
+                _ => (None, None),
             },
-            _ => None,
+            _ => (None, None),
         };
         match (chord.typed_char(), found) {
             // In a pane that the person went to, its letters go on moving it.
@@ -315,7 +316,7 @@ impl ChatController {
             {
                 self.run_ui_action(action);
             }
-            (Some(c), _) => self.dispatch(Msg::Action(Action::ApprovalTyped { c, choice })),
+            (Some(c), _) => self.dispatch(Msg::Action(Action::ApprovalTyped { c, choice, step })),
             (None, _) if choice.is_some() && selected && chord == Chord::plain(Key::Enter) => {
                 self.run_action(Action::OverlayAccept);
             }

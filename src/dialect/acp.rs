@@ -187,6 +187,7 @@ impl AcpDecoder {
             pattern: None,
             expires_at: None,
             answers,
+            hunks: 0,
         };
         (!request.answers.is_empty()).then(|| PermissionRequest {
             call: CallId::new(id),

@@ -184,6 +184,7 @@ impl CodexAppDecoder {
             pattern: None,
             expires_at: None,
             answers: offered_answers(params),
+            hunks: 0,
         };
         Some(PermissionRequest { call: CallId::new(id), request, paths, new_texts: Vec::new() })
     }

@@ -11,6 +11,7 @@ mod command;
 mod fault;
 mod finish_reason;
 pub mod grammar;
+mod hunk;
 mod ids;
 pub mod incomplete_call;
 mod notice;
@@ -32,6 +33,7 @@ pub use annotation::{Annotation, AnnotationTarget, SharedState, StepState, Timin
 pub use command::{Command, SeekTarget};
 pub use fault::{Fault, FaultKind};
 pub use finish_reason::{FinishReason, LastContent};
+pub use hunk::{HunkDecision, HunkNote};
 pub use ids::{CallId, MessageId, SessionId, TurnId};
 pub use notice::{NoticeCode, NoticeLevel};
 pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern};

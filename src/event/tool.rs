@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::hunk::HunkDecision;
 use super::{Json, Millis};
 
 /// The description of a tool that a model gets.
@@ -76,6 +77,14 @@ pub struct ApprovalRequest {
     /// [`Decision::Offered`] is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<OfferedAnswer>,
+    /// How many hunks of the diff in `detail` can be decided one by one; 0 where the call is done as a whole.
+    #[serde(default, skip_serializing_if = "is_whole")]
+    pub hunks: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_whole(hunks: &u32) -> bool {
+    *hunks == 0
 }
 
 /// An answer in the words of the agent that asks.
@@ -110,7 +119,7 @@ impl ApprovalRequest {
         match decision {
             Decision::Once => first(AnswerKind::AllowOnce),
             Decision::Session => first(AnswerKind::AllowAlways).or_else(|| first(AnswerKind::AllowOnce)),
-            Decision::Pattern(_) => None,
+            Decision::Pattern(_) | Decision::Hunks(_) => None,
             Decision::Deny(_) => first(AnswerKind::RejectOnce).or_else(|| first(AnswerKind::RejectAlways)),
             Decision::Offered { id, .. } => self.answers.iter().find(|answer| answer.id == *id),
         }
@@ -118,7 +127,7 @@ impl ApprovalRequest {
 }
 
 /// An answer to an [`ApprovalRequest`]. On the wire: `"once"`, `"session"`, `{"pattern": …}`, `"deny"`, `{"deny":
-/// reason}`, `{"offered": {"id": …, "allows": …}}`.
+/// reason}`, `{"offered": {"id": …, "allows": …}}`, `{"hunks": {"taken": […], "notes": […]}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     Once,
@@ -132,6 +141,8 @@ pub enum Decision {
         id: String,
         allows: bool,
     },
+    /// Some hunks of the diff, this once; only where [`ApprovalRequest::hunks`] says that they can be told apart.
+    Hunks(HunkDecision),
 }
 
 impl Decision {
@@ -140,7 +151,14 @@ impl Decision {
             Self::Once | Self::Session | Self::Pattern(_) => true,
             Self::Deny(_) => false,
             Self::Offered { allows, .. } => *allows,
+            Self::Hunks(hunks) => !hunks.taken.is_empty(),
         }
+    }
+
+    /// Returns what it is about a call that is done as a whole or not at all: some hunks are no permission for all.
+    #[must_use]
+    pub fn about_whole(self) -> Self {
+        if matches!(self, Self::Hunks(_)) { Self::Deny(None) } else { self }
     }
 }
 
@@ -154,6 +172,7 @@ enum DecisionWithDetail {
         #[serde(default)]
         allows: bool,
     },
+    Hunks(HunkDecision),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -180,6 +199,7 @@ impl Serialize for Decision {
             Self::Pattern(pattern) => WireDecision::Scoped(DecisionWithDetail::Pattern(pattern)),
             Self::Deny(Some(reason)) => WireDecision::Scoped(DecisionWithDetail::Deny(reason)),
             Self::Offered { id, allows } => WireDecision::Scoped(DecisionWithDetail::Offered { id, allows }),
+            Self::Hunks(hunks) => WireDecision::Scoped(DecisionWithDetail::Hunks(hunks)),
         }
         .serialize(serializer)
     }
@@ -194,6 +214,7 @@ impl<'de> Deserialize<'de> for Decision {
             WireDecision::Scoped(DecisionWithDetail::Pattern(pattern)) => Self::Pattern(pattern),
             WireDecision::Scoped(DecisionWithDetail::Deny(reason)) => Self::Deny(Some(reason)),
             WireDecision::Scoped(DecisionWithDetail::Offered { id, allows }) => Self::Offered { id, allows },
+            WireDecision::Scoped(DecisionWithDetail::Hunks(hunks)) => Self::Hunks(hunks),
         })
     }
 }
@@ -277,6 +298,7 @@ impl CallOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::hunk::HunkNote;
 
     #[test]
     fn decisions_have_the_shape_that_clients_send() {
@@ -289,6 +311,14 @@ mod tests {
             (
                 Decision::Offered { id: "always".into(), allows: true },
                 "{\"offered\":{\"id\":\"always\",\"allows\":true}}",
+            ),
+            (Decision::Hunks(HunkDecision { taken: vec![1, 3], notes: vec![] }), "{\"hunks\":{\"taken\":[1,3]}}"),
+            (
+                Decision::Hunks(HunkDecision {
+                    taken: vec![],
+                    notes: vec![HunkNote { hunk: 2, text: "no".into() }],
+                }),
+                "{\"hunks\":{\"taken\":[],\"notes\":[{\"hunk\":2,\"text\":\"no\"}]}}",
             ),
         ];
         for (decision, wire) in cases {

@@ -5,7 +5,7 @@
 use crate::event::{ApprovalMode, Millis, SeekTarget};
 
 use super::Timestamps;
-use super::approval::ApprovalChoice;
+use super::approval::{ApprovalChoice, HunkStep};
 use super::pane::Pane;
 use super::tabs::{TabListSubject, TabTarget};
 
@@ -35,7 +35,10 @@ pub enum Action {
     ApprovalTyped {
         c: char,
         choice: Option<ApprovalChoice>,
+        step: Option<HunkStep>,
     },
+    /// A step of the decision about hunks.
+    DecideHunk(HunkStep),
     /// Text for the composer came: what lies over it gives way.
     YieldToComposer,
     CycleMode,
@@ -310,6 +313,8 @@ pub enum Context {
     /// While the pane has the keys.
     Pane(Pane),
     Approval,
+    /// The hunks of an ask, one by one; falls through to the overlay.
+    Hunks,
     Replay,
     /// The field of the search; falls through to the overlay.
     Search,
@@ -327,6 +332,7 @@ impl Context {
         let panes = Pane::all().filter(|pane| *pane != Pane::Composer).map(Self::Pane);
         [Self::Global, Self::Pane(Pane::Composer), Self::EmptyComposer].into_iter().chain(panes).chain([
             Self::Approval,
+            Self::Hunks,
             Self::Replay,
             Self::Search,
             Self::Matches,
@@ -342,6 +348,7 @@ impl Context {
             Self::EmptyComposer => "empty-composer",
             Self::Pane(pane) => pane.name(),
             Self::Approval => "approval",
+            Self::Hunks => "hunks",
             Self::Replay => "replay",
             Self::Search => "search",
             Self::Matches => "matches",
@@ -357,6 +364,7 @@ impl Context {
             Self::EmptyComposer => "Empty composer",
             Self::Pane(pane) => pane.title(),
             Self::Approval => "Approval",
+            Self::Hunks => "Hunks of an approval",
             Self::Replay => "Replay",
             Self::Search => "Search",
             Self::Matches => "Among the matches",

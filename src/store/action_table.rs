@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::Timestamps;
 use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
-use super::approval::ApprovalChoice;
+use super::approval::{ApprovalChoice, HunkStep};
 use super::pane::Pane;
 use super::tabs::{TabListSubject, TabTarget};
 use crate::event::{ApprovalMode, Millis, SeekTarget};
@@ -176,7 +176,7 @@ const fn scroll(name: &'static str, context: Context, step: ScrollStep, help: &'
     view(name, context, UiAction::ScrollOverlay(step), help)
 }
 
-use Context::{Approval, Global, Matches, Overlay, Replay, Search, Sessions};
+use Context::{Approval, Global, Hunks, Matches, Overlay, Replay, Search, Sessions};
 
 const COMPOSER: Context = Context::Pane(Pane::Composer);
 const TRANSCRIPT: Context = Context::Pane(Pane::Transcript);
@@ -437,6 +437,12 @@ pub const ACTIONS: &[ActionSpec] = &[
         || Action::Choose(ApprovalChoice::DenyWithReason),
         "select: deny with a reason",
     ),
+    act(
+        "approval.hunks",
+        Approval,
+        || Action::Choose(ApprovalChoice::Hunks),
+        "decide about each hunk of the change",
+    ),
     act("approval.view", Approval, || Action::Choose(ApprovalChoice::ShowAll), "show it in full"),
     act("approval.answer", Approval, || Action::OverlayAccept, "confirm the selected answer; Esc denies"),
     scroll("approval.up", Approval, ScrollStep::Back(1), "select the previous answer"),
@@ -444,6 +450,13 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("approval.clear", Approval, || Action::OverlayBackspace, "select nothing"),
     view("approval.page-up", Approval, UiAction::PageUp, "scroll the transcript up"),
     view("approval.page-down", Approval, UiAction::PageDown, "scroll the transcript down"),
+    act("hunks.next", Hunks, || Action::DecideHunk(HunkStep::Next), "next hunk"),
+    act("hunks.previous", Hunks, || Action::DecideHunk(HunkStep::Previous), "previous hunk"),
+    act("hunks.take", Hunks, || Action::DecideHunk(HunkStep::Take), "take this hunk"),
+    act("hunks.leave", Hunks, || Action::DecideHunk(HunkStep::Leave), "leave this hunk out"),
+    act("hunks.note", Hunks, || Action::DecideHunk(HunkStep::Note), "write a note on this hunk, for the model"),
+    act("hunks.take-rest", Hunks, || Action::DecideHunk(HunkStep::TakeRest), "take all that are open"),
+    act("hunks.leave-rest", Hunks, || Action::DecideHunk(HunkStep::LeaveRest), "leave out all that are open"),
     act("replay.pause", Replay, || Action::Pause, "play or pause"),
     act("replay.back", Replay, || Action::Seek(SeekTarget::By(-5_000)), "5 s back"),
     act("replay.forward", Replay, || Action::Seek(SeekTarget::By(5_000)), "5 s forward"),

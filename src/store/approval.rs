@@ -16,14 +16,16 @@ pub enum ApprovalChoice {
     DenyWithReason,
     /// An answer that the asking agent offers, by its place.
     Offered(usize),
-    /// To see the whole of it: the one choice that answers nothing.
+    /// To decide about each hunk of the diff; answers nothing by itself.
+    Hunks,
+    /// To see the whole of it; answers nothing.
     ShowAll,
 }
 
 impl ApprovalChoice {
     /// Those of an ask that has no answers of its own.
-    const USUAL: [Self; 6] =
-        [Self::Once, Self::Session, Self::Pattern, Self::Deny, Self::DenyWithReason, Self::ShowAll];
+    const USUAL: [Self; 7] =
+        [Self::Once, Self::Session, Self::Pattern, Self::Deny, Self::DenyWithReason, Self::Hunks, Self::ShowAll];
 
     /// Returns what this ask offers, in its order.
     pub fn all_for(ask: &ApprovalRequest) -> Vec<Self> {
@@ -31,6 +33,7 @@ impl ApprovalChoice {
             return Self::USUAL
                 .into_iter()
                 .filter(|choice| *choice != Self::Pattern || ask.pattern.is_some())
+                .filter(|choice| *choice != Self::Hunks || ask.hunks > 1)
                 .collect();
         }
         (0..ask.answers.len()).map(Self::Offered).chain([Self::ShowAll]).collect()
@@ -43,7 +46,7 @@ impl ApprovalChoice {
             Self::Session => AnswerKind::AllowAlways,
             Self::Deny => AnswerKind::RejectOnce,
             Self::DenyWithReason => AnswerKind::RejectAlways,
-            Self::Pattern | Self::Offered(_) | Self::ShowAll => return self.offered_by(ask),
+            Self::Pattern | Self::Hunks | Self::Offered(_) | Self::ShowAll => return self.offered_by(ask),
         };
         if ask.answers.is_empty() {
             return self.offered_by(ask);
@@ -54,6 +57,23 @@ impl ApprovalChoice {
     fn offered_by(self, ask: &ApprovalRequest) -> Option<Self> {
         Self::all_for(ask).contains(&self).then_some(self)
     }
+}
+
+/// A step of the decision about the hunks of a diff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HunkStep {
+    Next,
+    Previous,
+    /// Applies it.
+    Take,
+    /// Leaves it out.
+    Leave,
+    /// Takes all that are open.
+    TakeRest,
+    /// Leaves out all that are open.
+    LeaveRest,
+    /// Goes to the field of its note.
+    Note,
 }
 
 /// Reads a pattern that is about this call.

@@ -5,7 +5,7 @@
 use crate::event::{CallId, Millis};
 
 use super::item_source::ItemField;
-use super::overlay::approval::ApprovalDialog;
+use super::overlay::approval::{ApprovalDialog, HunkReview};
 use super::overlay::{Overlay, OverlayExtent, OverlayKind};
 use super::pane::Pane;
 use super::transcript::ItemId;
@@ -21,6 +21,8 @@ pub struct Focus {
     pub toggled_panes: Vec<Pane>,
     /// Asks answered here whose resolution has not come yet; they don't open again by themselves.
     answered_calls: Vec<CallId>,
+    /// What was said of the hunks of an ask that stepped back.
+    kept_review: Option<(CallId, HunkReview)>,
     /// The last place that was asked for; whoever shows the transcript brings it into sight.
     pub requested_place: TranscriptPlace,
     /// What the screen costs is shown.
@@ -84,7 +86,17 @@ impl Focus {
 
     pub(super) fn push_approval(&mut self, call: &CallId) {
         if self.find::<ApprovalDialog>().is_none() {
-            self.push(ApprovalDialog::new(call.clone()));
+            let review = self.kept_review.take_if(|(kept, _)| kept == call).map(|(_, review)| review);
+            let mut dialog = ApprovalDialog::new(call.clone());
+            dialog.review = review;
+            self.push(dialog);
+        }
+    }
+
+    /// Keeps what was said of the hunks of an ask that steps back.
+    pub(super) fn keep_review(&mut self, call: &CallId, review: Option<HunkReview>) {
+        if let Some(review) = review {
+            self.kept_review = Some((call.clone(), review));
         }
     }
 

@@ -9,6 +9,7 @@ pub mod data_url;
 pub mod display_url;
 pub mod fuzzy;
 pub mod human;
+pub mod hunks;
 pub mod link;
 mod look_alike;
 pub mod mention;

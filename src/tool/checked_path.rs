@@ -112,6 +112,7 @@ pub(super) mod tests {
             hidden_env_vars: [].into(),
             check_subject: std::sync::Arc::new(|_| crate::tool::SubjectPermission::Allowed),
             resources: None,
+            approved_hunks: None,
             progress: mpsc::channel(1).0,
             cancel: CancellationToken::new(),
         }

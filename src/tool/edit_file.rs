@@ -11,7 +11,8 @@ use similar::get_close_matches;
 
 use super::args::ToolArgs;
 use super::checked_path::{CheckedPath, resolve_path};
-use super::file::{ExistingContent, open_regular, replace_file, unified_diff};
+use super::file::{ExistingContent, open_regular, replace_file};
+use super::hunks::{self, FileDiff};
 use super::write_file::describe_write;
 use super::{CallDescription, Tool, ToolContext, ToolResult, run_blocking, spawn_blocking_work};
 use crate::event::{Json, Risk, ToolKind, ToolSpec};
@@ -47,13 +48,17 @@ impl Tool for EditFile {
     fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
             let FileEdit { target: place, before, after, .. } = plan_edit(args, ctx)?;
-            Ok(describe_write(&place, unified_diff(&place.display_path, &before, &after)))
+            let (detail, hunks) = FileDiff::new(&place.display_path, &before, &after).text();
+            Ok(CallDescription { hunks, ..describe_write(&place, detail) })
         }))
     }
 
     fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         Box::pin(run_blocking(args, ctx, |args, ctx| {
             let FileEdit { target: place, before, after, count } = plan_edit(args, ctx)?;
+            if let Some(approved) = &ctx.approved_hunks {
+                return hunks::apply(&place, &before, &after, approved, ctx);
+            }
             if ctx.cancel.is_cancelled() {
                 return Ok(ToolResult::cancelled("cancelled; nothing was written"));
             }
@@ -62,7 +67,7 @@ impl Tool for EditFile {
             Ok(ToolResult::ok(format!(
                 "replaced {times} in `{}`\n{}",
                 place.display_path,
-                unified_diff(&place.display_path, &before, &after)
+                FileDiff::new(&place.display_path, &before, &after).text().0
             )))
         }))
     }

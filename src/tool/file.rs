@@ -9,12 +9,10 @@ use std::time::Duration;
 use similar::{TextDiff, get_close_matches};
 
 use super::checked_path::CheckedPath;
-use super::truncate::{size, truncate_middle};
+use super::truncate::size;
 
 /// Files that are edited or compared are held in memory.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
-/// Diffs are shown to a person and logged.
-const MAX_DIFF_BYTES: usize = 256 << 10;
 
 /// Opens a regular file for reading; anything else is rejected before opening it could block.
 pub(super) fn open_regular(place: &CheckedPath) -> Result<(File, u64), String> {
@@ -99,13 +97,6 @@ fn write_new(path: &Path, content: &str, mode: Option<fs::Permissions>) -> io::R
     }
     file.write_all(content.as_bytes())?;
     file.sync_all()
-}
-
-/// Returns a unified diff, limited in time and size.
-pub(super) fn unified_diff(shown: &str, before: &str, after: &str) -> String {
-    let lines = TextDiff::configure().timeout(Duration::from_millis(500)).diff_lines(before, after);
-    let text = lines.unified_diff().context_radius(3).header(&format!("a/{shown}"), &format!("b/{shown}")).to_string();
-    truncate_middle(&text, MAX_DIFF_BYTES).0
 }
 
 pub(super) fn count_changes(before: &str, after: &str) -> String {

@@ -16,6 +16,7 @@ mod edit_file;
 mod fetch;
 mod file;
 mod html;
+mod hunks;
 mod list_dir;
 pub mod mention;
 mod read_file;
@@ -34,6 +35,7 @@ use crate::event::{Json, ToolKind, ToolSpec};
 
 pub use builtin::{BuiltinTools, ToolTimeouts};
 pub use client::ClientTools;
+pub use hunks::ApprovedHunks;
 #[cfg(test)]
 pub(crate) use registry::tests::FakeSource;
 pub use registry::{RegisteredTool, Registry};

@@ -146,7 +146,7 @@ impl RegisteredTool {
     /// Describes a call for the person who decides; an error is a message for the model.
     pub async fn approval_request(&self, args: &Json, ctx: &ToolContext) -> Result<ApprovalRequest, String> {
         let call = self.source.describe(&self.own_name, args, ctx).await?;
-        let CallDescription { risk, subject, detail, similar } = call;
+        let CallDescription { risk, subject, detail, similar, hunks } = call;
         let name = self.spec().name.clone();
         Ok(ApprovalRequest {
             pattern: similar.map(|glob| format!("{name}({glob})")),
@@ -158,6 +158,7 @@ impl RegisteredTool {
             detail,
             expires_at: None,
             answers: Vec::new(),
+            hunks,
         })
     }
 

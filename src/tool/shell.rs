@@ -184,6 +184,7 @@ pub async fn run_for_person(
         hidden_env_vars: Arc::clone(hidden_env_vars),
         check_subject: Arc::new(|_| SubjectPermission::Allowed),
         resources: None,
+        approved_hunks: None,
         progress,
         cancel,
     };

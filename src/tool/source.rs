@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::hunks::ApprovedHunks;
 use crate::event::{AgentEvent, CallOutcome, Json, OutputStream, Risk, ToolKind, ToolSpec};
 
 /// Where tools come from: this program, a client, a server, a sub-agent.
@@ -67,11 +68,13 @@ pub struct CallDescription {
     pub detail: String,
     /// What to offer for "allow calls like this one": a subject with `*`.
     pub similar: Option<String>,
+    /// How many hunks of the diff in `detail` the tool can apply one by one; 0 if it does all or nothing.
+    pub hunks: u32,
 }
 
 impl CallDescription {
     pub fn new(risk: Risk, subject: impl Into<String>) -> Self {
-        Self { risk, subject: subject.into(), detail: String::new(), similar: None }
+        Self { risk, subject: subject.into(), detail: String::new(), similar: None, hunks: 0 }
     }
 }
 
@@ -104,6 +107,8 @@ pub struct ToolContext {
     /// Resources that a client of the server gives to tools, in its own format. Commands find them in
     /// `JARVIS_TOOL_RESOURCES`.
     pub resources: Option<Arc<Json>>,
+    /// What of its diff the call may apply, where the person decided about each hunk.
+    pub approved_hunks: Option<Arc<ApprovedHunks>>,
     /// What happens while the call runs; it is logged. Losing a piece is not an error.
     pub progress: mpsc::Sender<ToolProgress>,
     pub cancel: CancellationToken,

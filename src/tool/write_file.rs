@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::args::ToolArgs;
 use super::checked_path::{CheckedPath, resolve_path};
-use super::file::{ExistingContent, MAX_FILE_BYTES, count_changes, replace_file, unified_diff};
+use super::file::{ExistingContent, MAX_FILE_BYTES, count_changes, replace_file};
+use super::hunks::{self, FileDiff};
 use super::truncate::size;
 use super::{CallDescription, Tool, ToolContext, ToolResult, run_blocking, spawn_blocking_work};
 use crate::event::{Json, Risk, ToolKind, ToolSpec};
@@ -38,15 +39,14 @@ impl Tool for WriteFile {
     fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
             let (place, content) = parse_args(args, ctx)?;
-            let detail = match ExistingContent::read(&place)? {
-                ExistingContent::Absent => unified_diff(&place.display_path, "", &content),
-                ExistingContent::Text(text) if text == content => "(the file already has this content)".into(),
-                ExistingContent::Text(text) => unified_diff(&place.display_path, &text, &content),
-                ExistingContent::Other(what) => {
-                    format!("replaces {what}\n{}", unified_diff(&place.display_path, "", &content))
-                }
+            let diff = |before: &str| FileDiff::new(&place.display_path, before, &content).text();
+            let (detail, hunks) = match ExistingContent::read(&place)? {
+                ExistingContent::Absent => (diff("").0, 0),
+                ExistingContent::Text(text) if text == content => ("(the file already has this content)".into(), 0),
+                ExistingContent::Text(text) => diff(&text),
+                ExistingContent::Other(what) => (format!("replaces {what}\n{}", diff("").0), 0),
             };
-            Ok(describe_write(&place, detail))
+            Ok(CallDescription { hunks, ..describe_write(&place, detail) })
         }))
     }
 
@@ -54,6 +54,10 @@ impl Tool for WriteFile {
         Box::pin(run_blocking(args, ctx, |args, ctx| {
             let (place, content) = parse_args(args, ctx)?;
             let before = ExistingContent::read(&place)?;
+            if let Some(approved) = &ctx.approved_hunks {
+                let text = if let ExistingContent::Text(text) = &before { text } else { "" };
+                return hunks::apply(&place, text, &content, approved, ctx);
+            }
             if ctx.cancel.is_cancelled() {
                 return Ok(ToolResult::cancelled("cancelled; nothing was written"));
             }

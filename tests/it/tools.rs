@@ -39,6 +39,7 @@ impl ToolBench {
         let (sender, live) = mpsc::channel(4096);
         let ctx = ToolContext {
             resources: None,
+            approved_hunks: None,
             folder: folder.path().canonicalize().unwrap(),
             extra_folders: Vec::new(),
             hidden_env_vars: ["HOME".to_owned()].into(),

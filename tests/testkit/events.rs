@@ -115,5 +115,6 @@ pub(crate) fn shell_approval(command: &str) -> ApprovalRequest {
         pattern: None,
         expires_at: None,
         answers: Vec::new(),
+        hunks: 0,
     }
 }

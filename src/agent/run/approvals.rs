@@ -12,6 +12,7 @@ use crate::event::{
     AgentEvent, ApprovalRequest, CallId, DecidedBy, Decision, Fault, Json, Millis, NoticeCode, NoticeLevel, ReplyEvent,
     TurnOutcome,
 };
+use crate::tool::ApprovedHunks;
 
 /// Time limit of a decision on its way to a server that waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -107,6 +108,20 @@ impl Agent {
             self.apply_effects(steps, running).await;
         }
     }
+}
+
+/// Returns what a decision about hunks comes to for the call that was shown: none taken is a denial with the notes as its
+/// reason, all without a note is the whole call, and what doesn't fit what was shown is no permission.
+pub(super) fn about_hunks(decision: Decision, shown: Option<&ApprovalRequest>) -> Decision {
+    let Decision::Hunks(hunks) = decision else { return decision };
+    let Some(shown) = shown.filter(|shown| hunks.fits(shown.hunks)) else { return Decision::Deny(None) };
+    if hunks.taken.is_empty() {
+        return Decision::Deny(ApprovedHunks { diff: shown.detail.clone(), decision: hunks }.notes());
+    }
+    if hunks.notes.is_empty() && hunks.left_out(shown.hunks).is_empty() {
+        return Decision::Once;
+    }
+    Decision::Hunks(hunks)
 }
 
 /// Waits until the first approval expires, or forever.

@@ -110,7 +110,7 @@ impl Agent {
         let (decision, by) = loop {
             match commands.recv().await {
                 Some(Command::Decide { call: decided, decision }) if decided == call => {
-                    break (decision, self.setup.approvals.decided_by);
+                    break (decision.about_whole(), self.setup.approvals.decided_by);
                 }
                 Some(Command::Cancel) | None => break (Decision::Deny(None), DecidedBy::Cancelled),
                 Some(other) => self.handle_idle_command(other).await,
@@ -177,6 +177,7 @@ impl Agent {
             pattern: None,
             expires_at: None,
             answers: Vec::new(),
+            hunks: 0,
         };
         self.send_unrecorded(AgentEvent::ApprovalRequested { call: call.clone(), request }).await;
     }

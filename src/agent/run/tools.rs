@@ -17,12 +17,12 @@ use super::{Agent, RunningTurn, ToolMessage};
 use crate::agent::approval::ApprovalVerdict;
 use crate::agent::turn::{TurnEffect, TurnInput};
 use crate::event::{
-    AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, Json, Millis, NoticeCode, NoticeLevel,
+    AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, HunkDecision, Json, Millis, NoticeCode, NoticeLevel,
     OutputStream, Risk,
 };
 use crate::private;
 use crate::tool::truncate::{size, truncate_middle};
-use crate::tool::{RegisteredTool, Registry, SubjectCheck, SubjectPermission, ToolContext, ToolProgress, ToolResult};
+use crate::tool::{ApprovedHunks, RegisteredTool, Registry, SubjectCheck, SubjectPermission, ToolContext, ToolProgress, ToolResult};
 
 /// Bytes of a call's output that go into the log; longer outputs go to a file beside it.
 pub(super) const MAX_LOGGED_OUTPUT_BYTES: usize = 1024 * 1024;
@@ -84,6 +84,7 @@ impl Agent {
             hidden_env_vars: Arc::clone(&self.setup.hidden_env_vars),
             check_subject: self.subject_check(tool, running.shown_requests.contains_key(call)),
             resources: self.setup.resources.clone(),
+            approved_hunks: None,
             progress: sender,
             cancel: running.cancel_tools.child_token(),
         };
@@ -118,11 +119,21 @@ impl Agent {
         });
     }
 
-    pub(super) fn start_tool(&self, call: CallId, name: &str, args: Json, running: &mut RunningTurn) {
+    pub(super) fn start_tool(
+        &self,
+        call: CallId,
+        name: &str,
+        args: Json,
+        hunks: Option<HunkDecision>,
+        running: &mut RunningTurn,
+    ) {
         let Some(tool) = self.setup.tools.get(name).cloned() else { return };
-        let (ctx, forward) = self.tool_context(&call, &tool, running);
+        let (mut ctx, forward) = self.tool_context(&call, &tool, running);
         let tool_sender = running.tool_sender.clone();
         let shown = running.shown_requests.remove(&call);
+        if let (Some(decision), Some(shown)) = (hunks, &shown) {
+            ctx.approved_hunks = Some(Arc::new(ApprovedHunks { diff: shown.detail.clone(), decision }));
+        }
         let limit = tool.timeout();
         let hands = matches!(tool.risk(), Risk::Write | Risk::Execute).then(|| self.side_effect_lock.clone());
         running.tools.spawn(async move {

@@ -4,7 +4,7 @@ use super::{CallSlot, CallStage, MAX_IDENTICAL_CALLS, TurnEffect, TurnMachine};
 use crate::agent::approval::ApprovalVerdict;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision,
-    Json,
+    HunkDecision, Json,
 };
 
 impl TurnMachine {
@@ -57,7 +57,7 @@ impl TurnMachine {
                 // If somebody was asked, their decision shows that it runs.
                 let (on, annotation) = (AnnotationTarget::Call(call.clone()), Annotation::Running {});
                 steps.push(TurnEffect::Emit(AgentEvent::Annotation { on, annotation }));
-                self.run_call(call, steps);
+                self.run_call(call, None, steps);
             }
             Ok((_, ApprovalVerdict::Deny(reason))) => {
                 self.finish_call(call, CallOutcome::Denied, CallOutput::from_text(reason), None, steps);
@@ -82,8 +82,12 @@ impl TurnMachine {
         {
             return;
         }
+        let is_servers = self.slot(call).is_some_and(|slot| slot.server_approval.is_some());
+        let decision = if is_servers { decision.about_whole() } else { decision };
+        let hunks = if let Decision::Hunks(hunks) = &decision { Some(hunks.clone()) } else { None };
         let reason = match &decision {
-            Decision::Once | Decision::Session | Decision::Pattern(_) => None,
+            Decision::Hunks(hunks) if hunks.taken.is_empty() => Some(None),
+            Decision::Once | Decision::Session | Decision::Pattern(_) | Decision::Hunks(_) => None,
             Decision::Deny(reason) => Some(reason.clone()),
             // Our tools offer no answers of their own: whatever this is, it is no permission.
             Decision::Offered { .. } => Some(None),
@@ -94,7 +98,7 @@ impl TurnMachine {
             return;
         }
         match reason {
-            None => self.run_call(call, steps),
+            None => self.run_call(call, hunks, steps),
             Some(reason) => {
                 let text = match (reason, by) {
                     (Some(reason), _) => format!("denied: {reason}"),
@@ -107,11 +111,11 @@ impl TurnMachine {
         }
     }
 
-    fn run_call(&mut self, call: &CallId, steps: &mut Vec<TurnEffect>) {
+    fn run_call(&mut self, call: &CallId, hunks: Option<HunkDecision>, steps: &mut Vec<TurnEffect>) {
         let Some(slot) = self.slot_mut(call) else { return };
         slot.stage = CallStage::Running;
         let written = if slot.args.trim().is_empty() { "{}" } else { slot.args.as_str() };
         let args = serde_json::from_str(written).unwrap_or(Json::Null);
-        steps.push(TurnEffect::RunTool { call: slot.call.clone(), name: slot.name.clone(), args });
+        steps.push(TurnEffect::RunTool { call: slot.call.clone(), name: slot.name.clone(), args, hunks });
     }
 }

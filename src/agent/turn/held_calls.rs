@@ -123,7 +123,7 @@ impl TurnMachine {
             Decision::Offered { id, .. } if !held.shown.answers.iter().any(|answer| answer.id == *id) => {
                 Decision::Deny(None)
             }
-            decision => decision.clone(),
+            decision => decision.clone().about_whole(),
         };
         let (request, call, told) = (held.request.clone(), call.clone(), decision.clone());
         steps.push(TurnEffect::Emit(AgentEvent::ApprovalResolved { call, decision: told, by }));

@@ -123,5 +123,6 @@ pub(super) fn approval_request(call: &UnfinishedCall) -> ApprovalRequest {
         pattern: None,
         expires_at: None,
         answers: Vec::new(),
+        hunks: 0,
     }
 }

@@ -10,7 +10,7 @@ use crate::config::keys::{Chord, Key};
 use crate::event::{Millis, NoticeLevel};
 use crate::store::action::{Action, Context};
 use crate::store::action_table::ActionHandler;
-use crate::store::approval::ApprovalChoice;
+use crate::store::approval::{ApprovalChoice, HunkStep};
 use crate::store::msg::Msg;
 use crate::store::overlay::approval::{ANSWER_GUARD_TIME, ApprovalDialog, ApprovalInput};
 use crate::store::overlay::title::TitleField;
@@ -24,6 +24,11 @@ enum LineAnswer {
     Choice(ApprovalChoice),
     /// For the field that is open; none leaves it as it is.
     Field(Option<String>),
+    Hunk(HunkStep),
+    /// A note on the hunk that is shown.
+    HunkNote(String),
+    ApplyHunks,
+    LeaveHunks,
     TooEarly,
     Unknown(String),
     Prompt,
@@ -116,7 +121,7 @@ impl ChatController {
         match answer {
             LineAnswer::Choice(choice) => {
                 self.run_action(Action::Choose(choice));
-                if choice != ApprovalChoice::ShowAll {
+                if !matches!(choice, ApprovalChoice::ShowAll | ApprovalChoice::Hunks) {
                     self.run_action(Action::OverlayAccept);
                 }
             }
@@ -126,6 +131,14 @@ impl ChatController {
                 }
                 self.run_action(Action::OverlayAccept);
             }
+            LineAnswer::Hunk(step) => self.run_action(Action::DecideHunk(step)),
+            LineAnswer::HunkNote(text) => {
+                self.run_action(Action::DecideHunk(HunkStep::Note));
+                self.set_field(&text);
+                self.run_action(Action::OverlayAccept);
+            }
+            LineAnswer::ApplyHunks => self.run_action(Action::OverlayAccept),
+            LineAnswer::LeaveHunks => self.run_action(Action::CloseOverlay),
             LineAnswer::TooEarly => self.say(TOO_EARLY_HINT.into()),
             LineAnswer::Unknown(why) => self.say(why),
             LineAnswer::Prompt => {
@@ -152,6 +165,11 @@ impl ChatController {
                 LineAnswer::Unknown(format!("answer with a number from 1 to {}", choices.len()))
             }
             (ApprovalInput::Choosing, Err(_)) => LineAnswer::Prompt,
+            (ApprovalInput::Hunks | ApprovalInput::Note, _) => match read_hunk_line(line) {
+                LineAnswer::Prompt => LineAnswer::Prompt,
+                _ if is_early => LineAnswer::TooEarly,
+                answer => answer,
+            },
             (ApprovalInput::Pattern, _) if line.is_empty() => LineAnswer::Field(None),
             (ApprovalInput::Reason | ApprovalInput::Pattern, _) => LineAnswer::Field(Some(line.to_owned())),
         }
@@ -167,6 +185,25 @@ impl ChatController {
 
     fn say(&mut self, text: String) {
         self.store.toast = Some((NoticeLevel::Warn, text));
+    }
+}
+
+/// Reads a line about the hunk that is shown; any other is a prompt.
+fn read_hunk_line(line: &str) -> LineAnswer {
+    if let Some(note) = line.strip_prefix("note ") {
+        return LineAnswer::HunkNote(note.trim().to_owned());
+    }
+    match line {
+        "take" => LineAnswer::Hunk(HunkStep::Take),
+        "leave" => LineAnswer::Hunk(HunkStep::Leave),
+        "next" => LineAnswer::Hunk(HunkStep::Next),
+        "previous" => LineAnswer::Hunk(HunkStep::Previous),
+        "take rest" => LineAnswer::Hunk(HunkStep::TakeRest),
+        "leave rest" => LineAnswer::Hunk(HunkStep::LeaveRest),
+        "apply" => LineAnswer::ApplyHunks,
+        "back" => LineAnswer::LeaveHunks,
+        "" => LineAnswer::Unknown("type what is to be done with the hunk, or back".into()),
+        _ => LineAnswer::Prompt,
     }
 }
 

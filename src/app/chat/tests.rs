@@ -20,6 +20,7 @@ use crate::testkit::ui::dark_ui;
 use crate::ui;
 
 mod approvals;
+mod hunks;
 mod lines;
 mod pointer;
 mod sequences;

@@ -116,6 +116,7 @@ impl ClientWorker {
             // None of these leads to a second subject.
             check_subject: Arc::new(|_| SubjectPermission::NeedsApproval),
             resources: None,
+            approved_hunks: None,
             progress,
             cancel,
         }

@@ -44,7 +44,7 @@ pub(super) fn parse_binding(context: &str, written: &str, action: &str) -> Resul
         return Err(format!("{place}: \"{written}\" is needed for typing, add ctrl or alt"));
     }
     // A second letter there is text, and so is the first then.
-    if known == Context::Approval && begins_with_letter && entry.keys.chords().len() > 1 {
+    if matches!(known, Context::Approval | Context::Hunks) && begins_with_letter && entry.keys.chords().len() > 1 {
         return Err(format!("{place}: \"{written}\" would be text over an approval, begin it with ctrl or alt"));
     }
     Ok(BindingEntry { row: Some(row), ..entry })

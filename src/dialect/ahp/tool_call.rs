@@ -122,6 +122,7 @@ impl AhpCall {
             pattern: None,
             expires_at: None,
             answers: if result.is_some() { usual_answers() } else { self.answers() },
+            hunks: 0,
         };
         PermissionRequest { call: CallId::new(id), request, paths: self.edited.clone(), new_texts: Vec::new() }
     }

@@ -99,7 +99,11 @@ fn resume_entries(request: &ModelRequest) -> Vec<Json> {
     let decided = request.decided_calls().filter_map(|(_, HistoryApproval { request: interrupt, .. }, decision)| {
         let reason = match decision {
             Decision::Deny(reason) => reason.as_deref(),
-            Decision::Once | Decision::Session | Decision::Pattern(_) | Decision::Offered { .. } => None,
+            Decision::Once
+            | Decision::Session
+            | Decision::Pattern(_)
+            | Decision::Hunks(_)
+            | Decision::Offered { .. } => None,
         };
         resolved(interrupt, decision_payload(schema(interrupt).as_ref(), decision.allows(), reason))
     });

@@ -136,7 +136,7 @@ impl OpencodeProtocol {
             // What a person says in place of an offered answer is one, too.
             Decision::Deny(Some(text)) => Some(json!([text])),
             Decision::Once | Decision::Session | Decision::Pattern(_) => Some(json!([])),
-            Decision::Deny(None) | Decision::Offered { .. } => None,
+            Decision::Deny(None) | Decision::Hunks(_) | Decision::Offered { .. } => None,
         };
         let Some(answer) = answer else {
             all.remove(id);

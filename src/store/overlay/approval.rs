@@ -5,21 +5,28 @@
 //! [`ANSWER_GUARD_TIME`] after the ask was drawn and after the last key; Esc denies under the same guard.
 //!
 //! ```text
-//! choosing ──letter, arrow──► selected ──Enter──► answered, or the field of a reason or a pattern
+//! choosing ──letter, arrow──► selected ──Enter──► answered, or the field of a reason or a pattern, or the hunks
 //!    ▲ ▲                         │ │
 //!    │ └────────Backspace────────┘ └──any character──► the composer; F4, or an empty composer, brings it back
 //!    └──Esc── field, or the whole of it
 //! ```
 //!
+//! The hunks of a diff are decided in a box of their own, where letters are keys once it was seen; Enter applies what was
+//! decided, under the same guard.
+//!
 //! The invariant: no character is lost. What can't go into a field goes into the composer, in its order.
+
+mod hunks;
 
 use super::{OverlayExtent, OverlayOutcome, OverlayState};
 use crate::event::{ApprovalRequest, CallId, Command, Decision, Millis};
 use crate::store::Store;
 use crate::store::action::{Action, Context, ScrollStep};
-use crate::store::approval::{ApprovalChoice, parse_pattern};
+use crate::store::approval::{ApprovalChoice, HunkStep, parse_pattern};
 use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::pane::Pane;
+
+pub use hunks::{HunkMark, HunkReview};
 
 /// How long an ask is on the screen, and how long no key was pressed, before it takes an answer.
 pub const ANSWER_GUARD_TIME: Millis = Millis(350);
@@ -44,6 +51,8 @@ pub struct ApprovalDialog {
     pub reason: String,
     /// What else to allow, as far as it was edited.
     pub pattern: String,
+    /// What was said of the hunks so far; none before they were looked at.
+    pub review: Option<HunkReview>,
 }
 
 /// What the characters go to.
@@ -53,6 +62,10 @@ pub enum ApprovalInput {
     Choosing,
     Reason,
     Pattern,
+    /// One hunk after another; characters are keys.
+    Hunks,
+    /// The note on a hunk.
+    Note,
 }
 
 impl ApprovalDialog {
@@ -67,6 +80,7 @@ impl ApprovalDialog {
             typed: String::new(),
             reason: String::new(),
             pattern: String::new(),
+            review: None,
         }
     }
 
@@ -74,7 +88,9 @@ impl ApprovalDialog {
     pub fn is_guarded(&self, now: Millis, last_key: Option<Millis>) -> bool {
         let quiet = match self.input {
             ApprovalInput::Reason => MIN_KEYSTROKE_GAP,
-            ApprovalInput::Choosing | ApprovalInput::Pattern => ANSWER_GUARD_TIME,
+            ApprovalInput::Choosing | ApprovalInput::Pattern | ApprovalInput::Hunks | ApprovalInput::Note => {
+                ANSWER_GUARD_TIME
+            }
         };
         self.shown_at.is_none_or(|shown| now.since(shown) < ANSWER_GUARD_TIME)
             || last_key.is_some_and(|key| now.since(key) < quiet)
@@ -82,13 +98,21 @@ impl ApprovalDialog {
 
     /// Returns whether it stands above the composer and leaves the transcript to be read.
     pub fn is_docked(&self) -> bool {
-        self.full_scroll.is_none()
+        self.full_scroll.is_none() && !self.is_reviewing()
+    }
+
+    /// Returns whether the hunks are on the screen, one by one.
+    pub fn is_reviewing(&self) -> bool {
+        matches!(self.input, ApprovalInput::Hunks | ApprovalInput::Note)
     }
 
     /// Takes out what was typed and answered nothing: it belongs into the composer.
     pub(in crate::store) fn take_typed(&mut self) -> String {
         let mut text = std::mem::take(&mut self.typed);
         text.push_str(&std::mem::take(&mut self.reason));
+        if let Some(review) = self.review.take() {
+            text.push_str(&review.into_notes());
+        }
         text
     }
 
@@ -127,11 +151,15 @@ impl ApprovalDialog {
         self.feedback = None;
         match (choice, offered) {
             (ApprovalChoice::ShowAll, _) => self.full_scroll = Some(0),
+            (ApprovalChoice::Hunks, Some(_)) => self.open_hunks(store),
             (_, Some(offered)) => self.selected = Some(offered),
             (_, None) => {
                 self.selected = None;
-                let text =
-                    if has_own { "the agent offers no such answer" } else { "no pattern can be allowed for this call" };
+                let text = match choice {
+                    ApprovalChoice::Hunks => "this can only be allowed or denied as a whole",
+                    _ if has_own => "the agent offers no such answer",
+                    _ => "no pattern can be allowed for this call",
+                };
                 self.feedback = Some(text.into());
             }
         }
@@ -142,9 +170,13 @@ impl ApprovalDialog {
         &mut self,
         c: char,
         choice: Option<ApprovalChoice>,
+        step: Option<HunkStep>,
         store: &mut Store,
         fx: &mut Vec<Effect>,
     ) -> OverlayOutcome {
+        if self.input == ApprovalInput::Hunks {
+            return self.type_over_hunks(c, step, store, fx);
+        }
         let writes = store.session.capabilities().prompt;
         let first = self.typed.is_empty() && self.full_scroll.is_none();
         match choice {
@@ -162,6 +194,7 @@ impl ApprovalDialog {
 
     /// Steps back behind its marker: the person writes something. What was typed over it goes before `more`.
     fn hide(&mut self, more: Option<char>, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        store.focus.keep_review(&self.call, self.review.take());
         let mut typed = self.take_typed();
         typed.extend(more);
         fx.extend(ComposerEdit::insert(typed));
@@ -200,16 +233,24 @@ impl OverlayState for ApprovalDialog {
     }
 
     fn key_contexts(&self) -> &'static [Context] {
-        if self.is_docked() && !self.is_typing() { &[Context::Approval] } else { &[Context::Overlay] }
+        match self.input {
+            ApprovalInput::Hunks => &[Context::Hunks, Context::Overlay],
+            ApprovalInput::Choosing if self.is_docked() => &[Context::Approval],
+            _ => &[Context::Overlay],
+        }
     }
 
     fn is_typing(&self) -> bool {
-        self.input != ApprovalInput::Choosing
+        !matches!(self.input, ApprovalInput::Choosing | ApprovalInput::Hunks)
     }
 
     fn field(&mut self) -> Option<&mut String> {
         match self.input {
-            ApprovalInput::Choosing => None,
+            ApprovalInput::Choosing | ApprovalInput::Hunks => None,
+            ApprovalInput::Note => {
+                self.feedback = None;
+                self.review.as_mut().map(HunkReview::note_mut)
+            }
             ApprovalInput::Reason => Some(&mut self.reason),
             ApprovalInput::Pattern => {
                 self.feedback = None;
@@ -222,7 +263,7 @@ impl OverlayState for ApprovalDialog {
     fn backspace(&mut self, _store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
         if let Some(text) = self.field() {
             text.pop();
-        } else {
+        } else if self.input == ApprovalInput::Choosing {
             self.typed.clear();
             (self.selected, self.feedback) = (None, None);
         }
@@ -230,9 +271,10 @@ impl OverlayState for ApprovalDialog {
     }
 
     fn scroll(&mut self, step: ScrollStep, end: usize, store: &mut Store) {
-        match &mut self.full_scroll {
-            Some(scroll) => *scroll = step.from(*scroll, end),
-            None => self.select_next(matches!(step, ScrollStep::Forward(_)), store),
+        match (&mut self.full_scroll, &mut self.review) {
+            (Some(scroll), _) => *scroll = step.from(*scroll, end),
+            (None, Some(review)) if self.input == ApprovalInput::Hunks => review.scroll = step.from(review.scroll, end),
+            _ => self.select_next(matches!(step, ScrollStep::Forward(_)), store),
         }
     }
 
@@ -244,6 +286,10 @@ impl OverlayState for ApprovalDialog {
         }
         let guarded = self.is_guarded(store.session.now, store.focus.last_key);
         let decision = match (self.input, self.selected) {
+            (ApprovalInput::Note, _) => {
+                self.set_input(ApprovalInput::Hunks);
+                return OverlayOutcome::Stay;
+            }
             (ApprovalInput::Choosing, None) => {
                 self.feedback = Some("nothing selected: choose an answer first".into());
                 return OverlayOutcome::Stay;
@@ -258,6 +304,20 @@ impl OverlayState for ApprovalDialog {
             (ApprovalInput::Choosing, Some(ApprovalChoice::Offered(at))) => {
                 let Some(answer) = ask.answers.get(at) else { return OverlayOutcome::Stay };
                 Decision::Offered { id: answer.id.clone(), allows: answer.kind.allows() }
+            }
+            (ApprovalInput::Hunks, _) => match self.review.as_ref().map(HunkReview::decision) {
+                Some(Ok(hunks)) => {
+                    self.review = None;
+                    Decision::Hunks(hunks)
+                }
+                open => {
+                    self.feedback = open.and_then(Result::err);
+                    return OverlayOutcome::Stay;
+                }
+            },
+            (ApprovalInput::Choosing, Some(ApprovalChoice::Hunks)) => {
+                self.open_hunks(store);
+                return OverlayOutcome::Stay;
             }
             (ApprovalInput::Choosing, Some(ApprovalChoice::ShowAll)) => {
                 self.full_scroll = Some(0);
@@ -298,7 +358,8 @@ impl OverlayState for ApprovalDialog {
         }
         if self.input != ApprovalInput::Choosing {
             self.feedback = None;
-            self.set_input(ApprovalInput::Choosing);
+            let is_note = self.input == ApprovalInput::Note;
+            self.set_input(if is_note { ApprovalInput::Hunks } else { ApprovalInput::Choosing });
         } else if self.is_guarded(store.session.now, store.focus.last_key) {
             self.feedback = Some("too soon after another key: press Esc again to deny".into());
         } else {
@@ -309,13 +370,17 @@ impl OverlayState for ApprovalDialog {
     }
 
     fn yield_to_composer(&mut self, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
+        if self.is_reviewing() && self.is_seen(store) {
+            self.typed.clear();
+        }
         self.hide(None, store, fx)
     }
 
     fn act(&mut self, action: &Action, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {
         match action {
             Action::Choose(choice) => self.select(store, *choice),
-            Action::ApprovalTyped { c, choice } => return self.type_over(*c, *choice, store, fx),
+            Action::DecideHunk(step) => self.take_step(*step),
+            Action::ApprovalTyped { c, choice, step } => return self.type_over(*c, *choice, *step, store, fx),
             _ => {}
         }
         OverlayOutcome::Stay

@@ -83,7 +83,12 @@ impl Palette {
             Context::Pane(Pane::Transcript) => true,
             Context::Pane(pane) => pane == store.focus.pane,
             Context::Replay => replays,
-            Context::Approval | Context::Search | Context::Matches | Context::Sessions | Context::Overlay => false,
+            Context::Approval
+            | Context::Hunks
+            | Context::Search
+            | Context::Matches
+            | Context::Sessions
+            | Context::Overlay => false,
         };
         let mut names = HashSet::new();
         let offered = ACTIONS.iter().enumerate().filter(|(_, row)| holds(row) && names.insert(row.help));

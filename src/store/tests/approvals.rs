@@ -109,7 +109,7 @@ fn what_was_typed_over_an_ask_that_somebody_else_answers_is_kept() {
     for field in [false, true] {
         let mut session = StoreSession::live();
         session.ask(0, "c1");
-        session.act(Action::ApprovalTyped { c: 'd', choice: Some(ApprovalChoice::DenyWithReason) });
+        session.act(Action::ApprovalTyped { c: 'd', choice: Some(ApprovalChoice::DenyWithReason), step: None });
         if field {
             session.drawn();
             session.tick(1000);

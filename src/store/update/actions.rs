@@ -179,6 +179,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         | Action::Choose(_)
         | Action::ChooseRow(_)
         | Action::ApprovalTyped { .. }
+        | Action::DecideHunk(_)
         | Action::RevokeGrant
         | Action::ToggleAllFolders
         | Action::RemoveSession

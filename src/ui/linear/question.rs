@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::event::ApprovalRequest;
+use crate::text::hunks::hunk_ranges;
 use crate::store::Store;
 use crate::store::approval::ApprovalChoice;
 use crate::store::overlay::Overlay;
@@ -92,6 +93,7 @@ fn approval(store: &Store, dialog: &ApprovalDialog) -> Option<Question> {
             text.push_str("Type a number and Enter. Other text waits as your next prompt.\n");
             Question { text, label: "Answer: " }
         }
+        ApprovalInput::Hunks | ApprovalInput::Note => hunk_question(ask, dialog, feedback)?,
         ApprovalInput::Reason => Question {
             text: format!("{feedback}Why not? The model gets this reason; an empty line denies without one.\n"),
             label: "Reason: ",
@@ -104,6 +106,29 @@ fn approval(store: &Store, dialog: &ApprovalDialog) -> Option<Question> {
             label: "Pattern: ",
         },
     })
+}
+
+fn hunk_question(ask: &ApprovalRequest, dialog: &ApprovalDialog, feedback: String) -> Option<Question> {
+    let review = dialog.review.as_ref()?;
+    let (at, mark) = (review.current(), review.marks().get(review.current())?);
+    let state = match mark.is_taken {
+        Some(true) => "taken",
+        Some(false) => "left out",
+        None => "open",
+    };
+    let mut text = feedback;
+    _ = writeln!(text, "Hunk {} of {}, {state}: {}", at + 1, review.marks().len(), visible_line(&ask.subject));
+    let hunk = hunk_ranges(&ask.detail).get(at).map_or("", |range| &ask.detail[range.clone()]);
+    for line in hunk.lines() {
+        _ = writeln!(text, "{}", visible(line));
+    }
+    if !mark.note.is_empty() {
+        _ = writeln!(text, "Note: {}", visible_line(&mark.note));
+    }
+    let (taken, left_out, open) = review.counts();
+    _ = writeln!(text, "{taken} taken, {left_out} left out, {open} open.");
+    text.push_str("Type take, leave, note and a text, next, previous, take rest, leave rest, apply, or back.\n");
+    Some(Question { text, label: "Hunk: " })
 }
 
 /// Says what is asked for, with at most so many lines of what it is about.

@@ -5,6 +5,7 @@
 //! shown by `draw_full`. The last row says what Enter would do.
 
 mod content;
+mod hunks;
 
 use std::borrow::Cow;
 
@@ -28,6 +29,7 @@ use crate::ui::theme::{Role, Theme};
 
 use super::filter_list::tail;
 use content::{ApprovalContent, content};
+use hunks::draw_hunks;
 
 /// Most cells for a tool's name.
 const MAX_TOOL_NAME_CELLS: usize = 24;
@@ -121,7 +123,7 @@ fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room: Re
     let rows = usize::from(room.height.saturating_sub(1 + below + gap));
     let view = if labels.show_all.is_empty() { "…".to_owned() } else { format!("… {}:", labels.show_all) };
     let field = match approval.input {
-        ApprovalInput::Choosing => None,
+        ApprovalInput::Choosing | ApprovalInput::Hunks | ApprovalInput::Note => None,
         ApprovalInput::Reason => {
             Some(("reason (sent to the model):".to_owned(), visible_line(&approval.reason).into_owned()))
         }
@@ -253,6 +255,7 @@ pub fn draw(
 ) -> DrawnOverlay {
     let cursor = pane.docked.as_ref().and_then(|docked| docked.draw(screen.theme, pane.area, buf));
     match approval.full_scroll {
+        None if approval.is_reviewing() => draw_hunks(approval, screen, buf),
         Some(scroll) => DrawnOverlay::with_scroll_end(draw_full(approval, scroll, screen, buf)),
         None => DrawnOverlay { cursor, scroll_end: 0 },
     }
@@ -339,6 +342,7 @@ fn answers(
             ApprovalChoice::Deny => (labels.deny.as_str(), "deny".into()),
             ApprovalChoice::DenyWithReason if broad => (labels.reason.as_str(), "deny with a reason".into()),
             ApprovalChoice::DenyWithReason => (labels.reason.as_str(), "reason".into()),
+            ApprovalChoice::Hunks => (labels.hunks.as_str(), "hunks".into()),
             ApprovalChoice::ShowAll if broad => (labels.show_all.as_str(), "show all".into()),
             ApprovalChoice::ShowAll => (labels.show_all.as_str(), "all".into()),
         };
@@ -406,6 +410,8 @@ fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHi
             }
             Err(wrong) => return (one_line(&visible(&wrong), 300), Role::Warn),
         },
+        // The box over it says so.
+        (ApprovalInput::Hunks | ApprovalInput::Note, _) => return (String::new(), Role::Dim),
         (ApprovalInput::Choosing, None) => {
             let text = format!("↑↓ or a letter selects, {enter} answers, {esc} denies; typing goes to your prompt");
             return (text, Role::Dim);
@@ -439,6 +445,7 @@ pub fn choice_effect(ask: &ApprovalRequest, choice: ApprovalChoice) -> String {
         ApprovalChoice::Deny => "deny; the model sees the denial".into(),
         ApprovalChoice::Offered(at) => ask.answers.get(at).map(offered_effect).unwrap_or_default(),
         ApprovalChoice::DenyWithReason => "enter a reason for the model".into(),
+        ApprovalChoice::Hunks => format!("decide about each of the {} hunks", ask.hunks),
         ApprovalChoice::ShowAll => "show it in full".into(),
     }
 }

@@ -82,7 +82,13 @@ pub fn draw(text: &HelpText, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> Dr
 /// Returns the context that the help was asked for in.
 fn current_context(store: &Store) -> Context {
     match store.focus.pane {
-        _ if store.focus.find::<ApprovalDialog>().is_some() => Context::Approval,
+        _ if let Some(dialog) = store.focus.find::<ApprovalDialog>() => {
+            if dialog.is_reviewing() {
+                Context::Hunks
+            } else {
+                Context::Approval
+            }
+        }
         Pane::Composer if store.session.capabilities().seek => Context::Replay,
         Pane::Composer => Context::Global,
         pane => Context::Pane(pane),

@@ -457,6 +457,10 @@ fn decision_label(decision: &crate::event::Decision, by: crate::event::DecidedBy
     match decision {
         Decision::Offered { id, allows: true } => format!("allowed {by}: {}", one_line(id, 40)),
         Decision::Offered { id, allows: false } => format!("denied {by}: {}", one_line(id, 40)),
+        Decision::Hunks(hunks) => {
+            let taken: Vec<String> = hunks.taken.iter().map(u32::to_string).collect();
+            format!("hunks {} allowed {by}", one_line(&taken.join(", "), 40))
+        }
         Decision::Once => format!("allowed once {by}"),
         Decision::Session => format!("allowed for the session {by}"),
         Decision::Pattern(pattern) => format!("allowed {} {by}", one_line(pattern, 40)),

@@ -131,6 +131,7 @@ pub(super) fn approval() -> Scene {
         pattern: Some("edit_file(src/*)".into()),
         expires_at: None,
         answers: Vec::new(),
+        hunks: 0,
     };
     scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);
@@ -153,6 +154,7 @@ pub(super) fn hostile_approval() -> Scene {
         pattern: Some("shell(ls*)".into()),
         expires_at: None,
         answers: Vec::new(),
+        hunks: 0,
     };
     scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);
@@ -185,14 +187,14 @@ pub(super) fn waiting() -> Scene {
 pub(super) fn approval_selected() -> Scene {
     let mut scene = approval();
     scene.msg(Msg::ApprovalShown);
-    scene.act(Action::ApprovalTyped { c: 'a', choice: Some(ApprovalChoice::Session) });
+    scene.act(Action::ApprovalTyped { c: 'a', choice: Some(ApprovalChoice::Session), step: None });
     scene.tick(1000);
     scene
 }
 
 pub(super) fn approval_whole() -> Scene {
     let mut scene = approval();
-    scene.act(Action::ApprovalTyped { c: 'v', choice: Some(ApprovalChoice::ShowAll) });
+    scene.act(Action::ApprovalTyped { c: 'v', choice: Some(ApprovalChoice::ShowAll), step: None });
     scene
 }
 

@@ -1,7 +1,9 @@
 //! Who decides a call, and what becomes of those that wait.
 
 use super::*;
+use crate::event::{HunkDecision, HunkNote};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::tool::{BuiltinTools, ToolTimeouts};
 use crate::testkit::server::{ScriptedServer, json};
 
 #[tokio::test(start_paused = true)]
@@ -115,6 +117,82 @@ async fn the_reason_of_a_denial_reaches_the_model() {
         |past| matches!(past, HistoryMessage::Tool { output, outcome: CallOutcome::Denied, .. } if output.contains("use the other file")),
     );
     assert!(is_denied_with_reason, "{asked:?}");
+}
+
+/// A call that writes a file of forty lines anew, two of them changed far from each other.
+async fn asked_about_two_hunks() -> (Arc<ScriptedEngine>, AgentRig) {
+    let lines = |second: &str, last: &str| {
+        let line = |number| match number {
+            2 => format!("{second}\n"),
+            39 => format!("{last}\n"),
+            _ => format!("{number}\n"),
+        };
+        (1..=40).map(line).collect::<String>()
+    };
+    let mut script = calls(&["write_file"]);
+    if let Some(ReplyEvent::ToolCallReady { args, .. }) = script.get_mut(2) {
+        *args = serde_json::json!({"path": "x", "content": lines("A", "B")}).to_string();
+    }
+    let engine = engine("a", vec![script]);
+    let minute = Duration::from_mins(1);
+    let timeouts = ToolTimeouts { usual: minute, command: minute };
+    let tools: Arc<dyn ToolSource> = Arc::new(BuiltinTools { timeouts });
+    let mut bench = AgentRig::start_with(&engine, &[], |setup| {
+        setup.tools = Registry::new([tools]);
+        setup.folder = setup.folder.canonicalize().unwrap();
+    });
+    std::fs::write(bench.folder.path().join("x"), lines("a", "b")).unwrap();
+    bench.prompt("go").await;
+    let asked = bench.until(is_approval_request).await;
+    assert!(matches!(asked, AgentEvent::ApprovalRequested { request: ApprovalRequest { hunks: 2, .. }, .. }));
+    (engine, bench)
+}
+
+#[tokio::test]
+async fn what_was_decided_about_hunks_is_done_and_told() {
+    let notes = |text: &str| vec![HunkNote { hunk: 2, text: text.into() }];
+    let hunks = |taken: &[u32], notes| Decision::Hunks(HunkDecision { taken: taken.to_vec(), notes });
+    for (decision, logged, outcome, told, written) in [
+        (hunks(&[1], notes("no")), hunks(&[1], notes("no")), CallOutcome::Ok, "the user left out hunk 2", (true, false)),
+        (hunks(&[1, 2], vec![]), Decision::Once, CallOutcome::Ok, "wrote `x`", (true, true)),
+        (
+            hunks(&[], notes("no, sorry")),
+            Decision::Deny(Some("on hunk 2 (@@ -36,5 +36,5 @@): no, sorry".into())),
+            CallOutcome::Denied,
+            "no, sorry",
+            (false, false),
+        ),
+        (hunks(&[], vec![]), Decision::Deny(None), CallOutcome::Denied, "denied by the user", (false, false)),
+        (hunks(&[3], vec![]), Decision::Deny(None), CallOutcome::Denied, "denied by the user", (false, false)),
+    ] {
+        let (engine, mut bench) = asked_about_two_hunks().await;
+        bench.send(Command::Decide { call: "c0".into(), decision }).await;
+        bench.end().await;
+        let resolved = bench.seen.iter().find_map(|event| match event {
+            AgentEvent::ApprovalResolved { decision, .. } => Some(decision.clone()),
+            _ => None,
+        });
+        assert_eq!(resolved, Some(logged));
+        let text = std::fs::read_to_string(bench.folder.path().join("x")).unwrap();
+        assert_eq!((text.contains("A\n"), text.contains("B\n")), written);
+        let asked = engine.requests.lock().unwrap();
+        let is_told = |past: &HistoryMessage| {
+            matches!(past, HistoryMessage::Tool { output, outcome: is, .. } if *is == outcome && output.contains(told))
+        };
+        assert!(asked[1].history.iter().any(is_told), "{told}: {asked:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_about_hunks_is_no_permission_for_a_call_without_any() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    let decision = Decision::Hunks(HunkDecision { taken: vec![1], notes: vec![] });
+    bench.send(Command::Decide { call: "c0".into(), decision }).await;
+    bench.end().await;
+    assert_eq!((bench.ran(), bench.outcomes()[0].0), (0, CallOutcome::Denied));
 }
 
 #[tokio::test(start_paused = true)]

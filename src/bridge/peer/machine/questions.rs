@@ -139,6 +139,7 @@ impl PeerMachine {
     }
 
     fn answer_with(&mut self, call: &CallId, decision: Decision, by: DecidedBy) {
+        let decision = decision.about_whole();
         let Some(question) = self.questions().iter().find(|question| question.call == *call) else { return };
         if question.allows.is_none() {
             let tool = question.request.tool.clone();

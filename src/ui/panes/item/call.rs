@@ -334,6 +334,10 @@ fn status(call: &ToolCall) -> (&'static str, Role, String) {
         CallState::Done(outcome) => {
             let (mark, role) = outcome_mark(outcome);
             let word = match (outcome, call.decision()) {
+                (CallOutcome::Ok, Some((Decision::Hunks(hunks), _))) => {
+                    let all = call.approval_request().map_or(0, |ask| ask.hunks);
+                    format!("{} of {all} hunks", hunks.taken.len())
+                }
                 (CallOutcome::Ok, _) => String::new(),
                 (CallOutcome::Denied, Some((Decision::Deny(Some(reason)), _))) => format!("denied: {reason}"),
                 (outcome, _) => outcome.label().into(),

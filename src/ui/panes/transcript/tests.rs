@@ -286,6 +286,7 @@ fn a_diff_waits_for_approval() {
             pattern: None,
             expires_at: None,
             answers: Vec::new(),
+            hunks: 0,
         },
     });
     let mut view = TranscriptView::new();

@@ -18,6 +18,7 @@ fn described(tool: &str, kind: ToolKind, risk: Risk, subject: &str) -> ApprovalR
         pattern: None,
         expires_at: None,
         answers: Vec::new(),
+        hunks: 0,
     }
 }
 
