@@ -340,12 +340,25 @@ impl History {
                 return;
             }
         }
-        self.messages.push(HistoryMessage::Tool {
-            call: call.clone(),
-            name: name.clone(),
-            output: output.to_owned(),
-            outcome,
-        });
+        let result =
+            HistoryMessage::Tool { call: call.clone(), name: name.clone(), output: output.to_owned(), outcome };
+        let at = self.place_of_result(call);
+        self.messages.insert(at, result);
+    }
+
+    /// Returns where a result belongs: results of one message stand in the order of its calls, whichever came first.
+    fn place_of_result(&self, call: &CallId) -> usize {
+        let place = |call: &CallId| {
+            let (index, _) = self.calls.get(call)?;
+            let HistoryMessage::Assistant { calls, .. } = self.messages.get(*index)? else { return None };
+            Some((*index, calls.iter().position(|known| known.call == *call)?))
+        };
+        let Some(own) = place(call) else { return self.messages.len() };
+        let is_later = |entry: &&HistoryMessage| match entry {
+            HistoryMessage::Tool { call, .. } => place(call).is_some_and(|other| other.0 == own.0 && other.1 > own.1),
+            HistoryMessage::User { .. } | HistoryMessage::Assistant { .. } => false,
+        };
+        self.messages.len() - self.messages.iter().rev().take_while(is_later).count()
     }
 
     /// Makes the turn acceptable to engines: no empty assistant message, no call without a result.

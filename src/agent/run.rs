@@ -38,7 +38,7 @@ const CANCEL_GRACE_PERIOD: std::time::Duration = std::time::Duration::from_secs(
 
 /// Messages from running tools.
 enum ToolMessage {
-    Described { call: CallId, name: String, request: Result<ApprovalRequest, String> },
+    Described { call: CallId, request: Result<ApprovalRequest, String> },
     Progress { call: CallId, progress: ToolProgress },
     Done { call: CallId, result: ToolResult, duration: Millis },
 }
@@ -417,7 +417,10 @@ impl Agent {
                     running.response = None;
                     running.response_events = None;
                 }
-                TurnEffect::Judge { call, name, args } => self.describe_call(call, name, args, running),
+                TurnEffect::Judge { call, name, args } => self.describe_call(call, &name, args, running),
+                TurnEffect::JudgeDescribed { call, request } => {
+                    Box::pin(self.judge_described(call, request, running)).await;
+                }
                 TurnEffect::JudgeServerCall { call, request } => {
                     Box::pin(self.judge_server_call(call, request, running)).await;
                 }

@@ -8,7 +8,7 @@
 //!               └──────────────────────── all calls over, rounds left ◄──────────────────────┘
 //! ```
 //!
-//! Tools start only once the response is complete: a response that breaks off has run nothing. A response that the
+//! Which calls wait for others of the same reply is in `waiting_calls`. Tools start only once the response is complete: a response that breaks off has run nothing. A response that the
 //! server paused is followed by the next request at once; rounds are limited all the same. A call cut off by the output
 //! limit is not run, and its output tells the model why; complete calls beside it run. Cancelled tools still report
 //! their outcome, and the turn ends after that.
@@ -18,13 +18,14 @@ mod held_calls;
 mod server_calls;
 mod tool_events;
 mod truncated_calls;
+mod waiting_calls;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::event::{
     AgentEvent, Annotation, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision, Fault, FaultKind,
-    HunkDecision, Json, Millis, NoticeCode, NoticeLevel, OutputStream, PromptContext, ReplyEvent, TurnId, TurnOutcome, UsageScope,
-    user_message,
+    HunkDecision, Json, Millis, NoticeCode, NoticeLevel, OutputStream, PromptContext, ReplyEvent, TurnId, TurnOutcome,
+    UsageScope, user_message,
 };
 
 use super::approval::ApprovalVerdict;
@@ -39,6 +40,11 @@ pub const MAX_IDENTICAL_CALLS: u32 = 3;
 pub enum TurnInput {
     /// An event of the reply to the request.
     Reply(ReplyEvent),
+    /// What a call would do; the answer is [`TurnEffect::JudgeDescribed`], now or later.
+    Described {
+        call: CallId,
+        request: ApprovalRequest,
+    },
     /// The approval request of a call (or the reason why it can't run), and the policy's verdict.
     Judged {
         call: CallId,
@@ -82,11 +88,17 @@ pub enum TurnEffect {
     },
     /// Drop the response that is being received.
     DropResponse,
-    /// Find out what the call would do and judge it; respond with [`TurnInput::Judged`].
+    /// Find out what the call would do; respond with [`TurnInput::Described`], or with [`TurnInput::Judged`] if it can't
+    /// run.
     Judge {
         call: CallId,
         name: String,
         args: Json,
+    },
+    /// Judge a call that was described; respond with [`TurnInput::Judged`].
+    JudgeDescribed {
+        call: CallId,
+        request: ApprovalRequest,
     },
     /// Judge a call that its server runs once that is allowed; respond with [`TurnInput::Judged`] or
     /// [`TurnInput::Undecided`].
@@ -115,7 +127,11 @@ pub enum TurnEffect {
 #[derive(Clone, Debug, PartialEq)]
 enum CallStage {
     Judging,
+    /// It is known what it would do; an earlier call may have to be over first.
+    Described(Box<ApprovalRequest>),
     AwaitingApproval,
+    /// It may run, with so much of its change, once another is over.
+    Queued(Option<HunkDecision>),
     Running,
     Finished,
 }
@@ -126,6 +142,10 @@ struct CallSlot {
     name: String,
     args: String,
     stage: CallStage,
+    /// What it would do, once that is known.
+    effects: Option<waiting_calls::CallEffects>,
+    /// It waited for an earlier call: what it would do may be something else by now.
+    was_held: bool,
     /// Where the server asked for it: what came of that. It runs the call itself, after the next request.
     server_approval: Option<server_calls::ServerApprovalAnswer>,
 }
@@ -157,6 +177,8 @@ pub struct TurnMachine {
     open_nested: Vec<tool_events::OpenNested>,
     /// Calls that the reply of this round requested of us.
     call_slots: Vec<CallSlot>,
+    /// Those that may run and wait for another, in the order in which they were allowed.
+    queued_calls: VecDeque<CallId>,
     /// Calls with which the server waits for an answer while its reply goes on.
     held_calls: Vec<held_calls::HeldCall>,
     call_counts: HashMap<(String, String), u32>,
@@ -189,6 +211,7 @@ impl TurnMachine {
             reply: ReplyAssembler::default(),
             open_nested: Vec::new(),
             call_slots: Vec::new(),
+            queued_calls: VecDeque::new(),
             held_calls: Vec::new(),
             call_counts: HashMap::new(),
             has_text: false,
@@ -224,6 +247,7 @@ impl TurnMachine {
         }
         match input {
             TurnInput::Reply(event) => self.handle_reply(event, names, &mut steps),
+            TurnInput::Described { call, request } => self.handle_description(&call, request, &mut steps),
             TurnInput::Judged { call, judgment } => self.handle_judgment(&call, judgment, &mut steps),
             TurnInput::Decided { call, decision, by } => self.handle_decision(&call, decision, by, &mut steps),
             TurnInput::Output { call, stream, text } => {
@@ -240,6 +264,8 @@ impl TurnMachine {
             TurnInput::Undecided { call } => self.leave_undecided(&call, &mut steps),
             TurnInput::Cancel => self.cancel(&mut steps),
         }
+        self.run_queued(&mut steps);
+        self.judge_described(&mut steps);
         self.advance(&mut steps);
         steps
     }
@@ -291,7 +317,15 @@ impl TurnMachine {
                 UnfinishedState::Requested if runs_calls => {
                     let UnfinishedCall { call, name, args, .. } = call;
                     let stage = CallStage::Judging;
-                    self.call_slots.push(CallSlot { call, name, args, stage, server_approval: None });
+                    self.call_slots.push(CallSlot {
+                        call,
+                        name,
+                        args,
+                        stage,
+                        effects: None,
+                        was_held: false,
+                        server_approval: None,
+                    });
                 }
                 UnfinishedState::NeedsApproval if outcome == TurnOutcome::Completed => self.ask_for_server(call, steps),
                 UnfinishedState::Truncated if runs_calls => {

@@ -97,10 +97,12 @@ pub enum Annotation {
     PromptContext(Vec<PromptContext>),
     /// A command that the person ran, which is the call.
     PersonRun(PersonRun),
-    /// The call began to run, and nobody had to be asked.
+    /// The call began to run: nobody had to be asked, or it was queued.
     Running {},
     /// Whether the call turned out to belong to another client of the same server, or was taken back by it.
     Foreign(bool),
+    /// The call may run and waits for another of its reply.
+    Queued {},
     /// What the person calls the session; empty: after its first prompt again.
     Title(String),
     /// Whether the session is left out of lists.

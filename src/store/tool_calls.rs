@@ -214,6 +214,7 @@ impl ToolCalls {
     /// The ids of all items grew.
     pub(super) fn shift_item_ids(&mut self, by: u64) {
         for call in self.calls.iter_mut() {
+            Annotation::Queued {} if call.state == CallState::Running => call.running_since = None,
             call.item.0 += by;
         }
     }

@@ -404,3 +404,27 @@ fn images_of_a_prompt_are_part_of_what_the_engine_gets_and_of_the_estimate() {
     assert_eq!(history.messages(), [HistoryMessage::User { text, images: vec![image] }]);
     assert!(size_of_turn(history.messages()).tokens > 100);
 }
+
+#[test]
+fn results_of_one_message_stand_in_the_order_of_its_calls() {
+    let mut events = vec![turn_started("t1"), user_message("u1", "go")];
+    for number in [1, 2] {
+        let message = MessageId::new(format!("m{number}"));
+        events.push(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
+        for nth in ["a", "b", "c"] {
+            let call = format!("{nth}{number}");
+            events.push(call_started(&call, message.as_str(), None));
+            events.push(call_ready(&call, "x", "{}"));
+        }
+        events.push(message_finished(message.as_str(), FinishReason::ToolCalls));
+        for nth in ["c", "a", "b"] {
+            events.push(call_finished(&format!("{nth}{number}"), CallOutcome::Ok, ""));
+        }
+    }
+    let history = fold(&events);
+    let results = history.messages().iter().filter_map(|entry| match entry {
+        HistoryMessage::Tool { call, .. } => Some(call.as_str()),
+        _ => None,
+    });
+    assert_eq!(results.collect::<Vec<_>>(), ["a1", "b1", "c1", "a2", "b2", "c2"]);
+}

@@ -91,6 +91,19 @@ fn calls(names: &[&str]) -> Vec<ReplyEvent> {
     script
 }
 
+/// Calls as above, each about a file of its own.
+fn calls_about_files(names: &[&str]) -> Vec<ReplyEvent> {
+    let mut script = calls(names);
+    let ready = script.iter_mut().filter_map(|event| match event {
+        ReplyEvent::ToolCallReady { args, .. } => Some(args),
+        _ => None,
+    });
+    for (number, args) in ready.enumerate() {
+        *args = format!(r#"{{"path":"file{number}"}}"#);
+    }
+    script
+}
+
 fn engine(name: &'static str, scripts: Vec<Vec<ReplyEvent>>) -> Arc<ScriptedEngine> {
     Arc::new(ScriptedEngine { name, scripts: Lock::new(scripts.into()), requests: Lock::default() })
 }
@@ -150,13 +163,14 @@ impl ToolSource for ScriptedSource {
     fn describe<'a>(
         &'a self,
         tool: &'a str,
-        _: &'a Json,
+        args: &'a Json,
         _: &'a ToolContext,
     ) -> BoxFuture<'a, Result<CallDescription, String>> {
         let tool = self.tool(tool);
         assert!(!matches!(tool.does, ToolBehavior::PanicWhenAsked), "asked");
         let detail = tool.shows.lock().unwrap().clone();
-        Box::pin(async { Ok(CallDescription { detail, ..CallDescription::new(Risk::Write, "file") }) })
+        let path = args["path"].as_str().unwrap_or("file").to_owned();
+        Box::pin(async { Ok(CallDescription { detail, ..CallDescription::new(Risk::Write, path) }) })
     }
 
     fn call<'a>(&'a self, tool: &'a str, _: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {

@@ -17,12 +17,14 @@ use super::{Agent, RunningTurn, ToolMessage};
 use crate::agent::approval::ApprovalVerdict;
 use crate::agent::turn::{TurnEffect, TurnInput};
 use crate::event::{
-    AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, HunkDecision, Json, Millis, NoticeCode, NoticeLevel,
-    OutputStream, Risk,
+    AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, HunkDecision, Json, Millis, NoticeCode,
+    NoticeLevel, OutputStream, Risk,
 };
 use crate::private;
 use crate::tool::truncate::{size, truncate_middle};
-use crate::tool::{ApprovedHunks, RegisteredTool, Registry, SubjectCheck, SubjectPermission, ToolContext, ToolProgress, ToolResult};
+use crate::tool::{
+    ApprovedHunks, RegisteredTool, Registry, SubjectCheck, SubjectPermission, ToolContext, ToolProgress, ToolResult,
+};
 
 /// Bytes of a call's output that go into the log; longer outputs go to a file beside it.
 pub(super) const MAX_LOGGED_OUTPUT_BYTES: usize = 1024 * 1024;
@@ -102,20 +104,20 @@ impl Agent {
         })
     }
 
-    pub(super) fn describe_call(&self, call: CallId, name: String, args: Json, running: &mut RunningTurn) {
+    pub(super) fn describe_call(&self, call: CallId, name: &str, args: Json, running: &mut RunningTurn) {
         let tool_sender = running.tool_sender.clone();
-        let Some(tool) = self.setup.tools.get(&name).cloned() else {
+        let Some(tool) = self.setup.tools.get(name).cloned() else {
             let known: Vec<&str> = self.setup.tools.specs().map(|spec| spec.name.as_str()).collect();
             let request = Err(format!("unknown tool: {name}; available: {}", known.join(", ")));
             running.tools.spawn(async move {
-                let _ = tool_sender.send(ToolMessage::Described { call, name, request }).await;
+                let _ = tool_sender.send(ToolMessage::Described { call, request }).await;
             });
             return;
         };
         let (ctx, _) = self.tool_context(&call, &tool, running);
         running.tools.spawn(async move {
             let request = catch_panic(async { tool.approval_request(&args, &ctx).await }).await.unwrap_or_else(Err);
-            let _ = tool_sender.send(ToolMessage::Described { call, name, request }).await;
+            let _ = tool_sender.send(ToolMessage::Described { call, request }).await;
         });
     }
 
@@ -195,6 +197,18 @@ impl Agent {
         true
     }
 
+    /// Judges a call that was described, and denies it where nobody can give the approval that it needs.
+    pub(super) async fn judge_described(&mut self, call: CallId, request: ApprovalRequest, running: &mut RunningTurn) {
+        let name = request.tool.clone();
+        if self.judge_call(&call, name, Ok(request), running).await {
+            let reason = "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow";
+            let decision = Decision::Deny(Some(reason.to_owned()));
+            let input = TurnInput::Decided { call, decision, by: DecidedBy::Policy };
+            let steps = running.machine.handle(input, &mut self.ids);
+            self.apply_effects(steps, running).await;
+        }
+    }
+
     /// Judges a call that its server would run.
     pub(super) async fn judge_server_call(
         &mut self,
@@ -214,13 +228,8 @@ impl Agent {
 
     pub(super) async fn handle_tool_message(&mut self, msg: ToolMessage, running: &mut RunningTurn) {
         let input = match msg {
-            ToolMessage::Described { call, name, request } => {
-                if !self.judge_call(&call, name, request, running).await {
-                    return;
-                }
-                let reason = "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow";
-                TurnInput::Decided { call, decision: Decision::Deny(Some(reason.to_owned())), by: DecidedBy::Policy }
-            }
+            ToolMessage::Described { call, request: Ok(request) } => TurnInput::Described { call, request },
+            ToolMessage::Described { call, request: Err(why) } => TurnInput::Judged { call, judgment: Err(why) },
             ToolMessage::Progress { call, progress: ToolProgress::Event(event) } => {
                 TurnInput::ToolEvent { call, event }
             }

@@ -4,7 +4,7 @@ use super::{CallSlot, CallStage, MAX_IDENTICAL_CALLS, TurnEffect, TurnMachine};
 use crate::agent::approval::ApprovalVerdict;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision,
-    HunkDecision, Json,
+    Json,
 };
 
 impl TurnMachine {
@@ -54,10 +54,13 @@ impl TurnMachine {
         match judgment {
             Err(text) => self.finish_call(call, CallOutcome::Failed, CallOutput::from_text(text), None, steps),
             Ok((_, ApprovalVerdict::Allow)) => {
-                // If somebody was asked, their decision shows that it runs.
-                let (on, annotation) = (AnnotationTarget::Call(call.clone()), Annotation::Running {});
-                steps.push(TurnEffect::Emit(AgentEvent::Annotation { on, annotation }));
+                let before = steps.len();
                 self.run_call(call, None, steps);
+                // If somebody was asked, their decision shows that it runs.
+                if self.slot(call).is_some_and(|slot| slot.stage == CallStage::Running) {
+                    let (on, annotation) = (AnnotationTarget::Call(call.clone()), Annotation::Running {});
+                    steps.insert(before, TurnEffect::Emit(AgentEvent::Annotation { on, annotation }));
+                }
             }
             Ok((_, ApprovalVerdict::Deny(reason))) => {
                 self.finish_call(call, CallOutcome::Denied, CallOutput::from_text(reason), None, steps);
@@ -109,13 +112,5 @@ impl TurnMachine {
                 self.finish_call(call, CallOutcome::Denied, CallOutput::from_text(text), None, steps);
             }
         }
-    }
-
-    fn run_call(&mut self, call: &CallId, hunks: Option<HunkDecision>, steps: &mut Vec<TurnEffect>) {
-        let Some(slot) = self.slot_mut(call) else { return };
-        slot.stage = CallStage::Running;
-        let written = if slot.args.trim().is_empty() { "{}" } else { slot.args.as_str() };
-        let args = serde_json::from_str(written).unwrap_or(Json::Null);
-        steps.push(TurnEffect::RunTool { call: slot.call.clone(), name: slot.name.clone(), args, hunks });
     }
 }

@@ -26,7 +26,15 @@ impl TurnMachine {
         let request = approval_request(&call);
         let UnfinishedCall { call, name, args, .. } = call;
         let server_approval = Some(ServerApprovalAnswer::Pending);
-        self.call_slots.push(CallSlot { call: call.clone(), name, args, stage: CallStage::Judging, server_approval });
+        self.call_slots.push(CallSlot {
+            call: call.clone(),
+            name,
+            args,
+            stage: CallStage::Judging,
+            effects: None,
+            was_held: false,
+            server_approval,
+        });
         steps.push(TurnEffect::JudgeServerCall { call, request });
     }
 

@@ -4,6 +4,7 @@ mod held_calls;
 mod server_calls;
 mod tool_events;
 mod truncated_calls;
+mod waiting_calls;
 
 use super::*;
 use crate::event::{ExecutedBy, FinishReason, ReplyTarget, Role, TextKind, grammar};

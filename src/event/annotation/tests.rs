@@ -77,6 +77,7 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
 
 #[test]
 fn every_kind_is_read_and_written_as_logs_have_it() {
+        ("queued", json!({}), Annotation::Queued {}),
     for (kind, data, annotation) in known() {
         let line = line(kind, &data);
         assert_eq!(read(&line), annotation);

@@ -3,8 +3,8 @@
 use super::*;
 use crate::event::{HunkDecision, HunkNote};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
-use crate::tool::{BuiltinTools, ToolTimeouts};
 use crate::testkit::server::{ScriptedServer, json};
+use crate::tool::{BuiltinTools, ToolTimeouts};
 
 #[tokio::test(start_paused = true)]
 async fn what_has_changed_since_it_was_shown_is_not_done() {
@@ -34,7 +34,7 @@ async fn what_is_as_it_was_shown_is_done() {
 #[tokio::test(start_paused = true)]
 async fn another_mode_answers_what_waits() {
     for (mode, outcome) in [(ApprovalMode::AutoEdit, CallOutcome::Ok), (ApprovalMode::Plan, CallOutcome::Denied)] {
-        let engine = engine("a", vec![calls(&["write", "write"])]);
+        let engine = engine("a", vec![calls_about_files(&["write", "write"])]);
         let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
         bench.prompt("go").await;
         bench.until(is_approval_request).await;
@@ -47,7 +47,7 @@ async fn another_mode_answers_what_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_answers_the_other_asks_of_its_tool() {
-    let engine = engine("a", vec![calls(&["write", "write"]), calls(&["write"])]);
+    let engine = engine("a", vec![calls_about_files(&["write", "write"]), calls(&["write"])]);
     let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
     bench.prompt("go").await;
     bench.until(is_approval_request).await;
@@ -153,7 +153,13 @@ async fn what_was_decided_about_hunks_is_done_and_told() {
     let notes = |text: &str| vec![HunkNote { hunk: 2, text: text.into() }];
     let hunks = |taken: &[u32], notes| Decision::Hunks(HunkDecision { taken: taken.to_vec(), notes });
     for (decision, logged, outcome, told, written) in [
-        (hunks(&[1], notes("no")), hunks(&[1], notes("no")), CallOutcome::Ok, "the user left out hunk 2", (true, false)),
+        (
+            hunks(&[1], notes("no")),
+            hunks(&[1], notes("no")),
+            CallOutcome::Ok,
+            "the user left out hunk 2",
+            (true, false),
+        ),
         (hunks(&[1, 2], vec![]), Decision::Once, CallOutcome::Ok, "wrote `x`", (true, true)),
         (
             hunks(&[], notes("no, sorry")),
@@ -176,9 +182,7 @@ async fn what_was_decided_about_hunks_is_done_and_told() {
         let text = std::fs::read_to_string(bench.folder.path().join("x")).unwrap();
         assert_eq!((text.contains("A\n"), text.contains("B\n")), written);
         let asked = engine.requests.lock().unwrap();
-        let is_told = |past: &HistoryMessage| {
-            matches!(past, HistoryMessage::Tool { output, outcome: is, .. } if *is == outcome && output.contains(told))
-        };
+        let is_told = |past: &HistoryMessage| matches!(past, HistoryMessage::Tool { output, outcome: is, .. } if *is == outcome && output.contains(told));
         assert!(asked[1].history.iter().any(is_told), "{told}: {asked:?}");
     }
 }

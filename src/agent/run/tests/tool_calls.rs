@@ -134,3 +134,99 @@ async fn data_that_is_too_large_for_an_event_is_dropped_with_a_notice_and_its_te
         |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if *code == NoticeCode::DataDropped);
     assert!(bench.seen.iter().any(is_notice));
 }
+
+/// A tool that reads files, for as many seconds as its call says; counts how many of its calls run at once.
+#[derive(Default)]
+struct SlowReader {
+    running: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl ToolSource for SlowReader {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<ToolInfo>, String>> {
+        let (name, description) = ("look".to_owned(), String::new());
+        let spec = ToolSpec { name, description, parameters: Json::Null, risk: Risk::ReadOnly };
+        let info = ToolInfo { spec, kind: ToolKind::Read, timeout: Duration::from_mins(1) };
+        Box::pin(async { Ok(vec![info]) })
+    }
+
+    fn describe<'a>(
+        &'a self,
+        _: &'a str,
+        args: &'a Json,
+        _: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<CallDescription, String>> {
+        Box::pin(async { Ok(CallDescription::new(Risk::ReadOnly, args["path"].as_str().unwrap_or_default())) })
+    }
+
+    fn call<'a>(&'a self, _: &'a str, args: &'a Json, _: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+        Box::pin(async {
+            let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(running, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(args["seconds"].as_u64().unwrap_or_default())).await;
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            ToolResult::ok(args["path"].to_string())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_only_read_run_together_and_their_results_go_back_in_order() {
+    let mut script = calls(&["look", "look", "look"]);
+    let wanted = [("a", 3), ("b", 1), ("a", 2)];
+    let ready = script.iter_mut().filter_map(|event| match event {
+        ReplyEvent::ToolCallReady { args, .. } => Some(args),
+        _ => None,
+    });
+    for (args, (path, seconds)) in ready.zip(wanted) {
+        *args = serde_json::json!({"path": path, "seconds": seconds}).to_string();
+    }
+    let engine = engine("a", vec![script]);
+    let reader = Arc::new(SlowReader::default());
+    let source: Arc<dyn ToolSource> = reader.clone();
+    let mut bench = AgentRig::start_with(&engine, &[], |setup| setup.tools = Registry::new([source]));
+    let began = Instant::now();
+    bench.prompt("go").await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert_eq!((reader.most.load(Ordering::SeqCst), began.elapsed().as_secs()), (3, 3), "as long as the longest");
+    let took = bench.seen.iter().filter_map(|event| match event {
+        AgentEvent::ToolCallFinished { call, duration, .. } => {
+            Some((call.as_str(), duration.map(|took| took.0 / 1000)))
+        }
+        _ => None,
+    });
+    assert_eq!(took.collect::<Vec<_>>(), [("c1", Some(1)), ("c2", Some(2)), ("c0", Some(3))]);
+    let asked = engine.requests.lock().unwrap();
+    let results = asked[1].history.iter().filter_map(|past| match past {
+        HistoryMessage::Tool { call, .. } => Some(call.as_str()),
+        _ => None,
+    });
+    assert_eq!(results.collect::<Vec<_>>(), ["c0", "c1", "c2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_which_a_person_or_another_call_was_waited_for_is_not_that_of_the_call() {
+    let engine = engine("a", vec![calls(&["hang", "write"])]);
+    let tools = [("hang", ToolBehavior::HangForever), ("write", ToolBehavior::Return)];
+    let mut bench = AgentRig::simple(&engine, &tools, ApprovalMode::Ask);
+    bench.prompt("go").await;
+    bench.until(is_approval_request).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    bench.send(allow()).await;
+    bench.until(is_approval_request).await;
+    bench.send(Command::Decide { call: "c1".into(), decision: Decision::Once }).await;
+    bench.end().await;
+    let took: Vec<u64> = bench
+        .seen
+        .iter()
+        .filter_map(|event| match event {
+            AgentEvent::ToolCallFinished { duration, .. } => duration.map(|took| took.0 / 1000),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(took, [8, 0], "one runs to its limit and a while longer, the other was waiting for it");
+}
