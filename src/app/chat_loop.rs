@@ -113,6 +113,7 @@ impl<'a> ChatLoop<'a> {
         };
         let terminal_env = TerminalEnv::detect();
         let mut store = Store::new(options);
+        store.set_output_views(ui.output_views());
         store.workplace = workplace(&places, &terminal_env);
         let view = Ui::new(&ui, Theme::new(theme).with_depth(terminal_env.color_depth()), &keymap);
         let saver = match state {

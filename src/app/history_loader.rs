@@ -44,7 +44,9 @@ impl HistoryLoader {
         for fact in tail.events {
             store.update(Msg::Event(fact), &mut effects);
         }
-        let behind = Self { store: Store::new(options), events: hub.subscribe(Seq(0)), items: Vec::new(), end: until };
+        let mut whole = Store::new(options);
+        whole.tool_calls = store.tool_calls.emptied();
+        let behind = Self { store: whole, events: hub.subscribe(Seq(0)), items: Vec::new(), end: until };
         Some((hub.subscribe(last), behind))
     }
 

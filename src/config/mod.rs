@@ -32,6 +32,7 @@ use crate::engine::{ENGINES, EngineSpec, openai};
 use crate::event::ApprovalMode;
 use crate::store::Timestamps;
 use crate::store::limits::{SpendLimit, SpendLimits};
+use crate::store::output_view::{OutputView, OutputViews};
 
 pub use load::{ConfigFiles, ConfigSources, SettingsSource, load};
 pub use merge::{LoadedConfig, Overrides};
@@ -112,6 +113,17 @@ settings! {
         reduced_motion: bool = false, boolean();
         /// Print the last answer to the shell when the chat is left.
         print_on_exit: bool = false, boolean();
+    }
+    with {
+        /// How much of a tool's output is shown at first, by a pattern over calls.
+        tool_output_by_tool: BTreeMap<String, OutputView>,
+    }
+}
+
+impl UiConfig {
+    /// Returns how much of which output is shown at first.
+    pub fn output_views(&self) -> OutputViews {
+        OutputViews::new(self.tool_output_by_tool.iter().map(|(pattern, view)| (pattern.as_str(), *view)))
     }
 }
 

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::notify::NotifyConfig;
-use super::setting::{Field, SettingType, Shown, secret, text, whole};
+use super::setting::{Field, SettingType, Shown, choice, secret, text, whole};
 use super::value::{SettingValue, dotted};
 use super::{
     AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, KeyConfig, LimitConfig, RemoteConfig,
     ServerConfig, ToolConfig, UiConfig,
 };
+use crate::event::Pattern;
+use crate::store::output_view::OutputView;
 use crate::text::suggestion::suggest;
 
 pub(super) struct SettingSpec {
@@ -57,6 +59,13 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
         Some(config.agents.entry(path.get(1)?.clone()).or_default())
     }));
     rows.extend(table("ui", UiConfig::fields(), |config, _| Some(&mut config.ui)));
+    let view = choice(&OutputView::ALL, OutputView::name)
+        .expecting("\"hidden\", \"preview\" or \"full\", by a tool's name or a pattern such as \"shell(git *)\"");
+    rows.push(row("ui.tool_output_by_tool.*", view, |config, path, view| {
+        let pattern = Pattern::parse(path.get(2)?).ok()?.to_string();
+        config.ui.tool_output_by_tool.insert(pattern, view);
+        Some(())
+    }));
     rows.extend(table("approvals", ApprovalConfig::fields(), |config, _| Some(&mut config.approvals)));
     rows.extend(table("tools", ToolConfig::fields(), |config, _| Some(&mut config.tools)));
     rows.extend(table("limits", LimitConfig::fields(), |config, _| Some(&mut config.limits)));

@@ -99,12 +99,12 @@ pub enum Annotation {
     PersonRun(PersonRun),
     /// The call began to run: nobody had to be asked, or it was queued.
     Running {},
-    /// Whether the call turned out to belong to another client of the same server, or was taken back by it.
-    Foreign(bool),
     /// The call may run and waits for another of its reply.
     Queued {},
     /// What the person calls the session; empty: after its first prompt again.
     Title(String),
+    /// Whether the call turned out to belong to another client of the same server, or was taken back by it.
+    Foreign(bool),
     /// Whether the session is left out of lists.
     Archived(bool),
     /// A kind of another version, or other data than the kind has here.

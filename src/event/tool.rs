@@ -314,10 +314,7 @@ mod tests {
             ),
             (Decision::Hunks(HunkDecision { taken: vec![1, 3], notes: vec![] }), "{\"hunks\":{\"taken\":[1,3]}}"),
             (
-                Decision::Hunks(HunkDecision {
-                    taken: vec![],
-                    notes: vec![HunkNote { hunk: 2, text: "no".into() }],
-                }),
+                Decision::Hunks(HunkDecision { taken: vec![], notes: vec![HunkNote { hunk: 2, text: "no".into() }] }),
                 "{\"hunks\":{\"taken\":[],\"notes\":[{\"hunk\":2,\"text\":\"no\"}]}}",
             ),
         ];

@@ -59,6 +59,7 @@ async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> 
         reduced_motion: config.ui.reduced_motion,
     };
     let mut store = Store::new(options);
+    store.set_output_views(config.ui.output_views());
     let mut effects = Vec::new();
     let mut subscription = live.hub.subscribe(Seq(0));
     let mut batch = Vec::new();

@@ -25,6 +25,7 @@ pub mod models;
 pub mod msg;
 pub mod notification;
 pub mod outline;
+pub mod output_view;
 pub mod overlay;
 pub mod pane;
 pub mod permissions;
@@ -59,6 +60,7 @@ use self::limits::{LimitState, SpendLimits};
 use self::msg::Msg;
 use self::notification::{Notification, NotificationKind};
 use self::overlay::approval::ApprovalDialog;
+use self::output_view::{OutputView, OutputViews};
 use self::person_runs::PersonRuns;
 use self::session::{Phase, SessionState};
 use self::sessions::SessionChoice;
@@ -159,11 +161,15 @@ pub struct Store {
     pub focus: Focus,
     /// Reasoning is folded unless an item says otherwise.
     pub fold_thinking: bool,
-    /// Tool outputs are folded unless an item says otherwise.
+    /// Tool outputs are folded unless an item, or the setting for its tool, says otherwise.
     pub fold_outputs: bool,
     /// Links say where they go.
     pub show_link_targets: bool,
     pub timestamps: Timestamps,
+    /// The person unfolded all of them, whatever is set for their tools.
+    are_outputs_unfolded: bool,
+    /// Counts the settings of how much of which output is shown.
+    output_views_rev: u32,
     pub limits: LimitState,
     /// Nothing moves that needn't.
     pub reduced_motion: bool,
@@ -210,6 +216,8 @@ impl Store {
             show_link_targets: other.show_link_targets,
             timestamps: other.timestamps,
             workplace: Workplace { session: String::new(), session_log: None, ..other.workplace.clone() },
+            are_outputs_unfolded: other.are_outputs_unfolded,
+            tool_calls: other.tool_calls.emptied(),
             ..Self::new(options)
         };
         store.adopt_common(other);
@@ -229,6 +237,17 @@ impl Store {
     /// Number of the newest fact folded in.
     pub fn last_seq(&self) -> Seq {
         self.last_seq
+    /// Sets how much of which output is shown before anybody unfolds it.
+    pub fn set_output_views(&mut self, views: OutputViews) {
+        self.tool_calls.set_output_views(views);
+        self.output_views_rev = self.output_views_rev.wrapping_add(1);
+    }
+
+    /// Returns what changes whenever other outputs are shown, or more of them.
+    pub fn outputs_stamp(&self) -> (bool, bool, u32) {
+        (self.fold_outputs, self.are_outputs_unfolded, self.output_views_rev)
+    }
+
     }
 
     pub fn update(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
@@ -334,7 +353,7 @@ impl Store {
     pub fn is_folded(&self, item: TranscriptItem<'_>) -> bool {
         item.folded.unwrap_or(match item.kind {
             ItemKind::Thinking { .. } => self.fold_thinking,
-            ItemKind::Call { .. } => self.fold_outputs,
+            ItemKind::Call { .. } => self.output_view(item) != OutputView::Full,
             ItemKind::Prompt { text } => is_long_prompt(text),
             ItemKind::Answer { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => false,
         })
@@ -344,6 +363,21 @@ impl Store {
         let Envelope { seq, at, event } = envelope;
         if *seq <= self.last_seq {
             return;
+    /// Returns how much of a call is shown: what the person chose, else what is set for its tool, else as for all.
+    pub fn output_view(&self, item: TranscriptItem<'_>) -> OutputView {
+        let usual = if self.fold_outputs { OutputView::Preview } else { OutputView::Full };
+        let set = match item.kind {
+            ItemKind::Call { call } => self.tool_calls.get(call).and_then(|call| call.output_view),
+            _ => None,
+        };
+        match item.folded {
+            Some(false) => OutputView::Full,
+            Some(true) => set.unwrap_or(OutputView::Preview).min(OutputView::Preview),
+            None if self.are_outputs_unfolded => OutputView::Full,
+            None => set.unwrap_or(usual),
+        }
+    }
+
         }
         let expected = self.last_seq.next();
         if *seq != expected {
@@ -432,7 +466,7 @@ impl Store {
         }
         self.person_runs = PersonRuns::default();
         self.transcript.reset();
-        self.tool_calls = ToolCalls::default();
+        self.tool_calls = self.tool_calls.emptied();
         self.usage = UsageStats::default();
         self.usage_ledger = UsageLedger::default();
         self.agent_status = AgentStatus::default();

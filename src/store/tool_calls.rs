@@ -10,6 +10,7 @@ use crate::event::{
 
 use super::agent_status;
 use super::chunks::ChunkedVec;
+use super::output_view::{OutputView, OutputViews};
 use super::transcript::{ItemId, ItemKind, Transcript, TranscriptItem};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub struct ToolCall {
     pub duration: Option<Millis>,
     /// It turned out to belong to another client of the same server.
     pub is_foreign: bool,
+    /// How much of its output is shown by default, where that is set for it.
+    pub output_view: Option<OutputView>,
     rare: Option<Box<RareParts>>,
 }
 
@@ -66,6 +69,7 @@ impl ToolCall {
             running_since: None,
             duration: None,
             is_foreign: false,
+            output_view: None,
             rare: None,
         }
     }
@@ -106,6 +110,8 @@ pub struct ToolCalls {
     /// Open calls, so that the end of a turn need not look at all.
     open: Vec<usize>,
     failed: usize,
+    /// How much of which output is shown.
+    output_views: OutputViews,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -166,6 +172,21 @@ impl ToolCall {
 }
 
 impl ToolCalls {
+    /// Returns an empty board on which as much of each output is shown as on this one.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        Self { output_views: self.output_views.clone(), ..Self::default() }
+    }
+
+    /// Sets how much of which output is shown, of the calls that there are as well. O(calls).
+    pub(super) fn set_output_views(&mut self, views: OutputViews) {
+        self.output_views = views;
+        for call in self.calls.iter_mut() {
+            let asked = call.approval_request().map(|ask| ask.subject.as_str());
+            call.output_view = self.output_views.find(&call.name, asked, &call.args);
+        }
+    }
+
     pub fn get(&self, call: &CallId) -> Option<&ToolCall> {
         self.calls.get(*self.index.get(call)?)
     }
@@ -248,9 +269,9 @@ impl ToolCalls {
                 call.args.push_str(&json[..json.floor_char_boundary(room)]);
                 call.args_rev = call.args_rev.wrapping_add(1);
             }
-            AgentEvent::ToolCallReady { call, name, args, provider_metadata: _ } => {
+            AgentEvent::ToolCallReady { call: id, name, args, provider_metadata: _ } => {
                 let name = self.shared_name(name);
-                let call = self.entry(at, call, items);
+                let call = self.entry(at, id, items);
                 call.name = name;
                 args[..args.floor_char_boundary(MAX_ARGS_BYTES)].clone_into(&mut call.args);
                 // It grew by doubling, and is kept for as long as the session.
@@ -260,14 +281,16 @@ impl ToolCalls {
                     call.state = CallState::Running;
                     call.running_since = Some(at);
                 }
+                self.look_up_view(id);
             }
-            AgentEvent::ApprovalRequested { call, request: ask } => {
-                let call = self.entry(at, call, items);
+            AgentEvent::ApprovalRequested { call: id, request: ask } => {
+                let call = self.entry(at, id, items);
                 call.rare().approval_request = Some(ask.clone());
                 if call.state.is_open() {
                     call.state = CallState::AwaitingApproval;
                     call.running_since = None;
                 }
+                self.look_up_view(id);
             }
             AgentEvent::ApprovalResolved { call, decision, by } => {
                 let call = self.entry(at, call, items);
@@ -317,6 +340,13 @@ impl ToolCalls {
             }
         }
         self.open.retain(|index| self.calls.get(*index).is_some_and(|call| call.state.is_open()));
+    }
+
+    fn look_up_view(&mut self, id: &CallId) {
+        if let Some(call) = self.index.get(id).and_then(|index| self.calls.get_mut(*index)) {
+            let asked = call.approval_request().map(|ask| ask.subject.as_str());
+            call.output_view = self.output_views.find(&call.name, asked, &call.args);
+        }
     }
 
     fn output(&mut self, at: Millis, id: &CallId, text: &str, items: &Transcript) {

@@ -95,6 +95,7 @@ impl ChatLoop<'_> {
         for tab in self.tabs.iter_mut() {
             tab.chat.set_keymap(keymap.clone());
             tab.chat.ui.panes.transcript.set_prose_columns(ui.text_columns);
+            tab.chat.store.set_output_views(ui.output_views());
         }
         self.set_theme(ui.theme)?;
         self.host.ui_config = ui.clone();

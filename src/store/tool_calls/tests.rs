@@ -76,6 +76,7 @@ fn a_call_goes_from_writing_to_done() {
         running_since: Some(Millis(90)),
         duration: Some(Millis(10)),
         is_foreign: false,
+        output_view: None,
         rare: Some(Box::new(RareParts {
             approval_request: Some(ask()),
             decision: Some((Decision::Once, DecidedBy::Person)),

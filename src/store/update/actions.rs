@@ -2,7 +2,7 @@
 //!
 //! What is asked of an overlay goes to the one on top.
 
-use crate::event::{ApprovalMode, Command, NoticeLevel, ReplayStatus};
+use crate::event::{ApprovalMode, CallOutcome, Command, NoticeLevel, ReplayStatus};
 
 use super::support::{on_top, open, require};
 use super::{copy, submit};
@@ -10,6 +10,7 @@ use crate::store::Store;
 use crate::store::action::{Action, UiAction};
 use crate::store::effect::{ComposerEdit, CopyRequest, Effect};
 use crate::store::frames::FrameList;
+use crate::store::output_view::OutputView;
 use crate::store::overlay::OverlayOutcome;
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::code_picker::CodePicker;
@@ -31,7 +32,7 @@ use crate::store::overlay::usage::{UsageReport, UsageSubject};
 use crate::store::pane::Pane;
 use crate::store::permissions::{is_full_mode_confirmed, set_mode};
 use crate::store::tabs::TabTarget;
-use crate::store::tool_calls::ToolCall;
+use crate::store::tool_calls::{CallState, ToolCall};
 use crate::store::transcript::ItemId;
 use crate::text::one_line;
 
@@ -220,19 +221,20 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
     }
 }
 
-/// Unfolds the last output; where that is open already, all; and then folds them all.
+/// Unfolds the last output; where that is open already, all; and then folds them all, as is set for their tools.
 fn toggle_outputs(store: &mut Store) {
     if !store.fold_outputs {
-        store.fold_outputs = true;
+        (store.fold_outputs, store.are_outputs_unfolded) = (true, false);
         store.transcript.forget_call_folds();
         return;
     }
     let calls = store.tool_calls.calls();
     let recent = calls.range(calls.len().saturating_sub(MAX_CALLS_LOOKED_AT)..calls.len());
     let last = recent.rev().find(|call| hides_rows(call)).map(|call| call.item);
-    match last.and_then(|item| store.transcript.item(item)).filter(|item| store.is_folded(*item)) {
-        Some(item) => store.transcript.fold(item.id, false),
-        None => store.fold_outputs = false,
+    if let Some(item) = last.and_then(|item| store.transcript.item(item)).filter(|item| store.is_folded(*item)) {
+        store.transcript.fold(item.id, false);
+    } else {
+        (store.fold_outputs, store.are_outputs_unfolded) = (false, true);
     }
 }
 
@@ -240,7 +242,10 @@ fn toggle_outputs(store: &mut Store) {
 fn hides_rows(call: &ToolCall) -> bool {
     let is_long = |text: &str, lines, bytes| text.len() > bytes || text.trim_end().lines().nth(lines).is_some();
     let detail = call.approval_request().map_or("", |ask| &ask.detail);
-    is_long(&call.output, 4, 320) || is_long(detail, 12, 1000) || is_long(&call.args, 10, 1000)
+    let is_hidden = call.output_view == Some(OutputView::Hidden)
+        && call.state != CallState::Done(CallOutcome::Failed)
+        && !call.output.trim().is_empty();
+    is_hidden || is_long(&call.output, 4, 320) || is_long(detail, 12, 1000) || is_long(&call.args, 10, 1000)
 }
 
 fn rename_session(store: &mut Store, title: Option<String>, fx: &mut Vec<Effect>) {

@@ -3,6 +3,7 @@
 use super::{LinearPrinter, OpenItem};
 use crate::event::{CallOutcome, Millis, NoticeLevel, TurnOutcome, Usage};
 use crate::store::Store;
+use crate::store::output_view::OutputView;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::store::transcript::TranscriptItem;
 use crate::text::{clean, one_line};
@@ -82,7 +83,11 @@ impl LinearPrinter {
             more => format!("{more} lines of output"),
         };
         self.line(&format!("Tool {name} finished{took}, {told}."), out);
-        let most = if store.is_folded(item) { MAX_FOLDED_LINES } else { MAX_OUTPUT_LINES };
+        let most = match store.output_view(item) {
+            OutputView::Hidden => return false,
+            OutputView::Preview => MAX_FOLDED_LINES,
+            OutputView::Full => MAX_OUTPUT_LINES,
+        };
         for line in output.lines().take(most) {
             self.line(&one_line_of_output(line), out);
         }

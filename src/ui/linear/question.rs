@@ -6,11 +6,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::event::ApprovalRequest;
-use crate::text::hunks::hunk_ranges;
 use crate::store::Store;
 use crate::store::approval::ApprovalChoice;
 use crate::store::overlay::Overlay;
 use crate::store::overlay::approval::{ApprovalDialog, ApprovalInput};
+use crate::text::hunks::hunk_ranges;
 use crate::text::{one_line, visible, visible_line};
 use crate::ui::Ui;
 use crate::ui::overlays::{self, OverlayViews};

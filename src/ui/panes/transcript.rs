@@ -41,7 +41,7 @@ use crate::ui::text_layout::{LayoutCounters, ScreenLinks};
 use crate::ui::theme::Theme;
 
 use super::welcome;
-pub(super) use item_parts::{ItemPart, PartKind, RowLimit, quick_hash};
+pub(super) use item_parts::{ItemPart, PartKind, RowLimit, hides_output, quick_hash};
 use layout_cache::{LayoutCache, TranscriptWalk};
 pub use printed::{LooseRow, PrintedPlace};
 

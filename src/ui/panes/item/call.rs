@@ -8,18 +8,19 @@ use std::borrow::Cow;
 use super::PartContext;
 use super::call_preview::{CallPreview, call_preview, pretty_json};
 use crate::event::{CallOutcome, Decision, ExecutedBy};
+use crate::store::output_view::OutputView;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::text::clean::{clean, one_line};
 use crate::text::visible;
 use crate::text::width::{expand_tabs, str_width};
 use crate::text::wrap::wrap_hard;
 use crate::ui::diff::{DiffView, lay_diff};
-use crate::ui::format::duration;
+use crate::ui::format::{count, duration};
 use crate::ui::markdown::syntax::Syntax;
 use crate::ui::panes::subject::{short_subject, subject};
 use crate::ui::panes::terminal_output::final_output;
 use crate::ui::panes::tool_panel::{full_output_hint, outcome_mark};
-use crate::ui::panes::transcript::{PartKind, RowLimit, quick_hash};
+use crate::ui::panes::transcript::{PartKind, RowLimit, hides_output, quick_hash};
 use crate::ui::text_layout::laid_out::{LaidOut, LayoutBuilder, StyledText};
 use crate::ui::theme::{Role, TextStyle};
 
@@ -38,7 +39,7 @@ const OUTPUT_EDGES: (&str, &str) = ("│ ", "┊ ");
 pub(super) fn lay_out(scene: &PartContext<'_>, call: &ToolCall) -> LaidOut {
     let mut page = LayoutBuilder::new(scene.width);
     match scene.part.kind {
-        PartKind::CallHead => lay_head(&mut page, call),
+        PartKind::CallHead => lay_head(&mut page, call, is_hidden(scene, call)),
         PartKind::Detail(rows) => {
             let detail = call.approval_request().map_or("", |ask| &ask.detail);
             let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
@@ -126,7 +127,9 @@ pub(super) fn stamp(scene: &PartContext<'_>, call: &ToolCall) -> u64 {
             let asked = u64::from(call.approval_request().is_some()) << 1 | u64::from(call.decision().is_some());
             let took = call.duration.map_or(0, |took| took.0 + 1);
             let grown = (call.args.len() as u64) << 6 | asked << 4 | state;
-            let noted = (call.sources().len() as u64) << 1 | u64::from(call.is_foreign);
+            let noted = (call.sources().len() as u64) << 2
+                | u64::from(is_hidden(scene, call)) << 1
+                | u64::from(call.is_foreign);
             quick_hash(call.name.as_bytes())
                 ^ noted.rotate_left(52)
                 ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -149,7 +152,13 @@ pub(in crate::ui::panes) fn looks_like_diff(output: &str) -> bool {
     head.starts_with("diff --git") || head.starts_with("@@ -") || head.contains("\n@@ -")
 }
 
-fn lay_head(page: &mut LayoutBuilder, call: &ToolCall) {
+/// Returns whether nothing but the headline is shown.
+fn is_hidden(scene: &PartContext<'_>, call: &ToolCall) -> bool {
+    scene.store.output_view(scene.item) == OutputView::Hidden && hides_output(call)
+}
+
+/// Lays out the headline; where nothing else is shown, it tells how much there is.
+fn lay_head(page: &mut LayoutBuilder, call: &ToolCall, is_hidden: bool) {
     let (glyph, role, word) = status(call);
     page.indent(&format!("{glyph} "), TextStyle::new(role));
     let room = page.room();
@@ -168,7 +177,13 @@ fn lay_head(page: &mut LayoutBuilder, call: &ToolCall) {
     match call.sources().len() {
         0 => {}
         1 => after.push("1 source".to_owned()),
-        count => after.push(format!("{count} sources")),
+        sources => after.push(format!("{sources} sources")),
+    }
+    match call.output.trim_end().lines().count() {
+        _ if !is_hidden || !matches!(call.state, CallState::Done(_)) => {}
+        0 => {}
+        1 => after.push("1 line".to_owned()),
+        lines => after.push(format!("{} lines", count(lines as u64))),
     }
     if let (CallState::Done(_), Some(took)) = (call.state, call.duration) {
         after.push(duration(took));
@@ -364,7 +379,7 @@ mod tests {
                 call.state = state;
                 call.duration = Some(Millis(1234));
                 let mut page = LayoutBuilder::new(width);
-                lay_head(&mut page, &call);
+                lay_head(&mut page, &call, width % 2 == 0);
                 let laid = page.finish();
                 assert_eq!(laid.rows(), 1);
                 assert!(str_width(laid.row_text(0)) <= usize::from(width), "{:?}", laid.row_text(0));

@@ -9,12 +9,14 @@ mod plain;
 use crate::event::FinishReason;
 use crate::store::Store;
 use crate::store::item_source::ItemField;
+use crate::store::output_view::OutputView;
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::tool_calls::CallState;
 use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::ui::markdown::{BlockKind, Definitions, MarkdownBlock};
 
 use answer::AnswerParts;
+pub(in crate::ui::panes) use plain::hides_output;
 use plain::{call_parts, folded_prompt_parts, line_parts};
 
 /// A piece of an item that is laid out, cached and measured on its own: a range of the text it shows.
@@ -89,6 +91,8 @@ impl From<MarkdownBlock> for ItemPart {
 pub(super) struct ItemParts {
     rev: u32,
     folded: bool,
+    /// Of a call: how much of it is shown.
+    view: OutputView,
     /// The ask that is open is about this call.
     is_asked_above: bool,
     body: PartsBody,
@@ -134,6 +138,7 @@ impl ItemParts {
         let mut outline = Self {
             rev: item.rev.wrapping_sub(1),
             folded: store.is_folded(item),
+            view: store.output_view(item),
             is_asked_above: is_asked_above(store, item),
             body,
             measured: Vec::new(),
@@ -150,6 +155,7 @@ impl ItemParts {
     pub(super) fn is_current(&self, store: &Store, item: TranscriptItem<'_>) -> bool {
         self.rev == item.rev
             && self.folded == store.is_folded(item)
+            && self.view == store.output_view(item)
             && self.is_asked_above == is_asked_above(store, item)
     }
 
@@ -276,6 +282,8 @@ impl ItemParts {
     pub(super) fn update(&mut self, store: &Store, item: TranscriptItem<'_>) {
         self.rev = item.rev;
         let folded = store.is_folded(item);
+        self.view = store.output_view(item);
+        let view = self.view;
         self.is_asked_above = is_asked_above(store, item);
         let asked = self.is_asked_above;
         let fold_changed = std::mem::replace(&mut self.folded, folded) != folded;
@@ -328,7 +336,7 @@ impl ItemParts {
                     ItemKind::Call { call } => {
                         parts.push(ItemPart::whole(PartKind::CallHead));
                         let told = &mut self.args_preview;
-                        store.tool_calls.get(call).map_or(0, |call| call_parts(call, folded, asked, told, parts))
+                        store.tool_calls.get(call).map_or(0, |call| call_parts(call, view, asked, told, parts))
                     }
                     ItemKind::Answer { .. } | ItemKind::Thinking { .. } => 0,
                 };

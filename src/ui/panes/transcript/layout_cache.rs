@@ -26,7 +26,7 @@ const MAX_KEPT_ITEMS: usize = 96;
 pub(super) struct LayoutKey {
     pub(super) width: u16,
     fold_thinking: bool,
-    fold_outputs: bool,
+    outputs: (bool, bool, u32),
     show_targets: bool,
 }
 
@@ -35,7 +35,7 @@ impl LayoutKey {
         Self {
             width,
             fold_thinking: store.fold_thinking,
-            fold_outputs: store.fold_outputs,
+            outputs: store.outputs_stamp(),
             show_targets: store.show_link_targets,
         }
     }
@@ -315,7 +315,7 @@ fn estimated_rows(kind: ItemKind<'_>, look: LayoutKey) -> u32 {
         ItemKind::Prompt { .. } | ItemKind::Answer { .. } => text() + 1,
         ItemKind::Thinking { .. } if look.fold_thinking => 2,
         ItemKind::Thinking { .. } => text() + 2,
-        ItemKind::Call { .. } if look.fold_outputs => 4,
+        ItemKind::Call { .. } if look.outputs.0 => 4,
         ItemKind::Call { .. } => 12,
         ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => 1,
     }

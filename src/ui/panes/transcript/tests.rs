@@ -10,6 +10,7 @@ use crate::event::{
 use crate::store::StoreOptions;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
+use crate::store::output_view::{OutputView, OutputViews};
 use crate::testkit::events::{
     LIVE, Opened, call_ready, call_started, message_finished, message_started, text_delta, turn_finished,
 };
@@ -175,6 +176,37 @@ fn the_last_long_output_opens_first_then_all_then_none() {
     for expected in [[3, 9, 2], [9, 9, 2], [3, 3, 2]] {
         session.act(Action::ToggleOutputs);
         assert_eq!(rows(&session), expected);
+    }
+}
+
+#[test]
+fn as_much_of_an_output_is_shown_as_is_set_for_its_tool_until_somebody_unfolds_it() {
+    let mut session = TranscriptSession::new();
+    let mut view = TranscriptView::new();
+    session.prompt("go");
+    let lines = (1..=6).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n");
+    session.call("c1", "search", r#"{"pattern":"x"}"#);
+    session.done("c1", CallOutcome::Ok, &lines);
+    session.call("c2", "read_file", r#"{"path":"a.rs"}"#);
+    session.done("c2", CallOutcome::Failed, "no such file");
+    session.call("c3", "read_file", r#"{"path":"b.rs"}"#);
+    session.done("c3", CallOutcome::Ok, &lines);
+    let shown = |session: &TranscriptSession, view: &mut TranscriptView| {
+        let rows = screen(session, view, 60, 40);
+        (rows.iter().filter(|row| row.contains("line ")).count(), rows.join("\n"))
+    };
+    let (rows, text) = shown(&session, &mut view);
+    assert_eq!(rows, 3, "a preview of the one, nothing of the other: {text}");
+    assert!(text.contains("b.rs  6 lines") && text.contains("no such file"), "{text}");
+    let set = |session: &mut TranscriptSession, entries: &[(&str, OutputView)]| {
+        session.store.set_output_views(OutputViews::new(entries.iter().copied()));
+    };
+    set(&mut session, &[("read_file", OutputView::Preview), ("search", OutputView::Full)]);
+    assert_eq!(shown(&session, &mut view).0, 9, "read again while it runs");
+    set(&mut session, &[("search", OutputView::Hidden)]);
+    for expected in [6, 12, 0, 6] {
+        session.act(Action::ToggleOutputs);
+        assert_eq!(shown(&session, &mut view).0, expected, "the last, all, none, the last");
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{ArgsPreview, ItemPart, PartKind, RowLimit};
 use crate::event::CallOutcome;
+use crate::store::output_view::OutputView;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::ui::panes::item::call::looks_like_diff;
 use crate::ui::panes::item::call_preview::{call_preview, is_json};
@@ -66,14 +67,15 @@ pub(super) fn folded_prompt_parts(text: &str, parts: &mut Vec<ItemPart>) -> u64 
 /// Appends what a call shows below its headline. Returns the bytes of it.
 pub(super) fn call_parts(
     call: &ToolCall,
-    folded: bool,
+    view: OutputView,
     is_asked_above: bool,
     told: &mut ArgsPreview,
     parts: &mut Vec<ItemPart>,
 ) -> u64 {
     let mut bytes = 0;
     // The ask that is open shows it.
-    if is_asked_above {
+    let folded = view != OutputView::Full;
+    if is_asked_above || (view == OutputView::Hidden && hides_output(call)) {
         return bytes;
     }
     let detail = call.approval_request().map_or("", |ask| ask.detail.trim_end());
@@ -118,6 +120,11 @@ pub(super) fn call_parts(
         parts.push(ItemPart::whole(PartKind::FullOutput));
     }
     bytes
+}
+
+/// Why a call failed is shown all the same, and what somebody has to decide.
+pub(in crate::ui::panes) fn hides_output(call: &ToolCall) -> bool {
+    !matches!(call.state, CallState::AwaitingApproval | CallState::Done(CallOutcome::Failed))
 }
 
 impl ArgsPreview {
