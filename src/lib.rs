@@ -123,6 +123,7 @@
 //! | an engine | `engine/x.rs` with its [`engine::EngineSpec`] | [`engine::ENGINES`], `assets/config.toml` |
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | a row in [`dialect::DIALECTS`] |
 //! | a protocol of agent programs | `bridge/peer/x.rs`, what it says in `dialect/x.rs` | its row in `runtime/attach/known_agents.rs` |
+//! | a tool that tells a plan | its name in `dialect/plan.rs` | nothing |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`], a form in `engine/offline/syntax`, lines in README and manual |

@@ -19,10 +19,10 @@ use std::collections::HashMap;
 
 use super::error::{fault_kind, parse_error_object};
 use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, cost_event, to_run_fault, word};
-use super::{DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, usage};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, plan, usage};
 use crate::event::{
-    Annotation, AnswerKind, ApprovalRequest, CallId, CallOutcome, Fault, FaultKind, FinishReason, Json, NoticeCode,
-    NoticeLevel, OfferedAnswer, ReplyEvent, ReplyTarget, StepState, TurnOutcome, Usage, UsageScope,
+    AnswerKind, ApprovalRequest, CallId, CallOutcome, Fault, FaultKind, FinishReason, Json, NoticeCode, NoticeLevel,
+    OfferedAnswer, ReplyEvent, TurnOutcome, Usage, UsageScope,
 };
 use client_work::ClientTerminals;
 pub use client_work::ClientWork;
@@ -30,8 +30,6 @@ use tool_call::{ToolCallFields, block_text};
 
 /// Calls whose fields are kept.
 const MAX_OPEN_CALLS: usize = 4096;
-/// Entries of a plan that are followed.
-const MAX_PLAN_ENTRIES: usize = 200;
 /// Answers that a permission request may offer.
 const MAX_OFFERED_ANSWERS: usize = 16;
 
@@ -69,8 +67,6 @@ pub struct AcpDecoder {
     reply: ProgramReply,
     calls: HashMap<String, ToolCallFields>,
     terminals: ClientTerminals,
-    /// Entries of the plan with their last status.
-    plan: Vec<(String, String)>,
     usage: Option<Usage>,
     /// The sum of what was told of each request to the model, as Qwen Code does.
     request_usage: Option<Usage>,
@@ -96,7 +92,7 @@ impl AcpDecoder {
     /// Returns the decoder of the turn after this one.
     #[must_use]
     pub fn next_turn(&self) -> Self {
-        Self { cost: (self.cost.0, self.cost.0), plan: self.plan.clone(), ..Self::default() }
+        Self { cost: (self.cost.0, self.cost.0), reply: self.reply.following(), ..Self::default() }
     }
 
     /// Parses a line of the agent; none for one that is no message, which is told as it is.
@@ -132,7 +128,10 @@ impl AcpDecoder {
                 self.reply.push_reasoning(&thread, &chunk_text(update), out);
             }
             "tool_call" | "tool_call_update" => self.handle_call(&thread, update, out),
-            "plan" => self.handle_plan(update, out),
+            "plan" => {
+                let list = update.get("entries").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
+                self.reply.plan.tell(plan::entries(list), out);
+            }
             "usage_update" => self.handle_usage_update(update),
             "notice" => push_notice(update, out),
             "current_mode_update" => {
@@ -296,24 +295,6 @@ impl AcpDecoder {
         };
         let output = fields.output(raw, &self.terminals);
         self.reply.finish_call(&id, outcome, output, None, out);
-    }
-
-    fn handle_plan(&mut self, update: &Json, out: &mut Vec<ReplyEvent>) {
-        let entries = update.get("entries").and_then(Json::as_array).into_iter().flatten().take(MAX_PLAN_ENTRIES);
-        let entries: Vec<(String, String)> =
-            entries.map(|entry| (word(entry, "content").to_owned(), word(entry, "status").to_owned())).collect();
-        for (name, status) in &entries {
-            let known = self.plan.iter().find(|(other, _)| other == name).map(|(_, status)| status.as_str());
-            let state = match (known, status.as_str()) {
-                (Some(before), now) if before == now => continue,
-                (_, "in_progress") => StepState::Started,
-                (_, "completed") => StepState::Finished,
-                _ => continue,
-            };
-            let annotation = Annotation::Step { name: name.clone(), state };
-            out.push(ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation });
-        }
-        self.plan = entries;
     }
 
     fn handle_usage_update(&mut self, update: &Json) {

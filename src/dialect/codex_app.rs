@@ -14,10 +14,10 @@ use serde_json::json;
 
 use super::acp::{PermissionRequest, to_rpc_fault};
 use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, tell_raw_error, word};
-use super::{DecodeContext, Dialect, Evidence, FirstFrame, SseFrame};
+use super::{DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, plan};
 use crate::event::{
-    Annotation, AnswerKind, ApprovalRequest, CallId, CallOutcome, Json, Millis, NoticeCode, NoticeLevel, OfferedAnswer,
-    ReplyEvent, ReplyTarget, Risk, StepState, ToolKind, TurnOutcome, Usage, UsageScope,
+    AnswerKind, ApprovalRequest, CallId, CallOutcome, Json, Millis, NoticeCode, NoticeLevel, OfferedAnswer, ReplyEvent,
+    Risk, ToolKind, TurnOutcome, Usage, UsageScope,
 };
 
 /// Items that are kept until somebody may have to decide about them.
@@ -71,7 +71,6 @@ pub struct CodexAppDecoder {
     items: HashMap<String, Json>,
     /// The message whose text came in pieces.
     streamed: String,
-    plan: Vec<(String, String)>,
     /// What the thread used, now and before this turn.
     used: (Usage, Usage),
     outcome: Option<TurnOutcome>,
@@ -81,7 +80,7 @@ impl CodexAppDecoder {
     /// Returns the decoder of the turn after this one.
     #[must_use]
     pub fn next_turn(&self) -> Self {
-        Self { used: (self.used.0, self.used.0), plan: self.plan.clone(), ..Self::default() }
+        Self { used: (self.used.0, self.used.0), reply: self.reply.following(), ..Self::default() }
     }
 
     /// Parses a line; none for one that is no message, which is told as it is.
@@ -112,7 +111,10 @@ impl CodexAppDecoder {
                 self.reply.push_reasoning(MAIN_THREAD, "\n\n", out);
             }
             "item/commandExecution/outputDelta" => self.reply.push_output(id, delta, out),
-            "turn/plan/updated" => self.handle_plan(params, out),
+            "turn/plan/updated" => {
+                let list = params.get("plan").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
+                self.reply.plan.tell(plan::entries(list), out);
+            }
             "thread/tokenUsage/updated" => {
                 if let Some(total) = params.pointer("/tokenUsage/total") {
                     self.used.0 = parse_usage(total);
@@ -239,23 +241,6 @@ impl CodexAppDecoder {
         };
         let duration = item.get("durationMs").and_then(Json::as_u64).map(Millis);
         self.reply.finish_call(id, outcome, output_of(item), duration, out);
-    }
-
-    fn handle_plan(&mut self, params: &Json, out: &mut Vec<ReplyEvent>) {
-        let steps = params.get("plan").and_then(Json::as_array).into_iter().flatten().take(200);
-        let steps: Vec<(String, String)> =
-            steps.map(|step| (word(step, "step").to_owned(), word(step, "status").to_owned())).collect();
-        for step in &steps {
-            let state = match step.1.as_str() {
-                _ if self.plan.contains(step) => continue,
-                "inProgress" => StepState::Started,
-                "completed" => StepState::Finished,
-                _ => continue,
-            };
-            let annotation = Annotation::Step { name: step.0.clone(), state };
-            out.push(ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation });
-        }
-        self.plan = steps;
     }
 
     fn handle_completed(&mut self, turn: &Json, out: &mut Vec<ReplyEvent>) {

@@ -83,6 +83,8 @@ impl CodexExecDecoder {
     fn handle_work(&mut self, item: &Json, id: &str, kind: &str, is_complete: bool, out: &mut Vec<ReplyEvent>) {
         let (name, args) = describe(item, kind);
         self.reply.start_whole_call(CallStart { thread: MAIN_THREAD, id, name: &name }, Some(&args), out);
+        // The same item with what is done by now.
+        self.reply.plan.on_call(id, &name, &args.to_string(), out);
         if !is_complete {
             return self.reply.set_output(id, word(item, "aggregated_output"), out);
         }

@@ -50,6 +50,7 @@ pub mod opencode_run;
 pub mod openjarvis;
 pub mod pi;
 pub mod plain;
+mod plan;
 pub mod poe;
 pub mod poe_bot;
 mod program_reply;

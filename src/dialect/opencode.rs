@@ -12,6 +12,7 @@ mod requests;
 mod session;
 
 use super::agent_reply::{report_usage, result_text};
+use super::plan::{self, PlanTracker};
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
 use crate::event::{
     CallOutcome, ExecutedBy, Fault, Json, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, Usage,
@@ -26,7 +27,7 @@ pub const DIALECT: Dialect = Dialect {
     decode: |context| Box::new(OpencodeDecoder::new(context)),
     evidence,
     extends: None,
-    limitations: "what the person says, files, todos and everything else that is not of an answer",
+    limitations: "what the person says, files and everything else that is not of an answer",
 };
 
 /// The first words of its types.
@@ -57,6 +58,7 @@ pub struct OpencodeDecoder {
     waiting: Vec<WaitingPermission>,
     /// Open questions: the request, and the call that stands for the question.
     questions: Vec<(String, String)>,
+    plan: PlanTracker,
     usage: Option<Usage>,
     fault: Option<Fault>,
     is_aborted: bool,
@@ -105,6 +107,11 @@ impl OpencodeDecoder {
                 if let Some(info) = properties.get("info") {
                     self.handle_message(info);
                 }
+            }
+            // A sub-agent's is its own.
+            "todo.updated" if self.bus.is_root(word("sessionID")) => {
+                let list = properties.get("todos").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
+                self.plan.tell(plan::entries(list), out);
             }
             "session.created" | "session.updated" => {
                 let info = properties.get("info").unwrap_or(properties);

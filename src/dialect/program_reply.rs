@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::agent_reply::capped;
 use super::error::{ServerError, fault_kind, to_single_line};
+use super::plan::PlanTracker;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, SseFrame, surrogate};
 use crate::event::{
@@ -36,6 +37,7 @@ pub(super) struct ProgramReply {
     noise_lines: usize,
     served_by: (Option<String>, Option<String>),
     pub(super) unknown_frames: UnknownFrames,
+    pub(super) plan: PlanTracker,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +59,8 @@ struct ProgramCall {
     args: String,
     /// The output so far, where it comes in pieces.
     output: String,
+    /// A sub-agent makes it.
+    is_nested: bool,
     is_ready: bool,
     finished_times: u8,
     /// Calls before it.
@@ -127,6 +131,11 @@ impl<D: DecodeLines> Decode for D {
 }
 
 impl ProgramReply {
+    /// Returns the reply of the turn after this one, which goes on with its plan.
+    pub(super) fn following(&self) -> Self {
+        Self { plan: self.plan.clone(), ..Self::default() }
+    }
+
     /// Parses a line; none for one that is no object, which is told as it is.
     pub(super) fn parse_line(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) -> Option<Json> {
         let line = frame.data.trim();
@@ -243,7 +252,8 @@ impl ProgramReply {
         });
         let (args, output) = (String::new(), String::new());
         let (number, name) = (self.calls.len(), name.to_owned());
-        let state = ProgramCall { id: call, name, args, output, is_ready: false, finished_times: 0, number };
+        let is_nested = !thread.is_empty();
+        let state = ProgramCall { id: call, name, args, output, is_nested, is_ready: false, finished_times: 0, number };
         self.calls.insert(id.to_owned(), state);
         true
     }
@@ -279,8 +289,13 @@ impl ProgramReply {
             _ if streamed.trim().is_empty() => "{}".to_owned(),
             _ => streamed,
         };
-        let (call, name) = (call.id.clone(), call.name.clone());
-        out.push(ReplyEvent::ToolCallReady { call, name, args, provider_metadata: None });
+        let (call, name, is_nested) = (call.id.clone(), call.name.clone(), call.is_nested);
+        let ready = ReplyEvent::ToolCallReady { call, name: name.clone(), args: args.clone(), provider_metadata: None };
+        out.push(ready);
+        // The plan of a sub-agent is its own.
+        if !is_nested {
+            self.plan.on_call(id, &name, &args, out);
+        }
     }
 
     /// Takes the whole output so far of a call that runs; only what is new is told. Where it is another one, the end
@@ -331,6 +346,7 @@ impl ProgramReply {
         call.finished_times += 1;
         call.output = String::new();
         let (call, output) = (call.id.clone(), CallOutput::from_text(text));
+        self.plan.on_result(id, &output.text);
         out.push(ReplyEvent::ToolCallFinished { call, outcome, output, duration });
     }
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PersonRun, PromptContext, TurnId};
+use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PersonRun, PlanEntry, PromptContext, TurnId};
 
 /// What an annotation refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,9 @@ pub enum Annotation {
         #[serde(skip_serializing_if = "Option::is_none")]
         model: Option<String>,
     },
-    /// A step of a remote agent's plan.
+    /// The whole plan of an agent, as it is now.
+    Plan(Vec<PlanEntry>),
+    /// A step of a remote agent.
     Step { name: String, state: StepState },
     /// The state that a remote agent shares.
     State(SharedState),
@@ -101,10 +103,10 @@ pub enum Annotation {
     Running {},
     /// The call may run and waits for another of its reply.
     Queued {},
-    /// What the person calls the session; empty: after its first prompt again.
-    Title(String),
     /// Whether the call turned out to belong to another client of the same server, or was taken back by it.
     Foreign(bool),
+    /// What the person calls the session; empty: after its first prompt again.
+    Title(String),
     /// Whether the session is left out of lists.
     Archived(bool),
     /// A kind of another version, or other data than the kind has here.

@@ -18,6 +18,7 @@ mod notice;
 mod pattern;
 mod permission;
 mod person_run;
+mod plan;
 mod prompt_context;
 mod prompt_image;
 mod reply;
@@ -39,6 +40,7 @@ pub use notice::{NoticeCode, NoticeLevel};
 pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern};
 pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
 pub use person_run::PersonRun;
+pub use plan::{PlanEntry, PlanState};
 pub use prompt_context::{
     MAX_PROMPT_CONTEXT_BYTES, PromptContext, PromptContextKind, add_context, user_message, without_context,
 };

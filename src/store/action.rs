@@ -138,6 +138,8 @@ pub enum Action {
     /// Shows a pane where it is not, or hides it.
     TogglePane(Pane),
     ToggleLinkTargets,
+    /// Shows all of the agent's plan, none of it, or some rows.
+    CycleTodos,
     CycleTimestamps,
     SetTimestamps(Timestamps),
     /// Shows what the screen costs, or not.

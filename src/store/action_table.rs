@@ -256,6 +256,12 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["urls"],
         "show or hide link targets",
     ),
+    act("todos.cycle", Global, || Action::CycleTodos, "the agent's plan: all of it, none, some rows").slash(
+        40,
+        "todos",
+        &["plan", "todo"],
+        "show all of the agent's plan, none of it, or some rows",
+    ),
     act("timestamps.cycle", Global, || Action::CycleTimestamps, "message times: off, relative, clock")
         .slash(15, "timestamps", &["times"], "show message times")
         .takes(TIMES_ARGUMENT, show_times),
@@ -437,12 +443,7 @@ pub const ACTIONS: &[ActionSpec] = &[
         || Action::Choose(ApprovalChoice::DenyWithReason),
         "select: deny with a reason",
     ),
-    act(
-        "approval.hunks",
-        Approval,
-        || Action::Choose(ApprovalChoice::Hunks),
-        "decide about each hunk of the change",
-    ),
+    act("approval.hunks", Approval, || Action::Choose(ApprovalChoice::Hunks), "decide about each hunk of the change"),
     act("approval.view", Approval, || Action::Choose(ApprovalChoice::ShowAll), "show it in full"),
     act("approval.answer", Approval, || Action::OverlayAccept, "confirm the selected answer; Esc denies"),
     scroll("approval.up", Approval, ScrollStep::Back(1), "select the previous answer"),

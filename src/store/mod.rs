@@ -30,6 +30,7 @@ pub mod overlay;
 pub mod pane;
 pub mod permissions;
 pub mod person_runs;
+pub mod plan;
 pub mod prompt_images;
 pub mod search;
 pub mod session;
@@ -59,9 +60,10 @@ use self::focus::Focus;
 use self::limits::{LimitState, SpendLimits};
 use self::msg::Msg;
 use self::notification::{Notification, NotificationKind};
-use self::overlay::approval::ApprovalDialog;
 use self::output_view::{OutputView, OutputViews};
+use self::overlay::approval::ApprovalDialog;
 use self::person_runs::PersonRuns;
+use self::plan::Plan;
 use self::session::{Phase, SessionState};
 use self::sessions::SessionChoice;
 use self::tabs::OpenTabs;
@@ -158,18 +160,19 @@ pub struct Store {
     pub workplace: Workplace,
     /// What servers tell beside their words.
     pub agent_status: AgentStatus,
+    pub plan: Plan,
     pub focus: Focus,
     /// Reasoning is folded unless an item says otherwise.
     pub fold_thinking: bool,
     /// Tool outputs are folded unless an item, or the setting for its tool, says otherwise.
     pub fold_outputs: bool,
-    /// Links say where they go.
-    pub show_link_targets: bool,
-    pub timestamps: Timestamps,
     /// The person unfolded all of them, whatever is set for their tools.
     are_outputs_unfolded: bool,
     /// Counts the settings of how much of which output is shown.
     output_views_rev: u32,
+    /// Links say where they go.
+    pub show_link_targets: bool,
+    pub timestamps: Timestamps,
     pub limits: LimitState,
     /// Nothing moves that needn't.
     pub reduced_motion: bool,
@@ -213,11 +216,11 @@ impl Store {
         let mut store = Self {
             fold_thinking: other.fold_thinking,
             fold_outputs: other.fold_outputs,
+            are_outputs_unfolded: other.are_outputs_unfolded,
+            tool_calls: other.tool_calls.emptied(),
             show_link_targets: other.show_link_targets,
             timestamps: other.timestamps,
             workplace: Workplace { session: String::new(), session_log: None, ..other.workplace.clone() },
-            are_outputs_unfolded: other.are_outputs_unfolded,
-            tool_calls: other.tool_calls.emptied(),
             ..Self::new(options)
         };
         store.adopt_common(other);
@@ -234,9 +237,6 @@ impl Store {
         self.images.set_mode(other.images.mode());
     }
 
-    /// Number of the newest fact folded in.
-    pub fn last_seq(&self) -> Seq {
-        self.last_seq
     /// Sets how much of which output is shown before anybody unfolds it.
     pub fn set_output_views(&mut self, views: OutputViews) {
         self.tool_calls.set_output_views(views);
@@ -248,6 +248,9 @@ impl Store {
         (self.fold_outputs, self.are_outputs_unfolded, self.output_views_rev)
     }
 
+    /// Number of the newest fact folded in.
+    pub fn last_seq(&self) -> Seq {
+        self.last_seq
     }
 
     pub fn update(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
@@ -281,7 +284,8 @@ impl Store {
         if whole.last_seq != self.last_seq || whole.transcript.items().len() < self.transcript.items().len() {
             return;
         }
-        let Self { transcript, tool_calls: tools, usage, usage_ledger, session, .. } = whole;
+        let Self { transcript, tool_calls: tools, usage, usage_ledger, session, plan, .. } = whole;
+        self.plan.adopt(plan);
         let tail = std::mem::replace(&mut self.transcript, transcript);
         let by = self.transcript.adopt_tail(&tail);
         self.tool_calls = tools;
@@ -359,10 +363,6 @@ impl Store {
         })
     }
 
-    fn fold(&mut self, envelope: &Envelope, fx: &mut Vec<Effect>) {
-        let Envelope { seq, at, event } = envelope;
-        if *seq <= self.last_seq {
-            return;
     /// Returns how much of a call is shown: what the person chose, else what is set for its tool, else as for all.
     pub fn output_view(&self, item: TranscriptItem<'_>) -> OutputView {
         let usual = if self.fold_outputs { OutputView::Preview } else { OutputView::Full };
@@ -378,6 +378,10 @@ impl Store {
         }
     }
 
+    fn fold(&mut self, envelope: &Envelope, fx: &mut Vec<Effect>) {
+        let Envelope { seq, at, event } = envelope;
+        if *seq <= self.last_seq {
+            return;
         }
         let expected = self.last_seq.next();
         if *seq != expected {
@@ -389,6 +393,7 @@ impl Store {
         let change = self.session.describe_change(event);
         self.usage.on_event(*at, event);
         self.usage_ledger.on_event(event, &self.usage);
+        self.plan.on_event(event);
         if let Some(sources) = self.agent_status.on_event(event) {
             self.transcript.notice(*at, NoticeLevel::Info, NoticeCode::Sources, &sources);
         }
@@ -470,6 +475,7 @@ impl Store {
         self.usage = UsageStats::default();
         self.usage_ledger = UsageLedger::default();
         self.agent_status = AgentStatus::default();
+        self.plan.reset();
         self.session.reset();
         self.unseen.reset();
         let left = self.focus.close_resolved(|_| false);

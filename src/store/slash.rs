@@ -285,6 +285,7 @@ mod tests {
                 "inbox",
                 "image",
                 "attach-file",
+                "todos",
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

@@ -214,6 +214,7 @@ impl ToolCalls {
             Annotation::Running {} if call.state == CallState::Running && call.output.is_empty() => {
                 call.running_since = Some(at);
             }
+            Annotation::Queued {} if call.state == CallState::Running => call.running_since = None,
             Annotation::Sources(data) | Annotation::Citation(data) => {
                 let list = data.as_array().map_or(std::slice::from_ref(data), Vec::as_slice);
                 let room = MAX_SOURCES.saturating_sub(call.sources().len());
@@ -235,7 +236,6 @@ impl ToolCalls {
     /// The ids of all items grew.
     pub(super) fn shift_item_ids(&mut self, by: u64) {
         for call in self.calls.iter_mut() {
-            Annotation::Queued {} if call.state == CallState::Running => call.running_since = None,
             call.item.0 += by;
         }
     }

@@ -10,6 +10,7 @@
 //!  ├─────────────────────┴───────────┤        ├─────────────────────┤
 //!  │ a question                      │        │ a question          │   at most half of all
 //!  │ message                         │        │ message             │   while there is one; 1, from 16 rows on 1 to 3
+//!  │ plan                            │        │ plan                │   0 to 4, all of it on wish
 //!  │ queued prompts                  │        │ queued prompts      │   0 to 3
 //!  ├─────────── activity ────────────┤        ├───── activity ──────┤   1, from 6 rows on
 //!  │ composer, or the replay bar     │        │ composer            │   1 to 8

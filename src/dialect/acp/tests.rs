@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::dialect::Decode as _;
+use crate::event::Annotation;
 use crate::event::{Risk, ToolKind};
 
 fn updates(decoder: &mut AcpDecoder, updates: &[Json]) -> Vec<ReplyEvent> {

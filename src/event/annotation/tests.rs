@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::event::{AgentEvent, AnswerKind};
+use crate::event::{AgentEvent, AnswerKind, PlanState};
 
 fn line(kind: &str, data: &Json) -> String {
     json!({"type": "annotated", "on": {"turn": "t1"}, "kind": kind, "data": data}).to_string()
@@ -33,6 +33,14 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
         ("citation", source.clone(), Annotation::Citation(source.clone())),
         ("paused", json!({}), Annotation::Paused {}),
         ("served_by", json!({"model": "m"}), Annotation::ServedBy { id: None, model: Some("m".into()) }),
+        (
+            "plan",
+            json!([{"text": "read", "state": "done"}, {"text": "write", "state": "in_progress"}]),
+            Annotation::Plan(vec![
+                PlanEntry { text: "read".into(), state: PlanState::Done },
+                PlanEntry { text: "write".into(), state: PlanState::InProgress },
+            ]),
+        ),
         (
             "step",
             json!({"name": "plan", "state": "finished"}),
@@ -69,6 +77,7 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
         ("totals", source.clone(), Annotation::Totals(source.clone())),
         ("request", source.clone(), Annotation::Request(source)),
         ("running", json!({}), Annotation::Running {}),
+        ("queued", json!({}), Annotation::Queued {}),
         ("foreign", json!(true), Annotation::Foreign(true)),
         ("title", json!("Mend the parser"), Annotation::Title("Mend the parser".into())),
         ("archived", json!(true), Annotation::Archived(true)),
@@ -77,7 +86,6 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
 
 #[test]
 fn every_kind_is_read_and_written_as_logs_have_it() {
-        ("queued", json!({}), Annotation::Queued {}),
     for (kind, data, annotation) in known() {
         let line = line(kind, &data);
         assert_eq!(read(&line), annotation);

@@ -131,6 +131,10 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::ToggleOutputs => toggle_outputs(store),
         Action::CycleTimestamps => store.timestamps = store.timestamps.next(),
         Action::SetTimestamps(times) => store.timestamps = times,
+        Action::CycleTodos if store.plan.entries().is_empty() => {
+            store.toast = Some((NoticeLevel::Info, "the agent has told no plan".into()));
+        }
+        Action::CycleTodos => store.plan.cycle_view(),
         Action::ToggleLinkTargets => store.show_link_targets = !store.show_link_targets,
         Action::TogglePane(Pane::ToolPanel) if store.tool_calls.calls().is_empty() => {
             store.toast = Some((NoticeLevel::Info, "no tool calls yet: the panel opens with the first".into()));

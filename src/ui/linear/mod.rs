@@ -17,8 +17,9 @@ pub mod question;
 
 use std::mem::{Discriminant, discriminant};
 
-use crate::event::{LinkState, NoticeLevel};
+use crate::event::{LinkState, NoticeLevel, PlanEntry};
 use crate::store::Store;
+use crate::store::plan::Plan;
 use crate::store::transcript::{ItemId, ItemKind, TranscriptItem};
 use crate::text::{clean, one_line};
 use crate::ui::panes::status_line;
@@ -54,6 +55,9 @@ pub struct LinearPrinter {
     /// The last place that was asked for and shown.
     place_serial: u64,
     queued: usize,
+    /// The plan as it was told last, and how often the person had asked for it.
+    plan: Vec<PlanEntry>,
+    plan_requests: u32,
 }
 
 /// An item that goes on.
@@ -84,6 +88,8 @@ impl LinearPrinter {
             link: discriminant(&LinkState::Idle),
             place_serial: 0,
             queued: 0,
+            plan: Vec::new(),
+            plan_requests: 0,
         }
     }
 
@@ -173,6 +179,7 @@ impl LinearPrinter {
             self.line(&format!("Notice: {what} for the turn to end"), out);
         }
         self.queued = queued;
+        self.add_plan(&store.plan, out);
         let place = store.focus.requested_place;
         if place.serial != self.place_serial {
             self.place_serial = place.serial;
@@ -182,6 +189,26 @@ impl LinearPrinter {
                 out.push_str(text.trim_end());
                 out.push('\n');
             }
+        }
+    }
+
+    /// Tells a plan that is another one in full, and of the same one how far it is.
+    fn add_plan(&mut self, plan: &Plan, out: &mut String) {
+        let is_asked = std::mem::replace(&mut self.plan_requests, plan.requests()) != plan.requests();
+        if plan.entries() == self.plan && !is_asked {
+            return;
+        }
+        let texts = |entries: &[PlanEntry]| entries.iter().map(|entry| entry.text.clone()).collect::<Vec<_>>();
+        let is_same = texts(plan.entries()) == texts(&self.plan);
+        self.plan = plan.entries().to_vec();
+        if plan.entries().is_empty() {
+            return;
+        }
+        let now = plan.current_text().map_or(String::new(), |text| format!(" Now: {}", one_line(text, MAX_LINE_CELLS)));
+        self.line(&format!("Plan: {} of {} done.{now}", plan.done_count(), plan.entries().len()), out);
+        for (nth, entry) in plan.entries().iter().enumerate().filter(|_| !is_same || is_asked) {
+            let text = one_line(&entry.text, MAX_LINE_CELLS);
+            self.line(&format!("Plan step {}, {}: {text}", nth + 1, entry.state.label()), out);
         }
     }
 

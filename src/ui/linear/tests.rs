@@ -124,3 +124,24 @@ fn of_an_earlier_run_only_the_last_turn_is_printed() {
     printer.skip_past(&store);
     assert_eq!(printer.news(&store), "You: second\n");
 }
+
+#[test]
+fn a_plan_is_told_in_full_when_it_is_another_and_how_far_it_is_when_not() {
+    use crate::event::{Annotation, AnnotationTarget, PlanState};
+    let (mut store, mut printer) = (begun("go"), LinearPrinter::new(TextFlow::Paragraphs));
+    printer.news(&store);
+    let tell = |store: &mut Store, states: [PlanState; 2]| {
+        let entries = ["read \u{1b}[1mit", "write"].into_iter().zip(states);
+        let entries = entries.map(|(text, state)| PlanEntry { text: text.into(), state }).collect();
+        let on = AnnotationTarget::Turn("t1".into());
+        fold(store, [AgentEvent::Annotation { on, annotation: Annotation::Plan(entries) }]);
+    };
+    tell(&mut store, [PlanState::InProgress, PlanState::Pending]);
+    let whole = "Plan step 1, in progress: read it\nPlan step 2, pending: write\n";
+    assert_eq!(printer.news(&store), format!("Plan: 0 of 2 done. Now: read it\n{whole}"));
+    assert_eq!(printer.news(&store), "");
+    tell(&mut store, [PlanState::Done, PlanState::InProgress]);
+    assert_eq!(printer.news(&store), "Plan: 1 of 2 done. Now: write\n");
+    store.update(Msg::Action(Action::CycleTodos), &mut Vec::new());
+    assert!(printer.news(&store).contains("Plan step 1, done: read it\nPlan step 2, in progress: write\n"));
+}

@@ -98,7 +98,9 @@ fn activity_text(store: &Store, labels: &KeyHints) -> Option<ActivityText> {
         match store.transcript.items().last().map(|item| item.kind) {
             Some(ItemKind::Thinking { open: true, .. }) => "thinking".into(),
             Some(ItemKind::Answer { open: true, .. }) => "answering".into(),
-            _ if let Some(doing) = store.agent_status.current_activity() => one_line(doing, 60),
+            _ if let Some(doing) = store.agent_status.current_activity().or_else(|| store.plan.current_text()) => {
+                one_line(doing, 60)
+            }
             Some(ItemKind::Call { .. }) if store.tool_calls.open().next().is_some() => "preparing a call".into(),
             _ => "waiting for the model".into(),
         }

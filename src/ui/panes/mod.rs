@@ -17,6 +17,7 @@ pub mod pending_keys;
 pub mod perf_overlay;
 pub mod permissions;
 pub mod pick_hint;
+pub mod plan;
 pub mod popup;
 pub mod prompt_history;
 pub mod queue;
@@ -88,6 +89,7 @@ panes! {
     Activity => activity: activity::ActivityRule,
     TabRow => tab_row: tab_row::TabRow,
     Queue => queue: queue::QueueList,
+    Plan => plan: plan::PlanPane,
     Toast => toast: toast::ToastRows,
     Approval => approval: approval::ApprovalPane,
     ToolPanel => tools: tool_panel::ToolPanelView,
