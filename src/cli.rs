@@ -74,6 +74,10 @@ pub struct ChatArgs {
     #[arg(short, long, value_name = "ID")]
     pub resume: Option<Option<String>>,
 
+    /// With a resumed session: show the place of this event, as `/link` writes it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seq: Option<u64>,
+
     #[command(flatten)]
     pub printing: PrintArgs,
 
@@ -422,6 +426,7 @@ impl Cli {
             (chat.model.is_some(), "--model"),
             (chat.continue_newest, "--continue"),
             (chat.resume.is_some(), "--resume"),
+            (chat.seq.is_some(), "--seq"),
             (chat.printing.print.is_some(), "--print"),
             (chat.printing.output_format.is_some(), "--output-format"),
             (chat.printing.json, "--json"),

@@ -204,6 +204,7 @@ impl Agent {
             | Command::Prompt { .. }
             | Command::Continue
             | Command::Note { .. }
+            | Command::Mark { .. }
             | Command::KeepRun { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
@@ -348,6 +349,7 @@ impl Agent {
             | Command::Prompt { .. }
             | Command::Continue
             | Command::Note { .. }
+            | Command::Mark { .. }
             | Command::KeepRun { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }

@@ -98,6 +98,7 @@ impl<'a> ChatLoop<'a> {
             open_session,
             saved_sessions,
             chooses_session,
+            place,
             workspace,
             wanted_model,
             ..
@@ -122,6 +123,9 @@ impl<'a> ChatLoop<'a> {
         };
         let mut tab = SessionTab::new(ChatController::new(store, view, keymap), handle, saver, options, wanted_model);
         tab.chat.store.user_commands = commands;
+        if let Some(seq) = place {
+            tab.chat.store.go_to_event(seq);
+        }
         let vim_start = settings::vim_start(&editor);
         tab.chat.ui.panes.composer.set_vim(vim_start);
         tab.chat.show_warnings(&warnings);

@@ -25,10 +25,11 @@ use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
 use crate::event::{Command, SessionId};
 use crate::local_time::local_now;
-use crate::runtime::day_usage::{self, TurnSpending};
+use crate::runtime::day_usage;
 use crate::runtime::{ListScope, MentionScope, MentionedFiles, SavedSessions, StartMode, Workspace};
 use crate::store::effect::{CopyRequest, MentioningPrompt};
 use crate::store::frames;
+use crate::store::limits::Spending;
 use crate::store::links::LinkTarget;
 use crate::store::models::ModelChoice;
 use crate::store::msg::Report;
@@ -290,17 +291,17 @@ impl<'a> Effects<'a> {
         Some(self.history.as_ref()?.with_file_name("action-uses.json"))
     }
 
-    /// Finds out what was used today, and adds a turn to it, if one ended: tokens, and US dollars if the price is known.
-    pub fn count_day_usage(&mut self, turn: Option<(u64, Option<f64>)>) {
+    /// Finds out what was used today, and adds a turn to it, if one ended.
+    pub fn count_day_usage(&mut self, turn: Option<Spending>) {
         let file = self.history.as_deref().map(day_usage::file_beside);
         // A session that is only watched is counted where it runs.
         let Some(path) = file.filter(|_| self.can_resume()) else { return };
         let day = day_usage::today();
         self.spawn_blocking(move || {
-            let Some((tokens, cost)) = turn else {
+            let Some(turn) = turn else {
                 return EffectResult::Report(Report::DayUsage(day_usage::load(&path, &day)));
             };
-            match day_usage::add(&path, &TurnSpending { day, tokens, cost }) {
+            match day_usage::add(&path, &day, turn) {
                 Ok(today) => EffectResult::Report(Report::DayUsage(today)),
                 Err(error) => failed("adding up what was used", &path, &error),
             }

@@ -58,6 +58,7 @@ use crate::bridge::traffic::TrafficReader;
 use crate::config::keys::Keymap;
 use crate::config::notify::NotifyConfig;
 use crate::config::{EditorConfig, Paths, SettingsSource, UiConfig};
+use crate::event::Seq;
 use crate::runtime::{NameClaim, SavedSessions, Workspace};
 use crate::store::limits::SpendLimits;
 use crate::store::user_commands::UserCommand;
@@ -103,6 +104,8 @@ pub struct ChatContext<'a> {
     pub workspace: Workspace,
     /// Begins with the list of saved sessions.
     pub chooses_session: bool,
+    /// The event whose place is shown first; the end if none.
+    pub place: Option<Seq>,
     /// The model that was asked for; empty if none was.
     pub wanted_model: String,
 }

@@ -138,6 +138,7 @@ impl ReplayPlayer {
             | Command::WarmUp
             | Command::Prompt { .. }
             | Command::Note { .. }
+            | Command::Mark { .. }
             | Command::KeepRun { .. }
             | Command::Continue
             | Command::SendQueued

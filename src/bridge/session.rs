@@ -278,6 +278,10 @@ impl SessionActor {
                 annotation: Annotation::PersonRun(run),
             }),
             Command::Note { text } => self.publish_when_open(notice(NoticeLevel::Info, NoticeCode::Note, text)),
+            Command::Mark { seq, set } => self.publish_when_open(AgentEvent::Annotation {
+                on: AnnotationTarget::Session,
+                annotation: Annotation::Mark { seq, set },
+            }),
             Command::SetTitle { title } => self.publish_when_open(title_annotation(&title)),
             other => self.forward(source, other),
         }

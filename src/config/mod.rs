@@ -41,7 +41,8 @@ pub use paths::Paths;
 pub use problem::{ConfigError, Origin, Problem};
 pub use remote::{AgentProgramConfig, RemoteConfig};
 use setting::{
-    address, boolean, choice, duration, folders, microdollars, optional, secret, settings, text, texts, whole,
+    address, boolean, choice, duration, duration_or_zero, folders, microdollars, optional, secret, settings, text,
+    texts, whole,
 };
 
 /// Every setting with its default, as documentation.
@@ -158,10 +159,13 @@ settings! {
         session_tokens: u64 = 0, whole(0..=1_000_000_000_000);
         /// Millionths of a US dollar, as is the other cost.
         session_microdollars as "session_cost": u64 = 0, microdollars();
+        /// Of turns, from their start to their end; zero is no limit.
+        session_time: Duration = Duration::ZERO, duration_or_zero();
         /// The same for all sessions of a day.
         day_turns: u64 = 0, whole(0..=1_000_000);
         day_tokens: u64 = 0, whole(0..=1_000_000_000_000);
         day_microdollars as "day_cost": u64 = 0, microdollars();
+        day_time: Duration = Duration::ZERO, duration_or_zero();
     }
 }
 
@@ -173,11 +177,13 @@ impl LimitConfig {
                 turns: self.session_turns,
                 tokens: self.session_tokens,
                 cost: self.session_microdollars as f64 / 1e6,
+                time: self.session_time.into(),
             },
             day: SpendLimit {
                 turns: self.day_turns,
                 tokens: self.day_tokens,
                 cost: self.day_microdollars as f64 / 1e6,
+                time: self.day_time.into(),
             },
         }
     }

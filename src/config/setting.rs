@@ -188,6 +188,15 @@ pub(super) fn duration() -> SettingType<Duration> {
     )
 }
 
+/// Zero stands for none.
+pub(super) fn duration_or_zero() -> SettingType<Duration> {
+    SettingType::new(
+        "a duration such as \"90m\" or \"8h\", or \"0s\" for none",
+        |value| units::parse_duration(value.as_text()?),
+        |span| Some(SettingValue::string(units::format_duration(*span))),
+    )
+}
+
 pub(super) fn text(expected: &'static str) -> SettingType<String> {
     SettingType::new(expected, |value| value.as_text().map(str::to_owned), |text| Some(SettingValue::string(text)))
 }

@@ -225,9 +225,11 @@ mod tests {
         limits.session_turns = 0                                   # default
         limits.session_tokens = 0                                  # default
         limits.session_cost = 0.0                                  # default
+        limits.session_time = "0s"                                 # default
         limits.day_turns = 0                                       # default
         limits.day_tokens = 0                                      # default
         limits.day_cost = 0.0                                      # default
+        limits.day_time = "0s"                                     # default
         server.host = "127.0.0.1"                                  # default
         server.port = 0                                            # default
         server.token = "env:JARVIS_TUI_SERVER_TOKEN"               # default

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PersonRun, PlanEntry, PromptContext, TurnId};
+use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PersonRun, PlanEntry, PromptContext, Seq, TurnId};
 
 /// What an annotation refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +109,8 @@ pub enum Annotation {
     Title(String),
     /// Whether the session is left out of lists.
     Archived(bool),
+    /// A person marked what began with the event of that number, or took the mark off.
+    Mark { seq: Seq, set: bool },
     /// A kind of another version, or other data than the kind has here.
     #[serde(untagged)]
     Unknown { kind: String, data: Json },

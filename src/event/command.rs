@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, CallId, Decision, Millis, PersonRun, PromptContext};
+use super::{ApprovalMode, CallId, Decision, Millis, PersonRun, PromptContext, Seq};
 
 /// A command to a session. Its effects are reported by the events that follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,11 @@ pub enum Command {
     /// Keep a note in the log, for people. No model sees it.
     Note {
         text: String,
+    },
+    /// Mark what began with the event of that number, or take its mark off.
+    Mark {
+        seq: Seq,
+        set: bool,
     },
     /// A prompt is being typed: slow preparations may start. Nothing depends on it.
     #[serde(rename = "prepare")]

@@ -123,6 +123,8 @@ pub async fn run(live: SessionHandle, mut run: RunOptions) -> Result<u8, OutputE
         return Ok(1);
     }
     let deadline = run.timeout.map(|limit| Instant::now() + limit);
+    let mut time_limit = run.spending.as_ref().and_then(SpendGuard::time_left);
+    let time_over = time_limit.as_ref().map(|(left, _)| Instant::now() + *left);
     let mut batch = Vec::new();
     let mut asked_to_stop = false;
     let mut leave_at = None;
@@ -168,6 +170,12 @@ pub async fn run(live: SessionHandle, mut run: RunOptions) -> Result<u8, OutputE
                 printer.print_notice(&format!("✗ {}", fault.message));
                 summary.set_failed(fault);
                 leave_at = Some(Instant::now() + TAKEN_BACK);
+                continue;
+            }
+            () = sleep_until_deadline(time_over), if !asked_to_stop => {
+                asked_to_stop = true;
+                passed = time_limit.take().map(|(_, fault)| fault);
+                printer.print_notice(&format!("! {}", passed.as_ref().map_or("", |fault| &*fault.message)));
                 continue;
             }
             () = sleep_until_deadline(leave_at), if asked.is_behind_others() || asked.is_taken_back() => {

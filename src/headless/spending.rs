@@ -2,11 +2,12 @@
 //! passes one is stopped.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::output::print_error;
-use crate::event::{AgentEvent, Envelope, Fault, FaultKind};
-use crate::runtime::day_usage::{self, TurnSpending};
-use crate::store::limits::{LimitUse, SpendLimits, Spending};
+use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Millis};
+use crate::runtime::day_usage;
+use crate::store::limits::{LimitUnit, LimitUse, SpendLimits, Spending};
 use crate::store::usage::UsageStats;
 
 /// Watches what a session uses.
@@ -49,10 +50,19 @@ impl SpendGuard {
         }
     }
 
+    /// Returns when a turn that starts now passes a limit of time, and what is told then.
+    pub(super) fn time_left(&self) -> Option<(Duration, Fault)> {
+        let uses = self.limits.uses(&self.usage, self.today);
+        let left = uses.iter().filter(|limit| limit.unit == LimitUnit::Milliseconds).map(|limit| {
+            let left = Millis((limit.limit - limit.used).max(0.0) as u64);
+            (left.into(), fault(limit))
+        });
+        left.min_by_key(|(left, _)| *left)
+    }
+
     fn passed(&self) -> Option<Fault> {
-        let mut today = self.today;
-        today.tokens = today.tokens.saturating_add(self.usage.turn().total());
-        today.cost += self.usage.turn_cost().unwrap_or_default();
+        // The running turn is none of those that were counted, and a limit of turns is not passed within one.
+        let today = self.today.plus(Spending { turns: 0, ..self.usage.turn_spending() });
         let uses = self.limits.uses(&self.usage, today);
         uses.iter().find(|limit| limit.grows_in_turn && limit.is_reached()).map(fault)
     }
@@ -61,9 +71,7 @@ impl SpendGuard {
         if !self.limits.has_day_limit() {
             return;
         }
-        let turn =
-            TurnSpending { day: day_usage::today(), tokens: self.usage.turn().total(), cost: self.usage.turn_cost() };
-        match day_usage::add(&self.day_file, &turn) {
+        match day_usage::add(&self.day_file, &day_usage::today(), self.usage.turn_spending()) {
             Ok(today) => self.today = today,
             Err(error) => print_error(&format!("adding up what was used: {}: {error}", self.day_file.display())),
         }

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use crate::event::{Capabilities, MessageId, Millis, QueuedPrompt};
+use crate::store::limits::{SpendLimit, SpendLimits};
 use crate::testkit::events::{turn_finished, turn_started, user_message};
 
 /// A remote session controlled by the test.
@@ -82,6 +83,26 @@ async fn a_run_that_gives_up_cancels_its_own_turn() {
         assert_eq!(there.commands.recv().await, None);
     };
     let (code, ()) = tokio::join!(run(live, asking(OutputFormat::Text)), host);
+    assert_eq!(code.ok(), Some(exit_code(&Fault::new(FaultKind::LimitReached, ""))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_passes_a_limit_of_time_is_stopped_also_when_nothing_comes() {
+    let (mut there, live) = There::new();
+    let session = SpendLimit { time: Millis(60_000), ..SpendLimit::default() };
+    let limits = SpendLimits { session, ..SpendLimits::default() };
+    let spending = Some(SpendGuard::new(limits, "no-file".into()));
+    let run_options = RunOptions { timeout: None, spending, ..asking(OutputFormat::Text) };
+    let begun = Instant::now();
+    let host = async {
+        there.commands.recv().await;
+        there.turn("ours");
+        assert_eq!(there.commands.recv().await, Some(Command::Cancel));
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        there.end(TurnOutcome::Cancelled);
+        assert_eq!(there.commands.recv().await, None);
+    };
+    let (code, ()) = tokio::join!(run(live, run_options), host);
     assert_eq!(code.ok(), Some(exit_code(&Fault::new(FaultKind::LimitReached, ""))));
 }
 

@@ -6,6 +6,7 @@ use crate::event::{ApprovalMode, Millis, SeekTarget};
 
 use super::Timestamps;
 use super::approval::{ApprovalChoice, HunkStep};
+use super::outline::OutlineSubject;
 use super::pane::Pane;
 use super::tabs::{TabListSubject, TabTarget};
 
@@ -99,9 +100,18 @@ pub enum Action {
     },
     /// Puts letters on the code blocks.
     OpenCodePicker,
-    /// Lists the prompts and headings, from the one that is being read.
+    /// Lists the prompts and headings, or what is marked, from the one that is being read.
     OpenOutline {
+        subject: OutlineSubject,
         from: Option<u64>,
+    },
+    /// Marks an item, or takes its mark off; none is the last answer.
+    ToggleMark {
+        item: Option<u64>,
+    },
+    /// Copies the command that opens the session at an item; none is the last answer.
+    CopyLink {
+        item: Option<u64>,
     },
     SearchOlder,
     SearchNewer,
@@ -232,6 +242,10 @@ pub enum UiAction {
     RawSelected,
     /// Lists the links of the selected item, else the newest.
     LinksSelected,
+    /// Marks the selected item, or takes its mark off.
+    MarkSelected,
+    /// Copies the command that opens the session at the selected item.
+    CopySelectedLink,
     /// Copies the selected item.
     CopySelected,
     FocusNext,

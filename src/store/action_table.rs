@@ -8,9 +8,12 @@ use std::borrow::Cow;
 use super::Timestamps;
 use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
 use super::approval::{ApprovalChoice, HunkStep};
+use super::outline::OutlineSubject;
 use super::pane::Pane;
 use super::tabs::{TabListSubject, TabTarget};
 use crate::event::{ApprovalMode, Millis, SeekTarget};
+
+const OPEN_MARKS: Action = Action::OpenOutline { subject: OutlineSubject::Marks, from: None };
 
 /// What a row does.
 #[derive(Clone, Copy, Debug)]
@@ -282,7 +285,13 @@ pub const ACTIONS: &[ActionSpec] = &[
         .takes(Argument::Free("text"), |query| Ok(Action::OpenSearch { from: None, query: query.map(str::to_owned) })),
     view("outline.open", Global, UiAction::Outline, "list of prompts and headings")
         .slash(7, "outline", &["toc"], "jump to a prompt or a heading")
-        .runs(|_| Ok(Action::OpenOutline { from: None })),
+        .runs(|_| Ok(Action::OpenOutline { subject: OutlineSubject::Everything, from: None })),
+    act("marks.open", Global, || OPEN_MARKS, "list of marks and notes").slash(
+        50,
+        "marks",
+        &["notes"],
+        "jump to a mark or a note",
+    ),
     act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer")
         .slash(8, "copy", &["yank"], "copy the last answer, or the nth from the end")
         .takes(Argument::Answer, copy_nth),
@@ -416,6 +425,12 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("transcript.raw", TRANSCRIPT, UiAction::RawSelected, "show the source of the selected item")
         .slash(9, "raw", &["source"], "show the source of the last answer")
         .runs(|_| Ok(Action::OpenRaw { item: None })),
+    view("transcript.mark", TRANSCRIPT, UiAction::MarkSelected, "mark the selected item, or take its mark off")
+        .slash(51, "mark", &["pin", "bookmark"], "mark the last answer, or take its mark off")
+        .runs(|_| Ok(Action::ToggleMark { item: None })),
+    view("transcript.copy-link", TRANSCRIPT, UiAction::CopySelectedLink, "copy the command that opens this place")
+        .slash(52, "link", &["permalink"], "copy the command that opens this session at the last answer")
+        .runs(|_| Ok(Action::CopyLink { item: None })),
     view("transcript.links", TRANSCRIPT, UiAction::LinksSelected, "links and files, to open or copy")
         .slash(10, "links", &["open"], "links and files, to open or copy")
         .runs(|_| Ok(Action::OpenLinks { item: None })),

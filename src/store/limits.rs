@@ -1,4 +1,4 @@
-//! What the person wants to be asked about: turns, tokens and money of a session and of a day.
+//! What the person wants to be asked about: turns, tokens, money and working time of a session and of a day.
 //!
 //! Nothing is stopped in the middle: near a limit there is a word, and past it a prompt has to be sent twice. Not for the
 //! limits of a turn, which the agent keeps.
@@ -6,7 +6,7 @@
 use super::Store;
 use super::effect::{ComposerEdit, Effect};
 use super::usage::UsageStats;
-use crate::event::NoticeLevel;
+use crate::event::{Millis, NoticeLevel};
 
 /// From this share of a limit on there is a word about it, in percent.
 const WARN_PERCENT: f64 = 80.0;
@@ -31,6 +31,8 @@ pub struct SpendLimit {
     pub tokens: u64,
     /// US dollars.
     pub cost: f64,
+    /// Of turns, from their start to their end.
+    pub time: Millis,
 }
 
 /// What was used in some time.
@@ -42,6 +44,30 @@ pub struct Spending {
     pub cost: f64,
     /// Turns whose price is not known.
     pub unpriced_turns: u64,
+    /// How long the turns took.
+    pub time: Millis,
+}
+
+impl Spending {
+    /// Returns what was used with something more.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            turns: self.turns.saturating_add(more.turns),
+            tokens: self.tokens.saturating_add(more.tokens),
+            cost: self.cost + more.cost,
+            unpriced_turns: self.unpriced_turns.saturating_add(more.unpriced_turns),
+            time: self.time.plus(more.time),
+        }
+    }
+}
+
+/// What a limit is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitUnit {
+    Number,
+    Dollars,
+    Milliseconds,
 }
 
 /// What the store remembers about its limits.
@@ -69,7 +95,7 @@ pub struct LimitUse {
     pub what: &'static str,
     pub used: f64,
     pub limit: f64,
-    pub is_money: bool,
+    pub unit: LimitUnit,
     /// It grows while a turn runs.
     pub grows_in_turn: bool,
     /// Not all of it is known, so it may be more.
@@ -96,31 +122,29 @@ impl SpendLimits {
     /// Returns the limits that are set, each with how much of it was used. `today` is what all sessions used.
     pub fn uses(self, usage: &UsageStats, today: Spending) -> Vec<LimitUse> {
         let limits = self;
-        let session = Spending {
-            turns: u64::from(usage.turns()),
-            tokens: usage.session().total(),
-            cost: usage.cost().unwrap_or_default(),
-            unpriced_turns: u64::from(usage.cost().is_none() && usage.turns() > 0),
-        };
-        let all = [
-            ("turns of this session", limits.session.turns as f64, session.turns as f64, false),
-            ("tokens of this session", limits.session.tokens as f64, session.tokens as f64, false),
-            ("cost of this session", limits.session.cost, session.cost, true),
-            ("turns of today", limits.day.turns as f64, today.turns as f64, false),
-            ("tokens of today", limits.day.tokens as f64, today.tokens as f64, false),
-            ("cost of today", limits.day.cost, today.cost, true),
-        ];
-        let unpriced = |what: &str| if what.ends_with("today") { today.unpriced_turns } else { session.unpriced_turns };
-        let uses =
-            all.into_iter().filter(|(_, limit, ..)| *limit > 0.0).map(|(what, limit, used, is_money)| LimitUse {
+        let session = usage.spending();
+        let rows = |limit: SpendLimit, used: Spending, what: [&'static str; 4]| {
+            let [turns, tokens, cost, time] = what;
+            [
+                (turns, limit.turns as f64, used.turns as f64, LimitUnit::Number),
+                (tokens, limit.tokens as f64, used.tokens as f64, LimitUnit::Number),
+                (cost, limit.cost, used.cost, LimitUnit::Dollars),
+                (time, limit.time.0 as f64, used.time.0 as f64, LimitUnit::Milliseconds),
+            ]
+            .map(|(what, limit, used_amount, unit)| LimitUse {
                 what,
-                used,
+                used: used_amount,
                 limit,
-                is_money,
+                unit,
                 grows_in_turn: !what.starts_with("turns"),
-                is_partly_unknown: is_money && unpriced(what) > 0,
-            });
-        uses.collect()
+                is_partly_unknown: unit == LimitUnit::Dollars && used.unpriced_turns > 0,
+            })
+        };
+        let of_session =
+            ["turns of this session", "tokens of this session", "cost of this session", "working time of this session"];
+        let of_day = ["turns of today", "tokens of today", "cost of today", "working time of today"];
+        let all = rows(limits.session, session, of_session).into_iter().chain(rows(limits.day, today, of_day));
+        all.filter(|limit| limit.limit > 0.0).collect()
     }
 }
 
@@ -161,7 +185,7 @@ pub(super) fn set_today(store: &mut Store, today: Spending) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Command, Envelope, Millis, Seq, TurnOutcome};
+    use crate::event::{Command, Envelope, Seq, TurnOutcome};
     use crate::store::StoreOptions;
     use crate::store::action::Action;
     use crate::store::msg::{Msg, Report};
@@ -195,6 +219,22 @@ mod tests {
     }
 
     #[test]
+    fn working_time_is_that_of_turns_and_not_what_lies_between_them() {
+        let mut store = store(SpendLimit { time: Millis(5), ..SpendLimit::default() }, SpendLimit::default());
+        let turns = [(90, turn_started("t2")), (92, turn_finished("t2", TurnOutcome::Completed))];
+        let mut reached = Vec::new();
+        for (seq, (at, event)) in (4..).zip(turns.into_iter().chain([(100, turn_started("t3"))])) {
+            store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(at), event }), &mut Vec::new());
+            reached.push(limit_uses(&store)[0].used);
+        }
+        assert_eq!(reached, [1.0, 3.0, 3.0]);
+        let event = turn_finished("t3", TurnOutcome::Completed);
+        store.update(Msg::Event(Envelope { seq: Seq(7), at: Millis(102), event }), &mut Vec::new());
+        assert_eq!(submit(&mut store), [Effect::Composer(ComposerEdit::Restore("go".into()))]);
+        assert!(store.toast.as_ref().unwrap().1.contains("working time of this session"));
+    }
+
+    #[test]
     fn without_limits_and_below_them_a_prompt_is_sent() {
         for turns in [0, 2] {
             let mut store = store(SpendLimit { turns, ..SpendLimit::default() }, SpendLimit::default());
@@ -206,7 +246,7 @@ mod tests {
     fn a_day_counts_all_sessions_and_an_unknown_price_is_told() {
         let day = SpendLimit { tokens: 1000, cost: 2.0, ..SpendLimit::default() };
         let mut store = store(SpendLimit::default(), day);
-        let today = Spending { turns: 9, tokens: 850, cost: 0.1, unpriced_turns: 0 };
+        let today = Spending { turns: 9, tokens: 850, cost: 0.1, ..Spending::default() };
         store.update(Msg::Report(Report::DayUsage(today)), &mut Vec::new());
         assert_eq!(store.toast.take().unwrap().1, "85% of the limit for the tokens of today are used");
         store.update(Msg::Report(Report::DayUsage(Spending { cost: 2.5, ..today })), &mut Vec::new());

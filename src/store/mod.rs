@@ -21,6 +21,7 @@ pub mod images;
 pub mod item_source;
 pub mod limits;
 pub mod links;
+pub mod marks;
 pub mod models;
 pub mod msg;
 pub mod notification;
@@ -57,7 +58,9 @@ use crate::event::{
 use self::agent_status::AgentStatus;
 use self::effect::{ComposerEdit, Effect};
 use self::focus::Focus;
+use self::item_source::ItemField;
 use self::limits::{LimitState, SpendLimits};
+use self::marks::Marks;
 use self::msg::Msg;
 use self::notification::{Notification, NotificationKind};
 use self::output_view::{OutputView, OutputViews};
@@ -198,6 +201,8 @@ pub struct Store {
     pub tabs: OpenTabs,
     /// What came while nobody looked.
     pub unseen: Unseen,
+    /// What the person marked.
+    pub marks: Marks,
     /// The person was told what closing the session would stop.
     is_closing_asked: bool,
     last_seq: Seq,
@@ -275,6 +280,24 @@ impl Store {
         self.last_seq = seq;
         self.history_progress = Some(0);
         self.transcript.set_base_id(TAIL_FIRST_ITEM_ID);
+        self.transcript.set_seq(seq);
+    }
+
+    /// Shows what an event went into, once that part of the session is there.
+    pub fn go_to_event(&mut self, seq: Seq) {
+        self.marks.go_to(seq);
+        self.show_wanted_event();
+    }
+
+    /// Shows what the person wanted to go to if that part of the session is there by now.
+    fn show_wanted_event(&mut self) {
+        let Some(seq) = self.marks.take_wanted(self.last_seq) else { return };
+        let first = self.transcript.items().first();
+        let is_there = self.history_progress.is_none() || first.is_some_and(|first| first.seq <= seq);
+        match self.transcript.item_of_event(seq).or(first) {
+            Some(item) if is_there => self.focus.request_place(item.id, ItemField::Text, 0),
+            _ => self.marks.go_to(seq),
+        }
     }
 
     /// Takes what `whole` has folded from the first fact on, as far as this store is: nothing that the person sees or
@@ -284,7 +307,7 @@ impl Store {
         if whole.last_seq != self.last_seq || whole.transcript.items().len() < self.transcript.items().len() {
             return;
         }
-        let Self { transcript, tool_calls: tools, usage, usage_ledger, session, plan, .. } = whole;
+        let Self { transcript, tool_calls: tools, usage, usage_ledger, session, plan, marks, .. } = whole;
         self.plan.adopt(plan);
         let tail = std::mem::replace(&mut self.transcript, transcript);
         let by = self.transcript.adopt_tail(&tail);
@@ -293,6 +316,8 @@ impl Store {
         self.usage = usage;
         self.usage_ledger = usage_ledger;
         self.session.adopt_past(session);
+        self.marks.adopt(marks);
+        self.show_wanted_event();
         update::support::on_each(self, |overlay, store| overlay.on_items_prepended(store));
     }
 
@@ -389,6 +414,7 @@ impl Store {
             self.transcript.notice(*at, NoticeLevel::Error, NoticeCode::Hole, &text);
         }
         self.last_seq = *seq;
+        self.transcript.set_seq(*seq);
 
         let change = self.session.describe_change(event);
         self.usage.on_event(*at, event);
@@ -405,6 +431,8 @@ impl Store {
         self.fold_items(*at, event);
         self.session.on_event(*at, event);
         self.unseen.on_event(event);
+        self.marks.on_event(event, &self.transcript);
+        self.show_wanted_event();
         if let Some((code, text)) = change {
             self.transcript.notice(*at, NoticeLevel::Info, code, &text);
         }
@@ -478,6 +506,7 @@ impl Store {
         self.plan.reset();
         self.session.reset();
         self.unseen.reset();
+        self.marks = Marks::default();
         let left = self.focus.close_resolved(|_| false);
         fx.extend(ComposerEdit::insert(left));
         self.history_progress = None;

@@ -1,10 +1,11 @@
-//! The outline: a list of the prompts and of the headings in the answers, to jump to.
+//! The outline: a list of the prompts and of the headings in the answers, or of what is marked, to jump to.
 //!
 //! Built like the search, in slices and newest first, so that it opens at once however long the session is. Not for
 //! where things are on the screen. The invariant: entries are in the order of the transcript, newest first.
 
 use crate::event::NoticeCode;
 
+use super::Store;
 use super::transcript::{ItemId, ItemKind, Transcript, TranscriptItem};
 
 /// Bytes and items that one step looks at.
@@ -15,8 +16,19 @@ const MAX_ENTRIES: usize = 50_000;
 /// Bytes kept of a line.
 const MAX_ENTRY_BYTES: usize = 160;
 
+/// What an outline lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OutlineSubject {
+    /// Prompts, headings, marks and notes.
+    #[default]
+    Everything,
+    /// Marks and notes: what the person left to come back to.
+    Marks,
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outline {
+    pub subject: OutlineSubject,
     pub query: String,
     /// Counted from the newest of those that match.
     pub selected: usize,
@@ -37,7 +49,7 @@ pub struct OutlineEntry {
     pub item: ItemId,
     /// Where it is in the item's text.
     pub offset: usize,
-    /// 0 is a prompt, else the level of the heading; beyond those a note.
+    /// 0 is a prompt, else the level of the heading; beyond those a note or a mark.
     pub level: u8,
     /// Its beginning, as it was written.
     pub text: String,
@@ -46,17 +58,19 @@ pub struct OutlineEntry {
 impl OutlineEntry {
     /// The level of a note; headings have 1 to 6.
     pub const NOTE_LEVEL: u8 = 7;
+    /// The level of what is marked.
+    pub const MARK_LEVEL: u8 = 8;
 }
 
 impl Outline {
-    pub(super) fn new(from: Option<ItemId>, items: &Transcript) -> Self {
-        Self { low: items.items().len(), epoch: items.epoch(), from, ..Self::default() }
+    pub(super) fn new(subject: OutlineSubject, from: Option<ItemId>, items: &Transcript) -> Self {
+        Self { subject, low: items.items().len(), epoch: items.epoch(), from, ..Self::default() }
     }
 
     /// Looks at everything anew.
     pub(super) fn restart(&mut self, items: &Transcript) {
         let query = std::mem::take(&mut self.query);
-        *self = Self { query, ..Self::new(self.from, items) };
+        *self = Self { query, ..Self::new(self.subject, self.from, items) };
         self.filter();
     }
 
@@ -91,7 +105,8 @@ impl Outline {
     }
 
     /// Looks at some more.
-    pub(super) fn step(&mut self, items: &Transcript) {
+    pub(super) fn step(&mut self, store: &Store) {
+        let items = &store.transcript;
         if self.epoch != items.epoch() {
             self.from = None;
             self.restart(items);
@@ -103,7 +118,7 @@ impl Outline {
                 self.low -= 1;
                 continue;
             };
-            self.scan_item(item, &mut bytes);
+            self.scan_item(item, store, &mut bytes);
             self.low -= 1;
             count -= 1;
         }
@@ -117,8 +132,14 @@ impl Outline {
     }
 
     /// Takes an item's entries, the last first.
-    fn scan_item(&mut self, item: TranscriptItem<'_>, bytes: &mut usize) {
+    fn scan_item(&mut self, item: TranscriptItem<'_>, store: &Store, bytes: &mut usize) {
+        let is_marked = store.marks.contains(item);
         match item.kind {
+            _ if is_marked && self.subject == OutlineSubject::Marks => self.push_mark(item, store),
+            ItemKind::Prompt { .. } | ItemKind::Answer { .. } if self.subject == OutlineSubject::Marks => {}
+            ItemKind::Prompt { .. } | ItemKind::Thinking { .. } | ItemKind::Call { .. } if is_marked => {
+                self.push_mark(item, store);
+            }
             ItemKind::Prompt { text } => {
                 self.push(item.id, 0, 0, text.trim_start());
                 *bytes = bytes.saturating_sub(MAX_ENTRY_BYTES);
@@ -131,6 +152,9 @@ impl Outline {
                 for (offset, level, line) in found.into_iter().rev() {
                     self.push(item.id, offset, level, line);
                 }
+                if is_marked {
+                    self.push_mark(item, store);
+                }
             }
             ItemKind::Notice { code: NoticeCode::Note, text, .. } => {
                 self.push(item.id, 0, OutlineEntry::NOTE_LEVEL, text);
@@ -140,6 +164,18 @@ impl Outline {
             | ItemKind::Call { .. }
             | ItemKind::Notice { .. }
             | ItemKind::TurnSummary { .. } => {}
+        }
+    }
+
+    fn push_mark(&mut self, item: TranscriptItem<'_>, store: &Store) {
+        let level = OutlineEntry::MARK_LEVEL;
+        match item.kind {
+            ItemKind::Call { call } => {
+                let Some(call) = store.tool_calls.get(call) else { return };
+                let args = &call.args[..call.args.floor_char_boundary(MAX_ENTRY_BYTES)];
+                self.push(item.id, 0, level, &format!("{} {args}", call.name));
+            }
+            kind => self.push(item.id, 0, level, kind.text().trim_start()),
         }
     }
 
@@ -232,7 +268,7 @@ mod tests {
             ("first\nline", "# One\ntext\n## Two ##\n```sh\n# no\n```\n#no\n    # no\n### Three"),
             ("second", "plain"),
         ]);
-        act(&mut store, Action::OpenOutline { from: None });
+        act(&mut store, Action::OpenOutline { subject: OutlineSubject::Everything, from: None });
         let expected = [(0, "first"), (1, "One"), (2, "Two"), (3, "Three"), (0, "second")];
         assert_eq!(lines(&store), expected.map(|(level, text)| (level, text.to_owned())));
         for c in "T".chars() {
@@ -253,7 +289,7 @@ mod tests {
             let event = AgentEvent::Notice { level, code, text: text.into() };
             store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(0), event }), &mut Vec::new());
         }
-        act(&mut store, Action::OpenOutline { from: None });
+        act(&mut store, Action::OpenOutline { subject: OutlineSubject::Everything, from: None });
         let note = OutlineEntry::NOTE_LEVEL;
         let expected = [(0, "first"), (note, "check this"), (note, "and that")];
         assert_eq!(lines(&store), expected.map(|(level, text)| (level, text.to_owned())));
@@ -265,7 +301,7 @@ mod tests {
         let texts: Vec<(&str, &str)> = texts.iter().map(|text| (text.as_str(), "answer")).collect();
         let mut store = store(&texts);
         let from = Some(store.transcript.items().get(21).unwrap().id.0);
-        act(&mut store, Action::OpenOutline { from });
+        act(&mut store, Action::OpenOutline { subject: OutlineSubject::Everything, from });
         let outline = store.focus.find::<Outline>().unwrap();
         assert_eq!(outline.entry(outline.selected).unwrap().text, "prompt 10");
     }
@@ -277,7 +313,10 @@ mod tests {
             let event = user_message("u", &format!("prompt {n}"));
             store.update(Msg::Event(Envelope { seq: Seq(n), at: Millis(0), event }), &mut Vec::new());
         }
-        store.update(Msg::Action(Action::OpenOutline { from: None }), &mut Vec::new());
+        store.update(
+            Msg::Action(Action::OpenOutline { subject: OutlineSubject::Everything, from: None }),
+            &mut Vec::new(),
+        );
         assert!(store.focus.find::<Outline>().unwrap().len() <= MAX_STEP_ITEMS);
         act(&mut store, Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
         assert_eq!(store.focus.find::<Outline>().unwrap().len(), MAX_ENTRIES);

@@ -286,6 +286,9 @@ mod tests {
                 "image",
                 "attach-file",
                 "todos",
+                "marks",
+                "mark",
+                "link"
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

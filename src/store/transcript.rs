@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use crate::event::{
     AgentEvent, Annotation, CallId, FinishReason, LastContent, MessageId, Millis, NoticeCode, NoticeLevel,
-    PromptContext, PromptContextKind, Role, TextKind, TurnOutcome,
+    PromptContext, PromptContextKind, Role, Seq, TextKind, TurnOutcome,
 };
 
 use super::chunks::{ChunkedVec, TextArena};
@@ -38,6 +38,10 @@ pub struct Transcript {
     messages: HashMap<MessageId, OpenMessage>,
     /// Calls of the running turn without an end so far.
     open_calls: Vec<usize>,
+    /// What the person chose to fold or to unfold; few items have a choice.
+    folds: HashMap<ItemId, bool>,
+    /// The last event that was folded in.
+    seq: u32,
 }
 
 /// A message between its start and its finish.
@@ -119,11 +123,11 @@ impl Transcript {
         for known in tail.items().iter() {
             let Some(index) = self.index_of(known.id) else { continue };
             if let Some(record) = self.records.get_mut(index) {
-                record.folded = known.folded;
                 // What was laid out of it is found by its revision.
                 record.rev = known.rev;
             }
         }
+        self.folds.clone_from(&tail.folds);
         self.epoch = tail.epoch;
         self.version += tail.version;
         by
@@ -139,21 +143,36 @@ impl Transcript {
         };
     }
 
+    /// Returns the item that an event began or went into: the last that began with it or before.
+    pub fn item_of_event(&self, seq: Seq) -> Option<TranscriptItem<'_>> {
+        let seq = u32::try_from(seq.0).unwrap_or(u32::MAX);
+        let began = |index: usize| self.records.get(index).map_or(0, |record| record.seq);
+        let (mut low, mut high) = (0, self.records.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if began(middle) < seq { low = middle + 1 } else { high = middle }
+        }
+        let is_first = low < self.records.len() && began(low) == seq;
+        self.items().get(if is_first { low } else { low.checked_sub(1)? })
+    }
+
     /// Records the person's own choice of folding for one item; none is no choice.
     pub fn fold(&mut self, id: ItemId, folded: impl Into<Option<bool>>) {
         if let Some(index) = self.index_of(id) {
-            let folded = folded.into();
-            self.change(index, |record, _| record.folded = folded);
+            match folded.into() {
+                Some(folded) => self.folds.insert(id, folded),
+                None => self.folds.remove(&id),
+            };
+            self.touch(index);
         }
     }
 
-    /// Takes back what the person chose for calls: they follow the general setting again. O(items).
+    /// Takes back what the person chose for calls: they follow the general setting again.
     pub fn forget_call_folds(&mut self) {
-        let is_chosen = |record: &ItemRecord| record.folded.is_some() && matches!(record.body, ItemBody::Call(_));
-        let chosen: Vec<usize> =
-            (0..self.records.len()).filter(|index| self.records.get(*index).is_some_and(is_chosen)).collect();
-        for index in chosen {
-            self.change(index, |record, _| record.folded = None);
+        let is_call = |id: ItemId| self.item(id).is_some_and(|item| matches!(item.kind, ItemKind::Call { .. }));
+        let chosen: Vec<ItemId> = self.folds.keys().copied().filter(|id| is_call(*id)).collect();
+        for id in chosen {
+            self.fold(id, None);
         }
     }
 
@@ -177,6 +196,11 @@ impl Transcript {
         }
         let notice = Notice { level, code, text: text.to_owned(), count: 1 };
         self.push(at, ItemBody::Notice(Box::new(notice)));
+    }
+
+    /// Notes the number of the event that is folded in next.
+    pub(super) fn set_seq(&mut self, seq: Seq) {
+        self.seq = u32::try_from(seq.0).unwrap_or(u32::MAX);
     }
 
     /// Folds one fact. Costs O(delta), but for the end of a message, which is O(message). `shown` is the item of the call
@@ -392,7 +416,7 @@ impl Transcript {
     fn push(&mut self, at: Millis, body: ItemBody) -> usize {
         let index = self.records.len();
         self.version += 1;
-        self.records.push(ItemRecord { at, body, rev: 0, folded: None });
+        self.records.push(ItemRecord { at, body, rev: 0, seq: self.seq });
         index
     }
 

@@ -3,6 +3,7 @@
 //! What a server said wins over what can be guessed from text lengths, and every sum with a guess in it says so.
 //! Not for limits: whoever enforces one counts for itself.
 
+use super::limits::Spending;
 use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, Millis, Role, Timing, Usage, UsageScope};
 
 /// Spans shorter than this say nothing about a rate: the text came in one piece.
@@ -18,6 +19,10 @@ pub struct UsageStats {
     past: Usage,
     past_cost: f64,
     has_unpriced_past: bool,
+    /// How long those turns took.
+    past_time: Millis,
+    /// When the last event came.
+    now: Millis,
     turns: u32,
     context: Option<Usage>,
     saved_cost: Option<f64>,
@@ -115,11 +120,40 @@ impl UsageStats {
         Some(self.turn.ended.unwrap_or(now).since(self.turn.started?))
     }
 
+    /// Returns how long the turns took, the running one as far as it has come.
+    fn working_time(&self) -> Millis {
+        self.past_time.plus(self.elapsed(self.now).unwrap_or_default())
+    }
+
+    /// Returns what all turns used.
+    pub fn spending(&self) -> Spending {
+        Spending {
+            turns: u64::from(self.turns),
+            tokens: self.session().total(),
+            cost: self.cost().unwrap_or_default(),
+            unpriced_turns: u64::from(self.cost().is_none() && self.turns > 0),
+            time: self.working_time(),
+        }
+    }
+
+    /// Returns what the running or last turn used.
+    pub fn turn_spending(&self) -> Spending {
+        let cost = self.turn_cost();
+        Spending {
+            turns: 1,
+            tokens: self.turn().total(),
+            cost: cost.unwrap_or_default(),
+            unpriced_turns: u64::from(cost.is_none()),
+            time: self.elapsed(self.now).unwrap_or_default(),
+        }
+    }
+
     pub fn turns(&self) -> u32 {
         self.turns
     }
 
     pub fn on_event(&mut self, at: Millis, event: &AgentEvent) {
+        self.now = at;
         match event {
             AgentEvent::SessionOpened { context_window: window, price, .. } => {
                 self.context_window = *window;
@@ -156,6 +190,7 @@ impl UsageStats {
 
     fn start_turn(&mut self, at: Millis) {
         self.context = self.context_usage();
+        self.past_time = self.working_time();
         self.past = self.session();
         match self.turn.cost() {
             Some(cost) => self.past_cost += cost,

@@ -24,6 +24,7 @@ use crate::store::StoreOptions;
 use crate::store::argument_values::ValueList;
 use crate::store::effect::Effect;
 use crate::store::frames::FrameList;
+use crate::store::limits::Spending;
 use crate::store::notification::Notification;
 use crate::ui::completion::WantedList;
 use crate::ui::composer::vim::VimMode;
@@ -136,7 +137,7 @@ impl TabHost<'_> {
     }
 
     /// Adds turns that ended to what was used today.
-    pub(super) fn count_spent(&mut self, tab: TabId, spent: Vec<(u64, Option<f64>)>) {
+    pub(super) fn count_spent(&mut self, tab: TabId, spent: Vec<Spending>) {
         self.effects.tab = tab;
         for turn in spent {
             self.effects.count_day_usage(Some(turn));

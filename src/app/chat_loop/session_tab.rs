@@ -15,6 +15,7 @@ use crate::bridge::{HubItem, SessionHandle};
 use crate::event::{AgentEvent, Command, NoticeCode, NoticeLevel, Seq, SessionId};
 use crate::store::StoreOptions;
 use crate::store::action::Action;
+use crate::store::limits::Spending;
 use crate::store::msg::Msg;
 use crate::ui::FrameScope;
 use crate::ui::keymap::Input;
@@ -77,7 +78,7 @@ pub(super) struct FoldOutcome {
     /// What a frame has to show of them.
     pub(super) scope: FrameScope,
     /// Tokens, and US dollars if the price is known, of turns that ended, where days have limits.
-    pub(super) spent: Vec<(u64, Option<f64>)>,
+    pub(super) spent: Vec<Spending>,
 }
 
 impl SessionTab {
@@ -256,7 +257,7 @@ impl SessionTab {
                     let is_end = matches!(logged.envelope.event, AgentEvent::TurnFinished { .. });
                     if is_end && self.options.limits.has_day_limit() {
                         let usage = &self.chat.store.usage;
-                        spent.push((usage.turn().total(), usage.turn_cost()));
+                        spent.push(usage.turn_spending());
                     }
                 }
                 HubItem::Reset => {

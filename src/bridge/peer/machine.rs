@@ -250,6 +250,7 @@ impl PeerMachine {
             Command::SetTitle { .. }
             | Command::WarmUp
             | Command::Note { .. }
+            | Command::Mark { .. }
             | Command::KeepRun { .. }
             | Command::RevokeGrant { .. }
             | Command::SendQueued

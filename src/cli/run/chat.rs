@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::screen::{self, ScreenOptions};
 use super::{EXIT_USAGE, RunContext, final_exit_code, is_on_terminal, mentioned_files};
 use crate::cli::{ChatArgs, ImageArgs};
-use crate::event::ImageType;
+use crate::event::{ImageType, Seq};
 use crate::headless::output::print_error;
 use crate::headless::save_errors::SaveErrors;
 use crate::headless::spending::SpendGuard;
@@ -27,6 +27,11 @@ pub(super) async fn run(chat: ChatArgs, context: RunContext) -> anyhow::Result<u
         (None, true) => StartMode::Continue,
         (None, false) => StartMode::New,
     };
+    let shows_place = matches!(start, StartMode::Resume(Some(_)) | StartMode::Continue);
+    if chat.seq.is_some() && !(shows_place && is_on_terminal() && !chat.printing.is_headless()) {
+        let text = "--seq shows a place of a session on the screen: give it with --resume ID, or with --continue";
+        return Err(UsageError(text.into()).into());
+    }
     if chat.printing.is_headless() || !is_on_terminal() {
         print_answer(chat, start, context).await
     } else {
@@ -79,7 +84,12 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
     let chooses_session = start == StartMode::Resume(None);
     let start = if chooses_session { StartMode::New } else { start };
     let StartedSession { handle: live, restored } = runtime.open(&start)?;
+    let last = live.hub.last_seq();
+    if let Some(seq) = chat.seq.filter(|seq| *seq > last.0) {
+        return Err(UsageError(format!("--seq {seq}: the session has {} events", last.0)).into());
+    }
     let options = ScreenOptions {
+        place: chat.seq.map(Seq),
         draft_claim: Some(NameClaim::exclusive(live.session.clone())),
         prompt,
         begun,

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use crate::app::{self, ChatContext, ResumedSession, SessionPlaces};
 use crate::bridge::SessionHandle;
 use crate::config::SettingsSource;
+use crate::event::Seq;
 use crate::headless::output::print_error;
 use crate::headless::save_errors::{SaveErrors, exit_code_for};
 use crate::runtime::{NameClaim, RemoteModels, Runtime, StartMode, StartedSession};
@@ -24,6 +25,8 @@ pub(super) struct ScreenOptions {
     pub(super) can_start_session: bool,
     /// Begins with the list of saved sessions.
     pub(super) chooses_session: bool,
+    /// The event whose place is shown first; the end if none.
+    pub(super) place: Option<Seq>,
     pub(super) models: Option<RemoteModels>,
     /// What of an earlier run was restored.
     pub(super) restored: Vec<String>,
@@ -48,6 +51,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         host,
         can_start_session,
         chooses_session,
+        place,
         models,
         restored,
         remarks,
@@ -90,6 +94,7 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         saved_sessions: None,
         workspace: runtime.workspace(),
         chooses_session,
+        place,
         wanted_model: runtime.config().model.clone().unwrap_or_default(),
     };
     if can_start_session {

@@ -81,6 +81,7 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
         ("foreign", json!(true), Annotation::Foreign(true)),
         ("title", json!("Mend the parser"), Annotation::Title("Mend the parser".into())),
         ("archived", json!(true), Annotation::Archived(true)),
+        ("mark", json!({"seq": 7, "set": true}), Annotation::Mark { seq: Seq(7), set: true }),
     ]
 }
 

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use super::{NativeResult, error_response, json_response};
 use crate::event::{
-    CallId, Command, DecidedBy, Decision, MAX_PROMPT_CONTEXT_BYTES, Pattern, PromptContext, SessionId, check_images,
+    CallId, Command, DecidedBy, Decision, MAX_PROMPT_CONTEXT_BYTES, Pattern, PromptContext, Seq, SessionId,
+    check_images,
 };
 use crate::serve::access::BodyBytes;
 use crate::serve::error::ApiError;
@@ -77,6 +78,13 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
             if text.trim().is_empty() || text.len() > MAX_NOTE_BYTES {
                 let what = format!("a note has 1 to {MAX_NOTE_BYTES} bytes");
                 return Err(ApiError::bad_request(what).with_param("text"));
+            }
+            Ok(())
+        }
+        Command::Mark { seq, .. } => {
+            able(capabilities.prompt, "nothing can be marked here")?;
+            if !(Seq(1)..=session.handle.hub.last_seq()).contains(seq) {
+                return Err(ApiError::bad_request("there is no event of that number").with_param("seq"));
             }
             Ok(())
         }

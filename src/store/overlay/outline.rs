@@ -1,11 +1,12 @@
 //! The outline as a list to jump from.
 
 use super::{OverlayOutcome, OverlayState};
+use crate::event::NoticeLevel;
 use crate::store::Store;
 use crate::store::action::ScrollStep;
 use crate::store::effect::Effect;
 use crate::store::item_source::ItemField;
-use crate::store::outline::Outline;
+use crate::store::outline::{Outline, OutlineSubject};
 use crate::store::transcript::ItemId;
 use crate::store::update::support::open;
 
@@ -50,7 +51,7 @@ impl OverlayState for Outline {
     }
 
     fn work(&mut self, store: &mut Store) {
-        self.step(&store.transcript);
+        self.step(store);
     }
 
     fn on_items_prepended(&mut self, store: &mut Store) {
@@ -58,9 +59,14 @@ impl OverlayState for Outline {
     }
 }
 
-/// Lists the prompts and headings, from the one that is being read.
-pub(in crate::store) fn open_outline(store: &mut Store, from: Option<u64>) {
-    let mut outline = Outline::new(from.map(ItemId), &store.transcript);
-    outline.step(&store.transcript);
+/// Lists the prompts and headings, or what is marked, from the one that is being read.
+pub(in crate::store) fn open_outline(store: &mut Store, subject: OutlineSubject, from: Option<u64>) {
+    let mut outline = Outline::new(subject, from.map(ItemId), &store.transcript);
+    outline.step(store);
+    if subject == OutlineSubject::Marks && outline.is_done() && outline.is_empty() {
+        let text = "no marks yet: m marks the selected item, # and a line makes a note";
+        store.toast = Some((NoticeLevel::Info, text.into()));
+        return;
+    }
     open(store, outline);
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::event::{CallId, FinishReason, Millis, NoticeCode, NoticeLevel, TurnOutcome, Usage};
+use crate::event::{CallId, FinishReason, Millis, NoticeCode, NoticeLevel, Seq, TurnOutcome, Usage};
 
 use super::Transcript;
 use crate::store::chunks::{TextArena, TextRef};
@@ -19,6 +19,8 @@ pub struct TranscriptItem<'a> {
     pub rev: u32,
     /// When it began, on the session's clock.
     pub at: Millis,
+    /// The event that it began with; of what no event told, the one before.
+    pub seq: Seq,
     pub kind: ItemKind<'a>,
     /// The person's own choice; none follows the general setting.
     pub folded: Option<bool>,
@@ -74,7 +76,8 @@ pub(super) struct ItemRecord {
     pub(super) at: Millis,
     pub(super) body: ItemBody,
     pub(super) rev: u32,
-    pub(super) folded: Option<bool>,
+    /// Number of the event that it began with; of what no event told, of the one before.
+    pub(super) seq: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -162,8 +165,10 @@ impl<'a> Items<'a> {
     }
 
     fn view(self, index: usize, record: &'a ItemRecord) -> TranscriptItem<'a> {
-        let ItemRecord { at, ref body, rev, folded } = *record;
-        TranscriptItem { id: self.0.id_at(index), rev, at, kind: body.view(&self.0.texts), folded }
+        let ItemRecord { at, ref body, rev, seq } = *record;
+        let id = self.0.id_at(index);
+        let folded = self.0.folds.get(&id).copied();
+        TranscriptItem { id, rev, at, seq: Seq(seq.into()), kind: body.view(&self.0.texts), folded }
     }
 }
 
@@ -225,6 +230,14 @@ impl ItemBody {
 }
 
 impl<'a> ItemKind<'a> {
+    /// Returns whether a person can mark it: something was said or done.
+    pub fn can_be_marked(self) -> bool {
+        match self {
+            Self::Prompt { .. } | Self::Answer { .. } | Self::Thinking { .. } | Self::Call { .. } => true,
+            Self::Notice { .. } | Self::TurnSummary { .. } => false,
+        }
+    }
+
     /// Returns what was said; empty for a call and the end of a turn.
     pub fn text(self) -> &'a str {
         match self {

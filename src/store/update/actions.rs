@@ -10,6 +10,7 @@ use crate::store::Store;
 use crate::store::action::{Action, UiAction};
 use crate::store::effect::{ComposerEdit, CopyRequest, Effect};
 use crate::store::frames::FrameList;
+use crate::store::marks::{copy_link, toggle_mark};
 use crate::store::output_view::OutputView;
 use crate::store::overlay::OverlayOutcome;
 use crate::store::overlay::approval::ApprovalDialog;
@@ -120,7 +121,9 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenRaw { item } => open_raw(store, item),
         Action::OpenLinks { item } => open_links(store, item),
         Action::OpenCodePicker => open(store, CodePicker),
-        Action::OpenOutline { from } => open_outline(store, from),
+        Action::OpenOutline { subject, from } => open_outline(store, subject, from),
+        Action::CopyLink { item } => copy_link(store, item, fx),
+        Action::ToggleMark { item } => toggle_mark(store, item, fx),
         Action::OpenFrames if store.focus.find::<FrameList>().is_some() => {}
         Action::OpenFrames => open(store, FrameList::default()),
         Action::SaveFramesTo(file) => fx.push(Effect::SaveFrames(Some(file))),

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use crate::event::ApprovalRequest;
 use crate::store::Store;
 use crate::store::approval::ApprovalChoice;
+use crate::store::outline::OutlineSubject;
 use crate::store::overlay::Overlay;
 use crate::store::overlay::approval::{ApprovalDialog, ApprovalInput};
 use crate::text::hunks::hunk_ranges;
@@ -66,7 +67,10 @@ fn list_title(top: &Overlay, rows: usize) -> String {
         Overlay::Modes(list) if list.full_mode_confirm.is_some() => "Never ask?",
         Overlay::Modes(_) => "Modes",
         Overlay::Links(_) => "Links and files, to open",
-        Overlay::Outline(_) => "Outline, newest first",
+        Overlay::Outline(outline) => match outline.subject {
+            OutlineSubject::Everything => "Outline, newest first",
+            OutlineSubject::Marks => "Marks and notes, newest first",
+        },
         Overlay::PromptHistory(_) => "Earlier prompts",
         Overlay::Sessions(picker) if picker.is_loading() => "Sessions, being looked for",
         Overlay::Sessions(_) => "Sessions",

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::outline::{Outline, OutlineEntry};
+use crate::store::outline::{Outline, OutlineEntry, OutlineSubject};
 use crate::text::one_line;
 use crate::ui::paint::{RowWriter, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
@@ -16,7 +16,10 @@ pub fn draw(outline: &Outline, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> 
     let more = if outline.is_done() { "" } else { " and more" };
     let footer = format!("{}{more} · {} goes there · {} closes", outline.len(), labels.accept, labels.close);
     let (list, drawn) = FilterList {
-        title: "Outline",
+        title: match outline.subject {
+            OutlineSubject::Everything => "Outline",
+            OutlineSubject::Marks => "Marks and notes",
+        },
         footer: &footer,
         query: &outline.query,
         placeholder: "type to filter",
@@ -41,6 +44,9 @@ pub fn draw(outline: &Outline, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> 
         let mut pen = RowWriter::new(buf, line, 0);
         let role = if entry.level == OutlineEntry::NOTE_LEVEL {
             pen.write("# ", theme.style(Role::Accent));
+            Role::Text
+        } else if entry.level == OutlineEntry::MARK_LEVEL {
+            pen.write("◆ ", theme.style(Role::Accent));
             Role::Text
         } else if entry.level == 0 {
             pen.write("› ", theme.style(Role::User));

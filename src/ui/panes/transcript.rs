@@ -29,6 +29,7 @@ use ratatui::layout::Rect;
 use crate::store::Store;
 use crate::store::action::{Action, UiAction};
 use crate::store::focus;
+use crate::store::outline::OutlineSubject;
 use crate::store::overlay::code_picker::CodePicker;
 use crate::store::pane::Pane;
 use crate::store::search::Search;
@@ -460,7 +461,9 @@ impl PaneView for TranscriptView {
                 let query = Some(store.focus.last_query.clone()).filter(|query| !query.is_empty());
                 Some(Action::OpenSearch { from: reading(), query })
             }
-            UiAction::Outline => Some(Action::OpenOutline { from: reading() }),
+            UiAction::MarkSelected => selected.map(|item| Action::ToggleMark { item: Some(item) }),
+            UiAction::CopySelectedLink => selected.map(|item| Action::CopyLink { item: Some(item) }),
+            UiAction::Outline => Some(Action::OpenOutline { subject: OutlineSubject::Everything, from: reading() }),
             action => return self.move_by(action),
         };
         told.into()
@@ -481,7 +484,7 @@ impl PaneView for TranscriptView {
 
     fn has_effect(&self, store: &Store, action: UiAction) -> bool {
         match action {
-            UiAction::CopySelected => self.selected.is_some(),
+            UiAction::CopySelected | UiAction::CopySelectedLink | UiAction::MarkSelected => self.selected.is_some(),
             UiAction::SearchAgain => !store.focus.last_query.is_empty(),
             _ => true,
         }

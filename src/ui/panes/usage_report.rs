@@ -5,14 +5,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::Usage;
+use crate::event::{Millis, Usage};
 use crate::store::Store;
-use crate::store::limits::{LimitUse, limit_uses};
+use crate::store::limits::{LimitUnit, LimitUse, limit_uses};
 use crate::store::overlay::usage::{UsageReport, UsageSubject};
 use crate::store::usage_ledger::{ToolTally, TurnRecord};
 use crate::text::one_line;
 use crate::text::width::str_width;
-use crate::ui::format::{count, money};
+use crate::ui::format::{count, duration, money};
 use crate::ui::layout::centered;
 use crate::ui::paint::{RowWriter, draw_box};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
@@ -163,7 +163,11 @@ fn context_rows(store: &Store) -> Vec<ReportRow> {
 }
 
 fn limit_figures(limit: &LimitUse) -> String {
-    let figure = |amount: f64| if limit.is_money { money(amount) } else { count(amount as u64) };
+    let figure = |amount: f64| match limit.unit {
+        LimitUnit::Number => count(amount as u64),
+        LimitUnit::Dollars => money(amount),
+        LimitUnit::Milliseconds => duration(Millis(amount as u64)),
+    };
     let unknown = if limit.is_partly_unknown { ", some prices unknown" } else { "" };
     format!("{}{unknown} of {}", figure(limit.used), figure(limit.limit))
 }

@@ -12,6 +12,7 @@ use jarvis_tui::store::approval::ApprovalChoice;
 use jarvis_tui::store::frames::{FrameKind, FrameRow};
 use jarvis_tui::store::models::ModelChoice;
 use jarvis_tui::store::msg::{Msg, Report};
+use jarvis_tui::store::outline::OutlineSubject;
 use jarvis_tui::store::pane::Pane;
 use jarvis_tui::store::sessions::{PreviewMessage, SessionChoice};
 use jarvis_tui::store::tabs::{OpenTabs, TabListSubject, TabState, TabSummary, WaitingAsk};
@@ -476,7 +477,7 @@ pub(super) fn search() -> Scene {
 pub(super) fn outline() -> Scene {
     let mut scene = streaming();
     scene.text("m3", "\n\n# What fails\n\nOne test.\n\n## Why\n");
-    scene.act(Action::OpenOutline { from: None });
+    scene.act(Action::OpenOutline { subject: OutlineSubject::Everything, from: None });
     scene.act(Action::ScrollOverlay { step: ScrollStep::Back(1), end: 0 });
     scene
 }

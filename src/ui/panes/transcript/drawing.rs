@@ -96,7 +96,8 @@ pub(super) fn draw_rows(
                 has_bar: bar.contains(&y),
             };
             let (is_marked, has_bar) = (content.is_marked, content.has_bar);
-            if live.is_some() || time.is_some() || is_new {
+            let has_mark = is_first && store.marks.contains(item);
+            if live.is_some() || time.is_some() || is_new || has_mark {
                 view.kept.renew(y, buf);
             } else if view.kept.keep(y, content, buf) {
                 continue;
@@ -129,8 +130,9 @@ pub(super) fn draw_rows(
                 }
                 view.cache.counters.rows_written += 1;
             }
-            if is_marked {
-                draw_text("▌", area.left(), y, text_area.x, theme.style(Role::Accent), buf);
+            let sign = if is_marked { Some("▌") } else { has_mark.then_some("◆") };
+            if let Some(sign) = sign {
+                draw_text(sign, area.left(), y, text_area.x, theme.style(Role::Accent), buf);
             }
             draw_bar(has_bar, y, area, theme, buf);
         }
