@@ -15,8 +15,8 @@ use super::tabs::{TabListSubject, TabTarget};
 pub enum Action {
     Submit(String),
     Cancel,
-    /// Takes back the newest queued prompt; the composer gets its text.
-    DequeuePrompt,
+    /// Takes a queued prompt back into the composer, counted from the first, which is 1; none is the last.
+    DequeuePrompt(Option<usize>),
     /// Lets a file go with the prompt that is being written; an empty path names none.
     AttachFile {
         path: String,

@@ -189,7 +189,12 @@ const TOOL_PANEL: Context = Context::Pane(Pane::ToolPanel);
 pub const ACTIONS: &[ActionSpec] = &[
     view("app.escape", Global, UiAction::Escape, "close what is open, else interrupt; again forces"),
     view("app.interrupt", Global, UiAction::Interrupt, "clear the draft, else interrupt, else quit (twice)"),
-    act("app.help", Global, || Action::OpenHelp, "all keys").slash(1, "help", &[], "show all keys and commands"),
+    act("app.help", Global, || Action::OpenHelp, "all keys").slash(
+        1,
+        "help",
+        &["keymap", "hotkeys"],
+        "show all keys and commands",
+    ),
     act("palette.open", Global, || Action::OpenPalette, "find any action").slash(
         2,
         "palette",
@@ -200,7 +205,7 @@ pub const ACTIONS: &[ActionSpec] = &[
         .slash(3, "model", &["models"], "choose the model")
         .takes(Argument::Model, |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
     act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream")
-        .slash(18, "frames", &[], "show the raw frames, or save them")
+        .slash(18, "frames", &["record"], "show the raw frames, or save them")
         .takes(
             Argument::File,
             |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned()))),
@@ -208,7 +213,12 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
     act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
     act("mode.auto-edit", Global, || Action::SetMode(ApprovalMode::AutoEdit), "change files here without asking"),
-    act("mode.plan", Global, || Action::SetMode(ApprovalMode::Plan), "read only"),
+    act("mode.plan", Global, || Action::SetMode(ApprovalMode::Plan), "read only").slash(
+        53,
+        "plan",
+        &[],
+        "let the agent read and plan, and change nothing",
+    ),
     act("mode.full", Global, || Action::SetMode(ApprovalMode::Full), "never ask"),
     act("mode.choose", Global, || Action::OpenModes, "choose a mode")
         .slash(4, "mode", &[], "set the approval mode")
@@ -231,14 +241,21 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["waiting"],
         "list what waits for you, in all open sessions",
     ),
-    act("prompt.take-back", Global, || Action::DequeuePrompt, "take back the last queued prompt"),
+    act("prompt.take-back", Global, || Action::DequeuePrompt(None), "take back the last queued prompt")
+        .slash(54, "queue", &["unqueue"], "take back the last queued prompt, or the nth, to change it")
+        .takes(Argument::Free("n"), dequeue_nth),
     act("prompt.retry", Global, || Action::Retry, "send the last prompt again").slash(
         19,
         "retry",
         &["again"],
         "send the last prompt again",
     ),
-    act("turn.cancel", Global, || Action::Cancel, "interrupt the turn"),
+    act("turn.cancel", Global, || Action::Cancel, "interrupt the turn").slash(
+        55,
+        "stop",
+        &["interrupt"],
+        "interrupt the turn",
+    ),
     act("output.toggle", Global, || Action::ToggleOutputs, "unfold the last tool output; again all; again none").slash(
         12,
         "outputs",
@@ -338,7 +355,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("usage.open", Global, || Action::OpenUsage, "where the tokens went").slash(
         26,
         "usage",
-        &["cost", "tokens"],
+        &["cost", "tokens", "stats", "budget"],
         "show where the tokens went, and what they cost",
     ),
     act("usage.context", Global, || Action::OpenContext, "what fills the context").slash(
@@ -350,7 +367,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("app.status", Global, || Action::OpenStatus, "what is used and why: model, versions, folder, log").slash(
         20,
         "status",
-        &["about", "version"],
+        &["about", "version", "logs"],
         "show what is used and why: model, versions, folder, log",
     ),
     act("app.debug", Global, || Action::ToggleDebug, "show render statistics").slash(
@@ -381,7 +398,12 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("composer.down", COMPOSER, UiAction::HistoryNext, "down; from the last line, later prompt"),
     view("composer.history", COMPOSER, UiAction::PromptHistory, "search the prompts of all sessions"),
     view("composer.stash", COMPOSER, UiAction::Stash, "put the draft away; in an empty composer, bring it back"),
-    view("composer.editor", COMPOSER, UiAction::EditDraft, "edit the draft in $VISUAL or $EDITOR"),
+    view("composer.editor", COMPOSER, UiAction::EditDraft, "edit the draft in $VISUAL or $EDITOR").slash(
+        56,
+        "editor",
+        &["edit"],
+        "write a prompt in $VISUAL or $EDITOR",
+    ),
     act("composer.paste-image", COMPOSER, || Action::PasteImage, "attach the image on the clipboard")
         .slash(34, "image", &["img"], "attach an image: that file, or what is on the clipboard")
         .takes(Argument::File, |path| {
@@ -541,6 +563,14 @@ fn copy_nth(number: Option<&str>) -> Result<Action, String> {
     match number.map_or(Ok(1), str::parse) {
         Ok(nth) if nth > 0 => Ok(Action::CopyAnswer(nth)),
         _ => Err("/copy takes a number: 1 is the last answer".into()),
+    }
+}
+
+fn dequeue_nth(number: Option<&str>) -> Result<Action, String> {
+    match number.map(str::parse) {
+        None => Ok(Action::DequeuePrompt(None)),
+        Some(Ok(number)) => Ok(Action::DequeuePrompt(Some(number))),
+        Some(Err(_)) => Err("/queue takes the number of a queued prompt, counted from the first".into()),
     }
 }
 

@@ -243,7 +243,7 @@ mod tests {
         queued(&mut store);
         let queue = vec![QueuedPrompt { id: 1, text: "why?".into() }];
         act(&mut store, Msg::Status(SessionStatus { queue, ..SessionStatus::default() }));
-        act(&mut store, Msg::Action(Action::DequeuePrompt));
+        act(&mut store, Msg::Action(Action::DequeuePrompt(None)));
         assert_eq!(store.person_runs.offered(), 1, "taken back");
 
         let mut store = agent();

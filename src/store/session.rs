@@ -38,10 +38,10 @@ pub struct SessionState {
 }
 
 /// What the person changed of the status: shown at once, and gone with the next status, which tells what came of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct PendingChanges {
-    /// So many of the newest queued prompts were taken back.
-    dequeued: usize,
+    /// What is left of the queue, where prompts were taken back.
+    queue: Option<Vec<QueuedPrompt>>,
     replay: Option<ReplayStatus>,
 }
 
@@ -104,8 +104,7 @@ impl SessionState {
 
     /// Returns the prompts that wait, less those that were just taken back.
     pub fn queue(&self) -> &[QueuedPrompt] {
-        let queue = &self.status.queue;
-        queue.get(..queue.len().saturating_sub(self.pending.dequeued)).unwrap_or_default()
+        self.pending.queue.as_ref().unwrap_or(&self.status.queue)
     }
 
     /// Returns how the replay goes, as it was just asked to.
@@ -122,11 +121,13 @@ impl SessionState {
         self.pending = PendingChanges::default();
     }
 
-    /// Takes back the newest prompt that waits.
-    pub(super) fn dequeue_newest(&mut self) -> Option<QueuedPrompt> {
-        let newest = self.queue().last().cloned()?;
-        self.pending.dequeued += 1;
-        Some(newest)
+    /// Takes back a prompt that waits, counted from the first, which is 1; none is the last.
+    pub(super) fn dequeue(&mut self, nth: Option<usize>) -> Option<QueuedPrompt> {
+        let mut left = self.queue().to_vec();
+        let at = nth.unwrap_or(left.len()).checked_sub(1).filter(|at| *at < left.len())?;
+        let taken = left.remove(at);
+        self.pending.queue = Some(left);
+        Some(taken)
     }
 
     /// Shows a replay as it will be once the source has done what it was asked.
@@ -275,7 +276,7 @@ impl SessionState {
     pub fn reset(&mut self) {
         *self = Self {
             status: std::mem::take(&mut self.status),
-            pending: self.pending,
+            pending: std::mem::take(&mut self.pending),
             models: self.models.take(),
             ..Self::default()
         };

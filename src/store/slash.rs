@@ -288,7 +288,11 @@ mod tests {
                 "todos",
                 "marks",
                 "mark",
-                "link"
+                "link",
+                "plan",
+                "queue",
+                "stop",
+                "editor"
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);

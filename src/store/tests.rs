@@ -256,10 +256,25 @@ fn the_newest_queued_prompt_comes_back() {
     let status = SessionStatus { queue, ..SessionStatus::default() };
     session.store.update(Msg::Status(status.clone()), &mut session.fx);
     let dequeue = |id| Effect::Send(Command::DequeuePrompt { id });
-    assert_eq!(session.act(Action::DequeuePrompt), [restored("two"), dequeue(2)]);
-    assert_eq!(session.act(Action::DequeuePrompt), [restored("one"), dequeue(1)]);
-    assert_eq!(session.act(Action::DequeuePrompt), []);
+    assert_eq!(session.act(Action::DequeuePrompt(None)), [restored("two"), dequeue(2)]);
+    assert_eq!(session.act(Action::DequeuePrompt(None)), [restored("one"), dequeue(1)]);
+    assert_eq!(session.act(Action::DequeuePrompt(None)), []);
     assert_eq!((session.store.session.queue(), &session.store.session.status), (&[][..], &status));
+}
+
+#[test]
+fn a_queued_prompt_comes_back_by_its_number() {
+    let mut session = StoreSession::live();
+    let queued = |id, text: &str| QueuedPrompt { id, text: text.into() };
+    let queue = vec![queued(7, "one"), queued(8, "two"), queued(9, "three")];
+    session.store.update(Msg::Status(SessionStatus { queue, ..SessionStatus::default() }), &mut session.fx);
+    let dequeue = |id| Effect::Send(Command::DequeuePrompt { id });
+    assert_eq!(session.act(Action::DequeuePrompt(Some(1))), [restored("one"), dequeue(7)]);
+    assert_eq!(session.store.session.queue(), [queued(8, "two"), queued(9, "three")]);
+    assert_eq!(session.act(Action::DequeuePrompt(Some(3))), []);
+    assert_eq!(session.store.toast.as_ref().unwrap().1, "no prompt 3 in the queue; 2 wait");
+    assert_eq!(session.act(Action::DequeuePrompt(Some(0))), []);
+    assert_eq!(session.act(Action::DequeuePrompt(Some(2))), [restored("three"), dequeue(9)]);
 }
 
 #[test]
@@ -279,7 +294,7 @@ fn a_pending_change_is_shown_until_the_next_status_and_never_written_into_it() {
     session.store.update(Msg::Status(status.clone()), &mut session.fx);
     session.act(Action::Faster);
     session.act(Action::Faster);
-    session.act(Action::DequeuePrompt);
+    session.act(Action::DequeuePrompt(None));
     let state = &session.store.session;
     assert_eq!((state.replay().map(|replay| replay.speed), state.queue().len()), (Some(4.0), 0));
     assert_eq!(state.status, status);

@@ -56,12 +56,16 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 fx.push(Effect::Send(Command::Cancel));
             }
         }
-        Action::DequeuePrompt => {
-            if let Some(newest) = store.session.dequeue_newest() {
-                let outputs = store.unanswered_prompts.take_back(&newest.text);
+        Action::DequeuePrompt(Some(nth)) if !(1..=store.session.queue().len()).contains(&nth) => {
+            let text = format!("no prompt {nth} in the queue; {} wait", store.session.queue().len());
+            store.toast = Some((NoticeLevel::Info, text));
+        }
+        Action::DequeuePrompt(nth) => {
+            if let Some(queued) = store.session.dequeue(nth) {
+                let outputs = store.unanswered_prompts.take_back(&queued.text);
                 store.person_runs.offer_again(outputs);
-                fx.push(Effect::Composer(ComposerEdit::Restore(newest.text)));
-                fx.push(Effect::Send(Command::DequeuePrompt { id: newest.id }));
+                fx.push(Effect::Composer(ComposerEdit::Restore(queued.text)));
+                fx.push(Effect::Send(Command::DequeuePrompt { id: queued.id }));
             }
         }
         Action::AttachFile { path, .. } if path.is_empty() => {
