@@ -23,7 +23,9 @@ pub use completions::completions;
 pub use man_page::man_page;
 pub use serve::ServeArgs;
 pub use values::Size;
-use values::{mode_parser, parse_duration_arg, parse_position, parse_speed, parse_timeout, theme_parser};
+use values::{
+    mode_parser, parse_dollars, parse_duration_arg, parse_position, parse_speed, parse_timeout, theme_parser,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +76,10 @@ pub struct ChatArgs {
     #[arg(short, long, value_name = "ID")]
     pub resume: Option<Option<String>>,
 
+    /// Continue the session of this folder that has this title, or start one with it.
+    #[arg(short, long, value_name = "TITLE", conflicts_with_all = ["continue_newest", "resume"])]
+    pub session: Option<String>,
+
     /// With a resumed session: show the place of this event, as `/link` writes it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub seq: Option<u64>,
@@ -85,8 +91,16 @@ pub struct ChatArgs {
     pub approvals: ApprovalArgs,
 
     /// Maximum requests to the model per turn.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, visible_alias = "max-turns", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub max_rounds: Option<u32>,
+
+    /// Limit of what the session costs, in US dollars; without a screen a turn that passes it is stopped.
+    #[arg(long, value_name = "X", value_parser = parse_dollars)]
+    pub max_budget_usd: Option<f64>,
+
+    /// Limit of the tokens of the session, in the same way.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    pub max_tokens: Option<u64>,
 
     /// Replace the default system prompt.
     #[arg(long, value_name = "TEXT")]
@@ -170,6 +184,10 @@ pub struct CommonArgs {
     /// Leave the text in the terminal's own scrollback; no alternate screen, no mouse.
     #[arg(long, conflicts_with = "screen_reader", global = true)]
     pub inline: bool,
+
+    /// Use the alternate screen, whatever the settings say.
+    #[arg(long, conflicts_with_all = ["inline", "screen_reader"], global = true)]
+    pub alt_screen: bool,
 
     /// Chat in labelled lines, a paragraph at a time, for screen readers.
     #[arg(long, global = true)]
@@ -403,6 +421,8 @@ impl Cli {
             screen: self.shared.screen(),
             print_on_exit: self.shared.print_on_exit.then_some(true),
             max_rounds: self.chat.max_rounds,
+            max_cost: self.chat.max_budget_usd,
+            max_tokens: self.chat.max_tokens,
             assignments: self.shared.set.clone(),
         }
     }
@@ -432,7 +452,10 @@ impl Cli {
             (chat.printing.json, "--json"),
             (chat.approvals.approval_mode.is_some(), "--approval-mode"),
             (chat.approvals.yolo, "--yolo"),
+            (chat.session.is_some(), "--session"),
             (chat.max_rounds.is_some(), "--max-rounds"),
+            (chat.max_budget_usd.is_some(), "--max-budget-usd"),
+            (chat.max_tokens.is_some(), "--max-tokens"),
             (chat.printing.timeout.is_some(), "--timeout"),
             (chat.system.is_some(), "--system"),
             (!chat.files.is_empty(), "--file"),
@@ -476,11 +499,12 @@ impl ReplayArgs {
 impl CommonArgs {
     /// Returns how the terminal is to be used, and the flag that says so.
     fn screen(&self) -> Option<(&'static str, ScreenChoice)> {
-        match (self.screen_reader, self.inline) {
-            (true, _) => Some(("--screen-reader", ScreenChoice::Linear)),
-            (_, true) => Some(("--inline", ScreenChoice::Inline)),
-            _ => None,
-        }
+        let choices = [
+            (self.screen_reader, "--screen-reader", ScreenChoice::Linear),
+            (self.inline, "--inline", ScreenChoice::Inline),
+            (self.alt_screen, "--alt-screen", ScreenChoice::Alternate),
+        ];
+        choices.into_iter().find_map(|(is_given, flag, choice)| is_given.then_some((flag, choice)))
     }
 
     /// Returns the requested log level.

@@ -72,6 +72,10 @@ fn flags_reach_the_settings() {
         "--print-on-exit",
         "--max-rounds",
         "3",
+        "--max-budget-usd",
+        "0.50",
+        "--max-tokens",
+        "9000",
         "-o",
         "a=b",
         "-o",
@@ -85,10 +89,14 @@ fn flags_reach_the_settings() {
         print_on_exit: Some(true),
         screen: None,
         max_rounds: Some(3),
+        max_cost: Some(0.5),
+        max_tokens: Some(9000),
         assignments: vec!["a=b".into(), "c=d".into()],
     };
     assert_eq!(ok(&line).overrides(), expected);
     assert_eq!(ok(&["--inline"]).overrides().screen, Some(("--inline", ScreenChoice::Inline)));
+    assert_eq!(ok(&["--alt-screen"]).overrides().screen, Some(("--alt-screen", ScreenChoice::Alternate)));
+    assert_eq!(ok(&["--max-turns", "4"]).overrides().max_rounds, Some(4));
     assert_eq!(ok(&["--screen-reader"]).overrides().screen, Some(("--screen-reader", ScreenChoice::Linear)));
     assert_eq!(ok(&["--no-color"]).overrides().theme, Some(ThemeChoice::Mono));
     assert_eq!(ok(&["--approval-mode", "auto-edit"]).overrides().mode, Some(ApprovalMode::AutoEdit));
@@ -103,6 +111,10 @@ fn what_excludes_each_other_is_refused() {
         &["--yolo", "--approval-mode", "ask"],
         &["--no-color", "--theme", "dark"],
         &["--inline", "--screen-reader"],
+        &["--inline", "--alt-screen"],
+        &["-s", "work", "-c"],
+        &["-s", "work", "-r"],
+        &["--max-budget-usd", "0"],
         &["--debug", "--log-level", "warn"],
         &["-p", "hi", "doctor"],
         &["-m", "x", "models"],

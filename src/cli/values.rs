@@ -40,6 +40,12 @@ pub(super) fn parse_duration_arg(text: &str) -> Result<Duration, String> {
     units::parse_duration(text).ok_or_else(|| "expected a duration such as 90s, 15m or 250ms".into())
 }
 
+/// Parses an amount of US dollars, to a millionth.
+pub(super) fn parse_dollars(text: &str) -> Result<f64, String> {
+    let amount = text.trim().trim_start_matches('$').parse::<f64>().ok();
+    amount.filter(|amount| (1e-6..=1e6).contains(amount)).ok_or_else(|| "expected US dollars such as 0.50".into())
+}
+
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_duration_arg(text)? {
         Duration::ZERO => Err("a limit of zero would stop at once".into()),

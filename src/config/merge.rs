@@ -51,6 +51,10 @@ pub struct Overrides {
     /// With the flag that says so.
     pub screen: Option<(&'static str, ScreenChoice)>,
     pub max_rounds: Option<u32>,
+    /// US dollars of a session.
+    pub max_cost: Option<f64>,
+    /// Tokens of a session.
+    pub max_tokens: Option<u64>,
     /// `key=value`, with the value as TOML or plain text.
     pub assignments: Vec<String>,
 }
@@ -271,6 +275,9 @@ impl Merger {
             &["limits", "max_rounds"],
             flags.max_rounds.map(|rounds| SettingValue::Int(rounds.into())),
         );
+        flag("--max-budget-usd", &["limits", "session_cost"], flags.max_cost.map(SettingValue::Float));
+        let tokens = flags.max_tokens.and_then(|tokens| i64::try_from(tokens).ok());
+        flag("--max-tokens", &["limits", "session_tokens"], tokens.map(SettingValue::Int));
     }
 
     fn add_value(&mut self, path: &[&str], value: &SettingValue, origin: Origin) {

@@ -142,6 +142,25 @@ async fn past_a_limit_of_the_settings_a_prompt_is_refused_and_a_turn_is_stopped(
     assert_eq!((code, out.as_str()), (0, "hello"), "{err}");
 }
 
+#[tokio::test]
+async fn a_session_is_begun_and_found_again_by_its_title() {
+    let home = home();
+    let session = async |title: &str| {
+        let args = ["-s", title, "-p", "what is 6*7", "--output-format", "json"];
+        run(&home, &args, &[OFFLINE]).await.json()["session"].as_str().unwrap().to_owned()
+    };
+    let (first, other) = (session("sums").await, session("more sums").await);
+    assert_ne!(first, other);
+    assert_eq!(session("sums").await, first);
+    let listed = run(&home, &["sessions", "list", "--json"], &[]).await.json();
+    let titles: Vec<&str> = listed.as_array().unwrap().iter().map(|one| one["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["sums", "more sums"]);
+    let ran = run(&home, &["-s", " ", "-p", "hi"], &[OFFLINE]).await;
+    assert_eq!((ran.code, ran.err.contains("--session needs a title")), (2, true), "{}", ran.err);
+    let ran = run(&home, &["-c", "--seq", "3", "-p", "hi"], &[OFFLINE]).await;
+    assert_eq!((ran.code, ran.err.contains("--seq shows a place")), (2, true), "{}", ran.err);
+}
+
 const AS_JSON: [&str; 2] = ["--output-format", "json"];
 
 #[tokio::test]

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 use super::screen::{self, ScreenOptions};
 use super::{EXIT_USAGE, RunContext, final_exit_code, is_on_terminal, mentioned_files};
+use crate::bridge::SessionHandle;
 use crate::cli::{ChatArgs, ImageArgs};
-use crate::event::{ImageType, Seq};
+use crate::event::{Command, ImageType, Seq};
 use crate::headless::output::print_error;
 use crate::headless::save_errors::SaveErrors;
 use crate::headless::spending::SpendGuard;
 use crate::headless::stdin::piped_prompt;
 use crate::headless::{self, RunOptions};
+use crate::journal::SessionSummary;
 use crate::runtime::day_usage::file_beside;
-use crate::runtime::{Frontend, NameClaim, StartMode, StartedSession, UsageError};
+use crate::runtime::{Frontend, ListScope, NameClaim, Runtime, StartMode, StartedSession, UsageError};
 use crate::text::mention::write_mention;
 use crate::text::one_line;
 
@@ -51,8 +53,10 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
     let unsaved = SaveErrors::default();
     let runtime = context.runtime(Frontend::Headless, chat.system).with_save_listener(unsaved.listener(false));
     let limits = runtime.config().limits.spending();
+    let (start, title) = named_start(&runtime, start, chat.session)?;
     let mentioned = mentioned_files(&runtime, words, join_words(files, images.as_deref())).await?;
     let StartedSession { handle: live, restored } = runtime.open(&start)?;
+    set_title(&live, title);
     for notice in restored {
         print_error(&notice);
     }
@@ -83,7 +87,9 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
     // Without a name the person chooses; until then there is an empty session.
     let chooses_session = start == StartMode::Resume(None);
     let start = if chooses_session { StartMode::New } else { start };
+    let (start, title) = named_start(&runtime, start, chat.session)?;
     let StartedSession { handle: live, restored } = runtime.open(&start)?;
+    set_title(&live, title);
     let last = live.hub.last_seq();
     if let Some(seq) = chat.seq.filter(|seq| *seq > last.0) {
         return Err(UsageError(format!("--seq {seq}: the session has {} events", last.0)).into());
@@ -101,6 +107,32 @@ async fn open_screen(chat: ChatArgs, start: StartMode, context: RunContext) -> a
         ..ScreenOptions::default()
     };
     screen::run(runtime, live, options).await
+}
+
+/// Returns how to start if a session is wanted by its title: the newest of this folder that has it, else a new one that is
+/// to get it.
+fn named_start(
+    runtime: &Runtime,
+    start: StartMode,
+    title: Option<String>,
+) -> anyhow::Result<(StartMode, Option<String>)> {
+    let Some(title) = title else { return Ok((start, None)) };
+    if title.trim().is_empty() {
+        return Err(UsageError("--session needs a title".into()).into());
+    }
+    let saved = runtime.saved_sessions().list(ListScope::default())?.sessions;
+    let has_title = |session: &&SessionSummary| session.title.as_deref() == Some(title.trim());
+    Ok(match saved.iter().filter(has_title).max_by_key(|session| session.modified) {
+        Some(found) => (StartMode::Resume(Some(found.id.to_string())), None),
+        None => (StartMode::New, Some(title)),
+    })
+}
+
+fn set_title(live: &SessionHandle, title: Option<String>) {
+    if let Some(title) = title {
+        // The first command of a session that has just begun finds room.
+        let _ = live.commands.try_send(Command::SetTitle { title });
+    }
 }
 
 /// Writes what `--image` names as mentions, if all of it is images; none where it names nothing.
