@@ -114,7 +114,6 @@ fn what_excludes_each_other_is_refused() {
         &["--inline", "--alt-screen"],
         &["-s", "work", "-c"],
         &["-s", "work", "-r"],
-        &["--max-budget-usd", "0"],
         &["--debug", "--log-level", "warn"],
         &["-p", "hi", "doctor"],
         &["-m", "x", "models"],
@@ -190,6 +189,9 @@ fn values_out_of_range_are_usage_errors() {
     for line in [
         &["--max-rounds", "0"][..],
         &["--timeout", "0s"],
+        &["--max-budget-usd", "0"],
+        &["--max-budget-usd", "some"],
+        &["--max-tokens", "0"],
         &["--timeout", "5"],
         &["--theme", "pink"],
         &["--approval-mode", "yes"],

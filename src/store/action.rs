@@ -189,6 +189,8 @@ pub enum Action {
     RenameSession(Option<String>),
     /// Turns vim's modes in the composer on, or off.
     ToggleVim,
+    /// Opens the draft in an editor.
+    EditDraft,
     /// Shows a theme by its name, or the one after that which is shown.
     SetTheme(Option<String>),
     /// Reads keys and looks again from the settings.

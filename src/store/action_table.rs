@@ -398,12 +398,9 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("composer.down", COMPOSER, UiAction::HistoryNext, "down; from the last line, later prompt"),
     view("composer.history", COMPOSER, UiAction::PromptHistory, "search the prompts of all sessions"),
     view("composer.stash", COMPOSER, UiAction::Stash, "put the draft away; in an empty composer, bring it back"),
-    view("composer.editor", COMPOSER, UiAction::EditDraft, "edit the draft in $VISUAL or $EDITOR").slash(
-        56,
-        "editor",
-        &["edit"],
-        "write a prompt in $VISUAL or $EDITOR",
-    ),
+    view("composer.editor", COMPOSER, UiAction::EditDraft, "edit the draft in $VISUAL or $EDITOR")
+        .slash(56, "editor", &["edit"], "write a prompt in $VISUAL or $EDITOR")
+        .runs(|_| Ok(Action::EditDraft)),
     act("composer.paste-image", COMPOSER, || Action::PasteImage, "attach the image on the clipboard")
         .slash(34, "image", &["img"], "attach an image: that file, or what is on the clipboard")
         .takes(Argument::File, |path| {

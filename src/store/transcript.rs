@@ -110,6 +110,11 @@ impl Transcript {
         if self.turn.is_some() { self.turn_start.min(last) } else { last }
     }
 
+    /// Returns whether the item's text may still change: the turn runs that said it.
+    pub fn may_change(&self, id: ItemId) -> bool {
+        self.turn.is_some() && self.index_of(id).is_some_and(|index| index >= self.turn_start)
+    }
+
     /// Gives the ids that follow this number to the items to come; there must be none yet.
     pub(super) fn set_base_id(&mut self, base: u64) {
         self.base = base;

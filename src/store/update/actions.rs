@@ -82,6 +82,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::Retry => submit::retry(store, fx),
+        Action::EditDraft => fx.push(Effect::View(UiAction::EditDraft)),
         Action::ToggleVim => fx.push(Effect::View(UiAction::ToggleVim)),
         Action::SetTheme(theme) => fx.push(Effect::SetTheme(theme)),
         Action::ReloadSettings => fx.push(Effect::ReloadSettings),

@@ -70,8 +70,16 @@ struct OpenItem {
     tail: String,
     /// What begins its text, or its call, was printed.
     is_begun: bool,
+    /// Something else was printed before.
+    is_corrected: bool,
     /// How often a notice was told when it was printed.
     count: u32,
+}
+
+impl OpenItem {
+    fn new(id: ItemId) -> Self {
+        Self { id, printed: 0, tail: String::new(), is_begun: false, is_corrected: false, count: 0 }
+    }
 }
 
 impl LinearPrinter {
@@ -141,7 +149,7 @@ impl LinearPrinter {
         }
         while let Some(item) = transcript.item(ItemId(self.next)) {
             self.next += 1;
-            let mut begun = OpenItem { id: item.id, printed: 0, tail: String::new(), is_begun: false, count: 0 };
+            let mut begun = OpenItem::new(item.id);
             if self.go_on(store, item, &mut begun, &mut out) {
                 self.open.push(begun);
             }
@@ -239,7 +247,8 @@ impl LinearPrinter {
             ItemKind::Answer { text, is_refusal, open, .. } => {
                 let label = if is_refusal { "Assistant, declining" } else { "Assistant" };
                 self.text(label, text, open, known, out);
-                open
+                // The end of a message may correct what was said before a call.
+                open || store.transcript.may_change(item.id)
             }
             ItemKind::Thinking { duration: None, .. } => {
                 if !std::mem::replace(&mut known.is_begun, true) {
@@ -281,6 +290,7 @@ impl LinearPrinter {
             // The server has said at its end what it meant.
             (known.printed, known.is_begun) = (0, false);
             self.end_line(out);
+            known.is_corrected = true;
         }
         let until = match (open, self.flow) {
             (false, _) => text.trim_end().len(),
@@ -299,6 +309,9 @@ impl LinearPrinter {
             if !goes_on {
                 self.end_line(out);
                 out.push_str(label);
+                if known.is_corrected {
+                    out.push_str(", corrected");
+                }
                 out.push_str(if known.is_begun { ", continued: " } else { ": " });
             }
             known.is_begun = true;

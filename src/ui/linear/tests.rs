@@ -67,15 +67,32 @@ fn a_text_that_the_server_corrects_is_printed_again_as_a_whole() {
     let (mut store, mut printer) = (begun("go"), LinearPrinter::new(TextFlow::AsItComes));
     fold(&mut store, [text_delta("m2", "a wrong text")]);
     printer.news(&store);
-    let corrected = AgentEvent::MessageFinished {
-        message: "m2".into(),
-        finish_reason: FinishReason::End,
-        full_text: Some("the right one".into()),
-        provider_metadata: None,
-    };
-    fold(&mut store, [corrected]);
+    fold(&mut store, [corrected("m2", "the right one")]);
     let out = printer.news(&store);
-    assert!(out.starts_with("\nAssistant: the right one\nWarning: "), "{out:?}");
+    assert!(out.starts_with("\nAssistant, corrected: the right one\nWarning: "), "{out:?}");
+}
+
+#[test]
+fn what_was_said_before_a_call_is_printed_again_where_the_end_corrects_it() {
+    let (mut store, mut printer) = (begun("go"), LinearPrinter::new(TextFlow::AsItComes));
+    fold(&mut store, [text_delta("m2", "I lok"), call_started("c1", "m2", Some("shell"))]);
+    fold(&mut store, [call_ready("c1", "shell", "{}"), call_finished("c1", CallOutcome::Ok, "")]);
+    printer.news(&store);
+    fold(&mut store, [text_delta("m2", "Done")]);
+    assert_eq!(printer.news(&store), "Assistant: Done");
+    fold(&mut store, [corrected("m2", "I look, then I am done")]);
+    let out = printer.news(&store);
+    assert!(out.contains("Assistant, corrected: I look, then I am done\nWarning: "), "{out:?}");
+    assert_eq!(printer.news(&store), "");
+}
+
+fn corrected(message: &str, text: &str) -> AgentEvent {
+    AgentEvent::MessageFinished {
+        message: message.into(),
+        finish_reason: FinishReason::End,
+        full_text: Some(text.into()),
+        provider_metadata: None,
+    }
 }
 
 #[test]
