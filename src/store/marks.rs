@@ -83,13 +83,11 @@ pub(super) fn copy_link(store: &mut Store, item: Option<u64>, fx: &mut Vec<Effec
 }
 
 fn item_or_last_answer(store: &Store, item: Option<u64>) -> Option<TranscriptItem<'_>> {
-    match item {
-        Some(id) => store.transcript.item(ItemId(id)),
-        None => {
-            let mut items = store.transcript.items().iter().rev();
-            items.find(|item| matches!(item.kind, ItemKind::Answer { .. }))
-        }
-    }
+    let mut newest = store.transcript.items().iter().rev();
+    item.map_or_else(
+        || newest.find(|item| matches!(item.kind, ItemKind::Answer { .. })),
+        |id| store.transcript.item(ItemId(id)),
+    )
 }
 
 #[cfg(test)]
