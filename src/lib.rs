@@ -65,6 +65,7 @@
 //! | burst | keys that came at once: a paste, where the terminal marks none |
 //! | tab | a session that is open on the screen beside others; one of them is shown |
 //! | ask | a call that waits for a person's decision |
+//! | sub-agent | who works for a call of the agent; it has a transcript of its own in [`store::sub_agents`] |
 //!
 //! # Invariants
 //!

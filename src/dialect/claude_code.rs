@@ -22,7 +22,10 @@ use self::streamed::{BlockKind, StreamedBlocks};
 use super::program_reply::{CallStart, DecodeLines, MAIN_THREAD, ProgramReply, content_text, to_run_fault, word};
 use super::usage;
 use super::{DecodeContext, Dialect, Evidence, FirstFrame};
-use crate::event::{CallOutcome, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, UsageScope};
+use crate::event::{
+    Annotation, CallId, CallOutcome, FinishReason, Json, NoticeCode, NoticeLevel, ReplyEvent, ReplyTarget, TurnOutcome,
+    UsageScope,
+};
 
 /// Also `--dialect claude-code`.
 pub const DIALECT: Dialect = Dialect {
@@ -89,6 +92,13 @@ impl ClaudeCodeDecoder {
             }
             "compact_boundary" => {
                 out.push(notice(NoticeCode::Compacting, "the program shortened the conversation".to_owned()));
+            }
+            "task_progress" | "task_notification" if self.reply.knows_call(word(line, "tool_use_id")) => {
+                let tokens = line.pointer("/usage/total_tokens").and_then(Json::as_u64);
+                let is_running = word(line, "subtype") == "task_progress";
+                let doing = Some(word(line, "description").to_owned()).filter(|text| is_running && !text.is_empty());
+                let on = ReplyTarget::Call(CallId::new(word(line, "tool_use_id")));
+                out.push(ReplyEvent::Annotation { on, annotation: Annotation::SubAgent { tokens, doing } });
             }
             // What sub-agents, hooks and the interface do besides.
             _ => {}

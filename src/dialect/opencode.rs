@@ -15,7 +15,8 @@ use super::agent_reply::{report_usage, result_text};
 use super::plan::{self, PlanTracker};
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
 use crate::event::{
-    CallOutcome, ExecutedBy, Fault, Json, Millis, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome, Usage,
+    Annotation, CallOutcome, ExecutedBy, Fault, Json, Millis, NoticeCode, NoticeLevel, ReplyEvent, ReplyTarget,
+    TurnOutcome, Usage,
 };
 use requests::{AskedPermission, WaitingPermission};
 use session::BusState;
@@ -197,6 +198,10 @@ impl OpencodeDecoder {
                     && self.bus.is_new_part(id)
                 {
                     self.usage = Some(self.usage.map_or(more, |sum| sum.plus(more)));
+                    if let Some((call, tokens)) = self.bus.add_tokens(word("sessionID"), more.total()) {
+                        let annotation = Annotation::SubAgent { tokens: Some(tokens), doing: None };
+                        out.push(ReplyEvent::Annotation { on: ReplyTarget::Call(call), annotation });
+                    }
                 }
             }
             _ => {}

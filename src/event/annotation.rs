@@ -41,6 +41,13 @@ pub enum Annotation {
     },
     /// The whole plan of an agent, as it is now.
     Plan(Vec<PlanEntry>),
+    /// On the call that started a sub-agent: tokens that it used so far, and what it is doing.
+    SubAgent {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        doing: Option<String>,
+    },
     /// A step of a remote agent.
     Step { name: String, state: StepState },
     /// The state that a remote agent shares.

@@ -150,6 +150,8 @@ pub enum Action {
     ToggleLinkTargets,
     /// Shows all of the agent's plan, none of it, or some rows.
     CycleTodos,
+    /// Lists the sub-agents.
+    OpenAgents,
     CycleTimestamps,
     SetTimestamps(Timestamps),
     /// Shows what the screen costs, or not.

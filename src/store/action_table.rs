@@ -282,6 +282,12 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["plan", "todo"],
         "show all of the agent's plan, none of it, or some rows",
     ),
+    act("agents.open", Global, || Action::OpenAgents, "list the sub-agents, to see what each does").slash(
+        41,
+        "agents",
+        &["subagents"],
+        "list the sub-agents, to see what each does",
+    ),
     act("timestamps.cycle", Global, || Action::CycleTimestamps, "message times: off, relative, clock")
         .slash(15, "timestamps", &["times"], "show message times")
         .takes(TIMES_ARGUMENT, show_times),

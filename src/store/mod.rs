@@ -37,6 +37,7 @@ pub mod search;
 pub mod session;
 pub mod sessions;
 pub mod slash;
+pub mod sub_agents;
 pub mod tabs;
 pub mod tool_calls;
 pub mod transcript;
@@ -51,8 +52,8 @@ pub mod workplace;
 use std::collections::BTreeMap;
 
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, Command, Envelope, LinkState, Millis, NoticeCode, NoticeLevel, Seq,
-    TurnOutcome,
+    AgentEvent, Annotation, AnnotationTarget, CallId, Command, Envelope, LinkState, Millis, NoticeCode, NoticeLevel,
+    Seq, TurnOutcome,
 };
 
 use self::agent_status::AgentStatus;
@@ -69,6 +70,7 @@ use self::person_runs::PersonRuns;
 use self::plan::Plan;
 use self::session::{Phase, SessionState};
 use self::sessions::SessionChoice;
+use self::sub_agents::SubAgents;
 use self::tabs::OpenTabs;
 use self::tool_calls::{CallState, ToolCall, ToolCalls};
 use self::transcript::{ItemKind, Transcript, TranscriptItem};
@@ -164,6 +166,8 @@ pub struct Store {
     /// What servers tell beside their words.
     pub agent_status: AgentStatus,
     pub plan: Plan,
+    /// What the agent had others do.
+    pub sub_agents: SubAgents,
     pub focus: Focus,
     /// Reasoning is folded unless an item says otherwise.
     pub fold_thinking: bool,
@@ -244,6 +248,7 @@ impl Store {
 
     /// Sets how much of which output is shown before anybody unfolds it.
     pub fn set_output_views(&mut self, views: OutputViews) {
+        self.sub_agents.each(|store| store.set_output_views(views.clone()));
         self.tool_calls.set_output_views(views);
         self.output_views_rev = self.output_views_rev.wrapping_add(1);
     }
@@ -307,8 +312,9 @@ impl Store {
         if whole.last_seq != self.last_seq || whole.transcript.items().len() < self.transcript.items().len() {
             return;
         }
-        let Self { transcript, tool_calls: tools, usage, usage_ledger, session, plan, marks, .. } = whole;
+        let Self { transcript, tool_calls: tools, usage, usage_ledger, session, plan, marks, sub_agents, .. } = whole;
         self.plan.adopt(plan);
+        self.sub_agents = sub_agents;
         let tail = std::mem::replace(&mut self.transcript, transcript);
         let by = self.transcript.adopt_tail(&tail);
         self.tool_calls = tools;
@@ -453,9 +459,22 @@ impl Store {
     }
 
     fn fold_items(&mut self, at: Millis, event: &AgentEvent) {
+        if let Some(parent) = self.fold_sub_agent(at, event) {
+            return self.fold_call_of_sub_agent(at, event, &parent);
+        }
         let item = event.call().and_then(|call| self.tool_calls.get(call)).map(|call| call.item);
         self.transcript.on_event(at, event, item, &self.usage);
         self.tool_calls.on_event(at, event, &self.transcript);
+    }
+
+    /// The call board has the calls of sub-agents as well; each stands on the card of the call that started its agent.
+    fn fold_call_of_sub_agent(&mut self, at: Millis, event: &AgentEvent, parent: &CallId) {
+        self.tool_calls.on_event(at, event, &self.transcript);
+        let Some(item) = self.tool_calls.get(parent).map(|call| call.item) else { return };
+        if let AgentEvent::ToolCallStarted { call, .. } = event {
+            self.tool_calls.set_item(call, item);
+        }
+        self.transcript.touch_item(item);
     }
 
     /// Opens the oldest ask that waits, unless something else is open.
@@ -504,6 +523,7 @@ impl Store {
         self.usage_ledger = UsageLedger::default();
         self.agent_status = AgentStatus::default();
         self.plan.reset();
+        self.sub_agents = SubAgents::default();
         self.session.reset();
         self.unseen.reset();
         self.marks = Marks::default();

@@ -286,6 +286,7 @@ mod tests {
                 "image",
                 "attach-file",
                 "todos",
+                "agents",
                 "marks",
                 "mark",
                 "link",

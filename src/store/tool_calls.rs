@@ -342,6 +342,13 @@ impl ToolCalls {
         self.open.retain(|index| self.calls.get(*index).is_some_and(|call| call.state.is_open()));
     }
 
+    /// Has a call stand on another item.
+    pub(super) fn set_item(&mut self, call: &CallId, item: ItemId) {
+        if let Some(call) = self.index.get(call).and_then(|index| self.calls.get_mut(*index)) {
+            call.item = item;
+        }
+    }
+
     fn look_up_view(&mut self, id: &CallId) {
         if let Some(call) = self.index.get(id).and_then(|index| self.calls.get_mut(*index)) {
             let asked = call.approval_request().map(|ask| ask.subject.as_str());

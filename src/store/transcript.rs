@@ -433,6 +433,13 @@ impl Transcript {
         self.records.get(index).map_or("", |record| record.text(&self.texts))
     }
 
+    /// What is shown of an item changed.
+    pub(super) fn touch_item(&mut self, item: ItemId) {
+        if let Some(index) = self.index_of(item) {
+            self.touch(index);
+        }
+    }
+
     fn touch(&mut self, index: usize) {
         self.change(index, |_, _| {});
     }

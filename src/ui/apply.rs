@@ -7,6 +7,7 @@ use crate::store::Store;
 use crate::store::action::{Action, PAGE_ROWS, ScrollStep, UiAction};
 use crate::store::msg::Msg;
 use crate::store::overlay::OverlayExtent;
+use crate::store::overlay::agents::AgentTranscript;
 use crate::store::pane::Pane;
 
 use super::Ui;
@@ -29,6 +30,10 @@ impl Ui {
             }
             UiAction::ScrollOverlay(ScrollStep::Forward(PAGE_ROWS)) if store.focus.docked_approval().is_some() => {
                 UiAction::PageDown
+            }
+            UiAction::ScrollOverlay(step) if let Some(shown) = store.focus.top_as::<AgentTranscript>() => {
+                self.agent.scroll(store, shown, step, PAGE_ROWS);
+                return None;
             }
             UiAction::ScrollOverlay(step) => {
                 return Some(Msg::Action(Action::ScrollOverlay { step, end: self.overlay_scroll_end }));

@@ -38,6 +38,7 @@ use self::key_hints::KeyHints;
 use self::layout::{Layout, Place};
 use self::overlays::OverlayViews;
 use self::pane::{OverlayScreen, PaneScreen, PaneView};
+use self::panes::agents::AgentView;
 use self::panes::pending_keys::PendingKeys;
 use self::panes::perf_overlay::PerfStats;
 use self::panes::raw::RawView;
@@ -54,6 +55,8 @@ pub struct Ui {
     /// Keys that wait for the next one.
     pub pending_keys: Option<PendingKeys>,
     raw: RawView,
+    /// The sub-agent that is shown.
+    agent: AgentView,
     /// What the frames before cost; measured only while it is shown.
     pub perf: PerfStats,
     /// How far the text on top can be scrolled, as drawn last.
@@ -87,6 +90,7 @@ impl Ui {
             key_hints: KeyHints::new(keymap),
             pending_keys: None,
             raw: RawView::default(),
+            agent: AgentView::default(),
             perf: PerfStats::default(),
             overlay_scroll_end: usize::MAX,
             pressed: None,
@@ -148,7 +152,8 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     if area.is_empty() {
         return None;
     }
-    let Ui { panes, theme, layout, key_hints, pending_keys, raw, perf, overlay_scroll_end, inline_rows, .. } = ui;
+    let Ui { panes, theme, layout, key_hints, pending_keys, raw, agent, perf, overlay_scroll_end, inline_rows, .. } =
+        ui;
     let theme = *theme;
     let nowhere = Layout::default();
     let whole = Rect { height: inline_rows.unwrap_or(area.height), ..area };
@@ -192,7 +197,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     }
     let above = OverlayScreen { store, key_hints, theme, stage, input };
     let has_code_letters = panes.transcript.has_letters();
-    let mut views = OverlayViews { raw, approval: &panes.approval, has_code_letters };
+    let mut views = OverlayViews { raw, agent, approval: &panes.approval, has_code_letters };
     *overlay_scroll_end = usize::MAX;
     for overlay in &store.focus.overlays {
         let drawn = overlays::draw(overlay, &above, &mut views, buf);

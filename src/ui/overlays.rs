@@ -3,17 +3,19 @@
 use ratatui::buffer::Buffer;
 
 use super::pane::{DrawnOverlay, OverlayScreen};
+use super::panes::agents::AgentView;
 use super::panes::approval::ApprovalPane;
 use super::panes::raw::RawView;
 use super::panes::{
-    approval, frames, help, links, models, modes, outline, palette, permissions, pick_hint, prompt_history, raw,
-    search_bar, sessions, status, tab_list, title, usage_report,
+    agents, approval, frames, help, links, models, modes, outline, palette, permissions, pick_hint, prompt_history,
+    raw, search_bar, sessions, status, tab_list, title, usage_report,
 };
 use crate::store::overlay::Overlay;
 
 /// What only the view knows of what lies above the panes.
 pub struct OverlayViews<'a> {
     pub raw: &'a mut RawView,
+    pub agent: &'a mut AgentView,
     /// The ask that is open.
     pub approval: &'a ApprovalPane,
     pub has_code_letters: bool,
@@ -42,6 +44,8 @@ pub fn draw(
         Overlay::Status(text) => status::draw(text, screen, buf),
         Overlay::Tabs(list) => tab_list::draw(list, screen, buf),
         Overlay::Usage(report) => usage_report::draw(report, screen, buf),
+        Overlay::Agents(list) => agents::draw_list(list, screen, buf),
+        Overlay::AgentTranscript(shown) => agents::draw_transcript(shown, views.agent, screen, buf),
         Overlay::Title(field) => title::draw(field, screen, buf),
         Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),
     }

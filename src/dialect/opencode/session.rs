@@ -34,6 +34,8 @@ struct BusSession {
     /// The call that the session is the work of.
     call: Option<CallId>,
     is_busy: bool,
+    /// Used by its requests so far.
+    tokens: u64,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +59,13 @@ impl BusState {
     fn update_session(&mut self, id: &str, change: impl FnOnce(&mut BusSession)) {
         if self.sessions.iter().all(|session| session.id != id) {
             forget_oldest(&mut self.sessions);
-            self.sessions.push(BusSession { id: id.to_owned(), has_parent: false, call: None, is_busy: false });
+            self.sessions.push(BusSession {
+                id: id.to_owned(),
+                has_parent: false,
+                call: None,
+                is_busy: false,
+                tokens: 0,
+            });
         }
         if let Some(session) = self.sessions.iter_mut().find(|session| session.id == id) {
             change(session);
@@ -75,6 +83,13 @@ impl BusState {
 
     pub(super) fn is_any_root_busy(&self) -> bool {
         self.sessions.iter().any(|session| session.is_busy && !session.has_parent)
+    }
+
+    /// Adds what a request of a subagent used. Returns its call and the sum; none for a session that is nobody's work.
+    pub(super) fn add_tokens(&mut self, id: &str, tokens: u64) -> Option<(CallId, u64)> {
+        let session = self.sessions.iter_mut().find(|session| session.id == id && session.has_parent)?;
+        session.tokens = session.tokens.saturating_add(tokens);
+        Some((session.call.clone()?, session.tokens))
     }
 
     /// A call runs a session of its own.

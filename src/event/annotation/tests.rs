@@ -34,6 +34,11 @@ fn known() -> Vec<(&'static str, Json, Annotation)> {
         ("paused", json!({}), Annotation::Paused {}),
         ("served_by", json!({"model": "m"}), Annotation::ServedBy { id: None, model: Some("m".into()) }),
         (
+            "sub_agent",
+            json!({"tokens": 7, "doing": "reads"}),
+            Annotation::SubAgent { tokens: Some(7), doing: Some("reads".into()) },
+        ),
+        (
             "plan",
             json!([{"text": "read", "state": "done"}, {"text": "write", "state": "in_progress"}]),
             Annotation::Plan(vec![

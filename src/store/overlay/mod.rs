@@ -4,6 +4,7 @@
 //! and a row of `ui/overlays.rs`, which draws it. While an overlay handles something it is not in the store, so that it may
 //! change all of the store but the stack that it lies in; what it wants of that is its [`OverlayOutcome`].
 
+pub mod agents;
 pub mod approval;
 pub mod code_picker;
 pub mod frames;
@@ -87,6 +88,8 @@ overlays! {
     CodePicker(code_picker::CodePicker),
     Title(title::TitleField),
     Usage(usage::UsageReport),
+    Agents(agents::AgentList),
+    AgentTranscript(agents::AgentTranscript),
 }
 
 /// A kind of overlay, for whoever looks for it in the stack.

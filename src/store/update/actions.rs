@@ -13,6 +13,7 @@ use crate::store::frames::FrameList;
 use crate::store::marks::{copy_link, toggle_mark};
 use crate::store::output_view::OutputView;
 use crate::store::overlay::OverlayOutcome;
+use crate::store::overlay::agents::{AgentTranscript, open_agents};
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::code_picker::CodePicker;
 use crate::store::overlay::help::HelpText;
@@ -136,9 +137,16 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenTabList(subject) => open_tab_list(store, subject),
         Action::ShowThinking(shown) => store.fold_thinking = !shown,
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
-        Action::ToggleOutputs => toggle_outputs(store),
+        Action::ToggleOutputs => {
+            let shown = store.focus.top_as::<AgentTranscript>().map(|shown| shown.call.clone());
+            match shown.and_then(|call| store.sub_agents.find_mut(&call)) {
+                Some(agent) => toggle_outputs(&mut agent.store),
+                None => toggle_outputs(store),
+            }
+        }
         Action::CycleTimestamps => store.timestamps = store.timestamps.next(),
         Action::SetTimestamps(times) => store.timestamps = times,
+        Action::OpenAgents => open_agents(store),
         Action::CycleTodos if store.plan.entries().is_empty() => {
             store.toast = Some((NoticeLevel::Info, "the agent has told no plan".into()));
         }

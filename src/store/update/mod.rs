@@ -76,7 +76,10 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         #[cfg(feature = "images")]
         Msg::Report(Report::Image(source, told)) => store.images.on_result(source, told, fx),
         Msg::Report(Report::Info(text)) => store.toast = Some((NoticeLevel::Info, text)),
-        Msg::Tick(now) => store.session.advance_clock(now),
+        Msg::Tick(now) => {
+            store.session.advance_clock(now);
+            store.advance_sub_agents(now);
+        }
         Msg::KeyPressed(now) => store.focus.last_key = Some(now),
         Msg::ApprovalShown => {
             let now = store.session.now;

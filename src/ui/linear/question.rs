@@ -76,6 +76,7 @@ fn list_title(top: &Overlay, rows: usize) -> String {
         Overlay::Sessions(_) => "Sessions",
         Overlay::Permissions(_) => "Permissions; a number takes a grant back",
         Overlay::Palette(_) => "Actions",
+        Overlay::Agents(_) => "Sub-agents",
         _ => "Choices",
     };
     match rows {
@@ -161,9 +162,9 @@ pub fn overlay_text(store: &Store, ui: &mut Ui) -> String {
     let Some(overlay) = store.focus.top() else { return String::new() };
     let page = Rect::new(0, 0, PAGE_COLUMNS, MAX_PAGE_ROWS);
     let mut buffer = Buffer::empty(page);
-    let Ui { panes, theme, key_hints, raw, .. } = ui;
+    let Ui { panes, theme, key_hints, raw, agent, .. } = ui;
     let screen = OverlayScreen { store, key_hints, theme: *theme, stage: page, input: page };
-    let mut views = OverlayViews { raw, approval: &panes.approval, has_code_letters: false };
+    let mut views = OverlayViews { raw, agent, approval: &panes.approval, has_code_letters: false };
     overlays::draw(overlay, &screen, &mut views, &mut buffer);
     let rows = (0..page.height).map(|y| {
         (0..page.width).filter_map(|x| buffer.cell((x, y))).map(ratatui::buffer::Cell::symbol).collect::<String>()

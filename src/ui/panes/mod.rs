@@ -2,6 +2,7 @@
 //! own, see `ui/overlays.rs`.
 
 pub mod activity;
+pub mod agents;
 pub mod approval;
 mod composer;
 mod filter_list;

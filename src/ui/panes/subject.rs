@@ -5,9 +5,11 @@
 
 use serde_json::Value;
 
+use crate::store::sub_agents::SubAgent;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::text::width::truncate_with_ellipsis;
 use crate::text::{one_line, short_path, visible_line};
+use crate::ui::format::count;
 
 /// Names of arguments that say what a call is about, the most telling first.
 const SUBJECT_KEYS: [&str; 14] = [
@@ -41,6 +43,17 @@ pub fn short_subject(call: &ToolCall, max: usize) -> String {
     let line = one_line(&subject(call), MAX_PEEK_BYTES);
     let is_path = line.contains('/') && !line.contains("://") && !line.contains(char::is_whitespace);
     if is_path { short_path(&line, max).into_owned() } else { truncate_with_ellipsis(&line, max).into_owned() }
+}
+
+/// Says what a sub-agent did so far: calls and tokens.
+pub(super) fn work_done(agent: &SubAgent) -> String {
+    let tokens = agent.tokens();
+    let about = if tokens.is_estimated { "~" } else { "" };
+    let calls = match agent.call_count {
+        1 => "1 call".to_owned(),
+        calls => format!("{} calls", count(u64::from(calls))),
+    };
+    format!("{calls} · {about}{} tokens", count(tokens.count))
 }
 
 fn raw(call: &ToolCall) -> String {

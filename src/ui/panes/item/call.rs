@@ -17,7 +17,7 @@ use crate::text::wrap::wrap_hard;
 use crate::ui::diff::{DiffView, lay_diff};
 use crate::ui::format::{count, duration};
 use crate::ui::markdown::syntax::Syntax;
-use crate::ui::panes::subject::{short_subject, subject};
+use crate::ui::panes::subject::{short_subject, subject, work_done};
 use crate::ui::panes::terminal_output::final_output;
 use crate::ui::panes::tool_panel::{full_output_hint, outcome_mark};
 use crate::ui::panes::transcript::{PartKind, RowLimit, hides_output, quick_hash};
@@ -39,7 +39,10 @@ const OUTPUT_EDGES: (&str, &str) = ("│ ", "┊ ");
 pub(super) fn lay_out(scene: &PartContext<'_>, call: &ToolCall) -> LaidOut {
     let mut page = LayoutBuilder::new(scene.width);
     match scene.part.kind {
-        PartKind::CallHead => lay_head(&mut page, call, is_hidden(scene, call)),
+        PartKind::CallHead => {
+            let agent = scene.store.sub_agents.get(&call.id);
+            lay_head(&mut page, call, is_hidden(scene, call), agent.map(work_done));
+        }
         PartKind::Detail(rows) => {
             let detail = call.approval_request().map_or("", |ask| &ask.detail);
             let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
@@ -130,7 +133,12 @@ pub(super) fn stamp(scene: &PartContext<'_>, call: &ToolCall) -> u64 {
             let noted = (call.sources().len() as u64) << 2
                 | u64::from(is_hidden(scene, call)) << 1
                 | u64::from(call.is_foreign);
-            quick_hash(call.name.as_bytes())
+            // What a sub-agent did so far stands there, too.
+            let agent = scene.store.sub_agents.get(&call.id).map_or(0, |agent| {
+                agent.tokens().count.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ u64::from(agent.call_count) << 31
+            });
+            agent
+                ^ quick_hash(call.name.as_bytes())
                 ^ noted.rotate_left(52)
                 ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 ^ took.rotate_left(40)
@@ -158,7 +166,7 @@ fn is_hidden(scene: &PartContext<'_>, call: &ToolCall) -> bool {
 }
 
 /// Lays out the headline; where nothing else is shown, it tells how much there is.
-fn lay_head(page: &mut LayoutBuilder, call: &ToolCall, is_hidden: bool) {
+fn lay_head(page: &mut LayoutBuilder, call: &ToolCall, is_hidden: bool, of_agent: Option<String>) {
     let (glyph, role, word) = status(call);
     page.indent(&format!("{glyph} "), TextStyle::new(role));
     let room = page.room();
@@ -174,6 +182,7 @@ fn lay_head(page: &mut LayoutBuilder, call: &ToolCall, is_hidden: bool) {
     if !word.is_empty() {
         after.push(word);
     }
+    after.extend(of_agent);
     match call.sources().len() {
         0 => {}
         1 => after.push("1 source".to_owned()),
@@ -379,7 +388,7 @@ mod tests {
                 call.state = state;
                 call.duration = Some(Millis(1234));
                 let mut page = LayoutBuilder::new(width);
-                lay_head(&mut page, &call, width % 2 == 0);
+                lay_head(&mut page, &call, width % 2 == 0, None);
                 let laid = page.finish();
                 assert_eq!(laid.rows(), 1);
                 assert!(str_width(laid.row_text(0)) <= usize::from(width), "{:?}", laid.row_text(0));
