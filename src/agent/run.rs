@@ -179,6 +179,8 @@ impl Agent {
                 decide: !self.setup.is_unattended,
                 cancel: true,
                 images: self.engine_choice.takes_images(),
+                // Where the agent is another, its turn is one reply.
+                steer: self.setup.runs_tools,
                 ..Capabilities::default()
             },
             context_window: self.engine_choice.context_window,
@@ -199,8 +201,9 @@ impl Agent {
             Command::SetModel { model } => self.switch_model(model),
             Command::RevokeGrant { pattern } => self.revoke(&pattern).await,
             Command::WarmUp => self.warm_up(),
-            // The session itself takes the title.
-            Command::SetTitle { .. }
+            // The turn that was meant is over: the session sends it as a prompt. And it takes the title itself.
+            Command::Steer { .. }
+            | Command::SetTitle { .. }
             | Command::Prompt { .. }
             | Command::Continue
             | Command::Note { .. }
@@ -344,6 +347,7 @@ impl Agent {
             Command::SetModel { model } => return self.switch_model(model),
             Command::RevokeGrant { pattern } => return self.revoke(&pattern).await,
             Command::Cancel => TurnInput::Cancel,
+            Command::Steer { text, context } => TurnInput::Steer { text, context },
             Command::WarmUp
             | Command::SetTitle { .. }
             | Command::Prompt { .. }

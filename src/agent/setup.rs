@@ -130,7 +130,7 @@ impl EngineChoice {
     /// Says that images can't go with a prompt, and what can be done.
     pub(super) fn image_refusal(&self) -> String {
         let name = who_answers(self.engine.name(), &self.model);
-        format!("{name} takes no images; choose another model with /model, or send the prompt without them")
+        format!("{name} takes no images; choose another model, or send the prompt without them")
     }
 
     /// Waits for the server's description of the model.

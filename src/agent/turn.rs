@@ -8,7 +8,9 @@
 //!               └──────────────────────── all calls over, rounds left ◄──────────────────────┘
 //! ```
 //!
-//! Which calls wait for others of the same reply is in `waiting_calls`. Tools start only once the response is complete: a response that breaks off has run nothing. A response that the
+//! What the person says meanwhile goes along with the next request; where an answer would end the turn, it is followed by
+//! one more. Which calls wait for others of the same reply is in `waiting_calls`. Tools start only once the response is
+//! complete: a response that breaks off has run nothing. A response that the
 //! server paused is followed by the next request at once; rounds are limited all the same. A call cut off by the output
 //! limit is not run, and its output tells the model why; complete calls beside it run. Cancelled tools still report
 //! their outcome, and the turn ends after that.
@@ -74,6 +76,11 @@ pub enum TurnInput {
     /// Nobody can decide about a call that its server would run: it stays requested, and the turn ends.
     Undecided {
         call: CallId,
+    },
+    /// What the person says goes to the model with the next request.
+    Steer {
+        text: String,
+        context: Vec<PromptContext>,
     },
     Cancel,
 }
@@ -185,6 +192,8 @@ pub struct TurnMachine {
     has_text: bool,
     /// The server paused in the middle of its work and needs the turn sent back.
     is_paused: bool,
+    /// What the person said meanwhile. What of it no request took along is not told: whoever sent it sends it again.
+    steers: Vec<(String, Vec<PromptContext>)>,
     /// How many responses in a row were cut off by the output limit without a complete call.
     truncated_responses: u32,
 }
@@ -216,13 +225,14 @@ impl TurnMachine {
             call_counts: HashMap::new(),
             has_text: false,
             is_paused: false,
+            steers: Vec::new(),
             truncated_responses: 0,
         };
         let mut steps = vec![TurnEffect::Emit(AgentEvent::TurnStarted { turn, parent: None })];
         if let Some((text, context)) = prompt {
             steps.extend(user_message(names.new_message(), text, context).map(TurnEffect::Emit));
         }
-        machine.request_model(&mut steps);
+        machine.request_model(names, &mut steps);
         (machine, steps)
     }
 
@@ -262,19 +272,26 @@ impl TurnMachine {
                 }
             }
             TurnInput::Undecided { call } => self.leave_undecided(&call, &mut steps),
+            TurnInput::Steer { text, context } => self.steers.push((text, context)),
             TurnInput::Cancel => self.cancel(&mut steps),
         }
         self.run_queued(&mut steps);
         self.judge_described(&mut steps);
-        self.advance(&mut steps);
+        self.advance(names, &mut steps);
         steps
     }
 
-    fn request_model(&mut self, steps: &mut Vec<TurnEffect>) {
+    fn request_model(&mut self, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
         self.round += 1;
         self.is_responding = true;
         self.is_paused = false;
         let decided = self.take_decided();
+        // The server goes on where it stopped: nothing may stand between its question and the answer.
+        if decided.is_empty() {
+            for (text, context) in std::mem::take(&mut self.steers) {
+                steps.extend(user_message(names.new_message(), &text, context).map(TurnEffect::Emit));
+            }
+        }
         self.reply = std::mem::take(&mut self.reply).following(&decided);
         steps.push(TurnEffect::RequestModel { round: self.round });
     }
@@ -340,6 +357,10 @@ impl TurnMachine {
         }
         // There is nothing to run, but the turn isn't over: the next request sends it back as it is.
         if self.is_paused && !requests_calls {
+            return;
+        }
+        // The person said more: this answer was not the last.
+        if self.call_slots.is_empty() && !self.steers.is_empty() {
             return;
         }
         self.truncated_responses =
@@ -415,7 +436,7 @@ impl TurnMachine {
     }
 
     /// Ends the turn if it was cancelled and nothing runs, or sends the next request when all calls are over.
-    fn advance(&mut self, steps: &mut Vec<TurnEffect>) {
+    fn advance(&mut self, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
         if self.is_finished
             || self.is_responding
             || self.call_slots.iter().any(|slot| slot.stage != CallStage::Finished)
@@ -435,7 +456,7 @@ impl TurnMachine {
             );
             return self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::LimitReached, text)), steps);
         }
-        self.request_model(steps);
+        self.request_model(names, steps);
     }
 
     fn finish_turn(&mut self, end: TurnOutcome, steps: &mut Vec<TurnEffect>) {

@@ -138,10 +138,11 @@ impl ChatController {
     /// Tells the store. Whoever sends something wants to see it, and so the end, wherever they were reading: a prompt,
     /// sent or queued, or a command that is answered in the transcript.
     fn dispatch(&mut self, msg: Msg) {
-        let (before, submitted) = (self.effects.len(), matches!(msg, Msg::Action(Action::Submit(_))));
+        let (before, submitted) =
+            (self.effects.len(), matches!(msg, Msg::Action(Action::Submit(_) | Action::Steer(_))));
         self.store.update(msg, &mut self.effects);
         let is_sent = |effect: &Effect| match effect {
-            Effect::Send(Command::Prompt { .. }) | Effect::RunCommand(_) => true,
+            Effect::Send(Command::Prompt { .. } | Command::Steer { .. }) | Effect::RunCommand(_) => true,
             Effect::Send(_) => submitted,
             _ => false,
         };

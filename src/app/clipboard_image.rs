@@ -83,9 +83,7 @@ pub(super) async fn read(tools: &[ClipboardTool]) -> Result<Vec<u8>, String> {
     Err(if has_run {
         "no image is on the clipboard; a text is pasted by the terminal's own key".into()
     } else {
-        "no program here reads images from the clipboard (wl-paste, xclip, pngpaste, powershell.exe); name a file \
-         with /image PATH"
-            .into()
+        "no program here reads clipboard images (as wl-paste or xclip do): use /image PATH".into()
     })
 }
 
@@ -183,7 +181,7 @@ mod tests {
         let cat: ClipboardTool = vec!["cat", path].leak();
         assert_eq!(read(&[&["no-such-tool-here"], &["echo", "text"], cat]).await.as_deref(), Ok(PNG_2X3));
         assert!(read(&[&["echo", "text"]]).await.unwrap_err().starts_with("no image is on the clipboard"));
-        assert!(read(&[&["no-such-tool-here"]]).await.unwrap_err().starts_with("no program here reads images"));
+        assert!(read(&[&["no-such-tool-here"]]).await.unwrap_err().starts_with("no program here reads"));
     }
 
     #[test]

@@ -433,6 +433,7 @@ impl MirrorFollower {
                 link,
                 queue,
                 queue_held: held,
+                steering: self.remote_status.steering.clone(),
                 save_error: not_saved,
                 replay,
                 permissions,

@@ -137,6 +137,7 @@ impl ReplayPlayer {
             Command::SetSpeed { .. }
             | Command::WarmUp
             | Command::Prompt { .. }
+            | Command::Steer { .. }
             | Command::Note { .. }
             | Command::Mark { .. }
             | Command::KeepRun { .. }

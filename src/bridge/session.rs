@@ -194,7 +194,10 @@ async fn run(
                 if taken == 0 {
                     break;
                 }
-                let ended = batch.iter().any(|event| matches!(event, AgentEvent::TurnFinished { .. }));
+                let ended = batch.iter().rev().find_map(|event| match event {
+                    AgentEvent::TurnFinished { outcome, .. } => Some(*outcome == TurnOutcome::Cancelled),
+                    _ => None,
+                });
                 let mut events: Vec<AgentEvent> = std::mem::take(&mut batch);
                 // Sent after `SessionOpened`: a log begins with that.
                 if let Some(AgentEvent::SessionOpened { .. }) = events.first() {
@@ -202,8 +205,8 @@ async fn run(
                     actor.is_opened = true;
                 }
                 actor.publish(events);
-                if ended {
-                    actor.turn_ended(to_source.as_ref());
+                if let Some(is_interrupted) = ended {
+                    actor.turn_ended(is_interrupted, to_source.as_ref());
                 }
             }
         }
@@ -261,6 +264,14 @@ impl SessionActor {
                 }
             }
             Command::Prompt { text, context } => self.send_prompt(source, UnsentPrompt::new(text, context)),
+            Command::Steer { text, context } if self.is_turn_running => {
+                let prompt = UnsentPrompt::new(text.clone(), context.clone());
+                self.queue.mark_steering(prompt);
+                self.publish_queue();
+                self.forward(source, Command::Steer { text, context });
+            }
+            // It comes too late.
+            Command::Steer { text, context } => self.handle_command(Command::Prompt { text, context }, source),
             Command::SendQueued if self.is_turn_running => {}
             Command::SendQueued => self.send_next(source),
             // There is nothing to continue: the running turn decides what comes next.
@@ -332,10 +343,17 @@ impl SessionActor {
         }
     }
 
-    fn turn_ended(&mut self, source: Option<&mpsc::Sender<Command>>) {
+    fn turn_ended(&mut self, is_interrupted: bool, source: Option<&mpsc::Sender<Command>>) {
         self.sync();
         self.is_turn_running = false;
-        self.send_next(source);
+        self.queue.return_steers();
+        if is_interrupted {
+            // Who interrupts wants to say something first.
+            self.queue.hold();
+            self.publish_queue();
+        } else {
+            self.send_next(source);
+        }
     }
 
     fn publish(&mut self, events: Vec<AgentEvent>) {
@@ -373,7 +391,7 @@ impl SessionActor {
         self.append_to_log(&published);
         self.hub.publish(published);
         if logged {
-            self.save_queue();
+            self.publish_queue();
         }
         if self.has_turns {
             self.save_settings();
@@ -398,10 +416,10 @@ impl SessionActor {
     fn publish_queue(&mut self) {
         self.save_queue();
         let now = self.now();
-        let (queue, held) = (self.queue.waiting(), self.queue.is_held());
+        let (queue, held, steering) = (self.queue.waiting(), self.queue.is_held(), self.queue.steering());
         self.status.send_if_modified(|status| {
-            let changed = status.queue != queue || status.queue_held != held;
-            (status.queue, status.queue_held, status.now) = (queue, held, now);
+            let changed = status.queue != queue || status.queue_held != held || status.steering != steering;
+            (status.queue, status.queue_held, status.steering, status.now) = (queue, held, steering, now);
             changed
         });
     }

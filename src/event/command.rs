@@ -15,6 +15,13 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         context: Vec<PromptContext>,
     },
+    /// Put this into the running turn, before the next request to the model. Where no turn runs, or it ends before that,
+    /// it is a prompt.
+    Steer {
+        text: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        context: Vec<PromptContext>,
+    },
     /// Keep in the log what the person ran, for people.
     KeepRun {
         call: CallId,

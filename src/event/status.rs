@@ -15,6 +15,9 @@ pub struct Capabilities {
     /// Images may go with a prompt, as far as is known.
     #[serde(default, skip_serializing_if = "is_false")]
     pub images: bool,
+    /// What the person says can go into a running turn.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub steer: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
@@ -107,7 +110,11 @@ pub struct ReplayStatus {
 pub struct SessionStatus {
     pub link: LinkState,
     pub queue: Vec<QueuedPrompt>,
-    /// The queue is from an earlier run: it waits for a command of the person, or for the end of the next turn.
+    /// What goes into the running turn before its next request to the model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steering: Vec<String>,
+    /// The queue is from an earlier run, or the turn before it was interrupted: it waits for a command of the person, or
+    /// for the end of the next turn.
     #[serde(rename = "held")]
     pub queue_held: bool,
     /// Why new events can't be saved at the moment, if so. Shown for as long as that lasts.

@@ -15,6 +15,8 @@ use super::tabs::{TabListSubject, TabTarget};
 pub enum Action {
     Submit(String),
     Cancel,
+    /// Puts a text into the running turn; where that can't be, it is a prompt.
+    Steer(String),
     /// Takes a queued prompt back into the composer, counted from the first, which is 1; none is the last.
     DequeuePrompt(Option<usize>),
     /// Lets a file go with the prompt that is being written; an empty path names none.
@@ -262,8 +264,10 @@ pub enum UiAction {
     /// Down: a row, and from the last row to the prompt after.
     HistoryNext,
     Edit(Edit),
-    /// Takes the chosen completion into the text.
+    /// Takes the chosen completion into the text; where there is none, puts the text into the running turn.
     Complete,
+    /// Puts the text into the running turn.
+    Steer,
     /// Searches the prompts of all sessions.
     PromptHistory,
     /// Turns vim's modes in the composer on, or off.

@@ -250,6 +250,9 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["again"],
         "send the last prompt again",
     ),
+    view("turn.steer", COMPOSER, UiAction::Steer, "put the draft into the running turn")
+        .slash(36, "steer", &[], "put a text into the running turn, before the next request to the model")
+        .takes(Argument::Free("text"), |text| Ok(Action::Steer(text.unwrap_or_default().to_owned()))),
     act("turn.cancel", Global, || Action::Cancel, "interrupt the turn").slash(
         55,
         "stop",
@@ -399,7 +402,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("app.quit", Global, || Action::Quit, "quit").slash(24, "quit", &["exit", "q"], "quit; the session stays saved"),
     view("composer.send", COMPOSER, UiAction::Send, "send; while busy, queue"),
     view("composer.newline", COMPOSER, UiAction::Newline, "new line"),
-    view("composer.complete", COMPOSER, UiAction::Complete, "complete a command"),
+    view("composer.complete", COMPOSER, UiAction::Complete, "complete a command; while busy, steer"),
     view("composer.up", COMPOSER, UiAction::HistoryPrevious, "up; from the first line, earlier prompt"),
     view("composer.down", COMPOSER, UiAction::HistoryNext, "down; from the last line, later prompt"),
     view("composer.history", COMPOSER, UiAction::PromptHistory, "search the prompts of all sessions"),

@@ -120,6 +120,8 @@ pub struct MentioningPrompt {
     /// As it stood in the composer.
     pub typed: String,
     pub text: String,
+    /// It is for the running turn.
+    pub steers: bool,
 }
 
 /// A text to be copied: source, never what a screen made of it. Not cleaned.

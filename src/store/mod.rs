@@ -273,7 +273,7 @@ impl Store {
                     self.unseen.forget_new();
                     self.is_closing_asked = false;
                 }
-                Effect::RunCommand(_) => self.is_closing_asked = false,
+                Effect::RunCommand(_) | Effect::Send(Command::Steer { .. }) => self.is_closing_asked = false,
                 _ => {}
             }
         }

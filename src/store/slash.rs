@@ -285,6 +285,7 @@ mod tests {
                 "inbox",
                 "image",
                 "attach-file",
+                "steer",
                 "todos",
                 "agents",
                 "marks",

@@ -174,7 +174,7 @@ fn submitted_texts_are_sent_and_commands_are_not() {
 fn a_prompt_that_mentions_files_waits_for_them_and_comes_back_where_one_cannot_be_read() {
     let mut session = StoreSession::live();
     let part = PromptContext { kind: PromptContextKind::File, name: "a.rs".into(), text: "fn a() {}".into() };
-    let prompt = MentioningPrompt { typed: "what is @a.rs?".into(), text: "what is @a.rs?".into() };
+    let prompt = MentioningPrompt { typed: "what is @a.rs?".into(), text: "what is @a.rs?".into(), steers: false };
     let read = |session: &mut StoreSession, problems: &[&str]| {
         let problems = problems.iter().map(|why| (*why).to_owned()).collect();
         let report = Report::PromptContext { prompt: prompt.clone(), context: vec![part.clone()], problems };
@@ -500,7 +500,7 @@ fn a_prompt_with_an_image_comes_back_where_the_engine_takes_none() {
     let image = crate::event::PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
     let part = PromptContext::from_image("docs/cat.png".into(), image);
     let report = || Report::PromptContext {
-        prompt: MentioningPrompt { typed: "see @docs/cat.png".into(), text: "see @docs/cat.png".into() },
+        prompt: MentioningPrompt { typed: "see @docs/cat.png".into(), text: "see @docs/cat.png".into(), steers: false },
         context: vec![part.clone()],
         problems: Vec::new(),
     };
@@ -523,4 +523,23 @@ fn a_prompt_with_an_image_comes_back_where_the_engine_takes_none() {
     }
     let told: Vec<&str> = session.store.transcript.items().iter().map(|item| item.kind.text()).collect();
     assert!(told.ends_with(&["with a.rs (1 byte)", "with [image cat.png 2x3, 70 bytes]"]), "{told:?}");
+}
+
+#[test]
+fn a_steer_goes_into_the_running_turn_where_the_agent_takes_it_and_is_a_prompt_elsewhere() {
+    let steer = || Action::Steer("left".into());
+    let prompt = Effect::Send(Command::prompt("left"));
+    let able = Capabilities { prompt: true, cancel: true, steer: true, ..Capabilities::default() };
+    let mut session = StoreSession::with(able);
+    assert_eq!(session.act(steer()), std::slice::from_ref(&prompt), "nothing runs");
+    session.event(1, turn_started("t1"));
+    session.fx.clear();
+    assert_eq!(session.act(steer()), [Effect::Send(Command::Steer { text: "left".into(), context: Vec::new() })]);
+    assert_eq!(session.store.toast, None);
+    let mut session = StoreSession::live();
+    session.event(1, turn_started("t1"));
+    session.fx.clear();
+    assert_eq!(session.act(steer()), [prompt]);
+    let told = session.store.toast.clone().map(|(_, text)| text).unwrap();
+    assert!(told.ends_with(" can't be steered: the prompt is queued"), "{told}");
 }

@@ -168,6 +168,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     }
     let screen = PaneScreen { area, layout, ..screen };
     panes.status_line.vim = panes.composer.vim_label();
+    panes.status_line.has_draft = !panes.composer.is_empty() && !panes.composer.completion.is_open();
     let mut cursor = None;
     for part in PanePart::ALL.iter().filter(|part| inline_rows.is_none() || **part != PanePart::Transcript) {
         cursor = panes.get_mut(*part).draw(&screen, part.area(layout), buf).or(cursor);

@@ -6,6 +6,7 @@ mod images;
 mod models;
 mod remote_approvals;
 mod sources;
+mod steering;
 mod tool_calls;
 
 use std::collections::VecDeque;

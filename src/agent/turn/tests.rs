@@ -2,6 +2,7 @@
 
 mod held_calls;
 mod server_calls;
+mod steering;
 mod tool_events;
 mod truncated_calls;
 mod waiting_calls;

@@ -166,7 +166,7 @@ impl TabHost<'_> {
 pub(super) fn send_command(tab: &mut SessionTab, command: Command) {
     if let Err((command, why)) = effects::send(&tab.session.commands, command) {
         match &command {
-            Command::Prompt { text, .. } => tab.chat.restore_text(text),
+            Command::Prompt { text, .. } | Command::Steer { text, .. } => tab.chat.restore_text(text),
             Command::Note { text } => tab.chat.restore_text(&format!("#{text}")),
             _ => {}
         }

@@ -191,7 +191,7 @@ async fn what_a_prompt_mentions_is_read_beside_the_screen() {
     effects.list_paths(String::new());
     let Some((_, EffectResult::Paths(paths))) = effects.next().await else { panic!("no paths") };
     assert_eq!(paths, ["a.rs"]);
-    let prompt = MentioningPrompt { typed: "@a.rs @b.rs".into(), text: "@a.rs @b.rs".into() };
+    let prompt = MentioningPrompt { typed: "@a.rs @b.rs".into(), text: "@a.rs @b.rs".into(), steers: false };
     effects.read_mentions(prompt.clone());
     let Report::PromptContext { prompt: read, context, problems } = report(&mut effects).await else {
         panic!("nothing was read")

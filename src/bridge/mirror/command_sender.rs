@@ -113,6 +113,14 @@ impl CommandSender {
                     sent => self.report_failure(sent, Some(text)).await,
                 }
             }
+            Command::Steer { text, context } => {
+                let sent = self.send(&Command::Steer { text: text.clone(), context: context.clone() }).await;
+                match sent {
+                    // By the time the line is up again it is a prompt.
+                    Err(failure) if failure.is_unsent => self.enqueue(text, context).await,
+                    sent => self.report_failure(sent, Some(text)).await,
+                }
+            }
             wish => {
                 let sent = self.send(&wish).await;
                 // Somebody else was first; the fact of that comes with the stream.

@@ -26,6 +26,7 @@ enum CodexRequest {
     OpenThread,
     ListModels,
     StartTurn,
+    SteerTurn,
     Interrupt,
 }
 
@@ -149,6 +150,7 @@ impl CodexPeer {
                 self.decoder.fail(error);
                 self.end_reply(TurnOutcome::Completed, out);
             }
+            (CodexRequest::SteerTurn, answer) => out.push(PeerStep::Steered { is_taken: answer.is_ok() }),
             (CodexRequest::ListModels, Ok(result)) => {
                 self.models.read(result);
                 out.push(PeerStep::Options(self.models.options()));
@@ -256,6 +258,20 @@ impl PeerProtocol for CodexPeer {
     }
 
     fn takes_images(&self) -> bool {
+        true
+    }
+
+    fn can_steer(&self) -> bool {
+        true
+    }
+
+    fn steer(&mut self, text: &str, images: &[&PromptImage], out: &mut Vec<PeerStep>) -> bool {
+        if self.turn.is_empty() {
+            return false;
+        }
+        let input = user_input(text, images);
+        let params = json!({"threadId": self.thread, "expectedTurnId": self.turn, "input": input});
+        self.send(CodexRequest::SteerTurn, "turn/steer", &params, out);
         true
     }
 
@@ -401,6 +417,24 @@ mod tests {
         peer.send_prompt("see", &[&image], &mut out);
         let image = json!({"type": "image", "url": image.data_url()});
         assert_eq!(sent(&out)[0]["params"]["input"], json!([{"type": "text", "text": "see"}, image]));
+    }
+
+    #[test]
+    fn a_steer_names_the_turn_that_it_is_for_and_says_whether_it_was_taken() {
+        let (mut peer, mut out) = (open(ApprovalMode::Ask), Vec::new());
+        peer.send_prompt("hi", &[], &mut out);
+        assert!(!peer.steer("too soon", &[], &mut out), "the turn has no name so far");
+        peer.handle_line(r#"{"id":3,"result":{"turn":{"id":"u"}}}"#, &mut out);
+        out.clear();
+        assert!(peer.steer("left", &[], &mut out));
+        let input = json!([{"type": "text", "text": "left"}]);
+        assert_eq!(sent(&out)[0]["method"], "turn/steer");
+        assert_eq!(sent(&out)[0]["params"], json!({"threadId": "t", "expectedTurnId": "u", "input": input}));
+        peer.handle_line(r#"{"id":4,"result":{"turnId":"u"}}"#, &mut out);
+        assert_eq!(out.last(), Some(&PeerStep::Steered { is_taken: true }));
+        assert!(peer.steer("right", &[], &mut out));
+        peer.handle_line(r#"{"id":5,"error":{"code":-32600,"message":"no active turn to steer"}}"#, &mut out);
+        assert_eq!(out.last(), Some(&PeerStep::Steered { is_taken: false }));
     }
 
     #[test]

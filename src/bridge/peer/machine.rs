@@ -15,6 +15,8 @@ mod questions;
 mod turns;
 mod work;
 
+use std::collections::VecDeque;
+
 use super::protocol::{PeerProtocol, PeerStep};
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::assembler::ReplyAssembler;
@@ -78,6 +80,8 @@ struct PeerTurn {
     held: Vec<ReplyEvent>,
     /// What was allowed so far.
     allowed: Vec<AllowedCall>,
+    /// What the agent was told meanwhile and has not answered yet. What it doesn't take the session sends as a prompt.
+    steers: VecDeque<UnsentPrompt>,
 }
 
 impl PeerTurn {
@@ -230,6 +234,7 @@ impl PeerMachine {
     pub(super) fn handle_command(&mut self, command: Command) {
         match command {
             Command::Prompt { text, context } => self.begin_prompt(&UnsentPrompt::new(text, context)),
+            Command::Steer { text, context } => self.steer(UnsentPrompt::new(text, context)),
             Command::Continue => {
                 self.begin_turn(true);
                 let text = "this agent goes on only with a prompt: write one";
@@ -293,6 +298,7 @@ impl PeerMachine {
         match step {
             PeerStep::Send(message) => self.out.lines.push(message.to_string()),
             PeerStep::Opened { model } => self.handle_opened(model),
+            PeerStep::Steered { is_taken } => self.handle_steered(is_taken),
             PeerStep::Model(model) => self.change_opened(|opened| *opened.model = model),
             PeerStep::Options(options) => self.options = options,
             PeerStep::Failed(fault) => self.fail(fault),
@@ -335,10 +341,11 @@ impl PeerMachine {
         if self.turn.as_ref().is_some_and(|turn| !turn.is_prompted) {
             self.abandon(TurnOutcome::Completed);
         }
-        let takes_images = self.setup.protocol.takes_images();
+        let (takes_images, can_steer) = (self.setup.protocol.takes_images(), self.setup.protocol.can_steer());
         self.change_opened(|opened| {
             *opened.model = model;
             opened.capabilities.images = takes_images;
+            opened.capabilities.steer = can_steer;
         });
         let waiting = self.take_waiting_prompt();
         self.stage = PeerStage::Ready;
@@ -432,6 +439,31 @@ impl PeerMachine {
             self.tell_prompt_turn(&prompt);
         }
         Some(prompt)
+    }
+
+    /// Puts something into the running turn, where the agent takes it: the session keeps what it doesn't.
+    fn steer(&mut self, prompt: UnsentPrompt) {
+        let text = add_context(prompt.text(), prompt.context());
+        let images: Vec<&PromptImage> = prompt.context().iter().filter_map(PromptContext::image).collect();
+        let takes_it = images.is_empty() || self.setup.protocol.takes_images();
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.is_prompted && !turn.is_cancelled && takes_it) else {
+            return;
+        };
+        let mut steps = Vec::new();
+        if self.setup.protocol.steer(&text, &images, &mut steps) {
+            turn.steers.push_back(prompt);
+        }
+        for step in steps {
+            self.perform(step);
+        }
+    }
+
+    fn handle_steered(&mut self, is_taken: bool) {
+        let steer = self.turn.as_mut().and_then(|turn| turn.steers.pop_front());
+        if let Some(prompt) = steer.filter(|_| is_taken) {
+            let (text, context) = prompt.into_parts();
+            self.tell_prompt(&text, context);
+        }
     }
 
     fn send_prompt(&mut self, prompt: &UnsentPrompt) {

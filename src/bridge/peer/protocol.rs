@@ -75,6 +75,17 @@ pub(super) trait PeerProtocol: Send {
     /// Sends a prompt and its images; its answer ends with [`ReplyEvent::End`].
     fn send_prompt(&mut self, text: &str, images: &[&PromptImage], out: &mut Vec<PeerStep>);
 
+    /// Puts what the person says into the running turn; its end is told by [`PeerStep::Steered`]. Returns false where the
+    /// agent takes nothing just now.
+    fn steer(&mut self, _text: &str, _images: &[&PromptImage], _out: &mut Vec<PeerStep>) -> bool {
+        false
+    }
+
+    /// Returns whether the agent has a way to take something into a running turn.
+    fn can_steer(&self) -> bool {
+        false
+    }
+
     /// Returns whether the agent takes images, once it has said what it is capable of.
     fn takes_images(&self) -> bool {
         false
@@ -168,6 +179,10 @@ pub(super) enum PeerStep {
     /// There will be no session.
     Failed(Fault),
     Reply(ReplyEvent),
+    /// The agent took what was put into the running turn, or did not: then it is still to be said.
+    Steered {
+        is_taken: bool,
+    },
     /// A prompt of an earlier run, told again.
     PersonSaid(String),
     /// Somebody has to decide.

@@ -1,6 +1,7 @@
 //! PURE. Prompts that wait for their turn, and those already sent that are not yet in the log.
 //!
-//! A queue of an earlier run is held: nothing in it is sent before the person sends a prompt or releases it.
+//! A queue of an earlier run is held, and so is one whose turn was interrupted: nothing in it is sent before the person
+//! sends a prompt or releases it. What steers a turn and was not taken along before its end is the next prompt.
 
 use std::collections::VecDeque;
 
@@ -63,11 +64,18 @@ struct WaitingPrompt {
     prompt: UnsentPrompt,
 }
 
+#[derive(Debug)]
+struct InFlightPrompt {
+    prompt: UnsentPrompt,
+    /// It goes into the running turn.
+    steers: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct PromptQueue {
     waiting: VecDeque<WaitingPrompt>,
     /// Sent to the source; the log has them once the message comes back.
-    in_flight: VecDeque<UnsentPrompt>,
+    in_flight: VecDeque<InFlightPrompt>,
     last_id: u64,
     held: bool,
 }
@@ -120,9 +128,35 @@ impl PromptQueue {
         self.held
     }
 
+    /// Holds what waits.
+    pub(super) fn hold(&mut self) {
+        self.held = !self.waiting.is_empty();
+    }
+
     /// Records a prompt as sent.
     pub(super) fn mark_in_flight(&mut self, prompt: UnsentPrompt) {
-        self.in_flight.push_back(prompt);
+        self.in_flight.push_back(InFlightPrompt { prompt, steers: false });
+    }
+
+    /// Records what steers the running turn as sent.
+    pub(super) fn mark_steering(&mut self, prompt: UnsentPrompt) {
+        self.in_flight.push_back(InFlightPrompt { prompt, steers: true });
+    }
+
+    /// The turn is over: what was to steer it and was not taken along waits in front of all others.
+    pub(super) fn return_steers(&mut self) {
+        let (late, others): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.in_flight).into_iter().partition(|sent| sent.steers);
+        self.in_flight = others;
+        for InFlightPrompt { prompt, .. } in late.into_iter().rev() {
+            self.last_id += 1;
+            self.waiting.push_front(WaitingPrompt { id: self.last_id, prompt });
+        }
+    }
+
+    /// Returns what is to steer the running turn and was not taken along so far.
+    pub(super) fn steering(&self) -> Vec<String> {
+        self.in_flight.iter().filter(|sent| sent.steers).map(|sent| sent.prompt.text().to_owned()).collect()
     }
 
     /// Records that a user message was logged. Returns whether it was a prompt in flight.
@@ -137,7 +171,8 @@ impl PromptQueue {
 
     /// Returns all prompts that are not in the log, the next one first.
     pub(super) fn unlogged_prompts(&self) -> Vec<&UnsentPrompt> {
-        self.in_flight.iter().chain(self.waiting.iter().map(|queued| &queued.prompt)).collect()
+        let in_flight = self.in_flight.iter().map(|sent| &sent.prompt);
+        in_flight.chain(self.waiting.iter().map(|queued| &queued.prompt)).collect()
     }
 }
 
@@ -185,6 +220,22 @@ mod tests {
         let saved = serde_json::to_string(&queue.unlogged_prompts()).unwrap();
         let read: Vec<UnsentPrompt> = serde_json::from_str(&saved).unwrap();
         assert_eq!(PromptQueue::restore_held(read).unlogged_prompts(), [&prompt(), &prompt()]);
+    }
+
+    #[test]
+    fn what_came_too_late_to_steer_is_the_next_prompt() {
+        let mut queue = PromptQueue::default();
+        queue.push("waits".into()).unwrap();
+        for text in ["first", "second"] {
+            queue.mark_steering(text.into());
+        }
+        assert!(queue.mark_logged(), "the first was taken along");
+        assert_eq!(queue.steering(), ["second"]);
+        queue.return_steers();
+        let texts: Vec<String> = queue.waiting().into_iter().map(|queued| queued.text).collect();
+        assert_eq!((queue.steering(), texts), (Vec::<String>::new(), vec!["second".to_owned(), "waits".to_owned()]));
+        queue.hold();
+        assert!(queue.is_held() && !queue.blocks_new_prompts());
     }
 
     #[test]

@@ -359,3 +359,56 @@ async fn a_title_is_an_event_that_waits_for_the_opening() {
     assert_eq!(titles.len(), 1, "{events:#?}");
     assert!(matches!(events[0], AgentEvent::SessionOpened { .. }));
 }
+
+fn steer(text: &str) -> Command {
+    Command::Steer { text: text.into(), context: Vec::new() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_steer_goes_to_the_source_at_once_and_is_the_next_prompt_if_the_turn_did_not_take_it() {
+    let mut bench = rig();
+    bench.live.commands.send(Command::prompt("one")).await.unwrap();
+    bench.live.commands.send(Command::prompt("two")).await.unwrap();
+    bench.live.commands.send(steer("left")).await.unwrap();
+    bench.live.commands.send(steer("right")).await.unwrap();
+    assert_eq!(bench.commands.recv().await, Some(Command::prompt("one")));
+    assert_eq!(bench.commands.recv().await, Some(steer("left")));
+    assert_eq!(bench.commands.recv().await, Some(steer("right")));
+    until(&mut bench, |status| status.steering == ["left", "right"]).await;
+    for event in [opened(), turn_started("t1"), user_message("m1", "one"), user_message("m2", "left")] {
+        bench.events.send(event).await.unwrap();
+    }
+    until(&mut bench, |status| status.steering == ["right"]).await;
+    bench.events.send(finished()).await.unwrap();
+    assert_eq!(bench.commands.recv().await, Some(Command::prompt("right")));
+    until(&mut bench, |status| status.steering.is_empty() && status.queue.len() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_steer_without_a_turn_is_a_prompt() {
+    let mut bench = rig();
+    bench.live.commands.send(steer("hi")).await.unwrap();
+    assert_eq!(bench.commands.recv().await, Some(Command::prompt("hi")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_holds_the_queue_until_the_person_sends_something() {
+    let mut bench = rig();
+    for text in ["one", "two"] {
+        bench.live.commands.send(Command::prompt(text)).await.unwrap();
+    }
+    bench.live.commands.send(steer("left")).await.unwrap();
+    for event in [opened(), turn_started("t1"), user_message("m1", "one")] {
+        bench.events.send(event).await.unwrap();
+    }
+    bench.events.send(turn_finished("t1", TurnOutcome::Cancelled)).await.unwrap();
+    until(&mut bench, |status| status.queue_held && status.queue.len() == 2).await;
+    assert_eq!(bench.live.status.borrow().queue[0].text, "left");
+    bench.live.commands.send(Command::SendQueued).await.unwrap();
+    let mut sent = Vec::new();
+    while sent.len() < 3 {
+        sent.push(bench.commands.recv().await.unwrap());
+    }
+    assert_eq!(sent, [Command::prompt("one"), steer("left"), Command::prompt("left")]);
+    assert!(!bench.live.status.borrow().queue_held);
+}

@@ -24,6 +24,7 @@ const WITHOUT_KEY: &[&str] = &[
     "theme.next",
     "composer.vim",
     "composer.attach-file",
+    "turn.steer",
 ];
 
 fn chord(text: &str) -> Chord {

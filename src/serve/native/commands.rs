@@ -54,7 +54,7 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
     let capabilities = session.handle.capabilities;
     let able = |able: bool, why: &str| if able { Ok(()) } else { Err(ApiError::new(409, "not_here", why)) };
     match command {
-        Command::Prompt { text, context } => {
+        Command::Prompt { text, context } | Command::Steer { text, context } => {
             able(capabilities.prompt, "this session takes no prompts")?;
             if text.trim().is_empty() {
                 return Err(ApiError::bad_request("the prompt is empty").with_param("text"));

@@ -51,6 +51,14 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 apply(store, action, fx);
             }
         }
+        Action::Steer(text) if text.trim().is_empty() => {
+            store.toast = Some((NoticeLevel::Info, "write what the agent is to know: /steer TEXT".into()));
+        }
+        Action::Steer(text) => {
+            if let Some(action) = submit::steer(store, text, fx) {
+                apply(store, action, fx);
+            }
+        }
         Action::Cancel => {
             if !store.session.phase.is_idle() {
                 store.session.cancelling = true;

@@ -17,6 +17,15 @@ use crate::text::mention::file_mentions;
 
 /// Does what a text says that was typed and sent; returns what it asks for that a key can ask for too.
 pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> Option<Action> {
+    submit_for(store, text, false, fx)
+}
+
+/// The same for the turn that runs: what is no command is put into it, where the agent can take it.
+pub(super) fn steer(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> Option<Action> {
+    submit_for(store, text, true, fx)
+}
+
+fn submit_for(store: &mut Store, text: String, steers: bool, fx: &mut Vec<Effect>) -> Option<Action> {
     if text.trim().is_empty() {
         return None;
     }
@@ -26,7 +35,7 @@ pub(super) fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) -> O
                 return None;
             }
             if require(store, |caps| caps.prompt, "this session is read-only and takes no prompts") {
-                send_prompt(store, MentioningPrompt { typed: text, text: send }, fx);
+                send_prompt(store, MentioningPrompt { typed: text, text: send, steers }, fx);
             } else {
                 fx.push(Effect::Composer(ComposerEdit::Restore(text)));
             }
@@ -86,7 +95,16 @@ pub(super) fn send_with_context(
             store.toast = Some((NoticeLevel::Warn, format!("sent without {}", problems.join("; "))));
         }
         context.extend(store.person_runs.take_offered());
-        fx.push(Effect::Send(Command::Prompt { text: prompt.text, context }));
+        let is_running = !store.session.phase.is_idle();
+        fx.push(Effect::Send(if prompt.steers && is_running && store.session.capabilities().steer {
+            Command::Steer { text: prompt.text, context }
+        } else {
+            if prompt.steers && is_running {
+                let name = store.session.opened.as_ref().map_or_else(String::new, OpenedSession::name);
+                store.toast = Some((NoticeLevel::Info, format!("{name} can't be steered: the prompt is queued")));
+            }
+            Command::Prompt { text: prompt.text, context }
+        }));
         return;
     }
     let told = format!("not sent: {}; send it again to send it without", problems.join("; "));
@@ -108,7 +126,7 @@ pub(super) fn retry(store: &mut Store, fx: &mut Vec<Effect>) {
         _ if !store.session.phase.is_idle() => {
             store.toast = Some((NoticeLevel::Info, "the turn is still running; interrupt it first".into()));
         }
-        Some(text) => send_prompt(store, MentioningPrompt { typed: text.clone(), text }, fx),
+        Some(text) => send_prompt(store, MentioningPrompt { typed: text.clone(), text, steers: false }, fx),
         None => store.toast = Some((NoticeLevel::Info, "no prompt to send again".into())),
     }
 }

@@ -48,6 +48,8 @@ impl PaneView for Composer {
             UiAction::Send if self.completion.takes_enter() => self.complete(),
             UiAction::Send => return submit(self, store).into(),
             UiAction::Newline => self.newline(),
+            UiAction::Steer => return steer(self, store).into(),
+            UiAction::Complete if !self.completion.is_open() => return steer(self, store).into(),
             UiAction::Complete => self.complete(),
             UiAction::HistoryPrevious if self.completion.is_open() => self.completion.up(),
             UiAction::HistoryNext if self.completion.is_open() => self.completion.down(),
@@ -78,6 +80,16 @@ fn submit(composer: &mut Composer, store: &Store) -> Option<Action> {
         _ => text,
     };
     (!text.trim().is_empty()).then_some(Action::Submit(text))
+}
+
+/// Hands the text over for the running turn; without one nothing happens.
+fn steer(composer: &mut Composer, store: &Store) -> Option<Action> {
+    if store.session.phase.is_idle() || composer.is_empty() || !store.session.capabilities().prompt {
+        return None;
+    }
+    let text = composer.take();
+    composer.update_completion(store);
+    (!text.trim().is_empty()).then_some(Action::Steer(text))
 }
 
 fn placeholder(screen: &PaneScreen<'_>, has_stash: bool) -> Cow<'static, str> {
@@ -166,6 +178,22 @@ mod tests {
         assert_eq!(composer.text(), "@src/", "one goes on to what is in it");
         assert_eq!(composer.mention_of("a b.md").as_deref(), Some(" @\"a b.md\" "));
         assert_eq!(written("!cat ").mention_of("a"), None, "a command takes the path as it is");
+    }
+
+    #[test]
+    fn tab_steers_while_a_turn_runs_and_no_list_is_open() {
+        use crate::testkit::events::{LIVE, Opened, turn_started};
+        use crate::testkit::store::fold;
+        let mut store = Store::default();
+        fold(&mut store, [Opened { capabilities: LIVE, ..Opened::default() }.event()]);
+        assert_eq!(written("left").handle(&store, UiAction::Complete), PaneResponse::Done, "nothing runs");
+        fold(&mut store, [turn_started("t1")]);
+        let steered = PaneResponse::Tell(Action::Steer("left".into()));
+        assert_eq!(written("left").handle(&store, UiAction::Complete), steered);
+        assert_eq!(written("").handle(&store, UiAction::Complete), PaneResponse::Done);
+        let mut composer = written("/mo");
+        assert_eq!(composer.handle(&store, UiAction::Complete), PaneResponse::Done);
+        assert_eq!(composer.text(), "/model ", "a list that is open takes it");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Prompts that wait for the running turn to end, above the composer.
+//! What is to steer the running turn, and prompts that wait for it to end, above the composer.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -21,11 +21,20 @@ impl PaneView for QueueList {
             8..16 => 1,
             _ => 3,
         };
-        Place::Rows(screen.store.session.queue().len().min(most) as u16)
+        let session = &screen.store.session;
+        Place::Rows((session.status.steering.len() + session.queue().len()).min(most) as u16)
     }
 
     fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
-        list(screen.store, screen.key_hints, screen.theme, area, buf);
+        let steering = &screen.store.session.status.steering;
+        for (row, text) in (0..area.height).zip(steering) {
+            let mut pen = RowWriter::new(buf, area, row);
+            pen.write(" ↳ ", screen.theme.style(Role::Info)).write("steers: ", screen.theme.style(Role::Dim));
+            pen.write(&one_line(text, pen.room()), screen.theme.style(Role::Dim));
+        }
+        let used = area.height.min(steering.len() as u16);
+        let below = Rect { y: area.y + used, height: area.height - used, ..area };
+        list(screen.store, screen.key_hints, screen.theme, below, buf);
         None
     }
 }

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::event::{ApprovalMode, LinkState, Millis};
 use crate::store::Store;
+use crate::store::pane::Pane;
 use crate::store::permissions::grants;
 use crate::text::{one_line, short_path, width::str_width};
 use crate::ui::format;
@@ -30,6 +31,8 @@ const MAX_FOLDER_CELLS: usize = 4096;
 pub struct StatusLine {
     /// The mode of the composer, where it has modes.
     pub vim: String,
+    /// Something is written there, and no list of completions takes its keys.
+    pub has_draft: bool,
 }
 
 impl PaneView for StatusLine {
@@ -48,10 +51,24 @@ impl PaneView for StatusLine {
                 segments.insert(1.min(segments.len()), Segment::new(0, self.vim.clone(), Role::Accent));
             }
             let used = draw_segments(segments, theme, inner, buf);
-            keys(screen.key_hints.hints(store), used, theme, inner, buf);
+            let steer = steer_hint(screen, self.has_draft);
+            let hints = screen.key_hints.hints(store).iter();
+            let hints: Vec<&KeyHint> = steer.iter().chain(hints).collect();
+            keys(&hints, used, theme, inner, buf);
         }
         None
     }
+}
+
+/// Returns the key that puts the draft into the running turn, while it does.
+fn steer_hint(screen: &PaneScreen<'_>, has_draft: bool) -> Option<KeyHint> {
+    let session = &screen.store.session;
+    let can_steer = has_draft && !session.phase.is_idle() && session.capabilities().steer;
+    let key = match screen.key_hints.keys_of("turn.steer") {
+        "" => screen.key_hints.keys_of("composer.complete"),
+        own => own,
+    };
+    (can_steer && screen.has_keys(Pane::Composer) && !key.is_empty()).then(|| (key.to_owned(), "steer"))
 }
 
 fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
@@ -160,7 +177,7 @@ pub fn link(link: &LinkState, now: Millis) -> Option<(String, Role)> {
 }
 
 /// Writes as many keys as fit at the right end.
-fn keys(hints: &[KeyHint], used: usize, theme: Theme, area: Rect, buf: &mut Buffer) {
+fn keys(hints: &[&KeyHint], used: usize, theme: Theme, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(used + 2);
     let (mut shown, mut width) = (0, 0);
     for (key, what) in hints {

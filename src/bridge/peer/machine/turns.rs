@@ -1,5 +1,7 @@
 //! How turns begin, what is told in them, and how they end.
 
+use std::collections::VecDeque;
+
 use super::questions::decided_call;
 use super::{MAX_HELD_EVENTS, PeerLink, PeerMachine, PeerStage, PeerTask, PeerTurn};
 use crate::agent::assembler::{Assembled, ReplyAssembler, UnfinishedCall};
@@ -20,6 +22,7 @@ impl PeerMachine {
             questions: Vec::new(),
             held: Vec::new(),
             allowed: Vec::new(),
+            steers: VecDeque::new(),
         });
     }
 
