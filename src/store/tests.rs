@@ -543,3 +543,18 @@ fn a_steer_goes_into_the_running_turn_where_the_agent_takes_it_and_is_a_prompt_e
     let told = session.store.toast.clone().map(|(_, text)| text).unwrap();
     assert!(told.ends_with(" can't be steered: the prompt is queued"), "{told}");
 }
+
+#[test]
+fn an_interrupt_that_holds_the_queue_is_told() {
+    let mut session = StoreSession::live();
+    let queue = vec![QueuedPrompt { id: 1, text: "two".into() }];
+    let status = |queue_held| SessionStatus { queue: queue.clone(), queue_held, ..SessionStatus::default() };
+    session.store.update(Msg::Status(status(false)), &mut session.fx);
+    assert_eq!(session.store.toast, None);
+    session.store.update(Msg::Status(status(true)), &mut session.fx);
+    let told = "the queue is held: nothing of it is sent by itself";
+    assert_eq!(session.store.toast, Some((NoticeLevel::Info, told.into())));
+    session.store.toast = None;
+    session.store.update(Msg::Status(status(true)), &mut session.fx);
+    assert_eq!(session.store.toast, None, "once");
+}

@@ -136,6 +136,10 @@ fn apply_status(store: &mut Store, status: SessionStatus, fx: &mut Vec<Effect>) 
     {
         store.toast = Some((NoticeLevel::Warn, text.clone()));
     }
+    let has_waited = !store.session.status.queue.is_empty() || !store.session.status.steering.is_empty();
+    if status.queue_held && !store.session.status.queue_held && has_waited {
+        store.toast = Some((NoticeLevel::Info, "the queue is held: nothing of it is sent by itself".into()));
+    }
     if status.queue_held {
         status.queue.iter().for_each(|queued| store.unanswered_prompts.on_queued(&queued.text));
     }
