@@ -1,9 +1,10 @@
-//! Code blocks: a label, a bar, and lines that are cut but never re-flowed.
+//! Code blocks: a label, a bar, and lines that are cut but never re-flowed; a diagram is drawn where it can be.
 //!
 //! Not for finding fences; that is the splitter's and the parser's work.
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
+use super::mermaid;
 use super::syntax::Syntax;
 use crate::text::{clean::one_line, width};
 use crate::ui::text_layout::laid_out::{LaidOut, LayoutBuilder};
@@ -43,6 +44,14 @@ pub(super) fn lay_part(source: &str, part: CodePart, width: u16) -> LaidOut {
     };
     if first {
         lay_label(&mut page, &label);
+    }
+    // Only once it is whole: a drawing would move with every line.
+    let is_diagram = first && closed && label.split_whitespace().next() == Some("mermaid");
+    if is_diagram && let Some(rows) = mermaid::draw(&stripped, page.room()) {
+        for row in &rows {
+            page.add_row(row.iter().map(|(text, style)| (text.as_str(), *style)));
+        }
+        return page.finish();
     }
     // Only the first part of an empty block shows an empty row.
     if !stripped.is_empty() || (first && closed) {

@@ -15,6 +15,7 @@ mod html;
 mod inline;
 mod long_table;
 mod math;
+mod mermaid;
 mod nesting;
 pub mod render;
 mod streaming;
