@@ -16,7 +16,7 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum, 
 use clap_complete::Shell;
 
 use crate::config::{Overrides, ScreenChoice, ThemeChoice};
-use crate::event::ApprovalMode;
+use crate::event::{ApprovalMode, Effort};
 
 pub use attach::{AttachArgs, Method};
 pub use completions::completions;
@@ -24,7 +24,8 @@ pub use man_page::man_page;
 pub use serve::ServeArgs;
 pub use values::Size;
 use values::{
-    mode_parser, parse_dollars, parse_duration_arg, parse_position, parse_speed, parse_timeout, theme_parser,
+    ThemeNameParser, effort_parser, mode_parser, parse_dollars, parse_duration_arg, parse_position, parse_speed,
+    parse_timeout,
 };
 
 const EXAMPLES: &str = "\
@@ -67,6 +68,10 @@ pub struct ChatArgs {
     /// Engine and model, or an engine alone.
     #[arg(short, long, value_name = "ENGINE/MODEL")]
     pub model: Option<String>,
+
+    /// How much the model thinks, where it takes that: none, minimal, low, medium, high, xhigh or max; on for any.
+    #[arg(long, value_name = "LEVEL", value_parser = effort_parser())]
+    pub effort: Option<Effort>,
 
     /// Continue the newest session of this folder.
     #[arg(short = 'c', long = "continue", conflicts_with = "resume")]
@@ -169,8 +174,8 @@ pub struct CommonArgs {
     #[arg(short = 'o', long = "set", value_name = "KEY=VALUE", action = ArgAction::Append, global = true)]
     pub set: Vec<String>,
 
-    /// Color theme.
-    #[arg(long, value_name = "NAME", value_parser = theme_parser(), global = true)]
+    /// Color theme: auto, dark, light, mono, or a name that /theme lists.
+    #[arg(long, value_name = "NAME", value_parser = ThemeNameParser, hide_possible_values = true, global = true)]
     pub theme: Option<ThemeChoice>,
 
     /// No colors; short for `--theme mono`.
@@ -415,11 +420,12 @@ impl Cli {
         };
         Overrides {
             model: model.clone(),
-            theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
+            theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme.clone() },
             mode: if yolo { Some(ApprovalMode::Full) } else { approval_mode },
             mouse: self.shared.no_mouse.then_some(false),
             screen: self.shared.screen(),
             print_on_exit: self.shared.print_on_exit.then_some(true),
+            effort: self.chat.effort,
             max_rounds: self.chat.max_rounds,
             max_cost: self.chat.max_budget_usd,
             max_tokens: self.chat.max_tokens,

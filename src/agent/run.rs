@@ -1,6 +1,7 @@
 //! The driver: performs the effects of the turn machine. All IO of the agent happens here or in what it calls.
 
 mod approvals;
+mod effort;
 mod model_info;
 mod model_request;
 mod server_approvals;
@@ -19,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::model_details::ModelDetails;
 use crate::event::{
-    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, Fault,
-    LinkState, Millis, NoticeCode, NoticeLevel, Permissions, PromptContext, ReplyEvent, TurnOutcome,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, Effort,
+    Fault, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, PromptContext, ReplyEvent, TurnOutcome,
 };
 use crate::net::RequestEvent;
 use crate::tool::{ToolProgress, ToolResult};
@@ -97,6 +98,8 @@ struct RunningTurn {
     remote_task: Option<String>,
     /// Answers that a server waits for, on their way to it.
     answering: JoinSet<Result<(), Fault>>,
+    /// The effort that was wanted when it began.
+    effort: Option<Effort>,
 }
 
 impl Agent {
@@ -199,6 +202,7 @@ impl Agent {
         match command {
             Command::SetMode { mode } => self.set_mode(mode).await,
             Command::SetModel { model } => self.switch_model(model),
+            Command::SetOption { option, value } => self.set_option(&option, &value),
             Command::RevokeGrant { pattern } => self.revoke(&pattern).await,
             Command::WarmUp => self.warm_up(),
             // The turn that was meant is over: the session sends it as a prompt. And it takes the title itself.
@@ -211,7 +215,6 @@ impl Agent {
             | Command::KeepRun { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
-            | Command::SetOption { .. }
             | Command::Decide { .. }
             | Command::Cancel
             | Command::Seek { .. }
@@ -272,6 +275,7 @@ impl Agent {
             logged_bytes: std::collections::HashMap::new(),
             remote_task: None,
             answering: JoinSet::new(),
+            effort: self.setup.effort,
         };
         self.warm_up();
         self.apply_effects(steps, &mut running).await;
@@ -345,6 +349,7 @@ impl Agent {
                 return self.judge_waiting_calls(running).await;
             }
             Command::SetModel { model } => return self.switch_model(model),
+            Command::SetOption { option, value } => return self.set_option(&option, &value),
             Command::RevokeGrant { pattern } => return self.revoke(&pattern).await,
             Command::Cancel => TurnInput::Cancel,
             Command::Steer { text, context } => TurnInput::Steer { text, context },
@@ -357,7 +362,6 @@ impl Agent {
             | Command::KeepRun { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
-            | Command::SetOption { .. }
             | Command::Seek { .. }
             | Command::SetSpeed { .. }
             | Command::SetPaused { .. }

@@ -12,11 +12,14 @@ use super::approval::ApprovalPolicy;
 use super::history::{History, ReadLog};
 use super::ids::IdAllocator;
 use super::turn::TurnLimits;
+use tokio::sync::watch;
+
 use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{
-    CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, NoticeCode, ReplyEvent, SamplingParams, TurnOutcome, who_answers,
+    AgentOption, CallId, DecidedBy, Effort, Fault, Json, Millis, NO_ENGINE, NoticeCode, ReplyEvent, SamplingParams,
+    TurnOutcome, who_answers,
 };
 use crate::net::HttpClient;
 use crate::tool::Registry;
@@ -39,6 +42,8 @@ pub struct EngineChoice {
     pub supports_tools: bool,
     /// Whether the model is known to take no images.
     pub is_text_only: bool,
+    /// The levels of thinking that it takes.
+    pub efforts: Vec<Effort>,
     /// Warnings for the person, each with a stable code: for example, that the connection is unencrypted.
     pub warnings: Vec<(NoticeCode, String)>,
     /// Queries the server's description of the model, if it isn't known.
@@ -107,6 +112,10 @@ pub struct AgentSetup {
     pub resources: Option<Arc<Json>>,
     /// Sampling parameters of the client.
     pub sampling: SamplingParams,
+    /// How much the model is to think, where it takes that.
+    pub effort: Option<Effort>,
+    /// Told what a client may set.
+    pub options: Option<watch::Sender<Vec<AgentOption>>>,
     /// `None` if no log is kept.
     pub overflow_path: Option<OverflowPath>,
     pub epoch: Instant,
@@ -163,6 +172,7 @@ impl EngineChoice {
             may_resend: true,
             supports_tools: true,
             is_text_only: false,
+            efforts: Vec::new(),
             warnings: Vec::new(),
             describe: None,
             server_approvals: None,

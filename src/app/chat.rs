@@ -35,7 +35,6 @@ use crate::text::one_line;
 use crate::ui::Ui;
 use crate::ui::keymap::{Input, Shade, contexts};
 use crate::ui::layout;
-use crate::ui::theme::ThemeKind;
 
 /// Two presses within this time quit.
 const DOUBLE_PRESS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -93,7 +92,8 @@ impl ChatController {
     /// Returns what shows another session beside this one, set as the person has set it here.
     #[must_use]
     pub fn beside(&self, options: StoreOptions, config: &UiConfig) -> Self {
-        let ui = Ui::new(config, self.ui.theme, &self.keymap);
+        let mut ui = Ui::new(config, self.ui.theme, &self.keymap);
+        ui.themes = self.ui.themes;
         let mut other = Self::new(Store::beside(&self.store, options), ui, self.keymap.clone());
         other.has_told_of_shift = self.has_told_of_shift;
         other
@@ -111,7 +111,7 @@ impl ChatController {
     /// This session is shown from now on, after another. What belongs to the person or the terminal comes along, and an
     /// ask takes no answer until it was seen: the last key was for the other.
     pub fn enter(&mut self, left: &Self, clock: Millis) {
-        self.ui.theme = left.ui.theme;
+        (self.ui.theme, self.ui.themes) = (left.ui.theme, left.ui.themes);
         self.ui.panes.transcript.utc_offset_secs = left.ui.panes.transcript.utc_offset_secs;
         self.ui.panes.composer.adopt_history(&left.ui.panes.composer);
         self.store.adopt_common(&left.store);
@@ -226,10 +226,7 @@ impl ChatController {
             Input::Drag { column, row } => self.drag((column, row)),
             Input::Release { column, row } => self.release((column, row)),
             Input::Background(shade) => {
-                self.ui.theme = self.ui.theme.with_kind(match shade {
-                    Shade::Dark => ThemeKind::Dark,
-                    Shade::Light => ThemeKind::Light,
-                });
+                self.ui.theme = self.ui.themes.on(shade == Shade::Light);
             }
         }
         self.offer_approval();

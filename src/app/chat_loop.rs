@@ -36,7 +36,8 @@ use super::paste_detector::PasteDetector;
 use super::term::{self, SignalEvent, Signals, Term, TermMode};
 use super::wait_futures::{next_frames, sleep_until_or_forever};
 use super::{ChatContext, HANGUP_EXIT_CODE, SessionPlaces};
-use crate::config::ThemeChoice;
+use crate::config::themes::ThemeFolder;
+use crate::config::{SettingsSource, ThemeChoice};
 use crate::store::action::Action;
 use crate::store::effect::Effect;
 use crate::store::msg::Msg;
@@ -45,8 +46,7 @@ use crate::store::{Store, StoreOptions};
 use crate::text::mention::dropped_path;
 use crate::ui::Ui;
 use crate::ui::composer::vim::VimMode;
-use crate::ui::keymap::{Input, TerminalReplies, translate};
-use crate::ui::theme::{Theme, ThemeKind};
+use crate::ui::keymap::{Input, Shade, TerminalReplies, translate};
 
 /// What tells of a stream is drawn within this time: its text is likely to come at once, and draws both.
 const STATUS_FRAME_DELAY: Duration = Duration::from_millis(8);
@@ -68,6 +68,12 @@ pub(super) struct ChatLoop<'a> {
     cursor_mode: Option<VimMode>,
     /// The theme that was asked for; the terminal decides what `auto` is.
     theme: ThemeChoice,
+    /// Where the person's themes are.
+    themes: ThemeFolder,
+    /// Another is shown while the list of themes is open.
+    is_theme_previewed: bool,
+    /// The ground that the terminal has of itself, as far as it said.
+    shade: Option<Shade>,
     /// What stands in the composer is to be sent.
     has_prompt: bool,
     /// The draft is to be opened in an editor.
@@ -103,8 +109,7 @@ impl<'a> ChatLoop<'a> {
             wanted_model,
             ..
         } = context;
-        // Dark until the terminal has said what it is.
-        let theme = settings::theme_kind(ui.theme).unwrap_or(ThemeKind::Dark);
+        let themes = settings.as_ref().map(SettingsSource::themes).unwrap_or_default();
         let options = StoreOptions {
             fold_thinking: ui.fold_thinking,
             fold_outputs: ui.fold_output,
@@ -116,7 +121,11 @@ impl<'a> ChatLoop<'a> {
         let mut store = Store::new(options);
         store.set_output_views(ui.output_views());
         store.workplace = workplace(&places, &terminal_env);
-        let view = Ui::new(&ui, Theme::new(theme).with_depth(terminal_env.color_depth()), &keymap);
+        // Dark until the terminal has said what it is.
+        let pair = settings::theme_pair(&ui.theme, terminal_env.color_depth(), &themes);
+        store.themes.current = settings::theme_name(&ui.theme, false);
+        let mut view = Ui::new(&ui, pair.on(false), &keymap);
+        view.themes = pair;
         let saver = match state {
             Some((dir, claim)) => DraftSaver::new(dir, claim, draft.clone().unwrap_or_default()),
             None => DraftSaver::disabled(),
@@ -178,7 +187,10 @@ impl<'a> ChatLoop<'a> {
         Ok(Self {
             settings: SettingsWatch::new(settings, Instant::now()),
             cursor_mode: None,
-            theme: host.ui_config.theme,
+            theme: host.ui_config.theme.clone(),
+            themes,
+            is_theme_previewed: false,
+            shade: None,
             host,
             tabs: TabSet::new(tab),
             paste_detector: PasteDetector::default(),
@@ -340,6 +352,7 @@ impl<'a> ChatLoop<'a> {
                     // Somebody may have switched the branch elsewhere.
                     self.tabs.active.surveyed = self.tabs.active.surveyed.take().filter(|_| !focused);
                 }
+                Input::Background(shade) => self.shade = Some(shade),
                 _ => self.host.notifier.on_input(now),
             }
             if matches!(input, Input::Focus(true) | Input::Key(_)) {

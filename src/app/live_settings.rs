@@ -94,7 +94,7 @@ impl FilesStamp {
     fn take(source: &SettingsSource) -> Self {
         let files = source.files();
         let settings = [Some(files.user), files.project.map(|project| project.file)];
-        let paths = settings.into_iter().flatten().chain(source.command_files());
+        let paths = settings.into_iter().flatten().chain(source.command_files()).chain(source.themes().own_files());
         let stamp = |path: PathBuf| {
             let facts = fs::metadata(&path).ok();
             (path, facts.and_then(|facts| Some((facts.modified().ok()?, facts.len()))))

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use super::notify::PROGRESS_OFF_SEQUENCE;
 use super::screen::Screen;
+use crate::ui::theme::GroundColors;
 
 /// Alternate screen; alternate-scroll saved and off, or a wheel would walk through the prompt history; bracketed
 /// paste; focus events; kitty's flag 1, so that Shift+Enter is seen; the title put aside; the cursor hidden until a frame
@@ -56,6 +57,10 @@ static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
 pub(super) const CURSOR_DEFAULT_SEQUENCE: &[u8] = b"\x1b[0 q";
 /// The cursor has a shape that is taken back with the terminal.
 static CURSOR_SHAPED: AtomicBool = AtomicBool::new(false);
+/// OSC 110 and 111: the terminal's own colours for text and for what is behind it.
+const GROUND_DEFAULT_SEQUENCE: &[u8] = b"\x1b]110\x1b\\\x1b]111\x1b\\";
+/// The terminal has other colours, which are taken back with it.
+static GROUND_SET: AtomicBool = AtomicBool::new(false);
 /// As what the terminal is ours at the moment; 0 if it is not.
 static TERMINAL_TAKEN: AtomicU8 = AtomicU8::new(0);
 
@@ -112,6 +117,8 @@ impl TermMode {
 pub struct Term {
     pub screen: Screen<File>,
     mode: TermMode,
+    /// The colours that it was told.
+    ground: Option<GroundColors>,
 }
 
 impl Term {
@@ -123,7 +130,7 @@ impl Term {
         let (columns, rows) = if let TermMode::Full { .. } = mode { size? } else { size.unwrap_or((80, 24)) };
         // Not `Stdout`, whose line buffer would cut a frame in two writes.
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let term = Self { screen: Screen::new(out, columns, rows), mode };
+        let term = Self { screen: Screen::new(out, columns, rows), mode, ground: None };
         term.acquire()?;
         Ok(term)
     }
@@ -143,6 +150,17 @@ impl Term {
         self.screen.write_raw(bytes)
     }
 
+    /// Tells it the colours of the whole screen (OSC 10 and 11); none are its own. Where its own text goes on, or lines
+    /// are printed, it keeps those.
+    pub fn show_ground(&mut self, ground: Option<GroundColors>) -> io::Result<()> {
+        if self.ground == ground || !matches!(self.mode, TermMode::Full { .. }) {
+            return Ok(());
+        }
+        self.ground = ground;
+        GROUND_SET.store(ground.is_some(), Ordering::SeqCst);
+        self.screen.write_raw(&ground.map_or_else(|| GROUND_DEFAULT_SEQUENCE.to_vec(), ground_sequence))
+    }
+
     /// Gives the terminal back, runs `stop`, takes it again and has all redrawn.
     pub fn suspend(&mut self, stop: impl FnOnce()) -> io::Result<()> {
         self.release();
@@ -158,6 +176,7 @@ impl Term {
     /// Takes the terminal again and has all redrawn.
     pub fn retake(&mut self) -> io::Result<()> {
         self.acquire()?;
+        self.ground = None;
         // The window may have changed meanwhile; the signal went nowhere.
         if let Ok((columns, rows)) = terminal::size() {
             self.screen.resize(columns, rows);
@@ -171,6 +190,11 @@ impl Drop for Term {
     fn drop(&mut self) {
         restore_terminal();
     }
+}
+
+fn ground_sequence(ground: GroundColors) -> Vec<u8> {
+    let color = |(r, g, b): (u8, u8, u8)| format!("rgb:{r:02x}/{g:02x}/{b:02x}");
+    format!("\x1b]10;{}\x1b\\\x1b]11;{}\x1b\\", color(ground.ink), color(ground.back)).into_bytes()
 }
 
 /// Tells whether there is progress to take back.
@@ -189,6 +213,9 @@ fn restore_terminal() {
     if taken != 0 {
         if PROGRESS_SHOWN.swap(false, Ordering::SeqCst) {
             _ = io::stdout().write_all(PROGRESS_OFF_SEQUENCE.as_bytes());
+        }
+        if GROUND_SET.swap(false, Ordering::SeqCst) {
+            _ = io::stdout().write_all(GROUND_DEFAULT_SEQUENCE);
         }
         if CURSOR_SHAPED.swap(false, Ordering::SeqCst) {
             _ = io::stdout().write_all(CURSOR_DEFAULT_SEQUENCE);

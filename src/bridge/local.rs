@@ -9,7 +9,7 @@ use crate::event::{Capabilities, LinkState, Permissions};
 use super::session::SourceHandle;
 
 /// Starts the agent on `tasks` and returns its channels for the session.
-pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> SourceHandle {
+pub fn start(mut setup: AgentSetup, tasks: &mut JoinSet<()>) -> SourceHandle {
     // Capacity 256: a fast model is slowed down at its socket; more would only delay a cancel.
     let (events, from_agent) = mpsc::channel(256);
     // Capacity 16: the session forwards commands one at a time.
@@ -18,12 +18,14 @@ pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> SourceHandle {
     let capabilities =
         Capabilities { prompt: true, decide: !setup.is_unattended, cancel: true, ..Capabilities::default() };
     let (allowed, permissions) = watch::channel(Permissions::default());
+    let (settable, options) = watch::channel(Vec::new());
+    setup.options = Some(settable);
     tasks.spawn(Agent::run(setup, to_agent, events, link, allowed));
     SourceHandle {
         events: from_agent,
         link: watch,
         permissions: Some(permissions),
-        options: None,
+        options: Some(options),
         commands,
         capabilities,
     }

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::event::grammar::Sealer;
 use crate::event::{
-    AgentEvent, AgentOption, Annotation, AnnotationTarget, Capabilities, Command, Envelope, Grant, LinkState, Millis,
-    NO_ENGINE, NoticeCode, NoticeLevel, Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
+    AgentEvent, AgentOption, AgentOptionKind, Annotation, AnnotationTarget, Capabilities, Command, Envelope, Grant,
+    LinkState, Millis, NO_ENGINE, NoticeCode, NoticeLevel, Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
 };
 use crate::journal::{SessionSettings, StatePart, StateStore, Writer};
 
@@ -223,7 +223,7 @@ struct SessionActor {
     state_store: Option<StateStore>,
     /// The grants that are saved.
     saved_grants: Vec<String>,
-    /// Model and mode as they are, and whether that is saved.
+    /// Model, mode and effort as they are, and whether that is saved.
     settings: Option<(SessionSettings, bool)>,
     /// Whether it was reported that some state can't be kept for the next run.
     has_reported_state_error: bool,
@@ -373,7 +373,8 @@ impl SessionActor {
                 AgentEvent::TurnStarted { .. } => self.has_turns = true,
                 AgentEvent::SessionOpened { engine, model, mode, .. } => {
                     let model = if engine == NO_ENGINE { String::new() } else { format!("{engine}/{model}") };
-                    let settings = SessionSettings { model, mode: *mode };
+                    let effort = self.settings.as_ref().and_then(|(known, _)| known.effort.clone());
+                    let settings = SessionSettings { model, mode: *mode, effort };
                     if self.settings.as_ref().is_none_or(|(known, _)| *known != settings) {
                         self.settings = Some((settings, false));
                     }
@@ -434,6 +435,17 @@ impl SessionActor {
     }
 
     fn publish_options(&mut self, options: Vec<AgentOption>) {
+        let effort = options.iter().find(|option| option.kind == AgentOptionKind::Effort);
+        // A model that takes none leaves it as it was for the next one.
+        if let (Some(option), Some((known, is_saved))) = (effort, &mut self.settings) {
+            let wanted = Some(option.current.clone()).filter(|value| value != AgentOption::DEFAULT_VALUE);
+            if known.effort != wanted {
+                (known.effort, *is_saved) = (wanted, false);
+            }
+        }
+        if self.has_turns {
+            self.save_settings();
+        }
         let now = self.now();
         self.status.send_modify(|status| {
             status.options = options;

@@ -1,12 +1,14 @@
 //! Parsers for argument values: durations, positions, sizes, and names from a list.
 
+use std::ffi::OsStr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, Command};
 
 use crate::config::{ThemeChoice, units};
-use crate::event::ApprovalMode;
+use crate::event::{ApprovalMode, Effort};
 
 /// A screen's columns and rows, neither zero nor absurd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +33,27 @@ pub(super) fn mode_parser() -> impl TypedValueParser<Value = ApprovalMode> {
         .try_map(|name| ApprovalMode::parse(&name).ok_or_else(|| format!("unknown mode {name}")))
 }
 
-pub(super) fn theme_parser() -> impl TypedValueParser<Value = ThemeChoice> {
-    PossibleValuesParser::new(ThemeChoice::ALL.map(ThemeChoice::name))
-        .try_map(|name| ThemeChoice::parse(&name).ok_or_else(|| format!("unknown theme {name}")))
+pub(super) fn effort_parser() -> impl TypedValueParser<Value = Effort> {
+    PossibleValuesParser::new(Effort::ALL.map(Effort::name))
+        .try_map(|name| Effort::parse(&name).ok_or_else(|| format!("unknown effort {name}")))
+}
+
+/// Takes any name that a theme may have; those that are built in are completed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ThemeNameParser;
+
+impl TypedValueParser for ThemeNameParser {
+    type Value = ThemeChoice;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<ThemeChoice, clap::Error> {
+        let parse =
+            |name: String| ThemeChoice::parse(&name).ok_or("a theme has a name of small letters, digits, - and _");
+        NonEmptyStringValueParser::new().try_map(parse).parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(ThemeChoice::built_in_names().map(PossibleValue::new)))
+    }
 }
 
 pub(super) fn parse_duration_arg(text: &str) -> Result<Duration, String> {

@@ -2,15 +2,17 @@
 //!
 //! Decides nothing: the contents go to [`merge`].
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::limited_file::read_limited;
 use super::merge::{self, ConfigLayers, LoadedConfig, Overrides, ProjectText, SettingsText};
 use super::paths::Paths;
 use super::problem::{ConfigError, Origin, Problem, ProblemKind};
+use super::themes::ThemeFolder;
 use super::trust::TrustList;
-use super::{Env, environment, show};
+use super::{Env, ThemeChoice, environment, show};
 use crate::private;
 
 /// Far more than anybody writes; guards against devices and wrong files.
@@ -60,6 +62,11 @@ impl SettingsSource {
     /// Returns the folder of the person's commands.
     pub(super) fn own_commands_dir(&self) -> PathBuf {
         self.paths.commands_dir()
+    }
+
+    /// Returns where the person's themes are.
+    pub fn themes(&self) -> ThemeFolder {
+        ThemeFolder(self.paths.themes_dir())
     }
 
     fn with_sources<T>(&self, use_sources: impl FnOnce(&ConfigSources<'_>) -> T) -> T {
@@ -121,7 +128,34 @@ pub fn load(load: &ConfigSources<'_>) -> Result<LoadedConfig, ConfigError> {
         flags: load.flags,
     })?;
     loaded.warnings.extend(complaints);
+    check_theme(&mut loaded, &ThemeFolder(load.paths.themes_dir()))?;
     Ok(loaded)
+}
+
+/// Tells what is wrong with the theme that is wanted; one that isn't there is as good as none, but for a flag, which was
+/// typed just now.
+fn check_theme(loaded: &mut LoadedConfig, folder: &ThemeFolder) -> Result<(), ConfigError> {
+    let names = match &loaded.config.ui.theme {
+        ThemeChoice::Named(name) => vec![name.clone()],
+        ThemeChoice::Pair { dark, light } => vec![dark.clone(), light.clone()],
+        _ => return Ok(()),
+    };
+    let origin = loaded.entries.get("ui.theme").map_or(Origin::Default, |entry| entry.origin.clone());
+    for name in names.iter().filter(|name| *name != ThemeChoice::Mono.name()) {
+        if let Some(found) = folder.read(name) {
+            let told =
+                found.problems.into_iter().map(|told| Problem::new(origin.clone(), ProblemKind::ThemeFile(told)));
+            loaded.warnings.extend(told);
+            continue;
+        }
+        let problem = Problem::new(origin.clone(), ProblemKind::MissingTheme(folder.missing(name)));
+        if matches!(origin, Origin::Flag(_)) {
+            return Err(ConfigError(vec![problem]));
+        }
+        loaded.warnings.push(problem);
+        loaded.config.ui.theme = ThemeChoice::Auto;
+    }
+    Ok(())
 }
 
 /// Like [`load`], but warnings are errors: `config check`.
@@ -253,22 +287,6 @@ fn save_trust_list(paths: &Paths, list: &TrustList) -> Result<(), ConfigError> {
 
 fn read_file(file: &Path) -> io::Result<String> {
     read_limited(file, MAX_FILE_BYTES)
-}
-
-/// Reads a file that people write; one with more bytes is none.
-pub(super) fn read_limited(file: &Path, max_bytes: u64) -> io::Result<String> {
-    // Checked before opening: opening a pipe would block forever.
-    if !fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
-    let mut text = String::new();
-    File::open(file)?.take(max_bytes + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > max_bytes {
-        let limit =
-            if max_bytes >> 20 > 0 { format!("{} MiB", max_bytes >> 20) } else { format!("{} KiB", max_bytes >> 10) };
-        return Err(io::Error::other(format!("larger than {limit}")));
-    }
-    Ok(text)
 }
 
 fn io_reason(error: &io::Error) -> String {

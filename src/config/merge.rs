@@ -11,7 +11,7 @@ use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::schema::{self, ALLOW_KEY, DENY_KEY, SettingSpec};
 use super::value::{self, Setting, SettingValue, dotted};
 use super::{Config, DEFAULT_FILE, Env, ScreenChoice, ThemeChoice};
-use crate::event::{ApprovalMode, RuleKind};
+use crate::event::{ApprovalMode, Effort, RuleKind};
 
 /// How many ignored keys one warning lists.
 const MAX_LISTED_KEYS: usize = 8;
@@ -46,6 +46,7 @@ pub struct Overrides {
     pub model: Option<String>,
     pub theme: Option<ThemeChoice>,
     pub mode: Option<ApprovalMode>,
+    pub effort: Option<Effort>,
     pub mouse: Option<bool>,
     pub print_on_exit: Option<bool>,
     /// With the flag that says so.
@@ -263,8 +264,9 @@ impl Merger {
             }
         };
         flag("--model", &["model"], flags.model.as_ref().map(SettingValue::string));
-        flag("--theme", &["ui", "theme"], flags.theme.map(|theme| SettingValue::string(theme.name())));
+        flag("--theme", &["ui", "theme"], flags.theme.as_ref().map(|theme| SettingValue::string(theme.name())));
         flag("--approval-mode", &["approvals", "mode"], flags.mode.map(|mode| SettingValue::string(mode.name())));
+        flag("--effort", &["effort"], flags.effort.map(|effort| SettingValue::string(effort.name())));
         flag("--no-mouse", &["ui", "mouse"], flags.mouse.map(SettingValue::Bool));
         if let Some((name, screen)) = flags.screen {
             flag(name, &["ui", "screen"], Some(SettingValue::string(screen.name())));

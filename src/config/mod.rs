@@ -7,6 +7,7 @@
 mod address;
 pub mod environment;
 pub mod keys;
+mod limited_file;
 pub mod load;
 pub mod merge;
 pub mod models;
@@ -18,6 +19,8 @@ mod schema;
 pub mod secret;
 mod setting;
 pub mod show;
+pub mod theme_file;
+pub mod themes;
 pub mod trust;
 pub mod units;
 pub mod user_commands;
@@ -29,8 +32,9 @@ use std::time::Duration;
 
 use self::keys::{Bindings, KeyPreset};
 use crate::engine::{ENGINES, EngineSpec, openai};
-use crate::event::ApprovalMode;
+use crate::event::{ApprovalMode, Effort};
 use crate::store::Timestamps;
+use crate::store::action_table::THEMES;
 use crate::store::limits::{SpendLimit, SpendLimits};
 use crate::store::output_view::{OutputView, OutputViews};
 
@@ -42,8 +46,9 @@ pub use problem::{ConfigError, Origin, Problem};
 pub use remote::{AgentProgramConfig, RemoteConfig};
 use setting::{
     address, boolean, choice, duration, duration_or_zero, folders, microdollars, optional, secret, settings, text,
-    texts, whole,
+    texts, theme_choice, whole,
 };
+use theme_file::is_theme_name;
 
 /// Every setting with its default, as documentation.
 pub const DEFAULT_FILE: &str = include_str!("../../assets/config.toml");
@@ -56,6 +61,8 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Config {
     /// Written `engine/model` or just `engine`; `None` searches for a server.
     pub model: Option<String>,
+    /// How much a model is to think that takes that; `None` leaves it to the model.
+    pub effort: Option<Effort>,
     pub engines: BTreeMap<String, EngineConfig>,
     /// Remote agents by name, for `attach`.
     pub remotes: BTreeMap<String, RemoteConfig>,
@@ -97,7 +104,7 @@ settings! {
     pub struct UiConfig {
         /// How the chat uses the terminal.
         screen: ScreenChoice = ScreenChoice::Auto, choice(&ScreenChoice::ALL, ScreenChoice::name);
-        theme: ThemeChoice = ThemeChoice::Auto, choice(&ThemeChoice::ALL, ThemeChoice::name);
+        theme: ThemeChoice = ThemeChoice::Auto, theme_choice();
         max_fps: u16 = 60, whole(1..=240);
         /// Reasoning starts folded.
         fold_thinking: bool = true, boolean();
@@ -280,12 +287,22 @@ pub enum ScreenChoice {
     Linear,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The theme that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ThemeChoice {
+    /// The terminal's own colors, for the ground that it has.
     Auto,
     Dark,
     Light,
+    /// No colors.
     Mono,
+    /// One that is a file, built in or the person's.
+    Named(String),
+    /// One for each ground that the terminal may have.
+    Pair {
+        dark: String,
+        light: String,
+    },
 }
 
 impl Config {
@@ -302,6 +319,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             model: None,
+            effort: None,
             engines: ENGINES.iter().map(|spec| (spec.name.to_owned(), EngineConfig::from_environment(spec))).collect(),
             remotes: BTreeMap::new(),
             agents: BTreeMap::new(),
@@ -367,19 +385,47 @@ impl ScreenChoice {
 }
 
 impl ThemeChoice {
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Dark, Self::Light, Self::Mono];
-
-    pub fn name(self) -> &'static str {
+    /// Returns what it is called; a pair by the theme for a dark ground.
+    pub fn name(&self) -> &str {
         match self {
             Self::Auto => "auto",
             Self::Dark => "dark",
             Self::Light => "light",
             Self::Mono => "mono",
+            Self::Named(name) | Self::Pair { dark: name, .. } => name,
         }
     }
 
+    /// Returns the choice of that name; none where nothing may be called so.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|theme| theme.name() == name)
+        Some(match name {
+            "auto" => Self::Auto,
+            "dark" => Self::Dark,
+            "light" => Self::Light,
+            "mono" => Self::Mono,
+            name if is_theme_name(name) => Self::Named(name.to_owned()),
+            _ => return None,
+        })
+    }
+
+    /// Returns the names of the themes that are built in.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        THEMES.iter().map(|(name, _)| *name)
+    }
+
+    /// Returns whether the terminal's ground says which theme it is.
+    pub fn follows_terminal(&self) -> bool {
+        matches!(self, Self::Auto | Self::Pair { .. })
+    }
+
+    /// Returns the name of the theme for a ground.
+    pub fn name_on(&self, is_light: bool) -> &str {
+        match (self, is_light) {
+            (Self::Auto, false) => "dark",
+            (Self::Auto, true) => "light",
+            (Self::Pair { light, .. }, true) => light,
+            _ => self.name(),
+        }
     }
 }
 
@@ -397,9 +443,10 @@ mod tests {
     #[test]
     fn names_read_back() {
         assert!(ImageChoice::ALL.into_iter().all(|choice| ImageChoice::parse(choice.name()) == Some(choice)));
-        let listed = crate::store::action_table::THEMES.iter().map(|(name, _)| *name);
-        assert!(listed.eq(ThemeChoice::ALL.map(ThemeChoice::name)));
-        assert!(ThemeChoice::ALL.into_iter().all(|theme| ThemeChoice::parse(theme.name()) == Some(theme)));
+        for (name, _) in THEMES {
+            assert_eq!(ThemeChoice::parse(name).unwrap().name(), *name);
+        }
+        assert_eq!(ThemeChoice::parse("../x"), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use toml::de::ValueDeserializer;
 
 use super::{Config, Env};
 use crate::engine::spec::Pricing;
+use crate::event::Effort;
 use crate::text::address::is_loopback;
 
 const MODELS: &str = include_str!("../../assets/models.toml");
@@ -22,13 +23,17 @@ static UNREAD_RECORDS: LazyLock<BTreeMap<String, &str>> = LazyLock::new(|| {
     MODELS.lines().filter_map(row).collect()
 });
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelRecord {
     window: Option<u64>,
     input: Option<f64>,
     output: Option<f64>,
     images: Option<bool>,
+    /// Words.
+    can: Option<String>,
+    /// The names of levels.
+    effort: Option<String>,
 }
 
 impl ModelRecord {
@@ -53,6 +58,14 @@ impl Config {
     /// Returns whether a model takes images, if that is known.
     pub fn takes_images(&self, model: &str) -> Option<bool> {
         ModelRecord::find(model)?.images
+    }
+
+    /// Returns what a model is known for, such as "vision", and the levels of thinking that it takes.
+    pub fn abilities(&self, model: &str) -> (Vec<String>, Vec<Effort>) {
+        let record = ModelRecord::find(model).unwrap_or_default();
+        let words =
+            |text: Option<String>| text.unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        (words(record.can), words(record.effort).iter().filter_map(|name| Effort::parse(name)).collect())
     }
 
     /// Returns dollars per million tokens, input and output, at list price.
@@ -102,7 +115,9 @@ mod tests {
         let table: BTreeMap<String, ModelRecord> = toml::from_str(MODELS).unwrap();
         assert!(table.len() > 20);
         for (name, record) in table {
-            assert_eq!(ModelRecord::find(&name), Some(record));
+            assert_eq!(ModelRecord::find(&name).as_ref(), Some(&record));
+            let levels = record.effort.as_deref().unwrap_or_default().split_whitespace().map(Effort::parse);
+            assert!(levels.clone().all(|level| level.is_some()) && levels.is_sorted(), "{name}");
             assert_eq!(record.input.is_some(), record.output.is_some(), "{name}");
             assert_eq!(name, name.to_ascii_lowercase());
         }

@@ -51,6 +51,11 @@ impl Paths {
         self.config.join("commands")
     }
 
+    /// Themes that the person wrote.
+    pub fn themes_dir(&self) -> PathBuf {
+        self.config.join("themes")
+    }
+
     /// Saved conversations.
     pub fn sessions_dir(&self) -> PathBuf {
         self.data.join("sessions")

@@ -66,6 +66,10 @@ pub enum ProblemKind {
     ProjectProgram {
         key: String,
     },
+    /// The theme that is wanted isn't there.
+    MissingTheme(String),
+    /// A line of a theme's file, as [`super::themes::ThemeFolder`] tells it.
+    ThemeFile(String),
     /// `-o` without `=`, or with an invalid key.
     NotAnAssignment(String),
     File {
@@ -104,7 +108,7 @@ impl fmt::Display for Origin {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !matches!(self.kind, ProblemKind::File { .. }) {
+        if !matches!(self.kind, ProblemKind::File { .. } | ProblemKind::ThemeFile(_)) {
             write!(f, "{}: ", self.origin)?;
         }
         match &self.kind {
@@ -139,6 +143,7 @@ impl fmt::Display for Problem {
             ProblemKind::ProjectProgram { key } => {
                 write!(f, "ignored `{key}`: a project may not name programs to start; set it in your own file")
             }
+            ProblemKind::MissingTheme(told) | ProblemKind::ThemeFile(told) => f.write_str(told),
             ProblemKind::NotAnAssignment(text) => write!(f, "expected key=value, found \"{text}\""),
             ProblemKind::File { path, reason } => write!(f, "{}: {reason}", printable(&path.to_string_lossy())),
         }

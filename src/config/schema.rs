@@ -13,7 +13,7 @@ use super::{
     AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, KeyConfig, LimitConfig, RemoteConfig,
     ServerConfig, ToolConfig, UiConfig,
 };
-use crate::event::Pattern;
+use crate::event::{Effort, Pattern};
 use crate::store::output_view::OutputView;
 use crate::text::suggestion::suggest;
 
@@ -42,6 +42,10 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
         row("version", version, |_, _, ()| Some(())),
         row("model", model, |config, _, model| {
             config.model = Some(model);
+            Some(())
+        }),
+        row("effort", choice(&Effort::ALL, Effort::name), |config, _, effort| {
+            config.effort = Some(effort);
             Some(())
         }),
     ];

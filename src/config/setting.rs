@@ -2,13 +2,14 @@
 //! default, how its value is read and shown, and whether it is secret.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::units;
 use super::value::SettingValue;
+use super::{ThemeChoice, units};
 use crate::text::display_url::redact_login;
 
 const MASK: &str = "••••••••";
@@ -165,6 +166,39 @@ where
     )
 }
 
+/// Whether there is such a theme is for whoever sees the files.
+pub(super) fn theme_choice() -> SettingType<ThemeChoice> {
+    let named = |table: &BTreeMap<String, SettingValue>, ground: &str| match table.get(ground)? {
+        // Which of two it is can't depend on a third thing.
+        SettingValue::String(name) => {
+            ThemeChoice::parse(name).filter(|theme| *theme != ThemeChoice::Auto).map(|_| name.clone())
+        }
+        _ => None,
+    };
+    SettingType::new(
+        "the name of a theme such as \"auto\", \"dark\" or \"gruvbox-dark\", or { dark = \"NAME\", light = \"NAME\" }",
+        move |value| match value {
+            SettingValue::String(name) => ThemeChoice::parse(name),
+            SettingValue::Table(table) if table.len() == 2 => {
+                Some(ThemeChoice::Pair { dark: named(table, "dark")?, light: named(table, "light")? })
+            }
+            _ => None,
+        },
+        |theme| Some(theme_value(theme)),
+    )
+}
+
+/// Returns how a choice of themes is written.
+pub(super) fn theme_value(theme: &ThemeChoice) -> SettingValue {
+    match theme {
+        ThemeChoice::Pair { dark, light } => {
+            let names = [("dark", dark), ("light", light)];
+            SettingValue::Table(names.map(|(ground, name)| (ground.to_owned(), SettingValue::string(name))).into())
+        }
+        theme => SettingValue::string(theme.name()),
+    }
+}
+
 /// Written in US dollars.
 pub(super) fn microdollars() -> SettingType<u64> {
     let micros = |dollars: f64| (0.0..=1e9).contains(&dollars).then(|| (dollars * 1e6).round() as u64);
@@ -311,7 +345,7 @@ mod tests {
             names: Vec<String> = vec!["x".to_owned()], texts("names").accumulating();
         }
         with {
-            headers: std::collections::BTreeMap<String, String>,
+            headers: BTreeMap<String, String>,
         }
     }
 

@@ -170,6 +170,7 @@ mod tests {
         insta::assert_snapshot!(to_text(&loaded), @r#"
         version = 1                                                # default
         model = "openai/gpt-4o"                                    # config.toml:1
+        effort is not set
         engines.anthropic.kind = "anthropic"                       # default
         engines.anthropic.base_url = "env:ANTHROPIC_BASE_URL"      # default
         engines.anthropic.api_key = "env:ANTHROPIC_API_KEY"        # default

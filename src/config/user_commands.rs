@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::load::{ConfigFiles, SettingsSource, read_limited};
+use super::limited_file::read_limited;
+use super::load::{ConfigFiles, SettingsSource};
 use crate::store::user_commands::UserCommand;
 use crate::text::one_line;
 

@@ -16,7 +16,7 @@ use super::discover::{ModelInfo, ModelListQuery};
 use super::spec::{EngineSpec, price_unless_local, trim_base_url};
 use super::{Engine, ModelRequest, ReplyPlan};
 use crate::dialect::anthropic::AnthropicDecoder as Decoder;
-use crate::event::{Json, SamplingParams, ToolSpec};
+use crate::event::{Effort, Json, SamplingParams, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
@@ -24,6 +24,12 @@ const API_VERSION: &str = "2023-06-01";
 const MESSAGES_PATH: &str = "/messages";
 /// Models listed of one server.
 const MAX_MODELS: usize = 2000;
+
+/// What may be thought where a model takes a limit of tokens; the least is the server's.
+const MIN_THINKING_TOKENS: u64 = 1024;
+const LOW_THINKING_TOKENS: u64 = 4096;
+const MEDIUM_THINKING_TOKENS: u64 = 10_000;
+const HIGH_THINKING_TOKENS: u64 = 16_000;
 
 /// Anthropic's API.
 pub const SPEC: EngineSpec = EngineSpec {
@@ -159,8 +165,50 @@ impl AnthropicEngine {
         let SamplingParams { temperature, top_p, .. } = request.sampling;
         fields.extend(temperature.map(|value| ("temperature".to_owned(), json!(value))));
         fields.extend(top_p.map(|value| ("top_p".to_owned(), json!(value))));
+        add_effort(fields, request);
         body
     }
+}
+
+/// Adds how much the model is to think: newer models take a level, older ones a limit of tokens, with which neither the
+/// temperature nor the choice of a tool may be set.
+fn add_effort(fields: &mut serde_json::Map<String, Json>, request: &ModelRequest) {
+    let Some(effort) = request.sampling.effort else { return };
+    if !thinks_to_a_limit(&request.model) {
+        fields.insert("output_config".into(), json!({"effort": effort.name()}));
+        return;
+    }
+    let max_tokens = fields.get("max_tokens").and_then(Json::as_u64).unwrap_or(0);
+    let budget = match effort {
+        Effort::None => return,
+        Effort::On | Effort::Minimal | Effort::Low => LOW_THINKING_TOKENS,
+        Effort::Medium => MEDIUM_THINKING_TOKENS,
+        Effort::High | Effort::Xhigh | Effort::Max => HIGH_THINKING_TOKENS,
+    };
+    // Half of the answer's limit at most is thought.
+    let budget = budget.min(max_tokens / 2);
+    let is_fixed = ["temperature", "top_p", "tool_choice"].iter().any(|name| fields.contains_key(*name));
+    if budget >= MIN_THINKING_TOKENS && !is_fixed {
+        fields.insert("thinking".into(), json!({"type": "enabled", "budget_tokens": budget}));
+    }
+}
+
+/// Whether it is of those before `output_config.effort`.
+fn thinks_to_a_limit(model: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "claude-3-",
+        "claude-opus-4-0",
+        "claude-opus-4-1",
+        "claude-opus-4-2",
+        "claude-sonnet-4-0",
+        "claude-sonnet-4-2",
+        "claude-sonnet-4-5",
+        "claude-haiku-4-5",
+        "claude-haiku-3",
+    ];
+    let model = model.to_ascii_lowercase();
+    let model = model.rsplit(['/', '.']).find(|part| part.starts_with("claude-")).unwrap_or_default();
+    NAMES.iter().any(|name| model.starts_with(name))
 }
 
 impl Engine for AnthropicEngine {

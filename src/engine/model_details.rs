@@ -11,6 +11,8 @@ pub struct ModelDetails {
     pub context_window: Option<u64>,
     pub supports_tools: Option<bool>,
     pub takes_images: Option<bool>,
+    /// Whether it can think before it answers.
+    pub supports_thinking: Option<bool>,
 }
 
 /// The requests for the details of a model.
@@ -82,6 +84,7 @@ impl ModelDetails {
             context_window: context_window_in(entry),
             supports_tools: takes_tools,
             takes_images: takes_images_in(entry),
+            supports_thinking: None,
         };
         let owner = entry.get("owned_by").and_then(Json::as_str).unwrap_or_default();
         (description, description.context_window.is_none() || owner == "llamacpp")
@@ -141,6 +144,7 @@ impl ModelDetails {
             context_window: windows.into_iter().flatten().find(|tokens| *tokens > 0).or(self.context_window),
             supports_tools: tools.into_iter().flatten().next().or(self.supports_tools),
             takes_images: images.into_iter().flatten().next().or(self.takes_images),
+            supports_thinking: None,
         }
     }
 }
@@ -205,7 +209,12 @@ mod tests {
     use super::*;
 
     fn told(window: Option<u64>, takes_tools: Option<bool>) -> ModelDetails {
-        ModelDetails { context_window: window, supports_tools: takes_tools, takes_images: None }
+        ModelDetails {
+            context_window: window,
+            supports_tools: takes_tools,
+            takes_images: None,
+            supports_thinking: None,
+        }
     }
 
     #[test]

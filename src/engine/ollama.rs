@@ -12,7 +12,7 @@ use super::openai::{args_object, bearer_header, tool, tool_result_text};
 use super::spec::{EngineOptions, EngineSpec, ModelDescription, Pricing};
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::ollama::OllamaDecoder as Decoder;
-use crate::event::{Json, PromptImage};
+use crate::event::{Effort, Json, PromptImage};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address;
 
@@ -54,6 +54,7 @@ pub const SPEC: EngineSpec = EngineSpec {
                 context_window: Some(discover::ollama_context_window(model, show, running)),
                 supports_tools: discover::ollama_has_capability(show, "tools"),
                 takes_images: discover::ollama_has_capability(show, "vision"),
+                supports_thinking: discover::ollama_has_capability(show, "thinking"),
             }
         },
     }),
@@ -123,6 +124,14 @@ impl OllamaEngine {
         let Some(fields) = body.as_object_mut() else { return body };
         if !request.tools.is_empty() {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
+        }
+        if let Some(effort) = request.sampling.effort {
+            let think = match effort {
+                Effort::None => false.into(),
+                Effort::On => true.into(),
+                level => Json::from(level.name()),
+            };
+            fields.insert("think".into(), think);
         }
         let options = [
             request.sampling.max_output_tokens.map(|tokens| ("num_predict".to_owned(), Json::from(tokens))),

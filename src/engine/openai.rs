@@ -107,6 +107,9 @@ impl OpenAiEngine {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
         }
         add_sampling_params(fields, request, self.max_tokens_field);
+        if let Some(effort) = request.sampling.effort {
+            fields.insert("reasoning_effort".into(), effort.name().into());
+        }
         body
     }
 }
@@ -155,8 +158,13 @@ impl Engine for OpenAiEngine {
 
 /// Adds the sampling parameters. `limit` is the server's name for the output limit.
 pub(super) fn add_sampling_params(fields: &mut Map<String, Json>, request: &ModelRequest, limit: &str) {
-    let SamplingParams { max_output_tokens: max_output, temperature, top_p, tool_choice_required: must_call } =
-        request.sampling;
+    let SamplingParams {
+        max_output_tokens: max_output,
+        temperature,
+        top_p,
+        effort: _,
+        tool_choice_required: must_call,
+    } = request.sampling;
     fields.extend(max_output.map(|tokens| (limit.to_owned(), tokens.into())));
     fields.extend(temperature.map(|value| ("temperature".to_owned(), value.into())));
     fields.extend(top_p.map(|value| ("top_p".to_owned(), value.into())));

@@ -130,6 +130,9 @@ fn body(request: &ModelRequest) -> Json {
         fields.insert("tools".into(), request.tools.iter().map(tool).collect());
     }
     add_sampling_params(fields, request, "max_output_tokens");
+    if let Some(effort) = request.sampling.effort {
+        fields.insert("reasoning".into(), json!({"effort": effort.name()}));
+    }
     if can_reason(&request.model) {
         fields.insert("include".into(), json!(["reasoning.encrypted_content"]));
     }

@@ -39,6 +39,9 @@ pub enum AgentOptionKind {
 }
 
 impl AgentOption {
+    /// The value of a setting that leaves it as it is of itself.
+    pub const DEFAULT_VALUE: &str = "default";
+
     /// Returns the value that a person means: it, its name, or its end behind a slash.
     pub fn find(&self, wanted: &str) -> Option<&AgentOptionValue> {
         let exact = |value: &&AgentOptionValue| value.value == wanted;

@@ -10,6 +10,7 @@ use ratatui::style::{Modifier, Style};
 use crate::bridge::{HubItem, SessionHandle};
 use crate::cli::FrameFormat;
 use crate::config::keys::Keymap;
+use crate::config::themes::ThemeFolder;
 use crate::config::{Config, ThemeChoice};
 use crate::event::Seq;
 use crate::runtime::Runtime;
@@ -17,7 +18,7 @@ use crate::store::limits::SpendLimits;
 use crate::store::msg::Msg;
 use crate::store::{Store, StoreOptions};
 use crate::text::width::str_width;
-use crate::ui::theme::{self, Theme, ThemeKind};
+use crate::ui::theme::{self, ColorDepth, Theme, ThemeKind, ThemePair};
 use crate::ui::{self, Ui};
 
 /// Returns one screen of the log at `path` as it was after event `seq`, or at its end.
@@ -33,11 +34,13 @@ pub async fn dump_screen(
     let mut store = fold_until(&live, seq, config).await;
     // Nobody is writing.
     store.update(Msg::OfferApproval, &mut Vec::new());
-    let theme = Theme::new(match config.ui.theme {
-        ThemeChoice::Light => ThemeKind::Light,
-        ThemeChoice::Mono => ThemeKind::Mono,
-        ThemeChoice::Auto | ThemeChoice::Dark => ThemeKind::Dark,
-    });
+    let folder = ThemeFolder(runtime.paths.themes_dir());
+    // The terminal's own colours where the theme has none of its own: no tints.
+    let depth = match config.ui.theme {
+        ThemeChoice::Named(_) | ThemeChoice::Pair { .. } => ColorDepth::TrueColor,
+        _ => ColorDepth::Sixteen,
+    };
+    let theme = ThemePair::new(&config.ui.theme, depth, &|name| folder.read(name).map(|found| found.colors)).on(false);
     let (keymap, _) = Keymap::new(&config.keys);
     let mut view = Ui::new(&config.ui, theme, &keymap);
     let area = Rect::new(0, 0, width, height);
@@ -46,7 +49,7 @@ pub async fn dump_screen(
     Ok(match kind {
         FrameFormat::Text => text(&buffer),
         FrameFormat::Ansi => ansi(&buffer),
-        FrameFormat::Svg => svg(&buffer, config.ui.theme == ThemeChoice::Light),
+        FrameFormat::Svg => svg(&buffer, theme),
     })
 }
 
@@ -123,8 +126,17 @@ fn ansi(buffer: &Buffer) -> String {
 /// Cell size in the image.
 const CELL_SIZE: (f32, f32) = (8.4, 18.0);
 
-fn svg(buffer: &Buffer, light: bool) -> String {
-    let (ground, ink) = if light { ("#ffffff", "#24292f") } else { ("#16181d", "#d7dae0") };
+fn hex((r, g, b): (u8, u8, u8)) -> String {
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
+
+fn svg(buffer: &Buffer, theme: Theme) -> String {
+    let light = theme.kind() == ThemeKind::Light;
+    let (ground, ink) = match theme.ground() {
+        Some(colors) => (hex(colors.back), hex(colors.ink)),
+        None if light => ("#ffffff".to_owned(), "#24292f".to_owned()),
+        None => ("#16181d".to_owned(), "#d7dae0".to_owned()),
+    };
     let width = f32::from(buffer.area.width) * CELL_SIZE.0 + 24.0;
     let height = f32::from(buffer.area.height) * CELL_SIZE.1 + 24.0;
     let mut out = format!(
@@ -139,7 +151,7 @@ fn svg(buffer: &Buffer, light: bool) -> String {
         while start < row.len() {
             let style = row[start].1.style();
             let end = row[start..].iter().position(|(_, cell)| cell.style() != style).map_or(row.len(), |n| start + n);
-            svg_run(&mut out, &row[start..end], y, style, (ground, ink), light);
+            svg_run(&mut out, &row[start..end], y, style, (&ground, &ink), light);
             start = end;
         }
     }
@@ -153,7 +165,6 @@ fn svg_run(out: &mut String, cells: &[(u16, &Cell)], y: usize, style: Style, (gr
     let (x, top) = (12.0 + f32::from(*x) * CELL_SIZE.0, 12.0 + y as f32 * CELL_SIZE.1);
     let columns = str_width(&text) as f32;
     let has = |modifier| style.add_modifier.contains(modifier);
-    let hex = |(r, g, b): (u8, u8, u8)| format!("#{r:02x}{g:02x}{b:02x}");
     let front = style.fg.and_then(|colour| theme::rgb(colour, light)).map(hex);
     let back = style.bg.and_then(|colour| theme::rgb(colour, light)).map(hex);
     let (front, back) = if has(Modifier::REVERSED) {

@@ -33,7 +33,7 @@ pub enum StatePart {
     Queue,
     /// The grants that last until the session ends.
     Grants,
-    /// Model and mode: [`SessionSettings`].
+    /// Model, mode and effort: [`SessionSettings`].
     Settings,
 }
 
@@ -45,6 +45,9 @@ pub struct SessionSettings {
     /// Written `engine/model`; empty if unknown.
     pub model: String,
     pub mode: ApprovalMode,
+    /// How much the model is to think, if not as it does of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
 }
 
 /// Stores a session's state. Cheap to clone.

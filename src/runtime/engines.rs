@@ -17,8 +17,8 @@ use crate::engine::discover::{self, DiscoveredServer, Readiness, ServerKind};
 use crate::engine::model_details::ModelDetails;
 use crate::engine::offline::{self, OfflineEngine};
 use crate::engine::spec::{EngineOptions, ModelDescription};
-use crate::engine::{ENGINES, Engine, ollama, openai};
-use crate::event::{Fault, FaultKind, NoticeCode};
+use crate::engine::{ENGINES, Engine, EngineSpec, ollama, openai};
+use crate::event::{Effort, Fault, FaultKind, NoticeCode};
 use crate::net::failure::is_loading;
 use crate::net::{HttpClient, probe, register_secret};
 use crate::text::address::is_cleartext_remote;
@@ -272,12 +272,27 @@ impl EngineResolver {
             describe: if is_vendor { None } else { self.description_fetcher(&engine, &model) },
             context_window: details.context_window,
             price: self.config().price_at(name, &model, &env_variable),
+            efforts: self.efforts(spec, &model, details),
             first_byte_timeout: config.first_byte_timeout,
             idle_timeout: config.idle_timeout,
             no_output_timeout: config.no_output_timeout,
             max_retries: config.retries,
             ..EngineChoice::new(engine, model, why)
         })
+    }
+
+    /// Returns the levels of thinking that a model takes; none where that isn't known.
+    fn efforts(&self, spec: &EngineSpec, model: &str, details: ModelDetails) -> Vec<Effort> {
+        if !spec.embedded_models.is_empty() {
+            return Vec::new();
+        }
+        let known = self.config().abilities(model).1;
+        match (details.supports_thinking, spec.name == ollama::SPEC.name) {
+            // It has levels only for models that are made for them.
+            (Some(true), true) if known.is_empty() => vec![Effort::None, Effort::On],
+            (Some(false), _) => Vec::new(),
+            _ => known,
+        }
     }
 
     /// Queries what an engine must know before it is built; a slow response must not delay the chat.

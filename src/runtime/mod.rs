@@ -25,8 +25,10 @@ use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use crate::bridge::session::{self, PriorSession, ResumePoint, UnsentPrompt, notice};
 use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{SessionHandle, local};
-use crate::config::{Config, LoadedConfig, Paths, environment};
-use crate::event::{AgentEvent, CallId, Grant, Millis, NoticeCode, NoticeLevel, SamplingParams, Seq, SessionId};
+use crate::config::{Config, LoadedConfig, Origin, Paths, environment};
+use crate::event::{
+    AgentEvent, CallId, Effort, Grant, Millis, NoticeCode, NoticeLevel, SamplingParams, Seq, SessionId,
+};
 use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
 pub use crate::journal::{NameClaim, StatePart, StateStore};
 use crate::local_time::local_now;
@@ -163,6 +165,7 @@ impl Runtime {
         let mut policy = self.approval_policy()?;
         let mut restored = Vec::new();
         let mut kept_model = None;
+        let mut kept_effort = None;
         let mut prepared = match start {
             StartMode::New => self.create_log(),
             StartMode::Continue | StartMode::Resume(_) => {
@@ -171,6 +174,9 @@ impl Runtime {
                 let settings = self.load_settings(&prepared.session, &mut restored);
                 kept_model = Some(settings.model).filter(|model| !model.is_empty());
                 restored.extend(self.restore_mode(&mut policy, settings.mode));
+                let origin = self.loaded.entries.get("effort").map(|entry| &entry.origin);
+                let is_asked_for = matches!(origin, Some(Origin::Flag(_)));
+                kept_effort = settings.effort.as_deref().and_then(Effort::parse).filter(|_| !is_asked_for);
                 prepared
             }
         };
@@ -179,6 +185,7 @@ impl Runtime {
             if let Some(model) = kept_model {
                 setup.engine_choice = Box::pin(self.engine_resolver().resolve_kept(model));
             }
+            setup.effort = kept_effort.or(setup.effort);
         });
         Ok(StartedSession { handle, restored })
     }
@@ -422,6 +429,8 @@ impl Runtime {
             approvals: ApprovalSettings::default(),
             resources: None,
             sampling: SamplingParams::default(),
+            effort: config.effort,
+            options: None,
             overflow_path: overflow,
             epoch,
             wall_ms: wall,

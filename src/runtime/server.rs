@@ -337,6 +337,9 @@ impl Factory for SessionFactory {
                 models.push(Model { id: format!("{engine}/{}", usual.model), engine, remark: usual.reason });
             }
             for choice in EngineResolver::model_choices(resolver).await {
+                if !choice.facts.trouble.is_empty() {
+                    continue;
+                }
                 let engine = choice.name.split('/').next().unwrap_or_default().to_owned();
                 if models.iter().all(|known| known.id != choice.name) {
                     models.push(Model { id: choice.name, engine, remark: choice.remark });

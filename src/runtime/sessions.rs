@@ -193,7 +193,7 @@ impl Runtime {
     pub(super) fn load_settings(&self, session: &SessionId, notes: &mut Vec<String>) -> SessionSettings {
         let kept: Option<SessionSettings> = self.load_state(session, StatePart::Settings, notes);
         let mode = self.config().approvals.mode;
-        kept.unwrap_or(SessionSettings { model: String::new(), mode })
+        kept.unwrap_or(SessionSettings { mode, ..SessionSettings::default() })
     }
 
     /// Goes on with the mode in which the session was left, unless a flag says otherwise or it would allow more than the

@@ -83,7 +83,7 @@ pub(super) fn get_sampling_params(fields: &Fields, limits: &[&str]) -> Result<Sa
         max_output = max_output.or(get_positive(fields, limit)?);
     }
     let (temperature, top_p) = (get_number(fields, "temperature", 2.0)?, get_number(fields, "top_p", 1.0)?);
-    Ok(SamplingParams { max_output_tokens: max_output, temperature, top_p, tool_choice_required: false })
+    Ok(SamplingParams { max_output_tokens: max_output, temperature, top_p, ..SamplingParams::default() })
 }
 
 fn get_number(fields: &Fields, name: &str, most: f64) -> Result<Option<f64>, ApiError> {

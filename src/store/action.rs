@@ -195,6 +195,16 @@ pub enum Action {
     ToggleVim,
     /// Opens the draft in an editor.
     EditDraft,
+    /// Lists how much the model may think.
+    OpenEfforts,
+    /// Sets how much the model thinks.
+    SetEffort(String),
+    /// Sets the next higher level, or the next lower one.
+    StepEffort {
+        is_up: bool,
+    },
+    /// Lists the themes.
+    OpenThemes,
     /// Shows a theme by its name, or the one after that which is shown.
     SetTheme(Option<String>),
     /// Reads keys and looks again from the settings.

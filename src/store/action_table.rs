@@ -71,6 +71,8 @@ pub enum Argument {
     Session,
     /// An answer, counted from the end.
     Answer,
+    Theme,
+    Effort,
     File,
     /// Any text; this is what it is called.
     Free(&'static str),
@@ -88,6 +90,8 @@ impl Argument {
             Self::Model => "[engine/model]".into(),
             Self::Session => "[id]".into(),
             Self::Answer => "[n]".into(),
+            Self::Theme => "[name]".into(),
+            Self::Effort => "[level]".into(),
             Self::File => "[file]".into(),
             Self::Free(name) => format!("[{name}]").into(),
         }
@@ -140,12 +144,22 @@ const TIMES_ARGUMENT: Argument = Argument::Words(&[
     ("relative", "since the session began"),
     ("clock", "as clocks show it here"),
 ]);
-/// The themes that there are; the settings have the same.
+/// The themes that are built in. The first four have the terminal's own colors; the others are files of the settings.
 pub const THEMES: &[(&str, &str)] = &[
     ("auto", "as the terminal says"),
     ("dark", "for a dark background"),
     ("light", "for a light background"),
     ("mono", "without colors"),
+    ("catppuccin-mocha", "soft colors on dark blue"),
+    ("catppuccin-latte", "soft colors on light gray"),
+    ("gruvbox-dark", "warm colors on dark gray"),
+    ("gruvbox-light", "warm colors on cream"),
+    ("solarized-dark", "muted colors on dark teal"),
+    ("solarized-light", "muted colors on ivory"),
+    ("rose-pine", "rose and gold on dark violet"),
+    ("rose-pine-dawn", "rose and gold on light sand"),
+    ("contrast-dark", "strong contrast on black"),
+    ("contrast-light", "strong contrast on white"),
 ];
 const SHOW_ARGUMENT: Argument = Argument::Words(&[("show", "unfolded"), ("hide", "folded")]);
 
@@ -204,6 +218,13 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("model.choose", Global, || Action::OpenModels, "choose a model")
         .slash(3, "model", &["models"], "choose the model")
         .takes(Argument::Model, |name| Ok(name.map_or(Action::OpenModels, |name| Action::SetModel(name.to_owned())))),
+    act("effort.choose", Global, || Action::OpenEfforts, "choose how much the model thinks")
+        .slash(41, "effort", &[], "choose how much the model thinks")
+        .takes(Argument::Effort, |name| {
+            Ok(name.map_or(Action::OpenEfforts, |name| Action::SetEffort(name.to_lowercase())))
+        }),
+    act("effort.lower", Global, || Action::StepEffort { is_up: false }, "let the model think less"),
+    act("effort.higher", Global, || Action::StepEffort { is_up: true }, "let the model think more"),
     act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream")
         .slash(18, "frames", &["record"], "show the raw frames, or save them")
         .takes(
@@ -391,9 +412,12 @@ pub const ACTIONS: &[ActionSpec] = &[
         &[],
         "turn vim's modes in the composer on or off",
     ),
-    act("theme.next", Global, || Action::SetTheme(None), "next theme: auto, dark, light, mono")
-        .slash(29, "theme", &["themes", "colors"], "set the theme, until the program ends")
-        .takes(Argument::Words(THEMES), set_theme),
+    act("theme.choose", Global, || Action::OpenThemes, "choose a theme, and see it at once")
+        .slash(29, "theme", &["themes", "colors"], "choose a theme, until the program ends")
+        .takes(Argument::Theme, |name| {
+            Ok(name.map_or(Action::OpenThemes, |name| Action::SetTheme(Some(name.to_lowercase()))))
+        }),
+    act("theme.next", Global, || Action::SetTheme(None), "next theme"),
     act("app.reload-settings", Global, || Action::ReloadSettings, "read keys and looks again from the settings")
         .slash(28, "config", &["settings"], "tell where the settings are, or read keys and looks again")
         .takes(Argument::Words(&[("reload", "read keys and looks again from the settings")]), config_command),
@@ -548,14 +572,6 @@ fn choose_mode(name: &str) -> Action {
     ApprovalMode::parse(&name.to_lowercase()).map_or_else(|| Action::SetAgentMode(name.to_owned()), Action::SetMode)
 }
 
-fn set_theme(name: Option<&str>) -> Result<Action, String> {
-    let Some(name) = name.map(str::to_lowercase) else { return Ok(Action::SetTheme(None)) };
-    if THEMES.iter().all(|(known, _)| *known != name) {
-        return Err(format!("unknown theme {name}; use auto, dark, light or mono"));
-    }
-    Ok(Action::SetTheme(Some(name)))
-}
-
 /// Where they are stands among what is used and why.
 fn config_command(what: Option<&str>) -> Result<Action, String> {
     match what {
@@ -624,6 +640,9 @@ mod tests {
             // `/tabs` goes to any.
             "tab.",
             "turn.cancel",
+            "theme.next",
+            // `/effort` sets any.
+            "effort.",
         ];
         for row in ACTIONS.iter().filter(|row| row.context == Global && row.slash.is_none()) {
             assert!(keys_only.iter().any(|name| row.name.starts_with(name)), "{}", row.name);

@@ -4,6 +4,7 @@
 
 use super::Store;
 use super::action_table::Argument;
+use super::overlay::efforts::EffortList;
 use super::permissions::mode_description;
 use super::transcript::ItemKind;
 use crate::event::ApprovalMode;
@@ -39,7 +40,12 @@ pub fn argument_values(store: &Store, argument: Argument) -> Vec<ArgumentValue> 
         Argument::Words(words) => words.iter().map(|(word, about)| ArgumentValue::new(*word, about)).collect(),
         Argument::Mode => modes(store),
         Argument::Model => {
-            let models = store.session.models.iter().flatten().filter(|model| model.sets.is_none());
+            let models = store
+                .session
+                .models
+                .iter()
+                .flatten()
+                .filter(|model| model.sets.is_none() && model.facts.trouble.is_empty());
             models.map(|model| ArgumentValue::new(model.name.as_str(), &model.remark)).collect()
         }
         Argument::Session => {
@@ -49,6 +55,11 @@ pub fn argument_values(store: &Store, argument: Argument) -> Vec<ArgumentValue> 
             sessions.map(|it| ArgumentValue::new(it.id.as_str(), &about(&it.title, &it.age))).collect()
         }
         Argument::Answer => answers(store),
+        Argument::Effort => {
+            let values = EffortList::option(store).map_or(&[][..], |option| option.values.as_slice());
+            values.iter().map(|value| ArgumentValue::new(value.value.as_str(), &value.description)).collect()
+        }
+        Argument::Theme => store.themes.rows().map(|(name, about)| ArgumentValue::new(name, about)).collect(),
         Argument::None | Argument::File | Argument::Free(_) => Vec::new(),
     }
 }

@@ -83,6 +83,10 @@ pub enum Effect {
     Notify(Notification),
     /// Show a theme by its name, or the next one.
     SetTheme(Option<String>),
+    /// Show a theme for as long as the list of themes is open.
+    PreviewTheme(String),
+    /// Find the themes that the person wrote; answered by `Report::Themes`.
+    ListThemes,
     /// Read keys and looks again from the settings.
     ReloadSettings,
     Quit,

@@ -66,6 +66,7 @@ use self::msg::Msg;
 use self::notification::{Notification, NotificationKind};
 use self::output_view::{OutputView, OutputViews};
 use self::overlay::approval::ApprovalDialog;
+use self::overlay::themes::ThemeList;
 use self::person_runs::PersonRuns;
 use self::plan::Plan;
 use self::session::{Phase, SessionState};
@@ -187,6 +188,7 @@ pub struct Store {
     pub saved_sessions: Option<Vec<SessionChoice>>,
     /// Commands that the person wrote, by name.
     pub user_commands: Vec<UserCommand>,
+    pub themes: ThemeList,
     /// How often each action was chosen from the palette, by its name.
     pub action_uses: ActionUses,
     /// A word to the person that is not a fact; stands until they do something else.
@@ -240,6 +242,7 @@ impl Store {
     pub fn adopt_common(&mut self, other: &Self) {
         self.action_uses.clone_from(&other.action_uses);
         self.user_commands.clone_from(&other.user_commands);
+        self.themes.clone_from(&other.themes);
         self.limits.today = other.limits.today;
         self.tabs.clone_from(&other.tabs);
         #[cfg(feature = "images")]

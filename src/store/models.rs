@@ -4,7 +4,24 @@ use crate::event::{AgentOption, AgentOptionKind, AgentOptionValue};
 use crate::text::fuzzy::FuzzyQuery;
 use crate::text::suggestion::nearest_first;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is known of a model; what is not stays empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelFacts {
+    /// Its context window in tokens.
+    pub window: Option<u64>,
+    /// US dollars per million tokens, input and output.
+    pub price: Option<(f64, f64)>,
+    /// Where it answers.
+    pub origin: String,
+    /// What it can do, such as "vision".
+    pub abilities: Vec<String>,
+    /// The levels of thinking that it takes.
+    pub efforts: Vec<String>,
+    /// Why there is no answer from where it is.
+    pub trouble: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelChoice {
     /// Written `engine/model`.
     pub name: String,
@@ -13,6 +30,7 @@ pub struct ModelChoice {
     pub sets: Option<(String, String)>,
     /// Whether it holds now, where that is told apart.
     pub is_current: bool,
+    pub facts: ModelFacts,
 }
 
 impl ModelChoice {

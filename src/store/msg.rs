@@ -77,6 +77,8 @@ pub enum Report {
     },
     /// What was said last in a saved session; none if it can't be read.
     SessionPreview(SessionId, Option<Vec<PreviewMessage>>),
+    /// The names of the themes that the person wrote.
+    Themes(Vec<String>),
     /// What was used today, by all sessions.
     DayUsage(Spending),
     /// How often each action was chosen from the palette, by its name.

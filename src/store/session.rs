@@ -27,6 +27,8 @@ pub struct SessionState {
     pub models: Option<Vec<ModelChoice>>,
     /// A model asked for and not answered yet.
     pub requested_model: Option<String>,
+    /// The effort that was asked for and is not told yet.
+    pub requested_effort: Option<String>,
     /// A mode asked for and not confirmed yet.
     pub requested_mode: Option<ApprovalMode>,
     /// The person said that the mode that never asks is meant.
@@ -143,17 +145,10 @@ impl SessionState {
         }
     }
 
-    /// Returns what of an agent is set in the list of modes: everything but its models and efforts, and its efforts
-    /// where it lists no models.
+    /// Returns what of an agent is set in the list of modes: everything but its models and efforts.
     pub fn agent_modes(&self) -> impl Iterator<Item = (&AgentOption, &AgentOptionValue)> {
-        let options = &self.status.options;
-        let has_models = options.iter().any(|option| option.kind == AgentOptionKind::Model);
-        let is_listed = move |option: &&AgentOption| match option.kind {
-            AgentOptionKind::Model => false,
-            AgentOptionKind::Effort => !has_models,
-            AgentOptionKind::Mode | AgentOptionKind::Other => true,
-        };
-        let listed = options.iter().filter(is_listed);
+        let is_listed = |option: &&AgentOption| matches!(option.kind, AgentOptionKind::Mode | AgentOptionKind::Other);
+        let listed = self.status.options.iter().filter(is_listed);
         listed.flat_map(|option| option.values.iter().map(move |value| (option, value)))
     }
 

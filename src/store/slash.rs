@@ -287,6 +287,7 @@ mod tests {
                 "attach-file",
                 "steer",
                 "todos",
+                "effort",
                 "agents",
                 "marks",
                 "mark",

@@ -373,6 +373,11 @@ fn what_an_agent_lets_set_is_in_the_lists_and_found_by_name() {
     session.act(Action::OpenModes);
     session.act(Action::ScrollOverlay { step: ScrollStep::Forward(usize::MAX), end: 0 });
     assert_eq!(session.act(Action::OverlayAccept), set("mode", "research"));
+    session.act(Action::OpenEfforts);
+    session.act(Action::ScrollOverlay { step: ScrollStep::Forward(1), end: 0 });
+    assert_eq!(session.act(Action::OverlayAccept), set("effort", "high"));
+    assert_eq!(session.act(Action::Submit("/effort LOW".into())), set("effort", "low"));
+    assert_eq!(session.act(Action::Submit("/effort never".into())), [restored("/effort never")]);
     assert_eq!(session.act(Action::Submit("/mode Research".into())), set("mode", "research"));
     assert_eq!(session.act(Action::Submit("/mode high".into())), set("effort", "high"));
     assert_eq!(session.act(Action::Submit("/mode never".into())), [restored("/mode never")]);
@@ -557,4 +562,31 @@ fn an_interrupt_that_holds_the_queue_is_told() {
     session.store.toast = None;
     session.store.update(Msg::Status(status(true)), &mut session.fx);
     assert_eq!(session.store.toast, None, "once");
+}
+
+#[test]
+fn the_effort_rises_and_falls_by_keys_and_a_model_without_one_says_so() {
+    let mut session = StoreSession::live();
+    assert_eq!(session.act(Action::StepEffort { is_up: true }), []);
+    assert!(session.store.toast.as_ref().is_some_and(|(_, text)| text.ends_with("is not known to take an effort")));
+    session.store.update(Msg::Status(agent_options()), &mut session.fx);
+    session.fx.clear();
+    let set = |value: &str| [Effect::Send(Command::SetOption { option: "effort".into(), value: value.into() })];
+    let mut step = |is_up: bool| session.act(Action::StepEffort { is_up });
+    assert_eq!(step(true), set("high"), "from low");
+    assert_eq!(step(true), set("high"), "what was asked for counts, and there is no more");
+    assert_eq!(step(false), set("low"));
+}
+
+#[test]
+fn a_theme_under_the_cursor_is_asked_for_and_kept_when_chosen() {
+    let mut session = StoreSession::live();
+    session.store.themes.current = "dark".into();
+    assert_eq!(session.act(Action::OpenThemes), [Effect::ListThemes]);
+    session.store.update(Msg::Report(Report::Themes(vec!["mine".into()])), &mut session.fx);
+    let down = |step| Action::ScrollOverlay { step, end: 0 };
+    assert_eq!(session.act(down(ScrollStep::Forward(1))), [Effect::PreviewTheme("light".into())]);
+    assert_eq!(session.act(down(ScrollStep::Forward(usize::MAX))), [Effect::PreviewTheme("mine".into())]);
+    assert_eq!(session.act(down(ScrollStep::Forward(1))), [], "it is shown already");
+    assert_eq!(session.act(Action::OverlayAccept), [Effect::SetTheme(Some("mine".into()))]);
 }

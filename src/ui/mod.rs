@@ -27,8 +27,8 @@ pub mod theme;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::config::UiConfig;
 use crate::config::keys::Keymap;
+use crate::config::{ThemeChoice, UiConfig};
 use crate::store::Store;
 use crate::store::msg::Msg;
 use crate::store::overlay::approval::ApprovalDialog;
@@ -43,12 +43,14 @@ use self::panes::pending_keys::PendingKeys;
 use self::panes::perf_overlay::PerfStats;
 use self::panes::raw::RawView;
 use self::panes::{PanePart, Panes, pending_keys, perf_overlay, popup, toast};
-use self::theme::Theme;
+use self::theme::{Theme, ThemePair};
 
 /// Everything that the screen remembers between frames.
 pub struct Ui {
     pub panes: Panes,
     pub theme: Theme,
+    /// The themes for the grounds that the terminal may turn out to have.
+    pub themes: ThemePair,
     /// Where everything was drawn last.
     pub layout: Layout,
     key_hints: KeyHints,
@@ -86,6 +88,7 @@ impl Ui {
         Self {
             panes,
             theme,
+            themes: ThemePair::new(&ThemeChoice::Auto, theme.depth(), &|_| None),
             layout: Layout::default(),
             key_hints: KeyHints::new(keymap),
             pending_keys: None,

@@ -7,8 +7,8 @@ use super::panes::agents::AgentView;
 use super::panes::approval::ApprovalPane;
 use super::panes::raw::RawView;
 use super::panes::{
-    agents, approval, frames, help, links, models, modes, outline, palette, permissions, pick_hint, prompt_history,
-    raw, search_bar, sessions, status, tab_list, title, usage_report,
+    agents, approval, efforts, frames, help, links, models, modes, outline, palette, permissions, pick_hint,
+    prompt_history, raw, search_bar, sessions, status, tab_list, themes, title, usage_report,
 };
 use crate::store::overlay::Overlay;
 
@@ -30,6 +30,7 @@ pub fn draw(
     match overlay {
         Overlay::Help(text) => help::draw(text, screen, buf),
         Overlay::Models(picker) => models::draw(picker, screen, buf),
+        Overlay::Efforts(list) => efforts::draw(**list, screen, buf),
         Overlay::Frames(list) => frames::draw(list, screen, buf),
         Overlay::Approval(dialog) => approval::draw(dialog, screen, views.approval, buf),
         Overlay::Search(search) => search_bar::draw(search, screen, buf),
@@ -43,6 +44,7 @@ pub fn draw(
         Overlay::Sessions(picker) => sessions::draw(picker, screen, buf),
         Overlay::Status(text) => status::draw(text, screen, buf),
         Overlay::Tabs(list) => tab_list::draw(list, screen, buf),
+        Overlay::Themes(picker) => themes::draw(picker, screen, buf),
         Overlay::Usage(report) => usage_report::draw(report, screen, buf),
         Overlay::Agents(list) => agents::draw_list(list, screen, buf),
         Overlay::AgentTranscript(shown) => agents::draw_transcript(shown, views.agent, screen, buf),

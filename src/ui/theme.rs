@@ -1,11 +1,18 @@
 //! Colours: the only file that names them.
 //!
-//! Everything else says what a text *is* (a [`Role`]) and a [`Theme`] says how that looks. Only the terminal's own
-//! sixteen colours are used, so the person's palette and background stay in charge. Laid-out lines hold [`TextStyle`]s,
-//! not styles: changing the theme lays nothing out again.
+//! Everything else says what a text *is* (a [`Role`]) and a [`Theme`] says how that looks. Unless the person chose a theme
+//! with colours of its own, only the terminal's sixteen are used, so that their palette and background stay in charge.
+//! Laid-out lines hold [`TextStyle`]s, not styles: changing the theme lays nothing out again.
+
+mod named;
+mod pair;
 
 use ratatui::style::{Color, Modifier, Style};
 
+pub use self::named::GroundColors;
+use self::named::{NamedColors, TintColors};
+pub use self::pair::ThemePair;
+use crate::config::theme_file::{ThemeBase, ThemeColor, ThemeColors};
 use crate::event::NoticeLevel;
 
 /// What a piece of text is.
@@ -157,6 +164,8 @@ impl ThemeKind {
 pub struct Theme {
     kind: ThemeKind,
     depth: ColorDepth,
+    /// Colours of its own.
+    named: Option<NamedColors>,
 }
 
 /// How many colours a terminal has.
@@ -171,7 +180,21 @@ pub enum ColorDepth {
 
 impl Theme {
     pub const fn new(kind: ThemeKind) -> Self {
-        Self { kind, depth: ColorDepth::Sixteen }
+        Self { kind, depth: ColorDepth::Sixteen, named: None }
+    }
+
+    /// One that has colours of its own, as many of them as the terminal can show.
+    pub fn with_colors(colors: &ThemeColors, depth: ColorDepth) -> Self {
+        let kind = match colors.base {
+            ThemeBase::Dark => ThemeKind::Dark,
+            ThemeBase::Light => ThemeKind::Light,
+        };
+        Self { kind, depth, named: NamedColors::new(colors, depth) }
+    }
+
+    /// Returns the colours that the whole screen is to have, where the theme sets them.
+    pub fn ground(&self) -> Option<GroundColors> {
+        self.named?.ground
     }
 
     /// Lets it use more colours, for tints.
@@ -180,10 +203,8 @@ impl Theme {
         Self { depth, ..self }
     }
 
-    /// Returns the same for another ground.
-    #[must_use]
-    pub const fn with_kind(self, kind: ThemeKind) -> Self {
-        Self { kind, ..self }
+    pub const fn depth(self) -> ColorDepth {
+        self.depth
     }
 
     pub const fn kind(self) -> ThemeKind {
@@ -191,10 +212,15 @@ impl Theme {
     }
 
     pub fn style(self, role: Role) -> Style {
-        match self.kind {
+        let style = match self.kind {
             ThemeKind::Dark => dark(role),
             ThemeKind::Light => light(role),
             ThemeKind::Mono => mono(role),
+        };
+        match self.named.and_then(|named| named.color(role)) {
+            // Its own colours say how faint a text is.
+            Some(color) => Style { fg: Some(color.into()), add_modifier: style.add_modifier - Modifier::DIM, ..style },
+            None => style,
         }
     }
 
@@ -235,6 +261,9 @@ impl Theme {
 
 /// Returns the ground of a line that came or went, and of what changed in it.
 fn tint(theme: Theme, is_added: bool, is_changed: bool) -> Option<Color> {
+    if let Some(TintColors(tints)) = theme.named.and_then(|named| named.tints) {
+        return Some(tints[usize::from(!is_added) * 2 + usize::from(is_changed)].into());
+    }
     let (dark, light) = match (is_added, is_changed) {
         (true, false) => ((22, (18, 50, 30)), (194, (218, 246, 224))),
         (true, true) => ((28, (28, 92, 50)), (157, (166, 232, 182))),
@@ -325,6 +354,16 @@ impl From<Color> for TermColor {
             Color::LightCyan => 14,
             Color::White => 15,
         })
+    }
+}
+
+impl From<ThemeColor> for Color {
+    fn from(color: ThemeColor) -> Self {
+        match color {
+            ThemeColor::Default => Self::Reset,
+            ThemeColor::Index(index) => Self::Indexed(index),
+            ThemeColor::TrueColor(r, g, b) => Self::Rgb(r, g, b),
+        }
     }
 }
 
@@ -440,6 +479,7 @@ pub fn rgb(colour: Color, light: bool) -> Option<(u8, u8, u8)> {
         (Color::DarkGray, true) => (0x6a, 0x73, 0x7d),
         (Color::White, _) => (0xff, 0xff, 0xff),
         (Color::Rgb(r, g, b), _) => (r, g, b),
+        (Color::Indexed(index @ 16..), _) => named::rgb_of_index(index),
         (Color::Reset | Color::Indexed(_), _) => return None,
     })
 }
@@ -462,11 +502,13 @@ pub fn escape_codes(style: Style) -> String {
         }
     }
     for (colour, base) in [(style.fg, 30), (style.bg, 40)] {
-        // The sixteen that themes use; the bright ones begin sixty further on.
+        // Of the sixteen the bright ones begin sixty further on.
         let _ = match colour.map(TermColor::from) {
             Some(TermColor::Index(index @ 0..8)) => write!(out, ";{}", base + index),
             Some(TermColor::Index(index @ 8..16)) => write!(out, ";{}", base + 52 + index),
-            _ => Ok(()),
+            Some(TermColor::Index(index)) => write!(out, ";{};5;{index}", base + 8),
+            Some(TermColor::TrueColor(r, g, b)) => write!(out, ";{};2;{r};{g};{b}", base + 8),
+            Some(TermColor::Default) | None => Ok(()),
         };
     }
     out

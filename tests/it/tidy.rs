@@ -194,7 +194,7 @@ fn the_terminal_is_known_only_where_it_belongs() {
             if !ratatui && mentions(line, "ratatui") {
                 found.push(format!("{path}:{number}: ratatui"));
             }
-            if path != "ui/theme.rs" && COLORS.iter().any(|colour| line.contains(colour)) {
+            if !path.starts_with("ui/theme") && COLORS.iter().any(|colour| line.contains(colour)) {
                 found.push(format!("{path}:{number}: names a colour"));
             }
         }

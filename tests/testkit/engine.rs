@@ -18,6 +18,7 @@ pub(crate) fn sampling() -> SamplingParams {
         max_output_tokens: Some(100),
         temperature: Some(0.5),
         top_p: Some(0.25),
+        effort: None,
         tool_choice_required: true,
     }
 }

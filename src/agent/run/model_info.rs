@@ -25,6 +25,7 @@ impl Agent {
             self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code, text }).await;
         }
         self.warn_no_tools().await;
+        self.announce_effort().await;
     }
 
     /// Starts what the next prompt would have to wait for.

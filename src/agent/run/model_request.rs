@@ -99,7 +99,7 @@ impl Agent {
         }
         let takes_images = self.engine_choice.takes_images();
         let is_refused = !takes_images && leave_out_images(&mut past);
-        let tuning = self.setup.sampling;
+        let tuning = SamplingParams { effort: self.effort_of(running), ..self.setup.sampling };
         let request = ModelRequest {
             model: self.engine_choice.model.clone(),
             system: self.setup.system_prompt.clone(),

@@ -259,6 +259,8 @@ impl AgentRig {
             approvals: ApprovalSettings::default(),
             resources: None,
             sampling: SamplingParams::default(),
+            effort: None,
+            options: None,
             is_unattended: false,
             overflow_path: Some(Arc::new(move |call: &CallId| beside.join(format!("{call}.out")))),
             epoch: Instant::now(),

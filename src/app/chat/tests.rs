@@ -18,6 +18,7 @@ use crate::testkit::events::{
 };
 use crate::testkit::ui::dark_ui;
 use crate::ui;
+use crate::ui::theme::ThemeKind;
 
 mod approvals;
 mod hunks;

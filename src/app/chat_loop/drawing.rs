@@ -7,7 +7,6 @@ use super::{BACKGROUND_START_DELAY, ChatLoop};
 use crate::app::chat::ChatController;
 use crate::app::inline::wants_full_screen;
 use crate::app::screen::{Painted, ScreenCounters};
-use crate::config::ThemeChoice;
 use crate::local_time::local_now;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
@@ -27,7 +26,7 @@ impl ChatLoop<'_> {
         self.host.history_load_at = Some(Instant::now() + BACKGROUND_START_DELAY);
         #[cfg(feature = "images")]
         self.host.effects.report(self.host.images.detect_mode());
-        if self.theme == ThemeChoice::Auto {
+        if self.theme.follows_terminal() {
             self.query_background()?;
         }
         if std::mem::take(&mut self.has_prompt) {
@@ -39,9 +38,11 @@ impl ChatLoop<'_> {
     }
 
     pub(super) fn draw(&mut self, now: Instant) -> io::Result<()> {
+        self.end_theme_preview();
         if self.host.linear.is_some() {
             return self.print_lines(now);
         }
+        self.host.term.show_ground(self.tabs.active.chat.ui.theme.ground())?;
         if self.tabs.active.chat.store.wants_ticks() {
             self.tabs.active.chat.update(Msg::Tick(self.tabs.active.clock.now(now)));
         }

@@ -120,9 +120,11 @@ impl TabHost<'_> {
                     let messages = saved.preview(&id).ok();
                     Ok(Report::SessionPreview(id, messages))
                 }),
-                Effect::RenameSession { .. } | Effect::ReloadSettings | Effect::SetTheme(_) => {
-                    self.tab_effects.push(effect);
-                }
+                Effect::RenameSession { .. }
+                | Effect::ReloadSettings
+                | Effect::SetTheme(_)
+                | Effect::PreviewTheme(_)
+                | Effect::ListThemes => self.tab_effects.push(effect),
                 Effect::ArchiveSession { id, is_archived } => self.effects.with_saved("not archived", move |saved| {
                     saved.set_archived(id.as_str(), is_archived).map(Report::SessionRemoved)
                 }),

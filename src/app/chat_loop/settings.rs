@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use super::ChatLoop;
 use crate::app::live_settings::SettingsLook;
 use crate::app::term;
+use crate::config::themes::ThemeFolder;
 use crate::config::user_commands::FoundCommands;
 use crate::config::{EditorConfig, LoadedConfig, ThemeChoice, VimStart};
 use crate::event::NoticeLevel;
+use crate::store::overlay::themes::ThemePicker;
 use crate::ui::composer::vim::VimMode;
-use crate::ui::keymap::BACKGROUND_QUERY;
-use crate::ui::theme::ThemeKind;
+use crate::ui::keymap::{BACKGROUND_QUERY, Shade};
+use crate::ui::theme::{ColorDepth, ThemePair};
 
 /// DECSCUSR: the shape of the cursor, steady.
 const CURSOR_BAR_SEQUENCE: &[u8] = b"\x1b[6 q";
@@ -19,14 +21,14 @@ const CURSOR_BLOCK_SEQUENCE: &[u8] = b"\x1b[2 q";
 /// A terminal that hasn't answered by now won't.
 const TERMINAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Returns what a theme is; none if the terminal has to say it.
-pub(super) fn theme_kind(theme: ThemeChoice) -> Option<ThemeKind> {
-    match theme {
-        ThemeChoice::Auto => None,
-        ThemeChoice::Dark => Some(ThemeKind::Dark),
-        ThemeChoice::Light => Some(ThemeKind::Light),
-        ThemeChoice::Mono => Some(ThemeKind::Mono),
-    }
+/// Returns what is wanted, for both grounds.
+pub(super) fn theme_pair(theme: &ThemeChoice, depth: ColorDepth, folder: &ThemeFolder) -> ThemePair {
+    ThemePair::new(theme, depth, &|name| folder.read(name).map(|found| found.colors))
+}
+
+/// Returns what the list of themes calls it.
+pub(super) fn theme_name(theme: &ThemeChoice, is_light: bool) -> String {
+    if let ThemeChoice::Pair { .. } = theme { theme.name_on(is_light) } else { theme.name() }.to_owned()
 }
 
 /// Returns the mode that the composer begins in; none where it has none.
@@ -97,7 +99,7 @@ impl ChatLoop<'_> {
             tab.chat.ui.panes.transcript.set_prose_columns(ui.text_columns);
             tab.chat.store.set_output_views(ui.output_views());
         }
-        self.set_theme(ui.theme)?;
+        self.set_theme(ui.theme.clone())?;
         self.host.ui_config = ui.clone();
         let mut told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         told.extend(about_keys);
@@ -112,24 +114,64 @@ impl ChatLoop<'_> {
 
     /// Shows the theme of that name, or the next one, and says which.
     pub(super) fn choose_theme(&mut self, name: Option<&str>) -> io::Result<()> {
+        let list = &self.tabs.active.chat.store.themes;
         let next = || {
-            let at = ThemeChoice::ALL.iter().position(|theme| *theme == self.theme).unwrap_or(0);
-            ThemeChoice::ALL.get((at + 1) % ThemeChoice::ALL.len()).copied()
+            let names: Vec<&str> = list.rows().map(|(name, _)| name).collect();
+            let at = names.iter().position(|name| *name == list.current).map_or(0, |at| at + 1);
+            names[at % names.len()].to_owned()
         };
-        let Some(theme) = name.map_or_else(next, ThemeChoice::parse) else { return Ok(()) };
-        self.tabs.active.chat.show_toast(format!("theme {}; theme = \"{0}\" under [ui] keeps it", theme.name()));
+        let name = name.map_or_else(next, str::to_owned);
+        let found = self.themes.read(&name);
+        let theme =
+            ThemeChoice::parse(&name).filter(|theme| found.is_some() || !matches!(theme, ThemeChoice::Named(_)));
+        let Some(theme) = theme else {
+            self.tabs.active.chat.store.toast = Some((NoticeLevel::Warn, self.themes.missing(&name)));
+            return Ok(());
+        };
+        self.tabs
+            .active
+            .chat
+            .show_toast(format!("theme {name}; theme = \"{name}\" under [ui] in config.toml keeps it"));
+        let problems = found.map(|found| found.problems).unwrap_or_default();
+        if !problems.is_empty() {
+            self.tabs.active.chat.show_warnings(&problems);
+        }
         self.set_theme(theme)
     }
 
-    /// Shows another theme at once.
+    /// Shows another theme at once, or the same as its files say it now.
     pub(super) fn set_theme(&mut self, theme: ThemeChoice) -> io::Result<()> {
-        if std::mem::replace(&mut self.theme, theme) == theme {
-            return Ok(());
+        let asks = theme.follows_terminal() && self.theme != theme;
+        self.is_theme_previewed = false;
+        self.show_theme(&theme);
+        self.theme = theme;
+        if asks { self.query_background() } else { Ok(()) }
+    }
+
+    /// Shows a theme for as long as the list of themes is open.
+    pub(super) fn preview_theme(&mut self, name: &str) {
+        if let Some(theme) = ThemeChoice::parse(name) {
+            self.is_theme_previewed = true;
+            let current = self.tabs.active.chat.store.themes.current.clone();
+            self.show_theme(&theme);
+            self.tabs.active.chat.store.themes.current = current;
         }
-        let kind = theme_kind(theme);
-        let theme = &mut self.tabs.active.chat.ui.theme;
-        *theme = theme.with_kind(kind.unwrap_or(ThemeKind::Dark));
-        if kind.is_none() { self.query_background() } else { Ok(()) }
+    }
+
+    /// However the list of themes was left without choosing, the theme from before is back.
+    pub(super) fn end_theme_preview(&mut self) {
+        if self.is_theme_previewed && self.tabs.active.chat.store.focus.find::<ThemePicker>().is_none() {
+            self.is_theme_previewed = false;
+            let theme = self.theme.clone();
+            self.show_theme(&theme);
+        }
+    }
+
+    fn show_theme(&mut self, theme: &ThemeChoice) {
+        let (is_light, chat) = (self.shade == Some(Shade::Light), &mut self.tabs.active.chat);
+        let pair = theme_pair(theme, chat.ui.theme.depth(), &self.themes);
+        (chat.ui.theme, chat.ui.themes) = (pair.on(is_light), pair);
+        chat.store.themes.current = theme_name(theme, is_light);
     }
 
     /// Asks the terminal whether it is dark or light.
@@ -138,6 +180,8 @@ impl ChatLoop<'_> {
         if self.host.linear.is_some() {
             return Ok(());
         }
+        // One that was told colours would answer with those.
+        self.host.term.show_ground(None)?;
         self.terminal_replies.expect();
         self.terminal_replies_until = Some(Instant::now() + TERMINAL_REPLY_TIMEOUT);
         self.host.term.write_raw(BACKGROUND_QUERY.as_bytes())

@@ -56,6 +56,11 @@ impl ChatLoop<'_> {
                 Effect::RenameSession { id, title } => self.rename_session(id, title),
                 Effect::ReloadSettings => self.reload_settings(),
                 Effect::SetTheme(theme) => self.choose_theme(theme.as_deref())?,
+                Effect::PreviewTheme(name) => self.preview_theme(&name),
+                Effect::ListThemes => {
+                    let own = self.themes.own_names();
+                    self.tabs.active.chat.update(Msg::Report(Report::Themes(own)));
+                }
                 _ => {}
             }
         }

@@ -345,7 +345,7 @@ async fn model_and_mode_are_kept_from_the_first_turn_on() {
         bench.events.send(event).await.unwrap();
     }
     everything(bench).await;
-    assert_eq!(kept(), Some(SessionSettings { model: "openai/m".into(), mode: ApprovalMode::Plan }));
+    assert_eq!(kept(), Some(SessionSettings { model: "openai/m".into(), mode: ApprovalMode::Plan, effort: None }));
 }
 
 #[tokio::test(start_paused = true)]

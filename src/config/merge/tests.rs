@@ -217,7 +217,7 @@ fn broken_files_name_file_line_key_and_what_was_expected() {
 
 #[test]
 fn all_broken_values_are_told_at_once() {
-    let error = load_user("ui.mouse = 1\nui.theme = \"blue\"\nuj.theme = 1").unwrap_err();
+    let error = load_user("ui.mouse = 1\nui.theme = \"no name\"\nuj.theme = 1").unwrap_err();
     assert_eq!(error.0.len(), 2, "{error}");
 }
 
@@ -297,7 +297,7 @@ fn no_color_makes_it_mono_unless_a_flag_says_otherwise() {
         (Some("1"), Some(ThemeChoice::Dark), ThemeChoice::Dark),
     ] {
         let env = |name: &str| value.filter(|_| name == "NO_COLOR").map(str::to_owned);
-        let flags = Overrides { theme, ..Overrides::default() };
+        let flags = Overrides { theme: theme.clone(), ..Overrides::default() };
         let layers = ConfigLayers { user: Some(user("ui.theme = \"light\"")), project: None, env: &env, flags: &flags };
         assert_eq!(merge(&layers).unwrap().config.ui.theme, expected, "{value:?}");
     }
@@ -315,7 +315,7 @@ fn flags_set_any_key() {
         "approvals.allow=[\"clock\"]",
     ])
     .unwrap();
-    assert_eq!((loaded.config.ui.theme, loaded.config.ui.max_fps), (ThemeChoice::Dark, 30));
+    assert_eq!((&loaded.config.ui.theme, loaded.config.ui.max_fps), (&ThemeChoice::Dark, 30));
     assert_eq!(loaded.config.windows["gpt-4.1"], 5);
     assert_eq!(loaded.config.engines["x"].kind, &ollama::SPEC);
     assert_eq!(loaded.config.engines["openai"].api_key.as_deref(), Some("1234"));

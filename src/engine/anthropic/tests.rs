@@ -260,3 +260,23 @@ fn images_stand_beside_the_text_as_blocks() {
     assert_eq!(asked[0]["content"][1]["text"], text["text"]);
     assert_eq!(messages(past(" "))[0]["content"][0]["source"], block["source"]);
 }
+
+#[test]
+fn newer_models_take_an_effort_and_older_ones_a_limit_of_thought() {
+    let fields = |model: &str, sampling: SamplingParams| {
+        let request = ModelRequest { model: model.into(), sampling, ..ModelRequest::default() };
+        let body = engine("https://h").body(&request);
+        (body.get("output_config").cloned(), body.get("thinking").cloned())
+    };
+    let effort = |effort| SamplingParams { effort: Some(effort), ..SamplingParams::default() };
+    assert_eq!(fields("claude-opus-4-5", SamplingParams::default()), (None, None));
+    assert_eq!(fields("claude-opus-4-5", effort(Effort::Low)), (Some(json!({"effort": "low"})), None));
+    let budget = |tokens: u64| Some(json!({"type": "enabled", "budget_tokens": tokens}));
+    assert_eq!(fields("anthropic.claude-sonnet-4-5-20250929-v1:0", effort(Effort::Medium)), (None, budget(10_000)));
+    let short = SamplingParams { max_output_tokens: Some(6000), ..effort(Effort::High) };
+    assert_eq!(fields("claude-sonnet-4-20250514", short), (None, budget(3000)), "room is left for the answer");
+    let shorter = SamplingParams { max_output_tokens: Some(2000), ..effort(Effort::High) };
+    assert_eq!(fields("claude-sonnet-4-20250514", shorter), (None, None), "the server wants at least 1024");
+    let cool = SamplingParams { temperature: Some(0.1), ..effort(Effort::High) };
+    assert_eq!(fields("claude-sonnet-4-20250514", cool), (None, None), "the server refuses both at once");
+}

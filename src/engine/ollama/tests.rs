@@ -96,3 +96,17 @@ fn images_stand_beside_the_text_as_their_bytes() {
         json!([{"role": "user", "content": "what is it?", "images": [image.base64()]}])
     );
 }
+
+#[test]
+fn thinking_is_switched_or_has_levels() {
+    let think = |effort: Option<Effort>| {
+        let mut request = ModelRequest { model: "m".into(), ..ModelRequest::default() };
+        request.sampling.effort = effort;
+        OllamaEngine::new("ollama".into(), "").body(&request).get("think").cloned()
+    };
+    assert_eq!(think(None), None);
+    assert_eq!(
+        [Effort::None, Effort::On, Effort::High].map(|effort| think(Some(effort)).unwrap()),
+        [json!(false), json!(true), json!("high"),]
+    );
+}

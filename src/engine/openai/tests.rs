@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Effort;
 use crate::testkit::engine::{clock, sampling};
 
 fn engine(base: &str) -> OpenAiEngine {
@@ -152,4 +153,12 @@ fn images_stand_beside_the_text_as_parts() {
     let text = json!({"type": "text", "text": "what is it?"});
     assert_eq!(messages("what is it?"), json!([{"role": "user", "content": [text, part]}]));
     assert_eq!(messages(""), json!([{"role": "user", "content": [part]}]));
+}
+
+#[test]
+fn the_effort_is_sent_where_one_is_set() {
+    let mut asked = ModelRequest { model: "gpt-5".into(), ..ModelRequest::default() };
+    assert_eq!(body(&engine("http://h"), &asked).get("reasoning_effort"), None);
+    asked.sampling.effort = Some(Effort::Minimal);
+    assert_eq!(body(&engine("http://h"), &asked)["reasoning_effort"], "minimal");
 }

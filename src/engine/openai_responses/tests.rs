@@ -1,6 +1,6 @@
 use super::*;
 use crate::engine::HistoryApproval;
-use crate::event::{CallOutcome, ReplyEvent};
+use crate::event::{CallOutcome, Effort, ReplyEvent};
 use crate::testkit::engine::{clock, sampling};
 
 fn engine(base: &str) -> ResponsesEngine {
@@ -271,4 +271,12 @@ fn images_stand_beside_the_text_as_input_parts() {
         body_of(&request(past("what is it?")))["input"],
         json!([{"type": "message", "role": "user", "content": [text, part]}])
     );
+}
+
+#[test]
+fn the_effort_is_sent_where_one_is_set() {
+    let mut asked = request(vec![]);
+    assert_eq!(body_of(&asked).get("reasoning"), None);
+    asked.sampling.effort = Some(Effort::Xhigh);
+    assert_eq!(body_of(&asked)["reasoning"], json!({"effort": "xhigh"}));
 }

@@ -6,8 +6,9 @@ use crate::config::EngineConfig;
 use crate::engine::discover::{self, ModelInfo, Readiness};
 use crate::event::{Fault, FaultKind};
 use crate::net::probe;
-use crate::store::models::ModelChoice;
+use crate::store::models::{ModelChoice, ModelFacts};
 use crate::text::address::{is_loopback, is_same_server};
+use crate::text::display_url;
 
 /// An engine as `doctor` and `models` show it.
 pub struct EngineListing {
@@ -109,13 +110,37 @@ impl EngineResolver {
                 out.push(ModelChoice::new(listed.engine, "needs a key"));
                 continue;
             }
-            for model in listed.models.unwrap_or_default() {
+            let origin = listed.base_url.as_deref().map_or_else(|| "built in".to_owned(), display_url::origin);
+            let models = match listed.models {
+                Ok(models) => models,
+                Err(fault) => {
+                    let facts = ModelFacts { origin, trouble: fault.message, ..ModelFacts::default() };
+                    out.push(ModelChoice { facts, ..ModelChoice::new(listed.engine, "no answer") });
+                    continue;
+                }
+            };
+            for model in models {
                 let name = format!("{}/{}", listed.engine, model.id);
                 let remark = [found, &model.remark].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-                out.push(ModelChoice::new(name, remark.join(" · ")));
+                let facts = self.model_facts(&listed.engine, &model, &origin);
+                out.push(ModelChoice { facts, ..ModelChoice::new(name, remark.join(" · ")) });
             }
         }
         out
+    }
+
+    /// Returns what the server says of a model, and what is known of one of that name.
+    fn model_facts(&self, engine: &str, model: &ModelInfo, origin: &str) -> ModelFacts {
+        let config = self.config();
+        let (abilities, efforts) = config.abilities(&model.id);
+        ModelFacts {
+            window: config.configured_window(&model.id).or(model.context_window).or_else(|| config.window(&model.id)),
+            price: config.price_at(engine, &model.id, &env_variable),
+            origin: origin.to_owned(),
+            abilities,
+            efforts: efforts.into_iter().map(|effort| effort.name().to_owned()).collect(),
+            trouble: String::new(),
+        }
     }
 }
 

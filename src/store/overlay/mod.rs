@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod approval;
 pub mod code_picker;
+pub mod efforts;
 pub mod frames;
 pub mod help;
 pub mod links;
@@ -21,6 +22,7 @@ pub mod search;
 pub mod sessions;
 pub mod status;
 pub mod tabs;
+pub mod themes;
 pub mod title;
 pub mod usage;
 
@@ -72,6 +74,7 @@ macro_rules! overlays {
 overlays! {
     Help(help::HelpText),
     Models(models::ModelPicker),
+    Efforts(efforts::EffortList),
     Frames(super::frames::FrameList),
     Approval(approval::ApprovalDialog),
     Search(super::search::Search),
@@ -85,6 +88,7 @@ overlays! {
     Sessions(sessions::SessionPicker),
     Status(status::StatusText),
     Tabs(tabs::TabList),
+    Themes(themes::ThemePicker),
     CodePicker(code_picker::CodePicker),
     Title(title::TitleField),
     Usage(usage::UsageReport),

@@ -55,7 +55,8 @@ impl OverlayState for ModelPicker {
         let current = store.session.opened.as_ref().map(OpenedSession::name);
         let row = |model: &ModelChoice| {
             let is_current = model.is_current || current.as_deref() == Some(&model.name);
-            let parts = [model.name.as_str(), &model.remark, if is_current { "in use" } else { "" }];
+            let parts =
+                [model.name.as_str(), &model.remark, &model.facts.trouble, if is_current { "in use" } else { "" }];
             parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
         };
         Some(self.matching(store).into_iter().map(row).collect())

@@ -16,6 +16,7 @@ use crate::store::overlay::OverlayOutcome;
 use crate::store::overlay::agents::{AgentTranscript, open_agents};
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::code_picker::CodePicker;
+use crate::store::overlay::efforts::{open_efforts, set_effort, step_effort};
 use crate::store::overlay::help::HelpText;
 use crate::store::overlay::links::open_links;
 use crate::store::overlay::models::open_models;
@@ -29,6 +30,7 @@ use crate::store::overlay::search::open_search;
 use crate::store::overlay::sessions::open_sessions;
 use crate::store::overlay::status::StatusText;
 use crate::store::overlay::tabs::open_tab_list;
+use crate::store::overlay::themes::open_themes;
 use crate::store::overlay::title::TitleField;
 use crate::store::overlay::usage::{UsageReport, UsageSubject};
 use crate::store::pane::Pane;
@@ -93,6 +95,10 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::Retry => submit::retry(store, fx),
         Action::EditDraft => fx.push(Effect::View(UiAction::EditDraft)),
         Action::ToggleVim => fx.push(Effect::View(UiAction::ToggleVim)),
+        Action::OpenEfforts => open_efforts(store),
+        Action::SetEffort(name) => set_effort(store, &name, fx),
+        Action::StepEffort { is_up } => step_effort(store, is_up, fx),
+        Action::OpenThemes => open_themes(store, fx),
         Action::SetTheme(theme) => fx.push(Effect::SetTheme(theme)),
         Action::ReloadSettings => fx.push(Effect::ReloadSettings),
         Action::SendQueued => fx.push(Effect::Send(Command::SendQueued)),

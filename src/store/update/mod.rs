@@ -56,6 +56,7 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         }
         Msg::Report(Report::CommandOutput(stream, text)) => store.on_run_output(stream, text),
         Msg::Report(Report::CommandEnded(result)) => store.on_run_end(result, fx),
+        Msg::Report(Report::Themes(own)) => store.themes.own = own,
         Msg::Report(Report::DayUsage(today)) => set_today(store, today),
         Msg::Report(Report::ActionUses(uses)) => add_action_uses(store, uses, fx),
         Msg::Report(Report::Surroundings { branch, session_log }) => {
@@ -115,6 +116,9 @@ fn set_looking(store: &mut Store, is_looking: bool) {
 
 fn apply_status(store: &mut Store, status: SessionStatus, fx: &mut Vec<Effect>) {
     store.session.advance_clock(status.now);
+    if status.options != store.session.status.options {
+        store.session.requested_effort = None;
+    }
     if let Some(UndeliveredCommand { reason: why, may_have_arrived: unknown, prompt: text, .. }) = &status.undelivered
         && status.undelivered != store.session.status.undelivered
     {

@@ -77,6 +77,8 @@ fn list_title(top: &Overlay, rows: usize) -> String {
         Overlay::Permissions(_) => "Permissions; a number takes a grant back",
         Overlay::Palette(_) => "Actions",
         Overlay::Agents(_) => "Sub-agents",
+        Overlay::Efforts(_) => "Effort",
+        Overlay::Themes(_) => "Themes",
         _ => "Choices",
     };
     match rows {

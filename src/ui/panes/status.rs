@@ -77,7 +77,10 @@ fn facts(store: &Store) -> Vec<(&'static str, String)> {
     tell("Branch", place.branch.clone().unwrap_or_default());
     tell("Attached to", place.host.clone().unwrap_or_default());
     for option in session.status.options.iter().filter(|option| option.kind != AgentOptionKind::Model) {
-        tell("Agent's setting", format!("{}: {}", option.name, option.current));
+        match option.kind {
+            AgentOptionKind::Effort => tell("Effort", option.current.clone()),
+            _ => tell("Agent's setting", format!("{}: {}", option.name, option.current)),
+        }
     }
     tell("Session", place.session.clone());
     tell("Session log", place.session_log.as_deref().map(|path| place.display_path(path)).unwrap_or_default());

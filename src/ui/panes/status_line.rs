@@ -4,8 +4,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{ApprovalMode, LinkState, Millis};
+use crate::event::{AgentOption, ApprovalMode, LinkState, Millis};
 use crate::store::Store;
+use crate::store::overlay::efforts::EffortList;
 use crate::store::pane::Pane;
 use crate::store::permissions::grants;
 use crate::text::{one_line, short_path, width::str_width};
@@ -23,6 +24,7 @@ const MAX_FOREIGN_TEXT_CELLS: usize = 60;
 /// The folder gets this part of the row, and at least so many cells.
 const FOLDER_SHARE: usize = 5;
 const MIN_FOLDER_CELLS: usize = 16;
+const MAX_EFFORT_CELLS: usize = 12;
 const MAX_BRANCH_CELLS: usize = 24;
 /// No path is longer (`PATH_MAX` of Linux).
 const MAX_FOLDER_CELLS: usize = 4096;
@@ -85,6 +87,10 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         let left = room.saturating_sub(str_width(opened.mode.name()) + 3);
         let name = one_line(&opened.name(), MAX_FOREIGN_TEXT_CELLS.min(left));
         all.push(Segment::new(2, name, Role::Status));
+        let effort = EffortList::option(store).map(|option| one_line(&option.current, MAX_EFFORT_CELLS));
+        if let Some(effort) = effort.filter(|effort| !effort.is_empty() && effort != AgentOption::DEFAULT_VALUE) {
+            all.push(Segment::new(3, format!("effort {effort}"), Role::Status));
+        }
         all.extend(place(store, &opened.folder, room));
     } else {
         all.push(Segment::new(2, "starting…", Role::Dim));

@@ -1,4 +1,7 @@
 use super::*;
+use crate::config::theme_file::COLOR_KEYS;
+use crate::config::themes::ThemeFolder;
+use crate::store::action_table::THEMES;
 
 type Rgb = (u8, u8, u8);
 
@@ -197,4 +200,100 @@ fn names_parse_back() {
     for kind in ThemeKind::ALL {
         assert_eq!(ThemeKind::parse(kind.name()), Some(kind));
     }
+}
+
+#[test]
+fn every_role_has_its_name_in_the_files_of_themes() {
+    let names = ROLES.iter().map(|role| {
+        let debug = format!("{role:?}");
+        let name: String = debug
+            .chars()
+            .map(|c| if c.is_ascii_uppercase() { format!("_{}", c.to_ascii_lowercase()) } else { c.to_string() })
+            .collect();
+        (name.trim_start_matches('_').to_owned(), *role as usize)
+    });
+    for (name, place) in names {
+        assert_eq!(COLOR_KEYS[place], name);
+    }
+    assert_eq!(COLOR_KEYS[ROLES.len()], "background");
+}
+
+/// The themes that are files here, by name.
+fn named_themes() -> impl Iterator<Item = (&'static str, ThemeColors)> {
+    let nowhere = ThemeFolder::default();
+    let named = THEMES.iter().filter(|(name, _)| !matches!(*name, "auto" | "dark" | "light" | "mono"));
+    named.map(move |(name, _)| (*name, nowhere.read(name).unwrap().colors))
+}
+
+/// Returns the contrast of a style on the theme's own ground.
+fn on_own_ground(theme: Theme, style: Style) -> f64 {
+    let ground = theme.ground().unwrap();
+    of(style, ground.back, ground.ink, &|colour| match colour {
+        Color::Rgb(r, g, b) => Some((r, g, b)),
+        Color::Indexed(index) => Some(named::rgb_of_index(index)),
+        _ => None,
+    })
+}
+
+const SIDES: [u8; 4] = [
+    TextStyle::ADDED_SIDE,
+    TextStyle::ADDED_SIDE | TextStyle::CHANGED_PART,
+    TextStyle::REMOVED_SIDE,
+    TextStyle::REMOVED_SIDE | TextStyle::CHANGED_PART,
+];
+
+#[test]
+fn every_text_of_a_named_theme_can_be_read_on_every_ground_of_it() {
+    assert!(named_themes().count() >= 10);
+    for (name, colors) in named_themes() {
+        let theme = Theme::with_colors(&colors, ColorDepth::TrueColor);
+        let least = if name.starts_with("contrast-") { 7.0 } else { 4.5 };
+        for &role in ROLES {
+            let found = on_own_ground(theme, theme.style(role));
+            assert!(found >= least, "{role:?} in {name} has a contrast of {found:.2}");
+            for side in SIDES {
+                let style = theme.text_style(TextStyle::new(role).with(side));
+                assert!(style.bg.is_some(), "{name} tints what changed");
+                let found = on_own_ground(theme, style);
+                assert!(found >= least, "{role:?} on a tint in {name} has a contrast of {found:.2}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_terminal_with_fewer_colours_shows_a_named_theme_as_well_as_it_can() {
+    for (name, colors) in named_themes() {
+        let indexed = Theme::with_colors(&colors, ColorDepth::Indexed);
+        let sixteen = Theme::with_colors(&colors, ColorDepth::Sixteen);
+        assert_eq!(sixteen.ground(), None, "its own palette has its own ground");
+        for &role in ROLES {
+            let style = indexed.style(role);
+            assert!(!matches!(style.fg, Some(Color::Rgb(..))), "{role:?} in {name}");
+            for style in
+                SIDES.map(|side| indexed.text_style(TextStyle::new(role).with(side))).into_iter().chain([style])
+            {
+                let found = on_own_ground(indexed, style);
+                assert!(found >= 2.8, "{role:?} in {name} of 256 colours has a contrast of {found:.2}");
+            }
+            assert_eq!(sixteen.style(role), Theme::new(sixteen.kind()).style(role), "{role:?} in {name}");
+        }
+    }
+}
+
+#[test]
+fn what_a_theme_does_not_say_is_as_without_it() {
+    let mut colors = ThemeColors::plain(ThemeBase::Light);
+    assert_eq!(
+        Theme::with_colors(&colors, ColorDepth::TrueColor),
+        Theme::new(ThemeKind::Light).with_depth(ColorDepth::TrueColor)
+    );
+    colors.colors[Role::Dim as usize] = Some(ThemeColor::Index(5));
+    let theme = Theme::with_colors(&colors, ColorDepth::Sixteen);
+    assert_eq!((theme.style(Role::Dim).fg, theme.ground()), (Some(Color::Indexed(5)), None));
+    assert_eq!(theme.style(Role::Link), Theme::new(ThemeKind::Light).style(Role::Link));
+    let mut colors = ThemeColors::plain(ThemeBase::Dark);
+    colors.colors[Role::Thinking as usize] = Some(ThemeColor::TrueColor(1, 2, 3));
+    let style = Theme::with_colors(&colors, ColorDepth::TrueColor).style(Role::Thinking);
+    assert!(!style.add_modifier.contains(Modifier::DIM) && style.add_modifier.contains(Modifier::ITALIC));
 }

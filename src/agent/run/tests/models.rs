@@ -1,6 +1,7 @@
 //! Other models, and what their servers tell of them.
 
 use super::*;
+use crate::event::{AgentOption, Effort};
 
 #[tokio::test(start_paused = true)]
 async fn another_model_answers_from_the_next_request_on_with_the_whole_past() {
@@ -148,4 +149,43 @@ async fn a_server_that_answers_late_is_offered_when_it_does() {
         let offer = bench.until(|event| matches!(event, AgentEvent::Notice { .. })).await;
         assert!(matches!(offer, AgentEvent::Notice { text, .. } if text == expected));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_effort_that_a_model_takes_is_told_set_and_sent() {
+    let first = engine("a", vec![]);
+    let mut thinking = choice(&first);
+    thinking.efforts = vec![Effort::Low, Effort::High];
+    let (options, told) = watch::channel(Vec::new());
+    let give = |setup: &mut AgentSetup| {
+        setup.engine_choice = Box::pin(async { Ok(thinking) });
+        (setup.effort, setup.options) = (Some(Effort::High), Some(options));
+    };
+    let mut bench = AgentRig::of(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    let current = || told.borrow().first().map(|option: &AgentOption| option.current.clone());
+    bench.prompt("one").await;
+    bench.end().await;
+    assert_eq!(current().as_deref(), Some("high"));
+    for (value, expected) in [("low", "low"), ("max", "low"), ("default", "default")] {
+        let (option, value) = ("effort".to_owned(), value.to_owned());
+        bench.commands.send(Command::SetOption { option, value }).await.unwrap();
+        bench.prompt("next").await;
+        bench.end().await;
+        assert_eq!(current().as_deref(), Some(expected));
+    }
+    let sent: Vec<_> = first.requests.lock().unwrap().iter().map(|request| request.sampling.effort).collect();
+    assert_eq!(sent, [Some(Effort::High), Some(Effort::Low), Some(Effort::Low), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effort_that_a_model_does_not_take_is_told_and_not_sent() {
+    let first = engine("a", vec![]);
+    let give = |setup: &mut AgentSetup| setup.effort = Some(Effort::High);
+    let mut bench = AgentRig::of(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    bench.prompt("one").await;
+    bench.end().await;
+    let told =
+        |event: &AgentEvent| matches!(event, AgentEvent::Notice { text, .. } if text.contains("high is not sent"));
+    assert_eq!(bench.seen.iter().filter(|event| told(event)).count(), 1);
+    assert_eq!(first.requests.lock().unwrap()[0].sampling.effort, None);
 }

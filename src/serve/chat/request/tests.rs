@@ -72,6 +72,7 @@ fn a_conversation_becomes_facts_and_a_prompt() {
         max_output_tokens: Some(u32::MAX),
         temperature: Some(0.5),
         top_p: Some(1.0),
+        effort: None,
         tool_choice_required: false,
     };
     assert_eq!(request.sampling, tuning);

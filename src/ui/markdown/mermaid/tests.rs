@@ -124,9 +124,10 @@ fn what_is_not_understood_or_does_not_fit_stays_code() {
         assert_eq!(drawn(source, 80), None, "{source}");
     }
     assert_eq!(drawn("graph TD\nA[a label that takes some room] --> B", 20), None);
-    let nodes: String = (0..=graph::MAX_NODES).map(|n| format!("n{n}\n")).collect();
+    let nodes = (0..=graph::MAX_NODES).map(|n| format!("n{n}")).collect::<Vec<_>>().join("\n");
     assert_eq!(drawn(&format!("graph TD\n{nodes}"), 10_000), None);
-    let edges: String = (0..=graph::MAX_EDGES).map(|n| format!("A{} --> B{}\n", n % 9, n % 7)).collect();
+    let edges: Vec<String> = (0..=graph::MAX_EDGES).map(|n| format!("A{} --> B{}", n % 9, n % 7)).collect();
+    let edges = edges.join("\n");
     assert_eq!(drawn(&format!("graph TD\n{edges}"), 10_000), None);
     assert_eq!(drawn(&format!("graph TD\nA --> B\n%%{}", "x".repeat(MAX_SOURCE_BYTES)), 80), None);
 }

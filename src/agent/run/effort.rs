@@ -1,0 +1,68 @@
+//! How much the model thinks: what is wanted, what the model takes, and what the session tells of both.
+//!
+//! The session tells it as an option, like the settings of agent programs. Invariant: a level holds for a whole turn, since
+//! a vendor may refuse a change between a call and its result.
+
+use super::{Agent, RunningTurn};
+use crate::event::{AgentEvent, AgentOption, AgentOptionKind, AgentOptionValue, Effort, NoticeCode, NoticeLevel};
+
+/// The id of the option.
+const EFFORT_OPTION: &str = "effort";
+
+impl Agent {
+    /// Returns the level to request in this turn, if the model takes it.
+    pub(super) fn effort_of(&self, running: &RunningTurn) -> Option<Effort> {
+        running.effort.filter(|effort| self.engine_choice.efforts.contains(effort))
+    }
+
+    /// Sets one of the options; what is none of them changes nothing.
+    pub(super) fn set_option(&mut self, option: &str, value: &str) {
+        if option != EFFORT_OPTION {
+            return;
+        }
+        let level = Effort::parse(value).filter(|level| self.engine_choice.efforts.contains(level));
+        if level.is_some() || value == AgentOption::DEFAULT_VALUE {
+            self.setup.effort = level;
+            self.publish_options();
+        }
+    }
+
+    /// Tells what may be set.
+    pub(super) fn publish_options(&self) {
+        let Some(sender) = &self.setup.options else { return };
+        let levels = &self.engine_choice.efforts;
+        let current = self.setup.effort.filter(|effort| levels.contains(effort));
+        let value = |value: &str, description: &str| AgentOptionValue {
+            value: value.to_owned(),
+            name: value.to_owned(),
+            description: description.to_owned(),
+        };
+        let option = (!levels.is_empty()).then(|| AgentOption {
+            id: EFFORT_OPTION.to_owned(),
+            name: "Effort".to_owned(),
+            kind: AgentOptionKind::Effort,
+            current: current.map_or(AgentOption::DEFAULT_VALUE, Effort::name).to_owned(),
+            values: std::iter::once(value(AgentOption::DEFAULT_VALUE, "as the model does of itself"))
+                .chain(levels.iter().map(|level| value(level.name(), "")))
+                .collect(),
+        });
+        sender.send_replace(option.into_iter().collect());
+    }
+
+    /// Tells the options of a newly chosen model, and that it doesn't take the level that is wanted.
+    pub(super) async fn announce_effort(&mut self) {
+        self.publish_options();
+        let Some(wanted) = self.setup.effort.filter(|effort| !self.engine_choice.efforts.contains(effort)) else {
+            return;
+        };
+        let model = &self.engine_choice.model;
+        let text = match self.engine_choice.efforts.as_slice() {
+            [] => format!("{model} is not known to take an effort, so {} is not sent", wanted.name()),
+            levels => {
+                let known: Vec<&str> = levels.iter().map(|level| level.name()).collect();
+                format!("{model} takes the effort {}, so {} is not sent", known.join(", "), wanted.name())
+            }
+        };
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Model, text }).await;
+    }
+}
