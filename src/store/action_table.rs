@@ -303,11 +303,11 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("todos.cycle", Global, || Action::CycleTodos, "the agent's plan: all of it, none, some rows").slash(
         40,
         "todos",
-        &["plan", "todo"],
+        &["todo"],
         "show all of the agent's plan, none of it, or some rows",
     ),
     act("agents.open", Global, || Action::OpenAgents, "list the sub-agents, to see what each does").slash(
-        41,
+        42,
         "agents",
         &["subagents"],
         "list the sub-agents, to see what each does",
