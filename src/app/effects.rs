@@ -29,11 +29,11 @@ use crate::runtime::day_usage;
 use crate::runtime::{ListScope, MentionScope, MentionedFiles, SavedSessions, StartMode, Workspace};
 use crate::store::effect::{CopyRequest, MentioningPrompt};
 use crate::store::frames;
-use crate::store::limits::Spending;
 use crate::store::links::LinkTarget;
 use crate::store::models::ModelChoice;
 use crate::store::msg::Report;
 use crate::store::person_runs::RunResult;
+use crate::store::spending::Spending;
 use crate::text::{clean, one_line};
 
 /// Names a session that is open on this screen, for as long as the program runs.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::output::print_error;
 use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Millis};
 use crate::runtime::day_usage;
-use crate::store::limits::{LimitUnit, LimitUse, SpendLimits, Spending};
+use crate::store::limits::{LimitUnit, LimitUse, SpendLimits};
+use crate::store::spending::Spending;
 use crate::store::usage::UsageStats;
 
 /// Watches what a session uses.

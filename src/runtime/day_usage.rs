@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Millis;
 use crate::local_time::local_now;
 use crate::private;
-use crate::store::limits::Spending;
+use crate::store::spending::Spending;
 
 /// Beyond this only the lines of the day are kept.
 const MAX_KEPT_BYTES: u64 = 256 << 10;

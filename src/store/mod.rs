@@ -37,6 +37,7 @@ pub mod search;
 pub mod session;
 pub mod sessions;
 pub mod slash;
+pub mod spending;
 pub mod sub_agents;
 pub mod tabs;
 pub mod tool_calls;

@@ -11,10 +11,10 @@ use super::frames::FrameRow;
 use super::image_source::ImageSource;
 #[cfg(feature = "images")]
 use super::images::{DecodeResult, GraphicsMode};
-use super::limits::Spending;
 use super::models::ModelChoice;
 use super::person_runs::RunResult;
 use super::sessions::{PreviewMessage, SessionChoice};
+use super::spending::Spending;
 use super::tabs::OpenTabs;
 
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 //! What a server said wins over what can be guessed from text lengths, and every sum with a guess in it says so.
 //! Not for limits: whoever enforces one counts for itself.
 
-use super::limits::Spending;
+use super::spending::Spending;
 use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, Millis, Role, Timing, Usage, UsageScope};
 
 /// Spans shorter than this say nothing about a rate: the text came in one piece.

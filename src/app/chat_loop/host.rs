@@ -24,8 +24,8 @@ use crate::store::StoreOptions;
 use crate::store::argument_values::ValueList;
 use crate::store::effect::Effect;
 use crate::store::frames::FrameList;
-use crate::store::limits::Spending;
 use crate::store::notification::Notification;
+use crate::store::spending::Spending;
 use crate::ui::completion::WantedList;
 use crate::ui::composer::vim::VimMode;
 

@@ -14,7 +14,6 @@ use crate::headless::save_errors::SaveErrors;
 use crate::headless::spending::SpendGuard;
 use crate::headless::stdin::piped_prompt;
 use crate::headless::{self, RunOptions};
-use crate::journal::SessionSummary;
 use crate::runtime::day_usage::file_beside;
 use crate::runtime::{Frontend, ListScope, NameClaim, Runtime, StartMode, StartedSession, UsageError};
 use crate::text::mention::write_mention;
@@ -121,8 +120,8 @@ fn named_start(
         return Err(UsageError("--session needs a title".into()).into());
     }
     let saved = runtime.saved_sessions().list(ListScope::default())?.sessions;
-    let has_title = |session: &&SessionSummary| session.title.as_deref() == Some(title.trim());
-    Ok(match saved.iter().filter(has_title).max_by_key(|session| session.modified) {
+    let named = saved.iter().filter(|session| session.title.as_deref() == Some(title.trim()));
+    Ok(match named.max_by_key(|session| session.modified) {
         Some(found) => (StartMode::Resume(Some(found.id.to_string())), None),
         None => (StartMode::New, Some(title)),
     })
