@@ -30,8 +30,14 @@ impl OutputView {
 
 /// What holds for a tool of that name unless the person says otherwise; every other has a preview. The documentation of
 /// the setting lists the same.
-pub const DEFAULT_OUTPUT_VIEWS: [(&str, OutputView); 2] =
-    [("read_file", OutputView::Hidden), ("Read", OutputView::Hidden)];
+pub const DEFAULT_OUTPUT_VIEWS: [(&str, OutputView); 5] = [
+    ("read_file", OutputView::Hidden),
+    ("Read", OutputView::Hidden),
+    // What these say is shown as the agent's plan.
+    ("TodoWrite", OutputView::Hidden),
+    ("todowrite", OutputView::Hidden),
+    ("update_plan", OutputView::Hidden),
+];
 
 /// Arguments that a pattern is matched against where nobody was asked, the most telling first.
 const SUBJECT_KEYS: [&str; 8] = ["command", "cmd", "path", "file_path", "file", "url", "pattern", "query"];

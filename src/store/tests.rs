@@ -579,6 +579,27 @@ fn the_effort_rises_and_falls_by_keys_and_a_model_without_one_says_so() {
 }
 
 #[test]
+fn a_model_left_to_itself_is_taken_to_think_moderately() {
+    let values = ["default", "none", "low", "medium", "high"];
+    let values = values.map(|value| AgentOptionValue { value: value.into(), ..AgentOptionValue::default() });
+    let option = AgentOption {
+        id: "effort".into(),
+        name: "Effort".into(),
+        kind: AgentOptionKind::Effort,
+        current: AgentOption::DEFAULT_VALUE.into(),
+        values: values.to_vec(),
+    };
+    for (is_up, expected) in [(true, "high"), (false, "low")] {
+        let mut session = StoreSession::live();
+        let status = SessionStatus { options: vec![option.clone()], ..SessionStatus::default() };
+        session.store.update(Msg::Status(status), &mut session.fx);
+        session.fx.clear();
+        let set = Effect::Send(Command::SetOption { option: "effort".into(), value: expected.into() });
+        assert_eq!(session.act(Action::StepEffort { is_up }), [set]);
+    }
+}
+
+#[test]
 fn a_theme_under_the_cursor_is_asked_for_and_kept_when_chosen() {
     let mut session = StoreSession::live();
     session.store.themes.current = "dark".into();

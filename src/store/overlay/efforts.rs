@@ -87,10 +87,14 @@ pub(in crate::store) fn step_effort(store: &mut Store, is_up: bool, fx: &mut Vec
     }
     let Some(option) = EffortList::option(store) else { return };
     let current = store.session.requested_effort.as_ref().unwrap_or(&option.current);
-    let at = option.values.iter().position(|value| value.value == *current).unwrap_or(0);
-    let next = if is_up { (at + 1).min(option.values.len() - 1) } else { at.saturating_sub(1) };
-    let Some(value) = option.values.get(next) else { return };
-    let action = (option.id.clone(), value.value.clone());
+    let levels: Vec<&str> = option.values.iter().map(|value| value.value.as_str()).collect();
+    let levels: Vec<&str> = levels.into_iter().filter(|level| *level != AgentOption::DEFAULT_VALUE).collect();
+    let place_of = |name: &str| levels.iter().position(|level| *level == name);
+    // What a model does by itself is nearly always the middle.
+    let at = place_of(current).or_else(|| place_of("medium")).unwrap_or(levels.len() / 2);
+    let next = if is_up { (at + 1).min(levels.len().saturating_sub(1)) } else { at.saturating_sub(1) };
+    let Some(level) = levels.get(next) else { return };
+    let action = (option.id.clone(), (*level).to_owned());
     send(store, action, fx);
 }
 
