@@ -6,11 +6,13 @@ mod queue;
 mod saving;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -469,7 +471,7 @@ impl SessionActor {
     fn save_settings(&mut self) {
         let (Some(state), Some((settings, is_saved @ false))) = (&self.state_store, &mut self.settings) else { return };
         *is_saved = true;
-        if let Err(error) = state.save(StatePart::Settings, settings) {
+        if let Err(error) = save_soon(state, StatePart::Settings, settings) {
             self.report_state_error(format!("the model and the mode of this session can't be saved: {error}"));
         }
     }
@@ -479,7 +481,7 @@ impl SessionActor {
         let Some(state) = &self.state_store else { return };
         let unsent = self.queue.unlogged_prompts();
         let saved =
-            if unsent.is_empty() { state.clear(StatePart::Queue) } else { state.save(StatePart::Queue, &unsent) };
+            if unsent.is_empty() { state.clear(StatePart::Queue) } else { save_soon(state, StatePart::Queue, &unsent) };
         if let Err(error) = saved {
             self.report_state_error(format!("the queued prompts can't be saved: {error}"));
         }
@@ -526,6 +528,13 @@ async fn wait_for_capacity(source: Option<&mpsc::Sender<Command>>) {
     if let Some(source) = source {
         let _ = source.reserve().await;
     }
+}
+
+/// Saves a part of the state. A prompt is on its way meanwhile, so nobody waits for the disk.
+fn save_soon<T: Serialize>(state: &StateStore, part: StatePart, value: &T) -> io::Result<()> {
+    let file = state.save_unsynced(part, value)?;
+    tokio::task::spawn_blocking(move || file.sync_data());
+    Ok(())
 }
 
 /// Characters kept of a title.

@@ -135,6 +135,20 @@ impl StateStore {
 
     /// Saves a value in place of the old one.
     pub fn save<T: Serialize>(&self, part: StatePart, value: &T) -> io::Result<()> {
+        let (file, new) = self.write_new(part, value)?;
+        // Otherwise the file may be empty after a power cut.
+        file.sync_data()?;
+        fs::rename(new, self.path(part))
+    }
+
+    /// Saves a value in place of the old one; a power cut may empty it until the file that is returned was synced.
+    pub fn save_unsynced<T: Serialize>(&self, part: StatePart, value: &T) -> io::Result<File> {
+        let (file, new) = self.write_new(part, value)?;
+        fs::rename(new, self.path(part))?;
+        Ok(file)
+    }
+
+    fn write_new<T: Serialize>(&self, part: StatePart, value: &T) -> io::Result<(File, PathBuf)> {
         let path = self.path(part);
         let bytes = serde_json::to_vec(&StateFile { format: STATE_FORMAT, session: &self.session, value })?;
         private::create_dir(&self.dir)?;
@@ -143,9 +157,7 @@ impl StateStore {
         let _ = fs::remove_file(&new);
         let mut file = private::create_file(&new)?;
         file.write_all(&bytes)?;
-        // Otherwise the file may be empty after a power cut.
-        file.sync_data()?;
-        fs::rename(&new, &path)
+        Ok((file, new))
     }
 
     /// Removes the saved value, if there is one.
@@ -196,7 +208,8 @@ mod tests {
         let state = state(dir.path());
         assert_eq!(state.load::<String>(StatePart::Draft).unwrap(), None);
         state.save(StatePart::Draft, &"half a \u{1b} thought").unwrap();
-        state.save(StatePart::Queue, &["a", "b"]).unwrap();
+        state.save(StatePart::Queue, &["old"]).unwrap();
+        state.save_unsynced(StatePart::Queue, &["a", "b"]).unwrap().sync_data().unwrap();
         assert_eq!(state.load::<String>(StatePart::Draft).unwrap().unwrap(), "half a \u{1b} thought");
         assert_eq!(state.load::<Vec<String>>(StatePart::Queue).unwrap().unwrap(), ["a", "b"]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
