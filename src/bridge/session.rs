@@ -1,6 +1,7 @@
 //! The center of the bridge: takes events from one source, merges, numbers, times and seals them, writes them to the
 //! log, and only then publishes them. Owns the prompt queue. Doesn't interpret the events any further.
 
+mod kept_state;
 mod merge;
 mod queue;
 mod saving;
@@ -12,17 +13,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::event::grammar::Sealer;
 use crate::event::{
-    AgentEvent, AgentOption, AgentOptionKind, Annotation, AnnotationTarget, Capabilities, Command, Envelope, Grant,
-    LinkState, Millis, NO_ENGINE, NoticeCode, NoticeLevel, Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
+    AgentEvent, AgentOption, AgentOptionKind, Annotation, AnnotationTarget, Capabilities, Command, Envelope, LinkState,
+    Millis, NO_ENGINE, NoticeCode, NoticeLevel, Permissions, Seq, SessionId, SessionStatus, TurnOutcome,
 };
-use crate::journal::{SessionSettings, StatePart, StateStore, Writer};
+use crate::journal::{SessionSettings, StateStore, Writer};
 
 use self::merge::merge;
 use self::queue::PromptQueue;
@@ -138,6 +138,7 @@ async fn run(
         saved_grants: setup.saved_grants,
         settings: None,
         has_reported_state_error: false,
+        state_syncs: JoinSet::new(),
         reported_rewrites: 0,
         hub: setup.hub,
         writer: setup.writer,
@@ -190,6 +191,7 @@ async fn run(
                 }
                 Err(_) => link_open = false,
             },
+            Some(synced) = actor.state_syncs.join_next() => actor.note_state_synced(synced),
             Some(permissions) = changed(&mut feed.permissions) => actor.publish_permissions(permissions),
             Some(options) = changed(&mut feed.options) => actor.publish_options(options),
             taken = feed.events.recv_many(&mut batch, MAX_BATCH_EVENTS) => {
@@ -217,6 +219,7 @@ async fn run(
     actor.publish(rest);
     actor.finish_log();
     actor.hub.close();
+    while actor.state_syncs.join_next().await.is_some() {}
 }
 
 struct SessionActor {
@@ -229,6 +232,8 @@ struct SessionActor {
     settings: Option<(SessionSettings, bool)>,
     /// Whether it was reported that some state can't be kept for the next run.
     has_reported_state_error: bool,
+    /// State that is in place and on its way to the disk.
+    state_syncs: JoinSet<io::Result<()>>,
     /// How many rewrites of the log have been reported.
     reported_rewrites: u32,
     hub: Hub,
@@ -455,45 +460,6 @@ impl SessionActor {
         });
     }
 
-    /// Saves the grants that last for the session, for its next run.
-    fn save_grants(&mut self, grants: &[Grant]) {
-        let patterns: Vec<String> = grants.iter().map(Grant::pattern).collect();
-        let Some(state) = self.state_store.as_ref().filter(|_| patterns != self.saved_grants) else { return };
-        let saved =
-            if grants.is_empty() { state.clear(StatePart::Grants) } else { state.save(StatePart::Grants, &grants) };
-        match saved {
-            Ok(()) => self.saved_grants = patterns,
-            Err(error) => self.report_state_error(format!("the grants of this session can't be saved: {error}")),
-        }
-    }
-
-    /// Saves model and mode for the next run, if they changed. A session without a turn leaves nothing behind.
-    fn save_settings(&mut self) {
-        let (Some(state), Some((settings, is_saved @ false))) = (&self.state_store, &mut self.settings) else { return };
-        *is_saved = true;
-        if let Err(error) = save_soon(state, StatePart::Settings, settings) {
-            self.report_state_error(format!("the model and the mode of this session can't be saved: {error}"));
-        }
-    }
-
-    /// Saves the prompts that are not in the log, for the next run.
-    fn save_queue(&mut self) {
-        let Some(state) = &self.state_store else { return };
-        let unsent = self.queue.unlogged_prompts();
-        let saved =
-            if unsent.is_empty() { state.clear(StatePart::Queue) } else { save_soon(state, StatePart::Queue, &unsent) };
-        if let Err(error) = saved {
-            self.report_state_error(format!("the queued prompts can't be saved: {error}"));
-        }
-    }
-
-    /// Reports once that the next run of the session will lack something.
-    fn report_state_error(&mut self, text: String) {
-        if !std::mem::replace(&mut self.has_reported_state_error, true) {
-            self.publish_when_open(notice(NoticeLevel::Warn, NoticeCode::NotKept, text));
-        }
-    }
-
     /// The source counts from this run's epoch; everything else uses the session's clock.
     fn publish_link(&self, state: LinkState) {
         let shift = |time: Millis| self.base.plus(time);
@@ -528,13 +494,6 @@ async fn wait_for_capacity(source: Option<&mpsc::Sender<Command>>) {
     if let Some(source) = source {
         let _ = source.reserve().await;
     }
-}
-
-/// Saves a part of the state. A prompt is on its way meanwhile, so nobody waits for the disk.
-fn save_soon<T: Serialize>(state: &StateStore, part: StatePart, value: &T) -> io::Result<()> {
-    let file = state.save_unsynced(part, value)?;
-    tokio::task::spawn_blocking(move || file.sync_data());
-    Ok(())
 }
 
 /// Characters kept of a title.

@@ -8,6 +8,7 @@ use super::*;
 use crate::bridge::HubItem;
 use crate::bridge::hub::Backlog;
 use crate::event::{ApprovalMode, NoticeCode};
+use crate::journal::StatePart;
 use crate::testkit::events::{Opened, message_started, opened, text_delta, turn_finished, turn_started, user_message};
 use crate::testkit::session::{TestSource, session_setup, start_session};
 

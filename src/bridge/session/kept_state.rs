@@ -1,0 +1,73 @@
+//! What the session keeps for its next run besides the log: grants, model and mode, prompts that are not in the log.
+
+use std::io;
+
+use serde::Serialize;
+use tokio::task::{JoinError, JoinSet};
+
+use super::{SessionActor, notice};
+use crate::event::{Grant, NoticeCode, NoticeLevel};
+use crate::journal::{StatePart, StateStore};
+
+impl SessionActor {
+    /// Saves the grants that last for the session, for its next run.
+    pub(super) fn save_grants(&mut self, grants: &[Grant]) {
+        let patterns: Vec<String> = grants.iter().map(Grant::pattern).collect();
+        let Some(state) = self.state_store.as_ref().filter(|_| patterns != self.saved_grants) else { return };
+        let saved =
+            if grants.is_empty() { state.clear(StatePart::Grants) } else { state.save(StatePart::Grants, &grants) };
+        match saved {
+            Ok(()) => self.saved_grants = patterns,
+            Err(error) => self.report_state_error(format!("the grants of this session can't be saved: {error}")),
+        }
+    }
+
+    /// Saves model and mode for the next run, if they changed. A session without a turn leaves nothing behind.
+    pub(super) fn save_settings(&mut self) {
+        let (Some(state), Some((settings, is_saved @ false))) = (&self.state_store, &mut self.settings) else { return };
+        *is_saved = true;
+        if let Err(error) = save_soon(state, StatePart::Settings, settings, &mut self.state_syncs) {
+            self.report_state_error(format!("the model and the mode of this session can't be saved: {error}"));
+        }
+    }
+
+    /// Saves the prompts that are not in the log, for the next run.
+    pub(super) fn save_queue(&mut self) {
+        let Some(state) = &self.state_store else { return };
+        let unsent = self.queue.unlogged_prompts();
+        let saved = if unsent.is_empty() {
+            state.clear(StatePart::Queue)
+        } else {
+            save_soon(state, StatePart::Queue, &unsent, &mut self.state_syncs)
+        };
+        if let Err(error) = saved {
+            self.report_state_error(format!("the queued prompts can't be saved: {error}"));
+        }
+    }
+
+    /// Reports once that the next run of the session will lack something.
+    fn report_state_error(&mut self, text: String) {
+        if !std::mem::replace(&mut self.has_reported_state_error, true) {
+            self.publish_when_open(notice(NoticeLevel::Warn, NoticeCode::NotKept, text));
+        }
+    }
+
+    /// What was in place is on the disk too, or can't get there.
+    pub(super) fn note_state_synced(&mut self, synced: Result<io::Result<()>, JoinError>) {
+        if let Ok(Err(error)) = synced {
+            self.report_state_error(format!("what this session keeps may be lost in a power cut: {error}"));
+        }
+    }
+}
+
+/// Saves a part of the state. A prompt is on its way meanwhile, so nobody waits for the disk.
+fn save_soon<T: Serialize>(
+    state: &StateStore,
+    part: StatePart,
+    value: &T,
+    syncs: &mut JoinSet<io::Result<()>>,
+) -> io::Result<()> {
+    let file = state.save_unsynced(part, value)?;
+    syncs.spawn_blocking(move || file.sync_data());
+    Ok(())
+}
