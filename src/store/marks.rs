@@ -14,6 +14,8 @@ use super::transcript::{ItemId, ItemKind, Transcript, TranscriptItem};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     marked: BTreeSet<Seq>,
+    /// What the person asked for and the log does not have yet.
+    asked: Option<(Seq, bool)>,
     /// Where the person wants to be as soon as that part of the session is there.
     wanted: Option<Seq>,
 }
@@ -23,14 +25,17 @@ impl Marks {
         !self.marked.is_empty() && item.kind.can_be_marked() && self.marked.contains(&item.seq)
     }
 
-    pub(super) fn on_event(&mut self, event: &AgentEvent, items: &Transcript) {
-        let AgentEvent::Annotation { annotation: Annotation::Mark { seq, set }, .. } = event else { return };
+    /// Takes an event; returns what to tell if it is what the person asked for.
+    pub(super) fn on_event(&mut self, event: &AgentEvent, items: &Transcript) -> Option<&'static str> {
+        let AgentEvent::Annotation { annotation: Annotation::Mark { seq, set }, .. } = event else { return None };
         let began = items.item_of_event(*seq).map_or(*seq, |item| item.seq);
         if *set {
             self.marked.insert(began);
         } else {
             self.marked.remove(&began);
         }
+        self.asked.take_if(|asked| *asked == (*seq, *set))?;
+        Some(if *set { "marked; /marks lists what is" } else { "no longer marked" })
     }
 
     /// Takes the marks of the whole session, of which these were the end.
@@ -51,20 +56,18 @@ impl Marks {
 
 /// Marks an item, or takes its mark off; without one, the last answer.
 pub(super) fn toggle_mark(store: &mut Store, item: Option<u64>, fx: &mut Vec<Effect>) {
-    let told = match item_or_last_answer(store, item) {
-        _ if store.session.capabilities().seek => Err("a replay keeps no marks"),
+    let why_not = match item_or_last_answer(store, item) {
+        _ if store.session.capabilities().seek => "a replay keeps no marks",
         Some(item) if item.kind.can_be_marked() => {
-            let set = !store.marks.contains(item);
-            fx.push(Effect::Send(Command::Mark { seq: item.seq, set }));
-            Ok(if set { "marked; /marks lists what is" } else { "no longer marked" })
+            let (seq, set) = (item.seq, !store.marks.contains(item));
+            store.marks.asked = Some((seq, set));
+            fx.push(Effect::Send(Command::Mark { seq, set }));
+            return;
         }
-        Some(_) => Err("only prompts, answers, thinking and calls can be marked"),
-        None => Err("nothing to mark yet"),
+        Some(_) => "only prompts, answers, thinking and calls can be marked",
+        None => "nothing to mark yet",
     };
-    store.toast = Some(match told {
-        Ok(text) => (NoticeLevel::Info, text.into()),
-        Err(text) => (NoticeLevel::Warn, text.into()),
-    });
+    store.toast = Some((NoticeLevel::Warn, why_not.into()));
 }
 
 /// Copies the command that opens the session at an item; without one, at the last answer.
@@ -134,9 +137,12 @@ mod tests {
         let mut store = one_turn();
         let asked = act(&mut store, Action::ToggleMark { item: None });
         assert_eq!(asked, [Effect::Send(Command::Mark { seq: Seq(5), set: true })], "the last answer");
-        assert!(marked(&store).is_empty());
+        assert!(marked(&store).is_empty() && store.toast.is_none(), "it may be refused");
         fold(&mut store, [mark(5, true)]);
         assert_eq!(marked(&store), [5]);
+        assert_eq!(store.toast.take().unwrap().1, "marked; /marks lists what is");
+        fold(&mut store, [mark(3, true), mark(3, false)]);
+        assert_eq!(store.toast, None, "somebody else's");
         let asked = act(&mut store, Action::ToggleMark { item: None });
         assert_eq!(asked, [Effect::Send(Command::Mark { seq: Seq(5), set: false })]);
         fold(&mut store, [mark(5, false)]);

@@ -441,7 +441,9 @@ impl Store {
         self.fold_items(*at, event);
         self.session.on_event(*at, event);
         self.unseen.on_event(event);
-        self.marks.on_event(event, &self.transcript);
+        if let Some(told) = self.marks.on_event(event, &self.transcript) {
+            self.toast = Some((NoticeLevel::Info, told.into()));
+        }
         self.show_wanted_event();
         if let Some((code, text)) = change {
             self.transcript.notice(*at, NoticeLevel::Info, code, &text);
