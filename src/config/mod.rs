@@ -34,7 +34,7 @@ use self::keys::{Bindings, KeyPreset};
 use crate::engine::{ENGINES, EngineSpec, openai};
 use crate::event::{ApprovalMode, Effort};
 use crate::store::Timestamps;
-use crate::store::action_table::THEMES;
+use crate::store::command_argument::THEMES;
 use crate::store::limits::{SpendLimit, SpendLimits};
 use crate::store::output_view::{OutputView, OutputViews};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::limited_file::read_limited;
 use super::theme_file::{BUILT_IN_THEMES, ThemeBase, ThemeColors, ThemeText, is_theme_name};
-use crate::store::action_table::THEMES;
+use crate::store::command_argument::THEMES;
 use crate::text::one_line;
 use crate::text::suggestion::suggest;
 

@@ -3,7 +3,7 @@
 //! Not here: paths, which only a look at the disk can tell, and which of the values a text fits (`ui/completion.rs`).
 
 use super::Store;
-use super::action_table::Argument;
+use super::command_argument::Argument;
 use super::overlay::efforts::EffortList;
 use super::permissions::mode_description;
 use super::transcript::ItemKind;

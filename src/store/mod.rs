@@ -11,6 +11,7 @@ pub mod agent_status;
 pub mod approval;
 pub mod argument_values;
 pub mod chunks;
+pub mod command_argument;
 pub mod effect;
 pub mod focus;
 pub mod frames;

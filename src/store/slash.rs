@@ -5,7 +5,8 @@
 use std::sync::LazyLock;
 
 use super::action::Action;
-use super::action_table::{ACTIONS, ActionHandler, Argument, SlashCommand, find_command};
+use super::action_table::{ACTIONS, ActionHandler, SlashCommand, find_command};
+use super::command_argument::Argument;
 use super::user_commands::UserCommand;
 use crate::text::suggestion::suggest;
 

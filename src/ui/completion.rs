@@ -2,8 +2,9 @@
 //! file.
 
 use crate::store::Store;
-use crate::store::action_table::{Argument, SlashCommand};
+use crate::store::action_table::SlashCommand;
 use crate::store::argument_values::{ArgumentValue, ValueList, argument_values, unknown_values};
+use crate::store::command_argument::Argument;
 use crate::store::slash::{self, CommandOffer};
 use crate::text::fuzzy::FuzzyQuery;
 use crate::text::mention::{open_mention, write_mention};

@@ -3,7 +3,7 @@
 use super::{LetterUse, OverlayOutcome, OverlayState};
 use crate::store::Store;
 use crate::store::action::{Action, ScrollStep};
-use crate::store::action_table::THEMES;
+use crate::store::command_argument::THEMES;
 use crate::store::effect::Effect;
 use crate::store::update::support::open;
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::theme_file::COLOR_KEYS;
 use crate::config::themes::ThemeFolder;
-use crate::store::action_table::THEMES;
+use crate::store::command_argument::THEMES;
 
 type Rgb = (u8, u8, u8);
 
