@@ -60,7 +60,7 @@ impl FramePacer {
     pub fn request_for_stream(&mut self, now: Instant, scope: FrameScope) {
         let wait = match self.last_drawn {
             Some(last) if now < last + self.min_interval => {
-                (last + self.min_interval * 3 / 2).saturating_duration_since(now)
+                (last + self.min_interval * 5 / 4).saturating_duration_since(now)
             }
             _ => Duration::ZERO,
         };
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(pace.deadline(), Some(now));
         pace.on_drawn(now, Whole);
         pace.request_for_stream(now + 6 * MS, Text);
-        assert_eq!(pace.deadline(), Some(now + 15 * MS), "too early: with what comes next, or alone");
+        assert_eq!(pace.deadline(), Some(now + 10 * MS * 5 / 4), "too early: with what comes next, or alone");
         pace.request_for_stream(now + 12 * MS, Text);
         assert_eq!(pace.deadline(), Some(now + 12 * MS));
     }
