@@ -5,7 +5,8 @@
 //! a key just before it: a few more frames a second are cheaper than a slow echo.
 //!
 //! To be woken costs about as much as a frame. So text draws as it comes, once the last frame is old enough, and text
-//! that came too early waits a little longer than it must: more is likely to come, and draws both.
+//! that came too early waits a little longer than it must: more is likely to come, and draws both. A frame that waited so
+//! in vain counts as drawn when it might have been: what comes just after it doesn't wait for that a second time.
 //! None when nobody asked, so that idle costs nothing.
 
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ impl FramePacer {
     pub fn request_for_stream(&mut self, now: Instant, scope: FrameScope) {
         let wait = match self.last_drawn {
             Some(last) if now < last + self.min_interval => {
-                (last + self.min_interval * 5 / 4).saturating_duration_since(now)
+                (last + self.min_interval + self.early_text_wait()).saturating_duration_since(now)
             }
             _ => Duration::ZERO,
         };
@@ -100,8 +101,14 @@ impl FramePacer {
             self.requested_for = None;
             self.is_urgent = false;
         }
-        self.text_requested_for = None;
-        self.last_drawn = Some(now);
+        let longest_wait = self.last_drawn.map(|last| last + self.min_interval + self.early_text_wait());
+        let has_waited = self.text_requested_for.take().is_some_and(|at| Some(at) == longest_wait && at <= now);
+        self.last_drawn = Some(if has_waited { now - self.early_text_wait() } else { now });
+    }
+
+    /// Returns how much longer than it must text waits that came too early.
+    fn early_text_wait(&self) -> Duration {
+        self.min_interval / 4
     }
 }
 
@@ -161,9 +168,27 @@ mod tests {
         assert_eq!(pace.deadline(), Some(now));
         pace.on_drawn(now, Whole);
         pace.request_for_stream(now + 6 * MS, Text);
-        assert_eq!(pace.deadline(), Some(now + 10 * MS * 5 / 4), "too early: with what comes next, or alone");
+        assert_eq!(pace.deadline(), Some(now + 10 * MS + 10 * MS / 4), "too early: with what comes next, or alone");
         pace.request_for_stream(now + 12 * MS, Text);
         assert_eq!(pace.deadline(), Some(now + 12 * MS));
+    }
+
+    #[test]
+    fn a_frame_that_waited_in_vain_for_more_text_counts_as_drawn_when_it_might_have_been() {
+        let mut pace = FramePacer::new(100);
+        let now = Instant::now();
+        pace.on_drawn(now, Whole);
+        pace.request_for_stream(now + 6 * MS, Text);
+        let waited = now + 10 * MS + 10 * MS / 4;
+        assert_eq!(pace.deadline(), Some(waited));
+        pace.on_drawn(waited, Text);
+        pace.request_for_stream(waited + MS, Text);
+        assert_eq!(pace.deadline(), Some(waited + 10 * MS), "an interval later, not one and a quarter");
+        pace.request_for_stream(now + 20 * MS, Text);
+        assert_eq!(pace.deadline(), Some(now + 20 * MS), "frames keep their rate");
+        pace.on_drawn(now + 20 * MS, Text);
+        pace.request_for_stream(now + 21 * MS, Text);
+        assert_eq!(pace.deadline(), Some(now + 30 * MS + 10 * MS / 4), "this one didn't wait");
     }
 
     #[test]
