@@ -22,9 +22,10 @@ use serde_json::json;
 
 use self::calls::ChatCalls;
 use self::provider_metadata::ChatProviderMetadata;
-use self::wire::{ChatCallFragment, ChatDelta, Chunk, LlamaTimings};
+use self::wire::{ChatCallFragment, ChatDelta, Chunk, LlamaTimings, TokenField};
 use super::finish_reason::{self, FinishTracker};
 use super::lenient::{LooseObject, LooseU64};
+use super::repeated_frame::RepeatedFrame;
 use super::surrogate;
 use super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
 use super::unknown_frames::UnknownFrames;
@@ -76,6 +77,8 @@ pub struct ChatDecoder {
     done: bool,
     unknown_frames: UnknownFrames,
     segments: Vec<(SegmentKind, String)>,
+    /// The last chunk that was a token and nothing else.
+    token_chunk: (TokenField, RepeatedFrame),
 }
 
 impl Default for ChatDecoder {
@@ -106,6 +109,7 @@ impl ChatDecoder {
             done: false,
             unknown_frames: UnknownFrames::default(),
             segments: Vec::new(),
+            token_chunk: <(TokenField, RepeatedFrame)>::default(),
         }
     }
 
@@ -120,7 +124,7 @@ impl ChatDecoder {
                 continue;
             }
             let is_last = choice.finish_reason.non_empty().is_some();
-            let within = [choice.delta.0.as_ref(), choice.message.0.as_ref()];
+            let within = [choice.delta.0.as_ref(), choice.message.0.as_deref()];
             let within = within.into_iter().flatten().find_map(|part| usage::parse(part.usage.as_ref()?));
             self.usage = usage::merge(self.usage, within);
             if let Some(delta) = choice.delta.0 {
@@ -128,7 +132,7 @@ impl ChatDecoder {
             }
             if let Some(message) = choice.message.0 {
                 let is_whole = self.has_deltas || chunk.object.non_empty() == Some("chat.completion") || is_last;
-                self.reconcile_message(message, is_whole, marked, out);
+                self.reconcile_message(*message, is_whole, marked, out);
             }
             self.push_text(choice.text.0, is_last, marked, out);
             if let Some(reason) = choice.finish_reason.non_empty() {
@@ -377,7 +381,10 @@ fn reasoning_text<'a>(delta: &'a ChatDelta<'_>) -> Cow<'a, str> {
 
 impl Decode for ChatDecoder {
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
-        self.decode_with_hook(frame, out, &mut |_, _| None);
+        match self.token_chunk.1.text_of(frame).filter(|_| !self.done) {
+            Some(text) => self.handle_delta(self.token_chunk.0.delta(text), false, false, out),
+            None => self.decode_with_hook(frame, out, &mut |_, _| None),
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
@@ -442,5 +449,54 @@ impl Decode for ChatDecoder {
 
     fn is_complete(&self) -> bool {
         self.done || self.finish_tracker.finish_reason().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(
+        frames: &[SseFrame],
+        each: impl Fn(&mut ChatDecoder, &SseFrame, &mut Vec<ReplyEvent>),
+    ) -> Vec<ReplyEvent> {
+        let (mut decoder, mut events) = (ChatDecoder::new(), Vec::new());
+        frames.iter().for_each(|frame| each(&mut decoder, frame, &mut events));
+        decoder.finish(&mut events);
+        events
+    }
+
+    #[test]
+    fn chunks_that_are_a_token_and_nothing_else_say_the_same_parsed_or_not() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/chat");
+        let recordings = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut streams: Vec<Vec<SseFrame>> = Vec::new();
+        for path in recordings.filter(|path| path.extension().is_some_and(|ending| ending == "sse")) {
+            let recording = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+            let data = recording.lines().filter_map(|line| line.strip_prefix("data: "));
+            streams.push(data.map(SseFrame::data).collect());
+        }
+        let field = |name: &str, text: &str| json!({"choices": [{"index": 0, "delta": {name: text}}]}).to_string();
+        let of = |names: [&str; 3]| {
+            let words = ["a ", "b", "b", "<think>", "x", "</think>", " ü", "\n", "\\", "a b", "\u{1f600}"];
+            let tokens = words.iter().enumerate().map(|(at, word)| field(names[at % 3], word));
+            tokens.chain(["[DONE]".to_owned(), field(names[0], "after the end")]).map(SseFrame::data).collect()
+        };
+        streams.push(of(["content"; 3]));
+        streams.push(of(["reasoning_content", "reasoning_content", "content"]));
+        streams.push(of(["reasoning"; 3]));
+        streams.push(of(["thinking", "content", "refusal"]));
+        assert!(streams.len() > 20, "{}", streams.len());
+        let mut unparsed = 0;
+        for frames in &streams {
+            let whole = decode(frames, |decoder, frame, out| decoder.decode_with_hook(frame, out, &mut |_, _| None));
+            assert_eq!(decode(frames, ChatDecoder::decode_frame), whole);
+            let mut decoder = ChatDecoder::new();
+            for frame in frames {
+                unparsed += usize::from(decoder.token_chunk.1.text_of(frame).is_some());
+                decoder.decode_frame(frame, &mut Vec::new());
+            }
+        }
+        assert!(unparsed > 40, "{unparsed} chunks were not parsed");
     }
 }

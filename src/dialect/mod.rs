@@ -55,6 +55,7 @@ pub mod poe;
 pub mod poe_bot;
 mod program_reply;
 mod reasoning_dedup;
+mod repeated_frame;
 mod reply_end;
 mod response_head;
 pub mod responses;

@@ -42,7 +42,11 @@ impl ChatDecoder {
         if named && !data.contains("\"choices\"") {
             return self.handle_unknown(frame, &frame.event, out);
         }
-        if let Ok(LooseObject(Some(chunk))) = serde_json::from_str(data) {
+        if let Ok(LooseObject(Some(chunk))) = serde_json::from_str::<LooseObject<Chunk<'_>>>(data) {
+            if let Some((field, text)) = chunk.token() {
+                self.token_chunk.0 = field;
+                self.token_chunk.1.learn(frame, text);
+            }
             return self.handle_hooked_chunk(frame, chunk, false, out, look);
         }
         // The slow path accepts lone surrogates and repeated keys.

@@ -1,5 +1,7 @@
 //! Shapes of a chat completion chunk, as far as they are read. Every field is optional.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::super::lenient::{
@@ -43,7 +45,7 @@ pub(in crate::dialect) struct Choice<'a> {
     pub(in crate::dialect) delta: LooseObject<ChatDelta<'a>>,
     /// Instead of the delta, where the response is not streamed.
     #[serde(borrow)]
-    pub(super) message: LooseObject<ChatDelta<'a>>,
+    pub(super) message: LooseObject<Box<ChatDelta<'a>>>,
     #[serde(borrow)]
     pub(super) text: LooseStr<'a>,
     #[serde(borrow)]
@@ -118,6 +120,106 @@ pub(in crate::dialect) struct LlamaTimings {
     pub(super) predicted_n: LooseU64,
     pub(super) predicted_ms: LooseF64,
     pub(super) predicted_per_second: LooseF64,
+}
+
+/// The one string that a token's chunk has, by the field of the delta that holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum TokenField {
+    #[default]
+    Content,
+    ReasoningContent,
+    Reasoning,
+}
+
+impl TokenField {
+    /// Returns a delta with this field alone.
+    pub(super) fn delta(self, text: &str) -> ChatDelta<'_> {
+        let text = Some(Cow::Borrowed(text));
+        match self {
+            Self::Content => {
+                ChatDelta { content: LooseContent { text, ..LooseContent::default() }, ..ChatDelta::default() }
+            }
+            Self::ReasoningContent => ChatDelta { reasoning_content: LooseReasoning(text), ..ChatDelta::default() },
+            Self::Reasoning => ChatDelta { reasoning: LooseReasoning(text), ..ChatDelta::default() },
+        }
+    }
+}
+
+impl<'a> Chunk<'a> {
+    /// Returns the text and its field, where the chunk says nothing but a token. None also where the text was not
+    /// borrowed.
+    pub(super) fn token(&self) -> Option<(TokenField, &'a str)> {
+        let Self {
+            id: _,
+            object,
+            created: _,
+            kind: _,
+            choices,
+            usage: None,
+            usage_metadata: None,
+            x_groq: LooseObject(None),
+            timings: LooseObject(None),
+            error: None,
+            message: _,
+            telemetry: None,
+            complexity: None,
+        } = self
+        else {
+            return None;
+        };
+        let [
+            Choice {
+                index: LooseU64(None | Some(0)),
+                delta: LooseObject(Some(delta)),
+                message: LooseObject(None),
+                text: LooseStr(None),
+                finish_reason,
+                error: None,
+                usage: None,
+                tool_progress: None,
+            },
+        ] = &choices.0[..]
+        else {
+            return None;
+        };
+        let says_more = object.non_empty() == Some("error") || finish_reason.non_empty().is_some();
+        if says_more { None } else { delta.token() }
+    }
+}
+
+impl<'a> ChatDelta<'a> {
+    fn token(&self) -> Option<(TokenField, &'a str)> {
+        let Self {
+            content: LooseContent { text, reasoning: None, refusal: None },
+            refusal: LooseStr(None),
+            reasoning_content,
+            reasoning,
+            reasoning_text: LooseReasoning(None),
+            thinking: LooseReasoning(None),
+            thought: LooseReasoning(None),
+            thinking_blocks: LooseReasoning(None),
+            reasoning_details: LooseList(details),
+            tool_calls: LooseList(calls),
+            function_call: LooseObject(None),
+            usage: None,
+        } = self
+        else {
+            return None;
+        };
+        let fields = [
+            (TokenField::Content, text),
+            (TokenField::ReasoningContent, &reasoning_content.0),
+            (TokenField::Reasoning, &reasoning.0),
+        ];
+        let mut said = fields
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, text.as_ref()?)))
+            .filter(|(_, text)| !text.is_empty());
+        match (said.next(), said.next()) {
+            (Some((field, Cow::Borrowed(text))), None) if details.is_empty() && calls.is_empty() => Some((field, text)),
+            _ => None,
+        }
+    }
 }
 
 /// The readable part of one of OpenRouter's reasoning details.
