@@ -13,6 +13,8 @@ mod snapshot;
 mod subagents;
 mod wire;
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -23,6 +25,7 @@ use self::wire::AgUiEventFields;
 use super::agent_calls::{AgentCallStart, AgentCalls};
 use super::finish_reason::WireFinishReason;
 use super::lenient::{LooseObject, LooseStr};
+use super::repeated_frame::RepeatedFrame;
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error, usage};
@@ -88,6 +91,17 @@ pub struct AgUiDecoder {
     early_finish_reason: Option<FinishReason>,
     failed: bool,
     unknown_frames: UnknownFrames,
+    /// The last delta of a text.
+    last_delta: RepeatedFrame<DeltaFields>,
+}
+
+/// What an event says of a delta besides its text.
+#[derive(Debug)]
+struct DeltaFields {
+    kind: String,
+    message_id: Option<String>,
+    role: Option<String>,
+    subagent_run_id: Option<String>,
 }
 
 /// Calls whose arguments may be completed by a snapshot.
@@ -351,16 +365,50 @@ impl AgUiDecoder {
     }
 }
 
+impl DeltaFields {
+    /// Returns the text of an event that is a delta of it, if it stands in the frame as it is.
+    fn of<'a>(kind: &str, head: &AgUiEventFields<'a>) -> Option<(Self, &'a str)> {
+        let is_delta = matches!(kind, "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK" | "REASONING_MESSAGE_CONTENT");
+        let Some(Cow::Borrowed(text)) = head.delta.0.as_ref().filter(|_| is_delta) else { return None };
+        let owned = |field: &LooseStr<'_>| field.0.as_deref().map(str::to_owned);
+        let fields = Self {
+            kind: kind.to_owned(),
+            message_id: owned(&head.message_id),
+            role: owned(&head.role),
+            subagent_run_id: owned(&head.subagent_run_id),
+        };
+        Some((fields, text))
+    }
+
+    fn event<'a>(&'a self, text: &'a str) -> AgUiEventFields<'a> {
+        let borrowed = |field: &'a Option<String>| LooseStr(field.as_deref().map(Cow::Borrowed));
+        AgUiEventFields {
+            message_id: borrowed(&self.message_id),
+            role: borrowed(&self.role),
+            subagent_run_id: borrowed(&self.subagent_run_id),
+            delta: LooseStr(Some(Cow::Borrowed(text))),
+            ..AgUiEventFields::default()
+        }
+    }
+}
+
 impl Decode for AgUiDecoder {
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         let data = frame.data.trim();
         if self.failed || data.is_empty() || data == "[DONE]" {
             return;
         }
+        if let Some((fields, text)) = self.last_delta.take_matching(frame) {
+            self.handle_event(&fields.kind, fields.event(text), "", false, out);
+            return self.last_delta.put_back(fields);
+        }
         let repaired = surrogate::mark_if_lone(data);
         let (text, marked) = (repaired.as_deref().unwrap_or(data), repaired.is_some());
         if let Ok(LooseObject(Some(head))) = serde_json::from_str::<LooseObject<AgUiEventFields<'_>>>(text) {
             let kind = head.kind.non_empty().unwrap_or(&frame.event).to_owned();
+            if let Some((fields, text)) = DeltaFields::of(&kind, &head) {
+                self.last_delta.learn(frame, text, &["timestamp"], fields);
+            }
             return self.handle_event(&kind, head, text, marked, out);
         }
         // The slow path accepts repeated keys.

@@ -10,6 +10,8 @@
 mod replay;
 mod wire;
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,7 +19,8 @@ use self::replay::ReplayFilter;
 use self::wire::ChunkFields;
 use super::agent_reply::{annotate, ask_person, capped, report_usage, result_text};
 use super::finish_reason::{CONTENT_FILTER_MESSAGE, FinishTracker};
-use super::lenient::LooseObject;
+use super::lenient::{LooseObject, LooseStr};
+use super::repeated_frame::RepeatedFrame;
 use super::step_reply::{StepBlockKind, StepReply};
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, ResponseHead, SseFrame, error, surrogate, usage};
@@ -100,6 +103,8 @@ pub struct AiSdkDecoder {
     steering_count: u64,
     replay: ReplayFilter,
     unknown_frames: UnknownFrames,
+    /// The last delta of a text, with its type and the id of its block.
+    last_delta: RepeatedFrame<(&'static str, Option<String>)>,
 }
 
 impl AiSdkDecoder {
@@ -305,10 +310,20 @@ impl Decode for AiSdkDecoder {
             self.done = true;
             return;
         }
+        if let Some(((kind, block), text)) = self.last_delta.take_matching(frame) {
+            let id = LooseStr(block.as_deref().map(Cow::Borrowed));
+            let head = ChunkFields { id, delta: LooseStr(Some(Cow::Borrowed(text))), ..ChunkFields::default() };
+            self.handle_chunk(kind, head, "", false, out);
+            return self.last_delta.put_back((kind, block));
+        }
         let repaired = surrogate::mark_if_lone(data);
         let (text, marked) = (repaired.as_deref().unwrap_or(data), repaired.is_some());
         if let Ok(LooseObject(Some(head))) = serde_json::from_str::<LooseObject<ChunkFields<'_>>>(text) {
             let kind = head.kind.0.as_deref().unwrap_or_default().to_owned();
+            let is_delta = ["text-delta", "reasoning-delta"].into_iter().find(|name| *name == kind);
+            if let (Some(name), Some(Cow::Borrowed(text))) = (is_delta, &head.delta.0) {
+                self.last_delta.learn(frame, text, &[], (name, head.id.0.as_deref().map(str::to_owned)));
+            }
             return self.handle_chunk(&kind, head, text, marked, out);
         }
         // The slow path accepts repeated keys.

@@ -16,14 +16,17 @@ mod remarks;
 mod results;
 mod wire;
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, json};
 
 use self::blocks::{ContentBlockKind, ContentBlocks};
 use self::calls::AnthropicCalls;
 use self::wire::{AnthropicDelta, AnthropicEvent, UsageTotals};
-use super::lenient::LooseObject;
+use super::lenient::{LooseObject, LooseStr};
 use super::reasoning_dedup::{ReasoningDedup, ReasoningSource};
+use super::repeated_frame::RepeatedFrame;
 use super::surrogate;
 use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, SseFrame, error};
@@ -99,6 +102,15 @@ pub struct AnthropicDecoder {
     fault: Option<Fault>,
     done: bool,
     unknown_frames: UnknownFrames,
+    /// The last delta of a text, with the number of its block.
+    last_delta: RepeatedFrame<(Option<u64>, TextDelta)>,
+}
+
+/// A delta that is text.
+#[derive(Clone, Copy, Debug)]
+enum TextDelta {
+    Text,
+    Thinking,
 }
 
 impl Default for AnthropicDecoder {
@@ -125,6 +137,7 @@ impl AnthropicDecoder {
             fault: None,
             done: false,
             unknown_frames: UnknownFrames::default(),
+            last_delta: RepeatedFrame::default(),
         }
     }
 
@@ -397,6 +410,30 @@ impl AnthropicDecoder {
     }
 }
 
+impl TextDelta {
+    /// Returns the text of an event that is a delta of it, if it stands in the frame as it is.
+    fn of<'a>(event: &AnthropicEvent<'a>) -> Option<(Self, &'a str)> {
+        let delta = event.delta.0.as_ref().filter(|_| event.kind.non_empty() == Some("content_block_delta"))?;
+        let (kind, text) = match delta.kind.non_empty()? {
+            "text_delta" => (Self::Text, &delta.text),
+            "thinking_delta" => (Self::Thinking, &delta.thinking),
+            _ => return None,
+        };
+        if let Some(Cow::Borrowed(text)) = text.0 { Some((kind, text)) } else { None }
+    }
+
+    fn delta(self, text: &str) -> AnthropicDelta<'_> {
+        let text = LooseStr(Some(Cow::Borrowed(text)));
+        let kind = |name| LooseStr(Some(Cow::Borrowed(name)));
+        match self {
+            Self::Text => AnthropicDelta { kind: kind("text_delta"), text, ..AnthropicDelta::default() },
+            Self::Thinking => {
+                AnthropicDelta { kind: kind("thinking_delta"), thinking: text, ..AnthropicDelta::default() }
+            }
+        }
+    }
+}
+
 impl Decode for AnthropicDecoder {
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.done {
@@ -410,9 +447,16 @@ impl Decode for AnthropicDecoder {
             self.done = true;
             return;
         }
+        if let Some((&(index, kind), text)) = self.last_delta.matching(frame) {
+            let delta = kind.delta(text);
+            return self.handle_delta(index, delta, false, out);
+        }
         let repaired = surrogate::mark_if_lone(data);
         let (text, marked) = (repaired.as_deref().unwrap_or(data), repaired.is_some());
         if let Ok(LooseObject(Some(event))) = serde_json::from_str(text) {
+            if let Some((kind, text)) = TextDelta::of(&event) {
+                self.last_delta.learn(frame, text, &[], (event.index.0, kind));
+            }
             return self.handle_event(event, frame, marked, out);
         }
         // The slow path accepts repeated keys.

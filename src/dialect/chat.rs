@@ -78,7 +78,7 @@ pub struct ChatDecoder {
     unknown_frames: UnknownFrames,
     segments: Vec<(SegmentKind, String)>,
     /// The last chunk that was a token and nothing else.
-    token_chunk: (TokenField, RepeatedFrame),
+    token_chunk: RepeatedFrame<TokenField>,
 }
 
 impl Default for ChatDecoder {
@@ -109,7 +109,7 @@ impl ChatDecoder {
             done: false,
             unknown_frames: UnknownFrames::default(),
             segments: Vec::new(),
-            token_chunk: <(TokenField, RepeatedFrame)>::default(),
+            token_chunk: RepeatedFrame::default(),
         }
     }
 
@@ -381,8 +381,8 @@ fn reasoning_text<'a>(delta: &'a ChatDelta<'_>) -> Cow<'a, str> {
 
 impl Decode for ChatDecoder {
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
-        match self.token_chunk.1.text_of(frame).filter(|_| !self.done) {
-            Some(text) => self.handle_delta(self.token_chunk.0.delta(text), false, false, out),
+        match self.token_chunk.matching(frame).filter(|_| !self.done) {
+            Some((field, text)) => self.handle_delta(field.delta(text), false, false, out),
             None => self.decode_with_hook(frame, out, &mut |_, _| None),
         }
     }
@@ -493,7 +493,7 @@ mod tests {
             assert_eq!(decode(frames, ChatDecoder::decode_frame), whole);
             let mut decoder = ChatDecoder::new();
             for frame in frames {
-                unparsed += usize::from(decoder.token_chunk.1.text_of(frame).is_some());
+                unparsed += usize::from(decoder.token_chunk.matching(frame).is_some());
                 decoder.decode_frame(frame, &mut Vec::new());
             }
         }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::arguments::{self, ArgumentsAssembler};
 use super::finish_reason::{self, FinishTracker};
 use super::lenient::{LooseJson, LooseList, LooseObject, LooseStr, LooseU64};
+use super::repeated_frame::RepeatedFrame;
 use super::stray::Stray;
 use super::surrogate;
 use super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
@@ -124,6 +125,15 @@ pub struct OllamaDecoder {
     fault: Option<Fault>,
     stray: Stray,
     unknown_frames: UnknownFrames,
+    /// The last line that was a token of a message and nothing else.
+    token_line: RepeatedFrame<TokenField>,
+}
+
+/// The field of the message that a token stands in.
+#[derive(Clone, Copy, Debug)]
+enum TokenField {
+    Content,
+    Thinking,
 }
 
 impl Default for OllamaDecoder {
@@ -149,6 +159,7 @@ impl OllamaDecoder {
             fault: None,
             stray: Stray::default(),
             unknown_frames: UnknownFrames::default(),
+            token_line: RepeatedFrame::default(),
         }
     }
 
@@ -291,13 +302,55 @@ impl OllamaDecoder {
     }
 }
 
+impl TokenField {
+    /// Returns the text of a line that is a token and nothing else, if it stands in the line as it is.
+    fn of<'a>(line: &OllamaLine<'a>) -> Option<(Self, &'a str)> {
+        let OllamaLine {
+            message: LooseObject(Some(OllamaMessage { content, thinking, tool_calls })),
+            response: LooseStr(None),
+            thinking: LooseStr(None),
+            done: None | Some(false),
+            error: None,
+            ..
+        } = line
+        else {
+            return None;
+        };
+        match (content.non_empty().and(content.0.as_ref()), thinking.non_empty().and(thinking.0.as_ref())) {
+            (Some(Cow::Borrowed(text)), None) if tool_calls.0.is_empty() => Some((Self::Content, text)),
+            (None, Some(Cow::Borrowed(text))) if tool_calls.0.is_empty() => Some((Self::Thinking, text)),
+            _ => None,
+        }
+    }
+
+    fn line(self, text: &str) -> OllamaLine<'_> {
+        let (text, none) = (LooseStr(Some(Cow::Borrowed(text))), LooseStr(None));
+        let (content, thinking) = match self {
+            Self::Content => (text, none),
+            Self::Thinking => (none, text),
+        };
+        let message = OllamaMessage { content, thinking, ..OllamaMessage::default() };
+        OllamaLine { message: LooseObject(Some(message)), ..OllamaLine::default() }
+    }
+}
+
 impl Decode for OllamaDecoder {
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         if self.is_done() {
             return;
         }
+        if let Some((field, text)) = self.token_line.matching(frame) {
+            let line = field.line(text);
+            self.stray.clear();
+            self.handle_line(line, false, out);
+            return;
+        }
         let Some(frame) = self.stray.parse_line(frame) else { return };
-        let odd = if let Ok(LooseObject(Some(line))) = serde_json::from_str(&frame.data) {
+        let odd = if let Ok(LooseObject(Some(line))) = serde_json::from_str::<LooseObject<OllamaLine<'_>>>(&frame.data)
+        {
+            if let Some((field, text)) = TokenField::of(&line) {
+                self.token_line.learn(&frame, text, &["created_at"], field);
+            }
             self.stray.clear();
             (!self.handle_line(line, false, out)).then_some("a line without a message")
         } else {

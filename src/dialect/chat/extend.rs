@@ -11,6 +11,9 @@ use crate::dialect::text_assembler::{ChannelAssembler, TextAssembler};
 use crate::dialect::{SseFrame, error, surrogate, usage};
 use crate::event::{CallId, Fault, FinishReason, Json, MessageId, ReplyEvent};
 
+/// What a server may change with every chunk, and nothing here reads.
+const UNREAD_KEYS: [&str; 2] = ["created", "obfuscation"];
+
 /// Inspects a chunk before it is handled, may take its own extensions out of it, and returns the fault that they
 /// report.
 pub(in crate::dialect) type ChunkHook<'l> = dyn FnMut(&mut Chunk<'_>, &mut Vec<ReplyEvent>) -> Option<Fault> + 'l;
@@ -44,8 +47,7 @@ impl ChatDecoder {
         }
         if let Ok(LooseObject(Some(chunk))) = serde_json::from_str::<LooseObject<Chunk<'_>>>(data) {
             if let Some((field, text)) = chunk.token() {
-                self.token_chunk.0 = field;
-                self.token_chunk.1.learn(frame, text);
+                self.token_chunk.learn(frame, text, &UNREAD_KEYS, field);
             }
             return self.handle_hooked_chunk(frame, chunk, false, out, look);
         }

@@ -123,9 +123,8 @@ pub(in crate::dialect) struct LlamaTimings {
 }
 
 /// The one string that a token's chunk has, by the field of the delta that holds it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenField {
-    #[default]
     Content,
     ReasoningContent,
     Reasoning,

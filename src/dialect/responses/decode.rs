@@ -8,7 +8,8 @@ use super::emitter::{ResponsesEmitter, parse_shell_delta};
 use super::items::{self, ResponsesItemKind, TextChannel};
 use super::{ResponsesEvent, list_at, text_at, whole_items};
 use crate::dialect::finish_reason::{self, WireFinishReason};
-use crate::dialect::lenient::LooseObject;
+use crate::dialect::lenient::{LooseJson, LooseObject, LooseStr, LooseU64};
+use crate::dialect::repeated_frame::RepeatedFrame;
 use crate::dialect::unknown_frames::UnknownFrames;
 use crate::dialect::{Decode, OpenCall, SseFrame, error, surrogate, usage};
 use crate::event::{
@@ -26,6 +27,19 @@ enum ResponsesEnd {
     Failed(Fault),
 }
 
+/// What a server may change with every delta, and nothing here reads.
+const UNREAD_KEYS: [&str; 2] = ["sequence_number", "obfuscation"];
+
+/// Where the text of a delta belongs.
+#[derive(Debug)]
+struct DeltaPlace {
+    channel: TextChannel,
+    /// The number of the part.
+    part: u64,
+    item_id: Option<String>,
+    output_index: LooseU64,
+}
+
 /// Decodes one answer.
 #[derive(Debug, Default)]
 pub struct ResponsesDecoder {
@@ -36,6 +50,8 @@ pub struct ResponsesDecoder {
     usage: Option<Usage>,
     end: Option<ResponsesEnd>,
     unknown_frames: UnknownFrames,
+    /// The last delta of a text.
+    last_delta: RepeatedFrame<DeltaPlace>,
 }
 
 impl ResponsesDecoder {
@@ -66,9 +82,7 @@ impl ResponsesDecoder {
             event.resolve_surrogates();
         }
         let kind = event.kind.non_empty().unwrap_or_default();
-        // enclava's `type` is a short name; then the event name is the better one.
-        let is_name = |name: &str| name.starts_with("response.") || name == "error";
-        let name = if is_name(&frame.event) || !is_name(kind) { frame.event.as_str() } else { kind };
+        let name = event_name(frame, &event);
         match name.strip_prefix("response.") {
             Some(short) => self.handle_response_event(short, &event, &frame.data, marked, out),
             None if name == "error" => self.fail(&error::parse_error_data(&frame.data)),
@@ -95,14 +109,13 @@ impl ResponsesDecoder {
         marked: bool,
         out: &mut Vec<ReplyEvent>,
     ) {
+        if let Some((channel, part)) = delta_part(short, event) {
+            return self.handle_delta(event, channel, part, marked, out);
+        }
         let (content, summary) = (event.content_index.0.unwrap_or(0), event.summary_index.0.unwrap_or(0));
         let text = || event.text.non_empty().unwrap_or_default();
         match short {
-            "output_text.delta" | "audio.transcript.delta" => {
-                self.handle_delta(event, TextChannel::Text, content, marked, out);
-            }
             "output_text.done" => self.handle_full_text(event, TextChannel::Text, content, text(), out),
-            "refusal.delta" => self.handle_delta(event, TextChannel::Refusal, content, marked, out),
             "refusal.done" => self.handle_full_text(
                 event,
                 TextChannel::Refusal,
@@ -110,14 +123,8 @@ impl ResponsesDecoder {
                 event.refusal.non_empty().unwrap_or(text()),
                 out,
             ),
-            "reasoning_text.delta" | "reasoning.delta" => {
-                self.handle_delta(event, TextChannel::Reasoning, content, marked, out);
-            }
             "reasoning_text.done" | "reasoning.done" => {
                 self.handle_full_text(event, TextChannel::Reasoning, content, text(), out);
-            }
-            "reasoning_summary_text.delta" | "reasoning_summary.delta" => {
-                self.handle_delta(event, TextChannel::Summary, summary, marked, out);
             }
             "reasoning_summary_text.done" | "reasoning_summary.done" => {
                 self.handle_full_text(event, TextChannel::Summary, summary, text(), out);
@@ -410,7 +417,20 @@ impl Decode for ResponsesDecoder {
             self.end = Some(ResponsesEnd::Completed);
             return;
         }
+        if let Some((place, text)) = self.last_delta.take_matching(frame) {
+            let event = ResponsesEvent {
+                item_id: LooseStr(place.item_id.as_deref().map(Cow::Borrowed)),
+                output_index: place.output_index,
+                delta: LooseJson(Some(Cow::Borrowed(text))),
+                ..ResponsesEvent::default()
+            };
+            self.handle_delta(&event, place.channel, place.part, false, out);
+            return self.last_delta.put_back(place);
+        }
         if let Ok(LooseObject(Some(event))) = serde_json::from_str(data) {
+            if let Some((place, text)) = delta_text(frame, &event) {
+                self.last_delta.learn(frame, text, &UNREAD_KEYS, place);
+            }
             return self.handle_event(frame, event, false, out);
         }
         // The slow path accepts lone surrogates and repeated keys.
@@ -463,6 +483,33 @@ impl Decode for ResponsesDecoder {
     fn is_done(&self) -> bool {
         self.end.is_some()
     }
+}
+
+fn event_name<'a>(frame: &'a SseFrame, event: &'a ResponsesEvent<'_>) -> &'a str {
+    let kind = event.kind.non_empty().unwrap_or_default();
+    // enclava's `type` is a short name; then the event name is the better one.
+    let is_name = |name: &str| name.starts_with("response.") || name == "error";
+    if is_name(&frame.event) || !is_name(kind) { &frame.event } else { kind }
+}
+
+/// Returns which text an event goes on with, and in which part of its item.
+fn delta_part(short: &str, event: &ResponsesEvent<'_>) -> Option<(TextChannel, u64)> {
+    let (content, summary) = (event.content_index.0.unwrap_or(0), event.summary_index.0.unwrap_or(0));
+    match short {
+        "output_text.delta" | "audio.transcript.delta" => Some((TextChannel::Text, content)),
+        "refusal.delta" => Some((TextChannel::Refusal, content)),
+        "reasoning_text.delta" | "reasoning.delta" => Some((TextChannel::Reasoning, content)),
+        "reasoning_summary_text.delta" | "reasoning_summary.delta" => Some((TextChannel::Summary, summary)),
+        _ => None,
+    }
+}
+
+/// Returns the text of a delta, if it stands in the frame as it is, and where it belongs.
+fn delta_text<'a>(frame: &SseFrame, event: &ResponsesEvent<'a>) -> Option<(DeltaPlace, &'a str)> {
+    let (channel, part) = delta_part(event_name(frame, event).strip_prefix("response.")?, event)?;
+    let Some(Cow::Borrowed(text)) = event.delta.0 else { return None };
+    let item_id = event.item_id.0.as_deref().map(str::to_owned);
+    Some((DeltaPlace { channel, part, item_id, output_index: event.output_index }, text))
 }
 
 fn item_kind(channel: TextChannel) -> ResponsesItemKind {

@@ -26,7 +26,7 @@ const MAX_RESPONSE_HEADS: usize = 32;
 #[derive(Clone, Debug)]
 pub struct TrafficRing {
     state: Arc<Mutex<RingState>>,
-    /// Said whenever something came.
+    /// Said when something came that somebody waits for.
     changed: watch::Sender<()>,
 }
 
@@ -57,6 +57,8 @@ struct RingState {
     capacity_bytes: usize,
     response_count: u64,
     dropped_bytes: u64,
+    /// Somebody has read everything, and nothing came since.
+    is_awaited: bool,
     heads: VecDeque<RingEntry>,
     /// Answers that came beside another, in no order that a recording could tell.
     side_channels: BTreeSet<u64>,
@@ -115,15 +117,19 @@ impl TrafficRing {
 
     /// Keeps a line of an answer; the oldest ones make room.
     pub fn push(&self, answer: u64, line: RecordLine) {
-        self.lock().push(RingEntry { response: answer, line });
-        if self.changed.receiver_count() > 0 {
+        let mut ring = self.lock();
+        ring.push(RingEntry { response: answer, line });
+        let is_awaited = std::mem::take(&mut ring.is_awaited);
+        drop(ring);
+        if is_awaited {
             self.changed.send_replace(());
         }
     }
 
-    /// Returns what is left from line `from` on, up to about so many bytes.
+    /// Returns what is left from line `from` on, up to about so many bytes. Where there is nothing, the next line that
+    /// comes is told to all who [subscribed](Self::subscribe).
     pub fn read_from(&self, from: u64, bytes: usize) -> RingSlice {
-        let ring = self.lock();
+        let mut ring = self.lock();
         let begin = from.max(ring.first);
         let mut taken = RingSlice { entries: Vec::new(), next: begin, dropped_bytes: ring.dropped_bytes };
         let mut size = 0;
@@ -135,6 +141,7 @@ impl TrafficRing {
             taken.next += 1;
             taken.entries.push(kept.clone());
         }
+        ring.is_awaited |= taken.entries.is_empty();
         taken
     }
 
@@ -151,7 +158,7 @@ impl TrafficRing {
         all.filter(|kept| !ring.side_channels.contains(&kept.response)).map(|kept| kept.line.clone()).collect()
     }
 
-    /// Returns what says when something came.
+    /// Returns what says when something came, after a read that found nothing.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -233,6 +240,22 @@ mod tests {
             reel.push(answer, piece(String::new()));
         }
         assert!(reel.read_from(0, usize::MAX).entries.len() * ENTRY_OVERHEAD_BYTES <= ATTACHED_RING_BYTES);
+    }
+
+    #[test]
+    fn who_has_read_everything_is_told_once_of_what_comes() {
+        let reel = TrafficRing::default();
+        let mut news = reel.subscribe();
+        reel.push(1, piece("a".into()));
+        assert!(!news.has_changed().unwrap(), "nobody waits");
+        let all = reel.read_from(0, usize::MAX);
+        assert_eq!(reel.read_from(all.next, usize::MAX).entries, []);
+        reel.push(1, piece("b".into()));
+        assert!(news.has_changed().unwrap());
+        news.mark_unchanged();
+        reel.push(1, piece("c".into()));
+        assert!(!news.has_changed().unwrap(), "what is to be read was told");
+        assert_eq!(reel.read_from(all.next, usize::MAX).entries.len(), 2);
     }
 
     #[test]

@@ -84,15 +84,17 @@ impl TrafficTap {
         self.emit(number, answer).await;
         let secrets = Redactor::for_request(call);
         let pieces = secrets.byte_redactor();
-        stream::unfold(Some((self, body, secrets, pieces)), move |state| async move {
-            let (tap, mut body, secrets, mut pieces) = state?;
+        // In a box, since it is moved with every piece.
+        stream::unfold(Some(Box::new((self, body, secrets, pieces))), move |state| async move {
+            let mut state = state?;
+            let (tap, body, secrets, pieces) = &mut *state;
             let next = body.next().await;
             let kept = match &next {
                 Some(Ok(bytes)) => pieces.push(tap.now(), bytes),
                 Some(Err(_)) | None => pieces.finish(),
             };
             for (at, bytes) in kept {
-                tap.emit(number, RecordLine::from_bytes_redacted(at, bytes, &secrets)).await;
+                tap.emit(number, RecordLine::from_bytes_redacted(at, bytes, secrets)).await;
             }
             let end = match &next {
                 Some(Ok(_)) => None,
@@ -103,7 +105,7 @@ impl TrafficTap {
             if let Some(end) = end {
                 tap.emit(number, RecordLine::End { at: tap.now(), end }).await;
             }
-            next.map(|next| (next, (!is_last).then_some((tap, body, secrets, pieces))))
+            next.map(|next| (next, (!is_last).then_some(state)))
         })
         .boxed()
     }
