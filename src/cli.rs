@@ -1,5 +1,6 @@
 //! The command line: clap types, value parsers, and flags as settings. Only [`run`] runs anything.
 
+mod acp;
 mod attach;
 mod bare_word;
 mod completions;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 use crate::config::{Overrides, ScreenChoice, ThemeChoice};
 use crate::event::{ApprovalMode, Effort};
 
+pub use acp::AcpArgs;
 pub use attach::{AttachArgs, Method};
 pub use completions::completions;
 pub use man_page::man_page;
@@ -38,6 +40,7 @@ Examples:
   jarvis-tui attach http://host:8000      talk to a remote agent in any dialect
   jarvis-tui attach -- CMD ARGS           run an agent program and follow its JSON lines
   jarvis-tui serve --port 8000            serve programs and other screens over HTTP
+  jarvis-tui acp                          be the agent of an editor that speaks ACP
   jarvis-tui replay session.jsonl         replay a saved session with its timing
   jarvis-tui doctor                       check the setup and suggest what to do
 
@@ -219,6 +222,8 @@ pub enum CliCommand {
     Replay(ReplayArgs),
     /// Serve programs and other screens over HTTP.
     Serve(Box<ServeArgs>),
+    /// Answer an editor over standard streams, in the Agent Client Protocol.
+    Acp(AcpArgs),
     /// Print one screen of a saved session, for bug reports and screenshots.
     Frame(FrameArgs),
     /// List, show and remove saved sessions.
@@ -412,10 +417,12 @@ impl Cli {
         let ApprovalArgs { approval_mode, yolo } = match &self.command {
             Some(CliCommand::Attach(attach)) => attach.approvals,
             Some(CliCommand::Serve(serve)) => serve.approvals,
+            Some(CliCommand::Acp(acp)) => acp.approvals,
             _ => self.chat.approvals,
         };
         let model = match &self.command {
             Some(CliCommand::Serve(serve)) => &serve.model,
+            Some(CliCommand::Acp(acp)) => &acp.model,
             _ => &self.chat.model,
         };
         Overrides {

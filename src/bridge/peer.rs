@@ -17,7 +17,7 @@ mod machine;
 mod program_link;
 mod protocol;
 mod remote_link;
-mod rpc;
+pub mod rpc;
 mod session_options;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Runs commands: one file each. Here is what all of them need, and how each reports its end.
 
+mod acp;
 mod attach;
 mod chat;
 mod config;
@@ -43,6 +44,7 @@ async fn run_command(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         None => chat::run(cli.chat, start.load()?).await,
         Some(CliCommand::Attach(args)) => attach::run(&args, start.load()?).await,
+        Some(CliCommand::Acp(args)) => acp::run(&args, start.load()?).await,
         Some(CliCommand::Serve(args)) => serve::run(&args, start.load()?).await,
         Some(CliCommand::Replay(args)) => replay::run(&args, start.load()?).await,
         Some(CliCommand::Frame(args)) => frame::run(&args, start.load()?).await,

@@ -6,13 +6,15 @@
 //! announced. Content of a call is always the whole so far. What the tokens count is the agent's to say: some tell the
 //! whole turn, some the last request.
 //!
-//! Not here: what the other side says, and who answers permission requests (`bridge/peer`).
+//! What an agent of ours says is `encode`'s. Not here: who answers permission requests (`bridge/peer`), and requests to an
+//! agent of ours (`serve/acp`).
 //!
 //! Source: agentclientprotocol.com, schema 1.20; recordings of opencode 1.18.33, Gemini CLI 0.61.0, Copilot CLI 1.0.102
 //! and the adapters of Claude Code 0.101.0 and Codex 2.6.0.
 
 mod client_work;
 mod diff;
+mod encode;
 mod tool_call;
 
 use std::collections::HashMap;
@@ -26,6 +28,7 @@ use crate::event::{
 };
 use client_work::ClientTerminals;
 pub use client_work::ClientWork;
+pub use encode::{AcpEncoder, META_KEY};
 use tool_call::{ToolCallFields, block_text};
 
 /// Calls whose fields are kept.

@@ -41,7 +41,7 @@ pub use attach::{AttachedSession, RemoteModels, UsageError};
 use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
 pub use server::SessionFactory;
-pub use server::listen::ServerPlan;
+pub use server::listen::{ChildServerPlan, ServerPlan};
 use sessions::has_draft;
 pub use sessions::{ListScope, SavedSessions};
 pub use workspace::{MentionScope, MentionedFiles, ToolProgress, Workspace};

@@ -17,7 +17,7 @@ use crate::agent::ids::IdAllocator;
 use crate::agent::{ApprovalSettings, EngineChoice, TurnLimits};
 use crate::bridge::SessionHandle;
 use crate::bridge::session::notice;
-use crate::event::{AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, SessionId, ToolSpec, TurnId};
+use crate::event::{AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, SessionId, ToolKind, ToolSpec, TurnId};
 use crate::journal::{self, OpenError, ReadLimits, Reader};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
@@ -38,8 +38,10 @@ pub struct SessionFactory {
     cached_choices: Mutex<HashMap<String, (Instant, EngineChoice)>>,
     cached_models: Mutex<Option<(Instant, Vec<Model>)>>,
     recording: Option<Recording>,
-    /// How long an approval waits for a decision.
-    approval_timeout: Duration,
+    /// How long an approval waits for a decision; none where a person is always asked.
+    approval_timeout: Option<Duration>,
+    /// The client starts this program itself: sessions may work in any folder.
+    allows_any_folder: bool,
 }
 
 /// A log that is played in place of an agent.
@@ -57,8 +59,15 @@ impl SessionFactory {
             cached_choices: Mutex::default(),
             cached_models: Mutex::default(),
             recording: None,
-            approval_timeout,
+            approval_timeout: Some(approval_timeout),
+            allows_any_folder: false,
         }
+    }
+
+    /// Serves the program that started this one: it has the person's rights, and asks the person.
+    #[must_use]
+    pub fn for_parent_program(self) -> Self {
+        Self { approval_timeout: None, allows_any_folder: true, ..self }
     }
 
     /// Plays this log in place of an agent, at `speed` times the original speed.
@@ -102,7 +111,7 @@ impl SessionFactory {
     }
 
     fn approval_settings(&self, base: Millis) -> ApprovalSettings {
-        ApprovalSettings { decided_by: DecidedBy::Remote, timeout: Some(self.approval_timeout), epoch_time: base }
+        ApprovalSettings { decided_by: DecidedBy::Remote, timeout: self.approval_timeout, epoch_time: base }
     }
 
     /// Starts a session whose approvals are decided by its clients.
@@ -121,6 +130,15 @@ impl SessionFactory {
             setup.is_unattended = false;
             (setup.folder, setup.system_prompt) = (folder, system);
         })
+    }
+
+    /// Returns a folder that a session may work in.
+    fn usable_folder(&self, runtime: &Runtime, wanted: &Path) -> Result<PathBuf, ApiError> {
+        if !self.allows_any_folder {
+            return runtime.allowed_folder(wanted);
+        }
+        let folder = wanted.canonicalize().ok().filter(|folder| folder.is_dir());
+        folder.ok_or_else(|| ApiError::bad_request(format!("{}: no such folder here", wanted.display())))
     }
 
     fn open_recording(&self, recording: &Recording, options: replay::ReplayOptions) -> Result<SessionHandle, ApiError> {
@@ -181,7 +199,7 @@ impl Factory for SessionFactory {
                 setup.engine_choice = Box::pin(async { Ok(choice) });
                 setup.history_and_ids = Box::pin(async { past });
                 setup.approvals = self.approval_settings(setup.approvals.epoch_time);
-                setup.is_unattended = true;
+                setup.is_unattended = !request.asks_client;
                 setup.sampling = request.sampling;
                 setup.resources = request.resources.clone().map(Arc::new);
                 // The final answer needs a request of its own.
@@ -207,7 +225,7 @@ impl Factory for SessionFactory {
             let choice = self.resolve_choice(opening.model.as_deref()).await?;
             let runtime = self.runtime()?;
             let folder = match &opening.folder {
-                Some(folder) => runtime.allowed_folder(Path::new(folder))?,
+                Some(folder) => self.usable_folder(runtime, Path::new(folder))?,
                 None => runtime.folder.clone(),
             };
             let mut policy = runtime.approval_policy().map_err(internal_error)?;
@@ -218,6 +236,14 @@ impl Factory for SessionFactory {
     }
 
     fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        self.reopen_in(id, None)
+    }
+
+    fn reopen_in<'a>(
+        &'a self,
+        id: &'a SessionId,
+        folder: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
         Box::pin(async move {
             self.check_not_replaying()?;
             let path = self.find_log(id)?;
@@ -231,8 +257,13 @@ impl Factory for SessionFactory {
             if header.mirror_of.is_some() {
                 return only_read("is a copy of a remote one and is read-only");
             }
-            // The folder may no longer exist or be allowed.
-            let folder = runtime.allowed_folder(Path::new(&header.folder)).unwrap_or_else(|_| runtime.folder.clone());
+            let folder = match folder {
+                Some(folder) => self.usable_folder(runtime, Path::new(folder))?,
+                // It may no longer exist or be allowed.
+                None => {
+                    self.usable_folder(runtime, Path::new(&header.folder)).unwrap_or_else(|_| runtime.folder.clone())
+                }
+            };
             let policy = runtime.approval_policy().map_err(internal_error)?;
             let mut prepared = runtime.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
                 Some(error) => log_error(error),
@@ -360,6 +391,17 @@ impl Factory for SessionFactory {
                 tracing::warn!("{problem}");
             }
             tools.specs().cloned().collect()
+        })
+    }
+
+    fn tool_kinds(&self) -> BoxFuture<'_, HashMap<String, ToolKind>> {
+        Box::pin(async move {
+            let Ok(mut tools) = self.runtime().map(|runtime| runtime.tools.clone()) else { return HashMap::new() };
+            for problem in tools.refresh().await {
+                tracing::warn!("{problem}");
+            }
+            let kind = |spec: &ToolSpec| Some((spec.name.clone(), tools.get(&spec.name)?.kind()));
+            tools.specs().filter_map(kind).collect()
         })
     }
 

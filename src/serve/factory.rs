@@ -1,6 +1,7 @@
 //! The interface to the rest of the program: sessions are created, found and listed through it. The server itself knows
 //! nothing about agents and engines.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
@@ -8,7 +9,7 @@ use futures_util::future::BoxFuture;
 use super::error::ApiError;
 use super::request::OneShotRequest;
 use crate::bridge::SessionHandle;
-use crate::event::{ApprovalMode, SessionId, ToolSpec, TurnId};
+use crate::event::{ApprovalMode, SessionId, ToolKind, ToolSpec, TurnId};
 
 /// Creates sessions. [`Factory::close`] closes everything that is open.
 pub trait Factory: Send + Sync {
@@ -21,6 +22,15 @@ pub trait Factory: Send + Sync {
 
     /// Resumes a saved session.
     fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>>;
+
+    /// Resumes a saved session whose tools are to work in this folder; without one, where they worked before.
+    fn reopen_in<'a>(
+        &'a self,
+        id: &'a SessionId,
+        _folder: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        self.reopen(id)
+    }
 
     /// Reads a saved session as it is; its hub is closed.
     fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>>;
@@ -46,6 +56,11 @@ pub trait Factory: Send + Sync {
 
     /// Lists the tools of our agent.
     fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>>;
+
+    /// Returns what each tool of our agent does, by its name.
+    fn tool_kinds(&self) -> BoxFuture<'_, HashMap<String, ToolKind>> {
+        Box::pin(async { HashMap::new() })
+    }
 
     /// Waits until every session has written its last line.
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -85,7 +85,8 @@ pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Ou
     connections.shutdown().await;
 }
 
-async fn close_sessions(state: &ServerState) {
+/// Lets what runs end for a moment, then cancels it, and closes every session.
+pub(super) async fn close_sessions(state: &ServerState) {
     let sessions = state.running_sessions();
     let begun = Instant::now();
     if !wait_until_idle(&sessions, begun + TURN_FINISH_TIMEOUT).await {

@@ -196,6 +196,15 @@ impl ServerState {
 
     /// Returns a session; a saved one is reopened.
     pub(super) async fn get_or_reopen(&self, id: &SessionId) -> Result<Arc<RunningSession>, ApiError> {
+        self.get_or_reopen_in(id, None).await
+    }
+
+    /// Returns a session; a saved one is reopened, to work in this folder.
+    pub(super) async fn get_or_reopen_in(
+        &self,
+        id: &SessionId,
+        folder: Option<&str>,
+    ) -> Result<Arc<RunningSession>, ApiError> {
         if let Some(session) = self.find_running(id) {
             return Ok(session);
         }
@@ -208,7 +217,7 @@ impl ServerState {
             wait_until_closed(&hub).await;
         }
         let _place = self.reserve_slot()?;
-        let live = self.factory().reopen(id).await?;
+        let live = self.factory().reopen_in(id, folder).await?;
         let from = live.hub.last_seq();
         Ok(self.register(live, SessionKind::Shared, from))
     }

@@ -10,8 +10,8 @@ use crate::event::Json;
 /// Requests of the agent that wait for an answer.
 const MAX_OPEN_QUESTIONS: usize = 64;
 
-/// What a message of the agent is.
-pub(super) enum RpcMessage<'a, K> {
+/// What a message of the other side is.
+pub enum RpcMessage<'a, K> {
     Request {
         id: &'a Json,
         method: &'a str,
@@ -31,7 +31,7 @@ pub(super) enum RpcMessage<'a, K> {
 }
 
 /// The requests that are open; `K` says what each is about.
-pub(super) struct RpcRequests<K> {
+pub struct RpcRequests<K> {
     /// Whether messages name the version, as the specification wants it.
     names_version: bool,
     sent_count: u64,
@@ -41,19 +41,19 @@ pub(super) struct RpcRequests<K> {
 }
 
 impl<K> RpcRequests<K> {
-    pub(super) fn new(names_version: bool) -> Self {
+    pub fn new(names_version: bool) -> Self {
         Self { names_version, sent_count: 0, sent: HashMap::new(), question_count: 0, questions: HashMap::new() }
     }
 
     /// Returns the message of a request of ours.
-    pub(super) fn request(&mut self, kind: K, method: &str, params: &Json) -> Json {
+    pub fn request(&mut self, kind: K, method: &str, params: &Json) -> Json {
         let id = self.sent_count;
         self.sent_count += 1;
         self.sent.insert(id, kind);
         self.versioned(json!({"id": id, "method": method, "params": params}))
     }
 
-    pub(super) fn notification(&self, method: &str, params: &Json) -> Json {
+    pub fn notification(&self, method: &str, params: &Json) -> Json {
         let mut message = json!({"method": method});
         if !params.is_null() {
             message["params"] = params.clone();
@@ -61,16 +61,16 @@ impl<K> RpcRequests<K> {
         self.versioned(message)
     }
 
-    pub(super) fn result(&self, id: &Json, result: &Json) -> Json {
+    pub fn result(&self, id: &Json, result: &Json) -> Json {
         self.versioned(json!({"id": id, "result": result}))
     }
 
-    pub(super) fn error(&self, id: &Json, code: i64, message: &str) -> Json {
+    pub fn error(&self, id: &Json, code: i64, message: &str) -> Json {
         self.versioned(json!({"id": id, "error": {"code": code, "message": message}}))
     }
 
     /// Says what a message is; that a request of ours is answered is noted.
-    pub(super) fn classify<'a>(&mut self, message: &'a Json) -> RpcMessage<'a, K> {
+    pub fn classify<'a>(&mut self, message: &'a Json) -> RpcMessage<'a, K> {
         let params = message.get("params").unwrap_or(&Json::Null);
         let id = message.get("id").filter(|id| !id.is_null());
         match (message.get("method").and_then(Json::as_str), id) {
@@ -89,16 +89,16 @@ impl<K> RpcRequests<K> {
     }
 
     /// Forgets requests of ours: their answers will count as strays.
-    pub(super) fn forget(&mut self, is_over: impl Fn(&K) -> bool) {
+    pub fn forget(&mut self, is_over: impl Fn(&K) -> bool) {
         self.sent.retain(|_, kind| !is_over(kind));
     }
 
-    pub(super) fn is_waiting(&self, of: impl Fn(&K) -> bool) -> bool {
+    pub fn is_waiting(&self, of: impl Fn(&K) -> bool) -> bool {
         self.sent.values().any(of)
     }
 
     /// Keeps a question of the agent until it is answered; none where too many wait.
-    pub(super) fn keep_question(&mut self, id: &Json) -> Option<u64> {
+    pub fn keep_question(&mut self, id: &Json) -> Option<u64> {
         if self.questions.len() >= MAX_OPEN_QUESTIONS {
             return None;
         }
@@ -108,12 +108,12 @@ impl<K> RpcRequests<K> {
     }
 
     /// Returns the agent's id of a question that is answered now.
-    pub(super) fn take_question(&mut self, number: u64) -> Option<Json> {
+    pub fn take_question(&mut self, number: u64) -> Option<Json> {
         self.questions.remove(&number)
     }
 
     /// Returns the number of the question with this id.
-    pub(super) fn find_question(&self, id: &Json) -> Option<u64> {
+    pub fn find_question(&self, id: &Json) -> Option<u64> {
         self.questions.iter().find(|(_, known)| *known == id).map(|(number, _)| *number)
     }
 

@@ -70,6 +70,28 @@ impl Runtime {
     }
 }
 
+/// A server for the program that started this one.
+pub struct ChildServerPlan {
+    pub factory: Arc<dyn Factory>,
+    pub settings: Settings,
+}
+
+impl Runtime {
+    /// Prepares a server for the program that started this one, or returns why that isn't possible.
+    pub fn plan_child_server(self) -> anyhow::Result<ChildServerPlan> {
+        let mode = self.approval_policy()?.mode;
+        let config = self.config().server.clone();
+        let limits = Limits {
+            max_sessions: config.max_sessions,
+            max_prompt_bytes: config.max_prompt_bytes,
+            ..Limits::default()
+        };
+        let settings = Settings { mode, limits, ..Settings::default() };
+        let served = SessionFactory::new(Arc::new(self), config.approval_timeout).for_parent_program();
+        Ok(ChildServerPlan { factory: Arc::new(served), settings })
+    }
+}
+
 /// Resolves the tokens, which may come from a slow command.
 async fn resolve_tokens(args: &cli::ServeArgs, config: &ServerConfig) -> anyhow::Result<Tokens> {
     let (named, read_named) = (args.token_env.clone(), args.read_token_env.clone());
