@@ -7,6 +7,7 @@
 //!
 //! Source: the chunk types of `UIMessageChunk` in the npm package `ai`, and recordings.
 
+pub mod encode;
 mod replay;
 mod wire;
 

@@ -240,6 +240,12 @@ pub trait Encode: Send {
         None
     }
 
+    /// Returns true where the client has to do something before the turn goes on, such as to decide an approval: the
+    /// stream ends there, and the rest is another one.
+    fn is_paused(&self) -> bool {
+        false
+    }
+
     /// Returns the whole answer, for a client that requested no stream: the HTTP status and the body. Called after
     /// [`Encode::finish`].
     fn full_response(&mut self) -> (u16, Json);

@@ -6,7 +6,8 @@
 //! events of the turn from `TurnStarted` to `TurnFinished`.
 //!
 //! Readers are counted. Once there have been none for [`ABANDONED_TURN_TIMEOUT`], the turn is cancelled, unless the
-//! client asked to keep it running.
+//! client asked to keep it running. An encoder may end its stream where the client has to decide ([`Encode::is_paused`]);
+//! [`decide`] takes the decision, and [`replay`] sends the rest.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
 use super::request::{OneShotRequest, is_history_turn};
-use super::running_session::{ReaderGuard, RunningSession, SessionKind};
+use super::running_session::{DecisionClaim, ReaderGuard, RunningSession, SessionKind};
 use super::state::ServerState;
 use super::stream_body::{self, BodySource, MAX_WRITE_BYTES};
 use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, Command, Envelope, Millis, Seq, SessionId, TurnId, check_images};
+use crate::event::{AgentEvent, CallId, Command, Decision, Envelope, Millis, Seq, SessionId, TurnId, check_images};
 
 /// How long a turn without readers continues.
 const ABANDONED_TURN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -119,6 +120,20 @@ pub(super) async fn cancel(state: &ServerState, session: &SessionId) -> Result<b
         }
         _ => state.read_saved(session).await.map(|_| false),
     }
+}
+
+/// Decides an approval of a one-shot session, if it is open and nobody else did.
+pub(super) async fn decide(state: &ServerState, session: &SessionId, call: CallId, decision: Decision) {
+    let Some(running) = state.find_running(session) else { return };
+    if running.claim_decision(&call, &decision) == DecisionClaim::First {
+        // A session that is gone has denied it.
+        let _ = running.handle.commands.send(Command::Decide { call, decision }).await;
+    }
+}
+
+/// Returns whether a one-shot session works on its answer, and doesn't wait for its client.
+pub(super) fn is_answering(state: &ServerState, session: &SessionId) -> bool {
+    state.find_running(session).is_some_and(|running| running.snapshot().pending_approvals.is_empty())
 }
 
 /// Returns all events of a session so far, its history included.
@@ -273,7 +288,12 @@ impl TurnStream {
                 self.encoder.encode_event(envelope, frames);
                 self.finish(frames);
             }
-            (_, StreamStage::InTurn) => self.encoder.encode_event(envelope, frames),
+            (_, StreamStage::InTurn) => {
+                self.encoder.encode_event(envelope, frames);
+                if self.encoder.is_paused() {
+                    self.finish(frames);
+                }
+            }
             (_, StreamStage::NotStarted | StreamStage::WaitingForTurn | StreamStage::Finished) => {}
         }
     }
@@ -434,7 +454,7 @@ async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, stays:
             biased;
             () = &mut ended => break,
             () = state.force_stop().cancelled() => break,
-            () = wait_until_abandoned(&mut readers), if !left => {
+            () = wait_until_abandoned(&session, &mut readers), if !left => {
                 left = true;
                 if session.handle.capabilities.seek || session.handle.commands.send(Command::Cancel).await.is_err() {
                     break;
@@ -445,14 +465,18 @@ async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, stays:
     state.release(session.id());
 }
 
-/// Waits until there have been no readers for a while.
-async fn wait_until_abandoned(readers: &mut watch::Receiver<usize>) {
+/// Waits until there have been no readers for a while. A client that was asked something is not gone.
+async fn wait_until_abandoned(session: &RunningSession, readers: &mut watch::Receiver<usize>) {
     loop {
         if readers.wait_for(|count| *count == 0).await.is_err() {
             return;
         }
         tokio::select! {
-            () = sleep(ABANDONED_TURN_TIMEOUT) => return,
+            () = sleep(ABANDONED_TURN_TIMEOUT) => {
+                if session.snapshot().pending_approvals.is_empty() {
+                    return;
+                }
+            }
             _ = readers.wait_for(|count| *count > 0) => {}
         }
     }

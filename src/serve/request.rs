@@ -31,6 +31,8 @@ pub struct OneShotRequest {
     pub resources: Option<Json>,
     /// Whether it continues without readers.
     pub keep_running: bool,
+    /// Whether the client can be asked for approvals; otherwise calls that need one are denied.
+    pub asks_client: bool,
 }
 
 /// Prefix of turn ids in a history sent by a client.

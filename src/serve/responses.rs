@@ -97,6 +97,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         sampling: wanted.sampling,
         resources: None,
         keep_running: wanted.background || oneshot::should_keep_running(headers),
+        asks_client: false,
     };
     let framing = if wanted.stream || wanted.background { Framing::Sse } else { Framing::Buffered };
     let response = oneshot::run(state, request, framing, |session| {

@@ -1,0 +1,118 @@
+//! `POST /api/chat` and `GET /api/chat/{id}/stream`: an answer as the AI SDK's UI message stream, as `useChat` and its
+//! transport ask for it.
+//!
+//! The client sends the whole conversation. An approval ends the stream; the next request answers it, and gets the rest
+//! of the same turn. Who comes back to a chat gets the stream that runs there from its beginning, or 204.
+
+mod chats;
+mod request;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Path, State as Shared};
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::routing::{get, post};
+
+use self::chats::{RunningChat, RunningChats};
+use self::request::{ApprovalAnswer, UiChatRequest, UiWork};
+use super::Surface;
+use super::access::BodyBytes;
+use super::error::{ApiError, native_error_body};
+use super::oneshot::{self, Framing};
+use super::state::ServerState;
+use crate::dialect::Encode;
+use crate::dialect::ai_sdk::encode::{AiSdkEncoder, UiStreamOptions};
+use crate::event::SessionId;
+
+pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/api/chat"], error_format: native_error_body };
+
+/// Names the format of the stream, and its version.
+const STREAM_HEADER: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-stream");
+
+fn routes() -> Router<ServerState> {
+    Router::new()
+        .route("/api/chat", post(chat))
+        .route("/api/chat/{id}/stream", get(resume))
+        .layer(Extension(Arc::new(RunningChats::default())))
+}
+
+async fn chat(
+    Shared(state): Shared<ServerState>,
+    Extension(chats): Extension<Arc<RunningChats>>,
+    headers: HeaderMap,
+    BodyBytes(body): BodyBytes,
+) -> Response<Body> {
+    answer(&state, &chats, &headers, &body).await.unwrap_or_else(|refused| refused.to_response(native_error_body))
+}
+
+async fn answer(
+    state: &ServerState,
+    chats: &RunningChats,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response<Body>, ApiError> {
+    let UiChatRequest { chat, work } = request::parse(body)?;
+    match work {
+        UiWork::Prompt(mut request) => {
+            request.asks_client = true;
+            request.keep_running |= oneshot::should_keep_running(headers);
+            let client_tools = request.client_tools.is_some();
+            let answered = oneshot::run(state, *request, Framing::Sse, |session| {
+                let running = RunningChat { session: session.clone(), client_tools, after: None };
+                let encoder = encoder(&running, None);
+                chats.set(&chat, running);
+                encoder
+            });
+            Ok(with_stream_header(answered.await?))
+        }
+        UiWork::Approvals { answers, message } => {
+            let Some(ApprovalAnswer { session, call, .. }) = answers.last().cloned() else {
+                return Err(ApiError::bad_request("no approval was answered"));
+            };
+            for ApprovalAnswer { session, call, decision } in answers {
+                oneshot::decide(state, &session, call, decision).await;
+            }
+            let running = RunningChat { session: session.clone(), client_tools: false, after: Some(call) };
+            chats.set(&chat, running.clone());
+            let replayed = oneshot::replay(state, &session, Framing::Sse, 0, |_| encoder(&running, Some(message)));
+            Ok(with_stream_header(replayed.await?))
+        }
+    }
+}
+
+async fn resume(
+    Shared(state): Shared<ServerState>,
+    Extension(chats): Extension<Arc<RunningChats>>,
+    Path(id): Path<String>,
+) -> Response<Body> {
+    let running = chats.get(&id).filter(|running| oneshot::is_answering(&state, &running.session));
+    let Some(running) = running else {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return response;
+    };
+    oneshot::replay(&state, &running.session, Framing::Sse, 0, |_| encoder(&running, None))
+        .await
+        .map_or_else(|refused| refused.to_response(native_error_body), with_stream_header)
+}
+
+fn encoder(running: &RunningChat, message: Option<String>) -> Box<dyn Encode> {
+    Box::new(AiSdkEncoder::new(UiStreamOptions {
+        message_id: message.unwrap_or_else(|| message_id(&running.session)),
+        session: running.session.to_string(),
+        client_tools: running.client_tools,
+        after: running.after.clone(),
+    }))
+}
+
+fn message_id(session: &SessionId) -> String {
+    format!("msg-{session}")
+}
+
+fn with_stream_header(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(STREAM_HEADER, HeaderValue::from_static("v1"));
+    response
+}
