@@ -5,6 +5,7 @@
 //! the run is requested from the client. Shared state, steps and activities are annotations; raw events repeat other
 //! events and are only counted.
 
+pub mod encode;
 mod interrupts;
 mod messages;
 mod rare_events;

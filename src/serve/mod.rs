@@ -10,12 +10,16 @@
 //! converts to its own format. Other helpers: `oneshot::replay` (sends a stream again, without the frames that the
 //! client has; also from the log of an earlier run), `oneshot::session_events` (all events of a session),
 //! `oneshot::cancel`, `oneshot::should_keep_running` (the client's keep-running header).
+//!
+//! One client over the standard streams, in place of many over HTTP, is [`acp`]'s.
 
+pub mod acp;
 pub mod error;
 pub mod factory;
 pub mod request;
 
 mod access;
+mod ag_ui;
 mod chat;
 mod client_tools;
 mod connection_slots;
@@ -32,6 +36,7 @@ mod running_session;
 mod state;
 mod stream;
 mod stream_body;
+mod ui_stream;
 
 pub use run::run;
 pub use state::{Limits, ServerState, Settings, Tokens};
@@ -48,8 +53,16 @@ struct Surface {
     error_format: ErrorFormat,
 }
 
-const SURFACES: &[Surface] =
-    &[info::SURFACE, native::SURFACE, chat::SURFACE, responses::SURFACE, enclava::SURFACE, stream::SURFACE];
+const SURFACES: &[Surface] = &[
+    info::SURFACE,
+    native::SURFACE,
+    chat::SURFACE,
+    responses::SURFACE,
+    enclava::SURFACE,
+    stream::SURFACE,
+    ui_stream::SURFACE,
+    ag_ui::SURFACE,
+];
 
 /// Combines all surfaces, behind the checks that each request must pass.
 pub fn routes(state: ServerState) -> Router {

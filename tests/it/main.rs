@@ -33,6 +33,8 @@ mod reading;
 mod replies;
 mod screens;
 mod serve;
+mod serve_acp;
+mod serve_agents;
 mod serve_chat;
 mod serve_matrix;
 mod serve_responses;
