@@ -70,7 +70,7 @@ async fn a_run_of_ag_ui_is_interrupted_and_resumed() {
     let rest = frames(&post(&server, "/agui", &input).await.text().await.unwrap());
     assert_eq!(kinds(&rest)[..2], ["RUN_STARTED", "TOOL_CALL_RESULT"]);
     assert_eq!((&rest[0]["runId"], &rest[1]["toolCallId"]), (&json!("r2"), &interrupt["toolCallId"]));
-    assert!(rest[1]["error"].as_str().unwrap().contains("not now"), "{rest:?}");
+    assert!(rest[1]["content"].as_str().unwrap().contains("not now"), "{rest:?}");
     assert_eq!(kinds(&rest).last(), Some(&"RUN_FINISHED"));
     assert!(!home.path().join("made.txt").exists());
 }

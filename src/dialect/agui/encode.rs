@@ -9,7 +9,8 @@
 //! | an approval | the run is over: `RUN_FINISHED` with an interrupt, which the next run answers |
 //! | the end | `RUN_FINISHED` with the usage, or `RUN_ERROR` |
 //!
-//! Sub-agents, notices, times and other annotations are left out.
+//! A result has no place for how a call ended: its text says so. Sub-agents, notices, times and other annotations are
+//! left out.
 
 use std::collections::HashSet;
 
@@ -179,13 +180,10 @@ impl AgUiEncoder {
         // The client runs it.
         let Some(outcome) = call.outcome.filter(|outcome| *outcome != CallOutcome::Requested) else { return };
         let text = if call.output.is_empty() && outcome != CallOutcome::Ok { outcome.label() } else { &call.output };
-        let mut result = json!({
+        let result = json!({
             "type": "TOOL_CALL_RESULT", "messageId": format!("{}-{}-result", self.run.session, call.id),
             "toolCallId": call.id, "content": text, "role": "tool",
         });
-        if outcome != CallOutcome::Ok {
-            result["error"] = text.into();
-        }
         push(&result, out);
     }
 

@@ -90,7 +90,7 @@ fn our_own_client_reads_all_of_a_turn() {
         }
     }
     assert_eq!(texts.replace('|', ""), "(hm)I look.Done.", "{out:#?}");
-    assert_eq!(calls, [r#"read_file {"path":"a"}"#, "clock {}", "Ok fn a() {}", "Failed no clock"]);
+    assert_eq!(calls, [r#"read_file {"path":"a"}"#, "clock {}", "Ok fn a() {}", "Ok no clock"]);
     assert_eq!((usage, activities), (Some((15, 4)), 1));
 }
 
