@@ -41,6 +41,8 @@ mod ui_stream;
 pub use run::run;
 pub use state::{Limits, ServerState, Settings, Tokens};
 
+use std::sync::Arc;
+
 use axum::Router;
 
 use error::ErrorFormat;
@@ -72,6 +74,8 @@ pub fn routes(state: ServerState) -> Router {
     }
     all.fallback(access::not_found)
         .method_not_allowed_fallback(access::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), ui_stream::intercept))
+        .layer(axum::Extension(Arc::new(ui_stream::RunningChats::default())))
         .layer(axum::middleware::from_fn_with_state(state.clone(), access::check))
         .with_state(state)
 }

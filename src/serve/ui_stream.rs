@@ -1,6 +1,8 @@
 //! `POST /api/chat` and `GET /api/chat/{id}/stream`: an answer as the AI SDK's UI message stream, as `useChat` and its
 //! transport ask for it.
 //!
+//! That path has other users too, so a request is taken here by what its body is, before the routes see it.
+//!
 //! The client sends the whole conversation. An approval ends the stream; the next request answers it, and gets the rest
 //! of the same turn. Who comes back to a chat gets the stream that runs there from its beginning, or 204.
 
@@ -11,12 +13,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State as Shared};
+use axum::extract::{Extension, FromRequest as _, Path, Request, State as Shared};
 use axum::http::header::{HeaderName, HeaderValue};
-use axum::http::{HeaderMap, Response, StatusCode};
-use axum::routing::{get, post};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use axum::middleware::Next;
+use axum::routing::get;
 
-use self::chats::{RunningChat, RunningChats};
+use self::chats::RunningChat;
+pub(super) use self::chats::RunningChats;
 use self::request::{ApprovalAnswer, UiChatRequest, UiWork};
 use super::Surface;
 use super::access::BodyBytes;
@@ -27,25 +31,34 @@ use crate::dialect::Encode;
 use crate::dialect::ai_sdk::encode::{AiSdkEncoder, UiStreamOptions};
 use crate::event::SessionId;
 
-pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/api/chat"], error_format: native_error_body };
+pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &[], error_format: native_error_body };
 
 /// Names the format of the stream, and its version.
 const STREAM_HEADER: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-stream");
 
 fn routes() -> Router<ServerState> {
-    Router::new()
-        .route("/api/chat", post(chat))
-        .route("/api/chat/{id}/stream", get(resume))
-        .layer(Extension(Arc::new(RunningChats::default())))
+    Router::new().route("/api/chat/{id}/stream", get(resume))
 }
 
-async fn chat(
+/// Answers a chat of the AI SDK, and passes everything else on.
+pub(super) async fn intercept(
     Shared(state): Shared<ServerState>,
     Extension(chats): Extension<Arc<RunningChats>>,
-    headers: HeaderMap,
-    BodyBytes(body): BodyBytes,
+    request: Request,
+    next: Next,
 ) -> Response<Body> {
-    answer(&state, &chats, &headers, &body).await.unwrap_or_else(|refused| refused.to_response(native_error_body))
+    if request.method() != Method::POST || request.uri().path() != "/api/chat" {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let body = match BodyBytes::from_request(Request::from_parts(parts.clone(), body), &state).await {
+        Ok(BodyBytes(body)) => body,
+        Err(refused) => return refused,
+    };
+    if !request::is_ui_chat(&body) {
+        return next.run(Request::from_parts(parts, Body::from(body))).await;
+    }
+    answer(&state, &chats, &parts.headers, &body).await.unwrap_or_else(|refused| refused.to_response(native_error_body))
 }
 
 async fn answer(

@@ -13,6 +13,7 @@
 //! left out; text that was corrected at the end is said again, since nothing that was sent can be withdrawn.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -154,14 +155,14 @@ impl AcpEncoder {
                 self.calls.clear();
             }
             AgentEvent::UserMessage { message, text } if is_history => {
-                out.push(chunk("user_message_chunk", message, text_block(text)));
+                out.push(chunk("user_message_chunk", message, &text_block(text)));
             }
             AgentEvent::Annotation {
                 on: AnnotationTarget::Message(message),
                 annotation: Annotation::PromptContext(parts),
             } if is_history => {
                 let blocks = parts.iter().map(|part| context_block(&self.folder, part));
-                out.extend(blocks.map(|block| chunk("user_message_chunk", message, block)));
+                out.extend(blocks.map(|block| chunk("user_message_chunk", message, &block)));
             }
             AgentEvent::MessageStarted { message, parent: Some(_), .. } => {
                 self.sub_agent_messages.insert(message.clone());
@@ -208,13 +209,13 @@ impl AcpEncoder {
     fn encode_text(&mut self, event: &AgentEvent, out: &mut Vec<Json>) {
         match self.answer.observe(event) {
             AnswerDelta::Text { message, text, .. } => {
-                out.push(chunk("agent_message_chunk", message, text_block(text)));
+                out.push(chunk("agent_message_chunk", message, &text_block(text)));
             }
             AnswerDelta::Corrected { message, text } if !text.is_empty() => {
-                out.push(chunk("agent_message_chunk", message, text_block(&format!("\n\n{text}"))));
+                out.push(chunk("agent_message_chunk", message, &text_block(&format!("\n\n{text}"))));
             }
             AnswerDelta::Reasoning { message, text } => {
-                out.push(chunk("agent_thought_chunk", message, text_block(text)));
+                out.push(chunk("agent_thought_chunk", message, &text_block(text)));
             }
             _ => {}
         }
@@ -347,7 +348,7 @@ fn kind_word(kind: ToolKind) -> &'static str {
     }
 }
 
-fn chunk(kind: &str, message: &MessageId, content: Json) -> Json {
+fn chunk(kind: &str, message: &MessageId, content: &Json) -> Json {
     json!({"sessionUpdate": kind, "messageId": message, "content": content})
 }
 
@@ -419,7 +420,8 @@ fn percent_encoded(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing to a string doesn't fail.
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

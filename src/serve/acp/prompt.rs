@@ -1,6 +1,8 @@
 //! PURE. A prompt in the Agent Client Protocol: blocks of content. Text stays where it stands; an embedded file goes with
 //! the prompt and is named where it stood; a link is named, and the agent reads it if it needs to.
 
+use std::fmt::Write as _;
+
 use crate::event::{Json, MAX_PROMPT_CONTEXT_BYTES, PromptContext, PromptContextKind, PromptImage, check_images};
 
 /// A prompt and what goes with it.
@@ -52,7 +54,7 @@ impl BlockPrompt {
         let image = PromptImage::from_base64(data)?;
         let name = format!("image {}", self.context.iter().filter(|part| part.image().is_some()).count() + 1);
         if self.text.trim().is_empty() {
-            self.text.push_str(&format!("[{name}] "));
+            let _ = write!(self.text, "[{name}] ");
         }
         self.context.push(PromptContext::from_image(name, image));
         Ok(())
@@ -76,10 +78,11 @@ impl BlockPrompt {
     /// Writes where something is, as a link if it has a name of its own.
     fn name_place(&mut self, name: &str, place: &str) {
         let name = name.trim();
+        // Writing to a string doesn't fail.
         if name.is_empty() || name == place {
-            self.text.push_str(&format!("`{place}`"));
+            let _ = write!(self.text, "`{place}`");
         } else {
-            self.text.push_str(&format!("[{name}]({place})"));
+            let _ = write!(self.text, "[{name}]({place})");
         }
     }
 }
@@ -97,15 +100,12 @@ fn percent_decoded(path: &str) -> String {
     let mut rest = path.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         let code = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
+        if let Some(byte) = code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = tail.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = tail;
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())

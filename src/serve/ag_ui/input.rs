@@ -55,7 +55,7 @@ pub(super) fn parse(body: &[u8]) -> Result<AgUiInput, ApiError> {
             "assistant" => add_assistant_message(message, &at, &mut history)?,
             "tool" => add_result(message, &at, &mut history)?,
             "system" | "developer" => {
-                system = get_string(message, "content", &at)?.unwrap_or_default().to_owned();
+                get_string(message, "content", &at)?.unwrap_or_default().clone_into(&mut system);
             }
             // What is shown besides, and what the model thought.
             "activity" | "reasoning" => {}

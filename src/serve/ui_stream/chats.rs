@@ -18,7 +18,7 @@ pub(super) struct RunningChat {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct RunningChats(Mutex<VecDeque<(String, RunningChat)>>);
+pub(in crate::serve) struct RunningChats(Mutex<VecDeque<(String, RunningChat)>>);
 
 impl RunningChats {
     pub(super) fn set(&self, chat: &str, running: RunningChat) {

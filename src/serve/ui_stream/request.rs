@@ -37,6 +37,13 @@ pub(super) struct ApprovalAnswer {
     pub(super) decision: Decision,
 }
 
+/// Returns whether a body is a chat of the AI SDK: its messages have parts.
+pub(super) fn is_ui_chat(body: &[u8]) -> bool {
+    let Ok(body) = serde_json::from_slice::<Json>(body) else { return false };
+    let last = body.get("messages").and_then(Json::as_array).and_then(|messages| messages.last());
+    last.is_some_and(|message| message.get("parts").is_some_and(Json::is_array))
+}
+
 /// Parses a request's body.
 pub(super) fn parse(body: &[u8]) -> Result<UiChatRequest, ApiError> {
     let fields = fields::parse_object(body)?;
@@ -316,6 +323,21 @@ mod tests {
         let (got, _) = answers(json!({"id": "s1/c/1", "approved": false, "reason": "no"}));
         assert_eq!(got, [answer(Decision::Deny(Some("no".into())))]);
         assert_eq!(answered(json!({"id": "odd", "approved": true})).unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn a_chat_is_told_from_those_of_other_formats() {
+        let is_one = |body: Json| is_ui_chat(body.to_string().as_bytes());
+        assert!(is_one(json!({"id": "c", "messages": [user("hi")]})));
+        for other in [
+            json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
+            json!({"model": "m", "messages": []}),
+            json!({"messages": "hi"}),
+            json!([]),
+        ] {
+            assert!(!is_one(other));
+        }
+        assert!(!is_ui_chat(b"{"));
     }
 
     #[test]

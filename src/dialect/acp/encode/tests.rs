@@ -95,7 +95,7 @@ fn our_own_client_reads_all_of_a_turn() {
         match event {
             ReplyEvent::MessageStarted { .. } => texts.push('|'),
             ReplyEvent::TextDelta { text, .. } => texts.push_str(text),
-            ReplyEvent::ReasoningDelta { text, .. } => texts.push_str(&format!("({text})")),
+            ReplyEvent::ReasoningDelta { text, .. } => texts.extend(["(", text, ")"]),
             ReplyEvent::ToolCallReady { name, args, .. } => calls.push(format!("{name} {args}")),
             ReplyEvent::ToolOutput { text, .. } => live.push_str(text),
             ReplyEvent::ToolCallFinished { outcome, output, .. } => calls.push(format!("{outcome:?} {}", output.text)),

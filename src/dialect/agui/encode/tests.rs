@@ -1,5 +1,4 @@
 use super::*;
-use crate::dialect::Decode as _;
 use crate::dialect::agui::DIALECT;
 use crate::event::{DecidedBy, Decision, Fault, FaultKind, Millis, ReplyEvent, Seq, Usage, UsageScope};
 use crate::testkit::events::{
@@ -79,7 +78,7 @@ fn our_own_client_reads_all_of_a_turn() {
         match event {
             ReplyEvent::MessageStarted { .. } => texts.push('|'),
             ReplyEvent::TextDelta { text, .. } => texts.push_str(text),
-            ReplyEvent::ReasoningDelta { text, .. } => texts.push_str(&format!("({text})")),
+            ReplyEvent::ReasoningDelta { text, .. } => texts.extend(["(", text, ")"]),
             ReplyEvent::ToolCallReady { name, args, .. } => calls.push(format!("{name} {args}")),
             ReplyEvent::ToolCallFinished { outcome, output, .. } => calls.push(format!("{outcome:?} {}", output.text)),
             ReplyEvent::UsageReported { usage: told, .. } => usage = Some((told.total(), told.cached_tokens)),

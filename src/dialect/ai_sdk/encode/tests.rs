@@ -1,5 +1,4 @@
 use super::*;
-use crate::dialect::Decode as _;
 use crate::dialect::ai_sdk::DIALECT;
 use crate::event::{
     Annotation, DecidedBy, Decision, Fault, FaultKind, Millis, ReplyEvent, Seq, TurnOutcome, UsageScope,
@@ -87,7 +86,7 @@ fn our_own_client_reads_all_of_a_turn() {
         match event {
             ReplyEvent::MessageStarted { .. } => texts.push('|'),
             ReplyEvent::TextDelta { text, .. } => texts.push_str(text),
-            ReplyEvent::ReasoningDelta { text, .. } => texts.push_str(&format!("({text})")),
+            ReplyEvent::ReasoningDelta { text, .. } => texts.extend(["(", text, ")"]),
             ReplyEvent::ToolCallReady { name, args, .. } => calls.push(format!("{name} {args}")),
             ReplyEvent::ToolCallFinished { outcome, output, .. } => calls.push(format!("{outcome:?} {}", output.text)),
             ReplyEvent::UsageReported { usage: told, .. } => usage = Some((told.total(), told.cached_tokens)),

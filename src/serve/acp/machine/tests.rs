@@ -22,7 +22,7 @@ impl AcpTalk {
     /// With the session `s`.
     fn open() -> Self {
         let mut talk = Self::new();
-        let steps = talk.ask(1, "session/new", json!({"cwd": "/work", "mcpServers": []}));
+        let steps = talk.ask(1, "session/new", &json!({"cwd": "/work", "mcpServers": []}));
         assert!(matches!(&steps[..], [AcpStep::Open(1, opening)] if opening.folder.as_deref() == Some("/work")));
         talk.opened(1, 0);
         talk.tell(
@@ -37,12 +37,12 @@ impl AcpTalk {
         out
     }
 
-    fn ask(&mut self, id: u64, method: &str, params: Json) -> Vec<AcpStep> {
+    fn ask(&mut self, id: u64, method: &str, params: &Json) -> Vec<AcpStep> {
         self.line(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
     }
 
     fn prompt(&mut self, id: u64, text: &str) -> Vec<AcpStep> {
-        self.ask(id, "session/prompt", json!({"sessionId": "s", "prompt": [{"type": "text", "text": text}]}))
+        self.ask(id, "session/prompt", &json!({"sessionId": "s", "prompt": [{"type": "text", "text": text}]}))
     }
 
     fn cancel(&mut self) -> Vec<AcpStep> {
@@ -104,14 +104,14 @@ fn shown(message: &Json) -> String {
 fn the_first_answer_says_what_the_agent_can() {
     let mut talk = AcpTalk::new();
     for version in [0, 1, 9] {
-        let steps = talk.ask(0, "initialize", json!({"protocolVersion": version, "clientCapabilities": {}}));
+        let steps = talk.ask(0, "initialize", &json!({"protocolVersion": version, "clientCapabilities": {}}));
         let [AcpStep::Send(answer)] = &steps[..] else { panic!("{steps:?}") };
         let result = &answer["result"];
         assert_eq!((&result["protocolVersion"], &result["agentInfo"]["name"]), (&json!(1), &json!("jarvis-tui")));
         assert_eq!(result["agentCapabilities"]["loadSession"], true);
         assert_eq!(result["agentCapabilities"]["sessionCapabilities"], json!({"list": {}, "resume": {}, "close": {}}));
     }
-    assert_eq!(sent(&talk.ask(1, "authenticate", json!({"methodId": "x"}))), ["1: ok"]);
+    assert_eq!(sent(&talk.ask(1, "authenticate", &json!({"methodId": "x"}))), ["1: ok"]);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn what_is_no_request_is_answered_as_json_rpc_wants_it() {
             "5: -32602 modeId: one of plan, ask, auto-edit is expected",
         ),
     ] {
-        assert_eq!(sent(&talk.ask(5, method, params)), [expected]);
+        assert_eq!(sent(&talk.ask(5, method, &params)), [expected]);
     }
 }
 
@@ -293,10 +293,10 @@ fn past() -> Vec<AgentEvent> {
     ]
 }
 
-fn loaded(method: &str, meta: Json) -> Vec<String> {
+fn loaded(method: &str, meta: &Json) -> Vec<String> {
     let mut talk = AcpTalk::new();
     let params = json!({"sessionId": "s", "cwd": "/work", "mcpServers": [], "_meta": meta});
-    let steps = talk.ask(1, method, params);
+    let steps = talk.ask(1, method, &params);
     assert_eq!(steps, [AcpStep::Load(1, "s".into(), "/work".into())]);
     let past = past();
     assert_eq!(talk.opened(1, past.len() as u64), [AcpStep::Watch("s".into())]);
@@ -321,28 +321,28 @@ fn a_loaded_session_comes_whole_before_the_answer() {
         "1: ok",
         "available_commands_update",
     ];
-    assert_eq!(loaded("session/load", Json::Null), whole);
+    assert_eq!(loaded("session/load", &Json::Null), whole);
     for (after, expected) in [(0, &whole[..]), (5, &whole[2..]), (6, &whole[3..]), (7, &whole[4..]), (99, &whole[5..])]
     {
-        assert_eq!(loaded("session/load", json!({"jarvis-tui": {"after": after}})), expected, "{after}");
+        assert_eq!(loaded("session/load", &json!({"jarvis-tui": {"after": after}})), expected, "{after}");
     }
-    assert_eq!(loaded("session/resume", Json::Null), whole[5..]);
+    assert_eq!(loaded("session/resume", &Json::Null), whole[5..]);
 }
 
 #[test]
 fn an_empty_session_is_loaded_at_once_and_a_working_one_is_not_loaded_again() {
     let mut talk = AcpTalk::new();
-    talk.ask(1, "session/load", json!({"sessionId": "s", "cwd": "/work"}));
+    talk.ask(1, "session/load", &json!({"sessionId": "s", "cwd": "/work"}));
     assert_eq!(sent(&talk.opened(1, 0)), ["1: ok", "available_commands_update"]);
     talk.prompt(2, "hi");
-    let again = sent(&talk.ask(3, "session/load", json!({"sessionId": "s", "cwd": "/work"})));
+    let again = sent(&talk.ask(3, "session/load", &json!({"sessionId": "s", "cwd": "/work"})));
     assert_eq!(again, ["3: -32600 session s is open here and works on a prompt"]);
 }
 
 #[test]
 fn an_approval_that_the_past_left_open_is_asked_after_it() {
     let mut talk = AcpTalk::new();
-    talk.ask(1, "session/load", json!({"sessionId": "s", "cwd": "/work"}));
+    talk.ask(1, "session/load", &json!({"sessionId": "s", "cwd": "/work"}));
     talk.opened(1, 3);
     let steps = talk.tell_all([
         Opened::default().event(),
@@ -360,8 +360,8 @@ fn servers_of_tools_are_left_out_and_that_is_told() {
         (json!({"notices": {}}), "notice"),
     ] {
         let mut talk = AcpTalk::new();
-        talk.ask(0, "initialize", json!({"protocolVersion": 1, "clientCapabilities": {"session": session}}));
-        talk.ask(1, "session/new", servers.clone());
+        talk.ask(0, "initialize", &json!({"protocolVersion": 1, "clientCapabilities": {"session": session}}));
+        talk.ask(1, "session/new", &servers);
         assert_eq!(sent(&talk.opened(1, 0)), ["1: ok", "available_commands_update", expected]);
     }
 }
@@ -374,7 +374,7 @@ fn a_session_that_can_not_be_opened_is_refused_with_the_reason() {
         (2, ApiError::bad_request("no such folder"), "2: -32602 no such folder"),
         (3, ApiError::internal("boom"), "3: -32603 boom"),
     ] {
-        talk.ask(number, "session/new", json!({"cwd": "/work"}));
+        talk.ask(number, "session/new", &json!({"cwd": "/work"}));
         let mut out = Vec::new();
         talk.agent.handle_opened(number, Err(error), &mut out);
         assert_eq!(sent(&out), [expected]);
@@ -404,7 +404,7 @@ fn images_are_refused_where_the_model_takes_none() {
     let mut talk = AcpTalk::open();
     let image = crate::event::PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
     let block = json!([{"type": "image", "data": image.base64(), "mimeType": "image/png"}]);
-    let refused = sent(&talk.ask(2, "session/prompt", json!({"sessionId": "s", "prompt": block})));
+    let refused = sent(&talk.ask(2, "session/prompt", &json!({"sessionId": "s", "prompt": block})));
     assert_eq!(refused, ["2: -32602 the model of this session takes no images"]);
 }
 
@@ -418,7 +418,7 @@ fn a_session_that_ends_answers_what_was_asked() {
     assert_eq!(sent(&out), ["2: -32603 the session has ended", "3: -32603 the session has ended"]);
     let mut talk = AcpTalk::open();
     talk.prompt(2, "a");
-    let steps = talk.ask(3, "session/close", json!({"sessionId": "s"}));
+    let steps = talk.ask(3, "session/close", &json!({"sessionId": "s"}));
     assert_eq!(sent(&steps), ["2: -32603 the session has ended", "3: ok"]);
     assert!(steps.contains(&AcpStep::Close("s".into())) && talk.agent.is_idle());
 }
@@ -438,7 +438,7 @@ fn a_list_has_the_sessions_of_a_folder_page_by_page() {
         (0..250).map(|nth| saved(nth, if nth % 2 == 0 { "/work" } else { "/other" })).chain([saved(999, "")]).collect();
     let mut talk = AcpTalk::new();
     let mut list = |number: u64, params: Json| {
-        assert_eq!(talk.ask(number, "session/list", params), [AcpStep::List(number)]);
+        assert_eq!(talk.ask(number, "session/list", &params), [AcpStep::List(number)]);
         let mut out = Vec::new();
         talk.agent.handle_listed(number, Ok(all.clone()), &mut out);
         let [AcpStep::Send(answer)] = &out[..] else { panic!("{out:?}") };

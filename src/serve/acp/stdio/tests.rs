@@ -11,7 +11,7 @@ struct AcpClient {
     factory: Arc<TestFactory>,
     input: WriteHalf<DuplexStream>,
     output: Lines<BufReader<ReadHalf<DuplexStream>>>,
-    served: tokio::task::JoinHandle<std::io::Result<()>>,
+    served: JoinSet<std::io::Result<()>>,
 }
 
 impl AcpClient {
@@ -21,7 +21,8 @@ impl AcpClient {
         let state = ServerState::new(factory.clone(), settings);
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(theirs);
-        let served = tokio::spawn(super::run(state, BufReader::new(input), output, std::future::pending()));
+        let mut served = JoinSet::new();
+        served.spawn(run(state, BufReader::new(input), output, std::future::pending()));
         let (output, input) = tokio::io::split(ours);
         Self { factory, input, output: BufReader::new(output).lines(), served }
     }
@@ -55,7 +56,7 @@ impl AcpClient {
         while let Some(line) = self.output.next_line().await.unwrap() {
             last.push(serde_json::from_str(&line).unwrap());
         }
-        self.served.await.unwrap().unwrap();
+        self.served.join_next().await.unwrap().unwrap().unwrap();
         last
     }
 }
@@ -89,12 +90,13 @@ async fn what_runs_is_cancelled_and_answered_when_the_client_goes() {
     client.ask(2, "session/prompt", serde_json::json!({"sessionId": "s1", "prompt": prompt})).await;
     assert_eq!(source.commands.recv().await, Some(crate::event::Command::prompt("hi")));
     source.send([opened(), turn_started("t1"), user_message("m1", "hi")]).await;
-    let agent = tokio::spawn(async move {
+    let mut agent = JoinSet::new();
+    agent.spawn(async move {
         assert_eq!(source.commands.recv().await, Some(crate::event::Command::Cancel));
         source.send([turn_finished("t1", TurnOutcome::Cancelled)]).await;
     });
     let last = client.leave().await;
-    agent.await.unwrap();
+    agent.join_next().await.unwrap().unwrap();
     assert_eq!(last.last().unwrap()["result"]["stopReason"], "cancelled");
 }
 
