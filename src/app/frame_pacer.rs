@@ -103,7 +103,7 @@ impl FramePacer {
         }
         let longest_wait = self.last_drawn.map(|last| last + self.min_interval + self.early_text_wait());
         let has_waited = self.text_requested_for.take().is_some_and(|at| Some(at) == longest_wait && at <= now);
-        self.last_drawn = Some(if has_waited { now - self.early_text_wait() } else { now });
+        self.last_drawn = Some(if has_waited { now.checked_sub(self.early_text_wait()).unwrap_or(now) } else { now });
     }
 
     /// Returns how much longer than it must text waits that came too early.

@@ -461,7 +461,9 @@ mod tests {
         each: impl Fn(&mut ChatDecoder, &SseFrame, &mut Vec<ReplyEvent>),
     ) -> Vec<ReplyEvent> {
         let (mut decoder, mut events) = (ChatDecoder::new(), Vec::new());
-        frames.iter().for_each(|frame| each(&mut decoder, frame, &mut events));
+        for frame in frames {
+            each(&mut decoder, frame, &mut events);
+        }
         decoder.finish(&mut events);
         events
     }
