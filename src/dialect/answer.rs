@@ -7,7 +7,7 @@ use serde_json::json;
 
 pub(super) use self::joined_text::{JoinedText, MESSAGE_SEPARATOR, MessageGap, WORD_DELAY_MS, split_words};
 use crate::event::answer::{Answer, AnswerCall};
-use crate::event::{CallOutcome, Fault, FinishReason, Json, TurnOutcome};
+use crate::event::{CallOutcome, Fault, FaultKind, FinishReason, Json, TurnOutcome};
 
 impl Answer {
     /// Returns the finish reason in the words of OpenAI's chunks.
@@ -18,6 +18,17 @@ impl Answer {
             _ if requests_calls => "tool_calls",
             _ => "stop",
         }
+    }
+
+    /// Returns the finish reason of an answer that did not fail; none where it did. One that a content filter stopped has
+    /// a reason and did not fail.
+    pub(super) fn end_word(&self, requests_calls: bool) -> Option<&'static str> {
+        let is_filtered = matches!(&self.outcome, Some(TurnOutcome::Failed(fault)) if fault.kind == FaultKind::Refused)
+            && self.finish_reason.is_some();
+        if is_filtered {
+            return Some("content_filter");
+        }
+        (self.outcome == Some(TurnOutcome::Completed)).then(|| self.finish_word(requests_calls))
     }
 
     /// Returns why the answer is incomplete, for formats that have no word for it.
@@ -47,6 +58,14 @@ impl AnswerCall {
         json!({
             "id": self.id.as_str(), "type": "function", "function": {"name": self.name, "arguments": args},
         })
+    }
+
+    /// Returns the arguments as an object, for formats that have them parsed. What is no object comes in one.
+    pub(super) fn args_object(&self) -> Json {
+        match serde_json::from_str(self.parsable_args()) {
+            Ok(Json::Object(object)) => Json::Object(object),
+            _ => json!({ "malformed_arguments": self.args }),
+        }
     }
 
     /// Returns the call with its state and, where it ended, its output.

@@ -11,6 +11,7 @@
 mod blocks;
 mod calls;
 mod emit;
+pub mod encode;
 mod finish;
 mod remarks;
 mod results;

@@ -5,6 +5,8 @@
 //!
 //! Source: the REST reference of the Gemini API and the types of the Python package `google-genai`.
 
+pub mod encode;
+
 use serde_json::json;
 
 use super::agent_reply::{AgentReply, MessageHandle, annotate, report_usage, result_text};

@@ -42,6 +42,7 @@ pub mod langgraph;
 mod lenient;
 pub mod mastra;
 pub mod mistral;
+pub mod model_answer;
 pub mod native;
 pub mod ollama;
 pub mod openai_sessions;

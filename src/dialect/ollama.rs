@@ -5,6 +5,8 @@
 //! A call is a repetition if its id and its arguments come again, or if it is in the last line with the name and the
 //! arguments of an earlier one.
 
+pub mod encode;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;

@@ -18,7 +18,7 @@ use super::chunk::{self, ChunkHead, UsageField};
 use super::chunk_stream::ChunkStream;
 use crate::dialect::{Encode, SseFrame};
 use crate::event::answer::{AnswerCall, AnswerDelta};
-use crate::event::{Envelope, FaultKind, Json, Millis, TextKind, TurnOutcome};
+use crate::event::{Envelope, Json, Millis, TextKind};
 
 /// Options of the client's request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,17 +181,9 @@ impl ChatEncoder {
         self.calls.iter().filter(|call| call.is_sent).filter_map(|call| self.stream.answer.calls.get(call.at))
     }
 
-    /// Returns the finish reason; none where the turn failed. An answer stopped by a content filter has a reason and
-    /// did not fail.
+    /// Returns the finish reason; none where the turn failed.
     fn finish_reason(&self) -> Option<&'static str> {
-        let answer = &self.stream.answer;
-        let filtered = matches!(&answer.outcome, Some(TurnOutcome::Failed(fault)) if fault.kind == FaultKind::Refused)
-            && answer.finish_reason.is_some();
-        if filtered {
-            return Some("content_filter");
-        }
-        let is_completed = answer.outcome == Some(TurnOutcome::Completed);
-        is_completed.then(|| answer.finish_word(self.sent_calls().next().is_some()))
+        self.stream.answer.end_word(self.sent_calls().next().is_some())
     }
 
     fn send_end(&self, out: &mut Vec<SseFrame>) {

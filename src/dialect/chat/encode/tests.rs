@@ -1,6 +1,7 @@
 use super::*;
 use crate::event::{
-    AgentEvent, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, MessageId, Seq, Usage, UsageScope,
+    AgentEvent, CallOutcome, CallOutput, ExecutedBy, Fault, FaultKind, FinishReason, MessageId, Seq, TurnOutcome,
+    Usage, UsageScope,
 };
 use crate::testkit::events::{
     call_ready as ready, message_finished as finished, message_started as started, text_delta as text, turn_finished,
