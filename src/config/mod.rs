@@ -215,6 +215,8 @@ settings! {
         max_body_bytes as "body": usize = 8 << 20, whole(1024..=1 << 30);
         /// Limit of a prompt.
         max_prompt_bytes as "message": usize = 1 << 20, whole(1024..=1 << 30);
+        /// Whether the server's own model answers for models that nobody has.
+        any_model: bool = true, boolean();
         /// How long an approval waits for a decision.
         approval_timeout as "ask_timeout": Duration = Duration::from_mins(10),
             duration().expecting("a duration such as \"10m\"");

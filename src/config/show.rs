@@ -240,6 +240,7 @@ mod tests {
         server.sessions = 64                                       # default
         server.body = 8388608                                      # default
         server.message = 1048576                                   # default
+        server.any_model = true                                    # default
         server.ask_timeout = "10m"                                 # default
         notify.via = "auto"                                        # default
         notify.when = "unfocused"                                  # default

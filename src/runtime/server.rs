@@ -21,6 +21,7 @@ use crate::event::{AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, Sessi
 use crate::journal::{self, OpenError, ReadLimits, Reader};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
+use crate::serve::model_names::NamedModel;
 use crate::serve::request::OneShotRequest;
 use crate::tool::{ClientTools, Registry, ToolSource};
 
@@ -28,8 +29,10 @@ use crate::tool::{ClientTools, Registry, ToolSource};
 const CACHE_TTL: Duration = Duration::from_mins(1);
 /// Limit of cached names.
 const MAX_CACHED_CHOICES: usize = 64;
-/// Names that stand for the server's default model.
-const DEFAULT_MODEL_ALIASES: [&str; 4] = ["", "default", "jarvis", "jarvis-tui"];
+/// Characters of a model's name that are remembered.
+const MAX_NAME_CHARS: usize = 200;
+/// Limit of names that are known to be nobody's.
+const MAX_ABSENT_MODELS: usize = 256;
 
 /// Creates sessions for the server.
 pub struct SessionFactory {
@@ -42,6 +45,10 @@ pub struct SessionFactory {
     approval_timeout: Option<Duration>,
     /// The client starts this program itself: sessions may work in any folder.
     allows_any_folder: bool,
+    /// Names of models that nobody has, and when that was found last.
+    absent_models: Mutex<HashMap<String, Instant>>,
+    /// Tells the person who runs the server.
+    warn: fn(&str),
 }
 
 /// A log that is played in place of an agent.
@@ -61,6 +68,8 @@ impl SessionFactory {
             recording: None,
             approval_timeout: Some(approval_timeout),
             allows_any_folder: false,
+            absent_models: Mutex::default(),
+            warn: |text| tracing::warn!("{text}"),
         }
     }
 
@@ -68,6 +77,13 @@ impl SessionFactory {
     #[must_use]
     pub fn for_parent_program(self) -> Self {
         Self { approval_timeout: None, allows_any_folder: true, ..self }
+    }
+
+    /// Tells warnings this way.
+    #[must_use]
+    pub fn with_warnings(mut self, warn: fn(&str)) -> Self {
+        self.warn = warn;
+        self
     }
 
     /// Plays this log in place of an agent, at `speed` times the original speed.
@@ -85,11 +101,52 @@ impl SessionFactory {
 
     async fn resolve_choice(&self, wanted: Option<&str>) -> Result<EngineChoice, ApiError> {
         let usual = self.cached_choice("").await?;
-        let wanted = wanted.unwrap_or_default();
-        let is_usual = DEFAULT_MODEL_ALIASES.contains(&wanted)
+        let wanted = NamedModel::parse(wanted.unwrap_or_default()).model;
+        let is_usual = wanted.is_empty()
             || wanted == usual.model
             || wanted.strip_prefix(usual.engine.name()).and_then(|rest| rest.strip_prefix('/')) == Some(&usual.model);
         if is_usual { Ok(usual) } else { self.cached_choice(wanted).await }
+    }
+
+    /// The same for a client that may only know its vendor's names: the server's model answers for one that nobody has.
+    async fn resolve_or_substitute(&self, wanted: Option<&str>) -> Result<EngineChoice, ApiError> {
+        if !self.runtime()?.config().server.any_model {
+            return self.resolve_choice(wanted).await;
+        }
+        let name: String = NamedModel::parse(wanted.unwrap_or_default()).model.chars().take(MAX_NAME_CHARS).collect();
+        // Looking for it takes time.
+        if !self.was_absent(&name) {
+            match self.resolve_choice(wanted).await {
+                Err(refused) if refused.status == 404 => {}
+                choice => return choice,
+            }
+        }
+        let mut usual = self.resolve_choice(None).await?;
+        let text = format!("no model is called {name:?}; {}/{} answers for it", usual.engine.name(), usual.model);
+        self.record_absent(name, &text);
+        usual.warnings.push((NoticeCode::Model, text));
+        Ok(usual)
+    }
+
+    fn was_absent(&self, name: &str) -> bool {
+        let absent = self.absent_models.lock().unwrap_or_else(PoisonError::into_inner);
+        absent.get(name).is_some_and(|at| at.elapsed() < CACHE_TTL)
+    }
+
+    /// Records that nobody has this model, and warns of it the first time.
+    fn record_absent(&self, name: String, warning: &str) {
+        let mut absent = self.absent_models.lock().unwrap_or_else(PoisonError::into_inner);
+        if absent.len() >= MAX_ABSENT_MODELS {
+            absent.clear();
+        }
+        match absent.get_mut(&name) {
+            Some(at) if at.elapsed() < CACHE_TTL => {}
+            Some(at) => *at = Instant::now(),
+            None => {
+                absent.insert(name, Instant::now());
+                (self.warn)(warning);
+            }
+        }
     }
 
     async fn cached_choice(&self, name: &str) -> Result<EngineChoice, ApiError> {
@@ -184,7 +241,7 @@ impl Factory for SessionFactory {
             if let Some(recording) = &self.recording {
                 return self.replay_turn(recording, request);
             }
-            let choice = self.resolve_choice(request.model.as_deref()).await?;
+            let choice = self.resolve_or_substitute(request.model.as_deref()).await?;
             if request.sampling.tool_choice_required && !choice.engine.supports_required_tools() {
                 let name = choice.engine.name();
                 let text = format!("{name} does not support tool_choice \"required\"; leave tool_choice out");
@@ -194,6 +251,8 @@ impl Factory for SessionFactory {
             let policy = runtime.approval_policy().map_err(internal_error)?;
             let mut prepared = runtime.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
             let past = write_history(&mut prepared, &request.history);
+            let left_out = request.left_out.iter().cloned();
+            prepared.notices.extend(left_out.map(|text| notice(NoticeLevel::Warn, NoticeCode::LeftOut, text)));
             let most = runtime.config().limits.max_rounds;
             let live = runtime.start_session(policy, prepared, |setup| {
                 setup.engine_choice = Box::pin(async { Ok(choice) });
@@ -201,6 +260,7 @@ impl Factory for SessionFactory {
                 setup.approvals = self.approval_settings(setup.approvals.epoch_time);
                 setup.is_unattended = !request.asks_client;
                 setup.sampling = request.sampling;
+                setup.effort = request.sampling.effort.or(setup.effort);
                 setup.resources = request.resources.clone().map(Arc::new);
                 // The final answer needs a request of its own.
                 let rounds = request.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));

@@ -114,7 +114,8 @@ pub(super) async fn check(Shared(state): Shared<ServerState>, mut request: Reque
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(VARY, HeaderValue::from_static("origin"));
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
-        let allowed = "authorization, content-type, last-event-id, x-api-key, x-jarvis-events, x-jarvis-stay";
+        let allowed = "authorization, content-type, last-event-id, x-api-key, x-goog-api-key, anthropic-version, \
+                       anthropic-beta, anthropic-dangerous-direct-browser-access, x-jarvis-events, x-jarvis-stay";
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-jarvis-session, retry-after"));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
@@ -240,7 +241,8 @@ fn access_of_token(settings: &Settings, headers: &HeaderMap, open: bool) -> Resu
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let given = bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()));
+    let named = |header: &str| headers.get(header).and_then(|value| value.to_str().ok());
+    let given = bearer.or_else(|| named("x-api-key")).or_else(|| named("x-goog-api-key"));
     let is = |token: &Option<SecretString>| {
         token.as_ref().zip(given).is_some_and(|(token, given)| constant_time_eq(token.expose_secret(), given))
     };

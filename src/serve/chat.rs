@@ -2,7 +2,8 @@
 //!
 //! | the request has | tools offered to the model | the response is |
 //! | --- | --- | --- |
-//! | no tools | ours, which run here | chunks of text |
+//! | no `tools`, and the agent's name or none | ours, which run here | chunks of text |
+//! | no `tools`, and a model's name | none | chunks of text |
 //! | tools | the client's | chunks of text and of calls, which the client runs |
 //! | `X-Jarvis-Events: agent` or `?events=agent` | ours | chunks and the agent's named events |
 //! | tools, and the server was started with `--openjarvis-compat` | ours | the same |
@@ -59,6 +60,9 @@ async fn try_complete(
     let mut wanted = request::parse(body, owner)?;
     let named = has_events(wanted.has_tools);
     wanted.one_shot.keep_running = oneshot::should_keep_running(headers);
+    if !named {
+        wanted.one_shot.choose_by_name();
+    }
     let model = wanted.one_shot.model.clone().unwrap_or_default();
     let framing = if wanted.stream { Framing::Sse } else { Framing::Buffered };
     let ChatRequest { one_shot: request, include_usage, message_count: messages, prompt_tokens: tokens, .. } = wanted;

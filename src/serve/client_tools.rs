@@ -16,10 +16,26 @@ use crate::event::{Json, Risk, ToolSpec};
 pub(super) struct ClientTools {
     /// All tools that were sent.
     pub(super) specs: Vec<ToolSpec>,
-    /// The tools that the model may choose from; `None` if the client sent none.
+    /// The tools that the model may choose from; `None` if the client sent no list.
     pub(super) allowed: Option<Vec<ToolSpec>>,
+    /// A sentence for each kind of tools that can't be had.
+    pub(super) left_out: Vec<String>,
     /// The model must call one.
     pub(super) tool_choice_required: bool,
+}
+
+impl ClientTools {
+    /// Leaves the model only these, of which it must call one. `at` is the field that names them.
+    pub(super) fn choose(&mut self, names: &[&str], at: &str) -> Result<(), ApiError> {
+        let find = |name: &&str| {
+            self.specs.iter().find(|spec| spec.name == *name).cloned().ok_or_else(|| {
+                ApiError::bad_request(format!("{at} names {name:?}, which is not in tools")).with_param(at)
+            })
+        };
+        self.allowed = Some(names.iter().map(find).collect::<Result<_, _>>()?);
+        self.tool_choice_required = true;
+        Ok(())
+    }
 }
 
 /// Where a surface puts a tool's name: in `function`, as chat completions do, or beside its type. Both are accepted.
@@ -29,12 +45,16 @@ pub(super) enum ToolFormat {
     Flat,
 }
 
+/// Characters of a tool's type that are told.
+const MAX_TYPE_CHARS: usize = 60;
+
 const TOOL_CHOICE_VALUES: &str = "\"none\", \"auto\", \"required\" or a function by its name";
 
 /// Parses `tools` and `tool_choice`.
 pub(super) fn parse(fields: &Fields, form: ToolFormat) -> Result<ClientTools, ApiError> {
-    let specs = parse_specs(get_array(fields, "tools", "")?, form)?;
-    let all = Some(specs.clone()).filter(|specs| !specs.is_empty());
+    let list = get_array(fields, "tools", "")?;
+    let (specs, left_out) = parse_specs(list, form)?;
+    let all = get_value(fields, "tools").map(|_| specs.clone());
     let (chosen, must_call) = match get_value(fields, "tool_choice") {
         None => (all, false),
         Some(Json::String(choice)) => match choice.as_str() {
@@ -46,7 +66,22 @@ pub(super) fn parse(fields: &Fields, form: ToolFormat) -> Result<ClientTools, Ap
         Some(Json::Object(choice)) => parse_choice(&specs, choice)?,
         Some(_) => return Err(wrong_type("tool_choice", "a string or an object")),
     };
-    Ok(ClientTools { specs, allowed: chosen, tool_choice_required: must_call })
+    Ok(ClientTools { specs, allowed: chosen, left_out, tool_choice_required: must_call })
+}
+
+/// Records that tools of this type are not offered.
+pub(super) fn leave_out(kind: &str, left_out: &mut Vec<String>) {
+    let kind: String = kind.chars().take(MAX_TYPE_CHARS).collect();
+    let text = format!("tools of type {kind:?} can't be had here and are not offered to the model");
+    if !left_out.contains(&text) {
+        left_out.push(text);
+    }
+}
+
+/// Creates the specification of a client's tool. It never runs here, so it needs no approval.
+pub(super) fn tool_spec(name: &str, description: &str, parameters: Option<Json>) -> ToolSpec {
+    let parameters = parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}}));
+    ToolSpec { name: name.to_owned(), description: description.to_owned(), parameters, risk: Risk::ReadOnly }
 }
 
 /// Applies the tool choice: returns the allowed tools, and whether one must be called.
@@ -83,17 +118,17 @@ fn find_spec(specs: &[ToolSpec], choice: &Fields, at: &str) -> Result<ToolSpec, 
     })
 }
 
-/// Parses the specifications of the client's tools.
-fn parse_specs(list: &[Json], form: ToolFormat) -> Result<Vec<ToolSpec>, ApiError> {
-    let mut specs: Vec<ToolSpec> = Vec::with_capacity(list.len());
+/// Parses the specifications of the client's tools, and says what can't be had.
+fn parse_specs(list: &[Json], form: ToolFormat) -> Result<(Vec<ToolSpec>, Vec<String>), ApiError> {
+    let (mut specs, mut left_out) = (Vec::with_capacity(list.len()), Vec::new());
     let mut names = HashSet::new();
     for (n, tool) in list.iter().enumerate() {
         let at = format!("tools[{n}]");
         let Json::Object(tool) = tool else { return Err(wrong_type(&at, "an object")) };
         let kind = fields::get_string(tool, "type", &at)?.unwrap_or("function");
         if kind != "function" {
-            let text = format!("{at}: tools of type {kind:?} are not supported, only functions");
-            return Err(ApiError::new(400, "unsupported_tool", text).with_param(field_path(&at, "type")));
+            leave_out(kind, &mut left_out);
+            continue;
         }
         let (inner, at) = match fields::get_object_at(tool, "function", &at)? {
             Some(function) => (function, field_path(&at, "function")),
@@ -106,15 +141,11 @@ fn parse_specs(list: &[Json], form: ToolFormat) -> Result<Vec<ToolSpec>, ApiErro
         if name.is_empty() || !names.insert(name) {
             return Err(wrong_type(&field_path(&at, "name"), "a unique name"));
         }
-        let parameters = match fields::get_object_at(inner, "parameters", &at)? {
-            None => json!({"type": "object", "properties": {}}),
-            Some(schema) => Json::Object(schema.clone()),
-        };
-        let description = fields::get_string(inner, "description", &at)?.unwrap_or_default().to_owned();
-        // It never runs here, so it needs no approval.
-        specs.push(ToolSpec { name: name.to_owned(), description, parameters, risk: Risk::ReadOnly });
+        let parameters = fields::get_object_at(inner, "parameters", &at)?.cloned().map(Json::Object);
+        let description = fields::get_string(inner, "description", &at)?.unwrap_or_default();
+        specs.push(tool_spec(name, description, parameters));
     }
-    Ok(specs)
+    Ok((specs, left_out))
 }
 
 #[cfg(test)]
@@ -154,7 +185,24 @@ mod tests {
             assert_eq!(choose(choice.clone()), expected, "{choice}");
         }
         assert_eq!(asked(&json!({"tool_choice": "required"})), Ok((None, true)), "ours");
-        assert_eq!(asked(&json!({"tools": [], "tool_choice": "auto"})), Ok((None, false)));
+        assert_eq!(asked(&json!({"tools": [], "tool_choice": "auto"})), Ok((some(&[]), false)), "none");
+        assert_eq!(asked(&json!({"tools": null})), Ok((None, false)));
+    }
+
+    #[test]
+    fn tools_that_can_not_be_had_are_left_out_and_told_once_a_type() {
+        let tools = json!([
+            {"type": "web_search"},
+            {"type": "function", "name": "a"},
+            {"type": "namespace", "name": "n", "tools": []},
+            {"type": "web_search", "name": "again"},
+        ]);
+        let offered = parse(json!({ "tools": tools }).as_object().unwrap(), ToolFormat::Flat).unwrap();
+        assert_eq!(offered.allowed.unwrap().iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        let told = |kind: &str| format!("tools of type {kind:?} can't be had here and are not offered to the model");
+        assert_eq!(offered.left_out, [told("web_search"), told("namespace")]);
+        let only = json!({"tools": [{"type": "web_search"}]});
+        assert_eq!(asked(&only), Ok((Some(Vec::new()), false)), "ours don't stand in");
     }
 
     #[test]

@@ -117,7 +117,7 @@ async fn try_create(
         sampling: fields::get_sampling_params(fields, &["max_tokens"])?,
         resources: get_value(fields, "tool_resources").cloned(),
         keep_running: oneshot::should_keep_running(headers),
-        asks_client: false,
+        ..OneShotRequest::default()
     };
     let framing = if streamed { Framing::Sse } else { Framing::Buffered };
     oneshot::run(state, request, framing, |session| {

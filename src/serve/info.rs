@@ -1,4 +1,4 @@
-//! Information about the server: health, models and tools.
+//! Information about the server: health and tools.
 
 use axum::extract::State as Shared;
 use axum::routing::get;
@@ -12,11 +12,7 @@ use super::{Surface, oneshot};
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &[], error_format: error::native_error_body };
 
 fn routes() -> Router<ServerState> {
-    Router::new()
-        .route("/health", get(health))
-        .route("/v1/info", get(info))
-        .route("/v1/models", get(models))
-        .route("/v1/tools", get(tools))
+    Router::new().route("/health", get(health)).route("/v1/info", get(info)).route("/v1/tools", get(tools))
 }
 
 async fn health(Shared(state): Shared<ServerState>) -> Json<Value> {
@@ -38,17 +34,6 @@ async fn info(Shared(state): Shared<ServerState>) -> Json<Value> {
         "sessions": { "running": state.running_sessions().len(), "most": settings.limits.max_sessions },
         "session_header": oneshot::SESSION_HEADER.as_str(),
     }))
-}
-
-/// In OpenAI's format.
-async fn models(Shared(state): Shared<ServerState>) -> Json<Value> {
-    let models = state.factory().models().await;
-    let row = |model: &super::factory::Model| {
-        json!({
-            "id": model.id, "object": "model", "created": 0, "owned_by": model.engine, "remark": model.remark,
-        })
-    };
-    Json(json!({ "object": "list", "data": models.iter().map(row).collect::<Vec<_>>() }))
 }
 
 async fn tools(Shared(state): Shared<ServerState>) -> Json<Value> {

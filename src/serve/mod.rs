@@ -16,6 +16,7 @@
 pub mod acp;
 pub mod error;
 pub mod factory;
+pub mod model_names;
 pub mod request;
 
 mod access;
@@ -25,9 +26,13 @@ mod client_tools;
 mod connection_slots;
 mod enclava;
 mod fields;
+mod gemini;
 mod image_parts;
 mod info;
+mod messages;
+mod models;
 mod native;
+mod ollama;
 mod oneshot;
 mod openjarvis;
 mod responses;
@@ -37,6 +42,7 @@ mod state;
 mod stream;
 mod stream_body;
 mod ui_stream;
+mod vendor;
 
 pub use run::run;
 pub use state::{Limits, ServerState, Settings, Tokens};
@@ -57,9 +63,13 @@ struct Surface {
 
 const SURFACES: &[Surface] = &[
     info::SURFACE,
+    models::SURFACE,
     native::SURFACE,
     chat::SURFACE,
     responses::SURFACE,
+    messages::SURFACE,
+    ollama::SURFACE,
+    gemini::SURFACE,
     enclava::SURFACE,
     stream::SURFACE,
     ui_stream::SURFACE,

@@ -6,8 +6,10 @@
 //! events of the turn from `TurnStarted` to `TurnFinished`.
 //!
 //! Readers are counted. Once there have been none for [`ABANDONED_TURN_TIMEOUT`], the turn is cancelled, unless the
-//! client asked to keep it running. An encoder may end its stream where the client has to decide ([`Encode::is_paused`]);
-//! [`decide`] takes the decision, and [`replay`] sends the rest.
+//! client asked to keep it running. Where the format has no way to come back, it is cancelled at once: such a client
+//! asks again with the whole conversation, and its two turns must not run beside each other. An encoder may end its
+//! stream where the client has to decide ([`Encode::is_paused`]); [`decide`] takes the decision, and [`replay`] sends the
+//! rest.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -71,7 +73,12 @@ pub(super) async fn run(
         }
     }
     let (session, turn) = (running.id().clone(), answering_turn(&running));
-    state.spawn(supervise_turn(state.clone(), running, request.keep_running));
+    let max_abandoned = match (request.keep_running, request.ends_with_client) {
+        (true, _) => None,
+        (false, true) => Some(Duration::ZERO),
+        (false, false) => Some(ABANDONED_TURN_TIMEOUT),
+    };
+    state.spawn(supervise_turn(state.clone(), running, max_abandoned));
     let encoder = encoder(&session);
     let stop = state.shutdown().clone();
     let answer = TurnStream {
@@ -431,12 +438,14 @@ fn is_answering_turn(wanted: Option<&TurnId>, turn: &TurnId) -> bool {
     wanted.map_or_else(|| !is_history_turn(turn), |wanted| wanted == turn)
 }
 
-/// Follows a turn to its end, cancels it when it has no readers any more, and then releases its session.
-async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, stays: bool) {
+/// Follows a turn to its end, cancels it when it has had no readers for this time, and then releases its session.
+/// Without a time it is never cancelled.
+async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, max_abandoned: Option<Duration>) {
     let mut readers = session.readers();
     let mut subscription = session.handle.hub.subscribe(Seq(0));
     let turn = answering_turn(&session);
-    let mut left = stays;
+    let mut left = max_abandoned.is_none();
+    let max_abandoned = max_abandoned.unwrap_or(ABANDONED_TURN_TIMEOUT);
     let ended = async {
         let mut begun = false;
         while let Some(delivery) = subscription.next().await {
@@ -454,7 +463,7 @@ async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, stays:
             biased;
             () = &mut ended => break,
             () = state.force_stop().cancelled() => break,
-            () = wait_until_abandoned(&session, &mut readers), if !left => {
+            () = wait_until_abandoned(&session, &mut readers, max_abandoned), if !left => {
                 left = true;
                 if session.handle.capabilities.seek || session.handle.commands.send(Command::Cancel).await.is_err() {
                     break;
@@ -465,14 +474,14 @@ async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, stays:
     state.release(session.id());
 }
 
-/// Waits until there have been no readers for a while. A client that was asked something is not gone.
-async fn wait_until_abandoned(session: &RunningSession, readers: &mut watch::Receiver<usize>) {
+/// Waits until there have been no readers for this time. A client that was asked something is not gone.
+async fn wait_until_abandoned(session: &RunningSession, readers: &mut watch::Receiver<usize>, time: Duration) {
     loop {
         if readers.wait_for(|count| *count == 0).await.is_err() {
             return;
         }
         tokio::select! {
-            () = sleep(ABANDONED_TURN_TIMEOUT) => {
+            () = sleep(time) => {
                 if session.snapshot().pending_approvals.is_empty() {
                     return;
                 }

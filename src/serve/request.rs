@@ -33,6 +33,10 @@ pub struct OneShotRequest {
     pub keep_running: bool,
     /// Whether the client can be asked for approvals; otherwise calls that need one are denied.
     pub asks_client: bool,
+    /// Whether it ends as soon as its client is gone: the format has no way to come back for the rest.
+    pub ends_with_client: bool,
+    /// What of the request isn't heeded, each in a sentence for the session's log.
+    pub left_out: Vec<String>,
 }
 
 /// Prefix of turn ids in a history sent by a client.

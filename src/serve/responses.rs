@@ -78,15 +78,13 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         surface: "openai".into(),
         echo: wanted.echo,
         model: wanted.model.clone(),
-        client_tools: wanted.client_tools.is_some(),
+        client_tools: false,
         prompt_tokens: talked.prompt_tokens,
         store: wanted.store,
         rounds: None,
     };
-    let mut past = talked.history;
-    record.insert_into(&mut past, own);
-    let request = OneShotRequest {
-        history: past,
+    let mut request = OneShotRequest {
+        history: talked.history,
         prompt: talked.prompt,
         images: talked.images,
         system_prompt: talked.system_prompt,
@@ -97,8 +95,12 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         sampling: wanted.sampling,
         resources: None,
         keep_running: wanted.background || oneshot::should_keep_running(headers),
-        asks_client: false,
+        left_out: wanted.left_out,
+        ..OneShotRequest::default()
     };
+    request.choose_by_name();
+    let record = RequestRecord { client_tools: request.client_tools.is_some(), ..record };
+    record.insert_into(&mut request.history, own);
     let framing = if wanted.stream || wanted.background { Framing::Sse } else { Framing::Buffered };
     let response = oneshot::run(state, request, framing, |session| {
         if let Some(conversation) = wanted.conversation.filter(|_| record.store) {

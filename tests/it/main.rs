@@ -40,6 +40,7 @@ mod serve_matrix;
 mod serve_responses;
 mod serve_stream;
 mod serve_tuning;
+mod serve_vendors;
 mod spec;
 mod store;
 mod streaming;

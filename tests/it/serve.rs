@@ -1,6 +1,7 @@
 //! The server from the view of its clients: numbered events that survive a restart, commands, and all kinds of errors.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jarvis_tui::bridge::{HubItem, SessionHandle};
@@ -24,6 +25,9 @@ struct JarvisServer {
     tasks: JoinSet<()>,
 }
 
+/// Warnings of all servers here.
+static WARNINGS: AtomicUsize = AtomicUsize::new(0);
+
 fn new_runtime(home: &Path, audience: Frontend) -> Runtime {
     let folder = home.join("work");
     std::fs::create_dir_all(&folder).unwrap();
@@ -42,7 +46,10 @@ impl JarvisServer {
 
     async fn with(home: &Path, args: &cli::ServeArgs, change: impl FnOnce(&mut Settings)) -> Self {
         // The embedded engine's pauses are skipped.
-        let serving = new_runtime(home, Frontend::Headless).plan_server(args).await.unwrap();
+        let warn = |_: &str| {
+            WARNINGS.fetch_add(1, Ordering::Relaxed);
+        };
+        let serving = new_runtime(home, Frontend::Headless).plan_server(args, warn).await.unwrap();
         let ServerPlan { factory, mut settings, .. } = serving;
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -442,6 +449,31 @@ async fn saved_session(home: &Path) -> (String, Vec<EventFrame>) {
 }
 
 #[tokio::test]
+async fn the_servers_model_answers_for_one_that_nobody_has_unless_the_settings_refuse_that() {
+    let home = tempfile::tempdir().unwrap();
+    let ask = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "what is 6*7?"}]});
+    let server = JarvisServer::start(home.path()).await;
+    let mut logs = Vec::new();
+    for model in ["gpt-9", "gpt-9", "jarvis-tui"] {
+        let answer = server.post("/v1/chat/completions", &ask(model)).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let session = answer.headers()["x-jarvis-session"].to_str().unwrap().to_owned();
+        logs.push(home.path().join("sessions").join(format!("{session}.jsonl")));
+    }
+    server.stop().await;
+    let logs: Vec<String> = logs.iter().map(|log| std::fs::read_to_string(log).unwrap()).collect();
+    let told = |log: &String| log.contains(r#"no model is called \"gpt-9\"; offline/guide answers for it"#);
+    assert_eq!(logs.iter().map(told).collect::<Vec<_>>(), [true, true, false]);
+    let called = |log: &String| log.contains("tool_call_started");
+    assert_eq!(logs.iter().map(called).collect::<Vec<_>>(), [false, false, true], "our tools are the agent's");
+    assert_eq!(WARNINGS.load(Ordering::Relaxed), 1, "once a name");
+    std::fs::write(home.path().join("config.toml"), "[server]\nany_model = false\n").unwrap();
+    let server = JarvisServer::start(home.path()).await;
+    assert_eq!(server.post("/v1/chat/completions", &ask("gpt-9")).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(server.post("/v1/chat/completions", &ask("offline/guide")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn who_may_only_watch_opens_nothing() {
     let home = tempfile::tempdir().unwrap();
     let (id, whole) = saved_session(home.path()).await;
@@ -567,12 +599,12 @@ async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
 async fn an_address_of_other_machines_is_not_served_without_a_token() {
     let home = tempfile::tempdir().unwrap();
     let args = cli::ServeArgs { host: Some("0.0.0.0".to_owned()), ..cli::ServeArgs::default() };
-    let refused = new_runtime(home.path(), Frontend::Headless).plan_server(&args).await;
+    let refused = new_runtime(home.path(), Frontend::Headless).plan_server(&args, |_| ()).await;
     let text = refused.err().expect("it is refused").to_string();
     assert!(text.contains("--token-env"), "{text}");
     let args = cli::ServeArgs { token_env: Some("NOT_SET_ANYWHERE".to_owned()), ..cli::ServeArgs::default() };
     assert!(
-        new_runtime(home.path(), Frontend::Headless).plan_server(&args).await.is_err(),
+        new_runtime(home.path(), Frontend::Headless).plan_server(&args, |_| ()).await.is_err(),
         "a token that is missing is no token"
     );
 }

@@ -180,15 +180,15 @@ async fn act(request: OneShotRequest, mut source: TestSource) {
     while commands.recv().await.is_some() {}
 }
 
-struct ChatServer {
+pub(crate) struct ChatServer {
     address: SocketAddr,
-    factory: Arc<TestFactory>,
+    pub(crate) factory: Arc<TestFactory>,
     /// Stops the server.
     stop: Arc<Notify>,
     _task: JoinSet<()>,
 }
 
-async fn serve(settings: Settings) -> ChatServer {
+pub(crate) async fn serve(settings: Settings) -> ChatServer {
     let model = Model { id: "scripted/m".into(), engine: "scripted".into(), remark: String::new() };
     let factory = Arc::new(TestFactory::with_agent(agent, vec![model]));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -202,20 +202,20 @@ async fn serve(settings: Settings) -> ChatServer {
 }
 
 /// A response as it came: the pieces of the body are the server's writes.
-struct RawResponse {
-    status: u16,
-    head: String,
+pub(crate) struct RawResponse {
+    pub(crate) status: u16,
+    pub(crate) head: String,
     pieces: Vec<Vec<u8>>,
     /// On the paused clock.
     took: Duration,
 }
 
 impl RawResponse {
-    fn body(&self) -> String {
+    pub(crate) fn body(&self) -> String {
         String::from_utf8(self.pieces.concat()).unwrap()
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body()).unwrap_or_else(|error| panic!("{error}: {}", self.body()))
     }
 
@@ -246,12 +246,16 @@ impl RawResponse {
 }
 
 impl ChatServer {
-    async fn post(&self, path: &str, headers: &str, body: &str) -> RawResponse {
+    pub(crate) async fn post(&self, path: &str, headers: &str, body: &str) -> RawResponse {
+        self.send("POST", path, headers, body).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> RawResponse {
         let began = Instant::now();
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let (host, length) = (self.address, body.len());
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
         );
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut got = Vec::new();

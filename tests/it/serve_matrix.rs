@@ -76,6 +76,30 @@ const ROUTES: &[DialectRoute] = &[
         ..PLAIN
     },
     DialectRoute {
+        name: "anthropic",
+        path: "/v1/messages",
+        request: Some("anthropic"),
+        dialect: "anthropic",
+        calls: false,
+        ..PLAIN
+    },
+    DialectRoute {
+        name: "ollama",
+        path: "/api/chat",
+        request: Some("ollama"),
+        dialect: "ollama",
+        calls: false,
+        ..PLAIN
+    },
+    DialectRoute {
+        name: "gemini",
+        path: "/v1beta/models/jarvis-tui:streamGenerateContent",
+        request: Some("gemini"),
+        dialect: "gemini",
+        calls: false,
+        ..PLAIN
+    },
+    DialectRoute {
         name: "enclava",
         path: "/api/v1/responses",
         request: Some("enclava"),
@@ -209,7 +233,7 @@ fn shown(object: &Value, way: &DialectRoute) -> SeenAnswer {
 
 fn command(here: &Path, url: &str, way: &DialectRoute, format: &str) -> Command {
     let mut command = program(here);
-    command.args(["attach", url, "-p", "what is 6*7?", "--output-format", format, "-m", "openai/mock"]);
+    command.args(["attach", url, "-p", "what is 6*7?", "--output-format", format, "-m", "jarvis-tui"]);
     if let Some(request) = way.request {
         command.args(["--request", request]);
     }
@@ -258,7 +282,9 @@ async fn same(
     }
     let (log, shown) = (logged(text, way), shown(&object, way));
     assert_eq!(shown, log, "{}: {object}", way.name);
-    assert_eq!(object["dialect"], way.dialect, "{}", way.name);
+    // Gemini's error alone looks like anybody's.
+    let is_known = way.name != "gemini" || shown.outcome == "completed";
+    assert_eq!(object["dialect"], if is_known { way.dialect } else { "plain" }, "{}", way.name);
     shown
 }
 

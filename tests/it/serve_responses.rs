@@ -159,7 +159,8 @@ impl ResponsesBench {
             config::load(&ConfigSources { paths: &paths, folder: &folder, file: None, env: &env, flags: &flags })
                 .unwrap();
         let runtime = Runtime::new(loaded, paths, folder.canonicalize().unwrap(), Frontend::Headless, None);
-        let ServerPlan { factory, settings, .. } = runtime.plan_server(&cli::ServeArgs::default()).await.unwrap();
+        let ServerPlan { factory, settings, .. } =
+            runtime.plan_server(&cli::ServeArgs::default(), |_| ()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -414,7 +415,7 @@ async fn our_own_client_reads_both() {
     let served = world.serve().await;
     for (path, dialect) in [("/v1/responses", "openai-responses"), ("/api/v1/responses", "enclava")] {
         let url = format!("{}{path}", served.url);
-        let args = [&url, "-m", "mock/m", "-p", "use your tools", "--output-format", "json"];
+        let args = [&url, "-m", "jarvis-tui/mock/m", "-p", "use your tools", "--output-format", "json"];
         let text = attach(&home(), &args).await.json();
         assert_eq!((&text["dialect"], &text["text"]), (&json!(dialect), &json!("I see 42.")), "{text}");
         let calls: Vec<(&str, &str)> = text["tool_calls"]

@@ -279,7 +279,8 @@ async fn a_model_that_is_asked_again_is_a_recoverable_error_and_one_that_refuses
 #[tokio::test]
 async fn refusals_have_the_stream_s_own_shape() {
     let home = home();
-    let server = HostedServer::start(home.path(), None, &["-o", "server.message=1024"]).await;
+    let options = ["-o", "server.message=1024", "-o", "server.any_model=false"];
+    let server = HostedServer::start(home.path(), None, &options).await;
     for (body, status) in [
         (json!({"prompt": 7}).to_string(), 400),
         ("{".to_owned(), 400),

@@ -15,7 +15,7 @@ use crate::serve;
 pub(super) async fn run(args: &ServeArgs, context: RunContext) -> anyhow::Result<u8> {
     let unsaved = SaveErrors::default();
     let runtime = context.runtime(Frontend::Server, args.system.clone()).with_save_listener(unsaved.listener(true));
-    let ServerPlan { factory, settings, host, port, warnings } = runtime.plan_server(args).await?;
+    let ServerPlan { factory, settings, host, port, warnings } = runtime.plan_server(args, print_error).await?;
     for warning in &warnings {
         print_error(warning);
     }

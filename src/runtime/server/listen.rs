@@ -24,8 +24,8 @@ pub struct ServerPlan {
 }
 
 impl Runtime {
-    /// Prepares a server, or returns why that isn't possible.
-    pub async fn plan_server(mut self, args: &cli::ServeArgs) -> anyhow::Result<ServerPlan> {
+    /// Prepares a server, or returns why that isn't possible. It tells its warnings by `warn`.
+    pub async fn plan_server(mut self, args: &cli::ServeArgs, warn: fn(&str)) -> anyhow::Result<ServerPlan> {
         // An invalid rule is reported now, not to the first client.
         let mode = self.approval_policy()?.mode;
         let config = self.config().server.clone();
@@ -61,7 +61,7 @@ impl Runtime {
         };
         let damage = args.replay.as_ref().map(|path| self.find_log_damage(path)).unwrap_or_default();
         let warnings = damage.into_iter().map(|(_, text)| text).collect();
-        let served = SessionFactory::new(Arc::new(self), config.approval_timeout);
+        let served = SessionFactory::new(Arc::new(self), config.approval_timeout).with_warnings(warn);
         let served = match &args.replay {
             Some(path) => served.with_recording(path, args.speed as f32)?,
             None => served,

@@ -55,6 +55,7 @@ pub(in crate::serve) fn parse(body: &[u8], tools: impl FnOnce(bool) -> ToolOwner
     if tools(wanted.has_tools) == ToolOwner::Client {
         let offered = client_tools::parse(fields, ToolFormat::Nested)?;
         wanted.one_shot.client_tools = offered.allowed;
+        wanted.one_shot.left_out = offered.left_out;
         wanted.one_shot.sampling.tool_choice_required = offered.tool_choice_required;
     }
     Ok(wanted)

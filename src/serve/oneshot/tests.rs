@@ -190,6 +190,24 @@ async fn a_turn_that_was_asked_to_stay_goes_on_unread() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_turn_whose_client_can_not_come_back_ends_with_it() {
+    for (keep_running, ended) in [(false, Ok(Command::Cancel)), (true, Err(()))] {
+        let served = OneShotServer::new();
+        let asked = OneShotRequest { ends_with_client: true, keep_running, ..request() };
+        let (response, mut source) = served.ask(asked).await;
+        source.begin().await;
+        source.commands.recv().await;
+        advance(ABANDONED_TURN_TIMEOUT).await;
+        assert!(source.commands.try_recv().is_err(), "it has a reader");
+        drop(response);
+        let left = Instant::now();
+        let command = tokio::time::timeout(Duration::from_secs(1), source.commands.recv()).await;
+        assert_eq!(command.map(Option::unwrap).map_err(|_| ()), ended);
+        assert!(keep_running || left.elapsed() < Duration::from_millis(50), "{:?}", left.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_waits_for_the_whole_and_goes_away_counts_as_one_that_left() {
     let served = OneShotServer::new();
     let mut waiting = Box::pin(run(&served.state, request(), Framing::Buffered, TextFrames::boxed));

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::error::ApiError;
 use super::super::fields::{self, Fields, field_path, wrong_type};
 use super::super::image_parts::{ClientPrompt, push_image};
-use super::super::request::HistoryBuilder;
+use super::super::request::{HistoryBuilder, OneShotRequest};
 use crate::dialect::responses::call_error_text;
 use crate::event::{AgentEvent, CallOutcome, Json, PromptContext, PromptImage};
 
@@ -29,6 +29,8 @@ pub(in crate::serve) struct ConversationBuilder {
     /// Maps the client's call ids to ours, which are unique.
     call_ids: HashMap<String, String>,
     used_ids: HashSet<String>,
+    /// The names of the calls, by our ids.
+    call_names: Vec<(String, String)>,
     prompt_tokens: u64,
 }
 
@@ -51,6 +53,14 @@ pub(in crate::serve) struct BuiltConversation {
     pub(in crate::serve) system_prompt: Option<String>,
     /// An estimate: one token per four characters of each text, at least one each.
     pub(in crate::serve) prompt_tokens: u64,
+}
+
+impl BuiltConversation {
+    /// Returns the request with this conversation, and nothing else of it.
+    pub(in crate::serve) fn into_request(self) -> OneShotRequest {
+        let Self { history, prompt, images, system_prompt, prompt_tokens: _ } = self;
+        OneShotRequest { history, prompt, images, system_prompt, ..OneShotRequest::default() }
+    }
 }
 
 impl ConversationBuilder {
@@ -175,23 +185,26 @@ impl ConversationBuilder {
         let text = content_text(item, at, takes_images.then_some(&mut images))?;
         match role {
             "system" | "developer" => self.add_system(&text),
-            "assistant" => {
-                self.commit_prompt();
-                self.count_tokens(&text);
-                // Calls that ran elsewhere have their results, and this text came after them.
-                if self.pending_answer.as_ref().is_some_and(|saying| !saying.results.is_empty()) {
-                    self.flush_answer();
-                }
-                let saying = self.pending_answer.get_or_insert_default();
-                if !saying.text.is_empty() {
-                    saying.text.push_str("\n\n");
-                }
-                saying.text.push_str(&text);
-            }
+            "assistant" => self.add_assistant(&text),
             // An unknown role counts as the user's.
             _ => self.add_user(ClientPrompt { text, images }),
         }
         Ok(())
+    }
+
+    /// Adds text of the assistant.
+    pub(in crate::serve) fn add_assistant(&mut self, text: &str) {
+        self.commit_prompt();
+        self.count_tokens(text);
+        // Calls that ran elsewhere have their results, and this text came after them.
+        if self.pending_answer.as_ref().is_some_and(|saying| !saying.results.is_empty()) {
+            self.flush_answer();
+        }
+        let saying = self.pending_answer.get_or_insert_default();
+        if !saying.text.is_empty() {
+            saying.text.push_str("\n\n");
+        }
+        saying.text.push_str(text);
     }
 
     fn add_call(&mut self, item: &Fields, id: &str, at: &str) -> Result<String, ApiError> {
@@ -202,6 +215,11 @@ impl ConversationBuilder {
             Some(args @ Json::Object(_)) => args.to_string(),
             Some(_) => return Err(wrong_type(&field_path(at, "arguments"), "a string of JSON")),
         };
+        Ok(self.add_function_call(id, name, args))
+    }
+
+    /// Adds a call of a client's tool, and returns its id here. `args` are JSON.
+    pub(in crate::serve) fn add_function_call(&mut self, id: &str, name: String, args: String) -> String {
         self.commit_prompt();
         self.count_tokens(&args);
         let given = if id.is_empty() { "call" } else { id };
@@ -213,8 +231,28 @@ impl ConversationBuilder {
             copy += 1;
         }
         self.call_ids.insert(given.to_owned(), ours.clone());
+        self.call_names.push((ours.clone(), name.clone()));
         self.pending_answer.get_or_insert_default().calls.push((ours.clone(), name, args));
-        Ok(ours)
+        ours
+    }
+
+    /// Adds the result of a call. Returns false if no such call waits for one.
+    pub(in crate::serve) fn add_function_result(&mut self, id: &str, text: String, outcome: CallOutcome) -> bool {
+        self.commit_prompt();
+        self.flush_answer();
+        self.count_tokens(&text);
+        let ours = self.call_ids.get(id).map_or(id, |ours| ours);
+        self.history.add_tool_result(ours, text, outcome)
+    }
+
+    /// The same where only the name of the tool is known, or not even that: it is of the call that has waited longest.
+    pub(in crate::serve) fn add_result_by_name(&mut self, name: Option<&str>, text: String) -> bool {
+        self.commit_prompt();
+        self.flush_answer();
+        let is_it = |(id, of): &&(String, String)| self.history.is_call_open(id) && name.is_none_or(|name| name == of);
+        let Some((id, _)) = self.call_names.iter().find(is_it).cloned() else { return false };
+        self.count_tokens(&text);
+        self.history.add_tool_result(&id, text, CallOutcome::Ok)
     }
 
     fn add_output(&mut self, item: &Fields, at: &str) -> Result<(), ApiError> {
@@ -226,12 +264,8 @@ impl ConversationBuilder {
             Some(other) => other.to_string(),
         };
         let failed = fields::get_string(item, "status", at)? == Some("failed");
-        self.commit_prompt();
-        self.flush_answer();
-        self.count_tokens(&text);
-        let ours = self.call_ids.get(id).map_or(id, |ours| ours);
         let outcome = if failed { CallOutcome::Failed } else { CallOutcome::Ok };
-        if self.history.add_tool_result(ours, text, outcome) {
+        if self.add_function_result(id, text, outcome) {
             return Ok(());
         }
         let text = format!("no tool call found for function call output with call_id {id:?}");

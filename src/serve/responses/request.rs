@@ -17,6 +17,8 @@ pub(super) struct ResponsesRequest {
     pub(super) instructions: Option<String>,
     pub(super) model: Option<String>,
     pub(super) client_tools: Option<Vec<ToolSpec>>,
+    /// Tools that can't be had.
+    pub(super) left_out: Vec<String>,
     pub(super) previous_response: Option<String>,
     pub(super) conversation: Option<String>,
     pub(super) sampling: SamplingParams,
@@ -86,7 +88,7 @@ pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
     let offered = client_tools::parse(fields, ToolFormat::Flat)?;
     let mut echo: Map<String, Json> =
         ECHOED_FIELDS.iter().filter_map(|name| Some(((*name).to_owned(), get_value(fields, name)?.clone()))).collect();
-    echo.insert("tools".into(), offered.specs.iter().zip(tools).map(|(spec, sent)| echoed_tool(spec, sent)).collect());
+    echo.insert("tools".into(), offered.specs.iter().map(|spec| echoed_tool(spec, tools)).collect());
     echo.insert("store".into(), store.into());
     echo.insert("background".into(), background.into());
     if let Some(id) = conversation {
@@ -97,6 +99,7 @@ pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
         instructions: text("instructions")?.map(Into::into),
         model: text("model")?.map(str::trim).filter(|model| !model.is_empty()).map(Into::into),
         client_tools: offered.allowed,
+        left_out: offered.left_out,
         previous_response: previous.map(Into::into),
         conversation: conversation.map(Into::into),
         sampling: SamplingParams {
@@ -112,8 +115,9 @@ pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
 }
 
 /// A tool as the response repeats it.
-fn echoed_tool(spec: &ToolSpec, sent: &Json) -> Json {
-    let strict = sent.get("strict").and_then(Json::as_bool).unwrap_or(false);
+fn echoed_tool(spec: &ToolSpec, sent: &[Json]) -> Json {
+    let is_it = |tool: &&Json| tool.get("name").and_then(Json::as_str) == Some(&spec.name);
+    let strict = sent.iter().find(is_it).and_then(|tool| tool.get("strict")?.as_bool()).unwrap_or(false);
     json!({"type": "function", "name": spec.name, "description": spec.description, "parameters": spec.parameters,
         "strict": strict})
 }
@@ -129,7 +133,10 @@ mod tests {
     #[test]
     fn what_is_not_said_is_as_usual() {
         let wanted = parse(br#"{"input": "hi", "model": null, "tools": [], "stream": null, "later": 1}"#).unwrap();
-        assert_eq!((wanted.input, wanted.model, wanted.client_tools, wanted.stream), (json!("hi"), None, None, false));
+        assert_eq!(
+            (wanted.input, wanted.model, wanted.client_tools, wanted.stream),
+            (json!("hi"), None, Some(vec![]), false)
+        );
         assert!(wanted.store && !wanted.background);
     }
 
@@ -138,7 +145,6 @@ mod tests {
         for (body, named) in [
             ("{}", "input"),
             (r#"{"input":"x","stream":"yes"}"#, "stream"),
-            (r#"{"input":"x","tools":[{"type":"web_search"}]}"#, "tools[0].type"),
             (r#"{"input":"x","tools":[{"type":"function"}]}"#, "tools[0].name"),
             (r#"{"input":"x","text":{"format":{"type":"json_schema"}}}"#, "text.format"),
             (r#"{"input":"x","prompt":{"id":"p"}}"#, "prompt"),
