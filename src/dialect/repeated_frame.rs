@@ -14,11 +14,11 @@ pub(super) struct RepeatedFrame<T> {
     event: String,
     data: String,
     /// Places in the data, in order; empty before anything was learned.
-    places: Vec<(Range<usize>, Place)>,
+    places: Vec<(Range<usize>, FramePlace)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum FramePlace {
     /// The string that is asked for.
     Text,
     /// A string that nobody reads.
@@ -47,7 +47,7 @@ impl<T> RepeatedFrame<T> {
             self.data.clone_from(&frame.data);
             unread_values(&self.data, unread, &mut self.places);
             self.places.retain(|(place, _)| place.end <= start || place.start >= end);
-            self.places.push((start..end, Place::Text));
+            self.places.push((start..end, FramePlace::Text));
             self.places.sort_by_key(|(place, _)| place.start);
         }
     }
@@ -76,19 +76,19 @@ impl<T> RepeatedFrame<T> {
         for (place, kind) in &self.places {
             rest = rest.strip_prefix(&self.data[at..place.start])?;
             let end = match kind {
-                Place::Text | Place::String => memchr::memchr(b'"', rest.as_bytes())?,
-                Place::Integer => rest.bytes().take_while(u8::is_ascii_digit).count(),
+                FramePlace::Text | FramePlace::String => memchr::memchr(b'"', rest.as_bytes())?,
+                FramePlace::Integer => rest.bytes().take_while(u8::is_ascii_digit).count(),
             };
             let value;
             (value, rest) = rest.split_at(end);
             let is_plain = match kind {
-                Place::Text | Place::String => value.bytes().all(|byte| byte >= b' ' && byte != b'\\'),
-                Place::Integer => value == "0" || !value.is_empty() && !value.starts_with('0'),
+                FramePlace::Text | FramePlace::String => value.bytes().all(|byte| byte >= b' ' && byte != b'\\'),
+                FramePlace::Integer => value == "0" || !value.is_empty() && !value.starts_with('0'),
             };
             if !is_plain {
                 return None;
             }
-            if *kind == Place::Text {
+            if *kind == FramePlace::Text {
                 text = value;
             }
             at = place.end;
@@ -98,7 +98,7 @@ impl<T> RepeatedFrame<T> {
 }
 
 /// Adds where the values of these keys are in a JSON text, if they are strings without escapes or integers.
-fn unread_values(json: &str, keys: &[&str], out: &mut Vec<(Range<usize>, Place)>) {
+fn unread_values(json: &str, keys: &[&str], out: &mut Vec<(Range<usize>, FramePlace)>) {
     let mut at = 0;
     while let Some(open) = memchr::memchr(b'"', json.get(at..).unwrap_or_default().as_bytes()).map(|found| at + found) {
         let Some(end) = string_end(json, open) else { return };
@@ -111,13 +111,13 @@ fn unread_values(json: &str, keys: &[&str], out: &mut Vec<(Range<usize>, Place)>
         if value.starts_with('"') {
             let Some(end) = string_end(json, start) else { return };
             if !json[start + 1..end].contains('\\') {
-                out.push((start + 1..end, Place::String));
+                out.push((start + 1..end, FramePlace::String));
             }
             at = end + 1;
         } else {
             let digits = value.bytes().take_while(u8::is_ascii_digit).count();
             let is_integer = digits > 0 && value[digits..].trim_start().starts_with([',', '}']);
-            out.extend(is_integer.then_some((start..start + digits, Place::Integer)));
+            out.extend(is_integer.then_some((start..start + digits, FramePlace::Integer)));
         }
     }
 }
