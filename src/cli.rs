@@ -72,6 +72,11 @@ pub struct ChatArgs {
     #[arg(short, long, value_name = "ENGINE/MODEL")]
     pub model: Option<String>,
 
+    /// Talk to this agent program, or to this remote of the settings, instead of a model. Like `attach`.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["continue_newest", "resume", "session", "system", "effort",
+        "max_rounds", "max_budget_usd", "max_tokens", "files"])]
+    pub agent: Option<String>,
+
     /// How much the model thinks, where it takes that: none, minimal, low, medium, high, xhigh or max; on for any.
     #[arg(long, value_name = "LEVEL", value_parser = effort_parser())]
     pub effort: Option<Effort>,
@@ -169,6 +174,10 @@ pub struct CommonArgs {
     #[arg(short = 'C', long = "cd", value_name = "DIR", global = true)]
     pub folder: Option<PathBuf>,
 
+    /// Use the settings of this table below [profiles] as well.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub profile: Option<String>,
+
     /// Settings file to use instead of your own.
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
@@ -231,6 +240,15 @@ pub enum CliCommand {
     Sessions(SessionsCommand),
     /// List the models of all reachable engines.
     Models {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show where keys and tokens are looked for, and whether they are there; never what they are.
+    Auth {
+        /// What to do; this is all there is, for keys are kept by you.
+        #[arg(value_enum, default_value = "status", hide_possible_values = true)]
+        what: AuthCommand,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -354,6 +372,8 @@ pub enum ConfigCommand {
     Show,
     /// Print the current keys and all actions, as settings.
     Keys,
+    /// Print a JSON schema of the settings, for editors that check files.
+    Schema,
     /// Check for mistakes, unknown keys included.
     Check,
     /// Write a settings file that documents everything and changes nothing.
@@ -364,6 +384,12 @@ pub enum ConfigCommand {
         #[arg(long)]
         remove: bool,
     },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AuthCommand {
+    #[default]
+    Status,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -427,6 +453,7 @@ impl Cli {
         };
         Overrides {
             model: model.clone(),
+            profile: self.shared.profile.clone(),
             theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme.clone() },
             mode: if yolo { Some(ApprovalMode::Full) } else { approval_mode },
             mouse: self.shared.no_mouse.then_some(false),
@@ -457,6 +484,7 @@ impl Cli {
         [
             (chat.prompt.is_some(), "a prompt"),
             (chat.model.is_some(), "--model"),
+            (chat.agent.is_some(), "--agent"),
             (chat.continue_newest, "--continue"),
             (chat.resume.is_some(), "--resume"),
             (chat.seq.is_some(), "--seq"),
@@ -480,6 +508,22 @@ impl Cli {
 }
 
 impl ChatArgs {
+    /// Returns how `--agent` attaches, and the first prompt for a screen. `is_remote` tells whether the settings have a
+    /// remote of that name; else it is an agent program's.
+    pub fn agent_args(self, has_screen: bool, is_remote: impl Fn(&str) -> bool) -> (AttachArgs, Option<String>) {
+        let Self { prompt, model, printing, approvals, attached, agent, .. } = self;
+        let name = agent.unwrap_or_default();
+        let target = if is_remote(&name) || name.contains(':') { name } else { format!("acp:{name}") };
+        let mut args =
+            AttachArgs { target: Some(target), model, printing, attached, approvals, ..AttachArgs::default() };
+        let prints = args.printing.is_headless() || !has_screen;
+        if prints && args.printing.prompt().is_none() && prompt.is_some() {
+            args.printing.print = Some(prompt);
+            return (args, None);
+        }
+        (args, prompt)
+    }
+
     /// Returns the prompt as `--print`'s value, the argument, or both with a blank line between.
     pub fn prompt_text(&self) -> Option<String> {
         let parts: Vec<&str> = [self.printing.prompt(), self.prompt.as_deref()].into_iter().flatten().collect();

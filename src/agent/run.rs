@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,10 @@ pub struct Agent {
     server_approvals: server_approvals::ServerApprovalPoll,
     /// Requests that cancel remote tasks.
     cancelling: JoinSet<()>,
+    /// The system prompt that the session began with.
+    default_system_prompt: String,
+    /// Ends the pause before the next try of a request.
+    retry_now: Arc<Notify>,
 }
 
 /// The state of one running turn; dropped with it.
@@ -123,6 +127,7 @@ impl Agent {
         };
         let hands = Arc::new(Mutex::new(()));
         let mut agent = Self {
+            default_system_prompt: setup.system_prompt.clone(),
             setup,
             engine_choice: choice,
             history,
@@ -140,6 +145,7 @@ impl Agent {
             suggestion_count: 0,
             server_approvals: server_approvals::ServerApprovalPoll::default(),
             cancelling: JoinSet::new(),
+            retry_now: Arc::default(),
         };
         agent.emit_session_opened().await;
         agent.list_outdated_tools().await;
@@ -205,6 +211,7 @@ impl Agent {
             Command::SetOption { option, value } => self.set_option(&option, &value),
             Command::RevokeGrant { pattern } => self.revoke(&pattern).await,
             Command::WarmUp => self.warm_up(),
+            Command::Reconnect => self.retry_now.notify_waiters(),
             // The turn that was meant is over: the session sends it as a prompt. And it takes the title itself.
             Command::Steer { .. }
             | Command::SetTitle { .. }
@@ -351,6 +358,7 @@ impl Agent {
             Command::SetModel { model } => return self.switch_model(model),
             Command::SetOption { option, value } => return self.set_option(&option, &value),
             Command::RevokeGrant { pattern } => return self.revoke(&pattern).await,
+            Command::Reconnect => return self.retry_now.notify_waiters(),
             Command::Cancel => TurnInput::Cancel,
             Command::Steer { text, context } => TurnInput::Steer { text, context },
             Command::WarmUp

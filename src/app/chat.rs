@@ -352,9 +352,15 @@ impl ChatController {
             if let Some(c) = chord.typed_char() {
                 self.dispatch(Msg::Action(Action::OverlayChar(c)));
             }
-        } else if self.is_composing() {
+        } else if self.is_composing() || self.is_commanding(chord) {
             self.ui.panes.composer.type_chord(chord);
         }
+    }
+
+    /// Tells whether a key goes on with a command, or begins one, where no prompts are taken.
+    fn is_commanding(&self, chord: Chord) -> bool {
+        let is_begun = !self.ui.panes.composer.is_empty();
+        self.store.focus.pane == Pane::Composer && (is_begun || chord.typed_char() == Some('/'))
     }
 
     fn paste(&mut self, text: &str) {

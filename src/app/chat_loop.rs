@@ -102,6 +102,7 @@ impl<'a> ChatLoop<'a> {
             list_models,
             frames,
             open_session,
+            open_outside,
             saved_sessions,
             chooses_session,
             place,
@@ -116,6 +117,8 @@ impl<'a> ChatLoop<'a> {
             timestamps: ui.timestamps,
             limits,
             reduced_motion: ui.reduced_motion,
+            panel_side: ui.panel_side,
+            status_parts: ui.statusline,
         };
         let terminal_env = TerminalEnv::detect();
         let mut store = Store::new(options);
@@ -161,6 +164,7 @@ impl<'a> ChatLoop<'a> {
             linear: is_linear.then(|| LinearScreen::new(&ui, echoes, area.width)),
             effects: Effects::new(list_models, history)
                 .with_sessions(open_session, saved_sessions)
+                .with_outside(open_outside)
                 .with_workspace(workspace.clone()),
             workspace,
             frames,
@@ -181,6 +185,7 @@ impl<'a> ChatLoop<'a> {
             utc_offset_secs: None,
             vim_start,
             quit: None,
+            servers: Vec::new(),
             tab_effects: Vec::new(),
             ui_config: ui,
         };
@@ -485,6 +490,10 @@ fn workplace(places: &SessionPlaces, env: &TerminalEnv) -> Workplace {
     Workplace {
         home: std::env::var("HOME").unwrap_or_default(),
         host: places.host.clone(),
+        attachment: places.attachment.clone(),
+        attach_targets: places.attach_targets.clone(),
+        keys: places.keys.clone(),
+        system_prompt: places.system_prompt.clone(),
         program_log: places.paths.log_file().display().to_string(),
         config_file: places.paths.config_file().display().to_string(),
         platform: format!("({os} {architecture}{terminal})"),

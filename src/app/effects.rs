@@ -18,15 +18,18 @@ use super::action_uses;
 use super::clipboard::{self, TerminalEnv};
 use super::draft::DraftSave;
 use super::git_branch::read_branch;
+use super::git_diff::git_diff;
 use super::live_settings::SettingsLook;
 use super::notify_command::NotifyCommand;
 use super::{clipboard_image, open_external, prompt_history};
 use crate::bridge::SessionHandle;
 use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
-use crate::event::{Command, SessionId};
+use crate::event::{ApprovalMode, Command, SessionId};
 use crate::local_time::local_now;
 use crate::runtime::day_usage;
-use crate::runtime::{ListScope, MentionScope, MentionedFiles, SavedSessions, StartMode, Workspace};
+use crate::runtime::{
+    ListScope, MentionScope, MentionedFiles, RemoteModels, SavedSessions, SharedServer, StartMode, Workspace,
+};
 use crate::store::effect::{CopyRequest, MentioningPrompt};
 use crate::store::frames;
 use crate::store::links::LinkTarget;
@@ -34,6 +37,7 @@ use crate::store::models::ModelChoice;
 use crate::store::msg::Report;
 use crate::store::person_runs::RunResult;
 use crate::store::spending::Spending;
+use crate::store::workplace::Attachment;
 use crate::text::{clean, one_line};
 
 /// Names a session that is open on this screen, for as long as the program runs.
@@ -45,9 +49,34 @@ pub type ListModels<'a> = Box<dyn FnMut() -> BoxFuture<'static, Vec<ModelChoice>
 /// Begins an empty session, or resumes a saved one; the error is for the person.
 pub type OpenSession<'a> = Box<dyn FnMut(StartMode) -> BoxFuture<'static, Result<ResumedSession, String>> + 'a>;
 
+/// A session that is none of this program's own agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutsideSession {
+    /// What is named as on the command line of `attach`; without a line what the program was started for.
+    Attached { line: Option<String>, is_beside: bool },
+    /// A saved session to be played, by its id or its file.
+    Played(String),
+}
+/// Opens one; the error is for the person.
+pub type OpenOutside<'a> = Box<dyn FnMut(OutsideSession) -> BoxFuture<'static, Result<ResumedSession, String>> + 'a>;
+
+/// What is to be known of a session that runs outside.
+#[derive(Clone, Default)]
+pub struct OutsideFacts {
+    pub attachment: Option<Attachment>,
+    /// Host and port of what answers.
+    pub host: Option<String>,
+    /// What `/model` can offer in it.
+    pub models: Option<RemoteModels>,
+    /// It never takes the place of another.
+    pub is_beside: bool,
+}
+
 /// A session that is ready to be shown.
 pub struct ResumedSession {
     pub handle: SessionHandle,
+    /// None for one of this program's own agent.
+    pub outside: Option<OutsideFacts>,
     /// What stood in the composer when it was left.
     pub draft: Option<String>,
     /// What of it was restored, for the person.
@@ -66,6 +95,8 @@ pub enum EffectResult {
     PastedImage(Result<PathBuf, String>),
     Session(Box<ResumedSession>),
     Settings(Box<SettingsLook>),
+    /// The session is served.
+    Serving(Box<SharedServer>),
     /// These bytes are for the terminal.
     Terminal(Vec<u8>, Report),
     Nothing,
@@ -117,6 +148,7 @@ pub struct Effects<'a> {
     unwritten: VecDeque<Write>,
     list_models: ListModels<'a>,
     open_session: Option<OpenSession<'a>>,
+    open_outside: Option<OpenOutside<'a>>,
     saved_sessions: Option<SavedSessions>,
     history: Option<PathBuf>,
     workspace: Workspace,
@@ -136,6 +168,7 @@ impl<'a> Effects<'a> {
             unwritten,
             list_models,
             open_session: None,
+            open_outside: None,
             saved_sessions: None,
             history,
             workspace,
@@ -266,6 +299,53 @@ impl<'a> Effects<'a> {
             }
         });
         None
+    }
+
+    /// Lets sessions be opened that run outside.
+    #[must_use]
+    pub fn with_outside(self, open: Option<OpenOutside<'a>>) -> Self {
+        Self { open_outside: open, ..self }
+    }
+
+    /// Attaches to another session, or plays one; where that is not possible, the report says so.
+    pub fn open_outside(&mut self, wanted: OutsideSession) -> Option<Report> {
+        let what = match &wanted {
+            OutsideSession::Attached { .. } => "not attached",
+            OutsideSession::Played(_) => "not played",
+        };
+        let Some(open) = &mut self.open_outside else {
+            return Some(Report::Info("no other session can be opened here".into()));
+        };
+        let session = open(wanted);
+        self.spawn(async move {
+            match session.await {
+                Ok(opened) => EffectResult::Session(Box::new(opened)),
+                Err(why) => EffectResult::Report(Report::Failed { what: what.into(), why }),
+            }
+        });
+        None
+    }
+
+    /// Lists the models of a session that is attached.
+    pub fn list_remote_models(&mut self, models: RemoteModels) {
+        self.spawn(async { EffectResult::Report(Report::Models(models.model_choices().await)) });
+    }
+
+    /// Begins to serve a session.
+    pub fn serve_session(&mut self, handle: SessionHandle, mode: ApprovalMode) {
+        self.spawn(async move {
+            match SharedServer::start(handle, mode).await {
+                Ok(server) => EffectResult::Serving(Box::new(server)),
+                Err(error) => {
+                    EffectResult::Report(Report::Failed { what: "not served".into(), why: error.to_string() })
+                }
+            }
+        });
+    }
+
+    /// Finds out what differs in a folder from what git has.
+    pub fn diff_folder(&mut self, folder: PathBuf) {
+        self.spawn(async move { EffectResult::Report(Report::FolderDiff(git_diff(&folder).await)) });
     }
 
     /// Of a screen without a history nothing is kept.

@@ -26,6 +26,7 @@ use crate::store::msg::Msg;
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::text::clean;
 use crate::text::width::str_width;
+use crate::ui::linear::line_wrap::LineWrap;
 use crate::ui::linear::question::{about, overlay_text, question};
 use crate::ui::linear::{LinearPrinter, TextFlow};
 
@@ -33,6 +34,8 @@ use crate::ui::linear::{LinearPrinter, TextFlow};
 const PROMPT_LABEL: &str = "You: ";
 /// Texts that may lie on top of each other.
 const MAX_TEXTS_AT_ONCE: usize = 8;
+/// Where it says that it is narrower, a terminal breaks lines itself.
+const MIN_WRAPPED_COLUMNS: u16 = 20;
 /// Up to so many cells are taken back one by one; more, and the line is written anew.
 const MAX_ERASED_CELLS: usize = 20;
 
@@ -59,6 +62,7 @@ pub(super) struct LinearScreen {
     flow: TextFlow,
     echoes: bool,
     columns: u16,
+    wrap: LineWrap,
     /// What was typed and stands on the last line behind its label; none while there is no such line.
     line: Option<TypedLine>,
     /// The question that was printed last.
@@ -87,6 +91,7 @@ impl LinearScreen {
             flow,
             echoes,
             columns,
+            wrap: LineWrap::default(),
             line: None,
             asked: String::new(),
             line_begun: None,
@@ -195,7 +200,7 @@ impl LinearScreen {
             out.push_str(&greeting(&chat.store));
         }
         let known = out.len();
-        let news = self.printer.news(&chat.store);
+        let news = self.wrapped_news(&chat.store);
         if !news.is_empty() {
             if self.line.take().is_some() {
                 out.push('\n');
@@ -207,7 +212,7 @@ impl LinearScreen {
             let Some(shown) = take_text(chat) else { break };
             self.end_line(out);
             out.push_str(&shown);
-            let news = self.printer.news(&chat.store);
+            let news = self.wrapped_news(&chat.store);
             out.push_str(&news);
         }
         let asks = question(&chat.store).map(|question| question.text).unwrap_or_default();
@@ -223,6 +228,17 @@ impl LinearScreen {
         if is_new {
             chat.update(Msg::ApprovalShown);
         }
+    }
+
+    /// Returns what is new, its lines broken between words.
+    fn wrapped_news(&mut self, store: &Store) -> String {
+        if !self.printer.is_line_open() {
+            self.wrap.begin_line();
+        }
+        let news = self.printer.news(store);
+        let mut out = String::with_capacity(news.len());
+        self.wrap.add(&news, usize::from(self.columns.max(MIN_WRAPPED_COLUMNS)), &mut out);
+        out
     }
 
     /// Brings the line up to date; there is none while something is being said and nothing typed.

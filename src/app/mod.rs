@@ -28,6 +28,7 @@ pub mod external_editor;
 pub mod farewell;
 pub mod frame_pacer;
 mod git_branch;
+mod git_diff;
 pub mod history_loader;
 #[cfg(feature = "images")]
 pub mod images;
@@ -50,8 +51,8 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use self::chat_loop::ChatLoop;
-pub use self::effects::ResumedSession;
-use self::effects::{ListModels, OpenSession};
+use self::effects::{ListModels, OpenOutside, OpenSession};
+pub use self::effects::{OutsideFacts, OutsideSession, ResumedSession};
 use self::term::{ChatPanicScope, Signals};
 use crate::bridge::SessionHandle;
 use crate::bridge::traffic::TrafficReader;
@@ -62,7 +63,9 @@ use crate::event::Seq;
 use crate::runtime::{NameClaim, SavedSessions, Workspace};
 use crate::store::limits::SpendLimits;
 use crate::store::user_commands::UserCommand;
+pub use crate::store::workplace::Attachment;
 use crate::text::one_line;
+use crate::text::width::set_ambiguous_wide;
 
 /// Exit code when the terminal went away: as if the signal of that had ended us.
 const HANGUP_EXIT_CODE: u8 = 129;
@@ -99,6 +102,8 @@ pub struct ChatContext<'a> {
     pub frames: TrafficReader,
     /// None where no other session can be opened, as in a replay.
     pub open_session: Option<OpenSession<'a>>,
+    /// Attaches and plays.
+    pub open_outside: Option<OpenOutside<'a>>,
     pub saved_sessions: Option<SavedSessions>,
     /// Where mentioned files are found.
     pub workspace: Workspace,
@@ -116,6 +121,14 @@ pub struct SessionPlaces {
     pub logs: SavedSessions,
     /// Host and port of what answers, where the session is attached.
     pub host: Option<String>,
+    /// How it is attached.
+    pub attachment: Option<Attachment>,
+    /// What may be attached to by name, each with what it is.
+    pub attach_targets: Vec<(String, String)>,
+    /// The keys that the settings name, as [`Workplace`](crate::store::workplace::Workplace) has them.
+    pub keys: Vec<(String, String, String)>,
+    /// What a model is told before the conversation; empty where that is decided elsewhere.
+    pub system_prompt: String,
 }
 
 /// Returns whether there is a terminal for a screen, and for keys even where standard input is something else.
@@ -128,6 +141,8 @@ pub async fn run(context: ChatContext<'_>) -> io::Result<u8> {
     if !has_terminal() {
         return Err(io::Error::other("the chat needs a terminal"));
     }
+    // Before anything is measured.
+    set_ambiguous_wide(context.ui.ambiguous_width.is_wide(&|name| std::env::var(name).ok()));
     ChatPanicScope(Box::pin(async {
         // Before the terminal is taken: what ends the program from here on gives it back.
         let mut signals = Signals::new()?;

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::clipboard::TerminalEnv;
 use crate::config::notify::{NotifyChannel, NotifyCondition, NotifyConfig};
 use crate::store::Store;
-use crate::store::notification::{ActivityState, Notification, NotificationKind};
+use crate::store::notification::{ActivityState, Notification, NotificationKind, NotifyWish};
 use crate::store::transcript::ItemId;
 use crate::text::one_line;
 
@@ -29,6 +29,8 @@ pub(super) const PROGRESS_OFF_SEQUENCE: &str = "\x1b]9;4;0;0\x07";
 pub(super) struct Notifier {
     config: NotifyConfig,
     env: TerminalEnv,
+    /// The person wants no calls in this run.
+    is_silenced: bool,
     /// The terminal said whether it is looked at.
     pub(super) focused: Option<bool>,
     last_input: Instant,
@@ -42,7 +44,7 @@ type TitleKey = (ActivityState, bool, Option<(ItemId, u32)>);
 impl Notifier {
     pub(super) fn new(config: NotifyConfig, env: TerminalEnv, now: Instant) -> Self {
         let shown_progress = ActivityState::Idle;
-        Self { config, env, focused: None, last_input: now, shown_title: None, shown_progress }
+        Self { config, env, is_silenced: false, focused: None, last_input: now, shown_title: None, shown_progress }
     }
 
     pub(super) fn on_input(&mut self, now: Instant) {
@@ -71,7 +73,32 @@ impl Notifier {
             NotificationKind::TurnEnd => self.config.turn,
             NotificationKind::Error => self.config.error,
         };
-        chosen && (self.config.when == NotifyCondition::Always || self.is_away(now))
+        chosen && !self.is_silenced && (self.config.when == NotifyCondition::Always || self.is_away(now))
+    }
+
+    /// Does what the person wants from now on, and says what holds.
+    pub(super) fn apply(&mut self, wish: NotifyWish) -> String {
+        match wish {
+            NotifyWish::Test => {}
+            NotifyWish::Off => self.is_silenced = true,
+            NotifyWish::Unfocused => (self.is_silenced, self.config.when) = (false, NotifyCondition::Unfocused),
+            NotifyWish::Always => (self.is_silenced, self.config.when) = (false, NotifyCondition::Always),
+        }
+        if self.is_silenced && wish != NotifyWish::Test {
+            return "nothing calls you until the program ends; /notify unfocused changes that".to_owned();
+        }
+        let way = match self.config.via {
+            NotifyChannel::Auto => self.known_channel().map_or("bell", NotifyChannel::name),
+            via => via.name(),
+        };
+        let program = if self.command().is_some() { " and your command" } else { "" };
+        let when = match self.config.when {
+            _ if self.is_silenced => "never until the program ends",
+            NotifyCondition::Unfocused => "while you look elsewhere",
+            NotifyCondition::Always => "always",
+        };
+        let sent = if wish == NotifyWish::Test { "called" } else { "you are called" };
+        format!("{sent} by {way}{program}; {when}; [notify] in config.toml keeps such things")
     }
 
     /// Returns the program that is told as well.
@@ -240,6 +267,25 @@ mod tests {
         assert!(wanted(&notifier, later));
         notifier.config.approval = false;
         assert!(!wanted(&notifier, later));
+    }
+
+    #[test]
+    fn what_the_person_wants_of_calls_holds_for_this_run() {
+        let mut notifier = notifier(NotifyChannel::Auto, env("foot", ""));
+        let now = notifier.last_input;
+        let wanted = |notifier: &Notifier| notifier.is_wanted(NotificationKind::Approval, now);
+        assert_eq!(
+            notifier.apply(NotifyWish::Test),
+            "called by osc777; while you look elsewhere; [notify] in config.toml keeps such things"
+        );
+        assert!(!wanted(&notifier));
+        assert!(notifier.apply(NotifyWish::Always).starts_with("you are called by osc777; always;"));
+        assert!(wanted(&notifier));
+        assert!(notifier.apply(NotifyWish::Off).starts_with("nothing calls you"));
+        assert!(!wanted(&notifier));
+        notifier.apply(NotifyWish::Unfocused);
+        notifier.focused = Some(false);
+        assert!(wanted(&notifier));
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl MirrorFollower {
             let until = Instant::now() + pause;
             while let Ok(complaint) = tokio::time::timeout_at(until, complaints.recv()).await {
                 match complaint {
+                    Some(CommandReport::RetryNow) => break,
                     Some(told) => self.handle_report(told),
                     None => return self.close(),
                 }
@@ -388,6 +389,8 @@ impl MirrorFollower {
                 undelivered.count = before.saturating_add(1);
                 weather.undelivered = Some(undelivered);
             }),
+            // Nothing waits.
+            CommandReport::RetryNow => {}
         }
     }
 

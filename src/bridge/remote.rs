@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::program::ProgramSignal;
@@ -92,9 +92,12 @@ async fn run(
     // Capacity 4: a person asks twice at most, then the session ends.
     let (signals, from_person) = mpsc::channel(4);
     let signals = matches!(from, StreamSource::Program(_)).then_some(signals);
+    let retry_now: Arc<Notify> = Arc::default();
+    let retry = retry_now.clone();
     let mut bytes = Box::pin(async move {
         match from {
             StreamSource::Stream { http, call, timeouts } => {
+                let timeouts = RequestPolicy { retry_now: Some(retry), ..timeouts };
                 reconnect::watch_stream(&http, &call, &*decoders, &timeouts, &out).await;
             }
             StreamSource::File { path, paced, ring } => recording::play(&path, paced, ring, &*decoders, &out).await,
@@ -123,6 +126,7 @@ async fn run(
                 // What it still says is followed.
                 (Some(Command::Cancel), Some(signals)) => _ = signals.try_send(ProgramSignal::Interrupt),
                 (Some(Command::Cancel), None) => break,
+                (Some(Command::Reconnect), _) => retry_now.notify_waiters(),
                 (Some(_), _) => {}
                 (None, Some(signals)) => {
                     is_left = true;

@@ -136,6 +136,7 @@ impl ReplayPlayer {
             // These need a live source.
             Command::SetSpeed { .. }
             | Command::WarmUp
+            | Command::Reconnect
             | Command::Prompt { .. }
             | Command::Steer { .. }
             | Command::Note { .. }

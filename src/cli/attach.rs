@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, Parser, ValueEnum};
 
-use super::values::parse_timeout;
+use super::values::{KnownNameParser, parse_timeout};
 use super::{ApprovalArgs, ImageArgs, PrintArgs};
-use crate::config::remote::request_names;
+use crate::config::remote::{dialect_names, request_names};
+use crate::text::words::split_words;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct AttachArgs {
@@ -23,7 +24,7 @@ pub struct AttachArgs {
     pub command: Vec<OsString>,
 
     /// Decode the stream as this dialect instead of detecting it.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = KnownNameParser(dialect_names), hide_possible_values = true)]
     pub dialect: Option<String>,
 
     /// Request format, where the path doesn't imply it.
@@ -91,7 +92,71 @@ pub enum Method {
     Post,
 }
 
+/// What may be typed behind `/attach`: of the arguments those that mean something beside a session that is open.
+#[derive(Clone, Debug, Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct AttachLine {
+    #[arg(required_unless_present = "command")]
+    target: Option<String>,
+    #[arg(last = true, conflicts_with = "target")]
+    command: Vec<OsString>,
+    #[arg(long)]
+    dialect: Option<String>,
+    #[arg(long, value_parser = PossibleValuesParser::new(request_names()))]
+    request: Option<String>,
+    #[arg(long)]
+    token_env: Option<String>,
+    #[arg(short, long)]
+    model: Option<String>,
+    #[arg(long)]
+    session: Option<String>,
+    #[arg(long)]
+    read_only: bool,
+    #[arg(long)]
+    explain: bool,
+    #[arg(long)]
+    local_tools: bool,
+}
+
 impl AttachArgs {
+    /// Reads what was typed behind `/attach`. Headers are not among it: what is typed is kept in the history of prompts.
+    pub fn parse_line(line: &str) -> Result<Self, String> {
+        let words = split_words(line);
+        if words.first().is_some_and(|target| target == "-") {
+            return Err("standard input belongs to this screen".to_owned());
+        }
+        let typed = AttachLine::try_parse_from(words).map_err(|error| {
+            let told = error.to_string();
+            let first = told.lines().next().unwrap_or_default();
+            first.trim_start_matches("error: ").to_owned()
+        })?;
+        let AttachLine {
+            target,
+            command,
+            dialect,
+            request,
+            token_env,
+            model,
+            session,
+            read_only,
+            explain,
+            local_tools,
+        } = typed;
+        Ok(Self {
+            target,
+            command,
+            dialect,
+            request,
+            token_env,
+            model,
+            session,
+            read_only,
+            explain,
+            local_tools,
+            ..Self::default()
+        })
+    }
+
     /// Returns whether standard input is read as data, or passed on, so that keys come from elsewhere.
     pub fn uses_stdin(&self) -> bool {
         self.target.as_deref() == Some("-") || !self.command.is_empty()

@@ -2,6 +2,7 @@
 
 mod acp;
 mod attach;
+mod auth;
 mod chat;
 mod config;
 mod doctor;
@@ -42,14 +43,21 @@ pub async fn run(cli: Cli) -> u8 {
 async fn run_command(cli: Cli) -> anyhow::Result<u8> {
     let start = StartOptions { flags: cli.overrides(), key_variables: cli.key_variables(), shared: cli.shared };
     match cli.command {
+        None if cli.chat.agent.is_some() => {
+            let context = start.load()?;
+            let (args, prompt) =
+                cli.chat.agent_args(is_on_terminal(), |name| context.loaded.config.remotes.contains_key(name));
+            attach::run(&args, prompt, context).await
+        }
         None => chat::run(cli.chat, start.load()?).await,
-        Some(CliCommand::Attach(args)) => attach::run(&args, start.load()?).await,
+        Some(CliCommand::Attach(args)) => attach::run(&args, None, start.load()?).await,
         Some(CliCommand::Acp(args)) => acp::run(&args, start.load()?).await,
         Some(CliCommand::Serve(args)) => serve::run(&args, start.load()?).await,
         Some(CliCommand::Replay(args)) => replay::run(&args, start.load()?).await,
         Some(CliCommand::Frame(args)) => frame::run(&args, start.load()?).await,
         Some(CliCommand::Sessions(command)) => sessions::run(command, start.load()?).await,
         Some(CliCommand::Models { json }) => models::run(json, start.load()?).await,
+        Some(CliCommand::Auth { json, .. }) => auth::run(json, &start.load()?),
         Some(CliCommand::Doctor) => doctor::run(start.load()?).await,
         Some(CliCommand::Config(command)) => start.with_sources(|sources| config::run(command, sources))?,
         // These know only the command line, so no settings can be in their way.

@@ -72,6 +72,8 @@ fn flags_reach_the_settings() {
         "--print-on-exit",
         "--effort",
         "high",
+        "--profile",
+        "work",
         "--max-rounds",
         "3",
         "--max-budget-usd",
@@ -85,6 +87,7 @@ fn flags_reach_the_settings() {
     ];
     let expected = Overrides {
         model: Some("ollama/x".into()),
+        profile: Some("work".into()),
         theme: Some(ThemeChoice::Light),
         mode: Some(ApprovalMode::Full),
         effort: Some(Effort::High),
@@ -267,4 +270,54 @@ fn a_word_that_is_clearly_a_prompt_is_one() {
     assert_eq!(read(&["--help"]).unwrap_err(), ErrorKind::DisplayHelp);
     assert_eq!(read(&["help"]).unwrap_err(), ErrorKind::DisplayHelp);
     assert_eq!(read(&["doctor", "--help"]).unwrap_err(), ErrorKind::DisplayHelp);
+}
+
+#[test]
+fn an_agent_is_a_remote_or_a_program_with_its_first_prompt() {
+    let args = |line: &[&str], has_screen| {
+        let (args, prompt) = ok(line).chat.agent_args(has_screen, |name| name == "office");
+        (args.target.unwrap(), args.printing.print, prompt)
+    };
+    assert_eq!(args(&["--agent", "office", "hi"], true), ("office".into(), None, Some("hi".into())));
+    assert_eq!(args(&["--agent", "opencode"], true), ("acp:opencode".into(), None, None));
+    let printed = Some(Some("hi".to_owned()));
+    assert_eq!(args(&["--agent", "gemini", "hi"], false), ("acp:gemini".into(), printed.clone(), None));
+    assert_eq!(args(&["--agent", "gemini", "-p", "hi"], true), ("acp:gemini".into(), printed, None));
+    assert!(read(&["--agent", "x", "-c"]).is_err() && read(&["--agent", "x", "--system", "y"]).is_err());
+    assert!(read(&["--agent", "x", "doctor"]).is_err());
+}
+
+#[test]
+fn a_line_behind_the_attach_command_is_read_like_its_arguments() {
+    let line = AttachArgs::parse_line("http://h:8000/v1 --dialect openai --read-only --session 'a b'").unwrap();
+    let expected = AttachArgs {
+        target: Some("http://h:8000/v1".into()),
+        dialect: Some("openai".into()),
+        session: Some("a b".into()),
+        read_only: true,
+        ..AttachArgs::default()
+    };
+    assert_eq!(line, expected);
+    let program = AttachArgs::parse_line("-- my-agent --stdio").unwrap();
+    assert_eq!((program.target, program.command.len()), (None, 2));
+    for (line, why) in [
+        ("", "required"),
+        ("-", "standard input"),
+        ("http://h -H authorization:x", "-H"),
+        ("http://h --request nonsense", "nonsense"),
+    ] {
+        let error = AttachArgs::parse_line(line).unwrap_err();
+        assert!(error.contains(why) && !error.contains('\n'), "{line}: {error}");
+    }
+}
+
+#[test]
+fn keys_and_the_schema_have_commands() {
+    assert_eq!(ok(&["auth"]).command, Some(CliCommand::Auth { what: AuthCommand::Status, json: false }));
+    assert_eq!(
+        ok(&["auth", "status", "--json"]).command,
+        Some(CliCommand::Auth { what: AuthCommand::Status, json: true })
+    );
+    assert_eq!(ok(&["config", "schema"]).command, Some(CliCommand::Config(ConfigCommand::Schema)));
+    assert!(completions(Shell::Bash).contains("langgraph"), "the dialects are completed");
 }

@@ -56,6 +56,22 @@ impl TypedValueParser for ThemeNameParser {
     }
 }
 
+/// Takes any name; those that are known are completed. Whoever uses the name says what is wrong with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownNameParser(pub(super) fn() -> Vec<&'static str>);
+
+impl TypedValueParser for KnownNameParser {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        NonEmptyStringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0().into_iter().map(PossibleValue::new)))
+    }
+}
+
 pub(super) fn parse_duration_arg(text: &str) -> Result<Duration, String> {
     units::parse_duration(text).ok_or_else(|| "expected a duration such as 90s, 15m or 250ms".into())
 }

@@ -3,7 +3,7 @@
 //! Order: built in, the person's file, the project's file, environment, flags; later layers win. An untrusted project
 //! file may set only appearance and the model, and can't keep the program from starting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::keys::Keymap;
@@ -44,6 +44,8 @@ pub struct ProjectText<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     pub model: Option<String>,
+    /// Which table below `[profiles]` holds, whatever the settings say.
+    pub profile: Option<String>,
     pub theme: Option<ThemeChoice>,
     pub mode: Option<ApprovalMode>,
     pub effort: Option<Effort>,
@@ -107,7 +109,10 @@ impl LoadedConfig {
 
 /// Merges the layers, or returns all errors in them.
 pub fn merge(layers: &ConfigLayers<'_>) -> Result<LoadedConfig, ConfigError> {
-    let mut merge = Merger::default();
+    // What a file says of profiles is read with the file, so a flag that names one counts from the first.
+    let assigned = layers.flags.assignments.iter().rev().find_map(|text| text.strip_prefix("profile="));
+    let assigned = assigned.map(|name| name.trim().trim_matches('"').to_owned());
+    let mut merge = Merger { flag_profile: layers.flags.profile.clone().or(assigned), ..Merger::default() };
     merge.add_file(SettingsText { file: "built-in defaults", text: DEFAULT_FILE }, |_, _| Origin::Default);
     if let Some(text) = layers.user {
         merge.add_file(text, |file, line| Origin::User { file, line });
@@ -129,6 +134,9 @@ struct Merger {
     denied_in: BTreeMap<String, Origin>,
     warnings: Vec<Problem>,
     errors: Vec<Problem>,
+    flag_profile: Option<String>,
+    /// The names of those that there are.
+    profiles: BTreeSet<String>,
 }
 
 impl Merger {
@@ -136,12 +144,52 @@ impl Merger {
         let origin = |line| origin(text.file.to_owned(), line);
         match value::parse(text.text, &schema::is_branch) {
             Ok(settings) => {
-                for setting in settings {
+                let (of_profiles, plain): (Vec<_>, Vec<_>) =
+                    settings.into_iter().partition(|setting| schema::split_profile(&setting.path).is_some());
+                for setting in plain {
                     self.add_setting(&setting, origin(setting.line));
+                }
+                for setting in of_profiles {
+                    self.add_profile_setting(setting, &origin);
                 }
             }
             Err(error) => self.errors.push(Problem::new(origin(error.line), ProblemKind::Syntax(error.message))),
         }
+    }
+
+    /// Applies a setting of the profile that holds; of another it is only looked at whether it is one.
+    fn add_profile_setting(&mut self, setting: Setting, origin: impl Fn(usize) -> Origin) {
+        let Some((name, path)) = schema::split_profile(&setting.path) else { return };
+        let holds = self.profile() == Some(name);
+        let inner = Setting { path: path.to_vec(), value: setting.value.clone(), line: setting.line };
+        self.profiles.insert(name.to_owned());
+        // A profile holds no other.
+        if schema::find(&inner.path).is_none() || inner.path == ["profile"] {
+            self.reject(&setting, origin(setting.line));
+        } else if holds {
+            self.add_setting(&inner, origin(inner.line));
+        }
+    }
+
+    fn profile(&self) -> Option<&str> {
+        self.flag_profile.as_deref().or(self.config.profile.as_deref())
+    }
+
+    /// A profile that isn't there is as good as none, but for a flag, which was typed just now.
+    fn check_profile(&mut self) {
+        let Some(name) = self.profile().filter(|name| !self.profiles.contains(*name)).map(str::to_owned) else {
+            return;
+        };
+        let known = self.profiles.iter().map(|name| value::printable(name)).collect();
+        let is_flag = self.flag_profile.is_some();
+        let origin = if is_flag {
+            Origin::Flag("--profile")
+        } else {
+            self.entries.get("profile").map_or(Origin::Default, |entry| entry.origin.clone())
+        };
+        let problem = Problem::new(origin, ProblemKind::NoProfile { name: truncate(&value::printable(&name)), known });
+        let list = if is_flag { &mut self.errors } else { &mut self.warnings };
+        list.push(problem);
     }
 
     fn add_setting(&mut self, setting: &Setting, origin: Origin) {
@@ -314,6 +362,7 @@ impl Merger {
     }
 
     fn finish(mut self, env: Env<'_>) -> Result<LoadedConfig, ConfigError> {
+        self.check_profile();
         self.check_engines();
         if !self.errors.is_empty() {
             return Err(ConfigError(self.errors));
@@ -325,7 +374,10 @@ impl Merger {
                 }
             }
         }
-        let Self { config, entries, denied_in, warnings, errors: _ } = self;
+        if self.flag_profile.is_some() {
+            self.config.profile.clone_from(&self.flag_profile);
+        }
+        let Self { config, entries, denied_in, warnings, .. } = self;
         Ok(LoadedConfig { config, entries, denied_in, warnings })
     }
 

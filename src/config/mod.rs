@@ -6,6 +6,8 @@
 
 mod address;
 pub mod environment;
+mod json_schema;
+pub mod key_status;
 pub mod keys;
 mod limited_file;
 pub mod load;
@@ -37,7 +39,10 @@ use crate::store::Timestamps;
 use crate::store::command_argument::THEMES;
 use crate::store::limits::{SpendLimit, SpendLimits};
 use crate::store::output_view::{OutputView, OutputViews};
+use crate::store::pane::PanelSide;
+use crate::store::status_parts::StatusParts;
 
+pub use json_schema::json_schema;
 pub use load::{ConfigFiles, ConfigSources, SettingsSource, load};
 pub use merge::{LoadedConfig, Overrides};
 use notify::NotifyConfig;
@@ -45,8 +50,8 @@ pub use paths::Paths;
 pub use problem::{ConfigError, Origin, Problem};
 pub use remote::{AgentProgramConfig, RemoteConfig};
 use setting::{
-    address, boolean, choice, duration, duration_or_zero, folders, microdollars, optional, secret, settings, text,
-    texts, theme_choice, whole,
+    address, ambiguous_width, boolean, choice, duration, duration_or_zero, folders, microdollars, optional, secret,
+    settings, status_parts, text, texts, theme_choice, whole,
 };
 use theme_file::is_theme_name;
 
@@ -61,6 +66,8 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Config {
     /// Written `engine/model` or just `engine`; `None` searches for a server.
     pub model: Option<String>,
+    /// Which table below `[profiles]` holds as well.
+    pub profile: Option<String>,
     /// How much a model is to think that takes that; `None` leaves it to the model.
     pub effort: Option<Effort>,
     pub engines: BTreeMap<String, EngineConfig>,
@@ -116,6 +123,12 @@ settings! {
         timestamps: Timestamps = Timestamps::Off, choice(&Timestamps::ALL, Timestamps::name);
         /// Most columns of prose; code, tables and output use the whole width.
         text_columns: u16 = 100, whole(20..=1000);
+        /// Where the tool panel stands.
+        panel_side: PanelSide = PanelSide::Right, choice(&PanelSide::ALL, PanelSide::name);
+        /// What the two lowest rows tell, beside what is always told.
+        statusline: StatusParts = StatusParts::all(), status_parts();
+        /// Cells of characters that are narrow or wide depending on the terminal (East Asian Ambiguous of UAX #11).
+        ambiguous_width: AmbiguousWidth = AmbiguousWidth::Narrow, ambiguous_width();
         images: ImageChoice = ImageChoice::Auto, choice(&ImageChoice::ALL, ImageChoice::name);
         /// Nothing spins, and running times count whole seconds.
         reduced_motion: bool = false, boolean();
@@ -263,6 +276,35 @@ impl VimStart {
     }
 }
 
+/// How wide characters are that are narrow in some terminals and wide in others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AmbiguousWidth {
+    Narrow,
+    Wide,
+    /// As the locale and the terminal say.
+    Auto,
+}
+
+impl AmbiguousWidth {
+    /// Returns whether they take two cells: where nothing is set, in a locale with an encoding of East Asia older than
+    /// Unicode, and where the terminal says so (`VTE_CJK_WIDTH`).
+    pub fn is_wide(self, env: Env<'_>) -> bool {
+        match self {
+            Self::Narrow => false,
+            Self::Wide => true,
+            Self::Auto => {
+                let named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(env).find(|name| !name.is_empty());
+                let locale = named.unwrap_or_default().to_lowercase();
+                let (_, encoding) = locale.split_once('.').unwrap_or_default();
+                let is_east_asian = ["euc", "gb", "big5", "sjis", "shift", "cp949", "uhc"]
+                    .iter()
+                    .any(|name| encoding.starts_with(name));
+                is_east_asian || env("VTE_CJK_WIDTH").is_some_and(|width| matches!(width.as_str(), "wide" | "2"))
+            }
+        }
+    }
+}
+
 /// How images are drawn, in builds that support images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageChoice {
@@ -321,6 +363,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             model: None,
+            profile: None,
             effort: None,
             engines: ENGINES.iter().map(|spec| (spec.name.to_owned(), EngineConfig::from_environment(spec))).collect(),
             remotes: BTreeMap::new(),

@@ -66,6 +66,11 @@ pub enum ProblemKind {
     ProjectProgram {
         key: String,
     },
+    /// The profile that is wanted isn't there; those that are.
+    NoProfile {
+        name: String,
+        known: Vec<String>,
+    },
     /// The theme that is wanted isn't there.
     MissingTheme(String),
     /// A line of a theme's file, as [`super::themes::ThemeFolder`] tells it.
@@ -142,6 +147,12 @@ impl fmt::Display for Problem {
             }
             ProblemKind::ProjectProgram { key } => {
                 write!(f, "ignored `{key}`: a project may not name programs to start; set it in your own file")
+            }
+            ProblemKind::NoProfile { name, known } if known.is_empty() => {
+                write!(f, "there is no profile \"{name}\": a table [profiles.{name}] in the settings makes one")
+            }
+            ProblemKind::NoProfile { name, known } => {
+                write!(f, "there is no profile \"{name}\", only {}", known.join(", "))
             }
             ProblemKind::MissingTheme(told) | ProblemKind::ThemeFile(told) => f.write_str(told),
             ProblemKind::NotAnAssignment(text) => write!(f, "expected key=value, found \"{text}\""),

@@ -5,11 +5,17 @@ use std::time::Duration;
 
 use super::setting::{SettingType, address, boolean, duration, optional, secret, settings, text, texts};
 use super::value::SettingValue;
+use crate::engine;
 use crate::engine::remote::{REQUEST_KINDS, RequestKind};
 
 /// Returns the names of the request formats that `--request` and the settings accept.
 pub fn request_names() -> Vec<&'static str> {
     REQUEST_KINDS.iter().map(|kind| kind.name).collect()
+}
+
+/// Returns what `--dialect` and the settings accept.
+pub fn dialect_names() -> Vec<&'static str> {
+    std::iter::once("auto").chain(engine::remote::dialect_names()).collect()
 }
 
 settings! {

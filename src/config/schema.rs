@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::notify::NotifyConfig;
-use super::setting::{Field, SettingType, Shown, choice, secret, text, whole};
+use super::setting::{Field, SettingType, Shown, ValueKind, choice, secret, text, whole};
 use super::value::{SettingValue, dotted};
 use super::{
     AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, KeyConfig, LimitConfig, RemoteConfig,
@@ -22,6 +22,7 @@ pub(super) struct SettingSpec {
     pub key: String,
     /// Completes "expected …".
     pub expected: Cow<'static, str>,
+    pub kind: ValueKind,
     pub shown: Shown,
     pub default: Option<SettingValue>,
     /// Returns `None` and changes nothing if the value isn't as expected.
@@ -42,6 +43,10 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
         row("version", version, |_, _, ()| Some(())),
         row("model", model, |config, _, model| {
             config.model = Some(model);
+            Some(())
+        }),
+        row("profile", text("the name of a table below [profiles]"), |config, _, profile| {
+            config.profile = Some(profile);
             Some(())
         }),
         row("effort", choice(&Effort::ALL, Effort::name), |config, _, effort| {
@@ -101,9 +106,10 @@ fn table<S: Default + 'static>(
     place: for<'a> fn(&'a mut Config, &[String]) -> Option<&'a mut S>,
 ) -> impl Iterator<Item = SettingSpec> {
     let defaults = S::default();
-    fields.into_iter().map(move |Field { key, expected, shown, read, written }| SettingSpec {
+    fields.into_iter().map(move |Field { key, expected, kind, shown, read, written }| SettingSpec {
         key: format!("{path}.{key}"),
         expected,
+        kind,
         shown,
         default: written(&defaults),
         set: Box::new(move |config, path, value| {
@@ -122,6 +128,7 @@ fn row<T: 'static>(
     SettingSpec {
         key: key.to_owned(),
         expected: setting.expected.clone(),
+        kind: setting.kind.clone(),
         shown: setting.shown,
         default: None,
         set: Box::new(move |config, path, value| assign(config, path, (setting.read)(value)?)),
@@ -194,8 +201,22 @@ pub(super) fn find(path: &[String]) -> Option<&'static SettingSpec> {
     SETTINGS.iter().find(|row| row.matches(path))
 }
 
+/// Begins the path of a profile: a name follows, then the path of a setting.
+pub(super) const PROFILES_TABLE: &str = "profiles";
+
+/// Splits the path of a setting of a profile into the profile's name and the setting's path.
+pub(super) fn split_profile(path: &[String]) -> Option<(&str, &[String])> {
+    match path {
+        [table, name, rest @ ..] if table == PROFILES_TABLE && !rest.is_empty() => Some((name, rest)),
+        _ => None,
+    }
+}
+
 /// Returns whether there are settings below this path.
 pub(super) fn is_branch(path: &[String]) -> bool {
+    if path.first().is_some_and(|table| table == PROFILES_TABLE) {
+        return path.len() <= 2 || is_branch(&path[2..]);
+    }
     SETTINGS.iter().any(|row| row.starts_with(path) && !row.matches(path))
 }
 

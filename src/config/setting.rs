@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::value::SettingValue;
-use super::{ThemeChoice, units};
+use super::{AmbiguousWidth, ThemeChoice, units};
+use crate::store::status_parts::{StatusPart, StatusParts};
 use crate::text::display_url::redact_login;
 
 const MASK: &str = "••••••••";
@@ -17,10 +18,28 @@ const MASK: &str = "••••••••";
 type Read<T> = Box<dyn Fn(&SettingValue) -> Option<T> + Send + Sync>;
 type Write<T> = Box<dyn Fn(&T) -> Option<SettingValue> + Send + Sync>;
 
+/// What a value is, for whoever checks settings without this program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ValueKind {
+    Boolean,
+    /// Between these two.
+    Integer(i64, i64),
+    Number,
+    Text,
+    Texts,
+    /// One of these words.
+    Choice(Vec<&'static str>),
+    /// A list of such words.
+    Choices(Vec<&'static str>),
+    /// What only its reader can tell.
+    Any,
+}
+
 /// What is expected of a value, and how it becomes a `T`.
 pub(super) struct SettingType<T> {
     /// Completes "expected …".
     pub expected: Cow<'static, str>,
+    pub kind: ValueKind,
     pub shown: Shown,
     pub read: Read<T>,
     /// Returns `None` for what is not set.
@@ -42,6 +61,7 @@ pub(super) enum Shown {
 pub(super) struct Field<S> {
     pub key: &'static str,
     pub expected: Cow<'static, str>,
+    pub kind: ValueKind,
     pub shown: Shown,
     /// Returns how to assign a value; `None` if it isn't as expected.
     pub read: Read<Assign<S>>,
@@ -67,12 +87,19 @@ impl<S: 'static> Field<S> {
         place: fn(&S) -> &T,
         place_mut: fn(&mut S) -> &mut T,
     ) -> Self {
-        let SettingType { expected, shown, read, write, merge } = setting;
+        let SettingType { expected, kind, shown, read, write, merge } = setting;
         let read = move |value: &SettingValue| {
             let value = read(value)?;
             Some(Box::new(move |table: &mut S| merge(place_mut(table), value)) as Assign<S>)
         };
-        Self { key, expected, shown, read: Box::new(read), written: Box::new(move |table: &S| write(place(table))) }
+        Self {
+            key,
+            expected,
+            kind,
+            shown,
+            read: Box::new(read),
+            written: Box::new(move |table: &S| write(place(table))),
+        }
     }
 }
 
@@ -107,11 +134,16 @@ impl<T: 'static> SettingType<T> {
     ) -> Self {
         Self {
             expected: expected.into(),
+            kind: ValueKind::Any,
             shown: Shown::Whole,
             read: Box::new(read),
             write: Box::new(write),
             merge: |place, value| *place = value,
         }
+    }
+
+    fn of_kind(self, kind: ValueKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Expects what only these words describe.
@@ -136,9 +168,9 @@ impl SettingType<Vec<String>> {
 
 /// A value that need not be set.
 pub(super) fn optional<T: 'static>(of: SettingType<T>) -> SettingType<Option<T>> {
-    let SettingType { expected, shown, read, write, merge: _ } = of;
+    let SettingType { expected, kind, shown, read, write, merge: _ } = of;
     let write = move |value: &Option<T>| write(value.as_ref()?);
-    SettingType { shown, ..SettingType::new(expected, move |value| read(value).map(Some), write) }
+    SettingType { kind, shown, ..SettingType::new(expected, move |value| read(value).map(Some), write) }
 }
 
 pub(super) fn boolean() -> SettingType<bool> {
@@ -150,12 +182,14 @@ pub(super) fn boolean() -> SettingType<bool> {
         },
         |flag| Some(SettingValue::Bool(*flag)),
     )
+    .of_kind(ValueKind::Boolean)
 }
 
 pub(super) fn whole<T>(range: RangeInclusive<i64>) -> SettingType<T>
 where
     T: TryFrom<i64> + TryInto<i64> + Copy + 'static,
 {
+    let kind = ValueKind::Integer(*range.start(), *range.end());
     SettingType::new(
         format!("a whole number from {} to {}", range.start(), range.end()),
         move |value| match value {
@@ -164,6 +198,7 @@ where
         },
         |number| (*number).try_into().ok().map(SettingValue::Int),
     )
+    .of_kind(kind)
 }
 
 /// Whether there is such a theme is for whoever sees the files.
@@ -211,6 +246,7 @@ pub(super) fn microdollars() -> SettingType<u64> {
         },
         |micros| Some(SettingValue::Float(*micros as f64 / 1e6)),
     )
+    .of_kind(ValueKind::Number)
 }
 
 /// Limits of zero would stop everything at once, so they are errors.
@@ -220,6 +256,7 @@ pub(super) fn duration() -> SettingType<Duration> {
         |value| units::parse_duration(value.as_text()?).filter(|span| !span.is_zero()),
         |span| Some(SettingValue::string(units::format_duration(*span))),
     )
+    .of_kind(ValueKind::Text)
 }
 
 /// Zero stands for none.
@@ -229,10 +266,12 @@ pub(super) fn duration_or_zero() -> SettingType<Duration> {
         |value| units::parse_duration(value.as_text()?),
         |span| Some(SettingValue::string(units::format_duration(*span))),
     )
+    .of_kind(ValueKind::Text)
 }
 
 pub(super) fn text(expected: &'static str) -> SettingType<String> {
     SettingType::new(expected, |value| value.as_text().map(str::to_owned), |text| Some(SettingValue::string(text)))
+        .of_kind(ValueKind::Text)
 }
 
 pub(super) fn address(expected: &'static str) -> SettingType<String> {
@@ -247,6 +286,42 @@ pub(super) fn secret(what: &str) -> SettingType<String> {
 
 pub(super) fn texts(expected: &'static str) -> SettingType<Vec<String>> {
     SettingType::new(expected, SettingValue::as_texts, |texts| Some(SettingValue::strings(texts)))
+        .of_kind(ValueKind::Texts)
+}
+
+/// Some of a list of parts, by their names.
+pub(super) fn status_parts() -> SettingType<StatusParts> {
+    SettingType::new(
+        format!("a list of {}", StatusPart::ALL.map(StatusPart::name).join(", ")),
+        |value| match value {
+            SettingValue::List(names) => names.iter().map(|name| StatusPart::parse(name.as_text()?)).collect(),
+            _ => None,
+        },
+        |parts: &StatusParts| {
+            Some(SettingValue::List(parts.iter().map(|part| SettingValue::string(part.name())).collect()))
+        },
+    )
+    .of_kind(ValueKind::Choices(StatusPart::ALL.map(StatusPart::name).into()))
+}
+
+/// One cell, two, or as the surroundings say.
+pub(super) fn ambiguous_width() -> SettingType<AmbiguousWidth> {
+    SettingType::new(
+        "1, 2 or \"auto\"",
+        |value| match value {
+            SettingValue::Int(1) => Some(AmbiguousWidth::Narrow),
+            SettingValue::Int(2) => Some(AmbiguousWidth::Wide),
+            SettingValue::String(word) if word == "auto" => Some(AmbiguousWidth::Auto),
+            _ => None,
+        },
+        |width| {
+            Some(match width {
+                AmbiguousWidth::Narrow => SettingValue::Int(1),
+                AmbiguousWidth::Wide => SettingValue::Int(2),
+                AmbiguousWidth::Auto => SettingValue::string("auto"),
+            })
+        },
+    )
 }
 
 pub(super) fn folders(expected: &'static str) -> SettingType<Vec<PathBuf>> {
@@ -259,6 +334,7 @@ pub(super) fn folders(expected: &'static str) -> SettingType<Vec<PathBuf>> {
             ))
         },
     )
+    .of_kind(ValueKind::Texts)
 }
 
 /// One of a list, by its name.
@@ -266,7 +342,8 @@ pub(super) fn choice<T: Copy + Send + Sync + 'static>(
     all: &'static [T],
     name: fn(T) -> &'static str,
 ) -> SettingType<T> {
-    let names: Vec<String> = all.iter().map(|choice| format!("{:?}", name(*choice))).collect();
+    let words: Vec<&str> = all.iter().map(|choice| name(*choice)).collect();
+    let names: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
     let expected = match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => names.concat(),
@@ -279,6 +356,7 @@ pub(super) fn choice<T: Copy + Send + Sync + 'static>(
         },
         move |choice| Some(SettingValue::string(name(*choice))),
     )
+    .of_kind(ValueKind::Choice(words))
 }
 
 /// Declares a table of settings: each with its field, its key where that has another name, its default and its type.

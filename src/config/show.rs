@@ -170,6 +170,7 @@ mod tests {
         insta::assert_snapshot!(to_text(&loaded), @r#"
         version = 1                                                # default
         model = "openai/gpt-4o"                                    # config.toml:1
+        profile is not set
         effort is not set
         engines.anthropic.kind = "anthropic"                       # default
         engines.anthropic.base_url = "env:ANTHROPIC_BASE_URL"      # default
@@ -212,6 +213,9 @@ mod tests {
         ui.tool_panel = true                                       # default
         ui.timestamps = "off"                                      # default
         ui.text_columns = 100                                      # default
+        ui.panel_side = "right"                                    # default
+        ui.statusline = ["model", "effort", "folder", "branch", "grants", "queue", "keys", "context", "tokens", "cost", "first-token", "rate", "time"]  # default
+        ui.ambiguous_width = 1                                     # default
         ui.images = "auto"                                         # default
         ui.reduced_motion = false                                  # default
         ui.print_on_exit = false                                   # default

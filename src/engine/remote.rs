@@ -41,7 +41,7 @@ use std::sync::{Arc, OnceLock};
 use super::discover::ModelListQuery;
 use super::server_approvals::ServerApprovals;
 use super::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
-use crate::dialect::DecodeContext;
+use crate::dialect::{DIALECTS, DecodeContext};
 use crate::event::{Decision, Fault, FaultKind, Json, Millis, ReplyEvent, TurnOutcome};
 use crate::net::request::{HttpHeaderValue, HttpRequest};
 use crate::text::address::path_and_query;
@@ -109,6 +109,11 @@ static IDENTIFIERS: [fn(&ProbeAnswers<'_>) -> Option<ProbedServer>; 14] = [
     model_apis::identify_chat,
     enclava::identify,
 ];
+
+/// Returns the names of the dialects in which an answer may come.
+pub fn dialect_names() -> impl Iterator<Item = &'static str> {
+    DIALECTS.iter().map(|dialect| dialect.name)
+}
 
 /// A remote agent's address and protocol.
 #[derive(Clone, Debug)]

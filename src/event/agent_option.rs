@@ -33,6 +33,8 @@ pub enum AgentOptionKind {
     Effort,
     /// How the agent works, and what it asks about.
     Mode,
+    /// What the model is told before the conversation: free text, so its values are not listed.
+    System,
     #[default]
     #[serde(other)]
     Other,

@@ -56,6 +56,8 @@ pub enum Command {
     },
     /// Cancel the running turn. A second cancel kills tools that are still stopping.
     Cancel,
+    /// Where the link waits before it tries again, try now. Nothing else is changed.
+    Reconnect,
     /// Use another model from the next request on, written `engine/model`.
     SetModel {
         model: String,

@@ -60,6 +60,8 @@ async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> 
         fold_outputs: config.ui.fold_output,
         timestamps: config.ui.timestamps,
         reduced_motion: config.ui.reduced_motion,
+        panel_side: config.ui.panel_side,
+        status_parts: config.ui.statusline,
     };
     let mut store = Store::new(options);
     store.set_output_views(config.ui.output_views());

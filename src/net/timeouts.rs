@@ -2,8 +2,10 @@
 //!
 //! A limit of zero is no limit. Who waits asks when to look again, and looks then; nothing here sleeps.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::event::{Fault, FaultKind, LinkState, Millis};
@@ -21,7 +23,7 @@ const MAX_WAKE_INTERVAL: Duration = Duration::from_hours(1);
 const MAX_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 
 /// How long to wait for what, and how often to try. A time of zero is no limit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RequestPolicy {
     /// From the request to the first byte. The server loads a model and reads the prompt in silence.
     pub first_byte_timeout: Duration,
@@ -35,6 +37,8 @@ pub struct RequestPolicy {
     pub may_resend: bool,
     /// The session's start; times of [`crate::event::LinkState`] count from it.
     pub epoch: Instant,
+    /// Who is woken doesn't wait for the next try any longer; `None` where nobody can ask for that.
+    pub retry_now: Option<Arc<Notify>>,
 }
 
 impl RequestPolicy {
@@ -46,6 +50,7 @@ impl RequestPolicy {
             max_retries: 3,
             may_resend: true,
             epoch,
+            retry_now: None,
         }
     }
 }

@@ -86,11 +86,18 @@ impl<'a> Watchdog<'a> {
         }
     }
 
-    /// Lets time pass. Returns false if nobody listens any more.
+    /// Lets time pass, until somebody wants the next try at once. Returns false if nobody listens any more.
     pub(super) async fn pause(&self, delay: Duration) -> bool {
+        let asked = async {
+            match &self.policy.retry_now {
+                Some(asked) => asked.notified().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = self.out.closed() => false,
+            () = asked => true,
             () = tokio::time::sleep(delay) => true,
         }
     }

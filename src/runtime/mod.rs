@@ -42,6 +42,7 @@ use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
 pub use server::SessionFactory;
 pub use server::listen::{ChildServerPlan, ServerPlan};
+pub use server::shared::SharedServer;
 use sessions::has_draft;
 pub use sessions::{ListScope, SavedSessions};
 pub use workspace::{MentionScope, MentionedFiles, ToolProgress, Workspace};
@@ -440,6 +441,11 @@ impl Runtime {
     /// Returns the further folders that file tools may use.
     fn tool_folders(&self) -> Vec<PathBuf> {
         self.config().tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect()
+    }
+
+    /// Returns what a model is told before a conversation in this folder.
+    pub fn own_system_prompt(&self) -> String {
+        self.system_prompt_for(&self.folder)
     }
 
     fn system_prompt_for(&self, folder: &Path) -> String {

@@ -1,6 +1,7 @@
 //! Sessions for the server: created like any other, each with its own folder, model, mode and grants.
 
 pub(super) mod listen;
+pub(super) mod shared;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

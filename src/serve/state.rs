@@ -243,6 +243,11 @@ impl ServerState {
         sessions.initial_session.as_ref() == Some(id) && std::mem::take(&mut sessions.first_visit_pending)
     }
 
+    /// Returns how many clients follow a session now.
+    pub fn reader_count(&self) -> usize {
+        self.running_sessions().iter().map(|session| *session.readers().borrow()).sum()
+    }
+
     /// Returns the running sessions.
     pub(super) fn running_sessions(&self) -> Vec<Arc<RunningSession>> {
         self.lock_sessions().running.values().cloned().collect()

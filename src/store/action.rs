@@ -2,12 +2,14 @@
 //!
 //! Not here: the names, keys and commands by which it is asked for (`action_table.rs`).
 
-use crate::event::{ApprovalMode, Millis, SeekTarget};
+use crate::event::{ApprovalMode, CallId, Millis, SeekTarget};
 
 use super::Timestamps;
 use super::approval::{ApprovalChoice, HunkStep};
+use super::notification::NotifyWish;
 use super::outline::OutlineSubject;
-use super::pane::Pane;
+use super::pane::{Pane, PanelSide};
+use super::status_parts::StatusPart;
 use super::tabs::{TabListSubject, TabTarget};
 
 /// A wish that changes what is true on screen or is sent to the source. Goes to `Store::update`.
@@ -132,6 +134,8 @@ pub enum Action {
     CloseOverlay,
     /// Brings the waiting approval to the front.
     OpenApproval,
+    /// Likewise the one of that call.
+    OpenApprovalOf(CallId),
     /// Typing into the overlay on top: a filter, a reason, a pattern.
     OverlayChar(char),
     OverlayBackspace,
@@ -209,6 +213,34 @@ pub enum Action {
     SetTheme(Option<String>),
     /// Reads keys and looks again from the settings.
     ReloadSettings,
+    /// Shows what the session changed in files.
+    OpenDiff,
+    /// Shows what the model is told before the conversation.
+    OpenSystemPrompt,
+    /// Tells it something else from the next request on; [`crate::event::AgentOption::DEFAULT_VALUE`] takes that back.
+    SetSystemPrompt(String),
+    /// Puts side panes to that side of the transcript; without one the other.
+    SetPanelSide(Option<PanelSide>),
+    /// Tells which parts the lowest rows have; with one, takes it out or puts it back.
+    ToggleStatusPart(Option<StatusPart>),
+    /// Shows all of them.
+    ShowStatusParts,
+    /// Calls the person now, or sets when they are called, until the program ends.
+    SetNotify(NotifyWish),
+    /// Serves the session on loopback, or no longer.
+    ToggleServing,
+    /// Tells who follows it.
+    ListPeers,
+    /// Tells where keys are expected, and whether they are there.
+    OpenKeyStatus,
+    /// Opens a session with what is named as on the command line of `attach`.
+    Attach(String),
+    /// Leaves the session to what it is attached to.
+    Detach,
+    /// Tries the link again at once.
+    Reconnect,
+    /// Plays a saved session: its id or its file; none is this one.
+    PlaySession(Option<String>),
     Quit,
     Focus(Pane),
 }

@@ -6,9 +6,11 @@
 use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
 use super::approval::{ApprovalChoice, HunkStep};
 use super::command_argument::{
-    Argument, RunCommand, SHOW_ARGUMENT, TIMES_ARGUMENT, choose_mode, config_command, copy_nth, dequeue_nth, go_to_tab,
-    show_times,
+    Argument, LAYOUT_ARGUMENT, NOTIFY_ARGUMENT, RunCommand, SHOW_ARGUMENT, STATUS_ARGUMENT, TIMES_ARGUMENT,
+    choose_mode, config_command, copy_nth, dequeue_nth, go_to_tab, lay_panes, set_notify, show_times,
+    toggle_status_part,
 };
+use super::notification::NotifyWish;
 use super::outline::OutlineSubject;
 use super::pane::Pane;
 use super::tabs::{TabListSubject, TabTarget};
@@ -141,7 +143,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("app.help", Global, || Action::OpenHelp, "all keys").slash(
         1,
         "help",
-        &["keymap", "hotkeys"],
+        &["keymap", "keys", "hotkeys"],
         "show all keys and commands",
     ),
     act("palette.open", Global, || Action::OpenPalette, "find any action").slash(
@@ -182,7 +184,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("permissions.open", Global, || Action::OpenPermissions, "list what is allowed, take grants back").slash(
         5,
         "permissions",
-        &["allowed", "grants"],
+        &["allowed", "grants", "approvals"],
         "list what is allowed and denied; take grants back",
     ),
     act("approval.open", Global, || Action::OpenApproval, "show the pending approval").slash(
@@ -356,6 +358,58 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("app.reload-settings", Global, || Action::ReloadSettings, "read keys and looks again from the settings")
         .slash(28, "config", &["settings"], "tell where the settings are, or read keys and looks again")
         .takes(Argument::Words(&[("reload", "read keys and looks again from the settings")]), config_command),
+    act("diff.open", Global, || Action::OpenDiff, "what the session changed in files").slash(
+        57,
+        "diff",
+        &["changes"],
+        "show what the session changed in files",
+    ),
+    act("system.open", Global, || Action::OpenSystemPrompt, "what the model is told before the conversation")
+        .slash(58, "system", &[], "show the system prompt, or set it for what comes; default takes that back")
+        .takes(Argument::Free("text"), |text| {
+            Ok(text.map_or(Action::OpenSystemPrompt, |text| Action::SetSystemPrompt(text.to_owned())))
+        }),
+    act("session.attach", Global, || Action::Attach(String::new()), "attach to an agent elsewhere, in a tab")
+        .slash(59, "attach", &["connect"], "attach to a URL, a remote by name, acp:AGENT or -- COMMAND, in a tab")
+        .takes(Argument::AttachTarget, |line| Ok(Action::Attach(line.unwrap_or_default().to_owned()))),
+    act("session.detach", Global, || Action::Detach, "leave what this session is attached to").slash(
+        60,
+        "detach",
+        &[],
+        "leave what this session is attached to",
+    ),
+    act("session.reconnect", Global, || Action::Reconnect, "try a broken link again now").slash(
+        61,
+        "reconnect",
+        &[],
+        "try a broken link again now",
+    ),
+    act("session.replay", Global, || Action::PlaySession(None), "replay this session in a tab")
+        .slash(62, "replay", &["play"], "replay this session, a saved one or a file in a tab")
+        .takes(Argument::Recording, |name| Ok(Action::PlaySession(name.map(str::to_owned)))),
+    act("session.serve", Global, || Action::ToggleServing, "serve this session on loopback, or no longer").slash(
+        67,
+        "serve",
+        &[],
+        "serve this session on this machine, or no longer; shows the address and the token",
+    ),
+    act("session.peers", Global, || Action::ListPeers, "who follows this session").slash(
+        68,
+        "peers",
+        &["watchers"],
+        "tell who follows this session",
+    ),
+    act("layout.side", Global, || Action::SetPanelSide(None), "side panes on the other side")
+        .slash(63, "layout", &["panes"], "put side panes left or right; show or hide the tool panel or the plan")
+        .takes(LAYOUT_ARGUMENT, lay_panes),
+    act("status.parts", Global, || Action::ToggleStatusPart(None), "what the lowest rows show")
+        .slash(64, "statusline", &["footer"], "tell what the lowest rows show; show or hide a part")
+        .takes(STATUS_ARGUMENT, toggle_status_part),
+    act("notify.test", Global, || Action::SetNotify(NotifyWish::Test), "call me, to see that it works")
+        .slash(65, "notify", &["notifications"], "call me once to see that it works, or set when I am called")
+        .takes(NOTIFY_ARGUMENT, set_notify),
+    act("keys.status", Global, || Action::OpenKeyStatus, "where keys for models are expected, and if they are there")
+        .slash(66, "login", &["logout", "auth"], "show where keys for models are expected, and if they are there"),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg resumes"),
     act("app.quit", Global, || Action::Quit, "quit").slash(24, "quit", &["exit", "q"], "quit; the session stays saved"),

@@ -48,7 +48,7 @@ pub fn argument_values(store: &Store, argument: Argument) -> Vec<ArgumentValue> 
                 .filter(|model| model.sets.is_none() && model.facts.trouble.is_empty());
             models.map(|model| ArgumentValue::new(model.name.as_str(), &model.remark)).collect()
         }
-        Argument::Session => {
+        Argument::Session | Argument::Recording => {
             let sessions = store.saved_sessions.iter().flatten();
             let about =
                 |title: &Option<String>, age: &str| format!("{} · {age}", title.as_deref().unwrap_or("untitled"));
@@ -60,6 +60,9 @@ pub fn argument_values(store: &Store, argument: Argument) -> Vec<ArgumentValue> 
             values.iter().map(|value| ArgumentValue::new(value.value.as_str(), &value.description)).collect()
         }
         Argument::Theme => store.themes.rows().map(|(name, about)| ArgumentValue::new(name, about)).collect(),
+        Argument::AttachTarget => {
+            store.workplace.attach_targets.iter().map(|(name, about)| ArgumentValue::new(name, about)).collect()
+        }
         Argument::None | Argument::File | Argument::Free(_) => Vec::new(),
     }
 }
@@ -68,7 +71,7 @@ pub fn argument_values(store: &Store, argument: Argument) -> Vec<ArgumentValue> 
 pub fn unknown_values(store: &Store, argument: Argument) -> Option<ValueList> {
     match argument {
         Argument::Model => store.session.models.is_none().then_some(ValueList::Models),
-        Argument::Session => store.saved_sessions.is_none().then_some(ValueList::Sessions),
+        Argument::Session | Argument::Recording => store.saved_sessions.is_none().then_some(ValueList::Sessions),
         _ => None,
     }
 }

@@ -7,6 +7,9 @@ use std::borrow::Cow;
 
 use super::Timestamps;
 use super::action::Action;
+use super::notification::NotifyWish;
+use super::pane::{Pane, PanelSide};
+use super::status_parts::StatusPart;
 use super::tabs::{TabListSubject, TabTarget};
 use crate::event::ApprovalMode;
 
@@ -20,11 +23,15 @@ pub enum Argument {
     Model,
     /// A saved session.
     Session,
+    /// Likewise, or a file.
+    Recording,
     /// An answer, counted from the end.
     Answer,
     Theme,
     Effort,
     File,
+    /// What can be attached to; the settings and the program know some by name.
+    AttachTarget,
     /// Any text; this is what it is called.
     Free(&'static str),
 }
@@ -40,10 +47,12 @@ impl Argument {
             Self::Mode => "[ask|auto-edit|plan|full]".into(),
             Self::Model => "[engine/model]".into(),
             Self::Session => "[id]".into(),
+            Self::Recording => "[id or file]".into(),
             Self::Answer => "[n]".into(),
             Self::Theme => "[name]".into(),
             Self::Effort => "[level]".into(),
             Self::File => "[file]".into(),
+            Self::AttachTarget => "[target]".into(),
             Self::Free(name) => format!("[{name}]").into(),
         }
     }
@@ -74,6 +83,34 @@ pub const THEMES: &[(&str, &str)] = &[
     ("contrast-dark", "strong contrast on black"),
     ("contrast-light", "strong contrast on white"),
 ];
+pub(super) const LAYOUT_ARGUMENT: Argument = Argument::Words(&[
+    ("left", "side panes left of the transcript"),
+    ("right", "side panes right of the transcript"),
+    ("tools", "show or hide the tool panel"),
+    ("plan", "all of the agent's plan, none of it, or some rows"),
+]);
+pub(super) const STATUS_ARGUMENT: Argument = Argument::Words(&[
+    ("all", "every part"),
+    (StatusPart::Model.name(), "who answers"),
+    (StatusPart::Effort.name(), "how much the model thinks"),
+    (StatusPart::Folder.name(), "the working folder"),
+    (StatusPart::Branch.name(), "the branch, or the host of what answers"),
+    (StatusPart::Grants.name(), "what you allowed"),
+    (StatusPart::Queue.name(), "prompts that wait"),
+    (StatusPart::Keys.name(), "keys that do something now"),
+    (StatusPart::Context.name(), "how full the context is"),
+    (StatusPart::Tokens.name(), "tokens in and out"),
+    (StatusPart::Cost.name(), "what the session cost"),
+    (StatusPart::FirstToken.name(), "how long the first token took"),
+    (StatusPart::Rate.name(), "tokens a second"),
+    (StatusPart::Time.name(), "how long the turn takes"),
+]);
+pub(super) const NOTIFY_ARGUMENT: Argument = Argument::Words(&[
+    ("test", "call me now"),
+    ("off", "never call me"),
+    ("unfocused", "call me while I look elsewhere"),
+    ("always", "call me in any case"),
+]);
 pub(super) const SHOW_ARGUMENT: Argument = Argument::Words(&[("show", "unfolded"), ("hide", "folded")]);
 
 /// What is no mode here may be one of the agent.
@@ -111,6 +148,37 @@ pub(super) fn go_to_tab(number: Option<&str>) -> Result<Action, String> {
         Some(Ok(number)) => Ok(Action::SwitchTab(TabTarget::Number(number))),
         Some(Err(_)) => Err("/tabs takes the number of an open session".into()),
     }
+}
+
+pub(super) fn lay_panes(what: Option<&str>) -> Result<Action, String> {
+    match what {
+        None => Ok(Action::SetPanelSide(None)),
+        Some("left") => Ok(Action::SetPanelSide(Some(PanelSide::Left))),
+        Some("right") => Ok(Action::SetPanelSide(Some(PanelSide::Right))),
+        Some("tools") => Ok(Action::TogglePane(Pane::ToolPanel)),
+        Some("plan") => Ok(Action::CycleTodos),
+        Some(other) => Err(format!("unknown value {other}; use left, right, tools or plan")),
+    }
+}
+
+pub(super) fn toggle_status_part(name: Option<&str>) -> Result<Action, String> {
+    let Some(name) = name else { return Ok(Action::ToggleStatusPart(None)) };
+    if name == "all" {
+        return Ok(Action::ShowStatusParts);
+    }
+    let names = || StatusPart::ALL.map(StatusPart::name).join(", ");
+    let part = StatusPart::parse(name).ok_or_else(|| format!("unknown part {name}; there are {}", names()))?;
+    Ok(Action::ToggleStatusPart(Some(part)))
+}
+
+pub(super) fn set_notify(when: Option<&str>) -> Result<Action, String> {
+    Ok(Action::SetNotify(match when {
+        None | Some("test") => NotifyWish::Test,
+        Some("off") => NotifyWish::Off,
+        Some("unfocused") => NotifyWish::Unfocused,
+        Some("always") => NotifyWish::Always,
+        Some(other) => return Err(format!("unknown value {other}; use test, off, unfocused or always")),
+    }))
 }
 
 pub(super) fn show_times(name: Option<&str>) -> Result<Action, String> {

@@ -8,7 +8,7 @@ use super::action::UiAction;
 #[cfg(feature = "images")]
 use super::image_source::{ImageInfo, ImageSource};
 use super::links::LinkTarget;
-use super::notification::Notification;
+use super::notification::{Notification, NotifyWish};
 use super::tabs::TabTarget;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,20 @@ pub enum Effect {
     ResumeSession(String),
     /// Delete a saved session; answered likewise.
     RemoveSession(SessionId),
+    /// Open a session with what is named as on the command line of `attach`, beside the others; without a line, in this
+    /// one's place, with what this screen was attached to from its start.
+    Attach {
+        line: Option<String>,
+        is_beside: bool,
+    },
+    /// Serve this session on loopback, or no longer; answered by `Report::Serving`.
+    ToggleServing,
+    /// Find out who follows it; answered by a report.
+    ListPeers,
+    /// Play a saved session beside the others: its id or its file; none is this one.
+    PlaySession(Option<String>),
+    /// Find out what differs in the folder from what git has; answered by `Report::FolderDiff`.
+    DiffFolder,
     /// Give a text to the clipboard, or wherever the person can get it; answered by a report that says which way it
     /// went.
     Copy(CopyRequest),
@@ -81,6 +95,8 @@ pub enum Effect {
     CloseTab,
     /// Call the person, unless they look.
     Notify(Notification),
+    /// Call the person now, or do so at other times from now on.
+    SetNotify(NotifyWish),
     /// Show a theme by its name, or the next one.
     SetTheme(Option<String>),
     /// Show a theme for as long as the list of themes is open.

@@ -93,6 +93,19 @@ impl Focus {
         }
     }
 
+    /// Opens the ask of a call in place of another that is open; returns what was typed over that.
+    pub(super) fn show_approval(&mut self, call: &CallId) -> String {
+        let other = self.find::<ApprovalDialog>().filter(|shown| shown.call != *call);
+        let kept = other.map(|shown| (shown.call.clone(), shown.review.clone()));
+        let typed = kept.is_some().then(|| self.find_mut::<ApprovalDialog>().map(ApprovalDialog::take_typed)).flatten();
+        if let Some((other, review)) = kept {
+            self.keep_review(&other, review);
+            self.overlays.retain(|overlay| ApprovalDialog::of(overlay).is_none());
+        }
+        self.push_approval(call);
+        typed.unwrap_or_default()
+    }
+
     /// Keeps what was said of the hunks of an ask that steps back.
     pub(super) fn keep_review(&mut self, call: &CallId, review: Option<HunkReview>) {
         if let Some(review) = review {

@@ -10,6 +10,7 @@ pub mod action_table;
 pub mod agent_status;
 pub mod approval;
 pub mod argument_values;
+pub mod attaching;
 pub mod chunks;
 pub mod command_argument;
 pub mod effect;
@@ -39,6 +40,7 @@ pub mod session;
 pub mod sessions;
 pub mod slash;
 pub mod spending;
+pub mod status_parts;
 pub mod sub_agents;
 pub mod tabs;
 pub mod tool_calls;
@@ -69,10 +71,12 @@ use self::notification::{Notification, NotificationKind};
 use self::output_view::{OutputView, OutputViews};
 use self::overlay::approval::ApprovalDialog;
 use self::overlay::themes::ThemeList;
+use self::pane::PanelSide;
 use self::person_runs::PersonRuns;
 use self::plan::Plan;
 use self::session::{Phase, SessionState};
 use self::sessions::SessionChoice;
+use self::status_parts::StatusParts;
 use self::sub_agents::SubAgents;
 use self::tabs::OpenTabs;
 use self::tool_calls::{CallState, ToolCall, ToolCalls};
@@ -93,6 +97,8 @@ pub struct StoreOptions {
     pub limits: SpendLimits,
     /// Nothing moves that needn't.
     pub reduced_motion: bool,
+    pub panel_side: PanelSide,
+    pub status_parts: StatusParts,
 }
 
 /// Which times stand beside what was said.
@@ -139,6 +145,8 @@ impl Default for StoreOptions {
             timestamps: Timestamps::Off,
             limits: SpendLimits::default(),
             reduced_motion: false,
+            panel_side: PanelSide::default(),
+            status_parts: StatusParts::default(),
         }
     }
 }
@@ -186,6 +194,10 @@ pub struct Store {
     pub limits: LimitState,
     /// Nothing moves that needn't.
     pub reduced_motion: bool,
+    /// Where side panes stand beside the transcript.
+    pub panel_side: PanelSide,
+    /// What the lowest rows tell.
+    pub status_parts: StatusParts,
     /// The sessions that can be resumed, once they were listed for a command.
     pub saved_sessions: Option<Vec<SessionChoice>>,
     /// Commands that the person wrote, by name.
@@ -218,9 +230,19 @@ pub struct Store {
 
 impl Store {
     pub fn new(options: StoreOptions) -> Self {
-        let StoreOptions { fold_thinking, fold_outputs, timestamps, limits, reduced_motion } = options;
+        let StoreOptions { fold_thinking, fold_outputs, timestamps, limits, reduced_motion, panel_side, status_parts } =
+            options;
         let limits = LimitState::new(limits);
-        Self { fold_thinking, fold_outputs, timestamps, limits, reduced_motion, ..Self::default() }
+        Self {
+            fold_thinking,
+            fold_outputs,
+            timestamps,
+            limits,
+            reduced_motion,
+            panel_side,
+            status_parts,
+            ..Self::default()
+        }
     }
 
     /// Returns an empty store for a session that is opened beside another, set as the person has set that.
@@ -233,7 +255,7 @@ impl Store {
             tool_calls: other.tool_calls.emptied(),
             show_link_targets: other.show_link_targets,
             timestamps: other.timestamps,
-            workplace: Workplace { session: String::new(), session_log: None, ..other.workplace.clone() },
+            workplace: other.workplace.beside(),
             ..Self::new(options)
         };
         store.adopt_common(other);
@@ -247,6 +269,7 @@ impl Store {
         self.themes.clone_from(&other.themes);
         self.limits.today = other.limits.today;
         self.tabs.clone_from(&other.tabs);
+        (self.panel_side, self.status_parts) = (other.panel_side, other.status_parts);
         #[cfg(feature = "images")]
         self.images.set_mode(other.images.mode());
     }

@@ -88,6 +88,13 @@ pub enum Report {
         branch: Option<String>,
         session_log: Option<String>,
     },
+    /// The session is served at that address, to who has that token.
+    Serving {
+        url: String,
+        token: String,
+    },
+    /// What differs in the folder from the last commit, as a unified diff; or why that can't be told.
+    FolderDiff(Result<String, String>),
     Failed {
         what: String,
         why: String,

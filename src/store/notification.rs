@@ -36,6 +36,18 @@ impl NotificationKind {
     }
 }
 
+/// What a person wants of being called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyWish {
+    /// To be called now, to see that it works.
+    Test,
+    /// Never.
+    Off,
+    /// While they look elsewhere.
+    Unfocused,
+    Always,
+}
+
 /// A call to the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
@@ -53,6 +65,11 @@ pub enum ActivityState {
 }
 
 impl Notification {
+    /// Returns what a person is called with who wants to see that it works.
+    pub fn test() -> Self {
+        Self::new(NotificationKind::TurnEnd, "Test", "you are called like this")
+    }
+
     pub(super) fn new(kind: NotificationKind, what: &str, about: &str) -> Self {
         let text = if about.is_empty() { what.to_owned() } else { format!("{what}: {about}") };
         Self { kind, text: one_line(&text, MAX_NOTIFICATION_CELLS) }

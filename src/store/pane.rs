@@ -25,6 +25,28 @@ pub const PANES: &[PaneSpec] = &[
     PaneSpec { pane: Pane::ToolPanel, name: "tool-panel", title: "Tool panel" },
 ];
 
+/// From this number of columns on, side panes stand beside the transcript.
+pub const SIDE_PANE_COLUMNS: u16 = 100;
+
+/// Where side panes stand beside the transcript.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PanelSide {
+    Left,
+    #[default]
+    Right,
+}
+
+impl PanelSide {
+    pub const ALL: [Self; 2] = [Self::Right, Self::Left];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+        }
+    }
+}
+
 impl Pane {
     /// Returns all of them, in the order of the rows.
     pub fn all() -> impl DoubleEndedIterator<Item = Self> + Clone {

@@ -133,12 +133,14 @@ pub fn complete(text: &str, own: &[UserCommand]) -> Vec<CommandOffer> {
         return Vec::new();
     }
     let begun = begun.to_lowercase();
-    let named = commands().filter(|command| command.name.starts_with(&begun));
+    // One that is written in full stands first: Enter takes it.
+    let mut named: Vec<_> = commands().filter(|command| command.name.starts_with(&begun)).collect();
+    named.sort_by_key(|command| command.name != begun);
     let other = commands().filter(|command| {
         !command.name.starts_with(&begun) && command.aliases.iter().any(|alias| alias.starts_with(&begun))
     });
     let own = own.iter().filter(|command| command.name.starts_with(&begun)).map(CommandOffer::own);
-    named.map(CommandOffer::new).chain(own).chain(other.map(CommandOffer::new)).collect()
+    named.into_iter().map(CommandOffer::new).chain(own).chain(other.map(CommandOffer::new)).collect()
 }
 
 fn unknown_command(name: &str, own: &[UserCommand]) -> String {
@@ -170,7 +172,7 @@ mod tests {
         let Submitted::Invalid(why) = super::parse("/revew", &own) else { panic!("no such command") };
         assert!(why.contains("did you mean /review?"), "{why}");
         let offered: Vec<_> = complete("/re", &own).into_iter().map(|offer| offer.name).collect();
-        assert_eq!(offered[..3], ["retry", "rename", "review"]);
+        assert_eq!(offered[..5], ["retry", "rename", "reconnect", "replay", "review"]);
         assert_eq!(complete("/rev", &own)[0].about, "Review $1. (yours)");
     }
 
@@ -296,9 +298,22 @@ mod tests {
                 "plan",
                 "queue",
                 "stop",
-                "editor"
+                "editor",
+                "diff",
+                "system",
+                "attach",
+                "detach",
+                "reconnect",
+                "replay",
+                "layout",
+                "statusline",
+                "notify",
+                "login",
+                "serve",
+                "peers"
             ]
         );
+        assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");
         assert_eq!(names("/mod"), ["model", "mode"]);
         assert_eq!(names("/ex"), ["quit"]);
         assert_eq!(names("/mode plan"), [""; 0]);

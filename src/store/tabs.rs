@@ -90,6 +90,8 @@ pub enum TabTarget {
     Next,
     Previous,
     Session(SessionId),
+    /// The session of a call that waits, and that call.
+    Ask(SessionId, CallId),
 }
 
 /// What a list of the open sessions is about.
@@ -108,7 +110,7 @@ impl OpenTabs {
             TabTarget::Number(number) => number.checked_sub(1)?,
             TabTarget::Next => (self.active + 1) % count.max(1),
             TabTarget::Previous => (self.active + count.saturating_sub(1)) % count.max(1),
-            TabTarget::Session(session) => self.position(session)?,
+            TabTarget::Session(session) | TabTarget::Ask(session, _) => self.position(session)?,
         };
         (index < count).then_some(index)
     }
@@ -178,6 +180,7 @@ mod tests {
     use crate::store::action::{Action, ScrollStep};
     use crate::store::effect::Effect;
     use crate::store::msg::Msg;
+    use crate::store::overlay::approval::ApprovalDialog;
     use crate::testkit::events::{LIVE, Opened, shell_approval, turn_finished, turn_started, user_message};
     use crate::testkit::store::fold;
 
@@ -279,7 +282,10 @@ mod tests {
         };
         go(Action::OpenTabList(TabListSubject::Asks));
         go(Action::ScrollOverlay { step: ScrollStep::Forward(2), end: 0 });
-        assert_eq!(go(Action::OverlayAccept), [Effect::SwitchTab(TabTarget::Number(2))]);
+        assert_eq!(go(Action::OverlayAccept), [Effect::SwitchTab(TabTarget::Ask("s2".into(), "c1".into()))]);
+        go(Action::OpenTabList(TabListSubject::Asks));
+        go(Action::ScrollOverlay { step: ScrollStep::Forward(3), end: 0 });
+        assert_eq!(go(Action::OverlayAccept), [Effect::SwitchTab(TabTarget::Ask("s3".into(), "c2".into()))]);
         go(Action::OpenTabList(TabListSubject::Sessions));
         go(Action::ScrollOverlay { step: ScrollStep::Forward(9), end: 0 });
         assert_eq!(go(Action::OverlayAccept), [Effect::SwitchTab(TabTarget::Number(3))]);
@@ -288,6 +294,31 @@ mod tests {
             single.update(Msg::Action(Action::OpenTabList(subject)), &mut Vec::new());
             assert!(single.focus.top().is_none() && single.toast.is_some());
         }
+    }
+
+    #[test]
+    fn the_ask_that_was_chosen_takes_the_place_of_the_oldest() {
+        let mut store = live();
+        fold(&mut store, [turn_started("t1")]);
+        for call in ["c1", "c2"] {
+            let ready = AgentEvent::ToolCallReady {
+                call: call.into(),
+                name: "shell".into(),
+                args: "{}".into(),
+                provider_metadata: None,
+            };
+            fold(
+                &mut store,
+                [ready, AgentEvent::ApprovalRequested { call: call.into(), request: shell_approval("ls") }],
+            );
+        }
+        let shown = |store: &Store| store.focus.top_as::<ApprovalDialog>().map(|shown| shown.call.to_string());
+        store.update(Msg::OfferApproval, &mut Vec::new());
+        assert_eq!(shown(&store).as_deref(), Some("c1"));
+        store.update(Msg::Action(Action::OpenApprovalOf("c2".into())), &mut Vec::new());
+        assert_eq!((shown(&store).as_deref(), store.focus.overlays.len()), (Some("c2"), 1));
+        store.update(Msg::Action(Action::OpenApprovalOf("c9".into())), &mut Vec::new());
+        assert!(shown(&store).as_deref() == Some("c2") && store.toast.is_some());
     }
 
     #[test]

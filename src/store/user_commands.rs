@@ -5,6 +5,7 @@
 //! who may write them (`config/user_commands.rs`).
 
 use super::action_table::find_command;
+use crate::text::words::split_words;
 use crate::text::{clean, one_line};
 
 /// Cells of what a command says of itself.
@@ -100,29 +101,6 @@ fn split_front_matter(text: &str) -> (Vec<(&str, &str)>, &str) {
         Some((key.trim(), unquoted.unwrap_or(value)))
     });
     (facts.collect(), body)
-}
-
-/// Splits what followed a command as a shell would; a quote that isn't closed reaches to the end.
-fn split_words(text: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote, mut is_open) = (Vec::new(), String::new(), None, false);
-    for c in text.chars() {
-        match (c, quote) {
-            (c, Some(open)) if c == open => quote = None,
-            (c, Some(_)) => word.push(c),
-            ('"' | '\'', None) => (quote, is_open) = (Some(c), true),
-            (c, None) if c.is_whitespace() => {
-                if is_open || !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-                is_open = false;
-            }
-            (c, None) => word.push(c),
-        }
-    }
-    if is_open || !word.is_empty() {
-        words.push(word);
-    }
-    words
 }
 
 #[cfg(test)]

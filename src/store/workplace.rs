@@ -7,6 +7,14 @@ pub struct Workplace {
     pub session: String,
     /// Host and port of what answers, where the session is attached.
     pub host: Option<String>,
+    /// How it is attached; none where the session runs in this program.
+    pub attachment: Option<Attachment>,
+    /// What may be attached to by name, each with what it is.
+    pub attach_targets: Vec<(String, String)>,
+    /// The keys that the settings name: the setting, where the key is looked for, and whether it is there.
+    pub keys: Vec<(String, String, String)>,
+    /// What the model is told before the conversation, unless the person says otherwise; empty where that isn't known.
+    pub system_prompt: String,
     /// The branch that is checked out in the folder, or the beginning of a commit.
     pub branch: Option<String>,
     /// The person's home, which paths are shown below as `~`.
@@ -19,7 +27,22 @@ pub struct Workplace {
     pub platform: String,
 }
 
+/// How a session is attached to what runs elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attachment {
+    /// What was typed behind `/attach`; none where the program was started for it.
+    pub line: Option<String>,
+    /// It goes on when this screen leaves.
+    pub goes_on: bool,
+}
+
 impl Workplace {
+    /// Returns the same for a session that is opened beside: what is the session's own is left out.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { session: String::new(), session_log: None, host: None, attachment: None, ..self.clone() }
+    }
+
     /// Returns a path as people write it.
     pub fn display_path(&self, path: &str) -> String {
         match path.strip_prefix(&self.home) {

@@ -17,6 +17,7 @@ pub mod short_path;
 pub mod suggestion;
 pub mod visible;
 pub mod width;
+pub mod words;
 pub mod wrap;
 
 pub use clean::{clean, one_line};

@@ -188,7 +188,10 @@ impl Completion {
     /// other way to read what was typed.
     pub fn replaces_argument(&self) -> bool {
         let (Offered::Values { command, typed, found }, false) = (&self.offered, self.is_closed) else { return false };
-        let is_one_of_them = !matches!(command.argument, Argument::File | Argument::Answer);
+        let is_one_of_them = !matches!(
+            command.argument,
+            Argument::File | Argument::Answer | Argument::AttachTarget | Argument::Recording
+        );
         let is_begun =
             is_one_of_them && !typed.is_empty() && !found.is_empty() && found.iter().all(|known| known.value != *typed);
         self.is_moved || is_begun

@@ -76,7 +76,8 @@ pub fn translate(event: Event) -> Option<Input> {
 
 /// Returns where a key is looked up, innermost first.
 pub fn contexts(store: &Store, composer_empty: bool) -> Vec<Context> {
-    let replays = store.session.capabilities().seek;
+    // Who writes a command there needs the letters.
+    let replays = store.session.capabilities().seek && composer_empty;
     let pane = store.focus.pane;
     let mut contexts = Vec::new();
     if let Some(overlay) = store.focus.top().map(Overlay::state) {

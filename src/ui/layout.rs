@@ -27,14 +27,14 @@
 
 use ratatui::layout::Rect;
 
-/// From this width on, side panes stand beside the transcript.
-pub const WIDE_COLUMNS: u16 = 100;
+use crate::store::pane::{PanelSide, SIDE_PANE_COLUMNS};
+
 /// Most columns of the side panes.
 const MAX_SIDE_COLUMNS: u16 = 48;
 
 /// Returns whether side panes stand beside the transcript at this width.
 pub fn is_wide(width: u16) -> bool {
-    width >= WIDE_COLUMNS
+    width >= SIDE_PANE_COLUMNS
 }
 
 /// What a part would like of the screen.
@@ -67,8 +67,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Gives out the area; the first ones get their rows first, from the bottom up.
-    pub fn new(area: Rect, places: &[Place]) -> Self {
+    /// Gives out the area; the first ones get their rows first, from the bottom up. Side panes stand on that `side`.
+    pub fn new(area: Rect, places: &[Place], panel_side: PanelSide) -> Self {
         let mut rest = area;
         let mut parts: Vec<Rect> = places
             .iter()
@@ -90,7 +90,10 @@ impl Layout {
             (true, _) => {
                 let width = ((u32::from(rest.width) * 30 / 100) as u16).min(MAX_SIDE_COLUMNS);
                 let main = Rect { width: rest.width - width, ..rest };
-                (main, Rect { x: main.right(), width, ..rest })
+                match panel_side {
+                    PanelSide::Right => (main, Rect { x: main.right(), width, ..rest }),
+                    PanelSide::Left => (Rect { x: rest.x + width, ..main }, Rect { width, ..rest }),
+                }
             }
         };
         for (part, place) in parts.iter_mut().zip(places) {
@@ -154,7 +157,8 @@ mod tests {
                     let places =
                         [&rows[..], &[Place::TopRows(1)], &[side(one.0, one.1), Place::Main, side(other.0, other.1)]]
                             .concat();
-                    let layout = Layout::new(area, &places);
+                    let panel_side = if height % 2 == 0 { PanelSide::Right } else { PanelSide::Left };
+                    let layout = Layout::new(area, &places, panel_side);
                     let covered: u32 = layout.parts.iter().map(|part| part.area()).sum();
                     assert_eq!(covered, area.area(), "{width}x{height} {layout:?}");
                     for part in layout.parts.iter().filter(|part| !part.is_empty()) {
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn a_side_pane_stands_beside_only_when_wide() {
         let widths = |width| {
-            let layout = Layout::new(Rect::new(0, 0, width, 24), &[side(true, false), Place::Main]);
+            let layout = Layout::new(Rect::new(0, 0, width, 24), &[side(true, false), Place::Main], PanelSide::Right);
             (layout.parts[1].width, layout.parts[0].width)
         };
         assert_eq!((widths(99), widths(100), widths(140)), ((99, 0), (70, 30), (98, 42)));
@@ -176,8 +180,11 @@ mod tests {
 
     #[test]
     fn side_panes_share_their_column() {
-        let layout = Layout::new(Rect::new(0, 0, 120, 25), &[Place::Main, side(true, false), side(false, true)]);
+        let places = [Place::Main, side(true, false), side(false, true)];
+        let layout = Layout::new(Rect::new(0, 0, 120, 25), &places, PanelSide::Right);
         assert_eq!(layout.parts[1], Rect::new(84, 0, 36, 12));
         assert_eq!(layout.parts[2], Rect::new(84, 12, 36, 13));
+        let layout = Layout::new(Rect::new(0, 0, 120, 25), &places, PanelSide::Left);
+        assert_eq!((layout.parts[0], layout.parts[1]), (Rect::new(36, 0, 84, 25), Rect::new(0, 0, 36, 12)));
     }
 }

@@ -39,6 +39,7 @@ use self::layout::{Layout, Place};
 use self::overlays::OverlayViews;
 use self::pane::{OverlayScreen, PaneScreen, PaneView};
 use self::panes::agents::AgentView;
+use self::panes::diff::ChangesView;
 use self::panes::pending_keys::PendingKeys;
 use self::panes::perf_overlay::PerfStats;
 use self::panes::raw::RawView;
@@ -59,6 +60,8 @@ pub struct Ui {
     raw: RawView,
     /// The sub-agent that is shown.
     agent: AgentView,
+    /// The changes that are shown.
+    changes: ChangesView,
     /// What the frames before cost; measured only while it is shown.
     pub perf: PerfStats,
     /// How far the text on top can be scrolled, as drawn last.
@@ -94,6 +97,7 @@ impl Ui {
             pending_keys: None,
             raw: RawView::default(),
             agent: AgentView::default(),
+            changes: ChangesView::default(),
             perf: PerfStats::default(),
             overlay_scroll_end: usize::MAX,
             pressed: None,
@@ -155,14 +159,26 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     if area.is_empty() {
         return None;
     }
-    let Ui { panes, theme, layout, key_hints, pending_keys, raw, agent, perf, overlay_scroll_end, inline_rows, .. } =
-        ui;
+    let Ui {
+        panes,
+        theme,
+        layout,
+        key_hints,
+        pending_keys,
+        raw,
+        agent,
+        changes,
+        perf,
+        overlay_scroll_end,
+        inline_rows,
+        ..
+    } = ui;
     let theme = *theme;
     let nowhere = Layout::default();
     let whole = Rect { height: inline_rows.unwrap_or(area.height), ..area };
     let screen = PaneScreen { store, key_hints, theme, area: whole, layout: &nowhere };
     let places: Vec<Place> = PanePart::ALL.iter().map(|part| panes.get_mut(*part).place(&screen)).collect();
-    *layout = Layout::new(area, &places);
+    *layout = Layout::new(area, &places, store.panel_side);
     let layout = &*layout;
     if holds_last_frame {
         let transcript = PanePart::Transcript.area(layout);
@@ -178,8 +194,10 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     }
 
     let at = |part: PanePart| part.area(layout);
-    let input = if screen.is_replay() { at(PanePart::ReplayBar) } else { at(PanePart::Composer) };
-    if store.focus.top().is_none() && !screen.is_replay() {
+    // In a replay there is a composer only for a command that is being written.
+    let has_composer = !screen.is_replay() || !panes.composer.is_empty();
+    let input = if has_composer { at(PanePart::Composer) } else { at(PanePart::ReplayBar) };
+    if store.focus.top().is_none() && has_composer {
         let below = if at(PanePart::Activity).is_empty() { input } else { at(PanePart::Activity) };
         let above = Rect { height: below.y - area.y, ..area };
         panes.composer.update_completion(store);
@@ -201,7 +219,7 @@ fn draw_frame(store: &Store, ui: &mut Ui, holds_last_frame: bool, area: Rect, bu
     }
     let above = OverlayScreen { store, key_hints, theme, stage, input };
     let has_code_letters = panes.transcript.has_letters();
-    let mut views = OverlayViews { raw, agent, approval: &panes.approval, has_code_letters };
+    let mut views = OverlayViews { raw, agent, changes, approval: &panes.approval, has_code_letters };
     *overlay_scroll_end = usize::MAX;
     for overlay in &store.focus.overlays {
         let drawn = overlays::draw(overlay, &above, &mut views, buf);

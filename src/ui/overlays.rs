@@ -5,10 +5,12 @@ use ratatui::buffer::Buffer;
 use super::pane::{DrawnOverlay, OverlayScreen};
 use super::panes::agents::AgentView;
 use super::panes::approval::ApprovalPane;
+use super::panes::diff::ChangesView;
 use super::panes::raw::RawView;
 use super::panes::{
-    agents, approval, efforts, frames, help, links, models, modes, outline, palette, permissions, pick_hint,
-    prompt_history, raw, search_bar, sessions, status, tab_list, themes, title, usage_report,
+    agents, approval, diff, efforts, frames, help, key_status, links, models, modes, outline, palette, permissions,
+    pick_hint, prompt_history, raw, search_bar, serving, sessions, status, system_prompt, tab_list, themes, title,
+    usage_report,
 };
 use crate::store::overlay::Overlay;
 
@@ -16,6 +18,7 @@ use crate::store::overlay::Overlay;
 pub struct OverlayViews<'a> {
     pub raw: &'a mut RawView,
     pub agent: &'a mut AgentView,
+    pub changes: &'a mut ChangesView,
     /// The ask that is open.
     pub approval: &'a ApprovalPane,
     pub has_code_letters: bool,
@@ -48,6 +51,10 @@ pub fn draw(
         Overlay::Usage(report) => usage_report::draw(report, screen, buf),
         Overlay::Agents(list) => agents::draw_list(list, screen, buf),
         Overlay::AgentTranscript(shown) => agents::draw_transcript(shown, views.agent, screen, buf),
+        Overlay::Diff(shown) => diff::draw(shown, views.changes, screen, buf),
+        Overlay::SystemPrompt(shown) => system_prompt::draw(shown, screen, buf),
+        Overlay::KeyStatus(shown) => key_status::draw(shown, screen, buf),
+        Overlay::Serving(shown) => serving::draw(shown, screen, buf),
         Overlay::Title(field) => title::draw(field, screen, buf),
         Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),
     }

@@ -1,6 +1,7 @@
-//! How much the model thinks: what is wanted, what the model takes, and what the session tells of both.
+//! How much the model thinks, and what it is told before the conversation: what is wanted, what the model takes, and what
+//! the session tells of both.
 //!
-//! The session tells it as an option, like the settings of agent programs. Invariant: a level holds for a whole turn, since
+//! The session tells them as options, like the settings of agent programs. Invariant: a level holds for a whole turn, since
 //! a vendor may refuse a change between a call and its result.
 
 use super::{Agent, RunningTurn};
@@ -8,6 +9,8 @@ use crate::event::{AgentEvent, AgentOption, AgentOptionKind, AgentOptionValue, E
 
 /// The id of the option.
 const EFFORT_OPTION: &str = "effort";
+/// The id of the other option.
+const SYSTEM_OPTION: &str = "system";
 
 impl Agent {
     /// Returns the level to request in this turn, if the model takes it.
@@ -17,9 +20,21 @@ impl Agent {
 
     /// Sets one of the options; what is none of them changes nothing.
     pub(super) fn set_option(&mut self, option: &str, value: &str) {
-        if option != EFFORT_OPTION {
-            return;
+        match option {
+            EFFORT_OPTION => self.set_effort(value),
+            SYSTEM_OPTION if self.setup.runs_tools => {
+                let own = value == AgentOption::DEFAULT_VALUE;
+                value.clone_into(&mut self.setup.system_prompt);
+                if own {
+                    self.setup.system_prompt.clone_from(&self.default_system_prompt);
+                }
+                self.publish_options();
+            }
+            _ => {}
         }
+    }
+
+    fn set_effort(&mut self, value: &str) {
         let level = Effort::parse(value).filter(|level| self.engine_choice.efforts.contains(level));
         if level.is_some() || value == AgentOption::DEFAULT_VALUE {
             self.setup.effort = level;
@@ -46,7 +61,21 @@ impl Agent {
                 .chain(levels.iter().map(|level| value(level.name(), "")))
                 .collect(),
         });
-        sender.send_replace(option.into_iter().collect());
+        sender.send_replace(option.into_iter().chain(self.system_option()).collect());
+    }
+
+    /// Tells what the person put in place of the system prompt; what it is of itself is told to nobody. Where the agent
+    /// is another, it has one of its own.
+    fn system_option(&self) -> Option<AgentOption> {
+        let is_default = self.setup.system_prompt == self.default_system_prompt;
+        let current = if is_default { AgentOption::DEFAULT_VALUE } else { &self.setup.system_prompt };
+        self.setup.runs_tools.then(|| AgentOption {
+            id: SYSTEM_OPTION.to_owned(),
+            name: "System prompt".to_owned(),
+            kind: AgentOptionKind::System,
+            current: current.to_owned(),
+            values: Vec::new(),
+        })
     }
 
     /// Tells the options of a newly chosen model, and that it doesn't take the level that is wanted.

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::{Agent, RunningTurn};
@@ -121,7 +122,7 @@ impl Agent {
             let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
             Box::pin(play_script(vec![ScriptedEvent { delay: Millis(0), event }], out))
         } else {
-            Box::pin(send_request(choice, http, request, epoch, out))
+            Box::pin(send_request(choice, http, request, (epoch, self.retry_now.clone()), out))
         });
     }
 }
@@ -154,7 +155,7 @@ async fn send_request(
     choice: EngineChoice,
     http: HttpClient,
     request: ModelRequest,
-    epoch: Instant,
+    (epoch, retry_now): (Instant, Arc<Notify>),
     out: mpsc::Sender<RequestEvent>,
 ) {
     let policy = RequestPolicy {
@@ -164,6 +165,7 @@ async fn send_request(
         max_retries: choice.max_retries,
         may_resend: choice.may_resend,
         epoch,
+        retry_now: Some(retry_now),
     };
     for _ in 0..MAX_PREPARATIONS {
         let (level, text) = match choice.engine.plan_reply(&request) {

@@ -126,6 +126,19 @@ fn what_is_typed_is_sent_and_remembered() {
 }
 
 #[test]
+fn a_slash_begins_a_command_where_no_prompts_are_taken() {
+    for seek in [false, true] {
+        let mut rig = ChatRig::new(Capabilities { seek, ..Capabilities::default() });
+        rig.press(&["x", "/", "q", "space"]);
+        assert_eq!(rig.text(), "/q ", "other letters begin nothing, and then all are written");
+        rig.press(&["backspace", "backspace", "h", "e", "l", "p", "enter"]);
+        assert!(rig.chat.store.focus.top_as::<HelpText>().is_some());
+        rig.press(&["esc", "/", "x", "y", "z", "enter"]);
+        assert_eq!((rig.text(), rig.effects()), ("/xyz".into(), vec![]), "what is none is given back");
+    }
+}
+
+#[test]
 fn the_editor_is_asked_for_by_one_key_or_by_two() {
     let mut rig = ChatRig::agent();
     assert_eq!(rig.press(&["ctrl+g"]), Some(LoopRequest::EditDraft));

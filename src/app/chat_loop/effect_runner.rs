@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::ChatLoop;
 use super::host::TabHost;
 use super::session_tab::SessionTab;
-use crate::app::effects::{self, EffectResult, TabId};
+use crate::app::effects::{self, EffectResult, OutsideSession, TabId};
 use crate::event::Command;
 use crate::runtime::{ListScope, StartMode};
 use crate::store::effect::Effect;
@@ -21,6 +21,13 @@ impl ChatLoop<'_> {
     pub(super) fn handle_effect_result(&mut self, id: TabId, done: EffectResult) -> io::Result<()> {
         match done {
             EffectResult::Session(opened) => return self.open_tab(id, *opened),
+            EffectResult::Serving(server) => {
+                if let Some(tab) = self.tabs.get_mut(id) {
+                    let (url, token) = (server.url.clone(), server.token.clone());
+                    tab.chat.update(Msg::Report(Report::Serving { url, token }));
+                    self.host.servers.push((id, *server));
+                }
+            }
             EffectResult::Settings(look) => self.apply_settings_look(*look)?,
             EffectResult::Terminal(bytes, report) => {
                 self.host.term.write_raw(&bytes)?;
@@ -92,6 +99,44 @@ impl TabHost<'_> {
         }
     }
 
+    fn open_outside(&mut self, tab: &mut SessionTab, wanted: OutsideSession) {
+        if let Some(report) = self.effects.open_outside(wanted) {
+            tab.chat.update(Msg::Report(report));
+        }
+    }
+
+    fn toggle_serving(&mut self, tab: &mut SessionTab) {
+        let before = self.servers.len();
+        self.servers.retain(|(of, _)| *of != tab.id);
+        if self.servers.len() < before {
+            tab.chat.show_toast("this session is no longer served".into());
+        } else {
+            self.effects.serve_session(tab.session.clone(), tab.chat.store.session.mode());
+        }
+    }
+
+    fn tell_peers(&mut self, tab: &mut SessionTab) {
+        let server = self.servers.iter().find(|(of, _)| *of == tab.id).map(|(_, server)| server);
+        tab.chat.show_toast(match server {
+            None if tab.chat.store.workplace.attachment.is_some() => {
+                "this session runs elsewhere: who serves it knows who follows it".into()
+            }
+            None => "nobody follows this session; /serve lets others do so".into(),
+            Some(server) => match server.reader_count() {
+                0 => format!("nobody follows {} now", server.url),
+                1 => format!("one client follows {}", server.url),
+                count => format!("{count} clients follow {}", server.url),
+            },
+        });
+    }
+
+    pub(super) fn list_models(&mut self, tab: &SessionTab) {
+        match &tab.models {
+            Some(models) => self.effects.list_remote_models(models.clone()),
+            None => self.effects.list_models(),
+        }
+    }
+
     /// Does what a session asks for; what concerns others as well is left to the loop.
     pub(super) fn run_effects(&mut self, tab: &mut SessionTab) -> io::Result<()> {
         self.effects.tab = tab.id;
@@ -110,7 +155,20 @@ impl TabHost<'_> {
                     self.effects.run_command(command);
                 }
                 Effect::StopCommand => self.effects.stop_command(),
-                Effect::ListModels => self.effects.list_models(),
+                Effect::ListModels => self.list_models(tab),
+                Effect::Attach { line, is_beside } => {
+                    self.open_outside(tab, OutsideSession::Attached { line, is_beside });
+                }
+                Effect::PlaySession(name) => {
+                    let name = name.unwrap_or_else(|| tab.session.session.to_string());
+                    self.open_outside(tab, OutsideSession::Played(name));
+                }
+                Effect::ToggleServing => self.toggle_serving(tab),
+                Effect::ListPeers => self.tell_peers(tab),
+                Effect::DiffFolder => {
+                    let folder = tab.chat.store.session.opened.as_ref().map(|opened| opened.folder.clone());
+                    self.effects.diff_folder(folder.map_or_else(|| self.workspace.folder.clone(), PathBuf::from));
+                }
                 Effect::NewSession => self.open_session(tab, StartMode::New),
                 Effect::ResumeSession(_) | Effect::SwitchTab(_) | Effect::CloseTab => self.tab_effects.push(effect),
                 Effect::ListSessions { all_folders, archived } => {
@@ -158,6 +216,7 @@ impl TabHost<'_> {
                 Effect::LoadActionUses => self.effects.load_action_uses(),
                 Effect::SaveActionUses(uses) => self.effects.save_action_uses(uses),
                 Effect::Notify(told) => self.notify(tab, &told)?,
+                Effect::SetNotify(wish) => self.set_notify(tab, wish)?,
                 Effect::Quit => self.quit = Some(0),
             }
         }

@@ -19,12 +19,12 @@ use crate::app::notify_command::NotifyCommand;
 use crate::app::term::{self, Term};
 use crate::bridge::traffic::TrafficReader;
 use crate::config::UiConfig;
-use crate::runtime::{ListScope, SavedSessions, Workspace};
+use crate::runtime::{ListScope, SavedSessions, SharedServer, Workspace};
 use crate::store::StoreOptions;
 use crate::store::argument_values::ValueList;
 use crate::store::effect::Effect;
 use crate::store::frames::FrameList;
-use crate::store::notification::Notification;
+use crate::store::notification::{Notification, NotifyWish};
 use crate::store::spending::Spending;
 use crate::ui::completion::WantedList;
 use crate::ui::composer::vim::VimMode;
@@ -58,6 +58,8 @@ pub(super) struct TabHost<'a> {
     /// The mode in which a composer begins; none where it has none.
     pub(super) vim_start: Option<VimMode>,
     pub(super) quit: Option<u8>,
+    /// The sessions that are served, by their tabs.
+    pub(super) servers: Vec<(TabId, SharedServer)>,
     /// What was asked for that concerns more than one session.
     pub(super) tab_effects: Vec<Effect>,
 }
@@ -93,9 +95,17 @@ impl TabHost<'_> {
 
     /// Calls the person, if they look elsewhere and want that.
     pub(super) fn notify(&mut self, tab: &SessionTab, told: &Notification) -> io::Result<()> {
-        if !self.notifier.is_wanted(told.kind, Instant::now()) {
-            return Ok(());
-        }
+        if self.notifier.is_wanted(told.kind, Instant::now()) { self.call(tab, told) } else { Ok(()) }
+    }
+
+    /// Calls the person to show how, or does so at other times from now on; says what holds.
+    pub(super) fn set_notify(&mut self, tab: &mut SessionTab, wish: NotifyWish) -> io::Result<()> {
+        let told = self.notifier.apply(wish);
+        tab.chat.show_toast(told);
+        if wish == NotifyWish::Test { self.call(tab, &Notification::test()) } else { Ok(()) }
+    }
+
+    fn call(&mut self, tab: &SessionTab, told: &Notification) -> io::Result<()> {
         if let Some(command) = self.notifier.command() {
             let folder = tab.chat.store.session.opened.as_ref().map_or("", |opened| opened.folder.as_str());
             let command = NotifyCommand::new(command, told, tab.session.session.as_str(), folder);
@@ -124,7 +134,7 @@ impl TabHost<'_> {
         match tab.chat.ui.panes.composer.completion.take_wanted() {
             None => {}
             Some(WantedList::Paths(typed)) => self.effects.list_paths(typed),
-            Some(WantedList::Values(ValueList::Models)) => self.effects.list_models(),
+            Some(WantedList::Values(ValueList::Models)) => self.list_models(tab),
             Some(WantedList::Values(ValueList::Sessions)) => {
                 self.effects.list_sessions(ListScope { all_folders: false, archived: false });
             }

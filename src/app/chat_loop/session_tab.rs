@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use crate::app::chat::{ChatController, LoopRequest};
 use crate::app::draft::{self, DraftSaver};
-use crate::app::effects::{ResumedSession, TabId};
+use crate::app::effects::{OutsideFacts, ResumedSession, TabId};
 use crate::app::history_loader::HistoryLoader;
 use crate::app::session_clock::SessionClock;
 use crate::bridge::hub::Subscription;
 use crate::bridge::{HubItem, SessionHandle};
 use crate::event::{AgentEvent, Command, NoticeCode, NoticeLevel, Seq, SessionId};
+use crate::runtime::RemoteModels;
 use crate::store::StoreOptions;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
@@ -53,6 +54,8 @@ pub(super) struct SessionTab {
     /// When the session is told that a prompt is being written; none once it knows, or while nothing is.
     pub(super) prepare_at: Option<Instant>,
     is_prepared: bool,
+    /// What `/model` can offer, where the session is attached.
+    pub(super) models: Option<RemoteModels>,
     /// For which session, folder and turn the surroundings were looked at last.
     pub(super) surveyed: Option<(SessionId, String, u32)>,
 }
@@ -109,6 +112,7 @@ impl SessionTab {
             restored_draft: None,
             prepare_at: None,
             is_prepared: false,
+            models: None,
             surveyed: None,
         };
         tab.chat.update(Msg::Status(status));
@@ -117,9 +121,10 @@ impl SessionTab {
 
     /// Opens a session beside this one.
     pub(super) fn beside(&self, chat: ChatController, opened: ResumedSession) -> Self {
-        let ResumedSession { handle, draft, restored } = opened;
+        let ResumedSession { handle, outside, draft, restored } = opened;
         let saver = self.draft.for_session(&handle.session, draft.clone().unwrap_or_default());
         let mut tab = Self::new(chat, handle, saver, self.options, self.wanted_model.clone());
+        tab.set_outside(outside);
         tab.set_restored_draft(draft);
         tab.restore_draft();
         tab.chat.show_warnings(&restored);
@@ -128,12 +133,13 @@ impl SessionTab {
 
     /// Goes on with another session here. The old one is forgotten; it stays saved.
     pub(super) fn replace_session(&mut self, opened: ResumedSession) {
-        let ResumedSession { mut handle, draft, restored } = opened;
+        let ResumedSession { mut handle, outside, draft, restored } = opened;
         self.draft.switch_session(&handle.session, draft.clone().unwrap_or_default());
         if !self.chat.ui.panes.composer.is_empty() {
             self.draft.on_edit(Instant::now(), false);
         }
         self.chat.update(Msg::Reset);
+        self.set_outside(outside);
         self.history_loader = None;
         let status = handle.status.borrow_and_update().clone();
         self.clock = SessionClock::new(&status, Instant::now());
@@ -155,6 +161,14 @@ impl SessionTab {
         let store = &self.chat.store;
         let has_draft = !self.chat.ui.panes.composer.is_empty() && !store.transcript.is_untouched();
         store.is_busy() || has_draft
+    }
+
+    /// Notes where the session runs, if that is not here.
+    fn set_outside(&mut self, outside: Option<OutsideFacts>) {
+        let OutsideFacts { attachment, host, models, is_beside: _ } = outside.unwrap_or_default();
+        let workplace = &mut self.chat.store.workplace;
+        (workplace.attachment, workplace.host) = (attachment, host);
+        self.models = models;
     }
 
     pub(super) fn set_restored_draft(&mut self, draft: Option<String>) {

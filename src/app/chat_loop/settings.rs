@@ -98,6 +98,13 @@ impl ChatLoop<'_> {
             tab.chat.set_keymap(keymap.clone());
             tab.chat.ui.panes.transcript.set_prose_columns(ui.text_columns);
             tab.chat.store.set_output_views(ui.output_views());
+            // What was chosen for this run stays, unless the settings say something new.
+            if ui.panel_side != self.host.ui_config.panel_side {
+                tab.chat.store.panel_side = ui.panel_side;
+            }
+            if ui.statusline != self.host.ui_config.statusline {
+                tab.chat.store.status_parts = ui.statusline;
+            }
         }
         self.set_theme(ui.theme.clone())?;
         self.host.ui_config = ui.clone();

@@ -12,6 +12,7 @@ use crate::app::linear::LinearScreen;
 use crate::event::{Command, SessionId};
 use crate::local_time::local_now;
 use crate::runtime::StartMode;
+use crate::store::action::Action;
 use crate::store::effect::Effect;
 use crate::store::msg::{Msg, Report};
 use crate::store::tabs::TabTarget;
@@ -21,11 +22,14 @@ impl ChatLoop<'_> {
     /// Shows a session that was opened on the wish of a tab: in its place, unless the one there has to stay open.
     pub(super) fn open_tab(&mut self, asked_by: TabId, opened: ResumedSession) -> io::Result<()> {
         let active = &mut self.tabs.active;
-        if active.id == asked_by && !active.stays_open() {
+        let is_beside = opened.outside.as_ref().is_some_and(|outside| outside.is_beside);
+        if active.id == asked_by && !active.stays_open() && !is_beside {
             if let Some(save) = active.draft.take_save(String::new()) {
                 self.host.effects.save_draft(save);
             }
             active.replace_session(opened);
+            // It was the other that was served.
+            self.host.servers.retain(|(of, _)| *of != asked_by);
             self.host.notifier.forget();
             return self.run_effects();
         }
@@ -85,6 +89,10 @@ impl ChatLoop<'_> {
         if self.tabs.show(index) {
             self.on_tab_shown();
         }
+        // What waits longest opens by itself; another was asked for.
+        if let TabTarget::Ask(_, call) = target {
+            self.tabs.active.chat.update(Msg::Action(Action::OpenApprovalOf(call.clone())));
+        }
     }
 
     /// Ends the session that is shown; it stays saved.
@@ -93,6 +101,7 @@ impl ChatLoop<'_> {
         let Some(closed) = self.tabs.close_active() else { return };
         self.host.effects.tab = closed.id;
         self.host.effects.stop_command();
+        self.host.servers.retain(|(of, _)| *of != closed.id);
         self.on_tab_shown();
     }
 

@@ -11,7 +11,7 @@ use ratatui::buffer::Cell;
 use ratatui::style::Modifier;
 
 use super::widths::{certain_width, max_width};
-use crate::text::width::grapheme_width;
+use crate::text::width::{grapheme_width, is_ambiguous_wide, narrow_stand_in};
 use crate::ui::text_layout::ScreenLinks;
 use crate::ui::theme::{TermColor, link_of};
 
@@ -365,8 +365,10 @@ impl AnsiWriter {
             self.bytes.push(b'm');
         }
         self.style = look;
-        let symbol = cell.symbol();
-        match (certain_width(symbol), self.cursor) {
+        let is_wide = is_ambiguous_wide();
+        let stand_in = if is_wide { narrow_stand_in(cell.symbol()) } else { None };
+        let symbol = stand_in.unwrap_or(cell.symbol());
+        match (certain_width(symbol, is_wide), self.cursor) {
             (None, Some(at)) => self.write_ambiguous(symbol, at, anew),
             (certain, at) => {
                 self.bytes.extend_from_slice(symbol.as_bytes());
@@ -407,7 +409,9 @@ pub(super) fn write_loose_row(row: &[Cell], links: Option<&ScreenLinks>, out: &m
         writer.write_cell(cell, links, false);
         x += symbol_cells(cell.symbol()).max(1);
         width = x;
-        if certain_width(cell.symbol()).is_none() && x < end {
+        let is_wide = is_ambiguous_wide();
+        let is_replaced = is_wide && narrow_stand_in(cell.symbol()).is_some();
+        if !is_replaced && certain_width(cell.symbol(), is_wide).is_none() && x < end {
             // Whatever the terminal made of it.
             _ = write!(writer.bytes, "\x1b[{}G", x + 1);
         }

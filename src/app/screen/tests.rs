@@ -9,6 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use self::model::{Terminal, Widths};
 use self::random_frames::{Change, ROW_WORDS, RandomFrame};
 use super::*;
+use crate::text::width::{set_ambiguous_wide, str_width};
 use crate::ui::text_layout::laid_out::draw_text;
 use crate::ui::text_layout::links;
 use crate::ui::theme::{link_of, with_link};
@@ -89,6 +90,31 @@ fn wide_characters_come_and_go_whole() {
         rig.draw(&[row], None);
         assert_eq!(rig.shows().trim_end(), row, "{row}");
     }
+}
+
+/// Where ambiguous characters are wide, letters take two cells and lines are drawn with signs that take one everywhere.
+#[test]
+fn ambiguous_characters_stand_where_a_terminal_that_has_them_wide_puts_them() {
+    set_ambiguous_wide(true);
+    let mut screen = Screen::new(Vec::new(), 12, 2);
+    let mut terminal = Terminal::new(12, 2);
+    for rows in [["╭─α“Ж”─╮", "│ x…·é ●│"], ["│ααα→x", "αxα"], ["", "xα漢α"], ["─────────", "жжжжжж"]]
+    {
+        let mut shown = Buffer::empty(Rect::new(0, 0, 12, 2));
+        for (y, row) in (0..).zip(rows) {
+            assert!(str_width(row) <= 12, "{row}");
+            draw_text(row, 0, y, 12, Style::default(), &mut shown);
+        }
+        screen
+            .draw(|_, buf| {
+                buf.merge(&shown);
+                Some((11, 1))
+            })
+            .unwrap();
+        terminal.process(&std::mem::take(&mut screen.out));
+        terminal.assert_shows(&shown, Some((11, 1)), |_| None);
+    }
+    set_ambiguous_wide(false);
 }
 
 #[test]

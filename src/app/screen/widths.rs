@@ -7,10 +7,11 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::text::width::grapheme_width;
+use crate::text::width::grapheme_width_in;
 
-/// Returns how far a symbol moves the cursor of any terminal; nothing where they are known to disagree.
-pub(super) fn certain_width(symbol: &str) -> Option<u16> {
+/// Returns how far a symbol moves the cursor of any terminal; nothing where they are known to disagree. Where ambiguous
+/// characters are said to be wide, one that isn't known to every terminal as wide or narrow is not certain.
+pub(super) fn certain_width(symbol: &str, is_ambiguous_wide: bool) -> Option<u16> {
     if symbol.len() == 1 {
         return Some(1);
     }
@@ -23,7 +24,10 @@ pub(super) fn certain_width(symbol: &str) -> Option<u16> {
     if chars.next().is_some() || !is_long_supported(first) {
         return None;
     }
-    match (grapheme_width(symbol), first) {
+    if is_ambiguous_wide && grapheme_width_in(symbol, true) != grapheme_width_in(symbol, false) {
+        return None;
+    }
+    match (grapheme_width_in(symbol, is_ambiguous_wide), first) {
         (1, _) => Some(1),
         (2, '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{ff01}'..='\u{ff60}') => {
             Some(2)
@@ -179,7 +183,7 @@ mod tests {
             ("✓", 1),
             ("⚠", 1),
         ] {
-            assert_eq!(certain_width(symbol), Some(width), "{symbol}");
+            assert_eq!(certain_width(symbol, false), Some(width), "{symbol}");
         }
         for symbol in [
             "⚠\u{fe0f}",
@@ -198,7 +202,7 @@ mod tests {
             "\u{2028}",
             "\u{378}",
         ] {
-            assert_eq!(certain_width(symbol), None, "{symbol}");
+            assert_eq!(certain_width(symbol, false), None, "{symbol}");
         }
         assert!(UNICODE_12_RANGES.is_sorted_by(|(_, last), (first, _)| last < first));
     }
@@ -212,7 +216,7 @@ mod tests {
             ("\u{179f}\u{17d2}\u{178f}\u{17d2}\u{179a}\u{17b8}", 3),
             ("⚠\u{fe0f}", 2),
         ] {
-            assert_eq!(max_width(symbol, grapheme_width(symbol)), cells, "{symbol}");
+            assert_eq!(max_width(symbol, grapheme_width_in(symbol, false)), cells, "{symbol}");
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) enum CommandReport {
     Undelivered(UndeliveredCommand),
     /// What waits here now.
     Waiting(Vec<QueuedPrompt>),
+    /// Somebody wants the next try at once.
+    RetryNow,
 }
 
 pub(super) struct CommandSender {
@@ -80,6 +82,8 @@ impl CommandSender {
             tokio::select! {
                 biased;
                 wish = wishes.recv() => match wish {
+                    // About the line to here, and none of the session's.
+                    Some(Command::Reconnect) => _ = self.reports.send(CommandReport::RetryNow).await,
                     Some(_) if self.read_only => {}
                     Some(wish) => self.handle_command(wish).await,
                     None => return,

@@ -297,3 +297,23 @@ async fn a_log_that_cannot_be_written_any_more_is_told_with_the_next_fact() {
     assert!(weather.save_error.is_some_and(|why| why.contains("can't be rewritten")) && weather.rewritten.is_none());
     assert!(heard.len() == 1 && heard[0].starts_with("Failed("), "{heard:?}");
 }
+
+/// A server that wants to be left alone for an hour is asked at once when somebody wants that, also who only watches.
+#[tokio::test]
+async fn a_broken_line_is_tried_again_when_somebody_asks() {
+    let (asked, mut requests) = mpsc::unbounded_channel();
+    let mut answers =
+        [head("503 Service Unavailable", "retry-after: 3600\r\n"), head("204 No Content", "")].into_iter();
+    let server = ScriptedServer::answering_at("127.0.0.1:0", move |request| {
+        asked.send(request.to_owned()).unwrap();
+        answers.next().into_iter().collect()
+    });
+    let server = server.await;
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(format!("{}/v1/sessions/s1", server.url()), true), &mut tasks);
+    let mut weather = live.status.clone();
+    weather.wait_for(|weather| matches!(weather.link, LinkState::Retrying { .. })).await.unwrap();
+    requests.recv().await.unwrap();
+    live.commands.send(Command::Reconnect).await.unwrap();
+    assert!(requests.recv().await.unwrap().starts_with("GET /v1/sessions/s1/events?from=1 "));
+}

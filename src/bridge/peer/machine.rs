@@ -254,6 +254,7 @@ impl PeerMachine {
             // The session itself takes the title.
             Command::SetTitle { .. }
             | Command::WarmUp
+            | Command::Reconnect
             | Command::Note { .. }
             | Command::Mark { .. }
             | Command::KeepRun { .. }

@@ -12,7 +12,8 @@ use crate::headless::stdin::piped_prompt;
 use crate::headless::{self, RunOptions};
 use crate::runtime::{AttachedSession, Frontend, UsageError};
 
-pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Result<u8> {
+/// `first` is sent as soon as the screen stands.
+pub(super) async fn run(args: &AttachArgs, first: Option<String>, context: RunContext) -> anyhow::Result<u8> {
     let has_screen = is_on_terminal() || (args.uses_stdin() && app::has_terminal());
     let prints = args.printing.is_headless() || !has_screen;
     let unsaved = SaveErrors::default();
@@ -42,8 +43,9 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
     }
     let given = args.printing.prompt().filter(|_| prints).map(str::to_owned);
     let mentioned = mentioned_files(&runtime, given, images.clone().filter(|_| prints)).await?;
-    let AttachedSession { handle: live, history_end, opened_event, models, remarks, shared } =
-        runtime.attach(args, prompt.is_some()).await?;
+    let attached = runtime.attach(args, prompt.is_some()).await?;
+    let attachment = screen::attachment(&attached, args, None);
+    let AttachedSession { handle: live, history_end, opened_event, models, remarks, shared } = attached;
     if prints {
         for remark in &remarks {
             print_error(remark);
@@ -64,7 +66,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
         runtime.close().await;
         return Ok(final_exit_code(&unsaved, code?));
     }
-    let (prompt, begun) = match prompt {
+    let (prompt, begun) = match prompt.or(first) {
         None => (None, images),
         words => (join_words(words, images.as_deref()), None),
     };
@@ -76,6 +78,7 @@ pub(super) async fn run(args: &AttachArgs, context: RunContext) -> anyhow::Resul
         settings,
         host: runtime.target_host(args),
         models: Some(models),
+        attached: Some((args.clone(), attachment)),
         remarks,
         save_errors: unsaved,
         ..ScreenOptions::default()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::EXIT_CONFIG;
 use crate::cli::ConfigCommand;
-use crate::config::{ConfigFiles, ConfigSources, load, show};
+use crate::config::{ConfigFiles, ConfigSources, json_schema, load, show};
 use crate::headless::output::{OutputError, print, print_error};
 
 pub(super) fn run(command: ConfigCommand, sources: &ConfigSources<'_>) -> anyhow::Result<u8> {
@@ -24,6 +24,7 @@ pub(super) fn run(command: ConfigCommand, sources: &ConfigSources<'_>) -> anyhow
             }
             print(&keymap.to_settings())?;
         }
+        ConfigCommand::Schema => print(&json_schema())?,
         ConfigCommand::Check => return check(sources),
         ConfigCommand::Init => print(&format!("{}\n", load::init(sources)?.display()))?,
         ConfigCommand::Trust { remove: false } => {

@@ -1,14 +1,20 @@
 //! The screen, for every command that has one.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 
-use crate::app::{self, ChatContext, ResumedSession, SessionPlaces};
+use crate::app::{self, Attachment, ChatContext, OutsideFacts, OutsideSession, ResumedSession, SessionPlaces};
 use crate::bridge::SessionHandle;
-use crate::config::SettingsSource;
+use crate::cli::AttachArgs;
+use crate::config::key_status::key_statuses;
+use crate::config::{SettingsSource, environment};
 use crate::event::Seq;
 use crate::headless::output::print_error;
 use crate::headless::save_errors::{SaveErrors, exit_code_for};
-use crate::runtime::{NameClaim, RemoteModels, Runtime, StartMode, StartedSession};
+use crate::runtime::{
+    AttachedSession, NameClaim, RemoteModels, Runtime, StartMode, StartedSession, UsageError, replay,
+};
 use crate::text::one_line;
 
 #[derive(Default)]
@@ -28,6 +34,8 @@ pub(super) struct ScreenOptions {
     /// The event whose place is shown first; the end if none.
     pub(super) place: Option<Seq>,
     pub(super) models: Option<RemoteModels>,
+    /// What the session is attached to, and how.
+    pub(super) attached: Option<(AttachArgs, Attachment)>,
     /// What of an earlier run was restored.
     pub(super) restored: Vec<String>,
     pub(super) remarks: Vec<String>,
@@ -38,7 +46,59 @@ pub(super) struct ScreenOptions {
 fn open_session(runtime: &Runtime, start: &StartMode) -> anyhow::Result<ResumedSession> {
     let StartedSession { handle, mut restored } = runtime.open(start)?;
     let draft = runtime.load_draft(&NameClaim::exclusive(handle.session.clone()), &mut restored);
-    Ok(ResumedSession { handle, draft, restored })
+    Ok(ResumedSession { handle, outside: None, draft, restored })
+}
+
+/// Opens a session that runs outside; `own` is what the program was started for.
+async fn open_outside(
+    runtime: Arc<Runtime>,
+    wanted: OutsideSession,
+    own: Option<AttachArgs>,
+) -> anyhow::Result<ResumedSession> {
+    match wanted {
+        OutsideSession::Attached { line, is_beside } => {
+            let args = match &line {
+                Some(line) => AttachArgs::parse_line(line).map_err(UsageError)?,
+                None => own.ok_or_else(|| UsageError("this session is attached to nothing".to_owned()))?,
+            };
+            let attached = runtime.attach(&args, false).await?;
+            let outside = OutsideFacts {
+                attachment: Some(attachment(&attached, &args, line)),
+                host: runtime.target_host(&args),
+                models: Some(attached.models),
+                is_beside,
+            };
+            let (handle, restored) = (attached.handle, attached.remarks);
+            Ok(ResumedSession { handle, outside: Some(outside), draft: None, restored })
+        }
+        OutsideSession::Played(name) => {
+            // A long log takes a while to be looked through.
+            let played = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+                let path = runtime.session_path(&name)?;
+                let handle = runtime.open_replay(&path, replay::ReplayOptions::default())?;
+                let restored = runtime.find_log_damage(&path).into_iter().map(|(_, text)| text).collect();
+                Ok((handle, restored))
+            });
+            let (mut handle, restored) = played.await??;
+            // The session itself may be open beside it.
+            handle.session = format!("{}-replay", handle.session).as_str().into();
+            let outside = Some(OutsideFacts { is_beside: true, ..OutsideFacts::default() });
+            Ok(ResumedSession { handle, outside, draft: None, restored })
+        }
+    }
+}
+
+/// Returns the keys that the settings name, in words.
+fn key_rows(runtime: &Runtime) -> Vec<(String, String, String)> {
+    let statuses = key_statuses(runtime.config(), &environment::variable).into_iter();
+    statuses.map(|status| (status.setting, status.source, status.state.name().to_owned())).collect()
+}
+
+/// Returns how a session is attached. One that another server keeps, or that is only watched, goes on without us; not so
+/// a program that was started here.
+pub(super) fn attachment(attached: &AttachedSession, args: &AttachArgs, line: Option<String>) -> Attachment {
+    let is_watched = !attached.handle.capabilities.prompt && args.command.is_empty();
+    Attachment { line, goes_on: attached.shared || is_watched }
 }
 
 /// Shows a session until the person leaves, then shuts down in order.
@@ -53,10 +113,13 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         chooses_session,
         place,
         models,
+        attached,
         restored,
         remarks,
         save_errors,
     } = options;
+    let runtime = Arc::new(runtime);
+    let (attach_args, attachment) = attached.unzip();
     let status = live.status.clone();
     let (keymap, about_keys) = runtime.loaded.keymap();
     let mut warnings: Vec<String> = runtime.loaded.warnings.iter().map(ToString::to_string).collect();
@@ -73,7 +136,15 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
         frames: runtime.frames(),
         ui: runtime.config().ui.clone(),
         notify: runtime.config().notify.clone(),
-        places: SessionPlaces { paths: runtime.paths.clone(), logs: runtime.saved_sessions(), host },
+        places: SessionPlaces {
+            paths: runtime.paths.clone(),
+            logs: runtime.saved_sessions(),
+            host,
+            attachment,
+            attach_targets: runtime.attach_targets(),
+            keys: key_rows(&runtime),
+            system_prompt: if can_start_session { runtime.own_system_prompt() } else { String::new() },
+        },
         limits: runtime.config().limits.spending(),
         keymap,
         settings,
@@ -91,6 +162,13 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
             None => Box::new(move || Box::pin(resolver.clone().model_choices())),
         },
         open_session: None,
+        open_outside: Some({
+            let runtime = runtime.clone();
+            Box::new(move |wanted| {
+                let opened = open_outside(runtime.clone(), wanted, attach_args.clone());
+                Box::pin(async { opened.await.map_err(|error| format!("{error:#}")) })
+            })
+        }),
         saved_sessions: None,
         workspace: runtime.workspace(),
         chooses_session,

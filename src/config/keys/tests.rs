@@ -5,6 +5,18 @@ use crate::store::pane::Pane;
 
 /// Actions reached by another action's key, or from a list or a command.
 const WITHOUT_KEY: &[&str] = &[
+    "diff.open",
+    "system.open",
+    "session.attach",
+    "session.detach",
+    "session.reconnect",
+    "session.replay",
+    "layout.side",
+    "status.parts",
+    "notify.test",
+    "keys.status",
+    "session.serve",
+    "session.peers",
     "mode.ask",
     "mode.auto-edit",
     "mode.plan",

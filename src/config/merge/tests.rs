@@ -370,3 +370,54 @@ fn no_project_names_programs_to_start() {
     assert!(mine.warnings.is_empty(), "{:?}", warnings(&mine));
     assert_eq!(mine.config.agents["mine"].command, ["mine", "acp"]);
 }
+
+#[test]
+fn a_profile_holds_over_its_file_and_under_flags() {
+    let text = "model = \"openai/a\"\nprofile = \"work\"\n[ui]\nmax_fps = 30\n\
+                [profiles.work]\nmodel = \"openai/w\"\nui.max_fps = 20\n[profiles.home]\nmodel = \"openai/h\"\n";
+    let load = |flags: &Overrides| {
+        merge(&ConfigLayers { user: Some(user(text)), project: None, env: &no_env, flags }).unwrap().config
+    };
+    let told = |config: &Config| (config.model.clone().unwrap_or_default(), config.ui.max_fps);
+    assert_eq!(told(&load(&Overrides::default())), ("openai/w".into(), 20));
+    let home = Overrides { profile: Some("home".into()), ..Overrides::default() };
+    assert_eq!(told(&load(&home)), ("openai/h".into(), 30));
+    let assigned = Overrides { assignments: vec!["profile=home".into()], ..Overrides::default() };
+    assert_eq!(told(&load(&assigned)), ("openai/h".into(), 30));
+    let flag = Overrides { model: Some("openai/f".into()), ..home };
+    assert_eq!(told(&load(&flag)), ("openai/f".into(), 30));
+}
+
+#[test]
+fn a_profile_is_checked_whether_it_holds_or_not() {
+    let loaded = load_user("[profiles.a]\nui.them = 1\nprofile = \"b\"\n").unwrap();
+    let told = warnings(&loaded);
+    assert!(told.len() == 2 && told[0].contains("unknown key `profiles.a.ui.them`"), "{told:?}");
+    let missing = load_user("profile = \"b\"\n[profiles.a]\nmodel = \"openai/x\"\n").unwrap();
+    assert_eq!(warnings(&missing), ["/u/config.toml:1: there is no profile \"b\", only a"]);
+    assert_eq!(missing.config.model, None);
+    let flags = Overrides { profile: Some("b".into()), ..Overrides::default() };
+    let error = merge(&ConfigLayers { user: None, project: None, env: &no_env, flags: &flags }).unwrap_err();
+    assert!(error.to_string().contains("flag --profile: there is no profile \"b\""), "{error}");
+}
+
+#[test]
+fn an_untrusted_project_has_no_profiles() {
+    let text = "profile = \"x\"\n[profiles.x]\nmodel = \"mine/y\"\n";
+    assert_eq!(load_project(text, false).unwrap().config.model, None);
+    assert_eq!(load_project(text, true).unwrap().config.model.as_deref(), Some("mine/y"));
+}
+
+#[test]
+fn what_is_ambiguously_wide_is_set_or_told_by_the_surroundings() {
+    let of = |text: &str| {
+        load_user(&format!("[ui]\nambiguous_width = {text}\n")).map(|loaded| loaded.config.ui.ambiguous_width)
+    };
+    assert_eq!(of("2").unwrap(), super::super::AmbiguousWidth::Wide);
+    assert!(of("3").is_err() && of("\"wide\"").is_err());
+    let auto = of("\"auto\"").unwrap();
+    let in_locale = |name: &'static str| auto.is_wide(&|variable| (variable == "LANG").then(|| name.to_owned()));
+    assert!(in_locale("ja_JP.eucJP") && in_locale("zh_CN.GBK") && !in_locale("ja_JP.UTF-8") && !in_locale(""));
+    assert!(auto.is_wide(&|variable| (variable == "VTE_CJK_WIDTH").then(|| "wide".to_owned())));
+    assert!(!of("1").unwrap().is_wide(&|_| Some("ja_JP.eucJP".to_owned())));
+}

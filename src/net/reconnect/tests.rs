@@ -67,6 +67,42 @@ async fn heard_with(decoders: DecoderFactory<'_>, tries: Vec<ScriptedConnection>
     tokio::join!(run, listen).1
 }
 
+/// Somebody who can't wait ends the pause before the next try, and no later one.
+#[tokio::test(start_paused = true)]
+async fn the_next_try_comes_at_once_when_it_is_asked_for() {
+    let down = || ScriptedConnection {
+        after: None,
+        answer: Err(RequestFailure::transient(FaultKind::Network, "connection refused")),
+    };
+    let retry_now = std::sync::Arc::new(tokio::sync::Notify::new());
+    let patience =
+        RequestPolicy { max_retries: 3, retry_now: Some(retry_now.clone()), ..RequestPolicy::new(Instant::now()) };
+    let call = HttpRequest {
+        method: HttpMethod::Get,
+        url: "http://h/stream".into(),
+        headers: Vec::new(),
+        body: None,
+        framing: Framing::Any,
+    };
+    let (sender, mut receiver) = mpsc::channel(64);
+    let begun = Instant::now();
+    let asked = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        retry_now.notify_waiters();
+    };
+    let script = [down(), open(None, &["data: [DONE]\n\n"])];
+    let dial = ScriptedResumingDial(script.into());
+    let decoders: DecoderFactory<'_> = &|| Box::new(ChatDecoder::new());
+    tokio::join!(run(dial, &call, decoders, &patience, &sender), asked);
+    assert_eq!(begun.elapsed(), Duration::from_millis(1));
+    drop(sender);
+    let mut words = Vec::new();
+    while let Some(heard) = receiver.recv().await {
+        words.extend(word(heard));
+    }
+    assert!(words.contains(&"try 1".to_owned()), "{words:?}");
+}
+
 fn word(heard: RequestEvent) -> Option<String> {
     Some(match heard {
         RequestEvent::Event(ReplyEvent::TextDelta { text, .. }) => text,

@@ -1,7 +1,7 @@
 //! `--explain` without a prompt: how a target would be addressed, and why.
 
 use super::target::AttachTarget;
-use super::{Runtime, UsageError, resolve_headers};
+use super::{Runtime, UsageError, known_agents, resolve_headers};
 use crate::cli;
 use crate::engine::remote::probe::RemoteAccess;
 use crate::text::address::host_and_port;
@@ -21,6 +21,14 @@ impl Runtime {
     pub fn target_host(&self, typed: &cli::AttachArgs) -> Option<String> {
         let url = AttachTarget::resolve(typed, self.config()).ok()?.url;
         Some(host_and_port(&url).to_owned()).filter(|host| url.contains("://") && !host.is_empty())
+    }
+
+    /// Returns what may be attached to by name, each with what it is.
+    pub fn attach_targets(&self) -> Vec<(String, String)> {
+        let remotes = self.config().remotes.iter();
+        let remotes = remotes.map(|(name, remote)| (name.clone(), redact_credentials(&remote.url).into_owned()));
+        let agents = known_agents::known_names(self.config()).into_iter();
+        remotes.chain(agents.map(|name| (format!("acp:{name}"), "an agent program".to_owned()))).collect()
     }
 
     /// Probes the target and describes how it would be addressed, and why. Sends nothing to a model.

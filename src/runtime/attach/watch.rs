@@ -53,6 +53,7 @@ impl Runtime {
             max_retries: MAX_RECONNECTS,
             may_resend: true,
             epoch,
+            retry_now: None,
         };
         let from = remote::StreamSource::Stream { http, call, timeouts };
         self.start_watching(

@@ -114,9 +114,11 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
             }
             Ok(())
         }
-        Command::WarmUp | Command::Continue | Command::SendQueued | Command::DequeuePrompt { .. } => {
-            able(capabilities.prompt, "this session takes no prompts")
-        }
+        Command::WarmUp
+        | Command::Reconnect
+        | Command::Continue
+        | Command::SendQueued
+        | Command::DequeuePrompt { .. } => able(capabilities.prompt, "this session takes no prompts"),
         Command::Decide { .. } => able(capabilities.decide, "this session takes no decisions"),
         Command::Cancel => able(capabilities.cancel, "this session can't be cancelled"),
         Command::Seek { .. }

@@ -7,9 +7,11 @@
 pub mod agents;
 pub mod approval;
 pub mod code_picker;
+pub mod diff;
 pub mod efforts;
 pub mod frames;
 pub mod help;
+pub mod key_status;
 pub mod links;
 pub mod models;
 pub mod modes;
@@ -19,8 +21,10 @@ pub mod permissions;
 pub mod prompt_history;
 pub mod raw;
 pub mod search;
+pub mod serving;
 pub mod sessions;
 pub mod status;
+pub mod system_prompt;
 pub mod tabs;
 pub mod themes;
 pub mod title;
@@ -94,6 +98,10 @@ overlays! {
     Usage(usage::UsageReport),
     Agents(agents::AgentList),
     AgentTranscript(agents::AgentTranscript),
+    Diff(diff::DiffText),
+    SystemPrompt(system_prompt::SystemPromptText),
+    KeyStatus(key_status::KeyStatusText),
+    Serving(serving::ServingText),
 }
 
 /// A kind of overlay, for whoever looks for it in the stack.

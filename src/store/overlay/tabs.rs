@@ -54,16 +54,15 @@ impl OverlayState for TabList {
 
     fn accept(&mut self, store: &mut Store, _fx: &mut Vec<Effect>) -> OverlayOutcome {
         let selected = self.selected.min(self.len(store).saturating_sub(1));
-        let number = match self.subject {
-            TabListSubject::Sessions => selected + 1,
-            TabListSubject::Asks => store.tabs.asks.get(selected).map_or(0, |ask| ask.number),
-        };
-        match (number, self.subject) {
-            (0, _) => OverlayOutcome::Close,
-            (number, TabListSubject::Asks) if number == store.tabs.active + 1 => {
-                OverlayOutcome::Then(Action::OpenApproval)
+        if self.subject == TabListSubject::Sessions {
+            return OverlayOutcome::Then(Action::SwitchTab(TabTarget::Number(selected + 1)));
+        }
+        match store.tabs.asks.get(selected) {
+            None => OverlayOutcome::Close,
+            Some(ask) if ask.number == store.tabs.active + 1 => {
+                OverlayOutcome::Then(Action::OpenApprovalOf(ask.call.clone()))
             }
-            (number, _) => OverlayOutcome::Then(Action::SwitchTab(TabTarget::Number(number))),
+            Some(ask) => OverlayOutcome::Then(Action::SwitchTab(TabTarget::Ask(ask.session.clone(), ask.call.clone()))),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::support::{on_top, open, require};
 use super::{copy, submit};
 use crate::store::Store;
 use crate::store::action::{Action, UiAction};
+use crate::store::attaching;
 use crate::store::effect::{ComposerEdit, CopyRequest, Effect};
 use crate::store::frames::FrameList;
 use crate::store::marks::{copy_link, toggle_mark};
@@ -16,8 +17,10 @@ use crate::store::overlay::OverlayOutcome;
 use crate::store::overlay::agents::{AgentTranscript, open_agents};
 use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::code_picker::CodePicker;
+use crate::store::overlay::diff::open_diff;
 use crate::store::overlay::efforts::{open_efforts, set_effort, step_effort};
 use crate::store::overlay::help::HelpText;
+use crate::store::overlay::key_status::KeyStatusText;
 use crate::store::overlay::links::open_links;
 use crate::store::overlay::models::open_models;
 use crate::store::overlay::modes::{confirm_full_mode, cycle_mode, open_modes, set_agent_mode};
@@ -29,12 +32,14 @@ use crate::store::overlay::raw::open_raw;
 use crate::store::overlay::search::open_search;
 use crate::store::overlay::sessions::open_sessions;
 use crate::store::overlay::status::StatusText;
+use crate::store::overlay::system_prompt::{open_system_prompt, set_system_prompt};
 use crate::store::overlay::tabs::open_tab_list;
 use crate::store::overlay::themes::open_themes;
 use crate::store::overlay::title::TitleField;
 use crate::store::overlay::usage::{UsageReport, UsageSubject};
-use crate::store::pane::Pane;
+use crate::store::pane::{Pane, PanelSide, SIDE_PANE_COLUMNS};
 use crate::store::permissions::{is_full_mode_confirmed, set_mode};
+use crate::store::status_parts::{StatusPart, StatusParts};
 use crate::store::tabs::TabTarget;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::store::transcript::ItemId;
@@ -148,6 +153,14 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenFrames => open(store, FrameList::default()),
         Action::SaveFramesTo(file) => fx.push(Effect::SaveFrames(Some(file))),
         Action::OpenApproval => open_approval(store, fx),
+        Action::OpenApprovalOf(call) => {
+            if store.waiting_calls().any(|waiting| waiting.id == call) {
+                let typed = store.focus.show_approval(&call);
+                fx.extend(ComposerEdit::insert(typed));
+            } else {
+                store.toast = Some((NoticeLevel::Info, "that was decided meanwhile".into()));
+            }
+        }
         Action::OpenTabList(subject) => open_tab_list(store, subject),
         Action::ShowThinking(shown) => store.fold_thinking = !shown,
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
@@ -202,6 +215,34 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::ResumeSession(id) => fx.push(Effect::ResumeSession(id)),
         Action::SwitchTab(target) => switch_tab(store, target, fx),
         Action::CloseTab => close_tab(store, fx),
+        Action::OpenDiff => open_diff(store, fx),
+        Action::OpenSystemPrompt => open_system_prompt(store),
+        Action::SetSystemPrompt(text) => set_system_prompt(store, text, fx),
+        Action::SetPanelSide(side) => {
+            store.panel_side = side.unwrap_or(match store.panel_side {
+                PanelSide::Left => PanelSide::Right,
+                PanelSide::Right => PanelSide::Left,
+            });
+            let told = format!(
+                "side panes stand on the {} from {} columns on; panel_side under [ui] in config.toml keeps it",
+                store.panel_side.name(),
+                SIDE_PANE_COLUMNS
+            );
+            store.toast = Some((NoticeLevel::Info, told));
+        }
+        Action::ToggleStatusPart(part) => toggle_status_part(store, part),
+        Action::ShowStatusParts => {
+            store.status_parts = StatusParts::all();
+            toggle_status_part(store, None);
+        }
+        Action::SetNotify(wish) => fx.push(Effect::SetNotify(wish)),
+        Action::OpenKeyStatus => open(store, KeyStatusText::default()),
+        Action::ToggleServing => attaching::toggle_serving(store, fx),
+        Action::ListPeers => fx.push(Effect::ListPeers),
+        Action::Attach(line) => attaching::attach(store, line, fx),
+        Action::Detach => attaching::detach(store, fx),
+        Action::Reconnect => attaching::reconnect(store, fx),
+        Action::PlaySession(name) => attaching::play_session(store, name, fx),
         Action::Quit => fx.push(Effect::Quit),
         Action::Focus(pane) => store.focus.pane = pane,
         Action::CloseOverlay
@@ -280,6 +321,20 @@ fn hides_rows(call: &ToolCall) -> bool {
         && call.state != CallState::Done(CallOutcome::Failed)
         && !call.output.trim().is_empty();
     is_hidden || is_long(&call.output, 4, 320) || is_long(detail, 12, 1000) || is_long(&call.args, 10, 1000)
+}
+
+/// Takes a part out of the lowest rows, or puts it back, and says what there is.
+fn toggle_status_part(store: &mut Store, part: Option<StatusPart>) {
+    if let Some(part) = part {
+        store.status_parts = store.status_parts.toggled(part);
+    }
+    let names =
+        |parts: &mut dyn Iterator<Item = StatusPart>| parts.map(StatusPart::name).collect::<Vec<_>>().join(", ");
+    let shown = names(&mut store.status_parts.iter());
+    let hidden = names(&mut StatusPart::ALL.into_iter().filter(|part| !store.status_parts.has(*part)));
+    let hidden = if hidden.is_empty() { String::new() } else { format!("; hidden: {hidden}") };
+    let told = format!("shown: {shown}{hidden}; statusline under [ui] in config.toml keeps it");
+    store.toast = Some((NoticeLevel::Info, told));
 }
 
 fn rename_session(store: &mut Store, title: Option<String>, fx: &mut Vec<Effect>) {

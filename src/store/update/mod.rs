@@ -14,7 +14,9 @@ use super::limits::set_today;
 use super::msg::{Msg, Report};
 use super::overlay::OverlayState;
 use super::overlay::approval::ApprovalDialog;
+use super::overlay::diff::DiffText;
 use super::overlay::palette::add_action_uses;
+use super::overlay::serving::ServingText;
 use super::overlay::sessions::SessionPicker;
 
 pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
@@ -61,6 +63,12 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         Msg::Report(Report::ActionUses(uses)) => add_action_uses(store, uses, fx),
         Msg::Report(Report::Surroundings { branch, session_log }) => {
             (store.workplace.branch, store.workplace.session_log) = (branch, session_log);
+        }
+        Msg::Report(Report::Serving { url, token }) => support::open(store, ServingText { url, token, scroll: 0 }),
+        Msg::Report(Report::FolderDiff(told)) => {
+            if let Some(shown) = store.focus.find_mut::<DiffText>() {
+                shown.of_git = Some(told);
+            }
         }
         Msg::Report(Report::Failed { what, why }) => {
             store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));

@@ -13,6 +13,7 @@
 //! is never given out again nor taken back; everything from outside is cleaned.
 
 mod items;
+pub mod line_wrap;
 pub mod question;
 
 use std::mem::{Discriminant, discriminant};

@@ -164,9 +164,9 @@ pub fn overlay_text(store: &Store, ui: &mut Ui) -> String {
     let Some(overlay) = store.focus.top() else { return String::new() };
     let page = Rect::new(0, 0, PAGE_COLUMNS, MAX_PAGE_ROWS);
     let mut buffer = Buffer::empty(page);
-    let Ui { panes, theme, key_hints, raw, agent, .. } = ui;
+    let Ui { panes, theme, key_hints, raw, agent, changes, .. } = ui;
     let screen = OverlayScreen { store, key_hints, theme: *theme, stage: page, input: page };
-    let mut views = OverlayViews { raw, agent, approval: &panes.approval, has_code_letters: false };
+    let mut views = OverlayViews { raw, agent, changes, approval: &panes.approval, has_code_letters: false };
     overlays::draw(overlay, &screen, &mut views, &mut buffer);
     let rows = (0..page.height).map(|y| {
         (0..page.width).filter_map(|x| buffer.cell((x, y))).map(ratatui::buffer::Cell::symbol).collect::<String>()

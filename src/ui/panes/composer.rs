@@ -16,7 +16,7 @@ use crate::ui::pane::{PaneResponse, PaneScreen, PaneView};
 
 /// What it says while it is empty.
 const IDLE_PLACEHOLDER: &str = "Ask anything, or / for commands";
-const WATCHED_PLACEHOLDER: &str = "This session is read-only; it takes no prompts";
+const WATCHED_PLACEHOLDER: &str = "This session is read-only and takes no prompts; / for commands";
 const BUSY_PLACEHOLDER: &str = "Type ahead: prompts are queued";
 
 impl PaneView for Composer {
@@ -25,7 +25,7 @@ impl PaneView for Composer {
     }
 
     fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
-        if screen.is_replay() {
+        if screen.is_replay() && self.is_empty() {
             return Place::Rows(0);
         }
         let wanted = self.height(screen.area.width.saturating_sub(2));

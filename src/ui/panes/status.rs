@@ -3,7 +3,7 @@
 
 use ratatui::buffer::Buffer;
 
-use crate::event::AgentOptionKind;
+use crate::event::{AgentOption, AgentOptionKind};
 use crate::store::Store;
 use crate::store::overlay::status::StatusText;
 use crate::store::permissions::{grants, mode_description};
@@ -21,26 +21,36 @@ const MAX_WIDTH: u16 = 100;
 const MAX_VALUE_CELLS: usize = 2000;
 
 pub fn draw(text: &StatusText, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
-    let OverlayScreen { store, key_hints: labels, theme, stage: area, .. } = *screen;
-    let facts = facts(store);
-    let names = facts.iter().map(|(name, _)| str_width(name)).max().unwrap_or_default();
+    draw_facts("Status", &facts(screen.store), text.scroll, screen, buf)
+}
+
+/// Draws facts, each with its name, scrolled down by so many rows.
+pub(super) fn draw_facts(
+    title: &str,
+    facts: &[(impl AsRef<str>, String)],
+    scroll: usize,
+    screen: &OverlayScreen<'_>,
+    buf: &mut Buffer,
+) -> DrawnOverlay {
+    let OverlayScreen { key_hints: labels, theme, stage: area, .. } = *screen;
+    let names = facts.iter().map(|(name, _)| str_width(name.as_ref())).max().unwrap_or_default();
     let width = area.width.saturating_sub(2).min(MAX_WIDTH);
     let room = usize::from(width.saturating_sub(4)).saturating_sub(names + 2).max(1);
     let mut rows: Vec<(&str, String)> = Vec::new();
-    for (name, value) in &facts {
+    for (name, value) in facts {
         for (nth, row) in wrap_hard(value, room).into_iter().enumerate() {
-            rows.push((if nth == 0 { name } else { "" }, row.slice(value).to_owned()));
+            rows.push((if nth == 0 { name.as_ref() } else { "" }, row.slice(value).to_owned()));
         }
     }
     let place = centered(area, width, (rows.len() + 2).min(usize::from(area.height)) as u16);
     let shown = usize::from(place.height.saturating_sub(2));
     let most = rows.len().saturating_sub(shown);
-    let first = text.scroll.min(most);
+    let first = scroll.min(most);
     let footer = match most {
         0 => format!("{} closes", labels.close),
         _ => format!("{}–{} of {} · ↑↓ · {} closes", first + 1, first + shown, rows.len(), labels.close),
     };
-    let inner = draw_box("Status", &footer, Role::BorderFocused, theme, place, buf);
+    let inner = draw_box(title, &footer, Role::BorderFocused, theme, place, buf);
     for (row, (name, value)) in (0..).zip(rows.iter().skip(first).take(shown)) {
         let mut pen = RowWriter::new(buf, inner, row);
         pen.write(name, theme.style(Role::Dim)).skip((names + 2).saturating_sub(str_width(name)));
@@ -79,6 +89,8 @@ fn facts(store: &Store) -> Vec<(&'static str, String)> {
     for option in session.status.options.iter().filter(|option| option.kind != AgentOptionKind::Model) {
         match option.kind {
             AgentOptionKind::Effort => tell("Effort", option.current.clone()),
+            AgentOptionKind::System if option.current == AgentOption::DEFAULT_VALUE => {}
+            AgentOptionKind::System => tell("System prompt", option.current.clone()),
             _ => tell("Agent's setting", format!("{}: {}", option.name, option.current)),
         }
     }

@@ -9,6 +9,7 @@ use crate::store::Store;
 use crate::store::overlay::efforts::EffortList;
 use crate::store::pane::Pane;
 use crate::store::permissions::grants;
+use crate::store::status_parts::StatusPart;
 use crate::text::{one_line, short_path, width::str_width};
 use crate::ui::format;
 use crate::ui::key_hints::KeyHint;
@@ -56,7 +57,9 @@ impl PaneView for StatusLine {
             let steer = steer_hint(screen, self.has_draft);
             let hints = screen.key_hints.hints(store).iter();
             let hints: Vec<&KeyHint> = steer.iter().chain(hints).collect();
-            keys(&hints, used, theme, inner, buf);
+            if store.status_parts.has(StatusPart::Keys) {
+                keys(&hints, used, theme, inner, buf);
+            }
         }
         None
     }
@@ -74,7 +77,7 @@ fn steer_hint(screen: &PaneScreen<'_>, has_draft: bool) -> Option<KeyHint> {
 }
 
 fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
-    let session = &store.session;
+    let (session, parts) = (&store.session, store.status_parts);
     let mut all = Vec::new();
     if let Some(opened) = &session.opened {
         let role = match opened.mode {
@@ -85,9 +88,12 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         all.push(Segment::new(0, opened.mode.name(), role));
         // It is cut before the mode would be.
         let left = room.saturating_sub(str_width(opened.mode.name()) + 3);
-        let name = one_line(&opened.name(), MAX_FOREIGN_TEXT_CELLS.min(left));
-        all.push(Segment::new(2, name, Role::Status));
-        let effort = EffortList::option(store).map(|option| one_line(&option.current, MAX_EFFORT_CELLS));
+        if parts.has(StatusPart::Model) {
+            let name = one_line(&opened.name(), MAX_FOREIGN_TEXT_CELLS.min(left));
+            all.push(Segment::new(2, name, Role::Status));
+        }
+        let effort = EffortList::option(store).filter(|_| parts.has(StatusPart::Effort));
+        let effort = effort.map(|option| one_line(&option.current, MAX_EFFORT_CELLS));
         if let Some(effort) = effort.filter(|effort| !effort.is_empty() && effort != AgentOption::DEFAULT_VALUE) {
             all.push(Segment::new(3, format!("effort {effort}"), Role::Status));
         }
@@ -119,11 +125,12 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     }
     match grants(store).len() {
         0 => {}
+        _ if !parts.has(StatusPart::Grants) => {}
         1 => all.push(Segment::new(4, "1 grant", Role::Info)),
         more => all.push(Segment::new(4, format!("{more} grants"), Role::Info)),
     }
     let queued = session.queue().len();
-    if queued > 0 {
+    if queued > 0 && parts.has(StatusPart::Queue) {
         all.push(Segment::new(4, format!("{queued} queued"), Role::Info));
     }
     all
@@ -135,10 +142,11 @@ fn place(store: &Store, folder: &str, room: usize) -> Vec<Segment> {
     let mut all = Vec::new();
     let folder = one_line(&place.display_path(folder), MAX_FOLDER_CELLS);
     let shown = short_path(&folder, (room / FOLDER_SHARE).max(MIN_FOLDER_CELLS));
-    if !shown.is_empty() {
+    if !shown.is_empty() && store.status_parts.has(StatusPart::Folder) {
         all.push(Segment::new(3, shown, Role::Dim));
     }
     match (&place.host, &place.branch) {
+        _ if !store.status_parts.has(StatusPart::Branch) => {}
         (Some(host), _) => all.push(Segment::new(3, one_line(host, MAX_FOREIGN_TEXT_CELLS), Role::Dim)),
         (None, Some(branch)) => all.push(Segment::new(4, one_line(branch, MAX_BRANCH_CELLS), Role::Dim)),
         (None, None) => {}
@@ -235,6 +243,14 @@ mod tests {
         assert_eq!(row(&store, 85), format!("ask · {name} · …/down/project"));
         assert_eq!(row(&store, 20), "ask · openai/a-very…");
         assert_eq!(row(&store, 3), "ask");
+        let without = |part| {
+            let mut store = store.clone();
+            store.status_parts = store.status_parts.toggled(part);
+            row(&store, 120)
+        };
+        assert_eq!(without(StatusPart::Model), "ask · ~/code/deep/down/project · feature/x");
+        assert_eq!(without(StatusPart::Folder), format!("ask · {name} · feature/x"));
+        assert_eq!(without(StatusPart::Branch), format!("ask · {name} · ~/code/deep/down/project"));
         store.workplace.host = Some("10.0.0.7:8000".into());
         assert!(row(&store, 120).ends_with("project · 10.0.0.7:8000"), "{}", row(&store, 120));
     }

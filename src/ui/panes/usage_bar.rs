@@ -7,6 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
+use crate::store::status_parts::StatusPart;
 use crate::ui::format;
 use crate::ui::layout::Place;
 use crate::ui::paint::{Segment, draw_segments};
@@ -16,6 +17,15 @@ use crate::ui::theme::Role;
 /// From this fill on the gauge warns, and from the second on it is red.
 const HIGH_FILL: f64 = 0.75;
 const CRITICAL_FILL: f64 = 0.92;
+/// Where none of these is wanted there is no such row.
+const METERS: [StatusPart; 6] = [
+    StatusPart::Context,
+    StatusPart::Tokens,
+    StatusPart::Cost,
+    StatusPart::FirstToken,
+    StatusPart::Rate,
+    StatusPart::Time,
+];
 /// Below this width words are short.
 const NARROW_COLUMNS: u16 = 50;
 
@@ -24,7 +34,8 @@ pub struct UsageBar;
 
 impl PaneView for UsageBar {
     fn place(&mut self, screen: &PaneScreen<'_>) -> Place {
-        Place::Rows(u16::from(screen.area.height >= 8))
+        let has_any = METERS.into_iter().any(|part| screen.store.status_parts.has(part));
+        Place::Rows(u16::from(screen.area.height >= 8 && has_any))
     }
 
     fn draw(&mut self, screen: &PaneScreen<'_>, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
@@ -37,8 +48,11 @@ impl PaneView for UsageBar {
 }
 
 fn meters(store: &Store, width: u16) -> Vec<Segment> {
-    let usage = &store.usage;
-    let mut all = vec![context(store, width)];
+    let (usage, parts) = (&store.usage, store.status_parts);
+    let mut all = Vec::new();
+    if parts.has(StatusPart::Context) {
+        all.push(context(store, width));
+    }
     let session = usage.session();
     let mark = match (store.history_progress, session.estimated) {
         (Some(_), _) => "≥",
@@ -48,34 +62,38 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
     // Something came out, so something went in, and nobody has said yet how much.
     let unsaid = session.input_tokens == 0 && session.output_tokens > 0;
     let input = if unsaid { "–".into() } else { format!("{mark}{}", format::count(session.input_tokens)) };
-    all.push(Segment {
-        drop_rank: 1,
-        parts: vec![
-            ("↑".into(), Role::Dim),
-            (input, Role::Text),
-            (" ↓".into(), Role::Dim),
-            (format!("{mark}{}", format::count(session.output_tokens)), Role::Text),
-        ],
-    });
-    all.push(match usage.cost() {
-        Some(0.0) => Segment::new(3, format::money(0.0), Role::Text),
-        Some(cost) => Segment::new(3, format!("{mark}{}", format::money(cost)), Role::Text),
-        None => Segment::new(3, if width < NARROW_COLUMNS { "$?" } else { "cost unknown" }, Role::Dim),
-    });
-    if let Some(saved) = usage.saved_cost() {
+    if parts.has(StatusPart::Tokens) {
+        all.push(Segment {
+            drop_rank: 1,
+            parts: vec![
+                ("↑".into(), Role::Dim),
+                (input, Role::Text),
+                (" ↓".into(), Role::Dim),
+                (format!("{mark}{}", format::count(session.output_tokens)), Role::Text),
+            ],
+        });
+    }
+    if parts.has(StatusPart::Cost) {
+        all.push(match usage.cost() {
+            Some(0.0) => Segment::new(3, format::money(0.0), Role::Text),
+            Some(cost) => Segment::new(3, format!("{mark}{}", format::money(cost)), Role::Text),
+            None => Segment::new(3, if width < NARROW_COLUMNS { "$?" } else { "cost unknown" }, Role::Dim),
+        });
+    }
+    if let Some(saved) = usage.saved_cost().filter(|_| parts.has(StatusPart::Cost)) {
         // By the server, for all its clients: who runs it wants to know.
         all.push(Segment {
             drop_rank: 7,
             parts: vec![("server saved ".into(), Role::Dim), (format::money(saved), Role::Text)],
         });
     }
-    if let Some(first) = usage.first_token() {
+    if let Some(first) = usage.first_token().filter(|_| parts.has(StatusPart::FirstToken)) {
         all.push(Segment {
             drop_rank: 6,
             parts: vec![("first ".into(), Role::Dim), (format::duration(first), Role::Text)],
         });
     }
-    if let Some(rate) = usage.rate() {
+    if let Some(rate) = usage.rate().filter(|_| parts.has(StatusPart::Rate)) {
         let mark = if usage.turn().estimated { "~" } else { "" };
         all.push(Segment {
             drop_rank: 5,
@@ -86,7 +104,8 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
         });
     }
     // A clock that stands is not shown.
-    if let Some(elapsed) = usage.elapsed(store.session.now).filter(|_| !store.waits_only_for_user()) {
+    let elapsed = usage.elapsed(store.session.now).filter(|_| parts.has(StatusPart::Time));
+    if let Some(elapsed) = elapsed.filter(|_| !store.waits_only_for_user()) {
         let idle = store.session.phase.is_idle();
         let text = if idle { format::duration(elapsed) } else { format::running_duration(elapsed) };
         all.push(Segment { drop_rank: 2, parts: vec![(text, if idle { Role::Dim } else { Role::Accent })] });

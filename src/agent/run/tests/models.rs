@@ -1,7 +1,7 @@
 //! Other models, and what their servers tell of them.
 
 use super::*;
-use crate::event::{AgentOption, Effort};
+use crate::event::{AgentOption, AgentOptionKind, Effort};
 
 #[tokio::test(start_paused = true)]
 async fn another_model_answers_from_the_next_request_on_with_the_whole_past() {
@@ -175,6 +175,32 @@ async fn the_effort_that_a_model_takes_is_told_set_and_sent() {
     }
     let sent: Vec<_> = first.requests.lock().unwrap().iter().map(|request| request.sampling.effort).collect();
     assert_eq!(sent, [Some(Effort::High), Some(Effort::Low), Some(Effort::Low), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_system_prompt_holds_from_the_next_request_on_and_can_be_taken_back() {
+    let first = engine("a", vec![]);
+    let (options, told) = watch::channel(Vec::new());
+    let give = |setup: &mut AgentSetup| {
+        (setup.system_prompt, setup.options) = ("You are first.".to_owned(), Some(options));
+    };
+    let mut bench = AgentRig::of(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    let current = || {
+        let options = told.borrow();
+        let option = options.iter().find(|option: &&AgentOption| option.kind == AgentOptionKind::System);
+        option.map(|option| option.current.clone())
+    };
+    for (value, shown) in [(None, "default"), (Some("Be brief."), "Be brief."), (Some("default"), "default")] {
+        if let Some(value) = value {
+            let command = Command::SetOption { option: "system".to_owned(), value: value.to_owned() };
+            bench.commands.send(command).await.unwrap();
+        }
+        bench.prompt("next").await;
+        bench.end().await;
+        assert_eq!(current().as_deref(), Some(shown));
+    }
+    let sent: Vec<_> = first.requests.lock().unwrap().iter().map(|request| request.system.clone()).collect();
+    assert_eq!(sent, ["You are first.", "Be brief.", "You are first."]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,7 +50,7 @@ impl TwoTabs {
         take_active(&mut tabs);
         assert!(tabs.active.stays_open());
         let chat = tabs.active.chat.beside(options, &ui_config());
-        let opened = ResumedSession { handle: two, draft: None, restored: Vec::new() };
+        let opened = ResumedSession { handle: two, outside: None, draft: None, restored: Vec::new() };
         let tab = tabs.active.beside(chat, opened);
         tabs.add(tab);
         second.send([Opened { capabilities: LIVE, ..Opened::default() }.event()]).await;

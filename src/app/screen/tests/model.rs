@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthChar;
 
+use crate::text::width::{grapheme_width_in, is_ambiguous_wide, narrow_stand_in};
 use crate::ui::theme::TermColor;
 
 /// What a cell shows, its modifiers as a set; none where a wide character covers it.
@@ -40,6 +41,7 @@ impl Widths {
         match (self, c) {
             (Self::Narrow, '\u{1f000}'..) => 1,
             (Self::Broad, '\u{1d165}'..='\u{1d172}' | '\u{103a}') => 1,
+            (Self::Strict, c) if is_ambiguous_wide() => grapheme_width_in(&c.to_string(), true),
             _ => c.width().unwrap_or(0),
         }
     }
@@ -173,6 +175,9 @@ impl Terminal {
                 covered = super::super::symbol_cells(cell.symbol()) - 1;
                 let (fg, bg) = (number(cell.fg), number(cell.bg));
                 let mut symbol = cell.symbol();
+                if is_ambiguous_wide() {
+                    symbol = narrow_stand_in(symbol).unwrap_or(symbol);
+                }
                 // Of what might not fit beside each other only the beginning is shown.
                 let apart: usize = symbol.chars().map(|c| c.width().unwrap_or(0)).sum();
                 if usize::from(x) + apart > usize::from(width)
@@ -265,7 +270,9 @@ impl vte::Perform for Grid {
             self.x -= 1;
             self.pending = true;
         }
-        self.certain = !('\u{1f000}'..).contains(&c);
+        let symbol = c.to_string();
+        let is_doubtful = is_ambiguous_wide() && grapheme_width_in(&symbol, true) != grapheme_width_in(&symbol, false);
+        self.certain = !('\u{1f000}'..).contains(&c) && !is_doubtful;
     }
 
     fn execute(&mut self, byte: u8) {

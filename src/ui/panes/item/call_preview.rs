@@ -7,6 +7,7 @@
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use crate::event::CallOutcome;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::ui::markdown::syntax::Syntax;
 
@@ -62,6 +63,64 @@ pub(in crate::ui::panes) fn call_preview(call: &ToolCall, room: usize) -> Option
     let nested = args.values().any(|value| value.is_object() || value.as_array().is_some_and(|all| !all.is_empty()));
     let told = super::super::subject::has_subject_argument(&args);
     (nested && !told).then(|| CallPreview { text: pretty_json(&call.args, room), syntax: Syntax::named("json") })
+}
+
+/// A change of a file that a call made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ui::panes) struct FileChange {
+    /// As the agent names it.
+    pub(in crate::ui::panes) path: String,
+    /// Lines of a unified diff.
+    pub(in crate::ui::panes) diff: String,
+}
+
+/// Returns what a call changed in a file, once it did: as its result says, else as it was asked about, else as its
+/// arguments say. A command changes what nobody can tell.
+pub(in crate::ui::panes) fn file_change(call: &ToolCall) -> Option<FileChange> {
+    if call.state != CallState::Done(CallOutcome::Ok) || call.args.len() > MAX_PARSED_BYTES {
+        return None;
+    }
+    let args = serde_json::from_str::<Value>(&call.args).ok();
+    let empty = Map::new();
+    let args = args.as_ref().and_then(Value::as_object).unwrap_or(&empty);
+    let text = |names: &[&str]| names.iter().find_map(|name| args.get(*name).and_then(Value::as_str));
+    if text(&COMMAND_KEYS).is_some() {
+        return None;
+    }
+    let asked = call.approval_request().filter(|ask| is_unified(&ask.detail));
+    let path = text(&PATH_KEYS).or(asked.map(|ask| ask.subject.as_str()));
+    let diff = diff_in(&call.output).map(str::to_owned);
+    let diff = diff.or_else(|| asked.map(|ask| ask.detail.clone())).or_else(|| {
+        let preview = call_preview(call, usize::MAX)?;
+        if preview.syntax == Syntax::named("diff") {
+            return Some(preview.text);
+        }
+        // A whole file that was written: all of it is new to whoever has no other text of it.
+        let content = text(&CONTENT_KEYS)?;
+        let begin = format!("@@ -0,0 +1,{} @@\n", content.lines().count());
+        Some(content.lines().fold(begin, |diff, line| diff + "+" + line + "\n"))
+    })?;
+    let named = diff.lines().find_map(|line| line.strip_prefix("+++ ")).map(|name| name.trim_start_matches("b/"));
+    let path = path.or(named)?.to_owned();
+    Some(FileChange { path, diff })
+}
+
+fn is_unified(text: &str) -> bool {
+    text.starts_with("@@ ") || text.contains("\n@@ ")
+}
+
+/// Returns the diff of what was done in a result: of one that was taken in part, that part.
+fn diff_in(output: &str) -> Option<&str> {
+    let (done, _) = output.split_once("\nnot applied:").unwrap_or((output, ""));
+    let begins = |line: &str| line.starts_with("--- ") || line.starts_with("diff --git") || line.starts_with("@@ ");
+    let mut at = 0;
+    for line in done.split_inclusive('\n') {
+        if begins(line) {
+            return done.get(at..).filter(|diff| is_unified(diff));
+        }
+        at += line.len();
+    }
+    None
 }
 
 /// Returns what an edit changes as a diff.

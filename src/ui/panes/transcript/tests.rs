@@ -335,6 +335,43 @@ fn a_diff_waits_for_approval() {
     assert_eq!(shown[2], " ⊘ edit_file a.txt  denied: not now · 300ms");
 }
 
+/// The ask shows all hunks, and the words of the result say which of them were taken.
+#[test]
+fn a_change_that_was_taken_in_part_shows_its_diff_once() {
+    let mut session = TranscriptSession::new();
+    session.prompt("edit");
+    session.call("c1", "edit_file", r#"{"path":"a.txt"}"#);
+    let detail = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-old\n+new\n@@ -9 +9 @@\n-stays\n+would go\n";
+    session.event(AgentEvent::ApprovalRequested {
+        call: "c1".into(),
+        request: ApprovalRequest {
+            tool: "edit_file".into(),
+            kind: ToolKind::Edit,
+            risk: Risk::Write,
+            subject: "a.txt".into(),
+            folder: "/w".into(),
+            detail: detail.into(),
+            pattern: None,
+            expires_at: None,
+            answers: Vec::new(),
+            hunks: 2,
+        },
+    });
+    let taken = crate::event::HunkDecision { taken: vec![1], notes: Vec::new() };
+    session.event(AgentEvent::ApprovalResolved {
+        call: "c1".into(),
+        decision: Decision::Hunks(taken),
+        by: DecidedBy::Person,
+    });
+    let output = "applied hunk 1 of 2 to `a.txt`; the user left out hunk 2, which was not applied\napplied:\n--- a.txt\n\
+                  +++ a.txt\n@@ -1 +1 @@\n-old\n+new\nnot applied:\n@@ -9 +9 @@\n-stays\n+would go";
+    session.done("c1", CallOutcome::Ok, output);
+    let shown = screen(&session, &mut TranscriptView::new(), 100, 24).join("\n");
+    for line in ["- old", "+ new", "- stays", "applied hunk 1 of 2"] {
+        assert_eq!(shown.matches(line).count(), 1, "{line}: {shown}");
+    }
+}
+
 #[test]
 fn reasoning_is_one_line_until_it_is_opened() {
     let mut session = TranscriptSession::new();

@@ -4,7 +4,7 @@
 //! tell, so the part has what may be needed of the text and says how many rows of it.
 
 use super::{ArgsPreview, ItemPart, PartKind, RowLimit};
-use crate::event::CallOutcome;
+use crate::event::{CallOutcome, Decision};
 use crate::store::output_view::OutputView;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::ui::panes::item::call::looks_like_diff;
@@ -83,6 +83,12 @@ pub(super) fn call_parts(
     let is_done = matches!(call.state, CallState::Done(_));
     if shows_detail(detail) {
         bytes += head_parts(detail, folded.then_some(FOLDED_DETAIL_ROWS), PartKind::Detail, parts);
+        // Of one that was taken in part, the words before say which; its hunks stand above.
+        if let Some((Decision::Hunks(_), _)) = call.decision()
+            && let Some((words, _)) = output.split_once("\napplied:\n")
+        {
+            output = words;
+        }
         // An edit shows its diff once.
         if let Some(first) = diff_start(detail).and_then(|diff| output.find(diff)) {
             output = output.get(..first).unwrap_or(output).trim_end();
