@@ -150,7 +150,7 @@ impl Merger {
                     self.add_setting(&setting, origin(setting.line));
                 }
                 for setting in of_profiles {
-                    self.add_profile_setting(setting, &origin);
+                    self.add_profile_setting(&setting, origin(setting.line));
                 }
             }
             Err(error) => self.errors.push(Problem::new(origin(error.line), ProblemKind::Syntax(error.message))),
@@ -158,16 +158,16 @@ impl Merger {
     }
 
     /// Applies a setting of the profile that holds; of another it is only looked at whether it is one.
-    fn add_profile_setting(&mut self, setting: Setting, origin: impl Fn(usize) -> Origin) {
+    fn add_profile_setting(&mut self, setting: &Setting, origin: Origin) {
         let Some((name, path)) = schema::split_profile(&setting.path) else { return };
         let holds = self.profile() == Some(name);
         let inner = Setting { path: path.to_vec(), value: setting.value.clone(), line: setting.line };
         self.profiles.insert(name.to_owned());
         // A profile holds no other.
         if schema::find(&inner.path).is_none() || inner.path == ["profile"] {
-            self.reject(&setting, origin(setting.line));
+            self.reject(setting, origin);
         } else if holds {
-            self.add_setting(&inner, origin(inner.line));
+            self.add_setting(&inner, origin);
         }
     }
 

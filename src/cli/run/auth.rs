@@ -15,7 +15,7 @@ pub(super) fn run(as_json: bool, context: &RunContext) -> anyhow::Result<u8> {
         let rows = statuses
             .iter()
             .map(|status| json!({ "setting": status.setting, "source": status.source, "state": status.state.name() }));
-        print_json(&serde_json::Value::from_iter(rows).to_string())?;
+        print_json(&rows.collect::<serde_json::Value>().to_string())?;
         return Ok(0);
     }
     let width = statuses.iter().map(|status| status.setting.len()).max().unwrap_or_default();
