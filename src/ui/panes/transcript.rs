@@ -444,6 +444,9 @@ impl PaneView for TranscriptView {
         } else if !area.is_empty() {
             let among_matches = store.focus.find::<Search>().is_some_and(|search| !search.is_typing);
             draw(store, self, &theme, among_matches || screen.has_keys(Pane::Transcript), area, buf);
+        } else {
+            // What covers it leaves nothing of its rows.
+            self.kept.forget();
         }
         None
     }

@@ -74,6 +74,21 @@ fn a_drawing_stays_inside_its_area() {
     }
 }
 
+#[test]
+fn a_panel_that_covered_the_transcript_leaves_nothing_of_itself() {
+    let mut scene = streaming();
+    let area = Rect::new(0, 0, 80, 24);
+    let mut buf = Buffer::empty(area);
+    ui::redraw(&scene.store, &mut scene.ui, area, &mut buf);
+    let before = text(&buf);
+    scene.act(Action::TogglePane(Pane::ToolPanel));
+    ui::redraw(&scene.store, &mut scene.ui, area, &mut buf);
+    assert_ne!(text(&buf), before);
+    scene.act(Action::TogglePane(Pane::ToolPanel));
+    ui::redraw(&scene.store, &mut scene.ui, area, &mut buf);
+    assert_eq!(text(&buf), before);
+}
+
 /// One thing that happens between two frames.
 #[derive(Clone, Debug)]
 enum Step {
