@@ -23,3 +23,30 @@ pub fn draw(shown: &ServingText, screen: &OverlayScreen<'_>, buf: &mut Buffer) -
     ];
     draw_facts("This session is served", &facts, shown.scroll, screen, buf)
 }
+
+#[cfg(test)]
+mod tests {
+    use ratatui::layout::Rect;
+
+    use super::*;
+    use crate::store::Store;
+    use crate::ui::key_hints::KeyHints;
+    use crate::ui::theme::Theme;
+
+    #[test]
+    fn words_are_whole_in_the_box() {
+        let area = Rect::new(0, 0, 80, 24);
+        let mut buf = Buffer::empty(area);
+        let (store, key_hints) = (Store::default(), KeyHints::default());
+        let screen =
+            OverlayScreen { store: &store, key_hints: &key_hints, theme: Theme::default(), stage: area, input: area };
+        let shown = ServingText { url: "http://127.0.0.1:1/v1/sessions/s".into(), token: "abc".into(), scroll: 0 };
+        draw(&shown, &screen, &mut buf);
+        let rows: Vec<String> =
+            area.rows().map(|row| row.columns().map(|cell| buf[(cell.x, cell.y)].symbol()).collect()).collect();
+        let text = rows.join("\n");
+        for word in ["http://127.0.0.1:1/v1/sessions/s", "--token-env", "prompts", "decides", "again.", "/serve"] {
+            assert!(text.contains(word), "{word} in {text}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::store::overlay::status::StatusText;
 use crate::store::permissions::{grants, mode_description};
 use crate::text::width::str_width;
-use crate::text::wrap::wrap_hard;
+use crate::text::wrap::wrap;
 use crate::text::{one_line, visible_line};
 use crate::ui::format;
 use crate::ui::layout::centered;
@@ -38,7 +38,7 @@ pub(super) fn draw_facts(
     let room = usize::from(width.saturating_sub(4)).saturating_sub(names + 2).max(1);
     let mut rows: Vec<(&str, String)> = Vec::new();
     for (name, value) in facts {
-        for (nth, row) in wrap_hard(value, room).into_iter().enumerate() {
+        for (nth, row) in wrap(value, room).into_iter().enumerate() {
             rows.push((if nth == 0 { name.as_ref() } else { "" }, row.slice(value).to_owned()));
         }
     }
