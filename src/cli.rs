@@ -174,7 +174,7 @@ pub struct CommonArgs {
     #[arg(short = 'C', long = "cd", value_name = "DIR", global = true)]
     pub folder: Option<PathBuf>,
 
-    /// Use the settings of this table below [profiles] as well.
+    /// Use the settings of this profile as well.
     #[arg(long, value_name = "NAME", global = true)]
     pub profile: Option<String>,
 
