@@ -38,7 +38,7 @@ def same(name, got, wanted):
 
 def stream(text, by=client, **more):
     """Reads a stream to its end. Whatever the client can't make a chunk of is seen here."""
-    chunks = list(by.chat.completions.create(model="any", messages=user(text), stream=True, **more))
+    chunks = list(by.chat.completions.create(**{"model": "any", **more}, messages=user(text), stream=True))
     for chunk in chunks:
         if chunk.object != "chat.completion.chunk" or not chunk.id.startswith("chatcmpl-"):
             sys.exit(f"{text}: not a chunk: {chunk!r}")
@@ -83,8 +83,8 @@ chunks = stream("think")
 thought = "".join(getattr(chunk.choices[0].delta, "reasoning_content", None) or "" for chunk in chunks if chunk.choices)
 same("stream.reasoning", (thought, words(chunks)), ("Let me see.", "Yes."))
 
-# The agent's own tools are not shown, and nothing is named.
-chunks = stream("use your tools")
+# The agent's own tools run under its name alone, are not shown, and nothing is named.
+chunks = stream("use your tools", model="jarvis-tui")
 same("own tools", (words(chunks), reasons(chunks)), ("One moment.\n\nIt is noon.", ["stop"]))
 
 # Keep-alives: a blank line after each would be an empty event to this client.
