@@ -150,9 +150,12 @@ fn add_result(
     let id = fields::get_string(result, "id", at)?.filter(|id| !id.is_empty());
     let name = fields::get_string(result, "name", at)?;
     let (text, outcome) = result_text(result.get("response").unwrap_or(&Json::Null));
-    let is_known = id.is_some_and(|id| builder.add_function_result(id, text.clone(), outcome))
-        || builder.add_result_by_name(name, text);
-    if !is_known {
+    if let Some(id) = id.filter(|id| builder.has_call(id)) {
+        if !builder.add_function_result(id, text, outcome) {
+            // Gemini CLI sends its results twice after it has loaded a conversation.
+            return Ok(());
+        }
+    } else if !builder.add_result_by_name(name, text) {
         let text = format!("{at} is the result of a call that no earlier content makes");
         return Err(ApiError::bad_request(text).with_param(at));
     }

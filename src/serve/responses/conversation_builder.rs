@@ -236,6 +236,11 @@ impl ConversationBuilder {
         ours
     }
 
+    /// Returns whether a call has this id of the client's.
+    pub(in crate::serve) fn has_call(&self, id: &str) -> bool {
+        self.call_ids.contains_key(id)
+    }
+
     /// Adds the result of a call. Returns false if no such call waits for one.
     pub(in crate::serve) fn add_function_result(&mut self, id: &str, text: String, outcome: CallOutcome) -> bool {
         self.commit_prompt();

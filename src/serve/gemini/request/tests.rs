@@ -69,6 +69,29 @@ fn a_tool_loop_is_read_in_either_spelling() {
 }
 
 #[test]
+fn a_result_that_is_sent_again_changes_nothing() {
+    let result = |id: &str, output: &str| json!({"functionResponse": {"id": id, "name": "clock", "response": {"output": output}}});
+    let (first, second) = (result("a", "noon"), result("b", "night"));
+    let call = |id: &str| json!({"functionCall": {"id": id, "name": "clock", "args": {}}});
+    let request = read(&json!({"contents": [
+        {"role": "user", "parts": [{"text": "what time"}]},
+        {"role": "model", "parts": [call("a"), call("b")]},
+        {"role": "user", "parts": [first, first, second, second]},
+    ]}));
+    let results: Vec<_> = request
+        .unwrap()
+        .one_shot
+        .history
+        .into_iter()
+        .filter_map(|event| match event {
+            AgentEvent::ToolCallFinished { call, output, .. } => Some((call.to_string(), output.text)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(results, [("a".to_owned(), "noon".to_owned()), ("b".to_owned(), "night".to_owned())]);
+}
+
+#[test]
 fn settings_are_read() {
     let mut body = ask(&json!({"text": "x"}));
     body["generationConfig"] = json!({
