@@ -2,12 +2,15 @@
 //!
 //! The client sends the whole conversation, and its tools: with some the model gets those in place of ours. A run that
 //! needs an approval ends with an interrupt; the next run answers it in `resume`, and gets the rest of the same turn.
+//! Another run of a thread ends the one before it.
 
 mod input;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State as Shared;
+use axum::extract::{Extension, State as Shared};
 use axum::http::{HeaderMap, Response};
 use axum::routing::post;
 
@@ -16,6 +19,7 @@ use super::Surface;
 use super::access::BodyBytes;
 use super::error::{ApiError, native_error_body};
 use super::oneshot::{self, Framing};
+use super::running_chats::{RunningChat, RunningChats};
 use super::state::ServerState;
 use crate::dialect::Encode;
 use crate::dialect::agui::encode::{AgUiEncoder, AgUiRun};
@@ -23,22 +27,40 @@ use crate::event::{CallId, SessionId};
 
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/agui"], error_format: native_error_body };
 
+/// Which session answers in which thread.
+#[derive(Debug, Default)]
+pub(super) struct RunningThreads(RunningChats);
+
 fn routes() -> Router<ServerState> {
     Router::new().route("/agui", post(run))
 }
 
-async fn run(Shared(state): Shared<ServerState>, headers: HeaderMap, BodyBytes(body): BodyBytes) -> Response<Body> {
-    answer(&state, &headers, &body).await.unwrap_or_else(|refused| refused.to_response(native_error_body))
+async fn run(
+    Shared(state): Shared<ServerState>,
+    Extension(threads): Extension<Arc<RunningThreads>>,
+    headers: HeaderMap,
+    BodyBytes(body): BodyBytes,
+) -> Response<Body> {
+    answer(&state, &threads.0, &headers, &body).await.unwrap_or_else(|refused| refused.to_response(native_error_body))
 }
 
-async fn answer(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Result<Response<Body>, ApiError> {
+async fn answer(
+    state: &ServerState,
+    threads: &RunningChats,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response<Body>, ApiError> {
     let AgUiInput { thread_id, run_id, work } = input::parse(body)?;
     match work {
         AgUiWork::Run(mut request) => {
             request.asks_client = true;
             request.keep_running = oneshot::should_keep_running(headers);
             let client_tools = request.client_tools.is_some();
+            if let Some(running) = threads.get(&thread_id) {
+                oneshot::supersede(state, &running.session).await;
+            }
             oneshot::run(state, *request, Framing::Sse, |session| {
+                threads.set(&thread_id, RunningChat { session: session.clone(), client_tools, after: None });
                 encoder(session, thread_id, run_id, client_tools, None)
             })
             .await

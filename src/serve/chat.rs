@@ -9,7 +9,7 @@
 //! | tools, and the server was started with `--openjarvis-compat` | ours | the same |
 //!
 //! Named events are sent only on request: the official client parses every frame as a chunk. `X-Jarvis-Session` names
-//! the session of the response; a broken stream is resumed there.
+//! the session of the response; with `X-Jarvis-Stay: 1` a broken stream is resumed there, else the turn ends with it.
 
 pub(super) mod request;
 
@@ -60,6 +60,7 @@ async fn try_complete(
     let mut wanted = request::parse(body, owner)?;
     let named = has_events(wanted.has_tools);
     wanted.one_shot.keep_running = oneshot::should_keep_running(headers);
+    wanted.one_shot.ends_with_client = !named;
     if !named {
         wanted.one_shot.choose_by_name();
     }

@@ -37,6 +37,7 @@ mod oneshot;
 mod openjarvis;
 mod responses;
 mod run;
+mod running_chats;
 mod running_session;
 mod state;
 mod stream;
@@ -85,7 +86,8 @@ pub fn routes(state: ServerState) -> Router {
     all.fallback(access::not_found)
         .method_not_allowed_fallback(access::method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(state.clone(), ui_stream::intercept))
-        .layer(axum::Extension(Arc::new(ui_stream::RunningChats::default())))
+        .layer(axum::Extension(Arc::new(running_chats::RunningChats::default())))
+        .layer(axum::Extension(Arc::new(ag_ui::RunningThreads::default())))
         .layer(axum::middleware::from_fn_with_state(state.clone(), access::check))
         .with_state(state)
 }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::ApiError;
 use super::request::{OneShotRequest, is_history_turn};
 use super::running_session::{DecisionClaim, ReaderGuard, RunningSession, SessionKind};
-use super::state::ServerState;
+use super::state::{ServerState, wait_until_idle};
 use super::stream_body::{self, BodySource, MAX_WRITE_BYTES};
 use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
@@ -34,6 +34,8 @@ use crate::event::{AgentEvent, CallId, Command, Decision, Envelope, Millis, Seq,
 
 /// How long a turn without readers continues.
 const ABANDONED_TURN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a turn may take to end, before the next one of its chat begins.
+const SUPERSEDED_TURN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Events taken at once.
 const MAX_BATCH_EVENTS: usize = 512;
 /// Names the session of a response.
@@ -126,6 +128,19 @@ pub(super) async fn cancel(state: &ServerState, session: &SessionId) -> Result<b
             Ok(true)
         }
         _ => state.read_saved(session).await.map(|_| false),
+    }
+}
+
+/// Ends what still runs in a chat whose client asks anew, as one does that lost its answer.
+pub(super) async fn supersede(state: &ServerState, session: &SessionId) {
+    let Some(running) = state.find_running(session).filter(|running| !running.handle.capabilities.seek) else { return };
+    // A second cancel does not wait for tools that are still stopping.
+    for _ in 0..2 {
+        let ended = running.handle.commands.send(Command::Cancel).await.is_err();
+        let until = Instant::now() + SUPERSEDED_TURN_TIMEOUT;
+        if ended || wait_until_idle(std::slice::from_ref(&running), until).await {
+            return;
+        }
     }
 }
 

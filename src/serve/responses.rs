@@ -95,6 +95,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         sampling: wanted.sampling,
         resources: None,
         keep_running: wanted.background || oneshot::should_keep_running(headers),
+        ends_with_client: !wanted.store,
         left_out: wanted.left_out,
         ..OneShotRequest::default()
     };

@@ -4,9 +4,9 @@
 //! That path has other users too, so a request is taken here by what its body is, before the routes see it.
 //!
 //! The client sends the whole conversation. An approval ends the stream; the next request answers it, and gets the rest
-//! of the same turn. Who comes back to a chat gets the stream that runs there from its beginning, or 204.
+//! of the same turn. Who comes back to a chat gets the stream that runs there from its beginning, or 204; who asks anew
+//! ends it.
 
-mod chats;
 mod request;
 
 use std::sync::Arc;
@@ -19,13 +19,12 @@ use axum::http::{HeaderMap, Method, Response, StatusCode};
 use axum::middleware::Next;
 use axum::routing::get;
 
-use self::chats::RunningChat;
-pub(super) use self::chats::RunningChats;
 use self::request::{ApprovalAnswer, UiChatRequest, UiWork};
 use super::Surface;
 use super::access::BodyBytes;
 use super::error::{ApiError, native_error_body};
 use super::oneshot::{self, Framing};
+use super::running_chats::{RunningChat, RunningChats};
 use super::state::ServerState;
 use crate::dialect::Encode;
 use crate::dialect::ai_sdk::encode::{AiSdkEncoder, UiStreamOptions};
@@ -73,6 +72,9 @@ async fn answer(
             request.asks_client = true;
             request.keep_running |= oneshot::should_keep_running(headers);
             let client_tools = request.client_tools.is_some();
+            if let Some(running) = chats.get(&chat) {
+                oneshot::supersede(state, &running.session).await;
+            }
             let answered = oneshot::run(state, *request, Framing::Sse, |session| {
                 let running = RunningChat { session: session.clone(), client_tools, after: None };
                 let encoder = encoder(&running, None);

@@ -1,10 +1,11 @@
 //! Surfaces of `serve` for clients of agents: a turn that needs an approval, whose stream ends there and goes on with the
 //! client's answer.
 
+use jarvis_tui::event::{AgentEvent, TurnOutcome};
 use serde_json::{Value, json};
 
 use crate::attach::home;
-use crate::hosted::{HostedServer, client};
+use crate::hosted::{HostedServer, client, logs, read_events};
 use crate::serve_acp::model;
 
 async fn post(server: &HostedServer, path: &str, body: &Value) -> reqwest::Response {
@@ -73,4 +74,35 @@ async fn a_run_of_ag_ui_is_interrupted_and_resumed() {
     assert!(rest[1]["content"].as_str().unwrap().contains("not now"), "{rest:?}");
     assert_eq!(kinds(&rest).last(), Some(&"RUN_FINISHED"));
     assert!(!home.path().join("made.txt").exists());
+}
+
+#[tokio::test]
+async fn a_new_prompt_ends_what_still_runs_in_its_chat() {
+    for path in ["/api/chat", "/agui"] {
+        let home = home();
+        let model = model("echo made > made.txt").await;
+        let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
+        let ask = async |words: &str| {
+            let user =
+                json!({"id": words, "role": "user", "content": words, "parts": [{"type": "text", "text": words}]});
+            let asked = json!({"id": "c", "threadId": "c", "runId": words, "messages": [user]});
+            post(&server, path, &asked).await.text().await.unwrap()
+        };
+        // It waits for an approval when the next one comes.
+        assert!(!ask("make it").await.contains("Done."));
+        assert!(ask("never mind").await.contains("Done."));
+        let outcomes: Vec<Vec<_>> = logs(home.path())
+            .iter()
+            .map(|log| {
+                let ends = read_events(log).into_iter();
+                ends.filter_map(|event| match event {
+                    AgentEvent::TurnFinished { outcome, .. } => Some(outcome),
+                    _ => None,
+                })
+                .collect()
+            })
+            .collect();
+        assert_eq!(outcomes, [[TurnOutcome::Cancelled], [TurnOutcome::Completed]], "{path}");
+        assert!(!home.path().join("made.txt").exists());
+    }
 }

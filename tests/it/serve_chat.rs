@@ -479,6 +479,21 @@ async fn what_the_client_asks_reaches_the_agent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_turn_ends_with_a_client_that_can_not_come_back() {
+    let served = serve(Settings::default()).await;
+    for (path, stored, ends) in [
+        ("/v1/chat/completions", true, true),
+        ("/v1/chat/completions?events=agent", true, false),
+        ("/v1/responses", false, true),
+        ("/v1/responses", true, false),
+    ] {
+        let body = json!({"messages": [{"role": "user", "content": "hello"}], "input": "hello", "store": stored});
+        assert_eq!(served.post(path, "", &body.to_string()).await.status, 200);
+        assert_eq!(served.factory.last_request().ends_with_client, ends, "{path}, stored: {stored}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_takes_nothing_with_it_but_its_own_turn() {
     let served = serve(Settings::default()).await;
     let mut socket = TcpStream::connect(served.address).await.unwrap();

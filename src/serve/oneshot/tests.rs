@@ -208,6 +208,37 @@ async fn a_turn_whose_client_can_not_come_back_ends_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_runs_in_a_chat_is_over_before_its_client_asks_anew() {
+    let served = OneShotServer::new();
+    let id = SessionId::from("s1");
+    let (_response, mut source) = served.ask(request()).await;
+    source.begin().await;
+    source.commands.recv().await;
+    let ends = async {
+        assert_eq!(source.commands.recv().await, Some(Command::Cancel));
+        source.end(TurnOutcome::Cancelled).await;
+    };
+    let begun = Instant::now();
+    tokio::join!(supersede(&served.state, &id), ends);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nothing else is waited for");
+    supersede(&served.state, &id).await;
+    assert_eq!(source.commands.recv().await, None, "it is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_no_cancel_ends_holds_up_the_next_one_of_its_chat_by_seconds_only() {
+    let served = OneShotServer::new();
+    let (_response, mut source) = served.ask(request()).await;
+    source.begin().await;
+    source.commands.recv().await;
+    let begun = Instant::now();
+    supersede(&served.state, &SessionId::from("s1")).await;
+    assert_eq!(begun.elapsed(), SUPERSEDED_TURN_TIMEOUT * 2);
+    let asked: Vec<_> = std::iter::from_fn(|| source.commands.try_recv().ok()).collect();
+    assert_eq!(asked, [Command::Cancel, Command::Cancel], "the second forces");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_waits_for_the_whole_and_goes_away_counts_as_one_that_left() {
     let served = OneShotServer::new();
     let mut waiting = Box::pin(run(&served.state, request(), Framing::Buffered, TextFrames::boxed));

@@ -9,13 +9,10 @@ use crate::serve::fields::{self, Fields, get_array, get_bool_at, get_object_at, 
 use crate::serve::image_parts::ClientPrompt;
 use crate::serve::request::{HistoryBuilder, OneShotRequest};
 
-/// The id of a chat without one.
-const NAMELESS_CHAT: &str = "default";
-
 /// A parsed request.
 #[derive(Debug)]
 pub(super) struct UiChatRequest {
-    /// As the client calls its chat.
+    /// As the client calls its chat; empty where it doesn't.
     pub(super) chat: String,
     pub(super) work: UiWork,
 }
@@ -47,7 +44,7 @@ pub(super) fn is_ui_chat(body: &[u8]) -> bool {
 /// Parses a request's body.
 pub(super) fn parse(body: &[u8]) -> Result<UiChatRequest, ApiError> {
     let fields = fields::parse_object(body)?;
-    let chat = get_string(&fields, "id", "")?.filter(|id| !id.is_empty()).unwrap_or(NAMELESS_CHAT).to_owned();
+    let chat = get_string(&fields, "id", "")?.unwrap_or_default().to_owned();
     let messages = get_array(&fields, "messages", "")?;
     let Some(Json::Object(last)) = messages.last() else {
         return Err(ApiError::bad_request("messages must end with a message").with_param("messages"));

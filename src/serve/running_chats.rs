@@ -18,10 +18,14 @@ pub(super) struct RunningChat {
 }
 
 #[derive(Debug, Default)]
-pub(in crate::serve) struct RunningChats(Mutex<VecDeque<(String, RunningChat)>>);
+pub(super) struct RunningChats(Mutex<VecDeque<(String, RunningChat)>>);
 
 impl RunningChats {
+    /// A chat without an id is not remembered: it may be anyone's.
     pub(super) fn set(&self, chat: &str, running: RunningChat) {
+        if chat.is_empty() {
+            return;
+        }
         let mut chats = self.lock();
         chats.retain(|(known, _)| known != chat);
         if chats.len() >= MAX_KNOWN_CHATS {
