@@ -6,6 +6,7 @@ each run.
 """
 
 import json
+import math
 import random
 import re
 import secrets
@@ -36,6 +37,8 @@ class Script:
     """An expression for requests of the producer's own that no answer comes of, such as one for a title."""
     boom_after_call: bool = False
     """Whether the case `boom` lets a call go before it fails."""
+    slow_words: int = SLOW_WORDS
+    """How many words the case `slow` has."""
 
 
 @dataclass
@@ -53,6 +56,8 @@ class Request:
     """`whole`, `cut` when the client closed the connection first, or `error`."""
     hidden: bool = False
     tools: list = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    ended: float = math.inf
 
 
 class Model:
@@ -156,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         stream = body.get("stream", False) or path.endswith("streamGenerateContent")
         calls = case == "tool" or case == "boom" and script.boom_after_call
         if not hidden and case == "boom" and script.boom == "status" and (answered or not script.boom_after_call):
-            request.end = "error"
+            request.end, request.ended = "error", time.monotonic()
             return self.json(
                 400,
                 {
@@ -171,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         if not stream:
             request.text = "{}" if hidden else f"Hello. {model.code}"
-            request.end = "whole"
+            request.end, request.ended = "whole", time.monotonic()
             return self.json(200, wire.whole(request.text))
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
@@ -186,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(wire.call(*script.call))
                 self.send(wire.end("tool"))
             elif not hidden and case == "slow":
-                for number in range(SLOW_WORDS):
+                for number in range(script.slow_words):
                     self.say(request, wire, f"w{number} ", pieces=1)
                     time.sleep(SLOW_PAUSE)
                 self.send(wire.end("stop"))
@@ -201,6 +206,7 @@ class Handler(BaseHTTPRequestHandler):
                 request.end = "whole"
         except (Gone, OSError):
             request.end = "cut"
+        request.ended = time.monotonic()
         model.note()
 
     def words(self, case, answered, hidden):

@@ -1,0 +1,153 @@
+"""Packages, each used by a script in `drivers/`."""
+
+import json
+import urllib.error
+import urllib.request
+from types import SimpleNamespace
+
+from harness import Skipped
+from judge import flat, no
+
+from .base import Package
+
+
+class OpenAiPython(Package):
+    name, title, version, surface = "openai-python", "openai (Python)", "3.57.0", "/v1/chat/completions"
+    packages, driver = ("openai==3.57.0",), "openai_chat.py"
+
+
+class OpenAiResponses(Package):
+    name, title, version, surface = "openai-responses", "openai (Python)", "3.57.0", "/v1/responses"
+    packages, driver = ("openai==3.57.0",), "openai_responses.py"
+    remark = "comes back by `starting_after`"
+
+
+class OpenAiNode(Package):
+    name, title, version, surface = "openai-node", "openai (npm)", "7.59.0", "/v1/chat/completions"
+    packages, driver = ("openai@7.59.0",), "openai_chat.mjs"
+
+
+class Anthropic(Package):
+    name, title, version, surface = "anthropic", "anthropic (Python)", "2.14.0", "/v1/messages"
+    packages, driver = ("anthropic==2.14.0",), "anthropic_messages.py"
+
+
+class GoogleGenai(Package):
+    name, title, version, surface = "google-genai", "google-genai (Python)", "3.6.1", "/v1beta/models"
+    packages, driver = ("google-genai==3.6.1",), "genai_chat.py"
+
+
+class Ollama(Package):
+    name, title, version, surface = "ollama", "ollama (Python)", "0.6.3", "/api/chat"
+    packages, driver = ("ollama==0.6.3",), "ollama_chat.py"
+
+
+class LangChain(Package):
+    name, title, version, surface = "langchain", "langchain-openai (Python)", "1.7.4", "/v1/chat/completions"
+    packages, driver = ("langchain-openai==1.7.4", "langchain==1.5.2"), "langchain_agent.py"
+
+
+class PydanticAi(Package):
+    name, title, version, surface = "pydantic-ai", "pydantic-ai (Python)", "2.68.0", "/v1/chat/completions"
+    packages, driver = ("pydantic-ai-slim[openai]==2.68.0",), "pydantic_agent.py"
+
+
+class AiSdk(Package):
+    name, title, version, surface = "ai-sdk", "AI SDK", "6.0.326", "/api/chat"
+    packages, driver, own_tool = ("ai@6.0.326",), "ai_sdk.mjs", False
+    remark = "`reconnectToStream` gets the answer from its beginning"
+
+
+class AiSdk7(AiSdk):
+    name, version, packages = "ai-sdk-7", "7.0.173", ("ai@7.0.173",)
+
+
+class AgUi(Package):
+    name, title, version, surface = "ag-ui", "AG-UI client", "1.0.0", "/agui"
+    packages, driver, own_tool = ("@ag-ui/client@1.0.0",), "ag_ui.mjs", False
+
+
+class CopilotKit(Package):
+    name, title, version, surface = "copilotkit", "CopilotKit core and runtime", "1.75.0", "/agui"
+    packages, driver = ("@copilotkit/core@1.75.0", "@copilotkit/runtime@1.75.0"), "copilotkit.mjs"
+
+    def driver_environment(self):
+        return {**super().driver_environment(), "COPILOTKIT_TELEMETRY_DISABLED": "true"}
+
+
+class Acp(Package):
+    """An editor starts the agent itself: it is cut off by its going away."""
+
+    name, title, version, surface = "acp-python", "agent-client-protocol (Python)", "0.12.1", "jarvis-tui acp"
+    packages, driver, own_tool = ("agent-client-protocol==0.12.1",), "acp_client.py", False
+    remark = "`session/load` shows what was said"
+
+    def connect(self, _):
+        return SimpleNamespace(url="", stop=lambda: None)
+
+    def serve(self):
+        return 0
+
+    def driver_environment(self):
+        agent = {
+            "AGENT": json.dumps([str(self.place.program), "acp"]),
+            "AGENT_ENVIRONMENT": json.dumps(self.served.environment),
+        }
+        return {**super().driver_environment(), **agent}
+
+    def was_cut(self):
+        return "slow" in self.said
+
+    def judge_cut(self, told):
+        word, verdict = super().judge_cut(told)
+        slow, loaded = self.said.get("slow"), self.said.get("loaded")
+        if slow and not (loaded and flat(slow.text) in flat(loaded.text)):
+            return word, no(f"the loaded session shows {loaded and loaded.text!r:.300}")
+        return word, verdict
+
+
+class AcpNode(Acp):
+    name, title, version = "acp-node", "@agentclientprotocol/sdk", "2.4.0"
+    packages, driver = ("@agentclientprotocol/sdk@2.4.0",), "acp_client.mjs"
+
+
+class A2a(Package):
+    name, title, version, surface = "a2a-rpc", "a2a-sdk (Python)", "1.3.0", "A2A, JSON-RPC"
+    packages, driver, own_tool = ("a2a-sdk==1.3.0",), "a2a_client.py", False
+    binding = "JSONRPC"
+    remark = "subscribes to the task again"
+
+    def install(self):
+        super().install()
+        self.command.append(self.binding)
+
+    def start(self):
+        super().start()
+        try:
+            urllib.request.urlopen(f"{self.line.url}/.well-known/agent-card.json").close()
+        except urllib.error.HTTPError as error:
+            raise Skipped(f"not served: the card is {error.code}") from error
+
+
+class A2aRest(A2a):
+    name, surface, binding = "a2a-rest", "A2A, REST", "HTTP+JSON"
+
+
+CLIENTS = [
+    OpenAiPython,
+    OpenAiResponses,
+    OpenAiNode,
+    Anthropic,
+    GoogleGenai,
+    Ollama,
+    LangChain,
+    PydanticAi,
+    AiSdk,
+    AiSdk7,
+    AgUi,
+    CopilotKit,
+    Acp,
+    AcpNode,
+    A2a,
+    A2aRest,
+]
