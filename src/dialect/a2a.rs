@@ -8,8 +8,10 @@
 
 mod artifact;
 mod calls;
+pub mod encode;
 mod events;
 mod message_writer;
+pub mod shapes;
 mod wire;
 
 use std::collections::VecDeque;
@@ -355,7 +357,7 @@ impl A2aDecoder {
         for part in others {
             let mut part = part.clone();
             surrogate::resolve_marks_in_json(&mut part, marked);
-            if self.take_results(&part, out) {
+            if self.take_calls(&part, out) {
                 continue;
             }
             self.non_text_parts += 1;

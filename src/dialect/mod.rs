@@ -69,6 +69,7 @@ pub mod text_stream;
 mod think_tags;
 mod unknown_frames;
 mod usage;
+pub mod wall_time;
 pub mod warp;
 pub mod yes_no;
 

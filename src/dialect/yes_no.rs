@@ -9,7 +9,7 @@ pub const YES_NO_KEYS: &[&str] = &["approved", "approve", "accepted", "confirmed
 pub const YES_WORDS: &[&str] =
     &["yes", "y", "ok", "okay", "true", "sure", "approve", "approved", "accept", "allow", "confirm", "1"];
 /// Words that mean no.
-const NO_WORDS: &[&str] =
+pub const NO_WORDS: &[&str] =
     &["no", "n", "false", "deny", "denied", "reject", "rejected", "decline", "cancel", "refuse", "disallow", "0"];
 
 /// How yes and no are written.

@@ -351,6 +351,14 @@ impl Factory for SessionFactory {
         })
     }
 
+    fn is_one_shot<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let Ok(path) = self.check_not_replaying().and_then(|()| self.find_log(id)) else { return false };
+            let opened = tokio::task::spawn_blocking(move || Reader::open(&path)).await;
+            opened.is_ok_and(|opened| opened.is_ok_and(|reader| reader.header().kind == journal::ONE_SHOT_KIND))
+        })
+    }
+
     fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), ApiError>> {
         Box::pin(async move {
             self.check_not_replaying()?;

@@ -35,6 +35,11 @@ pub trait Factory: Send + Sync {
     /// Reads a saved session as it is; its hub is closed.
     fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>>;
 
+    /// Returns whether a saved session was for a single prompt: nothing will follow in it.
+    fn is_one_shot<'a>(&'a self, _id: &'a SessionId) -> BoxFuture<'a, bool> {
+        Box::pin(async { false })
+    }
+
     /// Deletes a saved session, which must not be running.
     fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), ApiError>> {
         Box::pin(async move { Err(ApiError::new(409, "only_read", format!("session {id} can't be removed"))) })

@@ -19,6 +19,7 @@ pub mod factory;
 pub mod model_names;
 pub mod request;
 
+mod a2a;
 mod access;
 mod ag_ui;
 mod chat;
@@ -75,6 +76,7 @@ const SURFACES: &[Surface] = &[
     stream::SURFACE,
     ui_stream::SURFACE,
     ag_ui::SURFACE,
+    a2a::SURFACE,
 ];
 
 /// Combines all surfaces, behind the checks that each request must pass.

@@ -1,17 +1,18 @@
 //! The native surface: sessions as they are, numbered events out, commands in.
 //!
 //! `POST /v1/sessions` opens one, `GET` lists them, `GET …/{id}` returns its state, `GET …/{id}/events` streams its
-//! events, `POST …/{id}/commands` takes a command. Any number of clients share a session; the first decision on an
+//! events, `GET …/{id}/stream` is the same as a durable stream, `POST …/{id}/commands` takes a command. Any number of clients share a session; the first decision on an
 //! approval counts. A client that disconnects ends nothing.
 
 mod commands;
+mod durable;
 mod events;
 
 use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::http::Response;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,7 +35,17 @@ fn routes() -> Router<ServerState> {
         .route("/v1/sessions", get(list_sessions).post(create_session))
         .route("/v1/sessions/{id}", get(show_session))
         .route("/v1/sessions/{id}/events", get(events::stream_events))
+        .route("/v1/sessions/{id}/stream", durable_routes())
         .route("/v1/sessions/{id}/commands", post(commands::post_command))
+}
+
+fn durable_routes() -> MethodRouter<ServerState> {
+    get(durable::read_stream)
+        .head(durable::describe_stream)
+        .put(durable::refuse_write)
+        .post(durable::refuse_write)
+        .patch(durable::refuse_write)
+        .delete(durable::refuse_write)
 }
 
 /// The options of a session that a client opens.

@@ -26,7 +26,8 @@ use super::oneshot::Framing;
 use super::responses::json_response;
 use super::state::ServerState;
 use super::vendor;
-use crate::dialect::ollama::encode::{OllamaApi, OllamaEncoder, error_json, timestamp};
+use crate::dialect::ollama::encode::{OllamaApi, OllamaEncoder, error_json};
+use crate::dialect::wall_time::rfc3339;
 use crate::event::Json;
 
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/api"], error_format: error_body };
@@ -107,7 +108,7 @@ async fn answer(state: &ServerState, headers: &HeaderMap, body: &[u8], api: Olla
 
 /// The answer to a request that only loads or unloads a model.
 fn loaded(model: &str, api: OllamaApi) -> Json {
-    let mut line = json!({"model": model, "created_at": timestamp(0), "done": true, "done_reason": "load"});
+    let mut line = json!({"model": model, "created_at": rfc3339(0), "done": true, "done_reason": "load"});
     match api {
         OllamaApi::Chat => line["message"] = json!({"role": "assistant", "content": ""}),
         OllamaApi::Generate => line["response"] = "".into(),
@@ -119,7 +120,7 @@ fn row(model: &Model) -> Json {
     json!({
         "name": model.id,
         "model": model.id,
-        "modified_at": timestamp(0),
+        "modified_at": rfc3339(0),
         "size": 0,
         "digest": digest(&model.id),
         "details": model_details(model),
@@ -134,7 +135,7 @@ fn details(model: &Model) -> Json {
         "details": model_details(model),
         "model_info": {"general.architecture": model.engine, "general.basename": model.id},
         "capabilities": ["completion", "tools", "thinking", "vision"],
-        "modified_at": timestamp(0),
+        "modified_at": rfc3339(0),
     })
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,9 @@ use super::stream_body::{self, BodySource, MAX_WRITE_BYTES};
 use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, CallId, Command, Decision, Envelope, Millis, Seq, SessionId, TurnId, check_images};
+use crate::event::{
+    AgentEvent, CallId, Command, Decision, Envelope, Json, Millis, Seq, SessionId, TurnId, check_images,
+};
 
 /// How long a turn without readers continues.
 const ABANDONED_TURN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -169,6 +172,20 @@ pub(super) async fn session_events(state: &ServerState, session: &SessionId) -> 
         }));
     }
     Ok(all)
+}
+
+/// Returns the JSON of the first frame of a streamed response, and drops the rest.
+pub(super) async fn first_frame(response: Response<Body>) -> Option<Json> {
+    let mut pieces = response.into_body().into_data_stream();
+    let mut begin = Vec::new();
+    while let Some(Ok(piece)) = pieces.next().await {
+        begin.extend_from_slice(&piece);
+        let text = String::from_utf8_lossy(&begin);
+        if let Some((frame, _)) = text.split_once("\n\n") {
+            return serde_json::from_str(frame.lines().find_map(|line| line.strip_prefix("data: "))?).ok();
+        }
+    }
+    None
 }
 
 /// Returns whether a client wants its turn to continue without it.

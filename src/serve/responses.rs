@@ -17,7 +17,6 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
-use futures_util::StreamExt;
 use serde_json::json;
 
 use self::conversation_builder::ConversationBuilder;
@@ -120,21 +119,13 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
 /// Responds with the first state of the response; the rest can be retrieved later.
 async fn first_response_object(response: Response<Body>) -> ResponsesResult {
     let session = response.headers().get(oneshot::SESSION_HEADER).cloned();
-    let mut pieces = response.into_body().into_data_stream();
-    let mut begin = Vec::new();
-    while let Some(Ok(piece)) = pieces.next().await {
-        begin.extend_from_slice(&piece);
-        let text = String::from_utf8_lossy(&begin);
-        let Some((event, _)) = text.split_once("\n\n") else { continue };
-        let data = event.lines().find_map(|line| line.strip_prefix("data: "));
-        let event: Option<Json> = data.and_then(|data| serde_json::from_str(data).ok());
-        if let Some(begun) = event.as_ref().and_then(|event| event.get("response")) {
-            let mut response = json_response(200, begun);
-            if let Some(session) = session {
-                response.headers_mut().insert(oneshot::SESSION_HEADER, session);
-            }
-            return Ok(response);
+    let first = oneshot::first_frame(response).await;
+    if let Some(begun) = first.as_ref().and_then(|event| event.get("response")) {
+        let mut response = json_response(200, begun);
+        if let Some(session) = session {
+            response.headers_mut().insert(oneshot::SESSION_HEADER, session);
         }
+        return Ok(response);
     }
     Err(ApiError::internal("the session ended before it started"))
 }

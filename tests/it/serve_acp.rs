@@ -14,12 +14,12 @@ use crate::support::{ScriptedServer, ServerAct, chunk, end, stream};
 
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
-fn delta(delta: &Value, reason: Option<&str>) -> ServerAct {
+pub(crate) fn delta(delta: &Value, reason: Option<&str>) -> ServerAct {
     let choice = json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
     chunk(format!("data: {choice}\n\n"))
 }
 
-fn says(text: &str) -> Vec<ServerAct> {
+pub(crate) fn says(text: &str) -> Vec<ServerAct> {
     vec![
         stream(),
         delta(&json!({"content": text}), None),

@@ -30,8 +30,20 @@ impl A2aDecoder {
         }
     }
 
-    /// Takes the results in a part of data, as LangGraph's server writes them. Returns whether they are that.
-    pub(super) fn take_results(&mut self, part: &Json, out: &mut Vec<ReplyEvent>) -> bool {
+    /// Takes the calls in a part of data, as our server writes them, or the results, as LangGraph's does too. Returns
+    /// whether they are that.
+    pub(super) fn take_calls(&mut self, part: &Json, out: &mut Vec<ReplyEvent>) -> bool {
+        if let Some(calls) = part.pointer("/data/tool_calls").and_then(Json::as_array) {
+            for call in calls {
+                let word = |key: &str| call.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
+                let Some(wire) = word("toolCallId") else { continue };
+                self.start_call(wire, word("name"), out);
+                if let Some(args) = call.get("args") {
+                    self.calls.complete(wire, None, &args.to_string(), out);
+                }
+            }
+            return true;
+        }
         let Some(results) = part.pointer("/data/tool_results").and_then(Json::as_array) else { return false };
         for result in results {
             let word = |key: &str| result.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());

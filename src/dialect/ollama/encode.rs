@@ -13,6 +13,7 @@
 use serde_json::{Map, json};
 
 use crate::dialect::model_answer::{ModelAnswer, ModelAnswerOptions, ModelDelta};
+use crate::dialect::wall_time::rfc3339;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::answer::AnswerCall;
 use crate::event::{Envelope, Json, Millis};
@@ -40,7 +41,7 @@ impl OllamaEncoder {
     fn line(&self, text: &str, thinking: &str, calls: &[Json]) -> Map<String, Json> {
         let mut line = Map::new();
         line.insert("model".into(), self.answer.options.model.as_str().into());
-        line.insert("created_at".into(), timestamp(self.answer.wall_ms()).into());
+        line.insert("created_at".into(), rfc3339(self.answer.wall_ms()).into());
         let mut content = Map::new();
         let text_field = match self.api {
             OllamaApi::Chat => {
@@ -137,12 +138,6 @@ impl Encode for OllamaEncoder {
         let line = self.line(&self.answer.text.text, &self.answer.thoughts.text, &self.calls(0));
         (200, self.end(line, reason))
     }
-}
-
-/// Returns a time, in milliseconds since 1970, as RFC 3339 has it.
-pub fn timestamp(wall_ms: u64) -> String {
-    let wall_ms = i64::try_from(wall_ms).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
 fn nanoseconds(time: Millis) -> u64 {
