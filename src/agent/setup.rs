@@ -18,8 +18,8 @@ use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{
-    AgentOption, CallId, DecidedBy, Effort, Fault, Json, Millis, NO_ENGINE, NoticeCode, ReplyEvent, SamplingParams,
-    TurnOutcome, who_answers,
+    AgentOption, CallId, DecidedBy, Effort, Fault, Json, Millis, NO_ENGINE, NoticeCode, OutputFormat, ReplyEvent,
+    SamplingParams, TurnOutcome, who_answers,
 };
 use crate::net::HttpClient;
 use crate::tool::Registry;
@@ -112,6 +112,8 @@ pub struct AgentSetup {
     pub resources: Option<Arc<Json>>,
     /// Sampling parameters of the client.
     pub sampling: SamplingParams,
+    /// The format of answers.
+    pub output_format: Option<Arc<OutputFormat>>,
     /// How much the model is to think, where it takes that.
     pub effort: Option<Effort>,
     /// Told what a client may set.

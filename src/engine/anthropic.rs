@@ -16,7 +16,7 @@ use super::discover::{ModelInfo, ModelListQuery};
 use super::spec::{EngineSpec, price_unless_local, trim_base_url};
 use super::{Engine, ModelRequest, ReplyPlan};
 use crate::dialect::anthropic::AnthropicDecoder as Decoder;
-use crate::event::{Effort, Json, SamplingParams, ToolSpec};
+use crate::event::{Effort, Json, OutputFormat, SamplingParams, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
@@ -166,6 +166,11 @@ impl AnthropicEngine {
         fields.extend(temperature.map(|value| ("temperature".to_owned(), json!(value))));
         fields.extend(top_p.map(|value| ("top_p".to_owned(), json!(value))));
         add_effort(fields, request);
+        if let Some(OutputFormat::Schema(schema)) = request.output_format.as_deref() {
+            let format = json!({"type": "json_schema", "schema": schema.schema});
+            let config = fields.entry("output_config").or_insert_with(|| json!({}));
+            config["format"] = format;
+        }
         body
     }
 }
@@ -237,6 +242,11 @@ impl Engine for AnthropicEngine {
 
     fn supports_required_tools(&self) -> bool {
         true
+    }
+
+    /// Only of a schema: there is no word for any JSON.
+    fn supports_output_format(&self, format: &OutputFormat) -> bool {
+        matches!(format, OutputFormat::Schema(_))
     }
 
     fn model_list_query(&self) -> Option<ModelListQuery> {

@@ -15,9 +15,11 @@ pub mod remote;
 pub mod server_approvals;
 pub mod spec;
 
+use std::sync::Arc;
+
 use crate::dialect::{Decode, OpenCall};
 use crate::event::{
-    CallId, CallOutcome, Decision, Fault, Json, Millis, PromptImage, ReplyEvent, SamplingParams, ToolSpec,
+    CallId, CallOutcome, Decision, Fault, Json, Millis, OutputFormat, PromptImage, ReplyEvent, SamplingParams, ToolSpec,
 };
 use crate::net::request::{HttpRequest, SideChannel};
 pub use spec::EngineSpec;
@@ -71,6 +73,11 @@ pub trait Engine: Send + Sync {
         false
     }
 
+    /// Returns whether its server can be told that the answer must have this format.
+    fn supports_output_format(&self, _format: &OutputFormat) -> bool {
+        false
+    }
+
     /// Returns the requests for the details of a model, where those aren't known already.
     fn model_details_query(&self) -> Option<model_details::ModelDetailsQuery> {
         None
@@ -95,6 +102,8 @@ pub struct ModelRequest {
     pub history: Vec<HistoryMessage>,
     pub tools: Vec<ToolSpec>,
     pub sampling: SamplingParams,
+    /// The format of the answer, where its server was found to support that.
+    pub output_format: Option<Arc<OutputFormat>>,
 }
 
 /// One entry of the conversation so far, oldest first.

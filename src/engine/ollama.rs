@@ -12,7 +12,7 @@ use super::openai::{args_object, bearer_header, tool, tool_result_text};
 use super::spec::{EngineOptions, EngineSpec, ModelDescription, Pricing};
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::ollama::OllamaDecoder as Decoder;
-use crate::event::{Effort, Json, PromptImage};
+use crate::event::{Effort, Json, OutputFormat, PromptImage};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address;
 
@@ -133,6 +133,15 @@ impl OllamaEngine {
             };
             fields.insert("think".into(), think);
         }
+        match request.output_format.as_deref() {
+            Some(OutputFormat::Json) => {
+                fields.insert("format".into(), "json".into());
+            }
+            Some(OutputFormat::Schema(schema)) => {
+                fields.insert("format".into(), schema.schema.clone());
+            }
+            None => {}
+        }
         let options = [
             request.sampling.max_output_tokens.map(|tokens| ("num_predict".to_owned(), Json::from(tokens))),
             request.sampling.temperature.map(|value| ("temperature".to_owned(), Json::from(value))),
@@ -153,6 +162,10 @@ impl Engine for OllamaEngine {
     }
 
     fn takes_images(&self) -> bool {
+        true
+    }
+
+    fn supports_output_format(&self, _format: &OutputFormat) -> bool {
         true
     }
 

@@ -13,7 +13,7 @@ use super::model_details::ModelDetailsQuery;
 use super::spec::{EngineSpec, price_unless_local, trim_base_url};
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::chat::ChatDecoder;
-use crate::event::{CallOutcome, Json, PromptImage, SamplingParams, ToolSpec};
+use crate::event::{CallOutcome, Json, OutputFormat, OutputSchema, PromptImage, SamplingParams, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
@@ -107,6 +107,9 @@ impl OpenAiEngine {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
         }
         add_sampling_params(fields, request, self.max_tokens_field);
+        if let Some(format) = request.output_format.as_deref() {
+            fields.insert("response_format".into(), response_format(format));
+        }
         if let Some(effort) = request.sampling.effort {
             fields.insert("reasoning_effort".into(), effort.name().into());
         }
@@ -142,6 +145,10 @@ impl Engine for OpenAiEngine {
         true
     }
 
+    fn supports_output_format(&self, _format: &OutputFormat) -> bool {
+        true
+    }
+
     fn model_details_query(&self) -> Option<ModelDetailsQuery> {
         Some(ModelDetailsQuery::for_list_url(self.models_url.clone(), &self.headers()))
     }
@@ -154,6 +161,25 @@ impl Engine for OpenAiEngine {
             parse: |answers| discover::openai_models(answers.first().copied().flatten()?),
         })
     }
+}
+
+fn response_format(format: &OutputFormat) -> Json {
+    match format {
+        OutputFormat::Json => json!({"type": "json_object"}),
+        OutputFormat::Schema(schema) => json!({"type": "json_schema", "json_schema": named_schema(schema)}),
+    }
+}
+
+/// Returns a schema with its name and what else is known of it.
+pub(super) fn named_schema(schema: &OutputSchema) -> Json {
+    let mut named = json!({"name": schema.name_or_default(), "schema": schema.schema});
+    if let Some(description) = &schema.description {
+        named["description"] = description.as_str().into();
+    }
+    if let Some(strict) = schema.strict {
+        named["strict"] = strict.into();
+    }
+    named
 }
 
 /// Adds the sampling parameters. `limit` is the server's name for the output limit.

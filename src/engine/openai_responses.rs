@@ -12,11 +12,11 @@ use serde_json::{Map, json};
 
 use super::discover::{self, ModelListQuery};
 use super::model_details::ModelDetailsQuery;
-use super::openai::{self, add_sampling_params, args_text, bearer_header, tool_result_text};
+use super::openai::{self, add_sampling_params, args_text, bearer_header, named_schema, tool_result_text};
 use super::spec::EngineSpec;
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::responses::ResponsesDecoder;
-use crate::event::{CallId, Decision, Json, PromptImage, ToolSpec};
+use crate::event::{CallId, Decision, Json, OutputFormat, PromptImage, ToolSpec};
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
@@ -106,6 +106,10 @@ impl Engine for ResponsesEngine {
         true
     }
 
+    fn supports_output_format(&self, _format: &OutputFormat) -> bool {
+        true
+    }
+
     fn model_details_query(&self) -> Option<ModelDetailsQuery> {
         Some(ModelDetailsQuery::for_list_url(self.models_url.clone(), &self.headers()))
     }
@@ -130,6 +134,9 @@ fn body(request: &ModelRequest) -> Json {
         fields.insert("tools".into(), request.tools.iter().map(tool).collect());
     }
     add_sampling_params(fields, request, "max_output_tokens");
+    if let Some(format) = request.output_format.as_deref() {
+        fields.insert("text".into(), json!({"format": text_format(format)}));
+    }
     if let Some(effort) = request.sampling.effort {
         fields.insert("reasoning".into(), json!({"effort": effort.name()}));
     }
@@ -137,6 +144,17 @@ fn body(request: &ModelRequest) -> Json {
         fields.insert("include".into(), json!(["reasoning.encrypted_content"]));
     }
     body
+}
+
+fn text_format(format: &OutputFormat) -> Json {
+    match format {
+        OutputFormat::Json => json!({"type": "json_object"}),
+        OutputFormat::Schema(schema) => {
+            let mut format = named_schema(schema);
+            format["type"] = "json_schema".into();
+            format
+        }
+    }
 }
 
 /// OpenAI rejects requests for encrypted reasoning from models that have none. Other servers ignore them.

@@ -430,6 +430,7 @@ impl Runtime {
             approvals: ApprovalSettings::default(),
             resources: None,
             sampling: SamplingParams::default(),
+            output_format: None,
             effort: config.effort,
             options: None,
             overflow_path: overflow,

@@ -18,12 +18,14 @@ use crate::agent::ids::IdAllocator;
 use crate::agent::{ApprovalSettings, EngineChoice, TurnLimits};
 use crate::bridge::SessionHandle;
 use crate::bridge::session::notice;
-use crate::event::{AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, SessionId, ToolKind, ToolSpec, TurnId};
+use crate::event::{
+    AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, OutputFormat, SessionId, ToolKind, ToolSpec, TurnId,
+};
 use crate::journal::{self, OpenError, ReadLimits, Reader};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
 use crate::serve::model_names::NamedModel;
-use crate::serve::request::OneShotRequest;
+use crate::serve::request::{OneShotRequest, WantedFormat};
 use crate::tool::{ClientTools, Registry, ToolSource};
 
 /// How long the engine found for a name is reused.
@@ -248,6 +250,9 @@ impl Factory for SessionFactory {
                 let text = format!("{name} does not support tool_choice \"required\"; leave tool_choice out");
                 return Err(ApiError::new(400, "unsupported_parameter", text).with_param("tool_choice"));
             }
+            if let Some(wanted) = &request.output_format {
+                check_output_format(wanted, request.client_tools.is_some(), &choice)?;
+            }
             let runtime = self.runtime()?;
             let policy = runtime.approval_policy().map_err(internal_error)?;
             let mut prepared = runtime.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
@@ -261,6 +266,7 @@ impl Factory for SessionFactory {
                 setup.approvals = self.approval_settings(setup.approvals.epoch_time);
                 setup.is_unattended = !request.asks_client;
                 setup.sampling = request.sampling;
+                setup.output_format = request.output_format.as_ref().map(|wanted| Arc::new(wanted.format.clone()));
                 setup.effort = request.sampling.effort.or(setup.effort);
                 setup.resources = request.resources.clone().map(Arc::new);
                 // The final answer needs a request of its own.
@@ -535,6 +541,22 @@ fn read_turns(reader: &Reader) -> std::io::Result<Vec<(TurnId, Millis)>> {
 
 fn server_closing() -> ApiError {
     ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is shutting down") }
+}
+
+/// Refuses a format that can't be had: a model alone answers in one, where its server supports that.
+fn check_output_format(wanted: &WantedFormat, is_model_alone: bool, choice: &EngineChoice) -> Result<(), ApiError> {
+    let refuse = |text: String| Err(ApiError::new(400, "unsupported_parameter", text).with_param(wanted.param));
+    if !is_model_alone {
+        let text = "the agent with its own tools answers in text only; name a model (see GET /v1/models) for an answer \
+                    in a format, or send tools";
+        return refuse(text.to_owned());
+    }
+    if choice.engine.supports_output_format(&wanted.format) {
+        return Ok(());
+    }
+    let (what, name) =
+        (if matches!(wanted.format, OutputFormat::Json) { "JSON" } else { "a schema" }, choice.engine.name());
+    refuse(format!("{name} can't be told to answer in {what}; leave {} out", wanted.param))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]

@@ -36,6 +36,7 @@ mod native;
 mod ollama;
 mod oneshot;
 mod openjarvis;
+mod output_formats;
 mod responses;
 mod run;
 mod running_chats;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::image_parts::ClientPrompt;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json,
-    MessageId, PromptContext, Role, SamplingParams, TextKind, ToolSpec, TurnId, TurnOutcome, user_message,
+    MessageId, OutputFormat, PromptContext, Role, SamplingParams, TextKind, ToolSpec, TurnId, TurnOutcome,
+    user_message,
 };
 
 /// A single prompt with its history and options.
@@ -27,6 +28,7 @@ pub struct OneShotRequest {
     /// Limit of tool calls that run; further ones fail with an explanation for the model.
     pub max_calls: Option<u32>,
     pub sampling: SamplingParams,
+    pub output_format: Option<WantedFormat>,
     /// Resources that the client gives to tools, in its own format; tools find them in their context.
     pub resources: Option<Json>,
     /// Whether it continues without readers.
@@ -37,6 +39,13 @@ pub struct OneShotRequest {
     pub ends_with_client: bool,
     /// What of the request isn't heeded, each in a sentence for the session's log.
     pub left_out: Vec<String>,
+}
+
+/// A format of the answer, and the field that wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantedFormat {
+    pub format: OutputFormat,
+    pub param: &'static str,
 }
 
 /// Prefix of turn ids in a history sent by a client.

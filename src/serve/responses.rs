@@ -92,6 +92,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         max_rounds: None,
         max_calls: wanted.max_calls,
         sampling: wanted.sampling,
+        output_format: wanted.output_format,
         resources: None,
         keep_running: wanted.background || oneshot::should_keep_running(headers),
         ends_with_client: !wanted.store,

@@ -38,6 +38,7 @@ mod serve_acp;
 mod serve_agents;
 mod serve_chat;
 mod serve_durable;
+mod serve_formats;
 mod serve_matrix;
 mod serve_responses;
 mod serve_stream;

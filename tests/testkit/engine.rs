@@ -1,6 +1,9 @@
 //! What requests for replies consist of.
 
-use jarvis_tui::event::{Risk, SamplingParams, ToolSpec};
+use std::sync::Arc;
+
+use jarvis_tui::engine::ModelRequest;
+use jarvis_tui::event::{OutputFormat, OutputSchema, Risk, SamplingParams, ToolSpec};
 
 /// A tool without side effects.
 pub(crate) fn clock() -> ToolSpec {
@@ -21,4 +24,15 @@ pub(crate) fn sampling() -> SamplingParams {
         effort: None,
         tool_choice_required: true,
     }
+}
+
+/// A request for JSON of a schema, and one for any JSON.
+pub(crate) fn formatted_requests() -> [ModelRequest; 2] {
+    let schema = OutputSchema {
+        name: Some("n".into()),
+        strict: Some(true),
+        ..OutputSchema::new(serde_json::json!({"type": "object"}))
+    };
+    [OutputFormat::Schema(schema), OutputFormat::Json]
+        .map(|format| ModelRequest { output_format: Some(Arc::new(format)), ..ModelRequest::default() })
 }

@@ -110,6 +110,7 @@ impl Agent {
                 tool_choice_required: tuning.tool_choice_required && running.machine.round() == 1,
                 ..tuning
             },
+            output_format: self.setup.output_format.clone(),
         };
         // Capacity 64: the frames of one read; a larger backlog only means more merging later.
         let (out, receiver) = mpsc::channel(64);

@@ -259,6 +259,7 @@ impl AgentRig {
             approvals: ApprovalSettings::default(),
             resources: None,
             sampling: SamplingParams::default(),
+            output_format: None,
             effort: None,
             options: None,
             is_unattended: false,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::{HistoryCall, HistoryMessage};
 use crate::event::{CallId, CallOutcome};
-use crate::testkit::engine::{clock, sampling};
+use crate::testkit::engine::{clock, formatted_requests, sampling};
 
 fn engine(base: &str) -> AnthropicEngine {
     AnthropicEngine::new("anthropic".into(), base, AnthropicAuth::None)
@@ -53,6 +53,7 @@ fn a_request_with_tools_has_every_field_the_server_wants() {
         history: vec![user("time?")],
         tools: vec![clock()],
         sampling: SamplingParams { max_output_tokens: None, ..sampling() },
+        output_format: None,
     };
     assert_eq!(
         engine("https://h").body(&request),
@@ -279,4 +280,16 @@ fn newer_models_take_an_effort_and_older_ones_a_limit_of_thought() {
     assert_eq!(fields("claude-sonnet-4-20250514", shorter), (None, None), "the server wants at least 1024");
     let cool = SamplingParams { temperature: Some(0.1), ..effort(Effort::High) };
     assert_eq!(fields("claude-sonnet-4-20250514", cool), (None, None), "the server refuses both at once");
+}
+
+#[test]
+fn only_a_schema_is_a_format() {
+    let [schema, any] = formatted_requests();
+    let supports =
+        |request: &ModelRequest| engine("https://h").supports_output_format(request.output_format.as_ref().unwrap());
+    assert_eq!((supports(&schema), supports(&any)), (true, false));
+    let request =
+        ModelRequest { sampling: SamplingParams { effort: Some(Effort::High), ..SamplingParams::default() }, ..schema };
+    let config = json!({"effort": "high", "format": {"type": "json_schema", "schema": {"type": "object"}}});
+    assert_eq!(engine("https://h").body(&request)["output_config"], config);
 }

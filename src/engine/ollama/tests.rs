@@ -3,7 +3,7 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::event::CallOutcome;
 use crate::net::request::HttpHeaderValue;
-use crate::testkit::engine::{clock, sampling};
+use crate::testkit::engine::{clock, formatted_requests, sampling};
 
 #[test]
 fn a_conversation_with_tools_is_sent_whole() {
@@ -39,6 +39,7 @@ fn a_conversation_with_tools_is_sent_whole() {
         ],
         tools: vec![clock()],
         sampling: sampling(),
+        output_format: None,
     };
     let engine = OllamaEngine::new("ollama".into(), "").with_context_window(Some(16384));
     let ReplyPlan::Http { request: call, .. } = engine.plan_reply(&request) else { panic!("no call") };
@@ -109,4 +110,11 @@ fn thinking_is_switched_or_has_levels() {
         [Effort::None, Effort::On, Effort::High].map(|effort| think(Some(effort)).unwrap()),
         [json!(false), json!(true), json!("high"),]
     );
+}
+
+#[test]
+fn a_format_is_the_schema_itself() {
+    let formats =
+        formatted_requests().map(|request| OllamaEngine::new("ollama".into(), "").body(&request)["format"].take());
+    assert_eq!(formats, [json!({"type": "object"}), json!("json")]);
 }

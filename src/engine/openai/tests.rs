@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::Effort;
-use crate::testkit::engine::{clock, sampling};
+use crate::testkit::engine::{clock, formatted_requests, sampling};
 
 fn engine(base: &str) -> OpenAiEngine {
     OpenAiEngine::new("openai".into(), base, None)
@@ -94,6 +94,7 @@ fn a_conversation_with_tools_is_sent_whole() {
         ],
         tools: vec![clock()],
         sampling: sampling(),
+        output_format: None,
     };
     let function = |args: &str| json!({"name": "clock", "arguments": args});
     assert_eq!(
@@ -161,4 +162,13 @@ fn the_effort_is_sent_where_one_is_set() {
     assert_eq!(body(&engine("http://h"), &asked).get("reasoning_effort"), None);
     asked.sampling.effort = Some(Effort::Minimal);
     assert_eq!(body(&engine("http://h"), &asked)["reasoning_effort"], "minimal");
+}
+
+#[test]
+fn a_format_is_the_response_format() {
+    let [schema, json] =
+        formatted_requests().map(|request| body(&engine("http://h"), &request)["response_format"].take());
+    let named = json!({"name": "n", "schema": {"type": "object"}, "strict": true});
+    assert_eq!(schema, json!({"type": "json_schema", "json_schema": named}));
+    assert_eq!(json, json!({"type": "json_object"}));
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::HistoryApproval;
 use crate::event::{CallOutcome, Effort, ReplyEvent};
-use crate::testkit::engine::{clock, sampling};
+use crate::testkit::engine::{clock, formatted_requests, sampling};
 
 fn engine(base: &str) -> ResponsesEngine {
     ResponsesEngine::new("openai-responses".into(), base, None)
@@ -279,4 +279,11 @@ fn the_effort_is_sent_where_one_is_set() {
     assert_eq!(body_of(&asked).get("reasoning"), None);
     asked.sampling.effort = Some(Effort::Xhigh);
     assert_eq!(body_of(&asked)["reasoning"], json!({"effort": "xhigh"}));
+}
+
+#[test]
+fn a_format_is_that_of_the_text() {
+    let [schema, json] = formatted_requests().map(|request| body_of(&request)["text"]["format"].take());
+    let named = json!({"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true});
+    assert_eq!((schema, json), (named, json!({"type": "json_object"})));
 }

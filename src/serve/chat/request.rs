@@ -10,6 +10,7 @@ use super::super::client_tools::{self, ToolFormat};
 use super::super::error::ApiError;
 use super::super::fields::{self, Fields, field_path, get_array, get_string, get_value, missing_field, wrong_type};
 use super::super::image_parts::{ClientPrompt, push_image};
+use super::super::output_formats;
 use super::super::request::{HistoryBuilder, OneShotRequest};
 use crate::event::{CallOutcome, Json, PromptContext, PromptImage};
 
@@ -43,7 +44,8 @@ const MAX_CALLS_PER_MESSAGE: usize = 1024;
 pub(in crate::serve) fn parse(body: &[u8], tools: impl FnOnce(bool) -> ToolOwner) -> Result<ChatRequest, ApiError> {
     let fields = &fields::parse_object(body)?;
     let mut wanted = parse_messages(fields)?;
-    check_output_format(fields)?;
+    check_choices(fields)?;
+    wanted.one_shot.output_format = output_formats::of_chat(fields)?;
     wanted.one_shot.model =
         get_string(fields, "model", "")?.map(str::trim).filter(|model| !model.is_empty()).map(Into::into);
     wanted.one_shot.sampling = fields::get_sampling_params(fields, &["max_completion_tokens", "max_tokens"])?;
@@ -61,20 +63,13 @@ pub(in crate::serve) fn parse(body: &[u8], tools: impl FnOnce(bool) -> ToolOwner
     Ok(wanted)
 }
 
-/// Rejects output formats that aren't supported.
-fn check_output_format(fields: &Fields) -> Result<(), ApiError> {
-    let unsupported =
-        |name: &str, text: String| Err(ApiError::new(400, "unsupported_parameter", text).with_param(name));
+/// Rejects several answers to one request.
+fn check_choices(fields: &Fields) -> Result<(), ApiError> {
     if fields::get_positive(fields, "n")?.is_some_and(|n| n > 1) {
-        return unsupported("n", "only one choice is supported; leave n out".into());
+        let text = "only one choice is supported; leave n out";
+        return Err(ApiError::new(400, "unsupported_parameter", text).with_param("n"));
     }
-    let format = fields::get_object(fields, "response_format")?.and_then(|format| format.get("type")?.as_str());
-    match format.filter(|format| *format != "text") {
-        Some(format) => {
-            unsupported("response_format", format!("response_format {format:?} is not supported, only text"))
-        }
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Collects the conversation: the history as events, and the prompt.

@@ -1,14 +1,15 @@
 //! PURE. Parses a request to the Gemini API, field by field, each with the name it has in JSON or in Python.
 //!
 //! Unknown fields are ignored. Thoughts in the history are left out, since only their model could read them. What the
-//! model can't be given or asked for (files, formats, other candidates) is an error that names it.
+//! model can't be given or asked for (files, other candidates) is an error that names it.
 
 use super::super::client_tools::{self, ClientTools};
 use super::super::error::ApiError;
 use super::super::fields::{self, Fields, field_path, missing_field, wrong_type};
+use super::super::request::WantedFormat;
 use super::super::responses::conversation_builder::ConversationBuilder;
 use super::super::vendor::{MessageParts, VendorRequest, object, unsupported_content};
-use crate::event::{CallOutcome, Effort, Json, SamplingParams, ToolSpec};
+use crate::event::{CallOutcome, Effort, Json, OutputFormat, OutputSchema, SamplingParams, ToolSpec};
 
 /// Parses a request; the model is named elsewhere.
 pub(super) fn parse(fields: &Fields) -> Result<VendorRequest, ApiError> {
@@ -29,7 +30,8 @@ pub(super) fn parse(fields: &Fields) -> Result<VendorRequest, ApiError> {
     let config = get_object(fields, "generationConfig", "")?.unwrap_or(&none);
     let thinking = get_object(config, "thinkingConfig", "generationConfig")?.unwrap_or(&none);
     let sampling = SamplingParams { effort: effort(thinking), ..sampling(config)? };
-    let request = VendorRequest::build(builder, "contents", parse_tools(fields)?, sampling)?;
+    let mut request = VendorRequest::build(builder, "contents", parse_tools(fields)?, sampling)?;
+    request.one_shot.output_format = output_format(config)?;
     let sends_thoughts = get(thinking, "includeThoughts") == Some(&Json::Bool(true));
     Ok(VendorRequest { sends_thoughts, ..request })
 }
@@ -179,14 +181,30 @@ fn result_text(response: &Json) -> (String, CallOutcome) {
     }
 }
 
+/// Returns the format of the answer: JSON, of a schema in the vendor's words or in the standard's.
+fn output_format(config: &Fields) -> Result<Option<WantedFormat>, ApiError> {
+    let param = "generationConfig.responseMimeType";
+    match get(config, "responseMimeType").and_then(Json::as_str) {
+        None | Some("text/plain") => return Ok(None),
+        Some("application/json") => {}
+        Some(kind) => {
+            let text = format!("answers of type {kind:?} are not supported; application/json and text/plain are");
+            return Err(ApiError::new(400, "unsupported_parameter", text).with_param(param));
+        }
+    }
+    let schema = match get_object(config, "responseJsonSchema", "generationConfig")? {
+        Some(schema) => Some(Json::Object(schema.clone())),
+        None => get_object(config, "responseSchema", "generationConfig")?
+            .map(|schema| to_json_schema(Json::Object(schema.clone()))),
+    };
+    let format = schema.map_or(OutputFormat::Json, |schema| OutputFormat::Schema(OutputSchema::new(schema)));
+    Ok(Some(WantedFormat { format, param }))
+}
+
 fn sampling(config: &Fields) -> Result<SamplingParams, ApiError> {
     let at = |name: &str| field_path("generationConfig", name);
     let unsupported =
         |name: &str, text: String| Err(ApiError::new(400, "unsupported_parameter", text).with_param(at(name)));
-    let format = get(config, "responseMimeType").and_then(Json::as_str).unwrap_or("text/plain");
-    if format != "text/plain" {
-        return unsupported("responseMimeType", format!("answers of type {format:?} are not supported, only text"));
-    }
     if get(config, "candidateCount").and_then(Json::as_u64).is_some_and(|count| count > 1) {
         return unsupported("candidateCount", "only one candidate is supported".into());
     }

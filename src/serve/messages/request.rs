@@ -9,6 +9,7 @@ use super::super::fields::{
     self, Fields, field_path, get_array, get_object, get_required_string, get_string, get_value, missing_field,
     wrong_type,
 };
+use super::super::output_formats;
 use super::super::responses::conversation_builder::ConversationBuilder;
 use super::super::vendor::{MessageParts, VendorRequest, object, unsupported_content};
 use crate::event::{CallOutcome, Effort, Json};
@@ -46,7 +47,8 @@ pub(super) fn parse(fields: &Fields) -> Result<VendorRequest, ApiError> {
         None => level.and_then(Effort::parse),
     };
     let request = VendorRequest::build(builder, "messages", parse_tools(fields)?, sampling)?;
-    let request = request.with_model(get_string(fields, "model", "")?);
+    let mut request = request.with_model(get_string(fields, "model", "")?);
+    request.one_shot.output_format = output_formats::of_messages(fields)?;
     Ok(VendorRequest { stream: fields::get_bool(fields, "stream")?.unwrap_or(false), sends_thoughts, ..request })
 }
 

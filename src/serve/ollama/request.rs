@@ -1,13 +1,14 @@
 //! PURE. Parses requests to Ollama's `/api/chat` and `/api/generate`, field by field.
 //!
 //! Unknown fields are ignored, and of `options` all but those that every model takes. What changes the answer and can't
-//! be had (formats, text behind the answer) is an error.
+//! be had (text behind the answer) is an error.
 
 use super::super::client_tools::{self, ClientTools, ToolFormat};
 use super::super::error::ApiError;
 use super::super::fields::{
     self, Fields, field_path, get_array, get_required_string, get_string, get_value, missing_field, wrong_type,
 };
+use super::super::output_formats;
 use super::super::responses::conversation_builder::ConversationBuilder;
 use super::super::vendor::{MessageParts, VendorRequest, object};
 use crate::event::{CallOutcome, Effort, Json, SamplingParams};
@@ -61,11 +62,7 @@ fn finish(
     at: &str,
     tools: ClientTools,
 ) -> Result<OllamaRequest, ApiError> {
-    match get_value(fields, "format") {
-        None => {}
-        Some(Json::String(format)) if format.is_empty() => {}
-        Some(_) => return Err(unsupported("format", "output formats are not supported; leave format out".into())),
-    }
+    let output_format = output_formats::of_ollama(fields)?;
     let think = get_value(fields, "think");
     let effort = match think {
         None => None,
@@ -74,7 +71,8 @@ fn finish(
         Some(_) => return Err(wrong_type("think", "true, false or a level")),
     };
     let sampling = SamplingParams { effort, ..sampling(fields)? };
-    let request = VendorRequest::build(builder, at, tools, sampling)?.with_model(get_string(fields, "model", "")?);
+    let mut request = VendorRequest::build(builder, at, tools, sampling)?.with_model(get_string(fields, "model", "")?);
+    request.one_shot.output_format = output_format;
     Ok(OllamaRequest::Ask(Box::new(VendorRequest {
         stream: fields::get_bool(fields, "stream")?.unwrap_or(true),
         sends_thoughts: effort != Some(Effort::None),

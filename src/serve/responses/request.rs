@@ -1,13 +1,14 @@
 //! PURE. Parses a Responses request, field by field.
 //!
-//! Unknown fields are ignored. Unsupported ones that change the response are errors: other formats than text, prompt
-//! templates, hosted tools.
+//! Unknown fields are ignored. Unsupported ones that change the response are errors, such as prompt templates.
 
 use serde_json::{Map, json};
 
 use super::super::client_tools::{self, ToolFormat};
 use super::super::error::ApiError;
 use super::super::fields::{self, get_array, get_bool, get_object, get_value, missing_field, wrong_type};
+use super::super::output_formats;
+use super::super::request::WantedFormat;
 use crate::event::{Json, SamplingParams, ToolSpec};
 
 /// A parsed request.
@@ -22,6 +23,7 @@ pub(super) struct ResponsesRequest {
     pub(super) previous_response: Option<String>,
     pub(super) conversation: Option<String>,
     pub(super) sampling: SamplingParams,
+    pub(super) output_format: Option<WantedFormat>,
     pub(super) max_calls: Option<u32>,
     pub(super) stream: bool,
     pub(super) background: bool,
@@ -67,11 +69,7 @@ pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
         let text = "prompt templates are not supported; send instructions and input";
         return Err(ApiError::new(400, "unsupported_parameter", text).with_param("prompt"));
     }
-    let format = get_object(fields, "text")?.and_then(|text| text.get("format")?.get("type")?.as_str());
-    if let Some(format) = format.filter(|format| *format != "text") {
-        let text = format!("response formats of type {format:?} are not supported, only text");
-        return Err(ApiError::new(400, "unsupported_parameter", text).with_param("text.format"));
-    }
+    let output_format = output_formats::of_responses(fields)?;
     let metadata = get_object(fields, "metadata")?;
     if metadata.is_some_and(|metadata| !metadata.values().all(Json::is_string)) {
         return Err(wrong_type("metadata", "an object of strings"));
@@ -96,6 +94,7 @@ pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
     }
     Ok(ResponsesRequest {
         input,
+        output_format,
         instructions: text("instructions")?.map(Into::into),
         model: text("model")?.map(str::trim).filter(|model| !model.is_empty()).map(Into::into),
         client_tools: offered.allowed,
@@ -146,7 +145,7 @@ mod tests {
             ("{}", "input"),
             (r#"{"input":"x","stream":"yes"}"#, "stream"),
             (r#"{"input":"x","tools":[{"type":"function"}]}"#, "tools[0].name"),
-            (r#"{"input":"x","text":{"format":{"type":"json_schema"}}}"#, "text.format"),
+            (r#"{"input":"x","text":{"format":{"type":"json_schema"}}}"#, "text.format.schema"),
             (r#"{"input":"x","prompt":{"id":"p"}}"#, "prompt"),
             (r#"{"input":"x","background":true,"store":false}"#, "store"),
             (r#"{"input":"x","max_output_tokens":0}"#, "max_output_tokens"),

@@ -161,7 +161,7 @@ fn what_is_wrong_is_named() {
     assert_eq!(wrong("temperature", json!("hot")), "temperature");
     assert_eq!(wrong("top_p", json!(1.5)), "top_p");
     assert_eq!(wrong("n", json!(2)), "n");
-    assert_eq!(wrong("response_format", json!({"type": "json_object"})), "response_format");
+    assert_eq!(wrong("response_format", json!({"type": "grammar"})), "response_format");
     assert_eq!(wrong("tools", json!({})), "tools");
     assert_eq!(wrong("tools", json!([{"type": "function"}])), "tools[0].function");
     assert_eq!(wrong("tools", json!([{"function": {"name": ""}}])), "tools[0].function.name");

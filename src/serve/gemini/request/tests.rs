@@ -157,11 +157,27 @@ fn what_can_not_be_had_is_named() {
             "contents[0].parts[0].functionResponse is the result of a call that no earlier content makes",
         ),
         (
-            with(json!({"responseMimeType": "application/json"})),
-            "answers of type \"application/json\" are not supported, only text",
+            with(json!({"responseMimeType": "text/x.enum"})),
+            "answers of type \"text/x.enum\" are not supported; application/json and text/plain are",
         ),
         (with(json!({"candidateCount": 2})), "only one candidate is supported"),
     ] {
         assert_eq!(read(&body).unwrap_err(), why);
     }
+}
+
+#[test]
+fn an_answer_in_json_has_a_schema_in_the_words_of_either() {
+    let format = |config: Json| {
+        let body = json!({"contents": [{"parts": [{"text": "x"}]}], "generationConfig": config});
+        parse(body.as_object().unwrap()).unwrap().one_shot.output_format.map(|wanted| wanted.format)
+    };
+    let schema = |schema: Json| Some(OutputFormat::Schema(OutputSchema::new(schema)));
+    let lower = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+    let upper = json!({"type": "OBJECT", "properties": {"n": {"type": "INTEGER"}}});
+    assert_eq!(format(json!({"responseMimeType": "text/plain"})), None);
+    assert_eq!(format(json!({"responseMimeType": "application/json"})), Some(OutputFormat::Json));
+    let with = |name: &str, value: &Json| format(json!({"responseMimeType": "application/json", name: value}));
+    assert_eq!(with("responseSchema", &upper), schema(lower.clone()));
+    assert_eq!(with("responseJsonSchema", &lower), schema(lower));
 }

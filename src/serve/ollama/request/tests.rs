@@ -76,7 +76,7 @@ fn without_a_question_the_model_is_only_loaded() {
 fn what_can_not_be_had_is_named() {
     let ask = |key: &str, value: Json| json!({"prompt": "x", key: value});
     for (body, named) in [
-        (ask("format", json!("json")), "format"),
+        (ask("format", json!("yaml")), "format"),
         (ask("suffix", json!("}")), "suffix"),
         (ask("think", json!(3)), "think"),
         (ask("images", json!(["!"])), "images[0]"),
