@@ -3,7 +3,10 @@
 //! Not here: what an effect means for the state (`store`). Invariant: every task belongs to the one [`JoinSet`]; one
 //! that panics is told, not lost. What is kept for later runs is written one after another, in the order it came.
 
+mod copying;
+mod frames;
 mod running_command;
+mod writing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -13,9 +16,11 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
 
+pub use self::frames::frames_report;
 use self::running_command::{RunningCommand, next_output};
+use self::writing::Write;
 use super::action_uses;
-use super::clipboard::{self, TerminalEnv};
+use super::clipboard::TerminalEnv;
 use super::draft::DraftSave;
 use super::git_branch::read_branch;
 use super::git_diff::git_diff;
@@ -23,22 +28,20 @@ use super::live_settings::SettingsLook;
 use super::notify_command::NotifyCommand;
 use super::{clipboard_image, open_external, prompt_history};
 use crate::bridge::SessionHandle;
-use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
 use crate::event::{ApprovalMode, Command, SessionId};
 use crate::local_time::local_now;
 use crate::runtime::day_usage;
 use crate::runtime::{
     ListScope, MentionScope, MentionedFiles, RemoteModels, SavedSessions, SharedServer, StartMode, Workspace,
 };
-use crate::store::effect::{CopyRequest, MentioningPrompt};
-use crate::store::frames;
+use crate::store::effect::MentioningPrompt;
 use crate::store::links::LinkTarget;
 use crate::store::models::ModelChoice;
 use crate::store::msg::Report;
 use crate::store::person_runs::RunResult;
 use crate::store::spending::Spending;
 use crate::store::workplace::Attachment;
-use crate::text::{clean, one_line};
+use crate::text::one_line;
 
 /// Names a session that is open on this screen, for as long as the program runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,41 +103,6 @@ pub enum EffectResult {
     /// These bytes are for the terminal.
     Terminal(Vec<u8>, Report),
     Nothing,
-}
-
-/// Something to keep for the next run.
-enum Write {
-    Draft(DraftSave),
-    Prompts(PathBuf, Vec<String>),
-    ActionUses(PathBuf, BTreeMap<String, u32>),
-}
-
-impl Write {
-    /// Whether nothing of this is left once the other is written.
-    fn is_replaced_by(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Draft(old), Self::Draft(new)) => old.is_of_same(new),
-            (Self::ActionUses(..), Self::ActionUses(..)) => true,
-            _ => false,
-        }
-    }
-
-    fn run(self) -> EffectResult {
-        match self {
-            Self::Draft(save) => match save.write() {
-                Ok(()) => EffectResult::Nothing,
-                Err(why) => EffectResult::Report(Report::Failed { what: "keeping the draft".into(), why }),
-            },
-            Self::ActionUses(path, uses) => match action_uses::save(&path, &uses) {
-                Ok(()) => EffectResult::Nothing,
-                Err(error) => failed("keeping what was used", &path, &error),
-            },
-            Self::Prompts(path, prompts) => match prompt_history::append(&path, &prompts) {
-                Ok(()) => EffectResult::Nothing,
-                Err(error) => failed("keeping the prompt", &path, &error),
-            },
-        }
-    }
 }
 
 /// Runs effects.
@@ -420,34 +388,6 @@ impl<'a> Effects<'a> {
         });
     }
 
-    /// Copies a text; returns the bytes for the terminal, if that is a way to begin with. The report says which ways it
-    /// went.
-    pub fn copy(&mut self, copy: &CopyRequest, around: &TerminalEnv) -> Option<Vec<u8>> {
-        let text = clean(&copy.text).into_owned();
-        let what = format!("copied {} ({})", copy.label, clipboard::describe_size(&text));
-        let folder = self.history.as_deref().and_then(std::path::Path::parent).map(std::path::Path::to_owned);
-        let folder = folder.unwrap_or_else(std::env::temp_dir);
-        let (sequence, tools) = (around.osc52_sequence(&text), around.tools());
-        if around.tmux {
-            self.spawn(copy_in_tmux(what, text, sequence, tools, folder));
-            return None;
-        }
-        let why = sequence.as_ref().err().copied();
-        self.spawn(async move {
-            let said = match (why, clipboard::copy_with_tool(&tools, &text).await) {
-                (None, None) => format!("{what} by the terminal (OSC 52)"),
-                (None, Some(tool)) => format!("{what} by the terminal (OSC 52) and {tool}"),
-                (Some(_), Some(tool)) => format!("{what} by {tool}"),
-                (Some(why), None) => match write_to_file(folder, text).await {
-                    Ok(path) => format!("{what} to {}: {why}", path.display()),
-                    Err(failed) => return failed,
-                },
-            };
-            EffectResult::Report(Report::Info(said))
-        });
-        sequence.ok()
-    }
-
     /// Finds out the branch of a folder and where the session's log is.
     pub fn survey(&mut self, logs: SavedSessions, session: SessionId, folder: PathBuf) {
         self.spawn_blocking(move || {
@@ -479,20 +419,6 @@ impl<'a> Effects<'a> {
                 Ok(program) => Report::Info(format!("opened by {program}: {shown}")),
                 Err(why) => Report::Info(format!("not opened, {why}: {shown}")),
             })
-        });
-    }
-
-    /// Saves the raw frames in a new file: that one, or one with a name of its own in the current folder.
-    pub fn save_frames(&mut self, frames: TrafficReader, file: Option<String>) {
-        self.spawn(async move {
-            let own = || format!("frames-{}.jsonl", local_now().strftime("%Y%m%d-%H%M%S"));
-            let path = PathBuf::from(file.unwrap_or_else(own));
-            match frames.save(&path).await {
-                Ok(()) => {
-                    EffectResult::Report(Report::Info(format!("saved: jarvis-tui attach {} plays it", path.display())))
-                }
-                Err(error) => failed("saving the frames", &path, &error),
-            }
         });
     }
 
@@ -549,41 +475,6 @@ impl<'a> Effects<'a> {
     }
 }
 
-/// Copies inside tmux. It drops a sequence without a word unless it is told otherwise, and makes a buffer of its own of
-/// one that it takes: only its tool says what became of a text. Where that fails, the sequence is tried, and the text is
-/// in a file too.
-async fn copy_in_tmux(
-    what: String,
-    text: String,
-    sequence: Result<Vec<u8>, &'static str>,
-    tools: Vec<clipboard::ClipboardTool>,
-    folder: PathBuf,
-) -> EffectResult {
-    if let Some(tool) = clipboard::copy_with_tool(&tools, &text).await {
-        return EffectResult::Report(Report::Info(format!("{what} by {tool}")));
-    }
-    let path = match write_to_file(folder, text).await {
-        Ok(path) => path,
-        Err(failed) => return failed,
-    };
-    let said = format!("{what} to {}: tmux didn't take it", path.display());
-    match sequence {
-        Ok(sequence) => {
-            let said = format!("{said}, and may drop what was sent to the terminal (OSC 52)");
-            EffectResult::Terminal(sequence, Report::Info(said))
-        }
-        Err(why) => EffectResult::Report(Report::Info(format!("{said}; {why}"))),
-    }
-}
-
-async fn write_to_file(folder: PathBuf, text: String) -> Result<PathBuf, EffectResult> {
-    match task::spawn_blocking(move || clipboard::write_to_file(&folder, &text)).await {
-        Ok(Ok(path)) => Ok(path),
-        Ok(Err(error)) => Err(EffectResult::Report(Report::Failed { what: "copying".into(), why: error.to_string() })),
-        Err(error) => Err(panic_report(&error)),
-    }
-}
-
 /// Hands a wish to the session; gives it back with the reason when that is impossible.
 pub fn send(commands: &mpsc::Sender<Command>, command: Command) -> Result<(), (Command, &'static str)> {
     commands.try_send(command).map_err(|error| match error {
@@ -598,21 +489,6 @@ fn failed(what: &str, path: &std::path::Path, error: &std::io::Error) -> EffectR
 
 fn failure(what: &str, path: &std::path::Path, error: &std::io::Error) -> Report {
     Report::Failed { what: format!("{what} ({})", path.display()), why: error.to_string() }
-}
-
-/// Frames as the store shows them.
-pub fn frames_report(look: TrafficBatch) -> Report {
-    let row = |cut: TrafficItem| {
-        let what = match cut.kind {
-            TrafficItemKind::ResponseStarted { request: asked, status, content_type } => {
-                frames::FrameKind::Began(format!("{asked} · {status} {content_type}").trim_end().to_owned())
-            }
-            TrafficItemKind::Frame { name, frame } => frames::FrameKind::Frame { name, id: frame.id, data: frame.data },
-            TrafficItemKind::ResponseEnded(why) => frames::FrameKind::Ended(why),
-        };
-        frames::FrameRow { at: cut.at, since_start: cut.since_response, kind: what }
-    };
-    Report::Frames { rows: look.items.into_iter().map(row).collect(), dropped_bytes: look.dropped_bytes }
 }
 
 fn panic_report(error: &JoinError) -> EffectResult {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{ArgAction, Args, Parser, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
 
 use super::values::{KnownNameParser, parse_timeout};
 use super::{ApprovalArgs, ImageArgs, PrintArgs};
@@ -92,69 +93,32 @@ pub enum Method {
     Post,
 }
 
-/// What may be typed behind `/attach`: of the arguments those that mean something beside a session that is open.
-#[derive(Clone, Debug, Parser)]
-#[command(no_binary_name = true, disable_help_flag = true)]
-struct AttachLine {
-    #[arg(required_unless_present = "command")]
-    target: Option<String>,
-    #[arg(last = true, conflicts_with = "target")]
-    command: Vec<OsString>,
-    #[arg(long)]
-    dialect: Option<String>,
-    #[arg(long, value_parser = PossibleValuesParser::new(request_names()))]
-    request: Option<String>,
-    #[arg(long)]
-    token_env: Option<String>,
-    #[arg(short, long)]
-    model: Option<String>,
-    #[arg(long)]
-    session: Option<String>,
-    #[arg(long)]
-    read_only: bool,
-    #[arg(long)]
-    explain: bool,
-    #[arg(long)]
-    local_tools: bool,
-}
+/// The arguments that mean something beside a session that is open. Headers are not among them: what is typed is kept in
+/// the history of prompts.
+const TYPED_ARGS: [&str; 10] =
+    ["target", "command", "dialect", "request", "token_env", "model", "session", "read_only", "explain", "local_tools"];
 
 impl AttachArgs {
-    /// Reads what was typed behind `/attach`. Headers are not among it: what is typed is kept in the history of prompts.
+    /// Reads what was typed behind `/attach`, which takes [`TYPED_ARGS`].
     pub fn parse_line(line: &str) -> Result<Self, String> {
         let words = split_words(line);
         if words.first().is_some_and(|target| target == "-") {
             return Err("standard input belongs to this screen".to_owned());
         }
-        let typed = AttachLine::try_parse_from(words).map_err(|error| {
+        let told = |error: clap::Error| {
             let told = error.to_string();
             let first = told.lines().next().unwrap_or_default();
             first.trim_start_matches("error: ").to_owned()
-        })?;
-        let AttachLine {
-            target,
-            command,
-            dialect,
-            request,
-            token_env,
-            model,
-            session,
-            read_only,
-            explain,
-            local_tools,
-        } = typed;
-        Ok(Self {
-            target,
-            command,
-            dialect,
-            request,
-            token_env,
-            model,
-            session,
-            read_only,
-            explain,
-            local_tools,
-            ..Self::default()
-        })
+        };
+        let parser = Self::augment_args(Command::new("/attach").no_binary_name(true).disable_help_flag(true));
+        let is_refused = |arg: &&clap::Arg| !TYPED_ARGS.contains(&arg.get_id().as_str());
+        let refused: Vec<clap::Arg> = parser.get_arguments().filter(is_refused).cloned().collect();
+        let typed = parser.try_get_matches_from(words).map_err(told)?;
+        let is_given = |arg: &&clap::Arg| typed.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        match refused.iter().find(is_given) {
+            Some(arg) => Err(format!("--{} can't be typed here", arg.get_long().unwrap_or_default())),
+            None => Self::from_arg_matches(&typed).map_err(told),
+        }
     }
 
     /// Returns whether standard input is read as data, or passed on, so that keys come from elsewhere.

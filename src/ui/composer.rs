@@ -4,6 +4,7 @@
 //! Invariants: nothing but [`Composer::take`] hands a text over, so a paste never sends; a big paste stands in the text
 //! as a short chip, so that editing stays fast, as does the mention of an image, and is put back when the text is taken.
 
+mod history;
 pub mod vim;
 mod vim_editing;
 
@@ -16,6 +17,7 @@ use ratatui::widgets::Widget;
 use tui_textarea::{AtomicRange, CursorMove, CursorRenderMode, TextArea, WrapMode};
 use unicode_segmentation::UnicodeSegmentation;
 
+use self::history::RememberedPrompts;
 use self::vim::{Vim, VimMode};
 use super::completion::{Completed, Completion};
 use super::theme::{Role, Theme};
@@ -33,9 +35,6 @@ const MAX_ROWS: u16 = 8;
 const MIN_CHIP_LINES: usize = 12;
 const MIN_CHIP_BYTES: usize = 2048;
 const CHIP_START: &str = "[";
-/// Prompts remembered, and their bytes in all.
-const MAX_HISTORY_PROMPTS: usize = 1000;
-const MAX_HISTORY_BYTES: usize = 16 << 20;
 
 /// A text field with history.
 pub struct Composer {
@@ -43,10 +42,7 @@ pub struct Composer {
     /// Where the text was drawn.
     text_area: Rect,
     chips: Vec<PasteChip>,
-    /// Older first, each text once.
-    history: Vec<String>,
-    /// Remembered since [`Composer::take_unsaved_prompts`].
-    unsaved_prompts: Vec<String>,
+    history: RememberedPrompts,
     browsing: Option<HistoryBrowsing>,
     /// Drafts that were put away, the last one last.
     stashed: Vec<(Vec<String>, Vec<PasteChip>)>,
@@ -93,8 +89,7 @@ impl Composer {
             area,
             text_area: Rect::default(),
             chips: Vec::new(),
-            history: Vec::new(),
-            unsaved_prompts: Vec::new(),
+            history: RememberedPrompts::default(),
             browsing: None,
             stashed: Vec::new(),
             completion: Completion::default(),
@@ -287,7 +282,7 @@ impl Composer {
 
     /// Shows a prompt of the past, as when one had walked there.
     pub fn recall(&mut self, text: &str) {
-        let Some(at) = self.history.iter().rposition(|known| known == text) else { return self.set_text(text) };
+        let Some(at) = self.history.position(text) else { return self.set_text(text) };
         let draft = match self.browsing.take() {
             Some(browsing) => browsing.draft,
             None => (self.area.lines().to_vec(), self.chips.clone()),
@@ -385,66 +380,42 @@ impl Composer {
 
     /// Sets the prompts of earlier sessions, older first; what was remembered meanwhile stays newest.
     pub fn set_history(&mut self, earlier: Vec<String>) {
-        let since = mem::replace(&mut self.history, earlier);
-        for text in since {
-            self.push_history(text);
-        }
-        self.trim_history();
+        self.history.put_before(earlier);
         // Places have moved; the text on display becomes the draft.
         self.browsing = None;
     }
 
     /// Knows the prompts that another composer knows, from now on.
     pub fn adopt_history(&mut self, other: &Self) {
-        if self.history != other.history {
-            self.history.clone_from(&other.history);
+        if self.history.adopt(&other.history) {
             self.browsing = None;
         }
     }
 
+    /// Returns the prompts remembered, older first.
     pub fn history(&self) -> &[String] {
-        &self.history
+        self.history.prompts()
     }
 
     /// Returns what was remembered since the last call, for the file.
     pub fn take_unsaved_prompts(&mut self) -> Vec<String> {
-        mem::take(&mut self.unsaved_prompts)
+        self.history.take_unsaved()
     }
 
     /// Remembers a text without having to send it.
     pub fn remember(&mut self, text: &str) {
-        if text.trim().is_empty() {
-            return;
-        }
-        self.push_history(text.to_owned());
-        self.trim_history();
-        self.unsaved_prompts.push(text.to_owned());
-    }
-
-    fn push_history(&mut self, text: String) {
-        self.history.retain(|other| *other != text);
-        self.history.push(text);
-    }
-
-    fn trim_history(&mut self) {
-        let mut bytes = 0_usize;
-        let fits = |text: &&String| {
-            bytes = bytes.saturating_add(text.len());
-            bytes <= MAX_HISTORY_BYTES
-        };
-        let kept = self.history.iter().rev().take(MAX_HISTORY_PROMPTS).take_while(fits).count();
-        self.history.drain(..self.history.len() - kept);
+        self.history.remember(text);
     }
 
     fn is_browsing_unchanged(&self) -> bool {
-        let shown = self.browsing.as_ref().and_then(|browsing| self.history.get(browsing.at));
+        let shown = self.browsing.as_ref().and_then(|browsing| self.history().get(browsing.at));
         shown.is_some_and(|shown| *shown == self.text())
     }
 
     fn history_previous(&mut self) {
-        let at = self.browsing.as_ref().map_or(self.history.len(), |browsing| browsing.at);
+        let at = self.browsing.as_ref().map_or(self.history().len(), |browsing| browsing.at);
         let Some(before) = at.checked_sub(1) else { return };
-        let Some(text) = self.history.get(before).cloned() else { return };
+        let Some(text) = self.history().get(before).cloned() else { return };
         let draft = match self.browsing.take() {
             Some(browsing) => browsing.draft,
             None => (self.area.lines().to_vec(), self.chips.clone()),
@@ -454,7 +425,7 @@ impl Composer {
 
     fn history_next(&mut self) {
         let Some(HistoryBrowsing { at, draft }) = self.browsing.take() else { return };
-        if let Some(text) = self.history.get(at + 1).cloned() {
+        if let Some(text) = self.history().get(at + 1).cloned() {
             self.show_past(&text, at + 1, draft);
         } else {
             self.set_lines(draft.0, draft.1);

@@ -1,8 +1,8 @@
 //! Events with everything that a test doesn't care about filled in.
 
 use jarvis_tui::event::{
-    AgentEvent, ApprovalMode, ApprovalRequest, CallOutcome, CallOutput, Capabilities, ExecutedBy, FinishReason, Risk,
-    Role, TextKind, ToolKind, TurnOutcome,
+    AgentEvent, ApprovalMode, ApprovalRequest, CallOutcome, CallOutput, Capabilities, DecidedBy, Decision, ExecutedBy,
+    FinishReason, Risk, Role, TextKind, ToolKind, TurnOutcome,
 };
 
 /// What a session can do whose agent is at hand.
@@ -117,4 +117,36 @@ pub(crate) fn shell_approval(command: &str) -> ApprovalRequest {
         answers: Vec::new(),
         hunks: 0,
     }
+}
+
+/// A turn with a command that somebody at a remote decides about, and a word after it.
+pub(crate) fn decided_turn(decision: Decision, outcome: CallOutcome, output: &str) -> Vec<AgentEvent> {
+    vec![
+        turn_started("t1"),
+        message_started("m2"),
+        text_delta("m2", "I run it."),
+        call_started("c1", "m2", Some("shell")),
+        call_ready("c1", "shell", r#"{"command":"ls"}"#),
+        message_finished("m2", FinishReason::ToolCalls),
+        AgentEvent::ApprovalRequested { call: "c1".into(), request: shell_approval("ls") },
+        AgentEvent::ApprovalResolved { call: "c1".into(), decision, by: DecidedBy::Remote },
+        call_finished("c1", outcome, output),
+        message_started("m3"),
+        text_delta("m3", "Well."),
+        message_finished("m3", FinishReason::End),
+        turn_finished("t1", TurnOutcome::Completed),
+    ]
+}
+
+/// A turn that ends with a call of `sum`, a tool of the client's.
+pub(crate) fn client_call_turn() -> Vec<AgentEvent> {
+    vec![
+        turn_started("t1"),
+        message_started("m2"),
+        call_started("c1", "m2", Some("sum")),
+        call_ready("c1", "sum", "{}"),
+        message_finished("m2", FinishReason::ToolCalls),
+        call_finished("c1", CallOutcome::Requested, ""),
+        turn_finished("t1", TurnOutcome::Completed),
+    ]
 }

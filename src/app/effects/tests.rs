@@ -1,10 +1,14 @@
 //! Tests of the effects.
 
+use super::copying::copy_in_tmux;
 use super::*;
+use crate::app::clipboard;
 use crate::app::draft::DraftSaver;
+use crate::bridge::traffic::TrafficReader;
 use crate::event::{CallOutcome, Millis, OutputStream};
 use crate::net::traffic::{RecordLine, TrafficRing};
 use crate::runtime::{NameClaim, StatePart, StateStore};
+use crate::store::effect::CopyRequest;
 
 fn effects(history: Option<PathBuf>) -> Effects<'static> {
     let model = ModelChoice::new("offline/offline", "");

@@ -1,3 +1,4 @@
+use super::history::MAX_HISTORY_PROMPTS;
 use super::*;
 use crate::config::keys::Key;
 

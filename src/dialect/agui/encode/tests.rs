@@ -1,9 +1,9 @@
 use super::*;
 use crate::dialect::agui::DIALECT;
-use crate::event::{DecidedBy, Decision, Fault, FaultKind, Millis, ReplyEvent, Seq, Usage, UsageScope};
+use crate::event::{Decision, Fault, FaultKind, Millis, ReplyEvent, Seq, Usage, UsageScope};
 use crate::testkit::events::{
-    call_finished, call_ready, call_started, message_finished, message_started, opened, shell_approval, text_delta,
-    turn_finished, turn_started, user_message,
+    call_finished, call_ready, call_started, client_call_turn, decided_turn, message_finished, message_started, opened,
+    text_delta, turn_finished, turn_started, user_message,
 };
 
 fn run() -> AgUiRun {
@@ -131,22 +131,7 @@ fn each_message_is_closed_before_the_next_part() {
 
 #[test]
 fn an_approval_is_an_interrupt_and_the_next_run_has_the_rest() {
-    let asked = AgentEvent::ApprovalRequested { call: "c1".into(), request: shell_approval("ls") };
-    let (decision, by) = (Decision::Once, DecidedBy::Remote);
-    let events = [
-        turn_started("t1"),
-        message_started("m2"),
-        call_started("c1", "m2", Some("shell")),
-        call_ready("c1", "shell", r#"{"command":"ls"}"#),
-        message_finished("m2", FinishReason::ToolCalls),
-        asked,
-        AgentEvent::ApprovalResolved { call: "c1".into(), decision, by },
-        call_finished("c1", CallOutcome::Ok, "a"),
-        message_started("m3"),
-        text_delta("m3", "Well."),
-        message_finished("m3", FinishReason::End),
-        turn_finished("t1", TurnOutcome::Completed),
-    ];
+    let events = decided_turn(Decision::Once, CallOutcome::Ok, "a");
     let first = frames(run(), &events);
     let last = first.last().unwrap();
     let interrupt = &last["outcome"]["interrupts"][0];
@@ -172,16 +157,7 @@ fn an_approval_is_an_interrupt_and_the_next_run_has_the_rest() {
 
 #[test]
 fn calls_of_the_clients_tools_have_no_result_here() {
-    let events = [
-        turn_started("t1"),
-        message_started("m2"),
-        call_started("c1", "m2", Some("sum")),
-        call_ready("c1", "sum", "{}"),
-        message_finished("m2", FinishReason::ToolCalls),
-        call_finished("c1", CallOutcome::Requested, ""),
-        turn_finished("t1", TurnOutcome::Completed),
-    ];
-    let frames = frames(AgUiRun { client_tools: true, ..run() }, &events);
+    let frames = frames(AgUiRun { client_tools: true, ..run() }, &client_call_turn());
     assert_eq!(kinds(&frames), ["RUN_STARTED", "TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "RUN_FINISHED"]);
 }
 

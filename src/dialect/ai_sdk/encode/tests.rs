@@ -1,11 +1,9 @@
 use super::*;
 use crate::dialect::ai_sdk::DIALECT;
-use crate::event::{
-    Annotation, DecidedBy, Decision, Fault, FaultKind, Millis, ReplyEvent, Seq, TurnOutcome, UsageScope,
-};
+use crate::event::{Annotation, Decision, Fault, FaultKind, Millis, ReplyEvent, Seq, TurnOutcome, UsageScope};
 use crate::testkit::events::{
-    call_finished, call_ready, call_started, message_finished, message_started, opened, shell_approval, text_delta,
-    turn_finished, turn_started, user_message,
+    call_finished, call_ready, call_started, client_call_turn, decided_turn, message_finished, message_started, opened,
+    text_delta, turn_finished, turn_started, user_message,
 };
 
 fn options() -> UiStreamOptions {
@@ -139,34 +137,14 @@ fn blocks_and_steps_are_closed_in_order() {
     assert_eq!(chunks[0]["messageId"], "m-1");
 }
 
-fn asking() -> Vec<AgentEvent> {
-    let asked = AgentEvent::ApprovalRequested { call: "c1".into(), request: shell_approval("ls") };
-    let (decision, by) = (Decision::Deny(None), DecidedBy::Remote);
-    vec![
-        opened(),
-        turn_started("t1"),
-        message_started("m2"),
-        text_delta("m2", "I run it."),
-        call_started("c1", "m2", Some("shell")),
-        call_ready("c1", "shell", r#"{"command":"ls"}"#),
-        message_finished("m2", FinishReason::ToolCalls),
-        asked,
-        AgentEvent::ApprovalResolved { call: "c1".into(), decision, by },
-        call_finished("c1", CallOutcome::Denied, "denied by the person"),
-        message_started("m3"),
-        text_delta("m3", "Well."),
-        message_finished("m3", FinishReason::End),
-        turn_finished("t1", TurnOutcome::Completed),
-    ]
-}
-
 #[test]
 fn an_approval_ends_the_stream_and_the_next_has_the_rest() {
-    let first = chunks(options(), &asking());
+    let events = decided_turn(Decision::Deny(None), CallOutcome::Denied, "denied by the person");
+    let first = chunks(options(), &events);
     assert_eq!(kinds(&first)[7..], ["tool-approval-request", "finish-step", "finish"]);
     let id = first[7]["approvalId"].as_str().unwrap();
     assert_eq!(parse_approval_id(id), Some(("s1", "c1".into())));
-    let rest = chunks(UiStreamOptions { after: Some("c1".into()), ..options() }, &asking());
+    let rest = chunks(UiStreamOptions { after: Some("c1".into()), ..options() }, &events);
     let expected =
         ["start", "tool-output-denied", "start-step", "text-start", "text-delta", "text-end", "finish-step", "finish"];
     assert_eq!(kinds(&rest), expected);
@@ -178,16 +156,7 @@ fn an_approval_ends_the_stream_and_the_next_has_the_rest() {
 
 #[test]
 fn calls_of_the_clients_tools_stay_open_for_it() {
-    let events = [
-        turn_started("t1"),
-        message_started("m2"),
-        call_started("c1", "m2", Some("sum")),
-        call_ready("c1", "sum", "{}"),
-        message_finished("m2", FinishReason::ToolCalls),
-        call_finished("c1", CallOutcome::Requested, ""),
-        turn_finished("t1", TurnOutcome::Completed),
-    ];
-    let chunks = chunks(UiStreamOptions { client_tools: true, ..options() }, &events);
+    let chunks = chunks(UiStreamOptions { client_tools: true, ..options() }, &client_call_turn());
     let expected = ["start", "start-step", "tool-input-start", "tool-input-available", "finish-step", "finish"];
     assert_eq!(kinds(&chunks), expected);
     assert_eq!(chunks[3].get("dynamic"), None);
