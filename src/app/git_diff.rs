@@ -1,7 +1,9 @@
-//! What differs in a folder from the last commit, as git tells it: files that git doesn't know are left out.
+//! What differs in a folder from the last commit, as git tells it, and the files that git doesn't know yet.
 //!
 //! Not for the branch, for which no program is started (`git_branch.rs`). Invariant: nothing that the repository's own
 //! settings name is run, neither for the diff nor beside it, and git writes nothing.
+
+mod untracked;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -28,43 +30,49 @@ pub(super) async fn git_diff(folder: &Path) -> Result<String, String> {
         return Err("git: the settings of this repository name programs that filter files".to_owned());
     }
     let mut command = git(folder);
-    let mut child = command
-        .args(["diff", "HEAD", "--relative"])
-        .args([
-            "--no-color",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--src-prefix=a/",
-            "--dst-prefix=b/",
-            "--submodule=short",
-        ])
-        .args(["--", "."])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("git: {error}"))?;
+    command.args(["diff", "HEAD", "--relative"]).args([
+        "--no-color",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--src-prefix=a/",
+        "--dst-prefix=b/",
+        "--submodule=short",
+    ]);
+    let mut diff = said(command.args(["--", "."])).await?;
+    let mut command = git(folder);
+    let names = said(command.args(["ls-files", "--others", "--exclude-standard", "-z", "--", "."])).await?;
+    let folder = folder.to_owned();
+    let added = tokio::task::spawn_blocking(move || untracked::diff_of_files(&folder, &names)).await;
+    diff.push_str(&added.map_err(|error| error.to_string())?);
+    Ok(diff)
+}
+
+/// Runs git and returns what it prints, up to [`MAX_DIFF_BYTES`]; the error is for the person.
+async fn said(command: &mut Command) -> Result<String, String> {
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| format!("git: {error}"))?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let read = async move {
-        let (mut diff, mut complaint) = (Vec::new(), Vec::new());
+        let (mut told, mut complaint) = (Vec::new(), Vec::new());
         if let Some(out) = out {
-            out.take(MAX_DIFF_BYTES).read_to_end(&mut diff).await?;
+            out.take(MAX_DIFF_BYTES).read_to_end(&mut told).await?;
         }
         if let Some(err) = err {
             err.take(MAX_ERROR_BYTES).read_to_end(&mut complaint).await?;
         }
-        Ok::<_, std::io::Error>((diff, complaint))
+        Ok::<_, std::io::Error>((told, complaint))
     };
-    let (diff, complaint) = match tokio::time::timeout(DIFF_TIMEOUT, read).await {
+    let (told, complaint) = match tokio::time::timeout(DIFF_TIMEOUT, read).await {
         Ok(Ok(read)) => read,
         Ok(Err(error)) => return Err(format!("git: {error}")),
         Err(_) => return Err(format!("git did not end within {} s", DIFF_TIMEOUT.as_secs())),
     };
-    // Of one that is longer the rest is not read, and git ends by that.
-    if diff.len() as u64 == MAX_DIFF_BYTES {
-        return Ok(String::from_utf8_lossy(&diff).into_owned());
+    // Of what is longer the rest is not read, and git ends by that.
+    if told.len() as u64 == MAX_DIFF_BYTES {
+        return Ok(String::from_utf8_lossy(&told).into_owned());
     }
     match child.wait().await {
-        Ok(status) if status.success() => Ok(String::from_utf8_lossy(&diff).into_owned()),
+        Ok(status) if status.success() => Ok(String::from_utf8_lossy(&told).into_owned()),
         Ok(status) => {
             let told = String::from_utf8_lossy(&complaint);
             let line = told.lines().next().unwrap_or_default();
@@ -130,8 +138,14 @@ mod tests {
             run_git(folder.path(), &["config", name, &evil]);
         }
         std::fs::write(folder.path().join("a.txt"), "two\n").unwrap();
+        std::fs::write(folder.path().join("b.txt"), "three\n").unwrap();
+        std::fs::write(folder.path().join(".gitignore"), "*.log\n").unwrap();
+        std::fs::write(folder.path().join("left.log"), "four\n").unwrap();
         let diff = git_diff(folder.path()).await.unwrap();
         assert!(diff.contains("+++ b/a.txt") && diff.contains("-one") && diff.contains("+two"), "{diff}");
+        let new = diff.split("diff --git a/b.txt b/b.txt\n").nth(1).unwrap();
+        assert_eq!(new, "new file\n--- /dev/null\n+++ b/b.txt\n@@ -0,0 +1,1 @@\n+three\n");
+        assert!(!diff.contains("left.log"), "{diff}");
         assert!(!ran.exists());
         run_git(folder.path(), &["config", "filter.evil.clean", &evil]);
         let why = git_diff(folder.path()).await.unwrap_err();
