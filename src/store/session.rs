@@ -163,7 +163,15 @@ impl SessionState {
 
     /// Says in words what a second `SessionOpened` changes: a stable code and a text.
     pub fn describe_change(&self, event: &AgentEvent) -> Option<(NoticeCode, String)> {
-        let AgentEvent::SessionOpened { engine, model, engine_reason: why, mode, context_window: window, .. } = event
+        let AgentEvent::SessionOpened {
+            engine,
+            model,
+            engine_reason: why,
+            mode,
+            context_window: window,
+            capabilities,
+            ..
+        } = event
         else {
             return None;
         };
@@ -175,8 +183,9 @@ impl SessionState {
         if old.mode != *mode {
             return Some((NoticeCode::Mode, format!("the mode is now {}", mode.name())));
         }
-        // The server has told how much fits; the usage bar shows it.
-        if old.context_window.is_none() && window.is_some() {
+        // The server has told how much fits, which the usage bar shows, or that its model takes no images.
+        let has_told_images = old.capabilities.images && !capabilities.images;
+        if has_told_images || old.context_window.is_none() && window.is_some() {
             return None;
         }
         Some((NoticeCode::Continued, format!("session continued with {engine}/{model}")))
@@ -275,5 +284,27 @@ impl SessionState {
             models: self.models.take(),
             ..Self::default()
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::events::{LIVE, Opened};
+
+    #[test]
+    fn only_a_session_that_was_left_is_said_to_be_continued() {
+        let mut session = SessionState::default();
+        let takes_images = Capabilities { images: true, ..LIVE };
+        let first = Opened { capabilities: takes_images, ..Opened::default() };
+        session.on_event(Millis(0), &first.event());
+        let told_window = Opened { context_window: Some(8192), ..first };
+        assert_eq!(session.describe_change(&told_window.event()), None);
+        let told_images = Opened { capabilities: LIVE, ..first };
+        assert_eq!(session.describe_change(&told_images.event()), None);
+        let again = Some((NoticeCode::Continued, "session continued with offline/guide".to_owned()));
+        assert_eq!(session.describe_change(&first.event()), again);
+        session.on_event(Millis(9), &told_images.event());
+        assert_eq!(session.describe_change(&first.event()), again, "a new run asks the server anew");
     }
 }
