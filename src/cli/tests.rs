@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Effort;
 
 fn read(line: &[&str]) -> Result<Cli, ErrorKind> {
     Cli::parse_args(["jarvis-tui"].iter().chain(line)).map_err(|error| error.kind())
@@ -303,7 +304,8 @@ fn a_line_behind_the_attach_command_is_read_like_its_arguments() {
     for (line, why) in [
         ("", "required"),
         ("-", "standard input"),
-        ("http://h -H authorization:x", "-H"),
+        ("http://h -H authorization:x", "--header"),
+        ("http://h --record a.jsonl", "--record"),
         ("http://h --request nonsense", "nonsense"),
     ] {
         let error = AttachArgs::parse_line(line).unwrap_err();
@@ -320,4 +322,50 @@ fn keys_and_the_schema_have_commands() {
     );
     assert_eq!(ok(&["config", "schema"]).command, Some(CliCommand::Config(ConfigCommand::Schema)));
     assert!(completions(Shell::Bash).contains("langgraph"), "the dialects are completed");
+}
+
+#[test]
+fn lines_that_people_know_from_other_clients_are_read() {
+    for line in [
+        "a prompt|-m|openai/gpt-5|--effort|high",
+        "-c",
+        "-r",
+        "-r|0a1b",
+        "-s|a title|-C|/tmp",
+        "-p|hi|--output-format|json",
+        "-p|hi|--json|--timeout|90s",
+        "-f|a.rs|--file|b.rs|-i|c.png|what is this?",
+        "--agent|codex",
+        "--system|be brief|--profile|work|--config|x.toml|-o|ui.max_fps=30",
+        "--approval-mode|plan",
+        "--yolo|--max-turns|3|--max-budget-usd|0.5|--max-tokens|1000",
+        "--inline|--no-mouse|--no-color",
+        "--alt-screen|--theme|light|--log-level|debug",
+        "--screen-reader|--debug",
+        "attach|http://h/v1|--dialect|agui|--header|K: V|--token-env|T|--session|x|--from-seq|3",
+        "attach|http://h|--request|ag-ui|--method|post|--local-tools|--record|a.jsonl|-p|hi|--json",
+        "attach|http://h|--read-only|--explain",
+        "serve|--host|127.0.0.1|--port|0|--token-env|T|--allow-origin|http://a",
+        "serve|--replay|a.jsonl|--speed|2",
+        "replay|a.jsonl|--speed|4|--from|1:30|--max-idle|1s",
+        "replay|a.jsonl|--headless|--output-format|stream-json",
+        "frame|a.jsonl|--seq|7|--size|100x30|--format|svg",
+        "sessions|list|--all|--json",
+        "sessions|show|x|--json",
+        "sessions|rename|x|title",
+        "sessions|rm|x|y",
+        "models|--json",
+        "auth|status",
+        "config|path",
+        "config|show",
+        "config|check",
+        "config|schema",
+        "config|init",
+        "doctor",
+        "completions|zsh",
+        "man",
+    ] {
+        let args: Vec<&str> = line.split('|').collect();
+        assert!(read(&args).is_ok(), "{args:?}: {:?}", read(&args));
+    }
 }

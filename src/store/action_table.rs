@@ -334,7 +334,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("app.status", Global, || Action::OpenStatus, "what is used and why: model, versions, folder, log").slash(
         20,
         "status",
-        &["about", "version", "logs"],
+        &["about", "version", "logs", "doctor"],
         "show what is used and why: model, versions, folder, log",
     ),
     act("app.debug", Global, || Action::ToggleDebug, "show render statistics").slash(

@@ -334,6 +334,66 @@ mod tests {
         assert_eq!(told, known);
     }
 
+    /// What people type who come from elsewhere, and the command that it means here.
+    const KNOWN_NAMES: &[(&str, &[&str])] = &[
+        ("new", &["clear", "reset"]),
+        ("sessions", &["resume", "continue"]),
+        ("rename", &["title"]),
+        ("queue", &[]),
+        ("retry", &[]),
+        ("search", &["find"]),
+        ("outline", &[]),
+        ("copy", &[]),
+        ("raw", &[]),
+        ("thinking", &[]),
+        ("outputs", &["details"]),
+        ("timestamps", &[]),
+        ("diff", &[]),
+        ("attach-file", &["file"]),
+        ("image", &[]),
+        ("editor", &[]),
+        ("model", &["models"]),
+        ("effort", &[]),
+        ("system", &[]),
+        ("tools", &[]),
+        ("permissions", &["approvals"]),
+        ("mode", &[]),
+        ("plan", &[]),
+        ("todos", &[]),
+        ("agents", &[]),
+        ("stop", &[]),
+        ("attach", &[]),
+        ("detach", &[]),
+        ("reconnect", &[]),
+        ("serve", &[]),
+        ("peers", &[]),
+        ("frames", &["record"]),
+        ("replay", &[]),
+        ("usage", &["cost", "stats", "budget"]),
+        ("context", &[]),
+        ("theme", &[]),
+        ("vim", &[]),
+        ("statusline", &[]),
+        ("layout", &[]),
+        ("notify", &[]),
+        ("status", &["logs", "doctor"]),
+        ("config", &["settings"]),
+        ("login", &["logout"]),
+        ("help", &["keymap", "keys", "hotkeys"]),
+        ("quit", &["exit", "q"]),
+    ];
+
+    #[test]
+    fn commands_are_found_by_the_names_that_people_know() {
+        let meant = |name: &str| find_command(name).map(|(_, command)| command.name);
+        let wrong: Vec<_> = KNOWN_NAMES
+            .iter()
+            .flat_map(|(name, others)| others.iter().chain([name]).map(move |typed| (*typed, *name)))
+            .filter(|(typed, name)| meant(typed) != Some(name))
+            .collect();
+        assert_eq!(wrong, []);
+    }
+
     #[test]
     fn every_row_of_the_table_can_be_read() {
         let mut known = Vec::new();
