@@ -5,7 +5,6 @@
 pub mod output;
 pub mod save_errors;
 pub mod screen_dump;
-pub mod spending;
 pub mod stdin;
 
 mod asked;
@@ -30,6 +29,7 @@ use crate::event::{
     AgentEvent, CallId, CallOutcome, Command, Envelope, Fault, FaultKind, LinkState, MessageId, NoticeCode,
     NoticeLevel, PromptContext, Role, Seq, SessionStatus, TextKind, TurnOutcome,
 };
+use crate::runtime::SpendGuard;
 use crate::text::clean::one_line;
 
 use asked::{Asked, Stop};
@@ -38,7 +38,6 @@ use output::{OutputError, clean_for_terminal, print_progress};
 use pending_lines::PendingLines;
 use save_monitor::SaveMonitor;
 pub use session_printer::print_session;
-use spending::SpendGuard;
 pub use summary::{RunSummary, exit_code};
 
 /// Exit code if everything went well except saving: the log can't be written, or was removed while in use.

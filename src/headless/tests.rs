@@ -91,7 +91,7 @@ async fn a_turn_that_passes_a_limit_of_time_is_stopped_also_when_nothing_comes()
     let (mut there, live) = There::new();
     let session = SpendLimit { time: Millis(60_000), ..SpendLimit::default() };
     let limits = SpendLimits { session, ..SpendLimits::default() };
-    let spending = Some(SpendGuard::new(limits, "no-file".into()));
+    let spending = Some(SpendGuard::new(limits, "no-file".into(), |_| {}));
     let run_options = RunOptions { timeout: None, spending, ..asking(OutputFormat::Text) };
     let begun = Instant::now();
     let host = async {

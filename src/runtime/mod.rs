@@ -7,6 +7,7 @@ mod attach;
 mod engines;
 mod server;
 mod sessions;
+mod spend_guard;
 mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ pub use server::listen::{ChildServerPlan, ServerPlan};
 pub use server::shared::SharedServer;
 use sessions::has_draft;
 pub use sessions::{ListScope, SavedSessions};
+pub use spend_guard::SpendGuard;
 pub use workspace::{MentionScope, MentionedFiles, ToolProgress, Workspace};
 
 /// Which session to open.

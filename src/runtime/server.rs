@@ -2,6 +2,7 @@
 
 pub(super) mod listen;
 pub(super) mod shared;
+mod spending;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -184,12 +185,15 @@ impl SessionFactory {
         folder: PathBuf,
     ) -> SessionHandle {
         let system = runtime.system_prompt_for(&folder);
-        runtime.start_session(policy, prepared, |setup| {
+        let last = prepared.resume_point.last_seq;
+        let live = runtime.start_session(policy, prepared, |setup| {
             setup.engine_choice = Box::pin(async { Ok(choice) });
             setup.approvals = self.approval_settings(setup.approvals.epoch_time);
             setup.is_unattended = false;
             (setup.folder, setup.system_prompt) = (folder, system);
-        })
+        });
+        runtime.watch_spending(&live, last);
+        live
     }
 
     /// Returns a folder that a session may work in.
@@ -244,6 +248,7 @@ impl Factory for SessionFactory {
             if let Some(recording) = &self.recording {
                 return self.replay_turn(recording, request);
             }
+            self.check_limits().await?;
             let choice = self.resolve_or_substitute(request.model.as_deref()).await?;
             if request.sampling.tool_choice_required && !choice.engine.supports_required_tools() {
                 let name = choice.engine.name();
@@ -259,6 +264,7 @@ impl Factory for SessionFactory {
             let past = write_history(&mut prepared, &request.history);
             let left_out = request.left_out.iter().cloned();
             prepared.notices.extend(left_out.map(|text| notice(NoticeLevel::Warn, NoticeCode::LeftOut, text)));
+            let last = prepared.resume_point.last_seq;
             let most = runtime.config().limits.max_rounds;
             let live = runtime.start_session(policy, prepared, |setup| {
                 setup.engine_choice = Box::pin(async { Ok(choice) });
@@ -282,6 +288,7 @@ impl Factory for SessionFactory {
                     setup.system_prompt.clone_from(system);
                 }
             });
+            runtime.watch_spending(&live, last);
             Ok(OneShotSession { handle: live, turn: None, is_replayed: false })
         })
     }

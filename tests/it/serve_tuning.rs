@@ -101,3 +101,17 @@ async fn an_engine_that_can_not_be_made_to_call_a_tool_says_so() {
         assert_eq!((status, &refused["error"]["param"]), (400, &json!("tool_choice")), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_request_past_a_limit_of_the_day_is_refused_before_a_model_is_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let model = model(vec![says("one"), says("two")]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &["-o", "limits.day_turns=1"]).await;
+    let chat = json!({"messages": [{"role": "user", "content": "x"}]});
+    assert_eq!(post(&server, "/v1/chat/completions", &chat).await.0, 200);
+    let (status, refused) = post(&server, "/v1/chat/completions", &chat).await;
+    assert_eq!((status, &refused["error"]["code"]), (403, &json!("limit_reached")), "{refused}");
+    let told = refused["error"]["message"].as_str().unwrap();
+    assert_eq!(told, "the limit for the turns of today is reached (see [limits] in the settings)");
+    assert_eq!(asked(&model).len(), 1);
+}

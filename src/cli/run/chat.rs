@@ -11,11 +11,11 @@ use crate::cli::{ChatArgs, ImageArgs};
 use crate::event::{Command, ImageType, Seq};
 use crate::headless::output::print_error;
 use crate::headless::save_errors::SaveErrors;
-use crate::headless::spending::SpendGuard;
+
 use crate::headless::stdin::piped_prompt;
 use crate::headless::{self, RunOptions};
 use crate::runtime::day_usage::file_beside;
-use crate::runtime::{Frontend, ListScope, NameClaim, Runtime, StartMode, StartedSession, UsageError};
+use crate::runtime::{Frontend, ListScope, NameClaim, Runtime, SpendGuard, StartMode, StartedSession, UsageError};
 use crate::text::mention::write_mention;
 use crate::text::one_line;
 
@@ -64,7 +64,7 @@ async fn print_answer(chat: ChatArgs, start: StartMode, context: RunContext) -> 
         context: mentioned,
         after: live.hub.last_seq(),
         timeout: chat.printing.timeout,
-        spending: Some(SpendGuard::new(limits, file_beside(&runtime.paths.history_file()))),
+        spending: Some(SpendGuard::new(limits, file_beside(&runtime.paths.history_file()), print_error)),
         ..RunOptions::new(format, "agent")
     };
     let code = headless::run(live, run).await;

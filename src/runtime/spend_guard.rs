@@ -1,12 +1,11 @@
-//! The person's limits without a screen: nobody is there to be asked, so a prompt past one is refused, and a turn that
-//! passes one is stopped.
+//! The person's limits where nobody is there to be asked: a prompt past one is refused, and a turn that passes one is
+//! stopped.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::output::print_error;
+use super::day_usage;
 use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Millis};
-use crate::runtime::day_usage;
 use crate::store::limits::{LimitUnit, LimitUse, SpendLimits};
 use crate::store::spending::Spending;
 use crate::store::usage::UsageStats;
@@ -19,27 +18,29 @@ pub struct SpendGuard {
     today: Spending,
     /// Where the day is added up.
     day_file: PathBuf,
+    /// Tells the person why it can't be.
+    warn: fn(&str),
 }
 
 impl SpendGuard {
-    pub fn new(limits: SpendLimits, day_file: PathBuf) -> Self {
+    pub fn new(limits: SpendLimits, day_file: PathBuf, warn: fn(&str)) -> Self {
         let today =
             if limits.has_day_limit() { day_usage::load(&day_file, &day_usage::today()) } else { Spending::default() };
-        Self { limits, usage: UsageStats::default(), today, day_file }
+        Self { limits, usage: UsageStats::default(), today, day_file, warn }
     }
 
     /// Takes an event of an earlier run of this session.
-    pub(super) fn observe_past(&mut self, envelope: &Envelope) {
+    pub fn observe_past(&mut self, envelope: &Envelope) {
         self.usage.on_event(envelope.at, &envelope.event);
     }
 
     /// Returns why no prompt may be sent.
-    pub(super) fn refusal(&self) -> Option<Fault> {
+    pub fn refusal(&self) -> Option<Fault> {
         self.limits.uses(&self.usage, self.today).iter().find(|limit| limit.is_reached()).map(fault)
     }
 
     /// Takes an event; returns why its turn is to be stopped.
-    pub(super) fn observe(&mut self, envelope: &Envelope) -> Option<Fault> {
+    pub fn observe(&mut self, envelope: &Envelope) -> Option<Fault> {
         self.usage.on_event(envelope.at, &envelope.event);
         match envelope.event {
             AgentEvent::UsageReported { .. } => self.passed(),
@@ -52,7 +53,7 @@ impl SpendGuard {
     }
 
     /// Returns when a turn that starts now passes a limit of time, and what is told then.
-    pub(super) fn time_left(&self) -> Option<(Duration, Fault)> {
+    pub fn time_left(&self) -> Option<(Duration, Fault)> {
         let uses = self.limits.uses(&self.usage, self.today);
         let left = uses.iter().filter(|limit| limit.unit == LimitUnit::Milliseconds).map(|limit| {
             let left = Millis((limit.limit - limit.used).max(0.0) as u64);
@@ -74,7 +75,7 @@ impl SpendGuard {
         }
         match day_usage::add(&self.day_file, &day_usage::today(), self.usage.turn_spending()) {
             Ok(today) => self.today = today,
-            Err(error) => print_error(&format!("adding up what was used: {}: {error}", self.day_file.display())),
+            Err(error) => (self.warn)(&format!("adding up what was used: {}: {error}", self.day_file.display())),
         }
     }
 }
