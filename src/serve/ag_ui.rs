@@ -19,7 +19,7 @@ use super::Surface;
 use super::access::BodyBytes;
 use super::error::{ApiError, native_error_body};
 use super::oneshot::{self, Framing};
-use super::running_chats::{RunningChat, RunningChats};
+use super::running_chats::RunningChats;
 use super::state::ServerState;
 use crate::dialect::Encode;
 use crate::dialect::agui::encode::{AgUiEncoder, AgUiRun};
@@ -55,15 +55,12 @@ async fn answer(
         AgUiWork::Run(mut request) => {
             request.asks_client = true;
             request.keep_running = oneshot::should_keep_running(headers);
-            let client_tools = request.client_tools.is_some();
-            if let Some(running) = threads.get(&thread_id) {
-                oneshot::supersede(state, &running.session).await;
-            }
-            oneshot::run(state, *request, Framing::Sse, |session| {
-                threads.set(&thread_id, RunningChat { session: session.clone(), client_tools, after: None });
-                encoder(session, thread_id, run_id, client_tools, None)
-            })
-            .await
+            let thread = thread_id.clone();
+            threads
+                .run(state, &thread, *request, |running| {
+                    encoder(&running.session, thread_id, run_id, running.client_tools, None)
+                })
+                .await
         }
         AgUiWork::Resume(answers) => {
             let Some(ResumedCall { session, call, .. }) = answers.last().cloned() else {

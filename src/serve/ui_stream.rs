@@ -71,16 +71,7 @@ async fn answer(
         UiWork::Prompt(mut request) => {
             request.asks_client = true;
             request.keep_running |= oneshot::should_keep_running(headers);
-            let client_tools = request.client_tools.is_some();
-            if let Some(running) = chats.get(&chat) {
-                oneshot::supersede(state, &running.session).await;
-            }
-            let answered = oneshot::run(state, *request, Framing::Sse, |session| {
-                let running = RunningChat { session: session.clone(), client_tools, after: None };
-                let encoder = encoder(&running, None);
-                chats.set(&chat, running);
-                encoder
-            });
+            let answered = chats.run(state, &chat, *request, |running| encoder(running, None));
             Ok(with_stream_header(answered.await?))
         }
         UiWork::Approvals { answers, message } => {
@@ -91,7 +82,7 @@ async fn answer(
                 oneshot::decide(state, &session, call, decision).await;
             }
             let running = RunningChat { session: session.clone(), client_tools: false, after: Some(call) };
-            chats.set(&chat, running.clone());
+            let _ = chats.set(&chat, running.clone());
             let replayed = oneshot::replay(state, &session, Framing::Sse, 0, |_| encoder(&running, Some(message)));
             Ok(with_stream_header(replayed.await?))
         }

@@ -23,6 +23,7 @@ pub(crate) struct TestFactory {
     /// Without one, the test takes each [`TestFactory::source`] itself.
     agent: Option<TestAgent>,
     models: Vec<Model>,
+    opens_slowly: bool,
     /// The session that exists from the start.
     pub(crate) initial: Mutex<Option<SessionHandle>>,
     pub(crate) tasks: Mutex<JoinSet<()>>,
@@ -34,6 +35,11 @@ pub(crate) struct TestFactory {
 impl TestFactory {
     pub(crate) fn with_agent(agent: TestAgent, models: Vec<Model>) -> Self {
         Self { agent: Some(agent), models, ..Self::default() }
+    }
+
+    /// Its one-shot sessions open after everything else that can go on has done so.
+    pub(crate) fn that_opens_slowly() -> Self {
+        Self { opens_slowly: true, ..Self::default() }
     }
 
     /// Returns the source of the session that was opened last.
@@ -81,7 +87,12 @@ impl TestFactory {
 
 impl Factory for TestFactory {
     fn open_one_shot<'a>(&'a self, request: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
-        Box::pin(async { self.start_one_shot(request) })
+        Box::pin(async {
+            if self.opens_slowly {
+                tokio::task::yield_now().await;
+            }
+            self.start_one_shot(request)
+        })
     }
 
     fn open(&self, _: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
