@@ -173,7 +173,6 @@ class Package(Client):
 
     packages = ()
     driver = ""
-    own_tool = True
 
     def install(self):
         source = harness.HERE.parent / "clients/drivers" / self.driver

@@ -13,63 +13,64 @@ from .base import Package
 
 class OpenAiPython(Package):
     name, title, version, surface = "openai-python", "openai (Python)", "3.57.0", "/v1/chat/completions"
-    packages, driver = ("openai==3.57.0",), "openai_chat.py"
+    packages, driver = (f"openai=={version}",), "openai_chat.py"
 
 
 class OpenAiResponses(Package):
     name, title, version, surface = "openai-responses", "openai (Python)", "3.57.0", "/v1/responses"
-    packages, driver = ("openai==3.57.0",), "openai_responses.py"
+    packages, driver = (f"openai=={version}",), "openai_responses.py"
     remark = "comes back by `starting_after`"
 
 
 class OpenAiNode(Package):
     name, title, version, surface = "openai-node", "openai (npm)", "7.59.0", "/v1/chat/completions"
-    packages, driver = ("openai@7.59.0",), "openai_chat.mjs"
+    packages, driver = (f"openai@{version}",), "openai_chat.mjs"
 
 
 class Anthropic(Package):
     name, title, version, surface = "anthropic", "anthropic (Python)", "2.14.0", "/v1/messages"
-    packages, driver = ("anthropic==2.14.0",), "anthropic_messages.py"
+    packages, driver = (f"anthropic=={version}",), "anthropic_messages.py"
 
 
 class GoogleGenai(Package):
     name, title, version, surface = "google-genai", "google-genai (Python)", "3.6.1", "/v1beta/models"
-    packages, driver = ("google-genai==3.6.1",), "genai_chat.py"
+    packages, driver = (f"google-genai=={version}",), "genai_chat.py"
 
 
 class Ollama(Package):
     name, title, version, surface = "ollama", "ollama (Python)", "0.6.3", "/api/chat"
-    packages, driver = ("ollama==0.6.3",), "ollama_chat.py"
+    packages, driver = (f"ollama=={version}",), "ollama_chat.py"
 
 
 class LangChain(Package):
     name, title, version, surface = "langchain", "langchain-openai (Python)", "1.7.4", "/v1/chat/completions"
-    packages, driver = ("langchain-openai==1.7.4", "langchain==1.5.2"), "langchain_agent.py"
+    packages, driver = (f"langchain-openai=={version}", "langchain==1.5.2"), "langchain_agent.py"
 
 
 class PydanticAi(Package):
     name, title, version, surface = "pydantic-ai", "pydantic-ai (Python)", "2.68.0", "/v1/chat/completions"
-    packages, driver = ("pydantic-ai-slim[openai]==2.68.0",), "pydantic_agent.py"
+    packages, driver = (f"pydantic-ai-slim[openai]=={version}",), "pydantic_agent.py"
 
 
 class AiSdk(Package):
     name, title, version, surface = "ai-sdk", "AI SDK", "6.0.326", "/api/chat"
-    packages, driver, own_tool = ("ai@6.0.326",), "ai_sdk.mjs", False
+    packages, driver, own_tool = (f"ai@{version}",), "ai_sdk.mjs", False
     remark = "`reconnectToStream` gets the answer from its beginning"
 
 
 class AiSdk7(AiSdk):
-    name, version, packages = "ai-sdk-7", "7.0.173", ("ai@7.0.173",)
+    name, version = "ai-sdk-7", "7.0.173"
+    packages = (f"ai@{version}",)
 
 
 class AgUi(Package):
     name, title, version, surface = "ag-ui", "AG-UI client", "1.0.0", "/agui"
-    packages, driver, own_tool = ("@ag-ui/client@1.0.0",), "ag_ui.mjs", False
+    packages, driver, own_tool = (f"@ag-ui/client@{version}",), "ag_ui.mjs", False
 
 
 class CopilotKit(Package):
     name, title, version, surface = "copilotkit", "CopilotKit core and runtime", "1.75.0", "/agui"
-    packages, driver = ("@copilotkit/core@1.75.0", "@copilotkit/runtime@1.75.0"), "copilotkit.mjs"
+    packages, driver = (f"@copilotkit/core@{version}", f"@copilotkit/runtime@{version}"), "copilotkit.mjs"
 
     def driver_environment(self):
         return {**super().driver_environment(), "COPILOTKIT_TELEMETRY_DISABLED": "true"}
@@ -79,7 +80,7 @@ class Acp(Package):
     """An editor starts the agent itself: it is cut off by its going away."""
 
     name, title, version, surface = "acp-python", "agent-client-protocol (Python)", "0.12.1", "jarvis-tui acp"
-    packages, driver, own_tool = ("agent-client-protocol==0.12.1",), "acp_client.py", False
+    packages, driver, own_tool = (f"agent-client-protocol=={version}",), "acp_client.py", False
     remark = "`session/load` shows what was said"
 
     def connect(self, _):
@@ -108,12 +109,12 @@ class Acp(Package):
 
 class AcpNode(Acp):
     name, title, version = "acp-node", "@agentclientprotocol/sdk", "2.4.0"
-    packages, driver = ("@agentclientprotocol/sdk@2.4.0",), "acp_client.mjs"
+    packages, driver = (f"@agentclientprotocol/sdk@{version}",), "acp_client.mjs"
 
 
 class A2a(Package):
     name, title, version, surface = "a2a-rpc", "a2a-sdk (Python)", "1.3.0", "A2A, JSON-RPC"
-    packages, driver, own_tool = ("a2a-sdk==1.3.0",), "a2a_client.py", False
+    packages, driver, own_tool = (f"a2a-sdk=={version}",), "a2a_client.py", False
     binding = "JSONRPC"
     remark = "subscribes to the task again"
 
