@@ -145,6 +145,16 @@ impl Drop for SlotGuard {
     }
 }
 
+/// Holds a slot beyond its connection's requests: a connection may become something else.
+#[derive(Clone)]
+pub(super) struct SlotHold(pub(super) Arc<SlotGuard>);
+
+impl SlotHold {
+    pub(super) fn set_answering(&self) {
+        self.0.slot.set_answering();
+    }
+}
+
 /// Lives from a request's head to the end of its response.
 pub(super) struct AnswerGuard(Arc<ConnectionSlot>);
 

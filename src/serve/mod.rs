@@ -11,7 +11,7 @@
 //! client has; also from the log of an earlier run), `oneshot::session_events` (all events of a session),
 //! `oneshot::cancel`, `oneshot::should_keep_running` (the client's keep-running header).
 //!
-//! One client over the standard streams, in place of many over HTTP, is [`acp`]'s.
+//! One client over the standard streams, in place of many over HTTP, is [`acp`]'s, too.
 
 pub mod acp;
 pub mod error;
@@ -46,6 +46,7 @@ mod stream;
 mod stream_body;
 mod ui_stream;
 mod vendor;
+mod websocket;
 
 pub use run::run;
 pub use state::{Limits, ServerState, Settings, Tokens};
@@ -78,6 +79,7 @@ const SURFACES: &[Surface] = &[
     ui_stream::SURFACE,
     ag_ui::SURFACE,
     a2a::SURFACE,
+    acp::SURFACE,
 ];
 
 /// Combines all surfaces, behind the checks that each request must pass.

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::connection_slots::{AnswerGuard, ConnectionSlot, ConnectionSlots, SlotGuard};
+use super::connection_slots::{AnswerGuard, ConnectionSlot, ConnectionSlots, SlotGuard, SlotHold};
 use super::error::ApiError;
 use super::error_format_for;
 use super::routes;
@@ -107,12 +107,14 @@ pub(super) async fn close_sessions(state: &ServerState) {
 async fn serve_connection(socket: TcpStream, held: SlotGuard, app: Router, closing: CancellationToken) {
     let _ = socket.set_nodelay(true);
     let slot = Arc::clone(&held.slot);
-    let service = ConnectionService { app: TowerToHyperService::new(app), slot: Arc::clone(&slot) };
+    let held = SlotHold(Arc::new(held));
+    let service = ConnectionService { app: TowerToHyperService::new(app), slot: Arc::clone(&slot), held };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(NEXT_HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         biased;
@@ -142,6 +144,7 @@ async fn first_head_timeout(slot: &ConnectionSlot) {
 struct ConnectionService {
     app: TowerToHyperService<Router>,
     slot: Arc<ConnectionSlot>,
+    held: SlotHold,
 }
 
 impl hyper::service::Service<Request<Incoming>> for ConnectionService {
@@ -151,6 +154,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(Arc::clone(&self.slot));
+        request.extensions_mut().insert(self.held.clone());
         let answered = AnswerGuard::start(Arc::clone(&self.slot));
         let answer = self.app.call(request);
         Box::pin(async move { Ok(answer.await?.map(|body| answered.guard_body(body))) })

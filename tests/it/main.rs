@@ -35,6 +35,7 @@ mod screens;
 mod serve;
 mod serve_a2a;
 mod serve_acp;
+mod serve_acp_remote;
 mod serve_agents;
 mod serve_chat;
 mod serve_durable;

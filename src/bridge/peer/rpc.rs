@@ -93,6 +93,14 @@ impl<K> RpcRequests<K> {
         self.sent.retain(|_, kind| !is_over(kind));
     }
 
+    /// The same, but the other side may still work on them: returns their ids.
+    pub fn withdraw(&mut self, is_over: impl Fn(&K) -> bool) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.sent.iter().filter(|(_, kind)| is_over(kind)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        self.sent.retain(|id, _| !ids.contains(id));
+        ids
+    }
+
     pub fn is_waiting(&self, of: impl Fn(&K) -> bool) -> bool {
         self.sent.values().any(of)
     }

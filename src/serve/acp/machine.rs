@@ -374,7 +374,10 @@ impl AcpAgent {
                 SessionStep::Answer(request, Err((code, why))) => out.push(self.error(&request, code, &why)),
                 SessionStep::Ask(call, request) => self.ask(session, call, &request, out),
                 SessionStep::Withdraw(call) => {
-                    self.rpc.forget(|asked| asked.session == *session && asked.call == call);
+                    for id in self.rpc.withdraw(|asked| asked.session == *session && asked.call == call) {
+                        let withdrawn = json!({ "requestId": id });
+                        out.push(AcpStep::Send(self.rpc.notification("$/cancel_request", &withdrawn)));
+                    }
                 }
                 SessionStep::Opened(request) => {
                     let mode = self.sessions.get(session).and_then(|known| known.encoder.mode()).unwrap_or(self.mode);

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use tokio::io::{AsyncBufReadExt as _, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
 
 use super::*;
