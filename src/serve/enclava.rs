@@ -77,12 +77,14 @@ async fn try_create(
     if let Some(instructions) = text("instructions")? {
         builder.add_system(instructions);
     }
+    let mut place = None;
     if let Some(conversation) = conversation {
+        place = Some(state.turn_in("conversation", conversation).await);
         conversations::replay_into(state, conversation, &mut builder).await?;
     }
     // As in enclava, an unknown response is no context.
     if let Some(previous) = previous
-        && let Some(kept) = StoredResponse::find(state, previous).await?
+        && let Some(kept) = StoredResponse::find_finished(state, previous).await?
     {
         builder.replay(kept.all_events(), model.is_some() && model == kept.record.model.as_deref());
     }
@@ -120,7 +122,7 @@ async fn try_create(
         ..OneShotRequest::default()
     };
     let framing = if streamed { Framing::Sse } else { Framing::Buffered };
-    oneshot::run(state, request, framing, |session| {
+    oneshot::run_in(state, place, request, framing, |session| {
         if let Some(conversation) = conversation.filter(|_| store) {
             let (conversation, response) = (conversation.to_owned(), stored_response::response_id(session));
             state.spawn(conversations::add_response(state.clone(), conversation, response));

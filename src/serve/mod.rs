@@ -44,6 +44,7 @@ mod running_session;
 mod state;
 mod stream;
 mod stream_body;
+mod turn_queue;
 mod ui_stream;
 mod vendor;
 mod websocket;

@@ -28,6 +28,7 @@ use super::request::{OneShotRequest, is_history_turn};
 use super::running_session::{DecisionClaim, ReaderGuard, RunningSession, SessionKind};
 use super::state::{ServerState, wait_until_idle};
 use super::stream_body::{self, BodySource, MAX_WRITE_BYTES};
+use super::turn_queue::TurnPlace;
 use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
@@ -43,6 +44,8 @@ const SUPERSEDED_TURN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_BATCH_EVENTS: usize = 512;
 /// Names the session of a response.
 pub(super) const SESSION_HEADER: HeaderName = HeaderName::from_static("x-jarvis-session");
+/// How many turns of the conversation were ahead of this one.
+const QUEUED_HEADER: HeaderName = HeaderName::from_static("x-jarvis-queued");
 /// `1` keeps the turn running without readers.
 const KEEP_RUNNING_HEADER: &str = "x-jarvis-stay";
 
@@ -58,6 +61,17 @@ pub(super) enum Framing {
 /// Sends the prompt and responds. `encoder` gets the session's id, with which the client can come back.
 pub(super) async fn run(
     state: &ServerState,
+    request: OneShotRequest,
+    framing: Framing,
+    encoder: impl FnOnce(&SessionId) -> Box<dyn Encode>,
+) -> Result<Response<Body>, ApiError> {
+    run_in(state, None, request, framing, encoder).await
+}
+
+/// The same in a conversation, whose next turn waits for the end of this one.
+pub(super) async fn run_in(
+    state: &ServerState,
+    place: Option<TurnPlace>,
     request: OneShotRequest,
     framing: Framing,
     encoder: impl FnOnce(&SessionId) -> Box<dyn Encode>,
@@ -83,7 +97,11 @@ pub(super) async fn run(
         (false, true) => Some(Duration::ZERO),
         (false, false) => Some(ABANDONED_TURN_TIMEOUT),
     };
-    state.spawn(supervise_turn(state.clone(), running, max_abandoned));
+    let ahead = place.as_ref().map_or(0, |place| place.ahead);
+    if let Some(place) = place.as_ref().filter(|_| !request.keep_running) {
+        place.set_running(&running);
+    }
+    state.spawn(supervise_turn(state.clone(), running, max_abandoned, place));
     let encoder = encoder(&session);
     let stop = state.shutdown().clone();
     let answer = TurnStream {
@@ -96,7 +114,11 @@ pub(super) async fn run(
         reader_guard: reading,
         shutdown: stop,
     };
-    Ok(respond(answer, &session, framing).await)
+    let mut response = respond(answer, &session, framing).await;
+    if ahead > 0 {
+        response.headers_mut().insert(QUEUED_HEADER, ahead.into());
+    }
+    Ok(response)
 }
 
 /// Responds again with the turn of a session, without its first `skip` frames.
@@ -472,7 +494,12 @@ fn is_answering_turn(wanted: Option<&TurnId>, turn: &TurnId) -> bool {
 
 /// Follows a turn to its end, cancels it when it has had no readers for this time, and then releases its session.
 /// Without a time it is never cancelled.
-async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, max_abandoned: Option<Duration>) {
+async fn supervise_turn(
+    state: ServerState,
+    session: Arc<RunningSession>,
+    max_abandoned: Option<Duration>,
+    place: Option<TurnPlace>,
+) {
     let mut readers = session.readers();
     let mut subscription = session.handle.hub.subscribe(Seq(0));
     let turn = answering_turn(&session);
@@ -504,6 +531,7 @@ async fn supervise_turn(state: ServerState, session: Arc<RunningSession>, max_ab
         }
     }
     state.release(session.id());
+    drop(place);
 }
 
 /// Waits until there have been no readers for this time. A client that was asked something is not gone.

@@ -58,16 +58,15 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         builder.add_system(instructions);
     }
     if let Some(previous) = &wanted.previous_response {
-        let kept = StoredResponse::find(state, previous).await?.ok_or_else(|| previous_not_found(previous))?;
-        if !kept.is_finished() {
-            let text = format!("response {previous} is still in progress; wait for its end or cancel it");
-            return Err(ApiError::bad_request(text).with_param("previous_response_id"));
-        }
+        let kept = StoredResponse::find_finished(state, previous).await?;
+        let kept = kept.ok_or_else(|| previous_not_found(previous))?;
         // Provider metadata can be read only by the model that produced it.
         let carries = wanted.model.is_some() && wanted.model == kept.record.model;
         builder.replay(kept.all_events(), carries);
     }
+    let mut place = None;
     if let Some(conversation) = &wanted.conversation {
+        place = Some(state.turn_in("conversation", conversation).await);
         conversations::replay_into(state, conversation, &mut builder).await?;
     }
     let own = builder.flush_and_count();
@@ -103,7 +102,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
     let record = RequestRecord { client_tools: request.client_tools.is_some(), ..record };
     record.insert_into(&mut request.history, own);
     let framing = if wanted.stream || wanted.background { Framing::Sse } else { Framing::Buffered };
-    let response = oneshot::run(state, request, framing, |session| {
+    let response = oneshot::run_in(state, place, request, framing, |session| {
         if let Some(conversation) = wanted.conversation.filter(|_| record.store) {
             let response = stored_response::response_id(session);
             state.spawn(conversations::add_response(state.clone(), conversation, response));

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::error::ApiError;
 use super::factory::{Factory, OneShotSession, OpenRequest};
 use super::running_session::{RunningSession, SessionKind};
+use super::turn_queue::{TurnPlace, TurnQueues};
 use crate::bridge::SessionHandle;
 use crate::bridge::hub::Hub;
 use crate::event::{ApprovalMode, Seq, SessionId};
@@ -76,6 +77,8 @@ struct StateInner {
     sessions: Mutex<SessionTable>,
     /// Saved sessions are reopened one at a time: a log has one owner.
     reopen_lock: tokio::sync::Mutex<()>,
+    /// Conversations of one-shot requests.
+    turn_queues: TurnQueues,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     /// Cancelled when shutdown stops waiting.
@@ -121,6 +124,7 @@ impl ServerState {
             settings,
             sessions: Mutex::new(sessions),
             reopen_lock: tokio::sync::Mutex::new(()),
+            turn_queues: TurnQueues::default(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             force_stop: CancellationToken::new(),
@@ -168,6 +172,11 @@ impl ServerState {
         }
         let text = format!("this server allows at most the mode {} (its --approval-mode)", most.name());
         Err(ApiError::new(403, "mode_not_allowed", text).with_param("mode"))
+    }
+
+    /// Waits for a place in a conversation of one-shot requests; `kind` tells names of surfaces apart.
+    pub(super) async fn turn_in(&self, kind: &str, conversation: &str) -> TurnPlace {
+        self.inner.turn_queues.wait(&format!("{kind}:{conversation}")).await
     }
 
     /// Opens a session that clients share.

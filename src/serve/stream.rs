@@ -68,13 +68,17 @@ async fn try_create(
     let how = StreamFormat::read(query)?;
     let StreamRequest { one_shot: mut request, is_streamed: streams, thread } = request::parse(body)?;
     request.keep_running = oneshot::should_keep_running(headers);
+    let mut place = None;
+    if let Some(thread) = thread.as_deref() {
+        place = Some(state.turn_in("stream", thread).await);
+    }
     if let Some(thread) = thread.as_deref().filter(|_| request.history.is_empty()) {
         request.history = load_history(state, threads, thread).await?;
     }
     let client_tools = request.client_tools.is_some();
     let framing = if streams { how.framing() } else { Framing::Buffered };
     let mut named = None;
-    let mut response = oneshot::run(state, request, framing, |session| {
+    let mut response = oneshot::run_in(state, place, request, framing, |session| {
         named = Some(session.clone());
         threads.add(session, thread.as_deref(), client_tools);
         how.encoder(session, client_tools)
@@ -90,10 +94,8 @@ async fn try_create(
 /// Returns the history of a conversation; empty for a new one.
 async fn load_history(state: &ServerState, threads: &ThreadIndex, thread: &str) -> Result<Vec<AgentEvent>, ApiError> {
     let session = threads.latest(thread).unwrap_or_else(|| SessionId::from(thread));
-    if state.find_running(&session).is_some() {
-        let text = format!("the conversation {thread} still has a turn running");
-        return Err(ApiError::new(409, "busy", text).with_param("session_id"));
-    }
+    // It may have been begun without a name.
+    state.wait_until_ended(&session).await;
     match oneshot::session_events(state, &session).await {
         Ok(events) => Ok(history::history_of(&events)),
         Err(refused) if refused.status == 404 => Ok(Vec::new()),

@@ -20,6 +20,8 @@ use crate::serve::state::ServerState;
 const MAX_TITLE_BYTES: usize = 1000;
 /// How long it may take until a decision becomes an event.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often other tasks run before a session counts as stuck.
+const MAX_YIELDS: usize = 1000;
 /// Limit of a note.
 const MAX_NOTE_BYTES: usize = 8192;
 /// Limit of a model's name.
@@ -44,9 +46,31 @@ pub(super) async fn post_command(
         return decide(&session, call, decision).await.map_err(error_response);
     }
     let seen = session.handle.hub.last_seq();
-    let waits = matches!(command, Command::Prompt { .. }) && session.is_busy();
+    let prompt = match &command {
+        Command::Prompt { text, .. } => Some(text.clone()),
+        _ => None,
+    };
     send(&session, command).map_err(error_response)?;
-    Ok(json_response(202, &json!({ "accepted": true, "after": seen, "queued": waits })))
+    let place = match prompt {
+        Some(text) => place_in_queue(&session, &text).await,
+        None => None,
+    };
+    let answer = json!({ "accepted": true, "after": seen, "queued": place.is_some(), "place": place });
+    Ok(json_response(202, &answer))
+}
+
+/// Returns the place of a prompt that was just sent among those that wait, from 1; none if it is sent on.
+async fn place_in_queue(session: &RunningSession, text: &str) -> Option<usize> {
+    let RunningSession { handle, .. } = session;
+    // The session takes its commands at once, unless it is stuck.
+    for _ in 0..MAX_YIELDS {
+        if handle.commands.capacity() == handle.commands.max_capacity() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let status = handle.status.borrow();
+    status.queue.iter().rposition(|queued| queued.text == text).map(|index| index + 1)
 }
 
 /// Rejects invalid commands before they are forwarded.

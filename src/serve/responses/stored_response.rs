@@ -112,6 +112,17 @@ impl StoredResponse {
         }))
     }
 
+    /// Finds a response, once it is finished: one that runs is waited for.
+    pub(in crate::serve) async fn find_finished(state: &ServerState, id: &str) -> Result<Option<Self>, ApiError> {
+        match Self::find(state, id).await? {
+            Some(running) if !running.is_finished() => {
+                state.wait_until_ended(&running.session).await;
+                Self::find(state, id).await
+            }
+            found => Ok(found),
+        }
+    }
+
     /// Returns all events, the history included.
     pub(in crate::serve) fn all_events(&self) -> impl Iterator<Item = &AgentEvent> {
         self.events.iter().map(|envelope| &envelope.event)
