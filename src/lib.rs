@@ -114,8 +114,9 @@
 //!    a session → events come from the hub like everyone's, an encoder ([`dialect::Encode`]) makes frames of them → a
 //!    client that comes back gets the rest from the log. On the native surface commands go the other way, and of two
 //!    answers to one approval the first counts. Where a client has to decide, an encoder may pause its stream: the turn
-//!    waits, and the client's next request decides and gets the rest. An editor asks over standard streams instead
-//!    (`serve/acp`): there a pure machine stands between its messages and the sessions.
+//!    waits, and the client's next request decides and gets the rest. An editor asks over standard streams instead,
+//!    a WebSocket or messages by POST (`serve/acp`): there a pure machine stands between its messages and the sessions.
+//!    With `serve -- PROGRAM` the session's source is not our agent but that program: [`bridge::peer`] hosts it.
 //! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
 //!    → one frame.
 //!

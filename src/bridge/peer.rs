@@ -11,9 +11,11 @@ mod ahp;
 mod client_work;
 mod codex;
 mod codex_models;
+mod host;
 mod link;
 mod link_event;
 mod machine;
+mod preamble;
 mod program_link;
 mod protocol;
 mod remote_link;
@@ -28,18 +30,21 @@ use tokio::time::{Instant, sleep_until};
 
 use super::program::RunningProgram;
 use super::session::SourceHandle;
+use crate::agent::ApprovalSettings;
 use crate::agent::approval::ApprovalPolicy;
-use crate::event::{
-    AgentEvent, AgentOption, Capabilities, Command, DecidedBy, LinkState, NoticeCode, NoticeLevel, Permissions,
-};
+use crate::agent::ids::IdAllocator;
+use crate::event::{AgentEvent, AgentOption, Capabilities, Command, LinkState, NoticeCode, NoticeLevel, Permissions};
 use crate::net::HttpClient;
 use crate::net::request::HttpRequest;
 use crate::net::traffic::TrafficTap;
 pub use client_work::PeerTools;
 use client_work::{ClientWorker, WorkEvent};
+pub use host::{HostedProgram, KeepSession, PeerHost};
+use host::{QuestionClock, SessionKeeper, wait_until_logged};
 use link::AgentLink;
 use link_event::{LinkEnd, LinkEvent};
-use machine::{PeerLink, PeerMachine, PeerMachineSetup, PeerOutput};
+use machine::{PeerHosting, PeerLink, PeerMachine, PeerMachineSetup, PeerOutput, PeerTask};
+pub use preamble::preamble;
 pub use protocol::{LAST_SESSION, PeerClock, PeerSession};
 
 /// How long an agent that works without a prompt is silent before its turn counts as over.
@@ -85,7 +90,12 @@ pub struct RemotePeer {
 
 /// What the agent is reached by.
 pub enum PeerConnection {
-    Program { program: RunningProgram, tap: TrafficTap },
+    Program {
+        program: RunningProgram,
+        tap: TrafficTap,
+    },
+    /// A program that is started when it is needed, and again when it has ended.
+    Hosted(HostedProgram),
     Remote(RemotePeer),
 }
 
@@ -100,6 +110,9 @@ pub struct PeerSource {
     pub tools: PeerTools,
     /// Nobody can decide: what needs that is denied.
     pub is_unattended: bool,
+    pub approvals: ApprovalSettings,
+    /// Where the program is hosted: what its session needs for that.
+    pub host: Option<PeerHost>,
     pub epoch: Instant,
 }
 
@@ -148,8 +161,9 @@ struct PeerChannels {
 
 impl PeerChannels {
     /// Tells what a machine has to tell. Returns false if nobody listens any more.
-    async fn tell(&self, output: PeerOutput) -> bool {
-        for event in output.events {
+    async fn tell(&self, output: PeerOutput, questions: &QuestionClock) -> bool {
+        for mut event in output.events {
+            questions.date(&mut event, self.epoch);
             if self.events.send(event).await.is_err() {
                 return false;
             }
@@ -185,41 +199,68 @@ impl PeerChannels {
 }
 
 async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels: PeerChannels) {
-    let PeerSource { protocol, connection, session, opened, policy, tools, is_unattended, epoch: _ } = source;
+    let PeerSource { protocol, connection, session, opened, policy, tools, is_unattended, approvals, host, epoch: _ } =
+        source;
     let mut worker = ClientWorker::new(tools);
     let (mut link, again) = AgentLink::new(connection).await;
+    let mut questions = QuestionClock::new(&approvals);
+    let (mut ids, mut hosting, mut hub) = (IdAllocator::default(), None, None);
+    let mut keeper = SessionKeeper::default();
+    if let Some(host) = host {
+        let PeerHost { past_ids, has_past, starts_late, preamble, keep_session, hub: published } = host;
+        ids = past_ids.await;
+        hosting = Some(PeerHosting { starts_late, has_past, preamble });
+        hub = Some(published);
+        keeper = SessionKeeper::new(keep_session, session.session.clone());
+    }
     let mut machine = PeerMachine::new(PeerMachineSetup {
         opened,
         policy,
         is_unattended,
-        decided_by: DecidedBy::Person,
+        decided_by: approvals.decided_by,
         folder: session.folder.clone(),
         loads_session: session.session.is_some(),
         can_connect_again: again.is_some(),
+        ids,
+        hosting,
         protocol: match protocol {
             PeerProtocolKind::Acp => Box::new(acp::AcpPeer::new(session)),
             PeerProtocolKind::Ahp => Box::new(ahp::AhpPeer::new(session)),
             PeerProtocolKind::CodexAppServer => Box::new(codex::CodexPeer::new(session)),
         },
     });
-    let mut is_open = true;
+    let mut is_open = link.is_open();
     let mut is_left = false;
     let mut quiet_since = Instant::now();
     loop {
         let mut output = machine.take_output();
+        if output.ends_connection {
+            (link, is_open) = (AgentLink::None, false);
+        }
         if output.connects_again
-            && let Some(remote) = &again
+            && let Some(again) = &again
         {
-            link = AgentLink::remote(remote).await;
+            link = again.connect().await;
             is_open = true;
         }
-        for task in std::mem::take(&mut output.tasks) {
-            worker.start(task).await;
+        if let Some(session) = machine.agent_session() {
+            keeper.keep(session);
         }
-        for line in &output.lines {
-            link.send(line);
-        }
-        if !channels.tell(output).await && !is_left {
+        questions.follow(machine.open_questions());
+        let lines = std::mem::take(&mut output.lines);
+        let tasks = std::mem::take(&mut output.tasks);
+        // What the agent is asked to do is in the log before: a prompt that is not there was never sent.
+        let logged = hub.as_ref().and_then(|hub| wait_until_logged(hub, &output.events));
+        let is_heard = if let Some(logged) = logged {
+            let is_heard = channels.tell(output, &questions).await;
+            logged.await;
+            send(&mut link, &mut worker, &lines, tasks).await;
+            is_heard
+        } else {
+            send(&mut link, &mut worker, &lines, tasks).await;
+            channels.tell(output, &questions).await
+        };
+        if !is_heard && !is_left {
             is_left = true;
             link.close();
         }
@@ -263,8 +304,18 @@ async fn run(source: PeerSource, mut commands: mpsc::Receiver<Command>, channels
                     WorkEvent::Ended(terminal, exit) => machine.handle_terminal_end(&terminal, &exit),
                 }
             }
+            call = questions.next_expired() => machine.expire(&call),
             () = sleep_until(quiet_at), if machine.awaits_quiet() => machine.handle_quiet(),
         }
+    }
+}
+
+async fn send(link: &mut AgentLink, worker: &mut ClientWorker, lines: &[String], tasks: Vec<PeerTask>) {
+    for task in tasks {
+        worker.start(task).await;
+    }
+    for line in lines {
+        link.send(line);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Arguments of `serve`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
@@ -9,6 +10,14 @@ use super::values::parse_speed;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct ServeArgs {
+    /// Agent program to serve in place of our own agent: `acp:NAME`, as with `attach`.
+    #[arg(value_name = "acp:NAME")]
+    pub agent: Option<String>,
+
+    /// The same, by its command and arguments.
+    #[arg(last = true, value_name = "CMD", conflicts_with = "agent")]
+    pub command: Vec<OsString>,
+
     /// Address to listen on; anything but loopback needs a token.
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
@@ -33,7 +42,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ORIGIN", action = ArgAction::Append)]
     pub allow_origin: Vec<String>,
 
-    /// Engine and model, or an engine alone.
+    /// Engine and model, or an engine alone; for an agent program, a model of its own.
     #[arg(short, long, value_name = "ENGINE/MODEL")]
     pub model: Option<String>,
 

@@ -7,7 +7,7 @@
 use super::answer::{JoinedText, MessageGap};
 use super::chat::chunk;
 use crate::event::answer::{Answer, AnswerCall, AnswerDelta, AnswerLimits};
-use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Millis, Usage};
+use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Millis, Usage, who_answers};
 
 /// What the client asked for, as far as its answer depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl ModelAnswer {
             AgentEvent::SessionOpened { wall_ms, engine, model, .. } => {
                 self.opened_at = wall_ms.saturating_sub(envelope.at.0);
                 if self.options.model.is_empty() {
-                    self.options.model = format!("{engine}/{model}");
+                    self.options.model = who_answers(engine, model);
                 }
                 return None;
             }

@@ -21,7 +21,7 @@ pub use listing::{
 };
 pub use naming::{log_path, new_session_id, new_uuid, overflow_path};
 pub use read::{Cursor, LogEnd, LogEntry, LogIndex, LogPage, LogTail, OpenError, ReadLimits, Reader, TurnMark};
-pub use state::{NameClaim, SessionSettings, StateError, StatePart, StateStore};
+pub use state::{AgentSession, NameClaim, SessionSettings, StateError, StatePart, StateStore};
 pub use summary::SessionSummary;
 pub use write::Writer;
 

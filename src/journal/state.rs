@@ -35,9 +35,19 @@ pub enum StatePart {
     Grants,
     /// Model, mode and effort: [`SessionSettings`].
     Settings,
+    /// What a hosted agent program calls the session: [`AgentSession`].
+    AgentSession,
 }
 
-const ALL_PARTS: [StatePart; 4] = [StatePart::Draft, StatePart::Queue, StatePart::Grants, StatePart::Settings];
+const ALL_PARTS: [StatePart; 5] =
+    [StatePart::Draft, StatePart::Queue, StatePart::Grants, StatePart::Settings, StatePart::AgentSession];
+
+/// A session as the agent program that works in it knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSession {
+    pub agent: String,
+    pub session: String,
+}
 
 /// What the session was last set to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +99,7 @@ impl StatePart {
             Self::Queue => "queue",
             Self::Grants => "grants",
             Self::Settings => "settings",
+            Self::AgentSession => "agent_session",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A bare origin is probed; a full URL is used as it is. The session reports what was found, and why.
 
 mod explain;
+mod hosted;
 mod known_agents;
 mod peer;
 mod target;
@@ -34,6 +35,8 @@ use crate::store::models::ModelChoice;
 use crate::text::address::is_cleartext_remote;
 use crate::text::display_url::{has_login, origin, redact_credentials};
 use crate::tool::Registry;
+pub use hosted::HostedAgent;
+pub(super) use hosted::HostedSession;
 use target::{AttachTarget, LocalTarget};
 
 /// Time limit of a probe.

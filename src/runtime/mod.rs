@@ -38,7 +38,8 @@ use crate::net::{self, HttpClient};
 use crate::tool::{BuiltinTools, Registry, ToolSource, ToolTimeouts};
 
 pub use crate::bridge::replay;
-pub use attach::{AttachedSession, RemoteModels, UsageError};
+use attach::HostedSession;
+pub use attach::{AttachedSession, HostedAgent, RemoteModels, UsageError};
 use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
 pub use server::SessionFactory;

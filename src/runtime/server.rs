@@ -1,5 +1,6 @@
 //! Sessions for the server: created like any other, each with its own folder, model, mode and grants.
 
+mod hosting;
 pub(super) mod listen;
 pub(super) mod shared;
 mod spending;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{EngineResolver, PreparedSession, Runtime, StateStore, replay};
+use super::{EngineResolver, HostedAgent, PreparedSession, Runtime, StateStore, replay};
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::history::History;
 use crate::agent::ids::IdAllocator;
@@ -45,6 +46,8 @@ pub struct SessionFactory {
     cached_choices: Mutex<HashMap<String, (Instant, EngineChoice)>>,
     cached_models: Mutex<Option<(Instant, Vec<Model>)>>,
     recording: Option<Recording>,
+    /// The agent program that is served in place of our agent.
+    hosted: Option<HostedAgent>,
     /// How long an approval waits for a decision; none where a person is always asked.
     approval_timeout: Option<Duration>,
     /// The client starts this program itself: sessions may work in any folder.
@@ -53,6 +56,12 @@ pub struct SessionFactory {
     absent_models: Mutex<HashMap<String, Instant>>,
     /// Tells the person who runs the server.
     warn: fn(&str),
+}
+
+/// What answers in a session that is resumed.
+enum SessionSource<'a> {
+    Program(&'a HostedAgent),
+    Engine(Box<EngineChoice>),
 }
 
 /// A log that is played in place of an agent.
@@ -70,6 +79,7 @@ impl SessionFactory {
             cached_choices: Mutex::default(),
             cached_models: Mutex::default(),
             recording: None,
+            hosted: None,
             approval_timeout: Some(approval_timeout),
             allows_any_folder: false,
             absent_models: Mutex::default(),
@@ -196,6 +206,14 @@ impl SessionFactory {
         live
     }
 
+    /// Returns the folder of a session that a client opens.
+    fn opening_folder(&self, runtime: &Runtime, opening: &OpenRequest) -> Result<PathBuf, ApiError> {
+        match &opening.folder {
+            Some(folder) => self.usable_folder(runtime, Path::new(folder)),
+            None => Ok(runtime.folder.clone()),
+        }
+    }
+
     /// Returns a folder that a session may work in.
     fn usable_folder(&self, runtime: &Runtime, wanted: &Path) -> Result<PathBuf, ApiError> {
         if !self.allows_any_folder {
@@ -249,6 +267,9 @@ impl Factory for SessionFactory {
                 return self.replay_turn(recording, request);
             }
             self.check_limits().await?;
+            if let Some(agent) = &self.hosted {
+                return self.open_hosted_one_shot(agent, request);
+            }
             let choice = self.resolve_or_substitute(request.model.as_deref()).await?;
             if request.sampling.tool_choice_required && !choice.engine.supports_required_tools() {
                 let name = choice.engine.name();
@@ -296,12 +317,12 @@ impl Factory for SessionFactory {
     fn open(&self, opening: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
         Box::pin(async move {
             self.check_not_replaying()?;
+            if let Some(agent) = &self.hosted {
+                return self.open_hosted(agent, &opening);
+            }
             let choice = self.resolve_choice(opening.model.as_deref()).await?;
             let runtime = self.runtime()?;
-            let folder = match &opening.folder {
-                Some(folder) => self.usable_folder(runtime, Path::new(folder))?,
-                None => runtime.folder.clone(),
-            };
+            let folder = self.opening_folder(runtime, &opening)?;
             let mut policy = runtime.approval_policy().map_err(internal_error)?;
             policy.mode = opening.mode.unwrap_or(policy.mode);
             let prepared = runtime.create_log_with(|header| header.folder = folder.display().to_string());
@@ -321,7 +342,10 @@ impl Factory for SessionFactory {
         Box::pin(async move {
             self.check_not_replaying()?;
             let path = self.find_log(id)?;
-            let choice = self.resolve_choice(None).await?;
+            let source = match &self.hosted {
+                Some(agent) => SessionSource::Program(agent),
+                None => SessionSource::Engine(Box::new(self.resolve_choice(None).await?)),
+            };
             let runtime = self.runtime()?;
             let header = Reader::open(&path).map_err(|error| log_error(&error))?.header().clone();
             let only_read = |why: &str| Err(ApiError::new(409, "only_read", format!("session {id} {why}")));
@@ -338,7 +362,6 @@ impl Factory for SessionFactory {
                     self.usable_folder(runtime, Path::new(&header.folder)).unwrap_or_else(|_| runtime.folder.clone())
                 }
             };
-            let policy = runtime.approval_policy().map_err(internal_error)?;
             let mut prepared = runtime.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
                 Some(error) => log_error(error),
                 None => internal_error(error),
@@ -347,7 +370,13 @@ impl Factory for SessionFactory {
                 .into_iter()
                 .map(|text| notice(NoticeLevel::Info, NoticeCode::Restored, text));
             prepared.notices.extend(notices);
-            Ok(self.start_shared(runtime, policy, prepared, choice, folder))
+            match source {
+                SessionSource::Program(agent) => self.reopen_hosted(runtime, agent, prepared, folder),
+                SessionSource::Engine(choice) => {
+                    let policy = runtime.approval_policy().map_err(internal_error)?;
+                    Ok(self.start_shared(runtime, policy, prepared, *choice, folder))
+                }
+            }
         })
     }
 
@@ -437,6 +466,9 @@ impl Factory for SessionFactory {
                 let (engine, remark) = (header.engine.clone(), "a recording".to_owned());
                 return vec![Model { id: header.model.clone(), engine, remark }];
             }
+            if let Some(agent) = &self.hosted {
+                return Self::hosted_models(agent);
+            }
             let known = self.cached_models.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some((at, models)) = known
                 && at.elapsed() < CACHE_TTL
@@ -465,7 +497,7 @@ impl Factory for SessionFactory {
 
     fn tools(&self) -> BoxFuture<'_, Vec<ToolSpec>> {
         Box::pin(async move {
-            if self.recording.is_some() {
+            if self.recording.is_some() || self.hosted.is_some() {
                 return Vec::new();
             }
             let Ok(mut tools) = self.runtime().map(|runtime| runtime.tools.clone()) else { return Vec::new() };

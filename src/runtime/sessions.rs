@@ -160,7 +160,7 @@ impl Runtime {
     }
 
     /// Reads a session's state; files that can't be read become notes.
-    fn load_state<T: DeserializeOwned + Default>(
+    pub(super) fn load_state<T: DeserializeOwned + Default>(
         &self,
         session: &SessionId,
         part: StatePart,

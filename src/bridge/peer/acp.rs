@@ -239,6 +239,11 @@ impl AcpPeer {
                 self.end_reply(TurnOutcome::Completed, out);
                 self.handle_opened(session, result, out);
             }
+            (AcpRequest::LoadSession(_), Err(_)) if self.wanted.starts_afresh => {
+                self.told_prompt.clear();
+                self.decoder = self.decoder.next_turn();
+                self.open_new(out);
+            }
             (
                 AcpRequest::Initialize | AcpRequest::ListSessions | AcpRequest::NewSession | AcpRequest::LoadSession(_),
                 Err(error),
@@ -273,10 +278,8 @@ impl AcpPeer {
         let can_list = self.capabilities.pointer("/sessionCapabilities/list").is_some_and(Json::is_object);
         let can_load = self.can_load();
         match self.wanted.session.clone() {
-            None => {
-                let params = json!({"cwd": self.wanted.folder, "mcpServers": []});
-                self.send(AcpRequest::NewSession, "session/new", &params, out);
-            }
+            None => self.open_new(out),
+            Some(_) if !can_load && self.wanted.starts_afresh => self.open_new(out),
             Some(_) if !can_load => {
                 let text = "this agent loads no earlier sessions: remove --session";
                 out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
@@ -295,6 +298,15 @@ impl AcpPeer {
 
     fn can_load(&self) -> bool {
         self.capabilities.get("loadSession").and_then(Json::as_bool) == Some(true)
+    }
+
+    fn open_new(&mut self, out: &mut Vec<PeerStep>) {
+        if self.is_again {
+            out.push(PeerStep::Afresh);
+        }
+        self.session.clear();
+        let params = json!({"cwd": self.wanted.folder, "mcpServers": []});
+        self.send(AcpRequest::NewSession, "session/new", &params, out);
     }
 
     fn load(&mut self, session: String, out: &mut Vec<PeerStep>) {
@@ -354,14 +366,20 @@ impl PeerProtocol for AcpPeer {
     }
 
     fn begin_again(&mut self, out: &mut Vec<PeerStep>) -> bool {
+        let starts_afresh = self.wanted.starts_afresh;
         let kept = Some(self.session.clone()).filter(|session| !session.is_empty() && self.can_load());
-        let Some(session) = kept.or_else(|| self.wanted.session.clone().filter(|_| self.is_again)) else {
+        let session = kept.or_else(|| self.wanted.session.clone().filter(|_| self.is_again || starts_afresh));
+        if session.is_none() && !starts_afresh {
             return false;
-        };
-        let wanted = PeerSession { session: Some(session), ..std::mem::take(&mut self.wanted) };
+        }
+        let wanted = PeerSession { session, ..std::mem::take(&mut self.wanted) };
         *self = Self { decoder: self.decoder.next_turn(), is_again: true, ..Self::new(wanted) };
         self.begin(out);
         true
+    }
+
+    fn session(&self) -> Option<&str> {
+        (!self.is_opening).then_some(self.session.as_str())
     }
 
     fn parse_line(&mut self, line: &str, out: &mut Vec<ReplyEvent>) -> Option<Json> {

@@ -136,6 +136,10 @@ impl CodexPeer {
                 out.push(PeerStep::Failed(Fault::new(FaultKind::BadRequest, text)));
             }
             (CodexRequest::OpenThread, Ok(result)) => self.handle_opened(result, out),
+            (CodexRequest::OpenThread, Err(_)) if self.wanted.starts_afresh && self.wanted.session.is_some() => {
+                self.wanted.session = None;
+                self.start_thread(out);
+            }
             (CodexRequest::Initialize | CodexRequest::ListThreads | CodexRequest::OpenThread, Err(error)) => {
                 out.push(PeerStep::Failed(to_rpc_fault(error)));
             }
@@ -171,16 +175,21 @@ impl CodexPeer {
         }
         self.send(CodexRequest::ListModels, "model/list", &json!({}), out);
         match self.wanted.session.clone() {
-            None => {
-                let params = json!({"cwd": self.wanted.folder, "model": self.wanted.model});
-                self.send(CodexRequest::OpenThread, "thread/start", &params, out);
-            }
+            None => self.start_thread(out),
             Some(session) if session == LAST_SESSION => {
                 let params = json!({"cwd": self.wanted.folder, "limit": 1});
                 self.send(CodexRequest::ListThreads, "thread/list", &params, out);
             }
             Some(session) => self.resume_thread(&session, out),
         }
+    }
+
+    fn start_thread(&mut self, out: &mut Vec<PeerStep>) {
+        if self.is_again {
+            out.push(PeerStep::Afresh);
+        }
+        let params = json!({"cwd": self.wanted.folder, "model": self.wanted.model});
+        self.send(CodexRequest::OpenThread, "thread/start", &params, out);
     }
 
     fn resume_thread(&mut self, thread: &str, out: &mut Vec<PeerStep>) {
@@ -234,14 +243,20 @@ impl PeerProtocol for CodexPeer {
     }
 
     fn begin_again(&mut self, out: &mut Vec<PeerStep>) -> bool {
+        let starts_afresh = self.wanted.starts_afresh;
         let kept = Some(self.thread.clone()).filter(|thread| !thread.is_empty());
-        let Some(thread) = kept.or_else(|| self.wanted.session.clone().filter(|_| self.is_again)) else {
+        let session = kept.or_else(|| self.wanted.session.clone().filter(|_| self.is_again || starts_afresh));
+        if session.is_none() && !starts_afresh {
             return false;
-        };
-        let wanted = PeerSession { session: Some(thread), ..std::mem::take(&mut self.wanted) };
+        }
+        let wanted = PeerSession { session, ..std::mem::take(&mut self.wanted) };
         *self = Self { decoder: self.decoder.next_turn(), is_again: true, ..Self::new(wanted) };
         self.begin(out);
         true
+    }
+
+    fn session(&self) -> Option<&str> {
+        Some(self.thread.as_str()).filter(|thread| !thread.is_empty())
     }
 
     fn parse_line(&mut self, line: &str, out: &mut Vec<ReplyEvent>) -> Option<Json> {

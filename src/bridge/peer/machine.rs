@@ -5,6 +5,8 @@
 //! opening ──► ready ──prompt──► in a turn ──End──► ready
 //!    └──────────┴─────────────────┴──closed──► gone: each prompt fails and says why
 //!               └─────────────────┴──lost────► gone: a prompt connects again, if the agent kept the session
+//!
+//! A program that is hosted is lost when it ends: the next prompt starts it again. It is gone until it is needed first.
 //! ```
 //!
 //! What comes outside a turn (an agent may work in the background) is a turn without a prompt, which ends when the
@@ -23,9 +25,9 @@ use crate::agent::assembler::ReplyAssembler;
 use crate::agent::ids::IdAllocator;
 use crate::bridge::session::UnsentPrompt;
 use crate::event::{
-    AgentEvent, AgentOption, ApprovalMode, Capabilities, Command, DecidedBy, Decision, Fault, FaultKind, NoticeCode,
-    NoticeLevel, Permissions, PromptContext, PromptImage, ReplyEvent, TurnId, TurnOutcome, add_context, user_message,
-    without_context,
+    AgentEvent, AgentOption, ApprovalMode, CallId, Capabilities, Command, DecidedBy, Decision, Fault, FaultKind,
+    NoticeCode, NoticeLevel, Permissions, PromptContext, PromptImage, ReplyEvent, TurnId, TurnOutcome, add_context,
+    user_message, without_context,
 };
 use crate::net::{EventRedactor, redact_registered, registered_event_redactor};
 use allowed::AllowedCall;
@@ -35,6 +37,8 @@ pub(super) use work::{PeerTask, terminal_name};
 
 /// Events of calls that wait for decisions; more are dropped.
 const MAX_HELD_EVENTS: usize = 1000;
+/// Settings that wait for the session to be open.
+const MAX_WAITING_SETTINGS: usize = 16;
 /// Calls of a turn whose permission is remembered.
 const MAX_ALLOWED_CALLS: usize = 1000;
 
@@ -48,9 +52,10 @@ pub(super) enum PeerLink {
     Idle,
 }
 
-/// What to do next, in this order: a new connection, lines to the agent, then events, then the state of the connection.
+/// What to do next, in this order: the end of the connection, a new one, lines to the agent, then events, then the state of the connection.
 #[derive(Debug, Default)]
 pub(super) struct PeerOutput {
+    pub(super) ends_connection: bool,
     pub(super) connects_again: bool,
     pub(super) lines: Vec<String>,
     pub(super) events: Vec<AgentEvent>,
@@ -106,6 +111,20 @@ pub(super) struct PeerMachineSetup {
     pub(super) loads_session: bool,
     /// A connection that is lost can be made again.
     pub(super) can_connect_again: bool,
+    /// Knows the ids of the session's past.
+    pub(super) ids: IdAllocator,
+    pub(super) hosting: Option<PeerHosting>,
+}
+
+/// How a program is hosted: it is started when it is needed, and again when it has ended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PeerHosting {
+    /// Only a prompt or a setting starts it.
+    pub(super) starts_late: bool,
+    /// It is to know of turns: they were in an earlier run of the session.
+    pub(super) has_past: bool,
+    /// Goes before the first prompt, and is none of its words.
+    pub(super) preamble: Option<String>,
 }
 
 /// What may change of how the session was opened.
@@ -128,24 +147,33 @@ pub(super) struct PeerMachine {
     options: Vec<AgentOption>,
     open_work: Vec<OpenWork>,
     own_terminals: Vec<OwnTerminal>,
+    /// Settings that wait for the session to be open.
+    waiting_settings: Vec<Command>,
 }
 
 impl PeerMachine {
     /// Begins the conversation.
-    pub(super) fn new(setup: PeerMachineSetup) -> Self {
+    pub(super) fn new(mut setup: PeerMachineSetup) -> Self {
         let mut machine = Self {
+            ids: std::mem::take(&mut setup.ids),
             setup,
             stage: PeerStage::Opening(None),
             turn: None,
             is_resuming: false,
-            ids: IdAllocator::default(),
             redactor: registered_event_redactor(),
             out: PeerOutput::default(),
             options: Vec::new(),
             open_work: Vec::new(),
             own_terminals: Vec::new(),
+            waiting_settings: Vec::new(),
         };
         machine.emit(machine.setup.opened.clone());
+        if machine.setup.hosting.as_ref().is_some_and(|hosting| hosting.starts_late) {
+            let fault = Fault::new(FaultKind::Upstream, "the agent was not started yet");
+            machine.stage = PeerStage::Gone { fault, is_lost: true };
+            return machine;
+        }
+        machine.out.connects_again = machine.setup.hosting.is_some();
         machine.out.link = Some(PeerLink::Connecting);
         machine.with_protocol(|protocol, steps| protocol.begin(steps));
         machine
@@ -165,6 +193,21 @@ impl PeerMachine {
 
     pub(super) fn permissions(&self) -> Permissions {
         self.setup.policy.permissions()
+    }
+
+    /// Returns the agent's own name of the session.
+    pub(super) fn agent_session(&self) -> Option<&str> {
+        self.setup.protocol.session()
+    }
+
+    /// Returns the calls that somebody has to decide about.
+    pub(super) fn open_questions(&self) -> impl Iterator<Item = &CallId> {
+        self.questions().iter().map(|question| &question.call)
+    }
+
+    /// Nobody has decided in time.
+    pub(super) fn expire(&mut self, call: &CallId) {
+        self.answer_with(call, Decision::Deny(None), DecidedBy::TimedOut);
     }
 
     pub(super) fn options(&self) -> &[AgentOption] {
@@ -211,8 +254,9 @@ impl PeerMachine {
         self.out.link = Some(PeerLink::Idle);
     }
 
-    /// Connects again for a prompt, if the agent kept the session. Returns whether that is so.
-    fn connect_again(&mut self, prompt: &UnsentPrompt) -> bool {
+    /// Connects again, for a prompt if there is one, where the agent kept the session or a program can be started.
+    /// Returns whether that is so.
+    fn connect_again(&mut self, prompt: Option<&UnsentPrompt>) -> bool {
         if !self.setup.can_connect_again || !matches!(self.stage, PeerStage::Gone { is_lost: true, .. }) {
             return false;
         }
@@ -220,7 +264,7 @@ impl PeerMachine {
         if !self.setup.protocol.begin_again(&mut steps) {
             return false;
         }
-        self.stage = PeerStage::Opening(Some(prompt.clone()));
+        self.stage = PeerStage::Opening(prompt.cloned());
         self.is_resuming = true;
         self.out.connects_again = true;
         self.out.lines.clear();
@@ -243,6 +287,12 @@ impl PeerMachine {
             Command::Decide { call, decision } => self.decide(&call, decision),
             Command::Cancel => self.cancel(),
             Command::SetMode { mode } => self.set_mode(mode),
+            Command::SetModel { .. } | Command::SetOption { .. } if self.delays_settings() => {
+                if self.waiting_settings.len() < MAX_WAITING_SETTINGS {
+                    self.waiting_settings.push(command);
+                }
+                self.connect_again(None);
+            }
             Command::SetModel { model } => {
                 let name = self.name();
                 let model = model.strip_prefix(&format!("{name}/")).unwrap_or(&model).to_owned();
@@ -267,6 +317,18 @@ impl PeerMachine {
             | Command::Step { .. }
             | Command::CapIdle { .. } => {}
         }
+    }
+
+    /// Returns whether a program that is hosted has to be asked for its settings first.
+    fn delays_settings(&self) -> bool {
+        self.setup.hosting.is_some() && !matches!(self.stage, PeerStage::Ready)
+    }
+
+    /// Ends a program that does not stop what it does: whatever it still did would be beside the next turn.
+    fn end_program(&mut self) {
+        let fault = Fault::new(FaultKind::Upstream, format!("{} did not stop and was ended", self.name()));
+        self.out.ends_connection = true;
+        self.stage = PeerStage::Gone { fault, is_lost: true };
     }
 
     /// Nobody listens any more: what runs is cancelled.
@@ -300,6 +362,7 @@ impl PeerMachine {
             PeerStep::Send(message) => self.out.lines.push(message.to_string()),
             PeerStep::Opened { model } => self.handle_opened(model),
             PeerStep::Steered { is_taken } => self.handle_steered(is_taken),
+            PeerStep::Afresh => self.handle_afresh(),
             PeerStep::Model(model) => self.change_opened(|opened| *opened.model = model),
             PeerStep::Options(options) => self.options = options,
             PeerStep::Failed(fault) => self.fail(fault),
@@ -351,12 +414,27 @@ impl PeerMachine {
         let waiting = self.take_waiting_prompt();
         self.stage = PeerStage::Ready;
         if std::mem::take(&mut self.is_resuming) {
-            let text = "connected again: the agent kept the session; what it did meanwhile is not shown";
+            let text = match self.setup.hosting {
+                Some(_) => "the agent was started again and has loaded the session",
+                None => "connected again: the agent kept the session; what it did meanwhile is not shown",
+            };
             self.notify(NoticeLevel::Info, NoticeCode::Resumed, text.to_owned());
+        }
+        for setting in std::mem::take(&mut self.waiting_settings) {
+            self.handle_command(setting);
         }
         match waiting {
             Some(prompt) => self.send_prompt(&prompt),
             None => self.out.link = Some(PeerLink::Idle),
+        }
+    }
+
+    fn handle_afresh(&mut self) {
+        self.is_resuming = false;
+        if self.setup.hosting.as_ref().is_some_and(|hosting| hosting.has_past) {
+            let text =
+                "the agent doesn't keep this session: it starts afresh and knows nothing of what was said before";
+            self.notify(NoticeLevel::Warn, NoticeCode::Conversation, text.to_owned());
         }
     }
 
@@ -383,7 +461,9 @@ impl PeerMachine {
         let fault = redacted(fault);
         self.take_waiting_prompt();
         // What could not be reached this time may be the next.
-        self.stage = PeerStage::Gone { fault: fault.clone(), is_lost: self.is_resuming };
+        let is_lost = self.is_resuming || self.setup.hosting.is_some();
+        self.waiting_settings.clear();
+        self.stage = PeerStage::Gone { fault: fault.clone(), is_lost };
         match &self.turn {
             Some(turn) => {
                 let outcome =
@@ -411,7 +491,7 @@ impl PeerMachine {
             return;
         }
         self.tell_prompt_turn(prompt);
-        if self.connect_again(prompt) {
+        if self.connect_again(Some(prompt)) {
             return;
         }
         match &self.stage {
@@ -475,6 +555,12 @@ impl PeerMachine {
             let text = format!("{} takes no images; send the prompt without them", self.name());
             return self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text)));
         }
+        let hosting = self.setup.hosting.as_mut();
+        let preamble = hosting.and_then(|hosting| {
+            hosting.has_past = true;
+            hosting.preamble.take()
+        });
+        let text = preamble.map_or(text.clone(), |preamble| format!("{preamble}\n{text}"));
         self.with_protocol(|protocol, steps| protocol.send_prompt(&text, &images, steps));
     }
 

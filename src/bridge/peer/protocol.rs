@@ -20,6 +20,8 @@ pub struct PeerSession {
     pub session: Option<String>,
     pub model: Option<String>,
     pub mode: ApprovalMode,
+    /// Where the agent doesn't keep the session, another one is begun.
+    pub starts_afresh: bool,
     /// The agent runs elsewhere, not with the person's rights.
     pub is_remote: bool,
     /// Names this client to a host that has several: unique and opaque.
@@ -51,6 +53,11 @@ pub(super) trait PeerProtocol: Send {
 
     /// Begins anew on another connection, with the session that was open. Returns false where the agent doesn't keep it.
     fn begin_again(&mut self, out: &mut Vec<PeerStep>) -> bool;
+
+    /// Returns the agent's own name of the session, once it is open and can be opened again by it.
+    fn session(&self) -> Option<&str> {
+        None
+    }
 
     /// Returns whether the agent says when a turn is over that was not begun here.
     fn tells_ends(&self) -> bool {
@@ -172,6 +179,8 @@ pub(super) enum PeerStep {
     Opened {
         model: String,
     },
+    /// The agent doesn't have the session any more: another one is being opened in its place.
+    Afresh,
     /// The agent answers with this model from now on.
     Model(String),
     /// What may be set, and how it is set now.

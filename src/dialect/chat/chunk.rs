@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use crate::event::{AgentEvent, Fault, FaultKind, Json, Usage};
+use crate::event::{AgentEvent, Fault, FaultKind, Json, Usage, who_answers};
 
 /// Fields that all chunks of an answer share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl ChunkHead {
             self.created = wall / 1000;
         }
         if self.model.is_empty() {
-            self.model = format!("{engine}/{model}");
+            self.model = who_answers(engine, model);
         }
     }
 

@@ -4,7 +4,9 @@
 use serde_json::{Map, json};
 
 use crate::event::answer::AnswerUsage;
-use crate::event::{AgentEvent, Envelope, Fault, FaultKind, FinishReason, Json, Millis, TurnOutcome, Usage};
+use crate::event::{
+    AgentEvent, Envelope, Fault, FaultKind, FinishReason, Json, Millis, TurnOutcome, Usage, who_answers,
+};
 
 /// A part of a user's message.
 pub fn input_text(text: &str) -> Json {
@@ -78,7 +80,7 @@ impl SessionOpening {
             return false;
         };
         self.session_started_ms.get_or_insert(wall.saturating_sub(envelope.at.0));
-        self.model = format!("{engine}/{model}");
+        self.model = who_answers(engine, model);
         true
     }
 

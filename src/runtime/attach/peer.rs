@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::target::{AttachTarget, PeerCommand, start_failure};
 use super::{AttachedSession, RemoteModels, UsageError};
+use crate::agent::ApprovalSettings;
 use crate::agent::approval::ApprovalPolicy;
 use crate::bridge::new_uuid;
 use crate::bridge::peer::{
@@ -85,6 +86,7 @@ impl Runtime {
             session: typed.session.clone().filter(|session| session != "new"),
             model: target.model.clone(),
             mode: policy.mode,
+            starts_afresh: false,
             is_remote,
             client_id: new_uuid().to_string(),
             clock: PeerClock(wall_clock),
@@ -101,30 +103,7 @@ impl Runtime {
     ) -> AttachedSession {
         let epoch = Instant::now();
         let is_unattended = self.frontend == Frontend::Headless;
-        let opened = AgentEvent::SessionOpened {
-            wall_ms: wall_clock(),
-            engine: target.name.clone(),
-            model: String::new(),
-            engine_reason: if session.is_remote {
-                "acts itself, where it runs"
-            } else {
-                "acts itself, with your rights"
-            }
-            .to_owned(),
-            mode: policy.mode,
-            folder: session.folder.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: Capabilities {
-                prompt: true,
-                decide: !is_unattended,
-                cancel: true,
-                // Until it has said what it is capable of.
-                images: true,
-                ..Capabilities::default()
-            },
-            context_window: None,
-            price: None,
-        };
+        let opened = peer_opening(&target.name, &session, !is_unattended);
         let PreparedSession { session: id, hub, writer, save_error, resume_point, sealed, notices, .. } =
             self.create_log();
         let tools = PeerTools {
@@ -133,7 +112,19 @@ impl Runtime {
             extra_folders: self.tool_folders(),
             hidden_env_vars: self.hidden_variables.clone().into(),
         };
-        let source = PeerSource { protocol, connection, session, opened, policy, tools, is_unattended, epoch };
+        let approvals = ApprovalSettings::default();
+        let source = PeerSource {
+            protocol,
+            connection,
+            session,
+            opened,
+            policy,
+            tools,
+            is_unattended,
+            approvals,
+            host: None,
+            epoch,
+        };
         let mut running = self.running();
         let feed = peer::start(source, &mut running.tasks);
         let setup = session::SessionSetup {
@@ -162,7 +153,31 @@ impl Runtime {
     }
 }
 
-fn protocol(kind: &RequestKind) -> PeerProtocolKind {
+/// Returns the first event of a session with an agent.
+pub(super) fn peer_opening(name: &str, session: &PeerSession, can_decide: bool) -> AgentEvent {
+    let place = if session.is_remote { "where it runs" } else { "with your rights" };
+    AgentEvent::SessionOpened {
+        wall_ms: wall_clock(),
+        engine: name.to_owned(),
+        model: String::new(),
+        engine_reason: format!("acts itself, {place}"),
+        mode: session.mode,
+        folder: session.folder.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        capabilities: Capabilities {
+            prompt: true,
+            decide: can_decide,
+            cancel: true,
+            // Until it has said what it is capable of.
+            images: true,
+            ..Capabilities::default()
+        },
+        context_window: None,
+        price: None,
+    }
+}
+
+pub(super) fn protocol(kind: &RequestKind) -> PeerProtocolKind {
     match kind {
         kind if *kind == CODEX_APP_SERVER => PeerProtocolKind::CodexAppServer,
         kind if *kind == AHP => PeerProtocolKind::Ahp,

@@ -38,6 +38,23 @@ pub(super) struct PeerCommand {
     name: Option<String>,
 }
 
+impl PeerCommand {
+    pub(super) fn new(program: OsString, args: Vec<OsString>, request: &'static RequestKind) -> Self {
+        Self { program, args, request, name: None }
+    }
+
+    /// Finds what `acp:NAME` names; none for anything else.
+    pub(super) fn find(target: &str, config: &Config) -> Result<Option<Self>, UsageError> {
+        let Some(name) = target.strip_prefix(AGENT_PREFIX) else { return Ok(None) };
+        let Some((program, args, request)) = known_agents::find(name, config) else {
+            let known = known_agents::known_names(config).join(", ");
+            let text = format!("unknown agent {name:?}; known are {known}; start any other with `-- COMMAND`");
+            return Err(UsageError(text));
+        };
+        Ok(Some(Self { name: Some(name.to_owned()), ..Self::new(program, args, request) }))
+    }
+}
+
 /// Where to attach and how. Flags win over settings.
 #[derive(Clone)]
 pub(super) struct AttachTarget {
@@ -144,20 +161,14 @@ impl LocalTarget {
             let (program, args) = (program.clone(), args.to_vec());
             let request = wanted.or_else(|| known_agents::recognize(&program, &args));
             return Ok(Some(match request {
-                Some(request) => Self::Peer(PeerCommand { program, args, request, name: None }),
+                Some(request) => Self::Peer(PeerCommand::new(program, args, request)),
                 None => Self::Program(program, args),
             }));
         }
         let Some(target) = typed.target.as_deref() else { return Ok(None) };
-        if let Some(name) = target.strip_prefix(AGENT_PREFIX) {
-            let Some((program, args, request)) = known_agents::find(name, config) else {
-                let known = known_agents::known_names(config).join(", ");
-                let text =
-                    format!("unknown agent {name:?}; known are {known}; start any other with `attach -- COMMAND`");
-                return Err(UsageError(text));
-            };
-            let name = Some(name.to_owned());
-            return Ok(Some(Self::Peer(PeerCommand { program, args, request: wanted.unwrap_or(request), name })));
+        if let Some(command) = PeerCommand::find(target, config)? {
+            let request = wanted.unwrap_or(command.request);
+            return Ok(Some(Self::Peer(PeerCommand { request, ..command })));
         }
         Ok(match target {
             "-" => Some(Self::Stdin),
@@ -171,7 +182,7 @@ impl LocalTarget {
     }
 
     /// Returns what messages call it: never more of a command than the program, whose arguments may hold anything.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let last = |path: &OsStr| Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
         match self {
             Self::File(path) => last(path.as_os_str()).unwrap_or_else(|| "file".to_owned()),

@@ -30,6 +30,14 @@ use crate::text::address::path_and_query;
 /// How often a watched stream is reopened without progress.
 const MAX_RECONNECTS: u32 = 6;
 
+/// Returns the command of a program that gets the environment of the person, without these variables.
+pub(super) fn command_with_keys(program: &OsStr, args: &[OsString], folder: &Path, hidden: &[String]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(folder);
+    environment::restore_keys(&mut command, hidden);
+    command
+}
+
 impl Runtime {
     pub(super) fn watch_stream(
         &self,
@@ -98,9 +106,7 @@ impl Runtime {
     /// Returns the command of a program that gets the environment of the person, without the tokens of our own server.
     /// It gets a pipe or a file on standard input as well, but never the terminal.
     pub(super) fn program_command(&self, program: &OsStr, args: &[OsString]) -> Command {
-        let mut command = Command::new(program);
-        command.args(args).current_dir(&self.folder);
-        environment::restore_keys(&mut command, &self.config().server_token_variables());
+        let mut command = command_with_keys(program, args, &self.folder, &self.config().server_token_variables());
         let stdin = std::io::stdin();
         command.stdin(if stdin.is_terminal() { Stdio::null() } else { Stdio::inherit() });
         command

@@ -8,7 +8,7 @@ use super::SessionFactory;
 use crate::cli;
 use crate::config::{ServerConfig, environment, secret};
 use crate::net;
-use crate::runtime::{Runtime, UsageError};
+use crate::runtime::{HostedAgent, Runtime, UsageError};
 use crate::serve::factory::Factory;
 use crate::serve::{Limits, Settings, Tokens};
 use crate::text::address::listens_locally;
@@ -59,9 +59,10 @@ impl Runtime {
                 max_prompt_bytes: config.max_prompt_bytes,
             },
         };
+        let hosted = HostedAgent::resolve(args, self.config())?;
         let damage = args.replay.as_ref().map(|path| self.find_log_damage(path)).unwrap_or_default();
         let warnings = damage.into_iter().map(|(_, text)| text).collect();
-        let served = SessionFactory::new(Arc::new(self), config.approval_timeout).with_warnings(warn);
+        let served = SessionFactory::new(Arc::new(self), config.approval_timeout).with_warnings(warn).hosting(hosted);
         let served = match &args.replay {
             Some(path) => served.with_recording(path, args.speed as f32)?,
             None => served,

@@ -48,6 +48,7 @@ impl AllowedCall {
 pub(super) fn denial_words(decision: &Decision, by: DecidedBy) -> String {
     match (decision, by) {
         (_, DecidedBy::Cancelled) => CANCELLED_REASON.to_owned(),
+        (_, DecidedBy::TimedOut) => "nobody decided in time".to_owned(),
         (Decision::Deny(Some(why)), DecidedBy::Policy) => why.clone(),
         (Decision::Deny(Some(why)), _) => format!("the person denied it: {why}"),
         _ => "the person denied it".to_owned(),

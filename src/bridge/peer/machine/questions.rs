@@ -138,7 +138,7 @@ impl PeerMachine {
         self.answer_with(call, decision, self.setup.decided_by);
     }
 
-    fn answer_with(&mut self, call: &CallId, decision: Decision, by: DecidedBy) {
+    pub(super) fn answer_with(&mut self, call: &CallId, decision: Decision, by: DecidedBy) {
         let decision = decision.about_whole();
         let Some(question) = self.questions().iter().find(|question| question.call == *call) else { return };
         if question.allows.is_none() {

@@ -9,6 +9,7 @@ use crate::event::grammar;
 use crate::event::{CallOutcome, Json};
 use crate::testkit::events::opened;
 
+mod hosting;
 mod options;
 mod work;
 
@@ -17,6 +18,9 @@ struct PeerRig {
     events: Vec<AgentEvent>,
     sent: Vec<Json>,
     tasks: Vec<PeerTask>,
+    /// How often a connection was to be made, and ended.
+    connected: usize,
+    ended: usize,
 }
 
 impl PeerRig {
@@ -26,6 +30,10 @@ impl PeerRig {
     }
 
     fn of(session: PeerSession, policy: ApprovalPolicy, is_unattended: bool) -> Self {
+        Self::hosted(session, policy, is_unattended, None)
+    }
+
+    fn hosted(session: PeerSession, policy: ApprovalPolicy, is_unattended: bool, hosting: Option<PeerHosting>) -> Self {
         let machine = PeerMachine::new(PeerMachineSetup {
             opened: opened(),
             policy,
@@ -34,9 +42,12 @@ impl PeerRig {
             folder: "/p".into(),
             loads_session: session.session.is_some(),
             can_connect_again: true,
+            ids: IdAllocator::default(),
+            hosting,
             protocol: Box::new(AcpPeer::new(session)),
         });
-        let mut rig = Self { machine, events: Vec::new(), sent: Vec::new(), tasks: Vec::new() };
+        let (events, sent, tasks) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rig = Self { machine, events, sent, tasks, connected: 0, ended: 0 };
         rig.take();
         rig
     }
@@ -55,6 +66,8 @@ impl PeerRig {
 
     fn take(&mut self) {
         let output = self.machine.take_output();
+        self.connected += usize::from(output.connects_again);
+        self.ended += usize::from(output.ends_connection);
         self.events.extend(output.events);
         self.tasks.extend(output.tasks);
         self.sent.extend(output.lines.iter().map(|line| serde_json::from_str::<Json>(line).unwrap()));

@@ -114,6 +114,10 @@ impl PeerMachine {
             PeerStage::Ready if is_prompted && !is_again => {
                 self.with_protocol(|protocol, steps| protocol.cancel(steps));
             }
+            PeerStage::Ready if is_prompted && self.setup.hosting.is_some() => {
+                self.abandon(TurnOutcome::Cancelled);
+                self.end_program();
+            }
             // It doesn't listen, or was not asked for anything.
             PeerStage::Opening(_) | PeerStage::Ready | PeerStage::Gone { .. } => self.abandon(TurnOutcome::Cancelled),
         }
