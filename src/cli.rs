@@ -231,6 +231,18 @@ pub enum SessionsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Find words, or /expression/, in prompts, answers, calls and outputs of all sessions.
+    Search {
+        /// All of these words, in any order, in one text; small letters match capitals too.
+        #[arg(required = true, value_name = "WORDS|/EXPRESSION/")]
+        words: Vec<String>,
+        /// Hits printed of a session; JSON has all.
+        #[arg(short = 'n', long, value_name = "N", default_value = "5")]
+        max: usize,
+        /// Print JSON, a line a hit.
+        #[arg(long)]
+        json: bool,
+    },
     /// Name a session.
     Rename {
         /// Session name, or the beginning of it.

@@ -61,7 +61,7 @@ pub fn print_error(text: &str) {
 
 /// Prints one line about the answer. Names and texts come from outside, so they are cleaned even if stderr is not a
 /// terminal.
-pub(super) fn print_progress(line: &str) {
+pub fn print_progress(line: &str) {
     let _ = writeln!(io::stderr(), "{}", one_line(&redact_credentials(line), 400));
 }
 

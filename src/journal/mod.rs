@@ -13,6 +13,7 @@ mod naming;
 mod read;
 mod state;
 mod summary;
+mod texts;
 mod write;
 
 pub use damage::Damage;
@@ -23,6 +24,7 @@ pub use naming::{log_path, new_session_id, new_uuid, overflow_path};
 pub use read::{Cursor, LogEnd, LogEntry, LogIndex, LogPage, LogTail, OpenError, ReadLimits, Reader, TurnMark};
 pub use state::{AgentSession, NameClaim, SessionSettings, StateError, StatePart, StateStore};
 pub use summary::SessionSummary;
+pub use texts::{SessionText, SessionTextKind, SessionTexts};
 pub use write::Writer;
 
 use serde::{Deserialize, Serialize};

@@ -74,6 +74,23 @@ pub struct Cursor {
     preceding: Option<PrecedingLine>,
 }
 
+impl Cursor {
+    /// Returns the position behind an event whose line ends there, such as an earlier [`Cursor::offset`].
+    pub(super) fn behind(offset: u64, after: Seq) -> Self {
+        Self { offset, after, preceding: None }
+    }
+
+    /// Returns where in the file it is.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the number of the event before it.
+    pub(super) fn after(&self) -> Seq {
+        self.after
+    }
+}
+
 /// Limits of one read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
@@ -275,6 +292,15 @@ impl Reader {
         *cursor = walk.cursor();
         (page.damage, page.at_end) = (walk.damage, walk.at_end);
         Ok(page)
+    }
+
+    /// Calls `tell` with every event behind a position, and with the position behind it.
+    pub(super) fn walk_from(&self, cursor: Cursor, mut tell: impl FnMut(&Envelope, Cursor)) -> io::Result<()> {
+        let mut walk = LogWalker::new(self, cursor);
+        while let Some(LogEntry { envelope, .. }) = walk.next(Seq(u64::MAX))? {
+            tell(&envelope, walk.cursor());
+        }
+        Ok(())
     }
 
     /// Reads the whole log.

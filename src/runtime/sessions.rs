@@ -32,8 +32,8 @@ pub struct ListScope {
 /// Where sessions are saved, and the folder that a person works in.
 #[derive(Clone, Debug)]
 pub struct SavedSessions {
-    logs: PathBuf,
-    index: PathBuf,
+    pub(super) logs: PathBuf,
+    pub(super) index: PathBuf,
     state: PathBuf,
     folder: String,
 }
@@ -99,7 +99,10 @@ impl SavedSessions {
     pub fn remove(&self, wanted: &str) -> anyhow::Result<SessionId> {
         let id = journal::remove(&self.logs, wanted)?.id;
         StateStore::new(&self.state, &id).remove()?;
-        Ok(id)
+        match std::fs::remove_file(self.texts_file(id.as_str())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(id),
+        }
     }
 }
 

@@ -227,6 +227,39 @@ fn sessions_are_listed_shown_and_removed() {
     assert!(ran.err.contains(&id), "{ran:?}");
 }
 
+#[test]
+fn what_was_said_and_called_is_found_over_all_sessions_the_newest_first() {
+    let place = CliSandbox::new();
+    place.run(&["-p", "what is 6*7"]);
+    let first = id_of(&place.only_log());
+    place.run(&["-p", "what is 6*8"]);
+    let second = id_of(place.logs().iter().find(|log| id_of(log) != first).unwrap());
+    let found = place.run(&["sessions", "search", "what", "IS", "--json"]);
+    assert_eq!((found.code, found.out.as_str()), (1, ""), "a capital means itself: {found:?}");
+    let found = place.run(&["sessions", "search", "is", "what", "--json"]);
+    let hits: Vec<Value> = found.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let prompts = hits.iter().filter(|hit| hit["kind"] == "prompt");
+    let prompts: Vec<_> = prompts.map(|hit| (hit["id"].as_str().unwrap(), hit["line"].as_str().unwrap())).collect();
+    assert_eq!(prompts, [(second.as_str(), "what is 6*8"), (&first, "what is 6*7")]);
+    let seq = hits[0]["seq"].to_string();
+    let shown = place.run(&["frame", place.logs()[0].to_str().unwrap(), "--seq", &seq]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    let found = place.run(&["sessions", "search", r"/6\*7|42/"]);
+    assert!(
+        found.out.starts_with(&first) && found.out.contains(" call ") && found.out.contains(" answer "),
+        "{found:?}"
+    );
+    assert!(!found.out.contains(&second), "{found:?}");
+    let texts = place.home.path().join("session-texts");
+    let kept = |id: &str| fs::read_dir(&texts).unwrap().any(|file| file.unwrap().file_name() == id);
+    assert!(kept(&first) && kept(&second));
+    place.run(&["sessions", "rm", &first]);
+    assert!(!kept(&first) && kept(&second), "what is deleted is not found any more");
+    assert_eq!(place.run(&["sessions", "search", "6*7"]).code, 1);
+    let wrong = place.run(&["sessions", "search", "/(/"]);
+    assert_eq!((wrong.code, wrong.err.lines().count()), (2, 1), "{wrong:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn logs_are_their_owners_alone() {

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::{EXIT_FAILED, RunContext, report_error};
+use super::{EXIT_FAILED, EXIT_USAGE, RunContext, report_error};
 use crate::cli::{OutputFormat, SessionsCommand};
 use crate::event::{SessionId, who_answers};
-use crate::headless::output::{print, print_error, print_json};
+use crate::headless::output::{print, print_error, print_json, print_progress};
 use crate::headless::{self, RunOptions};
 use crate::local_time::to_local;
-use crate::runtime::{Frontend, ListScope, Runtime};
+use crate::runtime::{Frontend, ListScope, Runtime, SavedSessions, SearchStep, SessionHits, SessionQuery};
 use crate::text::display_url::redact_credentials;
 use crate::text::human::column_size;
 use crate::text::one_line;
@@ -32,6 +32,7 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
             }
             Ok(0)
         }
+        SessionsCommand::Search { words, max, json } => search(&saved, &words.join(" "), max, json),
         SessionsCommand::Rename { id, title } => {
             let renamed = saved.rename(&id, &title)?;
             print(&format!("renamed {renamed}\n"))?;
@@ -114,6 +115,81 @@ fn list(runtime: &Runtime, scope: ListScope, as_json: bool) -> anyhow::Result<bo
     }
     print(&text)?;
     Ok(is_whole)
+}
+
+/// Prints what is found of each session as soon as it is. The exit code is 1 if there is nothing.
+fn search(saved: &SavedSessions, query: &str, max: usize, as_json: bool) -> anyhow::Result<u8> {
+    let query = match SessionQuery::parse(query) {
+        Ok(query) => query,
+        Err(why) => {
+            print_error(&why);
+            return Ok(EXIT_USAGE);
+        }
+    };
+    let (mut sessions, mut hits, mut stopped) = (0, 0, None);
+    let unreadable = saved.search(&query, |found| {
+        sessions += 1;
+        hits += found.hits.len();
+        let text = if as_json { hits_as_json(&found) } else { hits_as_text(&found, max) };
+        match print(&text) {
+            Ok(()) => SearchStep::GoOn,
+            Err(error) => {
+                stopped = Some(error);
+                SearchStep::Stop
+            }
+        }
+    })?;
+    if let Some(error) = stopped {
+        return Err(error.into());
+    }
+    for why in &unreadable {
+        print_error(why);
+    }
+    if !as_json {
+        let told = match (hits, sessions) {
+            (0, _) => "nothing found".to_owned(),
+            (hits, 1) => format!("{hits} in 1 session"),
+            (hits, sessions) => format!("{hits} in {sessions} sessions; jarvis-tui -r ID --seq N opens one there"),
+        };
+        print_progress(&told);
+    }
+    Ok(if hits == 0 || !unreadable.is_empty() { EXIT_FAILED } else { 0 })
+}
+
+fn hits_as_json(found: &SessionHits) -> String {
+    let mut lines = String::new();
+    for hit in &found.hits {
+        let line = json!({
+            "id": found.session.id,
+            "title": found.session.title,
+            "folder": found.session.folder,
+            "modified": found.session.modified,
+            "seq": hit.seq,
+            "kind": hit.kind.name(),
+            "line": hit.line,
+            "match": [hit.range.start, hit.range.end],
+        });
+        let _ = writeln!(lines, "{line}");
+    }
+    lines
+}
+
+fn hits_as_text(found: &SessionHits, max: usize) -> String {
+    let session = &found.session;
+    let title = session.title.as_deref().unwrap_or("(no prompt)");
+    let mut text = format!(
+        "{}  {}  {}\n",
+        one_line(session.id.as_str(), 80),
+        format_local_time(session.modified),
+        one_line(&redact_credentials(title), 80)
+    );
+    for hit in found.hits.iter().take(max) {
+        let _ = writeln!(text, "  {:>6}  {:<6}  {}", hit.seq.0, hit.kind.name(), one_line(&hit.line, 200));
+    }
+    if found.hits.len() > max {
+        let _ = writeln!(text, "          … {} more", found.hits.len() - max);
+    }
+    text
 }
 
 fn format_local_time(ms: u64) -> String {

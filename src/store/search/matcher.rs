@@ -72,6 +72,11 @@ impl Matcher {
         at.max(to)
     }
 
+    /// Returns the first match that begins at `at`, a character's start, or behind it. O(text).
+    pub fn find_at(&self, text: &str, at: usize) -> Option<Range<usize>> {
+        self.regex.find_at(text, at).map(|found| found.range())
+    }
+
     /// Returns all matches in a text that is short.
     pub fn matches(&self, text: &str) -> Vec<Range<usize>> {
         let mut all = Vec::new();
