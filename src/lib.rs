@@ -40,7 +40,7 @@
 //! | --- | --- | --- |
 //! | base | [`event`], [`text`] | plain data, pure functions on strings |
 //! | core | [`dialect`], [`store`] and every file marked PURE | decisions, no IO |
-//! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
+//! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`telemetry`], [`serve`] | sockets, files, processes |
 //! | ui | [`ui`] | lays out and draws into ratatui's buffer, no IO |
 //! | app | [`runtime`], [`app`], [`headless`], [`cli`], `main` | wiring |
 //!
@@ -158,6 +158,7 @@ pub mod engine;
 pub mod journal;
 pub mod net;
 pub mod serve;
+pub mod telemetry;
 pub mod tool;
 
 pub mod ui;

@@ -49,6 +49,7 @@ pub fn key_statuses(config: &Config, env: Env<'_>) -> Vec<KeyStatus> {
     }
     let server = [("token", &config.server.token), ("read_token", &config.server.read_token)];
     all.extend(server.map(|(key, text)| status(format!("server.{key}"), text, env)));
+    all.push(status("telemetry.headers".to_owned(), &config.telemetry.headers, env));
     all
 }
 

@@ -81,6 +81,7 @@ pub struct Config {
     pub limits: LimitConfig,
     pub server: ServerConfig,
     pub notify: NotifyConfig,
+    pub telemetry: TelemetryConfig,
     /// US dollars per million tokens (input, output) by model name; overrides the built-in table.
     pub prices: BTreeMap<String, (f64, f64)>,
     /// Context windows in tokens by model name; overrides the built-in table.
@@ -237,6 +238,21 @@ settings! {
 }
 
 settings! {
+    /// Traces for OpenTelemetry.
+    pub struct TelemetryConfig {
+        /// Whether they are sent.
+        export: bool = false, boolean();
+        /// Of the collector; `/v1/traces` is added.
+        endpoint: String = "env:OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(),
+            address("an address such as \"http://127.0.0.1:4318\", or \"env:NAME\"");
+        /// Headers for it, as `name=value,name=value`.
+        headers: String = "env:OTEL_EXPORTER_OTLP_HEADERS".to_owned(), secret("the headers");
+        /// Whether prompts, answers, arguments and results are told.
+        content: bool = false, boolean();
+    }
+}
+
+settings! {
     /// How the composer edits.
     pub struct EditorConfig {
         /// It has the modes of vim.
@@ -374,6 +390,7 @@ impl Default for Config {
             limits: LimitConfig::default(),
             server: ServerConfig::default(),
             notify: NotifyConfig::default(),
+            telemetry: TelemetryConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
             editor: EditorConfig::default(),

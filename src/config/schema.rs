@@ -11,7 +11,7 @@ use super::setting::{Field, SettingType, Shown, ValueKind, choice, secret, text,
 use super::value::{SettingValue, dotted};
 use super::{
     AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, KeyConfig, LimitConfig, RemoteConfig,
-    ServerConfig, ToolConfig, UiConfig,
+    ServerConfig, TelemetryConfig, ToolConfig, UiConfig,
 };
 use crate::event::{Effort, Pattern};
 use crate::store::output_view::OutputView;
@@ -80,6 +80,7 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
     rows.extend(table("limits", LimitConfig::fields(), |config, _| Some(&mut config.limits)));
     rows.extend(table("server", ServerConfig::fields(), |config, _| Some(&mut config.server)));
     rows.extend(table("notify", NotifyConfig::fields(), |config, _| Some(&mut config.notify)));
+    rows.extend(table("telemetry", TelemetryConfig::fields(), |config, _| Some(&mut config.telemetry)));
     let price = SettingType::new("dollars per million tokens such as { input = 2.5, output = 10.0 }", price, |_| None);
     rows.push(row("prices.*", price, |config, path, price| {
         config.prices.insert(path.get(1)?.clone(), price);
@@ -274,7 +275,7 @@ mod tests {
             ("theme", Some("ui.theme")),
             ("them", Some("ui.theme")),
             ("api_key", Some("engines.NAME.api_key")),
-            ("telemetry", None),
+            ("weather", None),
         ] {
             assert_eq!(suggest_key(&path(key)).as_deref(), expected, "{key}");
         }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::environment::without_keys;
 use super::setting::secrets_of;
-use super::{Config, EngineConfig, Env, RemoteConfig, ServerConfig};
+use super::{Config, EngineConfig, Env, RemoteConfig, ServerConfig, TelemetryConfig};
 use crate::engine::ENGINES;
 use crate::event::{Fault, FaultKind};
 use crate::text::display_url::{has_login, redact_credentials};
@@ -92,6 +92,7 @@ impl Config {
 
     fn secret_settings(&self) -> Vec<String> {
         let mut secrets = secrets_of(&self.server, &ServerConfig::fields());
+        secrets.extend(secrets_of(&self.telemetry, &TelemetryConfig::fields()));
         for engine in self.engines.values() {
             secrets.extend(secrets_of(engine, &EngineConfig::fields()));
         }

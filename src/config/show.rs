@@ -254,6 +254,10 @@ mod tests {
         notify.command = []                                        # default
         notify.title = true                                        # default
         notify.progress = true                                     # default
+        telemetry.export = false                                   # default
+        telemetry.endpoint = "env:OTEL_EXPORTER_OTLP_ENDPOINT"     # default
+        telemetry.headers = "env:OTEL_EXPORTER_OTLP_HEADERS"       # default
+        telemetry.content = false                                  # default
         prices."gpt-4.1" = { input = 1, output = 2.0 }             # config.toml:6
         editor.vim = false                                         # default
         editor.vim_start = "insert"                                # default

@@ -9,8 +9,10 @@ mod server;
 mod session_search;
 mod sessions;
 mod spend_guard;
+mod tracing_export;
 mod workspace;
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub use crate::journal::{NameClaim, StatePart, StateStore};
 use crate::local_time::local_now;
 use crate::net::traffic::{TrafficRing, TrafficTap};
 use crate::net::{self, HttpClient};
+use crate::serve::request::is_history_turn;
+use crate::telemetry::{self, SpanSender, export};
 use crate::tool::{BuiltinTools, Registry, ToolSource, ToolTimeouts};
 
 pub use crate::bridge::replay;
@@ -102,6 +106,8 @@ struct RunningSessions {
     tasks: JoinSet<()>,
     /// Those that were begun here, and may have stayed empty.
     begun: Vec<SessionId>,
+    /// Where traces go: found out with the first session, `None` inside if nowhere.
+    spans: OnceCell<Option<SpanSender>>,
     is_closed: bool,
 }
 
@@ -249,7 +255,20 @@ impl Runtime {
             notices,
             epoch,
         };
+        self.trace(&mut running, &setup.session, &setup.hub);
         session::start(setup, feed, &mut running.tasks)
+    }
+
+    /// Has the turns of a session told to the collector, if there is one.
+    fn trace(&self, running: &mut RunningSessions, session: &SessionId, hub: &Hub) {
+        let RunningSessions { tasks, spans, .. } = running;
+        let sender = spans.get_or_init(|| {
+            let collector = tracing_export::collector(&self.config().telemetry)?;
+            Some(export::start(collector, self.http.clone(), tasks))
+        });
+        if let Some(sender) = sender {
+            telemetry::follow(sender.clone(), session.clone(), hub, is_history_turn, tasks);
+        }
     }
 
     /// Opens a log for playing.
@@ -269,8 +288,10 @@ impl Runtime {
 
     /// Waits until every session has written its last line, and deletes the logs without a turn.
     pub async fn close(&self) {
-        let RunningSessions { mut tasks, begun, .. } =
+        let RunningSessions { mut tasks, begun, spans, .. } =
             std::mem::replace(&mut *self.running(), RunningSessions { is_closed: true, ..RunningSessions::default() });
+        // The last ones are sent once nobody can tell more.
+        drop(spans);
         let all = async { while tasks.join_next().await.is_some() {} };
         // Tools get their grace period; those still running after it are dropped.
         if tokio::time::timeout(Duration::from_secs(5), all).await.is_err() {

@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("agent", &["event", "private", "engine", "tool", "net"]),
     ("journal", &["event", "private", "local_time"]),
     ("bridge", &["event", "dialect", "net", "tool", "agent", "journal"]),
+    ("telemetry", &["event", "net", "bridge"]),
     ("serve", &["event", "private", "dialect", "bridge"]),
     ("ui", &["event", "text", "store", "config"]),
     (
@@ -36,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "agent",
             "journal",
             "bridge",
+            "telemetry",
             "serve",
             "cli",
         ],
