@@ -117,6 +117,7 @@
 //!    waits, and the client's next request decides and gets the rest. An editor asks over standard streams instead,
 //!    a WebSocket or messages by POST (`serve/acp`): there a pure machine stands between its messages and the sessions.
 //!    With `serve -- PROGRAM` the session's source is not our agent but that program: [`bridge::peer`] hosts it.
+//!    A browser gets a page (`assets/page`), which is a client of the native surface like any other.
 //! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
 //!    → one frame.
 //!
@@ -129,6 +130,9 @@
 //! | a protocol of agent programs | `bridge/peer/x.rs`, what it says in `dialect/x.rs` | its row in `runtime/attach/known_agents.rs` |
 //! | a tool that tells a plan | its name in `dialect/plan.rs` | nothing |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
+//! | a file of the page for browsers | `assets/page/x` | the list in `serve/page.rs` |
+//! | a number for monitoring | `serve/session_counts.rs`, `serve/metrics.rs` | nothing |
+//! | an attribute of a trace | `telemetry/spans.rs` | nothing |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`], a form in `engine/offline/syntax`, lines in README and manual |
 //! | a source of tools | `tool/x.rs` with a [`tool::ToolSource`] | the list in [`runtime`] |

@@ -38,6 +38,10 @@ pub struct ServeArgs {
     #[arg(long)]
     pub read_only: bool,
 
+    /// Address under which a proxy offers the server; needs a token.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+
     /// Accept requests from web pages of this origin; repeatable.
     #[arg(long, value_name = "ORIGIN", action = ArgAction::Append)]
     pub allow_origin: Vec<String>,

@@ -219,6 +219,8 @@ settings! {
         token: String = "env:JARVIS_TUI_SERVER_TOKEN".to_owned(), secret("the token");
         /// Only permits watching.
         read_token: String = "env:JARVIS_TUI_READ_TOKEN".to_owned(), secret("the token");
+        /// Where a proxy offers the server.
+        public_url: Option<String> = None, optional(address("an address such as \"https://chat.example\""));
         /// Allowed origins of web pages.
         origins: Vec<String> = Vec::new(), texts("a list of origins such as [\"https://app.example\"]");
         /// Limit of connections.

@@ -239,6 +239,7 @@ mod tests {
         server.port = 0                                            # default
         server.token = "env:JARVIS_TUI_SERVER_TOKEN"               # default
         server.read_token = "env:JARVIS_TUI_READ_TOKEN"            # default
+        server.public_url is not set
         server.origins = []                                        # default
         server.clients = 512                                       # default
         server.sessions = 64                                       # default

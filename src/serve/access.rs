@@ -1,7 +1,8 @@
 //! Checks every request: authentication, host name, origin and body size.
 //!
 //! Closed by default. A rejected request gets an error in the format of the surface that its path belongs to, before
-//! any of its body is read.
+//! any of its body is read. A browser that is signed in has a cookie in place of a token: what it sends comes from a
+//! page of ours, or is rejected. A request that a proxy passed on may come from anywhere and needs a token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,21 @@ pub(super) enum Access {
     /// Watch and list.
     Read,
 }
+
+/// Which token a client has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    Full,
+    Read,
+}
+
+/// Where a browser signs in and out.
+pub(super) const LOGIN_PATH: &str = "/v1/login";
+/// What says nothing about sessions and takes nothing: needs no token. The files of the page are below the last.
+const OPEN_PATHS: [&str; 5] = ["/health", "/healthz", "/readyz", "/", "/page/"];
+/// Headers of proxies, and the beginning of theirs that have no standard.
+const PROXY_HEADERS: [&str; 3] = ["forwarded", "via", "x-real-ip"];
+const PROXY_HEADER_PREFIX: &str = "x-forwarded-";
 
 /// A request's body, within the size limit.
 pub(super) struct BodyBytes(pub(super) Bytes);
@@ -140,11 +156,28 @@ pub(super) async fn method_not_allowed(request: Request) -> Response<Body> {
 fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError> {
     let settings = state.settings();
     let headers = request.headers();
+    let path = request.uri().path();
     check_host_name(settings, headers)?;
-    let open = request.uri().path() == "/health";
-    let access = access_of_token(settings, headers, open)?;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if access == Access::Read && !reads {
+    let signs_in = path == LOGIN_PATH && !reads;
+    let login = state.logins().find(headers).filter(|_| given_token(headers).is_none());
+    // A cookie goes along with what any page of this host sends.
+    if (signs_in || login.is_some() && !reads) && !is_own_origin(settings, headers) {
+        let text = "only a page of this server may do this with a cookie";
+        return Err(ApiError::new(403, "wrong_origin", text));
+    }
+    let most = if settings.read_only { Access::Read } else { Access::Full };
+    let access = match login {
+        Some(login) => {
+            if login.is_full {
+                most
+            } else {
+                Access::Read
+            }
+        }
+        None => access_of_token(settings, headers, signs_in || reads && is_open(path))?,
+    };
+    if access == Access::Read && !reads && !signs_in {
         let text = if settings.read_only { "this server is read-only" } else { "this token is read-only" };
         return Err(ApiError::new(403, "read_only", text));
     }
@@ -154,6 +187,14 @@ fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError>
         return Err(body_too_large(most));
     }
     Ok(access)
+}
+
+/// Returns whether a path needs no token.
+fn is_open(path: &str) -> bool {
+    OPEN_PATHS.iter().any(|open| match open.strip_suffix('/') {
+        Some(folder) if !folder.is_empty() => path.starts_with(open),
+        _ => path == *open,
+    })
 }
 
 /// Requires one host and one origin: with two of each, intermediaries may pick different ones.
@@ -198,7 +239,11 @@ fn is_one_host(host: &str) -> bool {
 /// server's own (DNS rebinding). Non-loopback addresses require a token, which such a page doesn't have.
 fn check_host_name(settings: &Settings, headers: &HeaderMap) -> Result<(), ApiError> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if !settings.loopback || is_local_name(host_name(host)) {
+    let public = public_authority(settings);
+    if !settings.loopback
+        || is_local_name(host_name(host))
+        || public.is_some_and(|public| public.eq_ignore_ascii_case(host))
+    {
         return Ok(());
     }
     Err(ApiError::new(403, "wrong_host", "this server is available as localhost, 127.0.0.1 or [::1] only"))
@@ -225,38 +270,77 @@ fn allowed_origin(settings: &Settings, headers: &HeaderMap) -> Result<Option<Hea
     let Some(origin) = headers.get(ORIGIN) else { return Ok(None) };
     let text = origin.to_str().unwrap_or_default();
     let allowed = settings.origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(text));
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let own = text.split_once("://").is_some_and(|(_, authority)| !host.is_empty() && authority == host);
-    if allowed || own {
+    if allowed || is_own_origin(settings, headers) {
         return Ok(Some(origin.clone()));
     }
     let text = "requests from this origin are not allowed; start the server with --allow-origin to allow them";
     Err(ApiError::new(403, "wrong_origin", text))
 }
 
-fn access_of_token(settings: &Settings, headers: &HeaderMap, open: bool) -> Result<Access, ApiError> {
-    let most = if settings.read_only { Access::Read } else { Access::Full };
-    let tokens = &settings.tokens;
-    if tokens.full.is_none() && tokens.read.is_none() {
-        return Ok(most);
+/// Returns whether the requesting web page is of this server, under its own address or under that of its proxy.
+fn is_own_origin(settings: &Settings, headers: &HeaderMap) -> bool {
+    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    settings.public_origin.as_deref() == Some(origin)
+        || origin.split_once("://").is_some_and(|(_, authority)| !host.is_empty() && authority == host)
+}
+
+fn public_authority(settings: &Settings) -> Option<&str> {
+    settings.public_origin.as_deref()?.split_once("://").map(|(_, authority)| authority)
+}
+
+/// Returns whether a proxy passed the request on.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| {
+        let name = name.as_str();
+        PROXY_HEADERS.contains(&name) || name.starts_with(PROXY_HEADER_PREFIX)
+    })
+}
+
+impl TokenKind {
+    /// Returns which of the server's tokens this is, if any.
+    pub(super) fn of(settings: &Settings, given: &str) -> Option<Self> {
+        let is = |token: &Option<SecretString>| {
+            token.as_ref().is_some_and(|token| constant_time_eq(token.expose_secret(), given))
+        };
+        // Both are always compared, for constant time.
+        match (is(&settings.tokens.full), is(&settings.tokens.read)) {
+            (true, _) => Some(Self::Full),
+            (false, true) => Some(Self::Read),
+            (false, false) => None,
+        }
     }
+}
+
+/// Returns the token that a request names, right or wrong.
+fn given_token(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     let named = |header: &str| headers.get(header).and_then(|value| value.to_str().ok());
-    let given = bearer.or_else(|| named("x-api-key")).or_else(|| named("x-goog-api-key"));
-    let is = |token: &Option<SecretString>| {
-        token.as_ref().zip(given).is_some_and(|(token, given)| constant_time_eq(token.expose_secret(), given))
-    };
-    // Both are always compared, for constant time.
-    match (is(&tokens.full), is(&tokens.read)) {
-        (true, _) => Ok(most),
-        (false, true) => Ok(Access::Read),
+    bearer.or_else(|| named("x-api-key")).or_else(|| named("x-goog-api-key"))
+}
+
+fn access_of_token(settings: &Settings, headers: &HeaderMap, open: bool) -> Result<Access, ApiError> {
+    let most = if settings.read_only { Access::Read } else { Access::Full };
+    let (tokens, forwarded) = (&settings.tokens, is_forwarded(headers));
+    if !tokens.are_set() {
+        if forwarded {
+            let text = "this request came through a proxy, so anybody may have sent it: start the server with a token \
+                        (--token-env) and the address of the proxy (--public-url)";
+            return Err(ApiError::new(403, "forwarded", text));
+        }
+        return Ok(most);
+    }
+    let given = given_token(headers);
+    match given.and_then(|given| TokenKind::of(settings, given)) {
+        Some(TokenKind::Full) => Ok(most),
+        Some(TokenKind::Read) => Ok(Access::Read),
         // If only a read token is configured, loopback clients without a token keep full access.
-        (false, false) if tokens.full.is_none() && given.is_none() && settings.loopback => Ok(most),
-        (false, false) if open => Ok(Access::Read),
-        (false, false) => {
+        None if tokens.full.is_none() && given.is_none() && settings.loopback && !forwarded => Ok(most),
+        None if open => Ok(Access::Read),
+        None => {
             let text = if given.is_some() { "unknown token" } else { "a token is required" };
             Err(ApiError::new(401, "unauthorized", text))
         }
@@ -277,132 +361,4 @@ fn body_too_large(most: usize) -> ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(of: &[(&'static str, &str)]) -> HeaderMap {
-        of.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
-    }
-
-    #[test]
-    fn only_names_of_this_machine_lead_to_its_own_address() {
-        let settings = Settings { loopback: true, ..Settings::default() };
-        for host in ["localhost", "LOCALHOST:80", "127.0.0.1:7777", "[::1]:7777", "127.8.8.8", "app.localhost:1"] {
-            assert_eq!(check_host_name(&settings, &headers(&[("host", host)])), Ok(()), "{host}");
-        }
-        for host in ["evil.example", "evil.example:7777", "127.0.0.1.evil.example", "", "[::ffff:1.2.3.4]", "10.0.0.1"]
-        {
-            assert_eq!(check_host_name(&settings, &headers(&[("host", host)])).unwrap_err().status, 403, "{host}");
-        }
-    }
-
-    #[test]
-    fn a_request_names_one_host_and_one_page() {
-        let asked = |target: &str, of: &[(&'static str, &str)]| {
-            let mut all = HeaderMap::new();
-            for (name, value) in of {
-                all.append(*name, value.parse().unwrap());
-            }
-            check_single_host(&target.parse().unwrap(), &all).map_err(|refused| refused.status)
-        };
-        let here = ("host", "127.0.0.1:7777");
-        assert_eq!(asked("/v1/info", &[here, ("origin", "http://a")]), Ok(()));
-        assert_eq!(asked("http://127.0.0.1:7777/v1/info", &[here]), Ok(()));
-        assert_eq!(asked("/v1/info", &[here, ("host", "evil.example")]), Err(400));
-        assert_eq!(asked("/v1/info", &[here, ("origin", "http://a"), ("origin", "http://b")]), Err(400));
-        assert_eq!(asked("http://evil.example/v1/info", &[here]), Err(400));
-        assert_eq!(asked("http://127.0.0.1:7777/v1/info", &[]), Err(400));
-    }
-
-    #[test]
-    fn a_host_header_holds_one_host_and_a_port_at_most() {
-        let asked = |host: &str| check_single_host(&"/v1/info".parse().unwrap(), &headers(&[("host", host)]));
-        for host in ["", "localhost", "localhost:", "my_box.lan.:80", "127.0.0.1:7777", "[::1]", "[::1]:7777"] {
-            assert_eq!(asked(host), Ok(()), "{host}");
-        }
-        for host in [
-            "127.0.0.1:1, evil.example",
-            "127.0.0.1,evil.example",
-            "127.0.0.1 evil.example",
-            "127.0.0.1:1:2",
-            "127.0.0.1:port",
-            "127.0.0.1:+1",
-            "127.0.0.1:99999",
-            "[::1].evil.example",
-            "[::1",
-            "[localhost]",
-            "me@127.0.0.1",
-            "127.0.0.1/evil.example",
-        ] {
-            assert_eq!(asked(host).unwrap_err().status, 400, "{host}");
-        }
-    }
-
-    fn dripping(piece: usize, every: Duration) -> Body {
-        Body::from_stream(futures_util::stream::unfold((), move |()| async move {
-            tokio::time::sleep(every).await;
-            Some((Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; piece])), ()))
-        }))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_come_is_not_waited_for() {
-        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>());
-        let begun = Instant::now();
-        assert_eq!(read_body(never, 100, None).await.unwrap_err().status, 408);
-        assert_eq!(begun.elapsed(), BODY_CHUNK_TIMEOUT);
-        let begun = Instant::now();
-        assert_eq!(read_body(dripping(1, Duration::from_secs(1)), 1 << 20, None).await.unwrap_err().status, 408);
-        assert_eq!(begun.elapsed(), SLOW_BODY_GRACE_DURATION);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_body_that_keeps_coming_is_taken() {
-        // 2 kB/s for two minutes, until the size limit is exceeded.
-        let slow = read_body(dripping(2_048, Duration::from_secs(1)), 240_000, None).await;
-        assert_eq!(slow.unwrap_err().status, 413);
-        let pieces = futures_util::stream::iter(["a", "b"].map(Ok::<_, std::convert::Infallible>));
-        assert_eq!(read_body(Body::from_stream(pieces), 2, None).await.unwrap(), "ab");
-    }
-
-    #[test]
-    fn a_page_of_another_origin_may_not_ask() {
-        let mut settings = Settings::default();
-        let asked = |settings: &Settings, origin: &str| {
-            allowed_origin(settings, &headers(&[("host", "127.0.0.1:7777"), ("origin", origin)]))
-        };
-        assert_eq!(allowed_origin(&settings, &headers(&[])), Ok(None));
-        assert!(asked(&settings, "http://127.0.0.1:7777").unwrap().is_some(), "its own");
-        for origin in ["http://evil.example", "null", "http://127.0.0.1:8888", "http://127.0.0.1:7777.evil.example"] {
-            assert_eq!(asked(&settings, origin).unwrap_err().status, 403, "{origin}");
-        }
-        settings.origins = vec!["https://app.example".into()];
-        assert!(asked(&settings, "https://app.example").unwrap().is_some());
-    }
-
-    #[test]
-    fn a_token_says_what_may_be_done() {
-        let full: Option<SecretString> = Some("full".to_owned().into());
-        let read: Option<SecretString> = Some("read".to_owned().into());
-        let settings = |full: &Option<SecretString>, read: &Option<SecretString>| Settings {
-            tokens: super::super::Tokens { full: full.clone(), read: read.clone() },
-            loopback: true,
-            ..Settings::default()
-        };
-        let both = settings(&full, &read);
-        let asked = |settings: &Settings, value: &str| {
-            access_of_token(settings, &headers(&[("authorization", value)]), false).map_err(|refused| refused.status)
-        };
-        assert_eq!(asked(&both, "Bearer full"), Ok(Access::Full));
-        assert_eq!(asked(&both, "bearer  read"), Ok(Access::Read));
-        for wrong in ["Bearer ful", "Bearer full1", "Bearer", "full", "Basic full", "Bearer "] {
-            assert_eq!(asked(&both, wrong), Err(401), "{wrong}");
-        }
-        assert_eq!(access_of_token(&both, &headers(&[("x-api-key", "full")]), false), Ok(Access::Full));
-        assert_eq!(access_of_token(&settings(&None, &None), &headers(&[]), false), Ok(Access::Full));
-        assert_eq!(asked(&settings(&None, &read), "Bearer wrong"), Err(401));
-        let watched = Settings { read_only: true, ..both };
-        assert_eq!(asked(&watched, "Bearer full"), Ok(Access::Read));
-        assert!(!format!("{watched:?}").contains("full\""));
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
-//! Information about the server: health and tools.
+//! Information about the server: health, readiness and tools.
 
 use axum::extract::State as Shared;
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -12,12 +13,34 @@ use super::{Surface, oneshot};
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &[], error_format: error::native_error_body };
 
 fn routes() -> Router<ServerState> {
-    Router::new().route("/health", get(health)).route("/v1/info", get(info)).route("/v1/tools", get(tools))
+    Router::new()
+        .route("/health", get(health))
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+        .route("/v1/info", get(info))
+        .route("/v1/tools", get(tools))
 }
 
 async fn health(Shared(state): Shared<ServerState>) -> Json<Value> {
     let status = if state.shutdown().is_cancelled() { "closing" } else { "ok" };
     Json(json!({ "status": status, "app": "jarvis-tui", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// Says whether another session would be well here: 503 sends a balancer elsewhere.
+async fn readiness(Shared(state): Shared<ServerState>) -> (StatusCode, Json<Value>) {
+    let sessions = state.running_sessions();
+    let status = if state.shutdown().is_cancelled() {
+        "closing"
+    } else if sessions.iter().any(|session| session.handle.status.borrow().save_error.is_some()) {
+        "events can't be saved"
+    } else if sessions.len() >= state.settings().limits.max_sessions
+        && sessions.iter().all(|session| session.idle_since().is_none())
+    {
+        "full"
+    } else {
+        return (StatusCode::OK, Json(json!({ "status": "ok" })));
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": status })))
 }
 
 async fn info(Shared(state): Shared<ServerState>) -> Json<Value> {

@@ -30,17 +30,22 @@ mod fields;
 mod gemini;
 mod image_parts;
 mod info;
+mod logins;
 mod messages;
+mod metrics;
 mod models;
 mod native;
 mod ollama;
 mod oneshot;
 mod openjarvis;
 mod output_formats;
+mod page;
+mod request_counts;
 mod responses;
 mod run;
 mod running_chats;
 mod running_session;
+mod session_counts;
 mod state;
 mod stream;
 mod stream_body;
@@ -67,7 +72,9 @@ struct Surface {
 }
 
 const SURFACES: &[Surface] = &[
+    page::SURFACE,
     info::SURFACE,
+    metrics::SURFACE,
     models::SURFACE,
     native::SURFACE,
     chat::SURFACE,
@@ -95,6 +102,7 @@ pub fn routes(state: ServerState) -> Router {
         .layer(axum::Extension(Arc::new(running_chats::RunningChats::default())))
         .layer(axum::Extension(Arc::new(ag_ui::RunningThreads::default())))
         .layer(axum::middleware::from_fn_with_state(state.clone(), access::check))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), metrics::count_requests))
         .with_state(state)
 }
 

@@ -39,7 +39,6 @@ type OllamaResult = Result<Response<Body>, ApiError>;
 
 fn routes() -> Router<ServerState> {
     Router::new()
-        .route("/", get(async || "jarvis-tui is running"))
         .route("/api/version", get(async || JsonBody(json!({ "version": OLLAMA_VERSION }))))
         .route("/api/tags", get(tags))
         .route("/api/ps", get(running))

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection_slots::{AnswerGuard, ConnectionSlot, ConnectionSlots, SlotGuard, SlotHold};
 use super::error::ApiError;
 use super::error_format_for;
+use super::metrics::count_requests;
 use super::routes;
 use super::state::{ServerState, wait_until_idle};
 use crate::event::Command;
@@ -45,7 +46,9 @@ const STREAM_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 /// Serves until `stop` completes; then closes every session and returns, within 10 s.
 pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Output = ()>) {
     let app = routes(state.clone());
-    let full = Router::new().fallback(too_many_clients);
+    let full = Router::new()
+        .fallback(too_many_clients)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), count_requests));
     let slots = ConnectionSlots::new(state.settings().limits.max_clients);
     let refused = ConnectionSlots::new(MAX_REFUSED_CONNECTIONS);
     let mut connections = JoinSet::new();

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::session_counts::SessionCounts;
 use crate::bridge::hub::Subscription;
 use crate::bridge::{HubItem, SessionHandle};
 use crate::event::{AgentEvent, ApprovalMode, ApprovalRequest, CallId, DecidedBy, Decision, Seq, SessionId, TurnId};
@@ -59,6 +60,7 @@ struct SessionFold {
     claimed_decisions: HashMap<CallId, Decision>,
     resolved_decisions: VecDeque<(CallId, Decision, DecidedBy)>,
     last_used: Instant,
+    counts: SessionCounts,
 }
 
 /// The result of deciding an approval.
@@ -90,6 +92,7 @@ impl RunningSession {
             claimed_decisions: HashMap::new(),
             resolved_decisions: VecDeque::new(),
             last_used: Instant::now(),
+            counts: SessionCounts::default(),
         };
         Self { handle: live, kind, readers: watch::Sender::new(0), fold: Mutex::new(fold) }
     }
@@ -114,6 +117,16 @@ impl RunningSession {
         let mut fold = self.lock();
         fold.catch_up();
         fold.snapshot.clone()
+    }
+
+    /// Counts what has happened since the last time.
+    pub(super) fn catch_up(&self) {
+        self.lock().catch_up();
+    }
+
+    /// Returns what was counted so far.
+    pub(super) fn counts(&self) -> SessionCounts {
+        self.lock().counts.clone()
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -179,7 +192,10 @@ impl SessionFold {
         while self.events.try_next_batch(MAX_BATCH_EVENTS, &mut got) {
             for delivery in got.drain(..) {
                 match delivery {
-                    HubItem::Event(event) => self.apply(&event.envelope.event),
+                    HubItem::Event(event) => {
+                        self.counts.observe(&event.envelope);
+                        self.apply(&event.envelope.event);
+                    }
                     HubItem::Reset => {
                         (self.snapshot, self.claimed_decisions) = (SessionSnapshot::default(), HashMap::new());
                     }

@@ -12,7 +12,10 @@ use tokio_util::task::TaskTracker;
 
 use super::error::ApiError;
 use super::factory::{Factory, OneShotSession, OpenRequest};
+use super::logins::Logins;
+use super::request_counts::RequestCounts;
 use super::running_session::{RunningSession, SessionKind};
+use super::session_counts::SessionCounts;
 use super::turn_queue::{TurnPlace, TurnQueues};
 use crate::bridge::SessionHandle;
 use crate::bridge::hub::Hub;
@@ -33,6 +36,8 @@ pub struct Settings {
     pub mode: ApprovalMode,
     /// Whether the server listens on loopback: the Host header must then name this machine.
     pub loopback: bool,
+    /// The origin under which a proxy offers the server, such as `https://chat.example`.
+    pub public_origin: Option<String>,
     /// Whether chat completions with tools get named events, as in OpenJarvis.
     pub openjarvis_compat: bool,
     pub limits: Limits,
@@ -44,6 +49,19 @@ pub struct Tokens {
     pub full: Option<SecretString>,
     /// For watching and listing.
     pub read: Option<SecretString>,
+}
+
+impl Settings {
+    /// Returns whether browsers reach the server by HTTPS only.
+    pub(super) fn is_public_secure(&self) -> bool {
+        self.public_origin.as_ref().is_some_and(|origin| origin.starts_with("https://"))
+    }
+}
+
+impl Tokens {
+    pub(super) fn are_set(&self) -> bool {
+        self.full.is_some() || self.read.is_some()
+    }
 }
 
 /// Limits of the server.
@@ -75,6 +93,8 @@ struct StateInner {
     factory: Arc<dyn Factory>,
     settings: Settings,
     sessions: Mutex<SessionTable>,
+    logins: Logins,
+    request_counts: RequestCounts,
     /// Saved sessions are reopened one at a time: a log has one owner.
     reopen_lock: tokio::sync::Mutex<()>,
     /// Conversations of one-shot requests.
@@ -92,6 +112,8 @@ struct SessionTable {
     closing: HashMap<SessionId, Hub>,
     /// Sessions being opened.
     opening_count: usize,
+    /// What was counted of those that were released.
+    released_counts: SessionCounts,
     /// The session that existed from the start; never released.
     initial_session: Option<SessionId>,
     /// Nobody has connected to it yet.
@@ -123,6 +145,8 @@ impl ServerState {
             factory,
             settings,
             sessions: Mutex::new(sessions),
+            logins: Logins::default(),
+            request_counts: RequestCounts::default(),
             reopen_lock: tokio::sync::Mutex::new(()),
             turn_queues: TurnQueues::default(),
             tasks: TaskTracker::new(),
@@ -138,6 +162,29 @@ impl ServerState {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// Browsers that are signed in.
+    pub(super) fn logins(&self) -> &Logins {
+        &self.inner.logins
+    }
+
+    pub(super) fn request_counts(&self) -> &RequestCounts {
+        &self.inner.request_counts
+    }
+
+    /// Returns what was counted of all sessions since the start.
+    pub(super) fn session_counts(&self) -> SessionCounts {
+        for session in self.running_sessions() {
+            session.catch_up();
+        }
+        // Under one lock, so that a session which is released meanwhile counts once.
+        let sessions = self.lock_sessions();
+        let mut sum = sessions.released_counts.clone();
+        for session in sessions.running.values() {
+            sum.add(&session.counts());
+        }
+        sum
     }
 
     /// Cancelled when the server shuts down.
@@ -264,10 +311,15 @@ impl ServerState {
 
     /// Releases a session: it ends once its last holder is gone.
     pub(super) fn release(&self, id: &SessionId) {
+        let running = self.lock_sessions().running.get(id).cloned();
+        if let Some(session) = running {
+            session.catch_up();
+        }
         let mut sessions = self.lock_sessions();
         sessions.closing.retain(|_, hub| !hub.is_closed());
         if let Some(session) = sessions.running.remove(id) {
             sessions.closing.insert(id.clone(), session.handle.hub.clone());
+            sessions.released_counts.add(&session.counts());
         }
     }
 

@@ -41,6 +41,7 @@ mod serve_chat;
 mod serve_durable;
 mod serve_formats;
 mod serve_matrix;
+mod serve_page;
 mod serve_program;
 mod serve_responses;
 mod serve_stream;

@@ -33,13 +33,17 @@ fn say(line: &str) {
 
 /// Runs a script with the official `openai` package.
 pub(crate) async fn openai(script: &str, args: &[&str]) {
+    python("openai", script, args).await;
+}
+
+/// Runs a script with a package from PyPI, named as it is imported.
+pub(crate) async fn python(package: &str, script: &str, args: &[&str]) {
     let python = std::env::var("JARVIS_TUI_PYTHON").unwrap_or_else(|_| "python3".into());
-    let version = std::process::Command::new(&python)
-        .args(["-c", "import openai; print(openai.__version__, end='')"])
-        .stderr(Stdio::null())
-        .output();
+    let find = "import importlib, sys; from importlib.metadata import packages_distributions as known, version\n\
+                importlib.import_module(sys.argv[1]); print(version(known()[sys.argv[1].split('.')[0]][-1]), end='')";
+    let version = std::process::Command::new(&python).args(["-c", find, package]).stderr(Stdio::null()).output();
     let Some(version) = version.ok().filter(|version| version.status.success()) else {
-        missing("openai", &format!("{python} can't import it; JARVIS_TUI_PYTHON names another Python"));
+        missing(package, &format!("{python} can't import it; JARVIS_TUI_PYTHON names another Python"));
         return;
     };
     let output = tokio::process::Command::new(&python)
@@ -55,7 +59,7 @@ pub(crate) async fn openai(script: &str, args: &[&str]) {
     let checks = out.lines().filter(|line| line.starts_with("ok ")).count();
     assert!(checks > 0, "{script} checked nothing");
     let version = String::from_utf8_lossy(&version.stdout);
-    judged("openai", &format!("version {version}, {script}, {checks} checks"));
+    judged(package, &format!("version {version}, {script}, {checks} checks"));
 }
 
 #[test]

@@ -246,6 +246,14 @@ impl RawResponse {
 }
 
 impl ChatServer {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     pub(crate) async fn post(&self, path: &str, headers: &str, body: &str) -> RawResponse {
         self.send("POST", path, headers, body).await
     }

@@ -11,7 +11,7 @@ use crate::net;
 use crate::runtime::{HostedAgent, Runtime, UsageError};
 use crate::serve::factory::Factory;
 use crate::serve::{Limits, Settings, Tokens};
-use crate::text::address::listens_locally;
+use crate::text::address::{listens_locally, parse_http_url, with_scheme};
 
 /// A server that is ready to listen.
 pub struct ServerPlan {
@@ -43,6 +43,8 @@ impl Runtime {
             );
             return Err(UsageError(text).into());
         }
+        let public_url = args.public_url.as_ref().or(config.public_url.as_ref());
+        let public_origin = public_url.map(|url| public_origin(url, &tokens)).transpose()?;
         let mut origins = config.origins.clone();
         origins.extend(args.allow_origin.iter().cloned());
         let settings = Settings {
@@ -51,6 +53,7 @@ impl Runtime {
             read_only: args.read_only,
             mode,
             loopback,
+            public_origin,
             openjarvis_compat: args.openjarvis_compat,
             limits: Limits {
                 max_clients: config.max_clients,
@@ -69,6 +72,18 @@ impl Runtime {
         };
         Ok(ServerPlan { factory: Arc::new(served), settings, host, port: args.port.unwrap_or(config.port), warnings })
     }
+}
+
+/// Returns the origin of the address under which a proxy offers the server.
+fn public_origin(url: &str, tokens: &Tokens) -> Result<String, UsageError> {
+    let parsed = parse_http_url(&with_scheme(url))
+        .map_err(|why| UsageError(format!("{url} of --public-url is no address of a server: {why}")))?;
+    if tokens.full.is_none() {
+        let text = "a server behind a proxy is reachable from other machines: set a token with --token-env NAME beside \
+                    --public-url";
+        return Err(UsageError(text.into()));
+    }
+    Ok(parsed.origin().ascii_serialization())
 }
 
 /// A server for the program that started this one.

@@ -44,6 +44,7 @@ impl SharedServer {
             read_only: false,
             mode,
             loopback: true,
+            public_origin: None,
             openjarvis_compat: false,
             limits: Limits::default(),
         };

@@ -11,9 +11,13 @@ const MAX_VALUE_CELLS: usize = 400;
 
 pub fn draw(shown: &ServingText, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
     let url = one_line(&shown.url, MAX_VALUE_CELLS);
+    // Behind the `#`: browsers send that nowhere.
+    let link =
+        url.split_once("/v1/sessions/").map(|(server, id)| format!("{server}/#token={}&session={id}", shown.token));
     let facts = [
         ("Address", url.clone()),
         ("Token", shown.token.clone()),
+        ("In a browser", link.unwrap_or_default()),
         ("Follow it", format!("JARVIS_TOKEN=<the token> jarvis-tui attach {url} --token-env JARVIS_TOKEN")),
         (
             "Note",
@@ -45,7 +49,15 @@ mod tests {
         let rows: Vec<String> =
             area.rows().map(|row| row.columns().map(|cell| buf[(cell.x, cell.y)].symbol()).collect()).collect();
         let text = rows.join("\n");
-        for word in ["http://127.0.0.1:1/v1/sessions/s", "--token-env", "prompts", "decides", "again.", "/serve"] {
+        for word in [
+            "http://127.0.0.1:1/v1/sessions/s",
+            "--token-env",
+            "/#token=abc&session=s",
+            "prompts",
+            "decides",
+            "again.",
+            "/serve",
+        ] {
             assert!(text.contains(word), "{word} in {text}");
         }
     }
