@@ -3,12 +3,14 @@
 //! If the client sends no tools, our agent uses its own, which the response shows as `mcp_call` items; otherwise the
 //! model's calls go back to the client, which sends their outputs with `previous_response_id` or with all items. A
 //! response is stored as the log of its session: it can be retrieved, streamed from any event on, continued and
-//! deleted, also after a restart. One that was not to be stored is deleted once it is over.
+//! deleted, also after a restart. One that was not to be stored is deleted once it is over. A WebSocket takes one request
+//! after another.
 
 pub(super) mod conversation_builder;
 pub(super) mod conversations;
 pub(super) mod input;
 mod request;
+mod socket;
 pub(super) mod stored_response;
 
 use axum::Router;
@@ -30,7 +32,7 @@ use super::request::OneShotRequest;
 use super::state::ServerState;
 use crate::dialect::responses::encode::ResponsesEncoder;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{Envelope, Json};
+use crate::event::{Envelope, Json, SessionId};
 
 pub(super) const SURFACE: Surface =
     Surface { routes, path_prefixes: &["/v1/responses", "/v1/conversations"], error_format: openai_error_body };
@@ -40,7 +42,7 @@ type QueryPairs = Query<Vec<(String, String)>>;
 
 fn routes() -> Router<ServerState> {
     Router::new()
-        .route("/v1/responses", post(create))
+        .route("/v1/responses", post(create).get(socket::connect))
         .route("/v1/responses/{id}", get(retrieve).delete(delete))
         .route("/v1/responses/{id}/cancel", post(cancel))
         .route("/v1/responses/{id}/input_items", get(input_items))
@@ -52,6 +54,26 @@ async fn create(Shared(state): Shared<ServerState>, headers: HeaderMap, BodyByte
 }
 
 async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> ResponsesResult {
+    let Created { response, returns_at_once, .. } = create_response(state, headers, body, false).await?;
+    if returns_at_once { first_response_object(response).await } else { Ok(response) }
+}
+
+/// A response that was created.
+struct Created {
+    response: Response<Body>,
+    session: Option<SessionId>,
+    is_stored: bool,
+    /// The client wants its first state only.
+    returns_at_once: bool,
+}
+
+/// Creates a response. One that is not to be stored is deleted once it is over, unless the caller keeps it.
+async fn create_response(
+    state: &ServerState,
+    headers: &HeaderMap,
+    body: &[u8],
+    keeps_unstored: bool,
+) -> Result<Created, ApiError> {
     let wanted = request::parse(body)?;
     let mut builder = ConversationBuilder::default();
     if let Some(instructions) = &wanted.instructions {
@@ -78,7 +100,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         model: wanted.model.clone(),
         client_tools: false,
         prompt_tokens: talked.prompt_tokens,
-        store: wanted.store,
+        store: wanted.store || keeps_unstored,
         rounds: None,
     };
     let mut request = OneShotRequest {
@@ -102,8 +124,11 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
     let record = RequestRecord { client_tools: request.client_tools.is_some(), ..record };
     record.insert_into(&mut request.history, own);
     let framing = if wanted.stream || wanted.background { Framing::Sse } else { Framing::Buffered };
+    let (is_stored, returns_at_once) = (wanted.store, wanted.background && !wanted.stream);
+    let mut named = None;
     let response = oneshot::run_in(state, place, request, framing, |session| {
-        if let Some(conversation) = wanted.conversation.filter(|_| record.store) {
+        named = Some(session.clone());
+        if let Some(conversation) = wanted.conversation.filter(|_| is_stored) {
             let response = stored_response::response_id(session);
             state.spawn(conversations::add_response(state.clone(), conversation, response));
         }
@@ -113,7 +138,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
         Box::new(record.openai_encoder(session))
     })
     .await?;
-    if wanted.background && !wanted.stream { first_response_object(response).await } else { Ok(response) }
+    Ok(Created { response, session: named, is_stored, returns_at_once })
 }
 
 /// Responds with the first state of the response; the rest can be retrieved later.

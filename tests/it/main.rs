@@ -44,6 +44,7 @@ mod serve_matrix;
 mod serve_page;
 mod serve_program;
 mod serve_responses;
+mod serve_socket;
 mod serve_stream;
 mod serve_tuning;
 mod serve_vendors;
