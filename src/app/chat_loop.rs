@@ -81,7 +81,7 @@ pub(super) struct ChatLoop<'a> {
 }
 
 impl<'a> ChatLoop<'a> {
-    pub(super) fn new(context: ChatContext<'a>) -> io::Result<Self> {
+    pub(super) fn new(context: ChatContext<'a>) -> io::Result<Box<Self>> {
         #[cfg(feature = "images")]
         let images = ImageLoader::new(&context.ui, context.folder.clone());
         let ChatContext {
@@ -189,7 +189,8 @@ impl<'a> ChatLoop<'a> {
             tab_effects: Vec::new(),
             ui_config: ui,
         };
-        Ok(Self {
+        // It is large: moved about by value it would take the stack several times over.
+        Ok(Box::new(Self {
             settings: SettingsWatch::new(settings, Instant::now()),
             cursor_mode: None,
             theme: host.ui_config.theme.clone(),
@@ -203,7 +204,7 @@ impl<'a> ChatLoop<'a> {
             terminal_replies_until: None,
             has_prompt,
             wants_editor: false,
-        })
+        }))
     }
 
     pub(super) async fn run(&mut self, signals: &mut Signals) -> io::Result<u8> {
@@ -473,7 +474,7 @@ impl<'a> ChatLoop<'a> {
     }
 
     /// Gives the terminal back and ends what is under way. Returns why a draft could not be saved.
-    pub(super) async fn finish(mut self) -> Option<String> {
+    pub(super) async fn finish(mut self: Box<Self>) -> Option<String> {
         let last_draft = |tab: &mut SessionTab| tab.draft.take_save(tab.unsent_text());
         let drafts: Vec<DraftSave> = self.tabs.iter_mut().filter_map(last_draft).collect();
         drop(self.host.term);
