@@ -186,6 +186,7 @@ impl<'a> ChatLoop<'a> {
             vim_start,
             quit: None,
             servers: Vec::new(),
+            wanted_place: None,
             tab_effects: Vec::new(),
             ui_config: ui,
         };

@@ -374,6 +374,18 @@ impl<'a> Effects<'a> {
         });
     }
 
+    /// Looks for something in all saved sessions.
+    pub fn search_sessions(&mut self, query: String) {
+        let saved = self.saved_sessions.clone();
+        self.spawn_blocking(move || {
+            let found = match saved {
+                Some(saved) => saved.find_texts(&query),
+                None => Err("there are no saved sessions here".to_owned()),
+            };
+            EffectResult::Report(Report::FoundTexts { query, found })
+        });
+    }
+
     /// Does something to a saved session, off the loop; where that fails, `what` did not happen.
     pub fn with_saved(
         &mut self,

@@ -8,16 +8,23 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::SavedSessions;
 use crate::event::Seq;
 use crate::journal::{self, SessionSummary, SessionTextKind, SessionTexts};
+use crate::store::overlay::found_texts::{FoundText, FoundTextList};
 use crate::store::search::Matcher;
+use crate::text::display_url::redact_credentials;
+use crate::text::human;
 
 /// Bytes of a line that are told, around the match.
 const MAX_LINE_BYTES: usize = 240;
 /// Of those, before the match.
 const MAX_LEAD_BYTES: usize = 80;
+
+/// Texts that a list on the screen has.
+const MAX_LISTED_TEXTS: usize = 1000;
 
 /// What is looked for: texts with all of these words in any order, or with a match of an expression.
 #[derive(Clone, Debug)]
@@ -156,6 +163,30 @@ impl SavedSessions {
             }
         });
         Ok(unreadable)
+    }
+
+    /// The same for the screen: the first of the texts, and how many there are. The error is for the person.
+    pub fn find_texts(&self, query: &str) -> Result<FoundTextList, String> {
+        let query = SessionQuery::parse(query)?;
+        let (now, mut list) = (super::wall_clock(), FoundTextList::default());
+        let told = self.search(&query, |SessionHits { session, hits }| {
+            list.total += hits.len();
+            let title = session.title.as_deref().unwrap_or_default();
+            let age = human::age(Duration::from_millis(now.saturating_sub(session.modified)));
+            let room = MAX_LISTED_TEXTS.saturating_sub(list.texts.len());
+            list.texts.extend(hits.into_iter().take(room).map(|hit| FoundText {
+                session: session.id.clone(),
+                title: redact_credentials(title).into_owned(),
+                age: age.clone(),
+                kind: hit.kind.name(),
+                seq: hit.seq,
+                line: hit.line,
+                range: hit.range,
+            }));
+            SearchStep::GoOn
+        });
+        told.map_err(|error| format!("{error:#}"))?;
+        Ok(list)
     }
 
     /// Where the texts of a session are kept for searches.

@@ -2,7 +2,7 @@
 //!
 //! Not here: the names, keys and commands by which it is asked for (`action_table.rs`).
 
-use crate::event::{ApprovalMode, CallId, Millis, SeekTarget};
+use crate::event::{ApprovalMode, CallId, Millis, SeekTarget, Seq, SessionId};
 
 use super::Timestamps;
 use super::approval::{ApprovalChoice, HunkStep};
@@ -183,6 +183,10 @@ pub enum Action {
     OpenSessions,
     /// Goes on with another session: its id, or the beginning of it.
     ResumeSession(String),
+    /// Look for words, or `/an expression/`, in all saved sessions; without one the person types it.
+    SearchSessions(Option<String>),
+    /// Go on with a session, at the place of an event.
+    GoToSession(SessionId, Seq),
     /// Lists the sessions of other folders too, or not.
     ToggleAllFolders,
     /// Deletes the selected session, when asked twice.

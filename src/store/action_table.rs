@@ -316,6 +316,9 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("session.choose", Global, || Action::OpenSessions, "choose a saved session")
         .slash(22, "sessions", &["resume", "continue"], "choose a saved session, or go on with one")
         .takes(Argument::Session, |id| Ok(id.map_or(Action::OpenSessions, |id| Action::ResumeSession(id.to_owned())))),
+    act("session.search", Global, || Action::SearchSessions(None), "search in all saved sessions")
+        .slash(69, "search-all", &["grep"], "search in the texts of all saved sessions")
+        .takes(Argument::Free("words or /expression/"), |query| Ok(Action::SearchSessions(query.map(str::to_owned)))),
     act("session.rename", Global, || Action::RenameSession(None), "name this session")
         .slash(25, "rename", &["title"], "name this session")
         .takes(Argument::Free("title"), |title| Ok(Action::RenameSession(title.map(str::to_owned)))),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Command, SessionId};
+use crate::event::{Command, Seq, SessionId};
 
 use super::action::UiAction;
 #[cfg(feature = "images")]
@@ -52,6 +52,10 @@ pub enum Effect {
     /// Go on with the session of that id, or of the only id that begins like that: in its tab if it is open, else in place
     /// of this one or beside it.
     ResumeSession(String),
+    /// The same, and go to the place of an event there.
+    GoToSession(SessionId, Seq),
+    /// Look for something in all saved sessions; answered by `Report::FoundTexts`.
+    SearchSessions(String),
     /// Delete a saved session; answered likewise.
     RemoveSession(SessionId),
     /// Open a session with what is named as on the command line of `attach`, beside the others; without a line, in this

@@ -12,6 +12,7 @@ use super::image_source::ImageSource;
 #[cfg(feature = "images")]
 use super::images::{DecodeResult, GraphicsMode};
 use super::models::ModelChoice;
+use super::overlay::found_texts::FoundTextList;
 use super::person_runs::RunResult;
 use super::sessions::{PreviewMessage, SessionChoice};
 use super::spending::Spending;
@@ -71,6 +72,11 @@ pub enum Report {
     Sessions(Vec<SessionChoice>),
     /// It is no longer in the list: deleted, archived or taken out of the archive.
     SessionRemoved(SessionId),
+    /// What is found in all saved sessions, or why that can't be looked for.
+    FoundTexts {
+        query: String,
+        found: Result<FoundTextList, String>,
+    },
     SessionRenamed {
         id: SessionId,
         title: String,

@@ -310,7 +310,8 @@ mod tests {
                 "notify",
                 "login",
                 "serve",
-                "peers"
+                "peers",
+                "search-all"
             ]
         );
         assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");

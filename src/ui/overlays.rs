@@ -8,9 +8,9 @@ use super::panes::approval::ApprovalPane;
 use super::panes::diff::ChangesView;
 use super::panes::raw::RawView;
 use super::panes::{
-    agents, approval, diff, efforts, frames, help, key_status, links, models, modes, outline, palette, permissions,
-    pick_hint, prompt_history, raw, search_bar, serving, sessions, status, system_prompt, tab_list, themes, title,
-    usage_report,
+    agents, approval, diff, efforts, found_texts, frames, help, key_status, links, models, modes, outline, palette,
+    permissions, pick_hint, prompt_history, raw, search_bar, serving, sessions, status, system_prompt, tab_list,
+    themes, title, usage_report,
 };
 use crate::store::overlay::Overlay;
 
@@ -55,6 +55,7 @@ pub fn draw(
         Overlay::SystemPrompt(shown) => system_prompt::draw(shown, screen, buf),
         Overlay::KeyStatus(shown) => key_status::draw(shown, screen, buf),
         Overlay::Serving(shown) => serving::draw(shown, screen, buf),
+        Overlay::SessionsSearch(search) => found_texts::draw(search, screen, buf),
         Overlay::Title(field) => title::draw(field, screen, buf),
         Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),
     }

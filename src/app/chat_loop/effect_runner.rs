@@ -170,7 +170,10 @@ impl TabHost<'_> {
                     self.effects.diff_folder(folder.map_or_else(|| self.workspace.folder.clone(), PathBuf::from));
                 }
                 Effect::NewSession => self.open_session(tab, StartMode::New),
-                Effect::ResumeSession(_) | Effect::SwitchTab(_) | Effect::CloseTab => self.tab_effects.push(effect),
+                Effect::SearchSessions(query) => self.effects.search_sessions(query),
+                Effect::ResumeSession(_) | Effect::GoToSession(..) | Effect::SwitchTab(_) | Effect::CloseTab => {
+                    self.tab_effects.push(effect);
+                }
                 Effect::ListSessions { all_folders, archived } => {
                     self.effects.list_sessions(ListScope { all_folders, archived });
                 }

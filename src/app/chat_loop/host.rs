@@ -19,6 +19,7 @@ use crate::app::notify_command::NotifyCommand;
 use crate::app::term::{self, Term};
 use crate::bridge::traffic::TrafficReader;
 use crate::config::UiConfig;
+use crate::event::{Seq, SessionId};
 use crate::runtime::{ListScope, SavedSessions, SharedServer, Workspace};
 use crate::store::StoreOptions;
 use crate::store::argument_values::ValueList;
@@ -60,6 +61,8 @@ pub(super) struct TabHost<'a> {
     pub(super) quit: Option<u8>,
     /// The sessions that are served, by their tabs.
     pub(super) servers: Vec<(TabId, SharedServer)>,
+    /// The session that is being opened for the place of an event, and that event.
+    pub(super) wanted_place: Option<(SessionId, Seq)>,
     /// What was asked for that concerns more than one session.
     pub(super) tab_effects: Vec<Effect>,
 }

@@ -9,7 +9,7 @@ use super::{ChatLoop, STATUS_FRAME_DELAY};
 use crate::app::effects::{ResumedSession, TabId};
 use crate::app::inline::InlineScreen;
 use crate::app::linear::LinearScreen;
-use crate::event::{Command, SessionId};
+use crate::event::{Command, Seq, SessionId};
 use crate::local_time::local_now;
 use crate::runtime::StartMode;
 use crate::store::action::Action;
@@ -31,6 +31,7 @@ impl ChatLoop<'_> {
             // It was the other that was served.
             self.host.servers.retain(|(of, _)| *of != asked_by);
             self.host.notifier.forget();
+            self.go_to_wanted_place();
             return self.run_effects();
         }
         let chat = active.chat.beside(self.host.options, &self.host.ui_config);
@@ -40,6 +41,7 @@ impl ChatLoop<'_> {
         self.put_aside();
         self.tabs.add(tab);
         self.on_tab_shown();
+        self.go_to_wanted_place();
         self.run_effects()
     }
 
@@ -57,6 +59,7 @@ impl ChatLoop<'_> {
                     Some(session) => self.switch_tab(&TabTarget::Session(session)),
                     None => self.host.open_session(&mut self.tabs.active, StartMode::Resume(Some(name))),
                 },
+                Effect::GoToSession(session, seq) => self.go_to_session(session, seq),
                 Effect::RenameSession { id, title } => self.rename_session(id, title),
                 Effect::ReloadSettings => self.reload_settings(),
                 Effect::SetTheme(theme) => self.choose_theme(theme.as_deref())?,
@@ -69,6 +72,27 @@ impl ChatLoop<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Shows a session at the place of an event, in its tab or once it is open.
+    fn go_to_session(&mut self, session: SessionId, seq: Seq) {
+        if session != self.tabs.active.session.session {
+            if self.tabs.find_session(session.as_str()).is_none() {
+                let start = StartMode::Resume(Some(session.to_string()));
+                self.host.wanted_place = Some((session, seq));
+                return self.host.open_session(&mut self.tabs.active, start);
+            }
+            self.switch_tab(&TabTarget::Session(session));
+        }
+        self.tabs.active.chat.store.go_to_event(seq);
+    }
+
+    /// Goes to the place for which the session was opened.
+    fn go_to_wanted_place(&mut self) {
+        let session = &self.tabs.active.session.session;
+        if let Some((_, seq)) = self.host.wanted_place.take_if(|(wanted, _)| wanted == session) {
+            self.tabs.active.chat.store.go_to_event(seq);
+        }
     }
 
     /// Names a session: where it is open it does that itself.

@@ -25,6 +25,7 @@ const WITHOUT_KEY: &[&str] = &[
     "permissions.open",
     "turn.cancel",
     "session.new",
+    "session.search",
     "app.status",
     "session.rename",
     "usage.open",

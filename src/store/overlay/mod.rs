@@ -9,6 +9,7 @@ pub mod approval;
 pub mod code_picker;
 pub mod diff;
 pub mod efforts;
+pub mod found_texts;
 pub mod frames;
 pub mod help;
 pub mod key_status;
@@ -102,6 +103,7 @@ overlays! {
     SystemPrompt(system_prompt::SystemPromptText),
     KeyStatus(key_status::KeyStatusText),
     Serving(serving::ServingText),
+    SessionsSearch(found_texts::SessionsSearch),
 }
 
 /// A kind of overlay, for whoever looks for it in the stack.

@@ -19,6 +19,7 @@ use crate::store::overlay::approval::ApprovalDialog;
 use crate::store::overlay::code_picker::CodePicker;
 use crate::store::overlay::diff::open_diff;
 use crate::store::overlay::efforts::{open_efforts, set_effort, step_effort};
+use crate::store::overlay::found_texts::open_sessions_search;
 use crate::store::overlay::help::HelpText;
 use crate::store::overlay::key_status::KeyStatusText;
 use crate::store::overlay::links::open_links;
@@ -213,6 +214,8 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenSessions => open_sessions(store, fx),
         Action::RenameSession(title) => rename_session(store, title, fx),
         Action::ResumeSession(id) => fx.push(Effect::ResumeSession(id)),
+        Action::GoToSession(id, seq) => fx.push(Effect::GoToSession(id, seq)),
+        Action::SearchSessions(query) => open_sessions_search(store, query, fx),
         Action::SwitchTab(target) => switch_tab(store, target, fx),
         Action::CloseTab => close_tab(store, fx),
         Action::OpenDiff => open_diff(store, fx),

@@ -15,6 +15,7 @@ use super::msg::{Msg, Report};
 use super::overlay::OverlayState;
 use super::overlay::approval::ApprovalDialog;
 use super::overlay::diff::DiffText;
+use super::overlay::found_texts::SessionsSearch;
 use super::overlay::palette::add_action_uses;
 use super::overlay::serving::ServingText;
 use super::overlay::sessions::SessionPicker;
@@ -65,6 +66,11 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
             (store.workplace.branch, store.workplace.session_log) = (branch, session_log);
         }
         Msg::Report(Report::Serving { url, token }) => support::open(store, ServingText { url, token, scroll: 0 }),
+        Msg::Report(Report::FoundTexts { query, found }) => {
+            if let Some(search) = store.focus.find_mut::<SessionsSearch>() {
+                search.set_found(&query, found);
+            }
+        }
         Msg::Report(Report::FolderDiff(told)) => {
             if let Some(shown) = store.focus.find_mut::<DiffText>() {
                 shown.of_git = Some(told);

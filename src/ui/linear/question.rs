@@ -74,6 +74,8 @@ fn list_title(top: &Overlay, rows: usize) -> String {
         Overlay::PromptHistory(_) => "Earlier prompts",
         Overlay::Sessions(picker) if picker.is_loading() => "Sessions, being looked for",
         Overlay::Sessions(_) => "Sessions",
+        Overlay::SessionsSearch(search) if search.found().is_none() => "Texts, being looked for",
+        Overlay::SessionsSearch(_) => "Texts of all sessions",
         Overlay::Permissions(_) => "Permissions; a number takes a grant back",
         Overlay::Palette(_) => "Actions",
         Overlay::Agents(_) => "Sub-agents",

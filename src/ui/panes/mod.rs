@@ -8,6 +8,7 @@ mod composer;
 pub mod diff;
 pub mod efforts;
 mod filter_list;
+pub mod found_texts;
 pub mod frames;
 pub mod help;
 pub mod item;
