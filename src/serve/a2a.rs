@@ -70,9 +70,12 @@ fn routes() -> Router<ServerState> {
 
 async fn show_card(Shared(state): Shared<ServerState>, headers: HeaderMap) -> Response<Body> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let tokens = &state.settings().tokens;
-    let needs_token = tokens.full.is_some() || tokens.read.is_some();
-    json_response(200, &card::agent_card(&format!("http://{host}/a2a"), needs_token))
+    let settings = state.settings();
+    let needs_token = settings.tokens.full.is_some() || settings.tokens.read.is_some();
+    // Whoever comes through the proxy is led back to it.
+    let is_public = |origin: &&String| origin.split_once("://").is_some_and(|(_, public)| public == host);
+    let origin = settings.public_origin.as_ref().filter(is_public).cloned().unwrap_or_else(|| format!("http://{host}"));
+    json_response(200, &card::agent_card(&format!("{origin}/a2a"), needs_token))
 }
 
 async fn rpc(
