@@ -165,7 +165,7 @@ impl Agent {
                 offer = model_info::next_suggestion(&mut agent.suggestions) => agent.emit_suggestion(offer).await,
                 found = next_of(&mut agent.server_approvals.request) => agent.show_server_approvals(found, &mut commands).await,
                 command = commands.recv() => match command {
-                    Some(Command::Prompt { text, context }) => agent.run_turn(Some((&text, context)), &mut commands).await,
+                    Some(Command::Prompt { text, context, .. }) => agent.run_turn(Some((&text, context)), &mut commands).await,
                     Some(Command::Continue) => agent.run_turn(None, &mut commands).await,
                     Some(other) => agent.handle_idle_command(other).await,
                     None => return agent.finish_cancelling().await,

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_prompt_that_waits_for_the_line_is_kept_with_the_draft() {
-        let queued = |id, text: &str| QueuedPrompt { id, text: text.into() };
+        let queued = |id, text: &str| QueuedPrompt::new(id, text);
         let queue = [
             queued(1, "theirs"),
             queued(QueuedPrompt::FIRST_LOCAL_ID, "one"),

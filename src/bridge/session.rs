@@ -264,13 +264,15 @@ impl SessionActor {
 
     fn handle_command(&mut self, command: Command, source: Option<&mpsc::Sender<Command>>) {
         match command {
-            Command::Prompt { text, context } if self.is_turn_running || self.queue.blocks_new_prompts() => {
-                match self.queue.push(UnsentPrompt::new(text, context)) {
+            Command::Prompt { text, context, author } if self.is_turn_running || self.queue.blocks_new_prompts() => {
+                match self.queue.push(UnsentPrompt::of(text, context, author)) {
                     Ok(()) => self.publish_queue(),
                     Err(full) => self.publish_when_open(notice(NoticeLevel::Warn, NoticeCode::QueueFull, full)),
                 }
             }
-            Command::Prompt { text, context } => self.send_prompt(source, UnsentPrompt::new(text, context)),
+            Command::Prompt { text, context, author } => {
+                self.send_prompt(source, UnsentPrompt::of(text, context, author));
+            }
             Command::Steer { text, context } if self.is_turn_running => {
                 let prompt = UnsentPrompt::new(text.clone(), context.clone());
                 self.queue.mark_steering(prompt);
@@ -278,7 +280,9 @@ impl SessionActor {
                 self.forward(source, Command::Steer { text, context });
             }
             // It comes too late.
-            Command::Steer { text, context } => self.handle_command(Command::Prompt { text, context }, source),
+            Command::Steer { text, context } => {
+                self.handle_command(Command::Prompt { text, context, author: None }, source);
+            }
             Command::SendQueued if self.is_turn_running => {}
             Command::SendQueued => self.send_next(source),
             // There is nothing to continue: the running turn decides what comes next.
@@ -311,7 +315,7 @@ impl SessionActor {
         self.queue.mark_in_flight(prompt.clone());
         self.save_queue();
         let (text, context) = prompt.into_parts();
-        self.forward(source, Command::Prompt { text, context });
+        self.forward(source, Command::Prompt { text, context, author: None });
     }
 
     fn send_next(&mut self, source: Option<&mpsc::Sender<Command>>) {
@@ -376,6 +380,7 @@ impl SessionActor {
         let mut published = Vec::with_capacity(events.len());
         let mut logged = false;
         for event in merge(events) {
+            let mut author_note = None;
             match &event {
                 AgentEvent::TurnStarted { .. } => self.has_turns = true,
                 AgentEvent::SessionOpened { engine, model, mode, .. } => {
@@ -386,7 +391,15 @@ impl SessionActor {
                         self.settings = Some((settings, false));
                     }
                 }
-                AgentEvent::UserMessage { .. } => logged |= self.queue.mark_logged(),
+                AgentEvent::UserMessage { message, .. } => {
+                    let prompt = self.queue.mark_logged();
+                    logged |= prompt.is_some();
+                    let author = prompt.as_ref().and_then(UnsentPrompt::author);
+                    author_note = author.map(|author| AgentEvent::Annotation {
+                        on: AnnotationTarget::Message(message.clone()),
+                        annotation: Annotation::Author(author.to_owned()),
+                    });
+                }
                 _ => {}
             }
             if let AgentEvent::TurnFinished { outcome: end, .. } = &event {
@@ -395,6 +408,9 @@ impl SessionActor {
                 }
             }
             self.push_numbered(event, at, &mut published);
+            if let Some(note) = author_note {
+                self.push_numbered(note, at, &mut published);
+            }
         }
         self.append_to_log(&published);
         self.hub.publish(published);

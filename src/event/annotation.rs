@@ -104,6 +104,8 @@ pub enum Annotation {
     Request(Json),
     /// What went to the model with a prompt, which is the message.
     PromptContext(Vec<PromptContext>),
+    /// Who typed a prompt, which is the message.
+    Author(String),
     /// A command that the person ran, which is the call.
     PersonRun(PersonRun),
     /// The call began to run: nobody had to be asked, or it was queued.

@@ -14,6 +14,9 @@ pub enum Command {
         /// What goes with it and is none of its words.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         context: Vec<PromptContext>,
+        /// Who typed it, where several may.
+        #[serde(rename = "from", default, skip_serializing_if = "Option::is_none")]
+        author: Option<String>,
     },
     /// Put this into the running turn, before the next request to the model. Where no turn runs, or it ends before that,
     /// it is a prompt.
@@ -106,7 +109,7 @@ pub enum Command {
 impl Command {
     /// Returns a prompt with which nothing goes.
     pub fn prompt(text: impl Into<String>) -> Self {
-        Self::Prompt { text: text.into(), context: Vec::new() }
+        Self::Prompt { text: text.into(), context: Vec::new(), author: None }
     }
 }
 

@@ -67,11 +67,19 @@ pub enum LinkState {
 pub struct QueuedPrompt {
     pub id: u64,
     pub text: String,
+    /// Who typed it, where that is known.
+    #[serde(rename = "from", default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
 }
 
 impl QueuedPrompt {
     /// Numbers from here on belong to prompts that wait locally for a connection to come back.
     pub const FIRST_LOCAL_ID: u64 = 1 << 62;
+
+    /// Returns one of which only the words are known.
+    pub fn new(id: u64, text: impl Into<String>) -> Self {
+        Self { id, text: text.into(), author: None }
+    }
 
     pub fn is_local(&self) -> bool {
         self.id >= Self::FIRST_LOCAL_ID
@@ -131,6 +139,9 @@ pub struct SessionStatus {
     /// What an agent program lets its client set, as it told last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<AgentOption>,
+    /// Who follows the session over the network, by their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watchers: Vec<String>,
     /// This client may only watch, whatever the session is capable of.
     #[serde(skip)]
     pub read_only: bool,

@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn queue(waiting: &[(u64, &str)]) -> Vec<QueuedPrompt> {
-        waiting.iter().map(|(id, text)| QueuedPrompt { id: *id, text: (*text).into() }).collect()
+        waiting.iter().map(|(id, text)| QueuedPrompt::new(*id, *text)).collect()
     }
 
     #[test]

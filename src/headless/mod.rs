@@ -116,7 +116,7 @@ pub async fn run(live: SessionHandle, mut run: RunOptions) -> Result<u8, OutputE
         Some(_) => Asked::alone(),
     };
     if let Some(text) = run.prompt
-        && live.commands.send(Command::Prompt { text, context: run.context }).await.is_err()
+        && live.commands.send(Command::Prompt { text, context: run.context, author: None }).await.is_err()
     {
         print_progress("✗ the session ended before it started");
         return Ok(1);

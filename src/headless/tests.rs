@@ -42,7 +42,7 @@ impl There {
     }
 
     fn queue(&self, texts: &[&str]) {
-        let queue = (1..).zip(texts).map(|(id, text)| QueuedPrompt { id, text: (*text).to_owned() }).collect();
+        let queue = (1..).zip(texts).map(|(id, text)| QueuedPrompt::new(id, *text)).collect();
         self.status.send_modify(|status| status.queue = queue);
     }
 }

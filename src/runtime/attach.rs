@@ -346,6 +346,11 @@ impl Runtime {
         typed: &cli::AttachArgs,
         why: &str,
     ) -> anyhow::Result<AttachedSession> {
+        let mut headers = headers;
+        let is_word = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+        // The others in the session see who watches and who typed.
+        let name = environment::variable("USER").filter(is_word);
+        headers.extend(name.map(|name| ("x-jarvis-client".to_owned(), HttpHeaderValue::Plain(name))));
         // A screen needs the whole history; so does a log.
         let after = match (typed.from_seq, self.frontend) {
             (Some(seq), Frontend::Headless) => Seq(seq),

@@ -132,7 +132,7 @@ pub(super) async fn check(Shared(state): Shared<ServerState>, mut request: Reque
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
         let allowed = "authorization, content-type, last-event-id, if-none-match, x-api-key, x-goog-api-key, \
                        anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access, a2a-version, \
-                       acp-connection-id, acp-session-id, x-jarvis-events, x-jarvis-stay";
+                       acp-connection-id, acp-session-id, x-jarvis-client, x-jarvis-events, x-jarvis-stay";
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
         let exposed = "x-jarvis-session, x-jarvis-queued, acp-connection-id, retry-after, etag, stream-next-offset, \
                        stream-up-to-date, stream-cursor, stream-closed";

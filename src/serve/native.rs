@@ -4,6 +4,7 @@
 //! events, `GET …/{id}/stream` is the same as a durable stream, `POST …/{id}/commands` takes a command. Any number of clients share a session; the first decision on an
 //! approval counts. A client that disconnects ends nothing.
 
+mod client_name;
 mod commands;
 mod durable;
 mod events;
@@ -17,6 +18,7 @@ use axum::{Extension, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::client_name::watcher_names;
 use super::Surface;
 use super::access::{Access, BodyBytes};
 use super::error::{self, ApiError};
@@ -134,7 +136,8 @@ fn session_json(session: &RunningSession, saved: Option<&SavedSession>) -> Value
 /// The state of a running session as JSON.
 fn running_session_json(session: &RunningSession) -> Value {
     let now = session.snapshot();
-    let status = session.handle.status.borrow().clone();
+    let mut status = session.handle.status.borrow().clone();
+    status.watchers = watcher_names(&session.watchers().borrow());
     let requests: Vec<Value> =
         now.pending_approvals.iter().map(|(call, request)| json!({ "call": call, "ask": request })).collect();
     let opened = now.info.as_ref();

@@ -85,7 +85,7 @@ pub(super) async fn run_in(
     let subscription = running.handle.hub.subscribe(Seq(0));
     if !played {
         let context = request.images;
-        let command = request.prompt.map_or(Command::Continue, |text| Command::Prompt { text, context });
+        let command = request.prompt.map_or(Command::Continue, |text| Command::Prompt { text, context, author: None });
         if running.handle.commands.try_send(command).is_err() {
             state.release(running.id());
             return Err(ApiError::internal("the session ended before its first prompt"));

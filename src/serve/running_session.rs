@@ -3,7 +3,7 @@
 //! Events are folded on demand, from the same hub that everyone reads. Invariant: only the first decision on an
 //! approval is forwarded; a later one gets an error that says so.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub(super) struct RunningSession {
     pub(super) handle: SessionHandle,
     pub(super) kind: SessionKind,
     readers: watch::Sender<usize>,
+    /// Those of them that are clients with a name, by their numbers.
+    watchers: watch::Sender<BTreeMap<u64, String>>,
     fold: Mutex<SessionFold>,
 }
 
@@ -82,6 +84,18 @@ impl Drop for ReaderGuard {
     }
 }
 
+/// A client that follows a session under a name.
+pub(super) struct WatcherGuard {
+    watchers: watch::Sender<BTreeMap<u64, String>>,
+    number: u64,
+}
+
+impl Drop for WatcherGuard {
+    fn drop(&mut self) {
+        self.watchers.send_modify(|watchers| _ = watchers.remove(&self.number));
+    }
+}
+
 impl RunningSession {
     /// Wraps a session; events up to `from` are not folded.
     pub(super) fn new(live: SessionHandle, kind: SessionKind, from: Seq) -> Self {
@@ -94,7 +108,13 @@ impl RunningSession {
             last_used: Instant::now(),
             counts: SessionCounts::default(),
         };
-        Self { handle: live, kind, readers: watch::Sender::new(0), fold: Mutex::new(fold) }
+        Self {
+            handle: live,
+            kind,
+            readers: watch::Sender::new(0),
+            watchers: watch::Sender::default(),
+            fold: Mutex::new(fold),
+        }
     }
 
     pub(super) fn id(&self) -> &SessionId {
@@ -106,6 +126,20 @@ impl RunningSession {
         self.readers.send_modify(|readers| *readers += 1);
         self.lock().last_used = Instant::now();
         ReaderGuard(self.readers.clone())
+    }
+
+    /// Names a client that follows the session, until the returned value is dropped.
+    pub(super) fn add_watcher(&self, name: String) -> WatcherGuard {
+        let mut number = 0;
+        self.watchers.send_modify(|watchers| {
+            number = watchers.last_key_value().map_or(0, |(last, _)| last + 1);
+            watchers.insert(number, name);
+        });
+        WatcherGuard { watchers: self.watchers.clone(), number }
+    }
+
+    pub(super) fn watchers(&self) -> watch::Receiver<BTreeMap<u64, String>> {
+        self.watchers.subscribe()
     }
 
     pub(super) fn readers(&self) -> watch::Receiver<usize> {

@@ -236,7 +236,7 @@ impl Store {
         update::apply(self, msg, fx);
         for effect in fx.iter().skip(before) {
             match effect {
-                Effect::Send(Command::Prompt { text, context }) => {
+                Effect::Send(Command::Prompt { text, context, .. }) => {
                     self.unanswered_prompts.on_sent(text, context);
                     self.unseen.forget_new();
                     self.is_closing_asked = false;

@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_turn_with_more_behind_it_is_no_end() {
         let mut store = live();
-        let queued = crate::event::QueuedPrompt { id: 1, text: "next".into() };
+        let queued = crate::event::QueuedPrompt::new(1, "next");
         let status = crate::event::SessionStatus { queue: vec![queued], ..Default::default() };
         store.update(Msg::Status(status), &mut Vec::new());
         let events = vec![turn_started("t1"), turn_finished("t1", TurnOutcome::Completed)];

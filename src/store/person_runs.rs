@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(card(&store), (CallState::Done(CallOutcome::Failed), "half a line\n[exit status 1]".into()));
 
         let fx = submit(&mut store, "why?");
-        let [Effect::Send(Command::Prompt { text, context })] = fx.as_slice() else { panic!("{fx:?}") };
+        let [Effect::Send(Command::Prompt { text, context, .. })] = fx.as_slice() else { panic!("{fx:?}") };
         assert_eq!((text.as_str(), context.len(), context[0].name.as_str()), ("why?", 1, "cargo test"));
         assert_eq!(submit(&mut store, "and now?"), [Effect::Send(Command::prompt("and now?"))]);
     }
@@ -241,7 +241,7 @@ mod tests {
         };
         let mut store = agent();
         queued(&mut store);
-        let queue = vec![QueuedPrompt { id: 1, text: "why?".into() }];
+        let queue = vec![QueuedPrompt::new(1, "why?")];
         act(&mut store, Msg::Status(SessionStatus { queue, ..SessionStatus::default() }));
         act(&mut store, Msg::Action(Action::DequeuePrompt(None)));
         assert_eq!(store.person_runs.offered(), 1, "taken back");

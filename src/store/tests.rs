@@ -182,7 +182,8 @@ fn a_prompt_that_mentions_files_waits_for_them_and_comes_back_where_one_cannot_b
         session.store.update(Msg::Report(report), &mut session.fx);
         session.fx.clone()
     };
-    let sent = [Effect::Send(Command::Prompt { text: "what is @a.rs?".into(), context: vec![part.clone()] })];
+    let sent =
+        [Effect::Send(Command::Prompt { text: "what is @a.rs?".into(), context: vec![part.clone()], author: None })];
     assert_eq!(session.act(Action::Submit(prompt.typed.clone())), [Effect::ReadMentions(prompt.clone())]);
     assert_eq!(read(&mut session, &[]), sent);
 
@@ -252,7 +253,7 @@ fn nothing_ticks_while_only_a_person_is_waited_for() {
 #[test]
 fn the_newest_queued_prompt_comes_back() {
     let mut session = StoreSession::live();
-    let queue = vec![QueuedPrompt { id: 1, text: "one".into() }, QueuedPrompt { id: 2, text: "two".into() }];
+    let queue = vec![QueuedPrompt::new(1, "one"), QueuedPrompt::new(2, "two")];
     let status = SessionStatus { queue, ..SessionStatus::default() };
     session.store.update(Msg::Status(status.clone()), &mut session.fx);
     let dequeue = |id| Effect::Send(Command::DequeuePrompt { id });
@@ -265,7 +266,7 @@ fn the_newest_queued_prompt_comes_back() {
 #[test]
 fn a_queued_prompt_comes_back_by_its_number() {
     let mut session = StoreSession::live();
-    let queued = |id, text: &str| QueuedPrompt { id, text: text.into() };
+    let queued = |id, text: &str| QueuedPrompt::new(id, text);
     let queue = vec![queued(7, "one"), queued(8, "two"), queued(9, "three")];
     session.store.update(Msg::Status(SessionStatus { queue, ..SessionStatus::default() }), &mut session.fx);
     let dequeue = |id| Effect::Send(Command::DequeuePrompt { id });
@@ -289,7 +290,7 @@ fn a_pending_change_is_shown_until_the_next_status_and_never_written_into_it() {
         turns: 1,
         max_idle: None,
     };
-    let queue = vec![QueuedPrompt { id: 1, text: "one".into() }];
+    let queue = vec![QueuedPrompt::new(1, "one")];
     let status = SessionStatus { replay: Some(replay), queue, ..SessionStatus::default() };
     session.store.update(Msg::Status(status.clone()), &mut session.fx);
     session.act(Action::Faster);
@@ -488,7 +489,7 @@ fn a_prompt_of_another_screen_comes_back_to_nobody_else() {
 #[test]
 fn a_prompt_of_an_earlier_run_that_is_refused_comes_back_too() {
     let mut session = StoreSession::live();
-    let queue = vec![QueuedPrompt { id: 1, text: "old".into() }];
+    let queue = vec![QueuedPrompt::new(1, "old")];
     session
         .store
         .update(Msg::Status(SessionStatus { queue, queue_held: true, ..SessionStatus::default() }), &mut session.fx);
@@ -552,7 +553,7 @@ fn a_steer_goes_into_the_running_turn_where_the_agent_takes_it_and_is_a_prompt_e
 #[test]
 fn an_interrupt_that_holds_the_queue_is_told() {
     let mut session = StoreSession::live();
-    let queue = vec![QueuedPrompt { id: 1, text: "two".into() }];
+    let queue = vec![QueuedPrompt::new(1, "two")];
     let status = |queue_held| SessionStatus { queue: queue.clone(), queue_held, ..SessionStatus::default() };
     session.store.update(Msg::Status(status(false)), &mut session.fx);
     assert_eq!(session.store.toast, None);

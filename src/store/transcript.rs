@@ -217,6 +217,9 @@ impl Transcript {
             AgentEvent::Annotation { annotation: Annotation::PromptContext(context), .. } => {
                 self.notice(at, NoticeLevel::Info, NoticeCode::PromptContext, &describe_context(context));
             }
+            AgentEvent::Annotation { annotation: Annotation::Author(author), .. } => {
+                self.notice(at, NoticeLevel::Info, NoticeCode::PromptContext, &format!("typed by {author}"));
+            }
             AgentEvent::Annotation { .. } => {
                 if let Some(index) = shown {
                     self.touch(index);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jarvis_tui::event::{AgentEvent, CallOutcome, NoticeCode, TurnOutcome};
+use jarvis_tui::event::{AgentEvent, Annotation, CallOutcome, NoticeCode, TurnOutcome};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -331,6 +331,35 @@ async fn turns_of_one_conversation_come_one_after_another() {
     assert!(second.contains("User: wait") && second.contains("Assistant: Wait. Hello."), "{second}");
     let after = heard.lines().find(|line| line.contains("after")).unwrap();
     assert!(after.contains("Assistant: Wait. Hello."), "{after}");
+}
+
+#[tokio::test]
+async fn who_watches_and_who_typed_is_told() {
+    let home = home();
+    let server = ProgramServer::start(home.path(), true).await;
+    let session = server.open().await;
+    let place = format!("{}/v1/sessions/{session}", server.server.url);
+    let watch = async |name: &str| {
+        let request = server.client.get(format!("{place}/events")).header("x-jarvis-client", name);
+        request.send().await.unwrap()
+    };
+    let watched = async |names: &[&str]| {
+        server.until(&session, |state| state["weather"]["watchers"].as_array().map_or(0, Vec::len) == names.len()).await
+    };
+    let (_anna, ben) = (watch("anna").await, watch("ben").await);
+    assert_eq!(watched(&["anna", "ben"]).await["weather"]["watchers"], json!(["anna", "ben"]));
+    drop(ben);
+    assert_eq!(watched(&["anna"]).await["weather"]["watchers"], json!(["anna"]));
+    let prompt = server.client.post(format!("{place}/commands")).header("x-jarvis-client", "anna");
+    prompt.body(json!({"type": "prompt", "text": "hello"}).to_string()).send().await.unwrap();
+    let events = server.turns(home.path(), &session, 1).await;
+    let author = events.windows(2).find_map(|pair| match pair {
+        [AgentEvent::UserMessage { .. }, AgentEvent::Annotation { annotation: Annotation::Author(author), .. }] => {
+            Some(author.as_str())
+        }
+        _ => None,
+    });
+    assert_eq!(author, Some("anna"), "{events:?}");
 }
 
 #[tokio::test]

@@ -307,7 +307,7 @@ fn ctrl_d_deletes_and_quits_only_when_empty() {
 fn a_queued_prompt_comes_back_before_the_draft() {
     let mut rig = ChatRig::agent();
     rig.turn();
-    let queue = vec![crate::event::QueuedPrompt { id: 7, text: "later".into() }];
+    let queue = vec![crate::event::QueuedPrompt::new(7, "later")];
     rig.chat.update(Msg::Status(SessionStatus { queue, ..SessionStatus::default() }));
     rig.press(&["n", "o", "w", "alt+up"]);
     assert_eq!(rig.effects(), [Effect::Send(Command::DequeuePrompt { id: 7 })]);

@@ -107,11 +107,11 @@ impl CommandSender {
                 self.contexts.remove(&id);
                 self.report_waiting().await;
             }
-            Command::Prompt { text, context } if !self.waiting.is_empty() => self.enqueue(text, context).await,
-            Command::Prompt { text, context } => {
-                let prompt = Command::Prompt { text, context };
+            Command::Prompt { text, context, .. } if !self.waiting.is_empty() => self.enqueue(text, context).await,
+            Command::Prompt { text, context, author } => {
+                let prompt = Command::Prompt { text, context, author };
                 let sent = self.send(&prompt).await;
-                let Command::Prompt { text, context } = prompt else { return };
+                let Command::Prompt { text, context, .. } = prompt else { return };
                 match sent {
                     Err(failure) if failure.is_unsent => self.enqueue(text, context).await,
                     sent => self.report_failure(sent, Some(text)).await,
@@ -141,7 +141,7 @@ impl CommandSender {
     async fn send_next_waiting(&mut self) -> bool {
         let Some(next) = self.waiting.front().cloned() else { return true };
         let context = self.contexts.get(&next.id).cloned().unwrap_or_default();
-        let sent = self.send(&Command::Prompt { text: next.text.clone(), context }).await;
+        let sent = self.send(&Command::Prompt { text: next.text.clone(), context, author: None }).await;
         if sent.as_ref().is_err_and(|failure| failure.is_unsent) {
             return false;
         }
@@ -167,7 +167,7 @@ impl CommandSender {
         if !context.is_empty() {
             self.contexts.insert(self.last_id, context);
         }
-        self.waiting.push_back(QueuedPrompt { id: self.last_id, text });
+        self.waiting.push_back(QueuedPrompt::new(self.last_id, text));
         self.report_waiting().await;
     }
 

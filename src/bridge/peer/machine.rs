@@ -277,7 +277,7 @@ impl PeerMachine {
 
     pub(super) fn handle_command(&mut self, command: Command) {
         match command {
-            Command::Prompt { text, context } => self.begin_prompt(&UnsentPrompt::new(text, context)),
+            Command::Prompt { text, context, .. } => self.begin_prompt(&UnsentPrompt::new(text, context)),
             Command::Steer { text, context } => self.steer(UnsentPrompt::new(text, context)),
             Command::Continue => {
                 self.begin_turn(true);

@@ -18,12 +18,34 @@ const MAX_QUEUED_BYTES: usize = 16 << 20;
 #[serde(untagged)]
 pub enum UnsentPrompt {
     Text(String),
-    WithContext { text: String, context: Vec<PromptContext> },
+    WithContext {
+        text: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        context: Vec<PromptContext>,
+        #[serde(rename = "from", default, skip_serializing_if = "Option::is_none")]
+        author: Option<String>,
+    },
 }
 
 impl UnsentPrompt {
     pub fn new(text: String, context: Vec<PromptContext>) -> Self {
-        if context.is_empty() { Self::Text(text) } else { Self::WithContext { text, context } }
+        Self::of(text, context, None)
+    }
+
+    /// Returns the prompt of an author, if that is known.
+    pub fn of(text: String, context: Vec<PromptContext>, author: Option<String>) -> Self {
+        if context.is_empty() && author.is_none() {
+            Self::Text(text)
+        } else {
+            Self::WithContext { text, context, author }
+        }
+    }
+
+    pub fn author(&self) -> Option<&str> {
+        match self {
+            Self::Text(_) => None,
+            Self::WithContext { author, .. } => author.as_deref(),
+        }
     }
 
     pub fn text(&self) -> &str {
@@ -43,7 +65,7 @@ impl UnsentPrompt {
     pub fn into_parts(self) -> (String, Vec<PromptContext>) {
         match self {
             Self::Text(text) => (text, Vec::new()),
-            Self::WithContext { text, context } => (text, context),
+            Self::WithContext { text, context, .. } => (text, context),
         }
     }
 
@@ -159,13 +181,17 @@ impl PromptQueue {
         self.in_flight.iter().filter(|sent| sent.steers).map(|sent| sent.prompt.text().to_owned()).collect()
     }
 
-    /// Records that a user message was logged. Returns whether it was a prompt in flight.
-    pub(super) fn mark_logged(&mut self) -> bool {
-        self.in_flight.pop_front().is_some()
+    /// Records that a user message was logged. Returns the prompt, if it was one in flight.
+    pub(super) fn mark_logged(&mut self) -> Option<UnsentPrompt> {
+        self.in_flight.pop_front().map(|sent| sent.prompt)
     }
 
     pub(super) fn waiting(&self) -> Vec<QueuedPrompt> {
-        let shown = |queued: &WaitingPrompt| QueuedPrompt { id: queued.id, text: queued.prompt.text().to_owned() };
+        let shown = |queued: &WaitingPrompt| QueuedPrompt {
+            id: queued.id,
+            text: queued.prompt.text().to_owned(),
+            author: queued.prompt.author().map(str::to_owned),
+        };
         self.waiting.iter().map(shown).collect()
     }
 
@@ -193,9 +219,9 @@ mod tests {
         let next = queue.pop_next().unwrap();
         queue.mark_in_flight(next);
         assert_eq!(queue.unlogged_prompts(), [&"a".into(), &UnsentPrompt::from("b")]);
-        assert!(queue.mark_logged());
+        assert!(queue.mark_logged().is_some());
         assert_eq!(queue.unlogged_prompts(), [&UnsentPrompt::from("b")]);
-        assert!(!queue.mark_logged());
+        assert!(queue.mark_logged().is_none());
     }
 
     #[test]
@@ -229,7 +255,7 @@ mod tests {
         for text in ["first", "second"] {
             queue.mark_steering(text.into());
         }
-        assert!(queue.mark_logged(), "the first was taken along");
+        assert!(queue.mark_logged().is_some(), "the first was taken along");
         assert_eq!(queue.steering(), ["second"]);
         queue.return_steers();
         let texts: Vec<String> = queue.waiting().into_iter().map(|queued| queued.text).collect();

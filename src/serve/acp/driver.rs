@@ -13,10 +13,10 @@ use tokio::time::timeout;
 
 use super::machine::{AcpAgent, AcpStep, OpenedSession};
 use crate::bridge::HubItem;
-use crate::event::{Json, Seq, SessionId};
+use crate::event::{Command, Json, Seq, SessionId};
 use crate::serve::error::ApiError;
 use crate::serve::factory::SavedSession;
-use crate::serve::running_session::{ReaderGuard, RunningSession};
+use crate::serve::running_session::{ReaderGuard, RunningSession, WatcherGuard};
 use crate::serve::state::ServerState;
 
 /// Events taken at once.
@@ -65,6 +65,7 @@ struct OpenSession {
     running: Arc<RunningSession>,
     /// While it is open here, no other session takes its place.
     _reader: ReaderGuard,
+    _watcher: WatcherGuard,
     /// The number of who watches it now; events for earlier ones are dropped.
     watch_count: u64,
 }
@@ -160,8 +161,9 @@ impl<O: AcpOutput> AcpServer<O> {
     fn keep(&mut self, running: Arc<RunningSession>) -> OpenedSession {
         let (id, last_seq) = (running.id().clone(), running.handle.hub.last_seq());
         let watch_count = self.sessions.get(&id).map_or(0, |open| open.watch_count);
-        let reader = running.add_reader();
-        self.sessions.insert(id.clone(), OpenSession { running, _reader: reader, watch_count });
+        let (reader, name) = (running.add_reader(), self.agent.client_name().unwrap_or("a client"));
+        let watcher = running.add_watcher(name.to_owned());
+        self.sessions.insert(id.clone(), OpenSession { running, _reader: reader, _watcher: watcher, watch_count });
         OpenedSession { id, last_seq }
     }
 
@@ -192,7 +194,11 @@ impl<O: AcpOutput> AcpServer<O> {
                     });
                 }
                 AcpStep::Watch(session) => self.watch(&session),
-                AcpStep::Command(session, command) => {
+                AcpStep::Command(session, mut command) => {
+                    if let Command::Prompt { author, .. } = &mut command {
+                        *author =
+                            self.agent.client_name().map(str::to_owned).filter(|_| self.owner == SessionOwner::Server);
+                    }
                     let open = self.sessions.get(&session);
                     // A full queue means that the session is stuck or gone; its end is told by its events.
                     if open.is_some_and(|open| open.running.handle.commands.try_send(command).is_err()) {

@@ -24,6 +24,8 @@ use crate::serve::factory::{OpenRequest, SavedSession};
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL_VERSION: u64 = 1;
+/// Characters of a client's name.
+const MAX_NAME_CHARS: usize = 40;
 /// Requests that may wait for a session to be opened, or for a list.
 const MAX_OPENING_REQUESTS: usize = 64;
 
@@ -85,6 +87,7 @@ pub(super) struct AcpAgent {
     opening_count: u64,
     /// The client shows notices apart from the answer.
     shows_notices: bool,
+    client_name: Option<String>,
 }
 
 impl AcpAgent {
@@ -97,6 +100,7 @@ impl AcpAgent {
             opening: BTreeMap::new(),
             opening_count: 0,
             shows_notices: false,
+            client_name: None,
         }
     }
 
@@ -250,7 +254,14 @@ impl AcpAgent {
         Ok(())
     }
 
+    /// Returns what the client calls itself.
+    pub(super) fn client_name(&self) -> Option<&str> {
+        self.client_name.as_deref()
+    }
+
     fn initialize(&mut self, params: &Json) -> Json {
+        let named = params.pointer("/clientInfo/name").and_then(Json::as_str);
+        self.client_name = named.map(|name| name.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect());
         self.shows_notices = params.pointer("/clientCapabilities/session/notices").is_some_and(Json::is_object);
         json!({
             "protocolVersion": PROTOCOL_VERSION,

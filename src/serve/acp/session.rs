@@ -224,7 +224,9 @@ impl AcpSession {
         }
         let Some(turn) = self.waiting.pop_front() else { return };
         out.push(SessionStep::Command(match &turn.work {
-            TurnWork::Prompt { text, context } => Command::Prompt { text: text.clone(), context: context.clone() },
+            TurnWork::Prompt { text, context } => {
+                Command::Prompt { text: text.clone(), context: context.clone(), author: None }
+            }
             TurnWork::SetModel(model) => Command::SetModel { model: model.clone() },
         }));
         self.sent = Some(SentTurn { turn, has_begun: false, is_cancelled: false });

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use axum::extract::{Path, State as Shared};
+use axum::http::HeaderMap;
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::client_name::{client_name, shown_name};
 use super::{NativeResult, error_response, json_response};
 use crate::event::{
     CallId, Command, DecidedBy, Decision, MAX_PROMPT_CONTEXT_BYTES, Pattern, PromptContext, Seq, SessionId,
@@ -32,15 +34,19 @@ const MAX_OPTION_BYTES: usize = 256;
 pub(super) async fn post_command(
     Shared(state): Shared<ServerState>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     BodyBytes(body): BodyBytes,
 ) -> NativeResult {
-    let command: Command = serde_json::from_slice(&body).map_err(|error| {
+    let mut command: Command = serde_json::from_slice(&body).map_err(|error| {
         error_response(ApiError::bad_request(format!(
             "a command is {{\"type\": \"prompt\", \"text\": …}} or another: {error}"
         )))
     })?;
     let session = state.get_or_reopen(&SessionId::from(id.as_str())).await.map_err(error_response)?;
     check(&state, &session, &command).map_err(error_response)?;
+    if let Command::Prompt { author, .. } = &mut command {
+        *author = author.as_deref().and_then(shown_name).or_else(|| client_name(&headers));
+    }
     session.touch();
     if let Command::Decide { call, decision } = command {
         return decide(&session, call, decision).await.map_err(error_response);
@@ -78,7 +84,7 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
     let capabilities = session.handle.capabilities;
     let able = |able: bool, why: &str| if able { Ok(()) } else { Err(ApiError::new(409, "not_here", why)) };
     match command {
-        Command::Prompt { text, context } | Command::Steer { text, context } => {
+        Command::Prompt { text, context, .. } | Command::Steer { text, context } => {
             able(capabilities.prompt, "this session takes no prompts")?;
             if text.trim().is_empty() {
                 return Err(ApiError::bad_request("the prompt is empty").with_param("text"));

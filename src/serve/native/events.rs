@@ -3,6 +3,7 @@
 //! Besides the numbered events, without an id: `caught-up` after the history, `weather` when the status changes,
 //! `reset` when the client must discard its events. Nothing is ever dropped silently.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use axum::Extension;
@@ -13,6 +14,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::client_name::{MAX_NAMED_WATCHERS, watcher_name, watcher_names};
 use super::{NativeResult, error_response};
 use crate::bridge::hub::{Hub, Subscription};
 use crate::bridge::{HubItem, LoggedEvent, SessionHandle};
@@ -20,7 +22,7 @@ use crate::event::{Command, Seq, SessionId, SessionStatus};
 use crate::serve::access::Access;
 use crate::serve::error::ApiError;
 use crate::serve::oneshot::disable_buffering;
-use crate::serve::running_session::ReaderGuard;
+use crate::serve::running_session::{ReaderGuard, WatcherGuard};
 use crate::serve::state::ServerState;
 use crate::serve::stream_body::{self, BodySource, MAX_WRITE_BYTES};
 
@@ -42,7 +44,7 @@ pub(super) async fn stream_events(
 ) -> NativeResult {
     let id = SessionId::from(id.as_str());
     let after = resume_seq(&from, &headers).map_err(error_response)?;
-    let (live, reading) = find_session(&state, &id, access).await.map_err(error_response)?;
+    let (live, watching) = find_session(&state, &id, access, &headers).await.map_err(error_response)?;
     let last = live.hub.last_seq();
     if live.hub.is_closed() && after == last && last > Seq(0) {
         let mut nothing = Response::new(Body::empty());
@@ -56,7 +58,7 @@ pub(super) async fn stream_events(
     // A client with a greater number than exists has events of something else.
     let beyond = after > last;
     let subscription = live.hub.subscribe(if beyond { Seq(0) } else { after });
-    let watching = SessionStream {
+    let stream = SessionStream {
         batch: Vec::new(),
         events: subscription,
         hub: live.hub.clone(),
@@ -67,9 +69,9 @@ pub(super) async fn stream_events(
         history_end: Some(last),
         has_ended: false,
         is_new: true,
-        _reading: reading,
+        watched: watching,
     };
-    let mut response = Response::new(stream_body::body(watching));
+    let mut response = Response::new(stream_body::body(stream));
     let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     disable_buffering(response.headers_mut());
@@ -81,14 +83,43 @@ async fn find_session(
     state: &ServerState,
     id: &SessionId,
     access: Access,
-) -> Result<(SessionHandle, Option<ReaderGuard>), ApiError> {
+    headers: &HeaderMap,
+) -> Result<(SessionHandle, Option<WatchedSession>), ApiError> {
     if access == Access::Read && state.find_running(id).is_none() {
         return Ok((state.read_saved(id).await?, None));
     }
     match state.get_or_reopen(id).await {
-        Ok(session) => Ok((session.handle.clone(), Some(session.add_reader()))),
+        Ok(session) => {
+            let watching = WatchedSession {
+                watchers: session.watchers(),
+                _reading: session.add_reader(),
+                _watching: session.add_watcher(watcher_name(headers)),
+            };
+            Ok((session.handle.clone(), Some(watching)))
+        }
         Err(refused) if refused.code == "only_read" => Ok((state.read_saved(id).await?, None)),
         Err(refused) => Err(refused),
+    }
+}
+
+/// A session that runs while it is watched, and who else watches it.
+struct WatchedSession {
+    watchers: watch::Receiver<BTreeMap<u64, String>>,
+    _reading: ReaderGuard,
+    _watching: WatcherGuard,
+}
+
+impl WatchedSession {
+    /// Waits until others watch; never ready without a session that runs, and while so many do that telling it would be
+    /// most of what is sent. Cancel-safe.
+    async fn changed(watched: &mut Option<Self>) {
+        let Some(watched) = watched else { return std::future::pending().await };
+        while watched.watchers.changed().await.is_ok() {
+            if watched.watchers.borrow().len() <= MAX_NAMED_WATCHERS {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
     }
 }
 
@@ -122,7 +153,7 @@ struct SessionStream {
     history_end: Option<Seq>,
     has_ended: bool,
     is_new: bool,
-    _reading: Option<ReaderGuard>,
+    watched: Option<WatchedSession>,
 }
 
 impl BodySource for SessionStream {
@@ -139,6 +170,7 @@ impl BodySource for SessionStream {
                 self.is_status_open = changed.is_ok();
                 self.status_changed = true;
             }
+            () = WatchedSession::changed(&mut self.watched) => self.status_changed = true,
         }
     }
 
@@ -188,7 +220,10 @@ impl SessionStream {
 
     fn write_status(&mut self, out: &mut Vec<u8>) {
         self.status_changed = false;
-        let status = self.status.borrow_and_update().clone();
+        let mut status = self.status.borrow_and_update().clone();
+        if let Some(watched) = &mut self.watched {
+            status.watchers = watcher_names(&watched.watchers.borrow_and_update());
+        }
         if let Ok(text) = serde_json::to_string(&status) {
             self.write_control("weather", &text, out);
         }

@@ -103,7 +103,7 @@ pub(super) fn send_with_context(
                 let name = store.session.opened.as_ref().map_or_else(String::new, OpenedSession::name);
                 store.toast = Some((NoticeLevel::Info, format!("{name} can't be steered: the prompt is queued")));
             }
-            Command::Prompt { text: prompt.text, context }
+            Command::Prompt { text: prompt.text, context, author: None }
         }));
         return;
     }

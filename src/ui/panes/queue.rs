@@ -56,7 +56,8 @@ fn list(store: &Store, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Bu
             pen.write(&format!("+{hidden} "), theme.style(Role::Dim));
         }
         let room = pen.room().saturating_sub(keep);
-        pen.write(&one_line(&queued.text, room), theme.style(Role::Dim));
+        let text = queued.author.as_ref().map_or(queued.text.clone(), |author| format!("{author}: {}", queued.text));
+        pen.write(&one_line(&text, room), theme.style(Role::Dim));
         if keep > 1 {
             let mut pen = RowWriter::at_right(buf, area, row, keep - 2);
             if held {

@@ -133,6 +133,10 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     if queued > 0 && parts.has(StatusPart::Queue) {
         all.push(Segment::new(4, format!("{queued} queued"), Role::Info));
     }
+    // One of them is this screen.
+    if let watchers @ 2.. = session.status.watchers.len() {
+        all.push(Segment::new(5, format!("{watchers} watch"), Role::Info));
+    }
     all
 }
 

@@ -109,7 +109,7 @@ pub(super) fn streaming() -> Scene {
     scene.finished("m3", FinishReason::ToolCalls);
     scene.usage(1, 2300, 40);
     scene.after(3400).output("c2", "running 14 tests\n...........F..\n");
-    let queue = vec![QueuedPrompt { id: 7, text: "and then fix the one that fails, please".into() }];
+    let queue = vec![QueuedPrompt::new(7, "and then fix the one that fails, please")];
     let now = Millis(scene.now);
     scene.msg(Msg::Status(SessionStatus { link: LinkState::Live, queue, now, ..SessionStatus::default() }));
     scene.tick(800);

@@ -7,7 +7,11 @@ use crate::testkit::images::PNG_2X3;
 
 fn look(text: &str) -> Command {
     let image = PromptImage::new(PNG_2X3).unwrap();
-    Command::Prompt { text: text.into(), context: vec![PromptContext::from_image("cat.png".into(), image)] }
+    Command::Prompt {
+        text: text.into(),
+        context: vec![PromptContext::from_image("cat.png".into(), image)],
+        author: None,
+    }
 }
 
 fn images_of(request: &ModelRequest) -> Vec<usize> {

@@ -225,7 +225,7 @@ fn leaving_while_something_runs_is_asked_once_more() {
     rig.press(&["ctrl+d"]);
     assert_eq!((rig.effects(), rig.said()), (vec![], Some("the turn is still running; Ctrl+D again to quit")));
     rig.wait(3000);
-    let queue = vec![QueuedPrompt { id: 7, text: "later".into() }];
+    let queue = vec![QueuedPrompt::new(7, "later")];
     rig.chat.update(Msg::Status(SessionStatus { queue, ..SessionStatus::default() }));
     rig.ask();
     rig.press(&["f1", "esc"]);

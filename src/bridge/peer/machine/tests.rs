@@ -451,8 +451,11 @@ fn what_keeps_no_session_is_not_connected_to_again() {
 #[test]
 fn an_image_is_a_block_where_the_agent_takes_some_and_is_refused_elsewhere() {
     let image = PromptImage::new(crate::testkit::images::PNG_2X3).unwrap();
-    let prompt =
-        Command::Prompt { text: "see".into(), context: vec![PromptContext::from_image("a.png".into(), image.clone())] };
+    let prompt = Command::Prompt {
+        text: "see".into(),
+        context: vec![PromptContext::from_image("a.png".into(), image.clone())],
+        author: None,
+    };
     let mut rig = PeerRig::with(ApprovalPolicy::default(), false);
     let capabilities = json!({"promptCapabilities": {"image": true}});
     rig.line(&json!({"id": 0, "result": {"protocolVersion": 1, "agentCapabilities": capabilities}}));
