@@ -116,12 +116,20 @@ impl InlineScreen {
         } else {
             self.go_to_first_row(&mut bytes);
             bytes.extend_from_slice(ERASE_BELOW);
+            self.widths.clear();
             let height = u16::try_from(finished.len()).unwrap_or(u16::MAX);
             let mut page = Buffer::empty(Rect::new(0, 0, self.columns, height));
             draw_rows(&finished, ui, &mut page);
             for row in rows_of(&mut page) {
                 write_loose_row(row, None, &mut bytes);
                 bytes.extend_from_slice(b"\r\n");
+            }
+            // What is finished is, whatever becomes of the window. The live part is counted back over from its end, so
+            // it goes out as one piece: between two the window may change, and with it what a row is.
+            if !finished.is_empty() {
+                out.write_all(&bytes)?;
+                out.flush()?;
+                bytes.clear();
             }
             self.write_live_rows(&mut buffer, &mut bytes);
         }

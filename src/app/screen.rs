@@ -97,6 +97,11 @@ impl<W: Write> Screen<W> {
         self.back.area
     }
 
+    /// Returns where bytes go out as they are given, each time at once: a line is not sent before the next.
+    pub(super) fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Takes the new size; what the terminal made of the old frame is not worth knowing.
     pub fn resize(&mut self, columns: u16, rows: u16) {
         let area = Rect::new(0, 0, columns, rows);

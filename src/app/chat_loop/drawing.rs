@@ -110,12 +110,12 @@ impl ChatLoop<'_> {
         if is_full && !inline.is_full {
             host.term.screen.invalidate();
         }
-        inline.set_full(is_full, &mut io::stdout())?;
+        inline.set_full(is_full, host.term.screen.out())?;
         if is_full {
             return Ok(false);
         }
         if !is_behind {
-            inline.draw(store, ui, &mut io::stdout())?;
+            inline.draw(store, ui, host.term.screen.out())?;
         }
         tab.chat.after_draw();
         host.pacer.on_drawn(now, FrameScope::Whole);

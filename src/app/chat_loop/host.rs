@@ -74,7 +74,7 @@ impl TabHost<'_> {
             linear.finish(&mut io::stdout())?;
         }
         if let Some(inline) = &mut self.inline {
-            inline.wipe(&mut io::stdout())?;
+            inline.wipe(self.term.screen.out())?;
         }
         Ok(())
     }
