@@ -99,7 +99,7 @@ const TYPED_ARGS: [&str; 10] =
     ["target", "command", "dialect", "request", "token_env", "model", "session", "read_only", "explain", "local_tools"];
 
 impl AttachArgs {
-    /// Reads what was typed behind `/attach`, which takes [`TYPED_ARGS`].
+    /// Reads what was typed behind `/attach`: of the arguments those that mean something beside an open session.
     pub fn parse_line(line: &str) -> Result<Self, String> {
         let words = split_words(line);
         if words.first().is_some_and(|target| target == "-") {

@@ -1,7 +1,7 @@
 //! Traces for OpenTelemetry: what turns, models and tools took, in the names of its conventions for generative AI.
 //!
-//! Off unless the settings switch it on. Events of a session become spans ([`spans`]), spans become OTLP in JSON
-//! ([`otlp`]), and one task sends them ([`export`]). Names, times and numbers are told; what was said only if the
+//! Off unless the settings switch it on. Events of a session become spans (`spans`), spans become OTLP in JSON
+//! (`otlp`), and one task sends them (`export`). Names, times and numbers are told; what was said only if the
 //! settings switch that on too, and secrets never. Invariant: no session waits for it, and none fails because of it.
 //!
 //! The conventions are those of version 0.1.0 of `semantic-conventions-genai`; all of it is still in development there.
