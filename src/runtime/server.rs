@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{EngineResolver, HostedAgent, PreparedSession, Runtime, StateStore, replay};
+use super::{EngineResolver, HostedAgent, PreparedSession, Runtime, replay};
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::history::History;
 use crate::agent::ids::IdAllocator;
@@ -405,14 +405,10 @@ impl Factory for SessionFactory {
         Box::pin(async move {
             self.check_not_replaying()?;
             self.find_log(id)?;
-            let (dir, id) = (self.sessions_dir()?, id.clone());
-            let removed = tokio::task::spawn_blocking(move || journal::remove(&dir, id.as_str())).await;
+            let (saved, id) = (self.runtime()?.saved_sessions(), id.clone());
+            let removed = tokio::task::spawn_blocking(move || saved.remove(id.as_str())).await;
             let removed = removed.map_err(|error| ApiError::internal(error.to_string()))?;
-            let removed = removed.map_err(anyhow::Error::from);
-            let state = self.runtime()?.paths.session_state_dir();
-            removed
-                .and_then(|summary| Ok(StateStore::new(&state, &summary.id).remove()?))
-                .map_err(|error| ApiError::internal(format!("the session can't be removed: {error:#}")))
+            removed.map(drop).map_err(|error| ApiError::internal(format!("the session can't be removed: {error:#}")))
         })
     }
 
