@@ -124,6 +124,7 @@ impl<'e> AnswerEvent<'e> {
             | AgentEvent::ToolOutput { .. }
             | AgentEvent::Annotation { .. }
             | AgentEvent::Notice { .. }
+            | AgentEvent::BranchStarted { .. }
             | AgentEvent::Unknown(_) => return None,
         })
     }

@@ -5,6 +5,7 @@
 //!                 ├─ message: started, deltas …, finished
 //!                 ├─ call:    started, args …, ready, (asked, resolved), output …, finished (at most twice)
 //!                 └─ finished, when no message, call or ask is open
+//!         └ branch: between turns
 //! ```
 //!
 //! [`check`] is for tests and debug builds; [`Sealer`] closes what a source left open, so that no consumer ever has
@@ -150,6 +151,10 @@ impl Sealer {
             AgentEvent::ToolCallFinished { call, .. } => self.finish_call(call),
             AgentEvent::UsageReported { .. } => self.require_turn("a usage report"),
             AgentEvent::TurnFinished { turn, .. } => self.finish_turn(turn),
+            AgentEvent::BranchStarted { .. } => match &self.open_turn {
+                Some(turn) => Err(format!("a branch starts inside turn {turn}")),
+                None => Ok(()),
+            },
             AgentEvent::Annotation { .. } | AgentEvent::Notice { .. } | AgentEvent::Unknown(_) => Ok(()),
         }
     }

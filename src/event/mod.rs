@@ -7,6 +7,7 @@
 mod agent_option;
 mod annotation;
 pub mod answer;
+pub mod branches;
 mod command;
 mod effort;
 mod fault;
@@ -266,6 +267,11 @@ pub enum AgentEvent {
         #[serde(rename = "end")]
         outcome: TurnOutcome,
     },
+    /// What follows goes on after the event `after`; what is between them is another branch ([`branches`]). Stands between
+    /// turns, and `after` does.
+    BranchStarted {
+        after: Seq,
+    },
     /// An event of a newer format, kept as it was.
     #[serde(untagged)]
     Unknown(Json),
@@ -293,6 +299,7 @@ impl AgentEvent {
             Self::UsageReported { .. } => "usage_reported",
             Self::Notice { .. } => "noticed",
             Self::TurnFinished { .. } => "turn_finished",
+            Self::BranchStarted { .. } => "branch_started",
             Self::Unknown(json) => json.get("type").and_then(Json::as_str).unwrap_or_default(),
         }
     }
@@ -324,8 +331,14 @@ impl AgentEvent {
             | Self::UsageReported { .. }
             | Self::Notice { .. }
             | Self::TurnFinished { .. }
+            | Self::BranchStarted { .. }
             | Self::Unknown(_) => None,
         }
+    }
+
+    /// Returns whether it is said of the session as a whole, whichever branch it was said on.
+    pub fn is_of_whole_session(&self) -> bool {
+        matches!(self, Self::Annotation { on: AnnotationTarget::Session, .. })
     }
 }
 

@@ -154,6 +154,7 @@ impl ReplyEvent {
             AgentEvent::TurnFinished { turn: _, outcome } => Self::End { outcome },
             AgentEvent::Unknown(json) => Self::Unknown(json),
             AgentEvent::SessionOpened { .. }
+            | AgentEvent::BranchStarted { .. }
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::UserMessage { .. }
             | AgentEvent::ApprovalRequested { .. }

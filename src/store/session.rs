@@ -259,6 +259,7 @@ impl SessionState {
             | AgentEvent::ToolCallFinished { .. }
             | AgentEvent::Annotation { .. }
             | AgentEvent::UsageReported { .. }
+            | AgentEvent::BranchStarted { .. }
             | AgentEvent::Notice { .. } => {}
         }
     }

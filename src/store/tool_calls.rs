@@ -252,6 +252,7 @@ impl ToolCalls {
             | AgentEvent::MessageFinished { .. }
             | AgentEvent::UsageReported { .. }
             | AgentEvent::Notice { .. }
+            | AgentEvent::BranchStarted { .. }
             | AgentEvent::Unknown(_) => {}
             AgentEvent::Annotation { on, annotation } => self.on_annotation(at, on, annotation),
             AgentEvent::ToolCallStarted { call, name, executed_by: ran_by, message: _, parent: _ } => {

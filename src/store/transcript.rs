@@ -213,7 +213,10 @@ impl Transcript {
     pub fn on_event(&mut self, at: Millis, event: &AgentEvent, shown: Option<ItemId>, usage: &UsageStats) {
         let shown = shown.and_then(|item| self.index_of(item));
         match event {
-            AgentEvent::SessionOpened { .. } | AgentEvent::UsageReported { .. } | AgentEvent::Unknown(_) => {}
+            AgentEvent::SessionOpened { .. }
+            | AgentEvent::UsageReported { .. }
+            | AgentEvent::BranchStarted { .. }
+            | AgentEvent::Unknown(_) => {}
             AgentEvent::Annotation { annotation: Annotation::PromptContext(context), .. } => {
                 self.notice(at, NoticeLevel::Info, NoticeCode::PromptContext, &describe_context(context));
             }

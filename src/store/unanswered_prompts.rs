@@ -76,6 +76,7 @@ impl UnansweredPrompts {
             | AgentEvent::Annotation { .. }
             | AgentEvent::UsageReported { .. }
             | AgentEvent::Notice { .. }
+            | AgentEvent::BranchStarted { .. }
             | AgentEvent::Unknown(_) => {}
         }
         None

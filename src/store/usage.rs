@@ -184,6 +184,7 @@ impl UsageStats {
             | AgentEvent::ToolOutput { .. }
             | AgentEvent::ToolCallFinished { .. }
             | AgentEvent::Notice { .. }
+            | AgentEvent::BranchStarted { .. }
             | AgentEvent::Unknown(_) => {}
         }
     }

@@ -88,6 +88,7 @@ impl TurnMachine {
             | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::UsageReported { .. }
             | AgentEvent::TurnFinished { .. }
+            | AgentEvent::BranchStarted { .. }
             | AgentEvent::Unknown(_) => return None,
         }
         Some(event)

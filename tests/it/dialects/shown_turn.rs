@@ -101,6 +101,7 @@ impl ShownTurn {
             | AgentEvent::ApprovalRequested { .. }
             | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::ToolOutput { .. }
+            | AgentEvent::BranchStarted { .. }
             | AgentEvent::Unknown(_) => {}
         }
     }
