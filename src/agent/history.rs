@@ -2,12 +2,15 @@
 //!
 //! Invariant: a finished turn has a result for every call and no empty message, so any engine accepts it. Provider
 //! metadata is kept only while the same model answers. Of the turns of an earlier run only places and sizes are kept
-//! (`logged_turns`): a request reads those that fit back from the log.
+//! (`logged_turns`): a request reads those that fit back from the log. Turns that a compaction covers are kept like
+//! others, for whoever undoes it, and in no request (`compactions`).
 
+mod compactions;
 mod logged_turns;
 
 use std::collections::HashMap;
 
+use crate::agent::summary::{MAX_RECORDED_BYTES, MAX_RECORDED_OUTPUT_BYTES};
 use crate::engine::{CONTEXT_KEY, HistoryApproval, HistoryCall, HistoryMessage, INTERRUPTS_KEY};
 use crate::event::answer::{AnswerEvent, StartedCall};
 use crate::event::{
@@ -15,8 +18,10 @@ use crate::event::{
     PromptImage, Seq, TurnOutcome, add_context, estimate_tokens,
 };
 use crate::tool::truncate::truncate_middle;
+use compactions::Compactions;
 use logged_turns::{LoggedTurns, TurnSize};
 
+pub use compactions::{CompactionLimits, CompactionPlan, SummarySource};
 pub use logged_turns::{ReadLog, RestoredTurns, UnreadTurns};
 
 /// How much of an old output is kept when the running turn alone exceeds the model's window, in bytes.
@@ -30,6 +35,7 @@ pub struct History {
     messages: Vec<HistoryMessage>,
     /// Where each turn's entries begin.
     turn_starts: Vec<usize>,
+    compactions: Compactions,
     open_messages: HashMap<MessageId, usize>,
     calls: HashMap<CallId, (usize, String)>,
     in_turn: bool,
@@ -73,7 +79,8 @@ impl History {
     fn fold(&mut self, seq: Seq, event: &AgentEvent) {
         match event {
             AgentEvent::SessionOpened { engine, model, .. } => self.set_model(seq, engine, model),
-            AgentEvent::TurnStarted { .. } => {
+            AgentEvent::TurnStarted { turn, .. } => {
+                self.compactions.start_turn(turn);
                 // A log that was cut may lack the end of a turn.
                 self.finish_turn(&TurnOutcome::Interrupted);
                 self.in_turn = true;
@@ -81,6 +88,8 @@ impl History {
                 self.open_messages.clear();
                 self.calls.clear();
             }
+            AgentEvent::Compacted(compaction) => self.compactions.compact(compaction),
+            AgentEvent::CompactionUndone { through } => self.compactions.undo(through),
             AgentEvent::UserMessage { text, .. } => self.messages.push(HistoryMessage::user(text.as_str())),
             AgentEvent::Annotation { annotation: Annotation::PromptContext(context), .. } => {
                 if let Some(HistoryMessage::User { text, images }) = self.messages.last_mut() {
@@ -214,17 +223,19 @@ impl History {
         let first = self.turn_starts.len() - kept;
         let from = self.turn_starts.get(first).map_or(self.messages.len(), |start| *start);
         let mut past = self.messages[from..].to_vec();
+        let dropped_turns = self.sendable_turns().saturating_sub(kept);
         let mut shortened = 0;
         if tokens > budget {
             shortened = shorten_outputs(&mut past, tokens, budget);
         }
-        FittedHistory { messages: past, dropped_turns: first + self.logged.len(), shortened_outputs: shortened }
+        past.splice(..0, self.compactions.summary_messages());
+        FittedHistory { messages: past, dropped_turns, shortened_outputs: shortened }
     }
 
     /// Returns how many of the newest turns fit, and their tokens.
     fn newest_that_fit(&self, budget: u64) -> (usize, u64) {
-        let (mut kept, mut tokens, mut is_empty) = (0, 0_u64, true);
-        for turn in self.turn_sizes() {
+        let (mut kept, mut tokens, mut is_empty) = (0, self.compactions.summary_tokens(), true);
+        for turn in self.turn_sizes().take(self.sendable_turns()) {
             // The newest turn is always kept. If it continues without a prompt it is empty so far, and the one before
             // it is kept.
             if kept > 0 && !is_empty && tokens + turn.tokens > budget {
@@ -235,6 +246,11 @@ impl History {
             kept += 1;
         }
         (kept, tokens)
+    }
+
+    /// Returns how many of the newest turns no compaction covers, of those that are known still.
+    fn sendable_turns(&self) -> usize {
+        self.compactions.uncovered().min(self.turn_starts.len() + self.logged.len())
     }
 
     /// Returns the sizes of all turns, the newest first.
@@ -419,10 +435,24 @@ fn is_refused(kind: FaultKind) -> bool {
 }
 
 fn size_of_turn(turn: &[HistoryMessage]) -> TurnSize {
-    TurnSize { tokens: turn.iter().map(token_estimate).sum(), is_empty: turn.is_empty() }
+    TurnSize {
+        tokens: turn.iter().map(token_estimate).sum(),
+        record_tokens: turn.iter().map(record_tokens).sum(),
+        is_empty: turn.is_empty(),
+    }
 }
 
-fn token_estimate(entry: &HistoryMessage) -> u64 {
+/// Returns about how many tokens an entry has in the record of which a summary is made.
+fn record_tokens(entry: &HistoryMessage) -> u64 {
+    match entry {
+        HistoryMessage::User { text, .. } => estimate_tokens(text).min(MAX_RECORDED_BYTES as u64 / 4) + 4,
+        HistoryMessage::Assistant { .. } => token_estimate(entry),
+        HistoryMessage::Tool { output, .. } => estimate_tokens(output).min(MAX_RECORDED_OUTPUT_BYTES as u64 / 4) + 8,
+    }
+}
+
+/// Estimates the tokens of an entry.
+pub fn token_estimate(entry: &HistoryMessage) -> u64 {
     match entry {
         HistoryMessage::User { text, images } => {
             estimate_tokens(text) + 4 + images.iter().map(PromptImage::estimate_tokens).sum::<u64>()

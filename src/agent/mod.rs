@@ -1,6 +1,6 @@
 //! The in-process agent: sends requests to an engine, judges and runs the calls in the response, and repeats.
 //!
-//! The decisions are pure ([`turn`], [`assembler`], [`approval`], [`history`], [`ids`]); `run` performs them.
+//! The decisions are pure ([`turn`], [`assembler`], [`approval`], [`history`], [`summary`], [`window`], [`ids`]); `run` performs them.
 
 pub mod approval;
 pub mod assembler;
@@ -8,7 +8,9 @@ pub mod history;
 pub mod ids;
 mod run;
 mod setup;
+pub mod summary;
 pub mod turn;
+pub mod window;
 
 pub use history::ReadLog;
 pub use run::Agent;

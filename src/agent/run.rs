@@ -1,6 +1,7 @@
 //! The driver: performs the effects of the turn machine. All IO of the agent happens here or in what it calls.
 
 mod approvals;
+mod compaction;
 mod effort;
 mod model_info;
 mod model_request;
@@ -30,6 +31,7 @@ use super::history::{History, RestoredTurns};
 use super::ids::IdAllocator;
 use super::setup::{AgentSetup, EngineChoice, ServerSuggestions};
 use super::turn::{TurnEffect, TurnInput, TurnMachine};
+use super::window::WindowGauge;
 
 /// Time limit of the request that cancels a remote task.
 const CANCEL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -50,6 +52,7 @@ pub struct Agent {
     engine_choice: EngineChoice,
     history: History,
     ids: IdAllocator,
+    window: WindowGauge,
     events: mpsc::Sender<AgentEvent>,
     link: watch::Sender<LinkState>,
     /// What is currently allowed and denied.
@@ -93,6 +96,10 @@ struct RunningTurn {
     shown_requests: std::collections::HashMap<CallId, ApprovalRequest>,
     /// A request waits for a model switch, the server's description of the model, or a list of tools.
     request_pending: bool,
+    /// The summary of earlier turns that the request waits for.
+    compaction: Option<compaction::RunningCompaction>,
+    /// Whether there was one in this turn.
+    has_compacted: bool,
     /// Whether it was reported that the conversation no longer fits.
     has_reported_history_cut: bool,
     /// The wire format reported last.
@@ -132,6 +139,7 @@ impl Agent {
             engine_choice: choice,
             history,
             ids: names,
+            window: WindowGauge::default(),
             events,
             link,
             permissions: allowed,
@@ -167,6 +175,7 @@ impl Agent {
                 command = commands.recv() => match command {
                     Some(Command::Prompt { text, context, .. }) => agent.run_turn(Some((&text, context)), &mut commands).await,
                     Some(Command::Continue) => agent.run_turn(None, &mut commands).await,
+                    Some(Command::Compact { instructions }) => agent.run_compaction(instructions, &mut commands).await,
                     Some(other) => agent.handle_idle_command(other).await,
                     None => return agent.finish_cancelling().await,
                 }
@@ -212,11 +221,13 @@ impl Agent {
             Command::RevokeGrant { pattern } => self.revoke(&pattern).await,
             Command::WarmUp => self.warm_up(),
             Command::Reconnect => self.retry_now.notify_waiters(),
+            Command::UndoCompaction { through } => self.undo_compaction(through).await,
             // The turn that was meant is over: the session sends it as a prompt. And it takes the title itself.
             Command::Steer { .. }
             | Command::SetTitle { .. }
             | Command::Prompt { .. }
             | Command::Continue
+            | Command::Compact { .. }
             | Command::Note { .. }
             | Command::Mark { .. }
             | Command::KeepRun { .. }
@@ -250,6 +261,7 @@ impl Agent {
         match choice {
             Ok(choice) => {
                 self.engine_choice = choice;
+                self.window = WindowGauge::default();
                 self.emit_session_opened().await;
                 self.announce_model().await;
                 self.warm_up();
@@ -277,6 +289,8 @@ impl Agent {
             awaiting_approval: Vec::new(),
             shown_requests: std::collections::HashMap::new(),
             request_pending: false,
+            compaction: None,
+            has_compacted: false,
             has_reported_history_cut: false,
             dialect: None,
             logged_bytes: std::collections::HashMap::new(),
@@ -316,6 +330,7 @@ impl Agent {
                 found = next_of(&mut self.server_approvals.request) => self.announce_server_approvals(found).await,
                 () = approvals::first_expiry(&running.awaiting_approval, self.setup.epoch, self.setup.approvals.epoch_time) => self.expire_approvals(&mut running).await,
                 Some(msg) = running.tool_messages.recv() => self.handle_tool_message(msg, &mut running).await,
+                event = compaction::next_compaction_event(&mut running.compaction) => self.handle_compaction_event(event, &mut running).await,
                 event = next_call_event(&mut running.response_events) => self.handle_call_event(event, &mut running).await,
                 () = next_of(&mut running.response) => running.response = None,
                 Some(sent) = running.answering.join_next() => self.note_answer_sent(sent, &mut running).await,
@@ -328,6 +343,7 @@ impl Agent {
         }
         self.link.send_replace(LinkState::Idle);
         self.notify_prompt_dropped().await;
+        self.warn_of_window().await;
         self.describe_model();
         // Dropping the set aborts tools that are still running after a second cancel.
         running.tools.shutdown().await;
@@ -359,12 +375,14 @@ impl Agent {
             Command::SetOption { option, value } => return self.set_option(&option, &value),
             Command::RevokeGrant { pattern } => return self.revoke(&pattern).await,
             Command::Reconnect => return self.retry_now.notify_waiters(),
+            Command::UndoCompaction { through } => return self.undo_compaction(through).await,
             Command::Cancel => TurnInput::Cancel,
             Command::Steer { text, context } => TurnInput::Steer { text, context },
             Command::WarmUp
             | Command::SetTitle { .. }
             | Command::Prompt { .. }
             | Command::Continue
+            | Command::Compact { .. }
             | Command::Note { .. }
             | Command::Mark { .. }
             | Command::KeepRun { .. }
@@ -409,6 +427,9 @@ impl Agent {
         if let ReplyEvent::Annotation { annotation: Annotation::Task { id, .. }, .. } = &event {
             running.remote_task = Some(id.clone());
         }
+        if let ReplyEvent::UsageReported { usage, .. } = &event {
+            self.window.note_usage(*usage);
+        }
         if matches!(event, ReplyEvent::End { .. }) {
             running.response = None;
             running.response_events = None;
@@ -432,6 +453,7 @@ impl Agent {
                 TurnEffect::DropResponse => {
                     self.cancel_remote_task(running);
                     running.request_pending = false;
+                    running.compaction = None;
                     running.response = None;
                     running.response_events = None;
                 }

@@ -104,6 +104,8 @@ pub struct AgentSetup {
     pub limits: TurnLimits,
     /// False if the calls are not run here: a remote or a client runs them.
     pub runs_tools: bool,
+    /// Earlier turns are summed up before a request that would not fit into the model's window.
+    pub auto_compact: bool,
     pub max_tool_output_bytes: usize,
     /// Nobody can approve anything: calls that need approval are denied.
     pub is_unattended: bool,
@@ -187,6 +189,10 @@ struct UnusableEngine(Fault);
 impl Engine for UnusableEngine {
     fn name(&self) -> &'static str {
         NO_ENGINE
+    }
+
+    fn writes_summaries(&self) -> bool {
+        false
     }
 
     fn plan_reply(&self, _: &ModelRequest) -> ReplyPlan {

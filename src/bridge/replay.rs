@@ -143,6 +143,8 @@ impl ReplayPlayer {
             | Command::Mark { .. }
             | Command::KeepRun { .. }
             | Command::Continue
+            | Command::Compact { .. }
+            | Command::UndoCompaction { .. }
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
             | Command::Decide { .. }

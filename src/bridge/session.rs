@@ -291,6 +291,14 @@ impl SessionActor {
                 self.is_turn_running = true;
                 self.forward(source, Command::Continue);
             }
+            Command::Compact { .. } if self.is_turn_running => {
+                let text = "a turn is running: /compact when it is over".to_owned();
+                self.publish_when_open(notice(NoticeLevel::Warn, NoticeCode::Compacting, text));
+            }
+            Command::Compact { instructions } => {
+                self.is_turn_running = true;
+                self.forward(source, Command::Compact { instructions });
+            }
             Command::DequeuePrompt { id } => {
                 self.queue.remove(id);
                 self.publish_queue();

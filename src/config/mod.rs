@@ -172,6 +172,8 @@ settings! {
     pub struct LimitConfig {
         /// Limit of requests to the model in one turn.
         max_rounds: u32 = 25, whole(1..=1000);
+        /// Sum earlier turns up before a request that would not fit into the model's window.
+        auto_compact: bool = true, boolean();
         /// Bytes of a call's output that the model gets.
         max_tool_output_bytes as "tool_output": usize = 32_768,
             whole(1024..=1_048_576).expecting("a whole number of bytes from 1024 to 1048576");

@@ -226,6 +226,7 @@ mod tests {
         tools.timeout = "60s"                                      # default
         tools.shell_timeout = "2m"                                 # default
         limits.max_rounds = 25                                     # default
+        limits.auto_compact = true                                 # default
         limits.tool_output = 32768                                 # default
         limits.session_turns = 0                                   # default
         limits.session_tokens = 0                                  # default

@@ -63,6 +63,11 @@ pub trait Engine: Send + Sync {
         false
     }
 
+    /// Returns whether it sums up a conversation when asked. An agent might act on what it is asked.
+    fn writes_summaries(&self) -> bool {
+        true
+    }
+
     /// Returns the dialect of its responses, by its name in JSON output; none where only a response shows it.
     fn dialect(&self) -> Option<&'static str> {
         None

@@ -219,6 +219,10 @@ impl Engine for RemoteEngine {
         self.request_kind().takes_images
     }
 
+    fn writes_summaries(&self) -> bool {
+        false
+    }
+
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
         // A refusal may have changed it since the prompt was accepted.
         if request.has_images() && !self.takes_images() {

@@ -125,6 +125,8 @@ impl<'e> AnswerEvent<'e> {
             | AgentEvent::Annotation { .. }
             | AgentEvent::Notice { .. }
             | AgentEvent::BranchStarted { .. }
+            | AgentEvent::Compacted(_)
+            | AgentEvent::CompactionUndone { .. }
             | AgentEvent::Unknown(_) => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, CallId, Decision, Millis, PersonRun, PromptContext, Seq};
+use super::{ApprovalMode, CallId, Decision, Millis, PersonRun, PromptContext, Seq, TurnId};
 
 /// A command to a session. Its effects are reported by the events that follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,17 @@ pub enum Command {
     /// Answer the conversation so far, without a new message. Does nothing while a turn runs.
     #[serde(rename = "go_on")]
     Continue,
+    /// Have the model sum up earlier turns, which are not sent any more then. Does nothing while a turn runs.
+    Compact {
+        /// What the summary is to keep above all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instructions: Option<String>,
+    },
+    /// Send the turns again that a compaction covers; without a turn that of the last one.
+    UndoCompaction {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        through: Option<TurnId>,
+    },
     /// Remove a queued prompt, by its number in [`super::QueuedPrompt`].
     #[serde(rename = "unqueue")]
     DequeuePrompt {

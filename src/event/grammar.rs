@@ -155,7 +155,11 @@ impl Sealer {
                 Some(turn) => Err(format!("a branch starts inside turn {turn}")),
                 None => Ok(()),
             },
-            AgentEvent::Annotation { .. } | AgentEvent::Notice { .. } | AgentEvent::Unknown(_) => Ok(()),
+            AgentEvent::Annotation { .. }
+            | AgentEvent::Notice { .. }
+            | AgentEvent::Compacted(_)
+            | AgentEvent::CompactionUndone { .. }
+            | AgentEvent::Unknown(_) => Ok(()),
         }
     }
 

@@ -9,6 +9,7 @@ mod annotation;
 pub mod answer;
 pub mod branches;
 mod command;
+mod compaction;
 mod effort;
 mod fault;
 mod finish_reason;
@@ -35,6 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use agent_option::{AgentOption, AgentOptionKind, AgentOptionValue};
 pub use annotation::{Annotation, AnnotationTarget, SharedState, StepState, Timing};
 pub use command::{Command, SeekTarget};
+pub use compaction::{Compaction, CompactionTrigger};
 pub use effort::Effort;
 pub use fault::{Fault, FaultKind};
 pub use finish_reason::{FinishReason, LastContent};
@@ -272,6 +274,12 @@ pub enum AgentEvent {
     BranchStarted {
         after: Seq,
     },
+    /// Earlier turns are no longer sent to the model.
+    Compacted(Box<Compaction>),
+    /// The compaction through that turn counts no longer, nor does any that came after it.
+    CompactionUndone {
+        through: TurnId,
+    },
     /// An event of a newer format, kept as it was.
     #[serde(untagged)]
     Unknown(Json),
@@ -300,6 +308,8 @@ impl AgentEvent {
             Self::Notice { .. } => "noticed",
             Self::TurnFinished { .. } => "turn_finished",
             Self::BranchStarted { .. } => "branch_started",
+            Self::Compacted(_) => "compacted",
+            Self::CompactionUndone { .. } => "compaction_undone",
             Self::Unknown(json) => json.get("type").and_then(Json::as_str).unwrap_or_default(),
         }
     }
@@ -332,6 +342,8 @@ impl AgentEvent {
             | Self::Notice { .. }
             | Self::TurnFinished { .. }
             | Self::BranchStarted { .. }
+            | Self::Compacted(_)
+            | Self::CompactionUndone { .. }
             | Self::Unknown(_) => None,
         }
     }
@@ -399,6 +411,8 @@ pub enum UsageScope {
     Request(u32),
     /// The whole turn, if the source reports only one sum.
     Turn,
+    /// The request for the summary of earlier turns, made during this turn.
+    Compaction,
 }
 
 /// How a turn ended.

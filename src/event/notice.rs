@@ -53,9 +53,11 @@ codes! {
     /// A call needs an approval that is given at the server.
     Approval = "approval",
     AuthRequired = "auth_required",
-    /// The server shortens the conversation.
+    /// Earlier turns are summed up, here or by the server.
     Compacting = "compacting",
     Continued = "continued",
+    /// The model's window is nearly full.
+    ContextFilling = "context_filling",
     /// What a server keeps of the conversation isn't known.
     Conversation = "conversation",
     /// The stream broke off and the partial response is kept.

@@ -158,7 +158,9 @@ impl ReplyEvent {
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::UserMessage { .. }
             | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. } => return None,
+            | AgentEvent::ApprovalResolved { .. }
+            | AgentEvent::Compacted(_)
+            | AgentEvent::CompactionUndone { .. } => return None,
         })
     }
 }

@@ -451,6 +451,7 @@ impl Runtime {
             system_prompt: self.system_prompt_for(&self.folder),
             limits: TurnLimits { max_rounds: config.limits.max_rounds, max_calls: None },
             runs_tools: true,
+            auto_compact: config.limits.auto_compact,
             max_tool_output_bytes: config.limits.max_tool_output_bytes,
             is_unattended: self.frontend == Frontend::Headless,
             approvals: ApprovalSettings::default(),

@@ -292,6 +292,8 @@ impl Factory for SessionFactory {
                 setup.history_and_ids = Box::pin(async { past });
                 setup.approvals = self.approval_settings(setup.approvals.epoch_time);
                 setup.is_unattended = !request.asks_client;
+                // The client keeps the conversation, and sends it again.
+                setup.auto_compact = false;
                 setup.sampling = request.sampling;
                 setup.output_format = request.output_format.as_ref().map(|wanted| Arc::new(wanted.format.clone()));
                 setup.effort = request.sampling.effort.or(setup.effort);

@@ -243,6 +243,9 @@ pub enum Action {
     Detach,
     /// Tries the link again at once.
     Reconnect,
+    /// Sum earlier turns up, with what the person wants kept.
+    Compact(Option<String>),
+    UndoCompaction,
     /// Plays a saved session: its id or its file; none is this one.
     PlaySession(Option<String>),
     Quit,

@@ -387,6 +387,15 @@ pub const ACTIONS: &[ActionSpec] = &[
         &[],
         "try a broken link again now",
     ),
+    act("compaction.make", Global, || Action::Compact(None), "sum earlier turns up, to make room")
+        .slash(90, "compact", &["compress", "summarize"], "sum earlier turns up, minding a wish; undo sends them again")
+        .takes(Argument::Free("wish or undo"), |wish| {
+            Ok(match wish {
+                Some("undo") => Action::UndoCompaction,
+                wish => Action::Compact(wish.map(str::to_owned)),
+            })
+        }),
+    act("compaction.undo", Global, || Action::UndoCompaction, "send the turns again that were summed up last"),
     act("session.replay", Global, || Action::PlaySession(None), "replay this session in a tab")
         .slash(62, "replay", &["play"], "replay this session, a saved one or a file in a tab")
         .takes(Argument::Recording, |name| Ok(Action::PlaySession(name.map(str::to_owned)))),

@@ -118,7 +118,10 @@ fn item_links(item: TranscriptItem<'_>, tools: &ToolCalls) -> Vec<Link> {
                 find_bare_urls(scanned_part(&field_text(item, tools, name)), &mut found);
             }
         }
-        ItemKind::Thinking { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => {}
+        ItemKind::Thinking { .. }
+        | ItemKind::Notice { .. }
+        | ItemKind::Compaction { .. }
+        | ItemKind::TurnSummary { .. } => {}
     }
     found
 }

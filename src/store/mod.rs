@@ -358,6 +358,7 @@ impl Store {
             ItemKind::Thinking { .. } => self.fold_thinking,
             ItemKind::Call { .. } => self.output_view(item) != OutputView::Full,
             ItemKind::Prompt { text } => is_long_prompt(text),
+            ItemKind::Compaction { .. } => true,
             ItemKind::Answer { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => false,
         })
     }

@@ -163,6 +163,7 @@ impl Outline {
             ItemKind::Thinking { .. }
             | ItemKind::Call { .. }
             | ItemKind::Notice { .. }
+            | ItemKind::Compaction { .. }
             | ItemKind::TurnSummary { .. } => {}
         }
     }

@@ -260,6 +260,8 @@ impl SessionState {
             | AgentEvent::Annotation { .. }
             | AgentEvent::UsageReported { .. }
             | AgentEvent::BranchStarted { .. }
+            | AgentEvent::Compacted(_)
+            | AgentEvent::CompactionUndone { .. }
             | AgentEvent::Notice { .. } => {}
         }
     }

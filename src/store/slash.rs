@@ -311,7 +311,8 @@ mod tests {
                 "login",
                 "serve",
                 "peers",
-                "search-all"
+                "search-all",
+                "compact"
             ]
         );
         assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");
@@ -372,6 +373,7 @@ mod tests {
         ("replay", &[]),
         ("usage", &["cost", "stats", "budget"]),
         ("context", &[]),
+        ("compact", &["compress", "summarize"]),
         ("theme", &[]),
         ("vim", &[]),
         ("statusline", &[]),

@@ -251,6 +251,8 @@ impl ToolCalls {
             | AgentEvent::ReasoningDelta { .. }
             | AgentEvent::MessageFinished { .. }
             | AgentEvent::UsageReported { .. }
+            | AgentEvent::Compacted(_)
+            | AgentEvent::CompactionUndone { .. }
             | AgentEvent::Notice { .. }
             | AgentEvent::BranchStarted { .. }
             | AgentEvent::Unknown(_) => {}

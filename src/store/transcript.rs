@@ -1,12 +1,13 @@
 //! The transcript: items in order, each with a revision that grows with every change. Data only, no layout.
 
+mod compactions;
 mod item;
 
 use std::collections::HashMap;
 
 use crate::event::{
     AgentEvent, Annotation, CallId, FinishReason, LastContent, MessageId, Millis, NoticeCode, NoticeLevel,
-    PromptContext, PromptContextKind, Role, Seq, TextKind, TurnOutcome,
+    PromptContext, PromptContextKind, Role, Seq, TextKind, TurnId, TurnOutcome,
 };
 
 use super::chunks::{ChunkedVec, TextArena};
@@ -36,6 +37,12 @@ pub struct Transcript {
     /// How many items there were when the turn began.
     turn_start: usize,
     messages: HashMap<MessageId, OpenMessage>,
+    /// The turns that had a prompt, each with the item of its first.
+    prompts: Vec<(TurnId, u32)>,
+    /// The turn that runs.
+    turn_id: Option<TurnId>,
+    /// Compactions that were not undone.
+    compactions: Vec<usize>,
     /// Calls of the running turn without an end so far.
     open_calls: Vec<usize>,
     /// What the person chose to fold or to unfold; few items have a choice.
@@ -228,13 +235,17 @@ impl Transcript {
                     self.touch(index);
                 }
             }
-            AgentEvent::TurnStarted { turn: _, parent: _ } => {
+            AgentEvent::TurnStarted { turn, parent: _ } => {
                 self.turn = Some(at);
+                self.turn_id = Some(turn.clone());
                 self.turn_start = self.records.len();
             }
             AgentEvent::UserMessage { message: _, text } => {
                 let text = self.texts.push(text);
-                self.push(at, ItemBody::Prompt { text });
+                let index = self.push(at, ItemBody::Prompt { text });
+                if let Some(turn) = self.turn_id.take() {
+                    self.prompts.push((turn, u32::try_from(index).unwrap_or(u32::MAX)));
+                }
             }
             AgentEvent::MessageStarted { message, role, parent: _ } => {
                 self.messages
@@ -271,6 +282,8 @@ impl Transcript {
                 let index = self.on_call(at, call, shown);
                 self.open_calls.retain(|open| *open != index);
             }
+            AgentEvent::Compacted(compaction) => self.compact(at, compaction),
+            AgentEvent::CompactionUndone { through } => self.undo_compaction(through),
             AgentEvent::Notice { level, code, text } => self.notice(at, *level, code.clone(), text),
             AgentEvent::TurnFinished { turn: _, outcome: end } => self.end_turn(at, end, usage),
         }

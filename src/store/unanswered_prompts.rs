@@ -75,6 +75,8 @@ impl UnansweredPrompts {
             | AgentEvent::ToolCallFinished { .. }
             | AgentEvent::Annotation { .. }
             | AgentEvent::UsageReported { .. }
+            | AgentEvent::Compacted(_)
+            | AgentEvent::CompactionUndone { .. }
             | AgentEvent::Notice { .. }
             | AgentEvent::BranchStarted { .. }
             | AgentEvent::Unknown(_) => {}

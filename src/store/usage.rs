@@ -39,9 +39,13 @@ struct TurnUsage {
     requests: Vec<RequestUsage>,
     messages: u32,
     reported_total: Option<Usage>,
+    /// Of the summary of earlier turns.
+    compaction: Option<Usage>,
     /// What a source says that the turn cost; it knows its prices.
     reported_cost: Option<f64>,
     price: Option<(f64, f64)>,
+    /// What the last request had is not what the next has.
+    is_context_stale: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -173,6 +177,17 @@ impl UsageStats {
             AgentEvent::UsageReported { scope: UsageScope::Turn, usage } => self.turn.reported_total = Some(*usage),
             AgentEvent::UsageReported { scope: UsageScope::Request(n), usage } => {
                 self.turn.report(*n, *usage, self.price);
+                self.turn.is_context_stale = false;
+            }
+            AgentEvent::UsageReported { scope: UsageScope::Compaction, usage } => self.turn.compaction = Some(*usage),
+            AgentEvent::Compacted(compaction) => {
+                let input_tokens = compaction.tokens_after;
+                self.context = Some(Usage { input_tokens, estimated: true, ..Usage::default() });
+                self.turn.is_context_stale = true;
+            }
+            AgentEvent::CompactionUndone { .. } => {
+                self.context = None;
+                self.turn.is_context_stale = true;
             }
             AgentEvent::Annotation { on, annotation } => self.on_annotation(on, annotation),
             AgentEvent::TurnFinished { .. } => self.turn.ended = Some(at),
@@ -272,7 +287,8 @@ impl TurnUsage {
 
     fn usage(&self) -> Usage {
         self.reported_total.unwrap_or_else(|| {
-            self.requests.iter().fold(Usage::default(), |sum, request| sum.plus(request.usage(self.ended.is_none())))
+            let of_compaction = self.compaction.unwrap_or_default();
+            self.requests.iter().fold(of_compaction, |sum, request| sum.plus(request.usage(self.ended.is_none())))
         })
     }
 
@@ -284,10 +300,16 @@ impl TurnUsage {
             return cost(whole, self.price);
         }
         let live = self.ended.is_none();
-        self.requests.iter().map(|request| cost(request.usage(live), request.price)).sum()
+        let of_compaction = self.compaction.map_or(Some(0.0), |usage| cost(usage, self.price));
+        let of_requests: Option<f64> =
+            self.requests.iter().map(|request| cost(request.usage(live), request.price)).sum();
+        Some(of_requests? + of_compaction?)
     }
 
     fn context(&self) -> Option<Usage> {
+        if self.is_context_stale {
+            return None;
+        }
         let live = self.ended.is_none();
         if let Some(request) = self.requests.iter().rev().find(|request| request.reported.is_some()) {
             return Some(request.usage(live)).filter(|_| !request.is_sum);

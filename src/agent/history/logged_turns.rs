@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::History;
+use super::compactions::split_turns;
+use crate::engine::HistoryMessage;
 use crate::event::{AgentEvent, Envelope, Seq, TurnOutcome};
 
 /// Calls a function with every event of the log between two numbers, both included.
@@ -28,6 +30,8 @@ struct LoggedTurn {
 pub(super) struct TurnSize {
     /// An estimate.
     pub(super) tokens: u64,
+    /// Likewise, of its record for a summary.
+    pub(super) record_tokens: u64,
     /// It has no messages.
     pub(super) is_empty: bool,
 }
@@ -81,13 +85,24 @@ impl LoggedTurns {
 
     /// Returns the last `count` turns.
     pub(super) fn last(&self, count: usize) -> Option<UnreadTurns> {
-        let first = self.turns.len().checked_sub(count)?;
-        let from = self.turns.get(first)?.from;
-        Some(UnreadTurns { from, through: Seq(self.end.0.saturating_sub(1)), metadata_from: self.metadata_from })
+        self.before(0, count)
+    }
+
+    /// Returns the last `count` turns before the `newest` ones.
+    pub(super) fn before(&self, newest: usize, count: usize) -> Option<UnreadTurns> {
+        let end = self.turns.len().checked_sub(newest)?;
+        let from = self.turns.get(end.checked_sub(count)?)?.from;
+        let next = self.turns.get(end).map_or(self.end, |turn| turn.from);
+        Some(UnreadTurns { from, through: Seq(next.0.saturating_sub(1)), metadata_from: self.metadata_from })
     }
 }
 
 impl UnreadTurns {
+    /// Reads what was said in them. O(their part of the log).
+    pub fn read_messages(self, log: &ReadLog) -> io::Result<Vec<Vec<HistoryMessage>>> {
+        Ok(split_turns(self.read(log)?.turns))
+    }
+
     /// Reads them. O(their part of the log).
     pub fn read(self, log: &ReadLog) -> io::Result<RestoredTurns> {
         let mut turns = History::new();

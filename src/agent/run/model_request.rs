@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::{Agent, RunningTurn};
-use crate::agent::history::{FittedHistory, ReadLog, RestoredTurns, UnreadTurns};
+use crate::agent::history::{FittedHistory, ReadLog, RestoredTurns, UnreadTurns, token_estimate};
 use crate::agent::setup::EngineChoice;
 use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
 use crate::event::{
@@ -60,15 +60,15 @@ impl Agent {
         self.list_outdated_tools().await;
         let waits =
             self.switching.is_some() || self.describing.is_some() || self.listing.is_some() || self.restoring.is_some();
-        if waits {
+        if waits || running.compaction.is_some() {
             running.request_pending = true;
             return;
         }
-        // Leaves a quarter of the window for the answer and for the error of the estimate.
-        let budget = self
-            .engine_choice
-            .context_window
-            .map_or(u64::MAX, |window| (window / 4 * 3).saturating_sub(self.overhead_tokens()).max(window / 4));
+        let budget = self.request_budget();
+        if self.compact_for_window(budget, running).await {
+            running.request_pending = true;
+            return;
+        }
         if let Some(turns) = self.history.unread_turns(budget) {
             self.restoring = Some(Box::pin(read_turns(turns, self.setup.read_log.clone())));
             running.request_pending = true;
@@ -76,6 +76,7 @@ impl Agent {
         }
         let FittedHistory { messages: mut past, dropped_turns: left_out, shortened_outputs: shortened } =
             self.history.fit_to_window(budget);
+        self.window.note_request(self.overhead_tokens() + past.iter().map(token_estimate).sum::<u64>());
         if (left_out, shortened) != (0, 0) && !std::mem::replace(&mut running.has_reported_history_cut, true) {
             let text = match (left_out, shortened) {
                 (turns, 0) => {
@@ -152,7 +153,7 @@ async fn read_turns(turns: UnreadTurns, log: Option<ReadLog>) -> io::Result<Rest
 }
 
 /// Sends the events of the response; the last one is `End`.
-async fn send_request(
+pub(super) async fn send_request(
     choice: EngineChoice,
     http: HttpClient,
     request: ModelRequest,

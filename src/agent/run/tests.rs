@@ -1,6 +1,7 @@
 //! Tests of the driver with scripted engines and tools, on paused time.
 
 mod approvals;
+mod compaction;
 mod history;
 mod images;
 mod models;
@@ -255,6 +256,7 @@ impl AgentRig {
             system_prompt: String::new(),
             limits: TurnLimits { max_rounds: 5, max_calls: None },
             runs_tools: true,
+            auto_compact: false,
             max_tool_output_bytes: 2048,
             approvals: ApprovalSettings::default(),
             resources: None,

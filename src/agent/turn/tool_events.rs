@@ -89,6 +89,8 @@ impl TurnMachine {
             | AgentEvent::UsageReported { .. }
             | AgentEvent::TurnFinished { .. }
             | AgentEvent::BranchStarted { .. }
+            | AgentEvent::Compacted(_)
+            | AgentEvent::CompactionUndone { .. }
             | AgentEvent::Unknown(_) => return None,
         }
         Some(event)

@@ -284,6 +284,12 @@ impl PeerMachine {
                 let text = "this agent goes on only with a prompt: write one";
                 self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text)));
             }
+            Command::Compact { .. } => {
+                self.begin_turn(true);
+                let text =
+                    "this agent keeps the conversation itself: ask it to compact it, by its own command if it has one";
+                self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text)));
+            }
             Command::Decide { call, decision } => self.decide(&call, decision),
             Command::Cancel => self.cancel(),
             Command::SetMode { mode } => self.set_mode(mode),
@@ -303,6 +309,7 @@ impl PeerMachine {
             }
             // The session itself takes the title.
             Command::SetTitle { .. }
+            | Command::UndoCompaction { .. }
             | Command::WarmUp
             | Command::Reconnect
             | Command::Note { .. }

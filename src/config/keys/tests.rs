@@ -11,6 +11,8 @@ const WITHOUT_KEY: &[&str] = &[
     "session.detach",
     "session.reconnect",
     "session.replay",
+    "compaction.make",
+    "compaction.undo",
     "layout.side",
     "status.parts",
     "notify.test",

@@ -73,6 +73,10 @@ impl Engine for OfflineEngine {
         Some(SPEC.dialect)
     }
 
+    fn writes_summaries(&self) -> bool {
+        false
+    }
+
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
         ReplyPlan::Scripted(self.script(request))
     }

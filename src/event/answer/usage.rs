@@ -8,6 +8,7 @@ use crate::event::{AgentEvent, Usage, UsageScope};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AnswerUsage {
     requests: BTreeMap<u32, Usage>,
+    compaction: Option<Usage>,
     turn_total: Option<Usage>,
 }
 
@@ -19,13 +20,15 @@ impl AnswerUsage {
             AgentEvent::UsageReported { scope: UsageScope::Request(nth), usage } => {
                 self.requests.insert(*nth, *usage);
             }
+            AgentEvent::UsageReported { scope: UsageScope::Compaction, usage } => self.compaction = Some(*usage),
             _ => {}
         }
     }
 
     /// Returns the total; none where nothing was reported.
     pub fn total(&self) -> Option<Usage> {
-        self.turn_total.or_else(|| self.requests.values().copied().reduce(Usage::plus))
+        let requests = self.requests.values().chain(&self.compaction).copied().reduce(Usage::plus);
+        self.turn_total.or(requests)
     }
 }
 

@@ -147,6 +147,8 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
         Command::WarmUp
         | Command::Reconnect
         | Command::Continue
+        | Command::Compact { .. }
+        | Command::UndoCompaction { .. }
         | Command::SendQueued
         | Command::DequeuePrompt { .. } => able(capabilities.prompt, "this session takes no prompts"),
         Command::Decide { .. } => able(capabilities.decide, "this session takes no decisions"),

@@ -114,7 +114,7 @@ impl Search {
         let Some(found) = self.current_location(&store.transcript, &store.tool_calls) else { return };
         let Some(item) = store.transcript.item(found.item) else { return };
         let hidden = match item.kind {
-            ItemKind::Thinking { .. } | ItemKind::Prompt { .. } => true,
+            ItemKind::Thinking { .. } | ItemKind::Prompt { .. } | ItemKind::Compaction { .. } => true,
             ItemKind::Call { .. } => found.field != ItemField::Text,
             ItemKind::Answer { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => false,
         };

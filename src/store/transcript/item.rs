@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::event::{CallId, FinishReason, Millis, NoticeCode, NoticeLevel, Seq, TurnOutcome, Usage};
+use crate::event::{CallId, Compaction, FinishReason, Millis, NoticeCode, NoticeLevel, Seq, TurnOutcome, Usage};
 
 use super::Transcript;
 use crate::store::chunks::{TextArena, TextRef};
@@ -55,6 +55,12 @@ pub enum ItemKind<'a> {
         text: &'a str,
         count: u32,
     },
+    /// Earlier turns that the model is no longer sent. The text tells of them, and is their summary.
+    Compaction {
+        compaction: &'a Compaction,
+        text: &'a str,
+        is_undone: bool,
+    },
     /// The end of a turn, with what it took.
     TurnSummary {
         outcome: &'a TurnOutcome,
@@ -102,6 +108,7 @@ pub(super) enum ItemBody {
     },
     Call(CallId),
     Notice(Box<Notice>),
+    Compaction(Box<CompactionRecord>),
     TurnSummary(Box<TurnSummary>),
 }
 
@@ -119,6 +126,14 @@ pub(super) struct Notice {
     pub(super) code: NoticeCode,
     pub(super) text: String,
     pub(super) count: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CompactionRecord {
+    /// Without its summary, which is in the text.
+    pub(super) compaction: Compaction,
+    pub(super) text: String,
+    pub(super) is_undone: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -185,7 +200,7 @@ impl ItemRecord {
             ItemBody::Prompt { text } | ItemBody::Answer { text, .. } | ItemBody::Thinking { text, .. } => {
                 *text = texts.push(new);
             }
-            ItemBody::Call(_) | ItemBody::Notice(_) | ItemBody::TurnSummary(_) => {}
+            ItemBody::Call(_) | ItemBody::Notice(_) | ItemBody::Compaction(_) | ItemBody::TurnSummary(_) => {}
         }
     }
 }
@@ -215,6 +230,10 @@ impl ItemBody {
                 let Notice { level, code, text, count } = &**notice;
                 ItemKind::Notice { level: *level, code, text, count: *count }
             }
+            Self::Compaction(record) => {
+                let CompactionRecord { compaction, text, is_undone } = &**record;
+                ItemKind::Compaction { compaction, text, is_undone: *is_undone }
+            }
             Self::TurnSummary(summary) => {
                 let TurnSummary { outcome, duration, usage, first_token, cost } = &**summary;
                 ItemKind::TurnSummary {
@@ -234,7 +253,7 @@ impl<'a> ItemKind<'a> {
     pub fn can_be_marked(self) -> bool {
         match self {
             Self::Prompt { .. } | Self::Answer { .. } | Self::Thinking { .. } | Self::Call { .. } => true,
-            Self::Notice { .. } | Self::TurnSummary { .. } => false,
+            Self::Notice { .. } | Self::Compaction { .. } | Self::TurnSummary { .. } => false,
         }
     }
 
@@ -244,6 +263,7 @@ impl<'a> ItemKind<'a> {
             Self::Prompt { text }
             | Self::Answer { text, .. }
             | Self::Thinking { text, .. }
+            | Self::Compaction { text, .. }
             | Self::Notice { text, .. } => text,
             Self::Call { .. } | Self::TurnSummary { .. } => "",
         }

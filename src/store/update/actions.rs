@@ -245,6 +245,8 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::Attach(line) => attaching::attach(store, line, fx),
         Action::Detach => attaching::detach(store, fx),
         Action::Reconnect => attaching::reconnect(store, fx),
+        Action::Compact(instructions) => compact(store, instructions, fx),
+        Action::UndoCompaction => undo_compaction(store, fx),
         Action::PlaySession(name) => attaching::play_session(store, name, fx),
         Action::Quit => fx.push(Effect::Quit),
         Action::Focus(pane) => store.focus.pane = pane,
@@ -415,4 +417,23 @@ fn send_replay_command(store: &mut Store, fx: &mut Vec<Effect>, command: impl Fn
     }
     store.session.expect_replay(replay);
     fx.push(Effect::Send(command));
+}
+
+/// Has earlier turns summed up.
+fn compact(store: &mut Store, instructions: Option<String>, fx: &mut Vec<Effect>) {
+    if !store.session.capabilities().prompt {
+        store.toast = Some((NoticeLevel::Warn, "this session takes no prompts, so nothing can be summed up".into()));
+    } else if store.is_busy() {
+        store.toast = Some((NoticeLevel::Warn, "a turn is running: /compact when it is over".into()));
+    } else {
+        fx.push(Effect::Send(Command::Compact { instructions }));
+    }
+}
+
+fn undo_compaction(store: &mut Store, fx: &mut Vec<Effect>) {
+    if store.session.capabilities().prompt {
+        fx.push(Effect::Send(Command::UndoCompaction { through: None }));
+    } else {
+        store.toast = Some((NoticeLevel::Warn, "this session takes no prompts, so nothing can be undone".into()));
+    }
 }

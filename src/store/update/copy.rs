@@ -32,6 +32,7 @@ pub(in crate::store) fn copy_item(store: &mut Store, id: u64, fx: &mut Vec<Effec
         ItemKind::Answer { .. } => "the answer",
         ItemKind::Thinking { .. } => "the thinking",
         ItemKind::Call { .. } => "the call",
+        ItemKind::Compaction { .. } => "the summary",
         ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => "the notice",
     };
     let text = full_text(item, &store.tool_calls).into_owned();

@@ -23,6 +23,7 @@ use crate::store::Store;
 use crate::store::plan::Plan;
 use crate::store::transcript::{ItemId, ItemKind, TranscriptItem};
 use crate::text::{clean, one_line};
+use crate::ui::panes::item::compaction_line;
 use crate::ui::panes::status_line;
 
 /// Cells of a line about something.
@@ -275,6 +276,10 @@ impl LinearPrinter {
                 }
                 // The next one like it is counted, not added.
                 store.transcript.items().last().is_some_and(|last| last.id == item.id)
+            }
+            ItemKind::Compaction { compaction, is_undone, .. } => {
+                self.line(&format!("Compaction, {}.", compaction_line(compaction, is_undone).0), out);
+                false
             }
             ItemKind::TurnSummary { outcome, duration, usage, .. } => {
                 self.line(&items::turn_end(outcome, duration, usage), out);

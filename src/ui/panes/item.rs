@@ -6,7 +6,7 @@
 pub(super) mod call;
 pub(super) mod call_preview;
 
-use crate::event::{FinishReason, LastContent, Millis, NoticeCode, NoticeLevel, TurnOutcome, Usage};
+use crate::event::{Compaction, FinishReason, LastContent, Millis, NoticeCode, NoticeLevel, TurnOutcome, Usage};
 use crate::store::tool_calls::CallState;
 use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::store::{Store, Timestamps};
@@ -150,6 +150,9 @@ impl PartContext<'_> {
                 self.lay_thinking_head(text, open, took)
             }
             (PartKind::Thinking, _) => self.lay_thinking(),
+            (PartKind::CompactionHead, ItemKind::Compaction { compaction, is_undone, .. }) => {
+                self.lay_compaction_head(compaction, is_undone)
+            }
             (
                 PartKind::CallHead
                 | PartKind::Preview
@@ -241,6 +244,14 @@ impl PartContext<'_> {
         page.finish()
     }
 
+    fn lay_compaction_head(&self, compaction: &Compaction, is_undone: bool) -> LaidOut {
+        let (line, role) = compaction_line(compaction, is_undone);
+        let mut page = LayoutBuilder::new(self.width);
+        page.indent(if self.folded { "▸ " } else { "▾ " }, TextStyle::new(Role::Dim));
+        page.add_wrapped(&StyledText::of(&line, role.into()));
+        page.finish()
+    }
+
     /// What the person noted stands out among what the program says.
     fn lay_note(&self, text: &str) -> LaidOut {
         let mut page = LayoutBuilder::new(self.width);
@@ -312,6 +323,23 @@ impl PartContext<'_> {
         page.add_wrapped(&flow);
         page.finish()
     }
+}
+
+/// Says in a line what a compaction did.
+pub(in crate::ui) fn compaction_line(compaction: &Compaction, is_undone: bool) -> (String, Role) {
+    let turns = match compaction.turns {
+        1 => "the first turn".to_owned(),
+        turns => format!("the first {turns} turns"),
+    };
+    let is_cut = compaction.cut_reason.is_some();
+    let (done, role) = match (is_undone, is_cut) {
+        (true, _) => ("sent again", Role::Dim),
+        (false, true) => ("left out", Role::Warn),
+        (false, false) => ("summed up", Role::Accent),
+    };
+    let (before, after) = (count(compaction.tokens_before), count(compaction.tokens_after));
+    let tokens = if is_undone { String::new() } else { format!(" · ~{before} → ~{after} tokens") };
+    (format!("{done}: {turns}{tokens}"), role)
 }
 
 fn block_stamp(kind: BlockKind) -> u64 {

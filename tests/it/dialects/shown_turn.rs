@@ -102,6 +102,8 @@ impl ShownTurn {
             | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::ToolOutput { .. }
             | AgentEvent::BranchStarted { .. }
+            | AgentEvent::Compacted(_)
+            | AgentEvent::CompactionUndone { .. }
             | AgentEvent::Unknown(_) => {}
         }
     }

@@ -43,6 +43,7 @@ pub(in crate::ui::panes) enum PartKind {
     Remark,
     ThinkingHead,
     Thinking,
+    CompactionHead,
     CallHead,
     /// A range of what was asked: a diff, or a command of several lines.
     Detail(RowLimit),
@@ -328,6 +329,15 @@ impl ItemParts {
                     ItemKind::Notice { text, .. } => {
                         parts.push(ItemPart::whole(PartKind::Notice));
                         text.len() as u64
+                    }
+                    ItemKind::Compaction { text, .. } => {
+                        parts.push(ItemPart::whole(PartKind::CompactionHead));
+                        if folded {
+                            0
+                        } else {
+                            line_parts(text, 0, text.trim_end().len(), PartKind::Thinking, parts);
+                            text.len() as u64
+                        }
                     }
                     ItemKind::TurnSummary { .. } => {
                         parts.push(ItemPart::whole(PartKind::TurnSummary));

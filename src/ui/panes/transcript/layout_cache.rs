@@ -317,6 +317,6 @@ fn estimated_rows(kind: ItemKind<'_>, look: LayoutKey) -> u32 {
         ItemKind::Thinking { .. } => text() + 2,
         ItemKind::Call { .. } if look.outputs.0 => 4,
         ItemKind::Call { .. } => 12,
-        ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => 1,
+        ItemKind::Notice { .. } | ItemKind::Compaction { .. } | ItemKind::TurnSummary { .. } => 1,
     }
 }

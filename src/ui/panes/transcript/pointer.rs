@@ -148,7 +148,7 @@ impl TranscriptView {
         }
         let item = store.transcript.item(pressed.item)?;
         let folds = match item.kind {
-            ItemKind::Call { .. } | ItemKind::Thinking { .. } => true,
+            ItemKind::Call { .. } | ItemKind::Thinking { .. } | ItemKind::Compaction { .. } => true,
             ItemKind::Prompt { text } => crate::store::is_long_prompt(text),
             ItemKind::Answer { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => false,
         };

@@ -119,7 +119,10 @@ impl TranscriptView {
 /// Returns whether nothing more will be said in an item.
 fn is_finished(store: &Store, item: TranscriptItem<'_>) -> bool {
     match item.kind {
-        ItemKind::Prompt { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => true,
+        ItemKind::Prompt { .. }
+        | ItemKind::Notice { .. }
+        | ItemKind::Compaction { .. }
+        | ItemKind::TurnSummary { .. } => true,
         ItemKind::Answer { open, .. } | ItemKind::Thinking { open, .. } => !open,
         ItemKind::Call { call } => {
             store.tool_calls.get(call).is_none_or(|call| matches!(call.state, CallState::Done(_)))
