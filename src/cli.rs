@@ -243,6 +243,18 @@ pub enum SessionsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Bring sessions here that Claude Code, Codex, Gemini CLI, opencode or pi kept, or arrays of messages.
+    Import {
+        /// Files and folders; without any it looks where each program keeps its own.
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Read everything, write nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Name a session.
     Rename {
         /// Session name, or the beginning of it.

@@ -79,6 +79,8 @@
 //! - Addresses of servers are read by [`text::address`] and nowhere else, and shown as [`text::display_url`] says.
 //! - What of a session is no event (drafts, queued prompts, grants) is kept beside the log by
 //!   [`journal::StateStore`], and never read from a log, which may be somebody else's.
+//! - What another program kept is read as finished history ([`dialect::saved`]): nothing of it is run, asked or trusted, and a
+//!   log that was gone on with here is never replaced by a newer import.
 //! - Lists of sessions come from an index that is only a cache of the logs (`journal/index`); what is opened or deleted
 //!   is read from its log.
 //! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the
@@ -128,6 +130,7 @@
 //! | an engine | `engine/x.rs` with its [`engine::EngineSpec`] | [`engine::ENGINES`], `assets/config.toml` |
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | a row in [`dialect::DIALECTS`] |
 //! | a protocol of agent programs | `bridge/peer/x.rs`, what it says in `dialect/x.rs` | its row in `runtime/attach/known_agents.rs` |
+//! | a format in which others keep sessions | `dialect/saved/x.rs`, files of it in `tests/golden/saved/x` | its row in [`dialect::saved::SAVED_FORMATS`] |
 //! | a tool that tells a plan | its name in `dialect/plan.rs` | nothing |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a file of the page for browsers | `assets/page/x` | the list in `serve/page.rs` |

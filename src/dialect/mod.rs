@@ -60,6 +60,7 @@ mod repeated_frame;
 mod reply_end;
 mod response_head;
 pub mod responses;
+pub mod saved;
 mod server_calls;
 mod step_reply;
 mod stray;

@@ -81,6 +81,8 @@ codes! {
     HistoryCut = "history_cut",
     /// Numbers are missing in what is shown.
     Hole = "hole",
+    /// Where a session comes from that another program kept.
+    Imported = "imported",
     InputRequired = "input_required",
     LeftOut = "left_out",
     Loading = "loading",

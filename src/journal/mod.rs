@@ -6,6 +6,7 @@
 //! when to write or sync (`bridge::session`).
 
 mod damage;
+mod imported;
 mod index;
 mod line;
 mod listing;
@@ -17,10 +18,11 @@ mod texts;
 mod write;
 
 pub use damage::Damage;
+pub use imported::{ImportError, ImportOrigin, Imported, keep_import};
 pub use listing::{
     AnnotateError, FindError, RemoveError, SessionListing, annotate, find, find_newest, list, remove, scan_log_damage,
 };
-pub use naming::{log_path, new_session_id, new_uuid, overflow_path};
+pub use naming::{imported_session_id, log_path, new_session_id, new_uuid, overflow_path};
 pub use read::{Cursor, LogEnd, LogEntry, LogIndex, LogPage, LogTail, OpenError, ReadLimits, Reader, TurnMark};
 pub use state::{AgentSession, NameClaim, SessionSettings, StateError, StatePart, StateStore};
 pub use summary::SessionSummary;
@@ -58,6 +60,9 @@ pub struct LogHeader {
     /// The address of the remote session that this log is a copy of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror_of: Option<String>,
+    /// The session of another program that this log was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<ImportOrigin>,
     /// Version of the program that created the log.
     #[serde(default)]
     pub version: String,
@@ -76,6 +81,7 @@ impl LogHeader {
             engine: String::new(),
             model: String::new(),
             mirror_of: None,
+            imported_from: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -17,6 +17,16 @@ pub fn new_session_id(now_ms: u64) -> SessionId {
     SessionId::new(format!("{time}-{high:02x}{low:02x}"))
 }
 
+/// Returns the id of a session that another program kept: always the same for the same session. `started_at` is in
+/// milliseconds since 1970; without it the id has no time.
+pub fn imported_session_id(program: &str, session: &str, started_at: Option<u64>) -> SessionId {
+    // The zone here may change; the id must not.
+    let stamp = started_at.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok());
+    let begin = stamp.map_or_else(|| program.to_owned(), |stamp| stamp.strftime("%Y%m%d-%H%M%S").to_string());
+    let sum = stable_hash([program, "\0", session].into_iter().flat_map(str::bytes));
+    SessionId::new(format!("{begin}-{:08x}", (sum >> 32) ^ (sum & 0xffff_ffff)))
+}
+
 /// Creates a globally unique id that sorts by time. A clock before 1970 counts as 1970.
 #[expect(clippy::disallowed_methods, reason = "the wall clock orders the names and decides nothing")]
 pub fn new_uuid() -> Uuid {
@@ -45,11 +55,12 @@ pub(super) fn safe_file_name(name: &str) -> String {
     if kept == name && !kept.is_empty() {
         return kept;
     }
-    // FNV-1a: stable across versions, which `std`'s hasher does not promise.
-    let sum = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{kept}-{sum:016x}")
+    format!("{kept}-{:016x}", stable_hash(name.bytes()))
+}
+
+/// FNV-1a: stable across versions, which `std`'s hasher does not promise.
+fn stable_hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -62,6 +73,16 @@ mod tests {
         let parts: Vec<_> = id.as_str().split('-').map(str::len).collect();
         assert_eq!(parts, [8, 6, 4], "{id}");
         assert_eq!(safe_file_name(id.as_str()), id.as_str());
+    }
+
+    #[test]
+    fn an_imported_session_always_has_the_same_name() {
+        let id = imported_session_id("codex", "01a2", Some(1_796_070_781_533));
+        assert_eq!(id.as_str(), "20261130-203301-5462aee1");
+        assert_eq!(id, imported_session_id("codex", "01a2", Some(1_796_070_781_999)));
+        assert_ne!(id, imported_session_id("pi", "01a2", Some(1_796_070_781_533)));
+        let id = imported_session_id("openai", "/a/b.json", None);
+        assert!(id.as_str().starts_with("openai-") && safe_file_name(id.as_str()) == id.as_str(), "{id}");
     }
 
     #[test]

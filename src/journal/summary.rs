@@ -25,6 +25,9 @@ pub struct SessionSummary {
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror_of: Option<String>,
+    /// The program that kept it, where it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<String>,
     /// Milliseconds since 1970, as is `modified`.
     pub started_at: u64,
     #[serde(skip)]
@@ -109,6 +112,7 @@ impl SessionSummary {
             path: PathBuf::new(),
             kind: header.kind,
             mirror_of: header.mirror_of,
+            imported_from: header.imported_from.map(|origin| origin.program),
             started_at: header.started_at,
             modified: 0,
             folder: header.folder,

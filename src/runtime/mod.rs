@@ -5,6 +5,7 @@ pub mod day_usage;
 
 mod attach;
 mod engines;
+mod import;
 mod server;
 mod session_search;
 mod sessions;
@@ -43,16 +44,19 @@ use crate::telemetry::{self, SpanSender, export};
 use crate::tool::{BuiltinTools, Registry, ToolSource, ToolTimeouts};
 
 pub use crate::bridge::replay;
+pub use crate::dialect::saved::describe_left_out;
+pub use crate::journal::Imported;
 use attach::HostedSession;
 pub use attach::{AttachedSession, HostedAgent, RemoteModels, UsageError};
 use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
+pub use import::{ImportReport, ImportedSession, ProgramReport};
 pub use server::SessionFactory;
 pub use server::listen::{ChildServerPlan, ServerPlan};
 pub use server::shared::SharedServer;
 pub use session_search::{SearchStep, SessionHits, SessionQuery, TextHit};
 use sessions::has_draft;
-pub use sessions::{ListScope, SavedSessions};
+pub use sessions::{ListScope, SavedSessions, place_or_origin};
 pub use spend_guard::SpendGuard;
 pub use workspace::{MentionScope, MentionedFiles, ToolProgress, Workspace};
 

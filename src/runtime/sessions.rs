@@ -63,7 +63,7 @@ impl SavedSessions {
             age: human::age(Duration::from_millis(now.saturating_sub(session.modified))),
             engine: who_answers(&session.engine, &session.model),
             title: session.title.map(|title| redact_credentials(&title).into_owned()),
-            folder: session.folder,
+            folder: place_or_origin(session.folder, session.imported_from.as_deref()),
             turns: session.turns,
             id: session.id,
         };
@@ -103,6 +103,14 @@ impl SavedSessions {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(id),
         }
+    }
+}
+
+/// Returns where a session was held, or who kept it: an import has no folder.
+pub fn place_or_origin(folder: String, imported_from: Option<&str>) -> String {
+    match imported_from {
+        Some(program) if folder.is_empty() => format!("from {program}"),
+        _ => folder,
     }
 }
 

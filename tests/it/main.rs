@@ -22,6 +22,7 @@ mod grammar;
 mod headless;
 mod hosted;
 mod hostile;
+mod import;
 mod inline;
 mod journal;
 mod journal_index;

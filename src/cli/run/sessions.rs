@@ -1,5 +1,7 @@
 //! `sessions`: lists, prints, names, archives and removes saved sessions.
 
+mod import;
+
 use std::fmt::Write as _;
 
 use serde_json::json;
@@ -10,7 +12,9 @@ use crate::event::{SessionId, who_answers};
 use crate::headless::output::{print, print_error, print_json, print_progress};
 use crate::headless::{self, RunOptions};
 use crate::local_time::to_local;
-use crate::runtime::{Frontend, ListScope, Runtime, SavedSessions, SearchStep, SessionHits, SessionQuery};
+use crate::runtime::{
+    Frontend, ListScope, Runtime, SavedSessions, SearchStep, SessionHits, SessionQuery, place_or_origin,
+};
 use crate::text::display_url::redact_credentials;
 use crate::text::human::column_size;
 use crate::text::one_line;
@@ -33,6 +37,7 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
             Ok(0)
         }
         SessionsCommand::Search { words, max, json } => search(&saved, &words.join(" "), max, json),
+        SessionsCommand::Import { paths, dry_run, json } => import::run(&runtime, paths, dry_run, json),
         SessionsCommand::Rename { id, title } => {
             let renamed = saved.rename(&id, &title)?;
             print(&format!("renamed {renamed}\n"))?;
@@ -80,6 +85,7 @@ fn list(runtime: &Runtime, scope: ListScope, as_json: bool) -> anyhow::Result<bo
                     "path": session.path.display().to_string(),
                     "last_prompt": session.last_prompt,
                     "turns": session.turns,
+                    "imported_from": session.imported_from,
                     "damage": session.damage.map(|damage| damage.notices().iter().map(|(code, message)| {
                         json!({ "code": code, "message": message })
                     }).collect::<Vec<_>>()),
@@ -109,8 +115,8 @@ fn list(runtime: &Runtime, scope: ListScope, as_json: bool) -> anyhow::Result<bo
             one_line(&redact_credentials(title), 60)
         );
         if scope.all_folders {
-            let _ =
-                writeln!(text, "{:width$}  {}", "", one_line(&session.folder, 90), width = session.id.as_str().len());
+            let place = place_or_origin(session.folder.clone(), session.imported_from.as_deref());
+            let _ = writeln!(text, "{:width$}  {}", "", one_line(&place, 90), width = session.id.as_str().len());
         }
     }
     print(&text)?;
