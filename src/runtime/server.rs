@@ -2,18 +2,21 @@
 
 mod hosting;
 pub(super) mod listen;
+mod model_choices;
+mod recording;
 pub(super) mod shared;
 mod spending;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
 
-use super::{EngineResolver, HostedAgent, PreparedSession, Runtime, replay};
+use self::model_choices::ModelChoices;
+use self::recording::Recording;
+use super::{HostedAgent, PreparedSession, Runtime, replay};
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::history::History;
 use crate::agent::ids::IdAllocator;
@@ -21,30 +24,18 @@ use crate::agent::{ApprovalSettings, EngineChoice, TurnLimits};
 use crate::bridge::SessionHandle;
 use crate::bridge::session::notice;
 use crate::event::{
-    AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, OutputFormat, SessionId, ToolKind, ToolSpec, TurnId,
+    AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, OutputFormat, SessionId, ToolKind, ToolSpec,
 };
-use crate::journal::{self, OpenError, ReadLimits, Reader};
+use crate::journal::{self, OpenError, Reader};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
-use crate::serve::model_names::NamedModel;
 use crate::serve::request::{OneShotRequest, WantedFormat};
 use crate::tool::{ClientTools, Registry, ToolSource};
-
-/// How long the engine found for a name is reused.
-const CACHE_TTL: Duration = Duration::from_mins(1);
-/// Limit of cached names.
-const MAX_CACHED_CHOICES: usize = 64;
-/// Characters of a model's name that are remembered.
-const MAX_NAME_CHARS: usize = 200;
-/// Limit of names that are known to be nobody's.
-const MAX_ABSENT_MODELS: usize = 256;
 
 /// Creates sessions for the server.
 pub struct SessionFactory {
     runtime: Arc<Runtime>,
-    /// The choice for each name, and when it was made.
-    cached_choices: Mutex<HashMap<String, (Instant, EngineChoice)>>,
-    cached_models: Mutex<Option<(Instant, Vec<Model>)>>,
+    choices: ModelChoices,
     recording: Option<Recording>,
     /// The agent program that is served in place of our agent.
     hosted: Option<HostedAgent>,
@@ -52,10 +43,6 @@ pub struct SessionFactory {
     approval_timeout: Option<Duration>,
     /// The client starts this program itself: sessions may work in any folder.
     allows_any_folder: bool,
-    /// Names of models that nobody has, and when that was found last.
-    absent_models: Mutex<HashMap<String, Instant>>,
-    /// Tells the person who runs the server.
-    warn: fn(&str),
 }
 
 /// What answers in a session that is resumed.
@@ -64,26 +51,16 @@ enum SessionSource<'a> {
     Engine(Box<EngineChoice>),
 }
 
-/// A log that is played in place of an agent.
-struct Recording {
-    reader: Reader,
-    speed: f32,
-    turns: Vec<(TurnId, Millis)>,
-}
-
 impl SessionFactory {
     /// Creates the factory. Approvals wait for a decision for `approval_timeout`.
     pub fn new(runtime: Arc<Runtime>, approval_timeout: Duration) -> Self {
         Self {
+            choices: ModelChoices::new(Arc::clone(&runtime)),
             runtime,
-            cached_choices: Mutex::default(),
-            cached_models: Mutex::default(),
             recording: None,
             hosted: None,
             approval_timeout: Some(approval_timeout),
             allows_any_folder: false,
-            absent_models: Mutex::default(),
-            warn: |text| tracing::warn!("{text}"),
         }
     }
 
@@ -96,89 +73,19 @@ impl SessionFactory {
     /// Tells warnings this way.
     #[must_use]
     pub fn with_warnings(mut self, warn: fn(&str)) -> Self {
-        self.warn = warn;
+        self.choices.warn = warn;
         self
     }
 
     /// Plays this log in place of an agent, at `speed` times the original speed.
     pub fn with_recording(mut self, path: &Path, speed: f32) -> anyhow::Result<Self> {
-        let reader = Reader::open(path)?;
-        let turns = read_turns(&reader)?;
-        self.recording = Some(Recording { reader, speed, turns });
+        self.recording = Some(Recording::open(path, speed)?);
         Ok(self)
     }
 
     /// Returns the runtime, unless it was closed.
     fn runtime(&self) -> Result<&Runtime, ApiError> {
-        if self.runtime.is_closed() { Err(server_closing()) } else { Ok(&self.runtime) }
-    }
-
-    async fn resolve_choice(&self, wanted: Option<&str>) -> Result<EngineChoice, ApiError> {
-        let usual = self.cached_choice("").await?;
-        let wanted = NamedModel::parse(wanted.unwrap_or_default()).model;
-        let is_usual = wanted.is_empty()
-            || wanted == usual.model
-            || wanted.strip_prefix(usual.engine.name()).and_then(|rest| rest.strip_prefix('/')) == Some(&usual.model);
-        if is_usual { Ok(usual) } else { self.cached_choice(wanted).await }
-    }
-
-    /// The same for a client that may only know its vendor's names: the server's model answers for one that nobody has.
-    async fn resolve_or_substitute(&self, wanted: Option<&str>) -> Result<EngineChoice, ApiError> {
-        if !self.runtime()?.config().server.any_model {
-            return self.resolve_choice(wanted).await;
-        }
-        let name: String = NamedModel::parse(wanted.unwrap_or_default()).model.chars().take(MAX_NAME_CHARS).collect();
-        // Looking for it takes time.
-        if !self.was_absent(&name) {
-            match self.resolve_choice(wanted).await {
-                Err(refused) if refused.status == 404 => {}
-                choice => return choice,
-            }
-        }
-        let mut usual = self.resolve_choice(None).await?;
-        let text = format!("no model is called {name:?}; {}/{} answers for it", usual.engine.name(), usual.model);
-        self.record_absent(name, &text);
-        usual.warnings.push((NoticeCode::Model, text));
-        Ok(usual)
-    }
-
-    fn was_absent(&self, name: &str) -> bool {
-        let absent = self.absent_models.lock().unwrap_or_else(PoisonError::into_inner);
-        absent.get(name).is_some_and(|at| at.elapsed() < CACHE_TTL)
-    }
-
-    /// Records that nobody has this model, and warns of it the first time.
-    fn record_absent(&self, name: String, warning: &str) {
-        let mut absent = self.absent_models.lock().unwrap_or_else(PoisonError::into_inner);
-        if absent.len() >= MAX_ABSENT_MODELS {
-            absent.clear();
-        }
-        match absent.get_mut(&name) {
-            Some(at) if at.elapsed() < CACHE_TTL => {}
-            Some(at) => *at = Instant::now(),
-            None => {
-                absent.insert(name, Instant::now());
-                (self.warn)(warning);
-            }
-        }
-    }
-
-    async fn cached_choice(&self, name: &str) -> Result<EngineChoice, ApiError> {
-        let known = self.cached_choices.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        if let Some((at, choice)) = known
-            && at.elapsed() < CACHE_TTL
-        {
-            return Ok(choice);
-        }
-        let resolver = self.runtime()?.engine_resolver();
-        let choice = if name.is_empty() { resolver.resolve().await } else { resolver.resolve_for_client(name).await }?;
-        let choice = choice.with_description().await;
-        let mut found = self.cached_choices.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.len() >= MAX_CACHED_CHOICES {
-            found.clear();
-        }
-        found.insert(name.to_owned(), (Instant::now(), choice.clone()));
-        Ok(choice)
+        check_open(&self.runtime)
     }
 
     fn approval_settings(&self, base: Millis) -> ApprovalSettings {
@@ -223,25 +130,6 @@ impl SessionFactory {
         folder.ok_or_else(|| ApiError::bad_request(format!("{}: no such folder here", wanted.display())))
     }
 
-    fn open_recording(&self, recording: &Recording, options: replay::ReplayOptions) -> Result<SessionHandle, ApiError> {
-        let reader = recording.reader.clone();
-        replay::start(reader, options, &mut self.runtime()?.running().tasks)
-            .map_err(|error| ApiError::internal(format!("the recording can't be read: {error}")))
-    }
-
-    /// Responds with a turn of the recording: the one at the position of the client's conversation.
-    fn replay_turn(&self, recording: &Recording, request: &OneShotRequest) -> Result<OneShotSession, ApiError> {
-        let user_messages =
-            request.history.iter().filter(|event| matches!(event, AgentEvent::UserMessage { .. })).count();
-        let Some((turn, at)) = recording.turns.get(user_messages).or(recording.turns.last()).cloned() else {
-            return Err(ApiError::new(503, "empty_recording", "the recording has no turns"));
-        };
-        let options = replay::ReplayOptions { speed: recording.speed, from: at, ..replay::ReplayOptions::default() };
-        let mut live = self.open_recording(recording, options)?;
-        live.session = journal::new_session_id(super::wall_clock());
-        Ok(OneShotSession { handle: live, turn: Some(turn), is_replayed: true })
-    }
-
     fn check_not_replaying(&self) -> Result<(), ApiError> {
         match self.recording {
             Some(_) => Err(ApiError::new(409, "only_played", "this server plays a recording and has only its session")),
@@ -264,13 +152,13 @@ impl Factory for SessionFactory {
     fn open_one_shot<'a>(&'a self, request: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
         Box::pin(async move {
             if let Some(recording) = &self.recording {
-                return self.replay_turn(recording, request);
+                return recording.replay_turn(self.runtime()?, request);
             }
             self.check_limits().await?;
             if let Some(agent) = &self.hosted {
                 return self.open_hosted_one_shot(agent, request);
             }
-            let choice = self.resolve_or_substitute(request.model.as_deref()).await?;
+            let choice = self.choices.resolve_or_substitute(request.model.as_deref()).await?;
             if request.sampling.tool_choice_required && !choice.engine.supports_required_tools() {
                 let name = choice.engine.name();
                 let text = format!("{name} does not support tool_choice \"required\"; leave tool_choice out");
@@ -322,7 +210,7 @@ impl Factory for SessionFactory {
             if let Some(agent) = &self.hosted {
                 return self.open_hosted(agent, &opening);
             }
-            let choice = self.resolve_choice(opening.model.as_deref()).await?;
+            let choice = self.choices.resolve(opening.model.as_deref()).await?;
             let runtime = self.runtime()?;
             let folder = self.opening_folder(runtime, &opening)?;
             let mut policy = runtime.approval_policy().map_err(internal_error)?;
@@ -346,7 +234,7 @@ impl Factory for SessionFactory {
             let path = self.find_log(id)?;
             let source = match &self.hosted {
                 Some(agent) => SessionSource::Program(agent),
-                None => SessionSource::Engine(Box::new(self.resolve_choice(None).await?)),
+                None => SessionSource::Engine(Box::new(self.choices.resolve(None).await?)),
             };
             let runtime = self.runtime()?;
             let header = Reader::open(&path).map_err(|error| log_error(&error))?.header().clone();
@@ -422,11 +310,8 @@ impl Factory for SessionFactory {
     }
 
     fn initial_session(&self) -> Option<SessionHandle> {
-        let recording = self.recording.as_ref()?;
-        // It starts when the first client connects.
-        let options =
-            replay::ReplayOptions { speed: recording.speed, paused: true, ..replay::ReplayOptions::default() };
-        self.open_recording(recording, options).ok()
+        let (recording, runtime) = (self.recording.as_ref()?, self.runtime().ok()?);
+        recording.open_paused(runtime).ok()
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>> {
@@ -460,36 +345,12 @@ impl Factory for SessionFactory {
     fn models(&self) -> BoxFuture<'_, Vec<Model>> {
         Box::pin(async move {
             if let Some(recording) = &self.recording {
-                let header = recording.reader.header();
-                let (engine, remark) = (header.engine.clone(), "a recording".to_owned());
-                return vec![Model { id: header.model.clone(), engine, remark }];
+                return vec![recording.model()];
             }
             if let Some(agent) = &self.hosted {
                 return Self::hosted_models(agent);
             }
-            let known = self.cached_models.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some((at, models)) = known
-                && at.elapsed() < CACHE_TTL
-            {
-                return models;
-            }
-            let Ok(resolver) = self.runtime().map(Runtime::engine_resolver) else { return Vec::new() };
-            let mut models = Vec::new();
-            if let Ok(usual) = self.resolve_choice(None).await {
-                let engine = usual.engine.name().to_owned();
-                models.push(Model { id: format!("{engine}/{}", usual.model), engine, remark: usual.reason });
-            }
-            for choice in EngineResolver::model_choices(resolver).await {
-                if !choice.facts.trouble.is_empty() {
-                    continue;
-                }
-                let engine = choice.name.split('/').next().unwrap_or_default().to_owned();
-                if models.iter().all(|known| known.id != choice.name) {
-                    models.push(Model { id: choice.name, engine, remark: choice.remark });
-                }
-            }
-            *self.cached_models.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), models.clone()));
-            models
+            self.choices.list().await
         })
     }
 
@@ -541,13 +402,6 @@ impl Runtime {
     }
 }
 
-impl EngineResolver {
-    /// Creates the engine for a model that a client named.
-    async fn resolve_for_client(self, name: &str) -> Result<EngineChoice, crate::event::Fault> {
-        self.resolve_name(name, "requested by the client").await
-    }
-}
-
 /// Writes the history into the session's log and returns it in the agent's form.
 fn write_history(prepared: &mut PreparedSession, past: &[AgentEvent]) -> (History, IdAllocator) {
     let (mut history, mut names) = (History::new(), IdAllocator::default());
@@ -559,25 +413,12 @@ fn write_history(prepared: &mut PreparedSession, past: &[AgentEvent]) -> (Histor
     (history, names)
 }
 
-/// Returns the turns of a log and when they began. O(log).
-fn read_turns(reader: &Reader) -> std::io::Result<Vec<(TurnId, Millis)>> {
-    let mut turns = Vec::new();
-    let mut cursor = reader.start_cursor();
-    loop {
-        let page = reader.read(&mut cursor, ReadLimits::one_page())?;
-        for entry in &page.entries {
-            if let AgentEvent::TurnStarted { turn, .. } = &entry.envelope.event {
-                turns.push((turn.clone(), entry.envelope.at));
-            }
-        }
-        if page.at_end {
-            return Ok(turns);
-        }
+/// Returns the runtime, unless it was closed.
+fn check_open(runtime: &Runtime) -> Result<&Runtime, ApiError> {
+    if runtime.is_closed() {
+        return Err(ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is shutting down") });
     }
-}
-
-fn server_closing() -> ApiError {
-    ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is shutting down") }
+    Ok(runtime)
 }
 
 /// Refuses a format that can't be had: a model alone answers in one, where its server supports that.

@@ -2,11 +2,12 @@
 //! `/.well-known/agent-card.json`.
 //!
 //! A message makes a task: a session of its own, named alike. A context is a conversation: its next task begins with
-//! what was said in the one before. A task goes on without its client, which may subscribe again and then gets the task
+//! what was said in the one before, and waits for its end. A task goes on without its client, which may subscribe again and then gets the task
 //! as it stands and what follows. One that waits for an approval asks for input; the next message to it decides.
 
 mod card;
 mod errors;
+mod loaded_task;
 mod request;
 mod tasks;
 
@@ -24,6 +25,7 @@ use self::errors::{
     CARD_NOT_CONFIGURED, METHOD_NOT_FOUND, TASK_NOT_CANCELABLE, TASK_NOT_FOUND, UNSUPPORTED_OPERATION, rest_error_body,
     rpc_error,
 };
+use self::loaded_task::{LoadedTask, check_nothing_is_asked, find_task, load_history, load_task};
 use self::request::{A2aCaller, A2aOperation, A2aSend};
 use self::tasks::{KnownTask, TaskIndex};
 use super::Surface;
@@ -31,14 +33,14 @@ use super::access::BodyBytes;
 use super::error::ApiError;
 use super::fields::{self, Fields, get_string, wrong_type};
 use super::oneshot::{self, Framing};
-use super::request::{HistoryBuilder, OneShotRequest, is_history_turn};
+use super::request::OneShotRequest;
 use super::responses::json_response;
 use super::state::ServerState;
 use crate::bridge::new_uuid;
 use crate::dialect::Encode;
 use crate::dialect::a2a::encode::{A2aEncoder, A2aTask};
 use crate::dialect::wall_time::rfc3339;
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, Envelope, Json, Seq, SessionId};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Envelope, Json};
 
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/a2a"], error_format: rest_error_body };
 
@@ -215,11 +217,8 @@ async fn perform(
                     task.session
                 )));
             }
-            let begin_at = Some(task.last);
-            oneshot::replay(state, &task.session.clone(), Framing::Sse, 0, |_| {
-                Box::new(A2aEncoder::new(A2aTask { begin_at, ..task.about(caller) }))
-            })
-            .await
+            let about = A2aTask { begin_at: Some(task.last), ..task.about(caller) };
+            follow(state, &task, Framing::Sse, Box::new(A2aEncoder::new(about))).await
         }
         A2aOperation::PushConfig => Err(request::push_not_supported()),
         A2aOperation::ExtendedCard => Err(no_extended_card()),
@@ -246,7 +245,7 @@ async fn send(
     first.map(|first| json_response(200, &first)).ok_or_else(|| ApiError::internal("the task ended before it started"))
 }
 
-/// Begins a task, after what was said in its context.
+/// Begins a task, after what was said in its context and once no other task runs there.
 async fn begin(
     state: &ServerState,
     tasks: &TaskIndex,
@@ -255,8 +254,10 @@ async fn begin(
     framing: Framing,
 ) -> A2aResult {
     let context = wanted.context.unwrap_or_else(|| format!("ctx-{}", new_uuid().simple()));
+    check_nothing_is_asked(state, tasks, caller, &context).await?;
+    let place = state.turn_in(SURFACE_NAME, &context).await;
     let mut history = match tasks.latest(&context) {
-        Some(latest) => load_history(state, tasks, caller, &latest).await?,
+        Some(latest) => load_history(state, &latest).await?,
         None => Vec::new(),
     };
     history.push(AgentEvent::Annotation {
@@ -273,7 +274,7 @@ async fn begin(
         keep_running: true,
         ..OneShotRequest::default()
     };
-    oneshot::run(state, request, framing, |session| {
+    oneshot::run_in(state, Some(place), request, framing, |session| {
         let about = A2aTask { id: session.to_string(), context: context.clone(), ..caller.task() };
         tasks.add(state, KnownTask { task: session.clone(), context });
         Box::new(A2aEncoder::new(about))
@@ -308,11 +309,13 @@ async fn decide(
         return Err(ApiError::bad_request(text).with_param("message.parts"));
     };
     oneshot::decide(state, id, call.clone(), decision).await;
-    let (begin_at, decided) = (Some(task.last), Some(call));
-    oneshot::replay(state, id, framing, 0, |_| {
-        Box::new(A2aEncoder::new(A2aTask { begin_at, decided, ..task.about(caller) }))
-    })
-    .await
+    let about = A2aTask { begin_at: Some(task.last), decided: Some(call), ..task.about(caller) };
+    follow(state, &task, framing, Box::new(A2aEncoder::new(about))).await
+}
+
+/// Answers with a task that exists, to its end or its next question.
+async fn follow(state: &ServerState, task: &LoadedTask, framing: Framing, encoder: Box<dyn Encode>) -> A2aResult {
+    oneshot::replay(state, &task.session, framing, 0, |_| encoder).await
 }
 
 async fn cancel(state: &ServerState, caller: &A2aCaller, task: LoadedTask) -> A2aResult {
@@ -322,7 +325,7 @@ async fn cancel(state: &ServerState, caller: &A2aCaller, task: LoadedTask) -> A2
         return Err(ApiError::new(400, TASK_NOT_CANCELABLE, text));
     }
     let about = A2aTask { never_pauses: true, ..task.about(caller) };
-    oneshot::replay(state, &task.session, Framing::Buffered, 0, |_| Box::new(BareTask(A2aEncoder::new(about)))).await
+    follow(state, &task, Framing::Buffered, Box::new(BareTask(A2aEncoder::new(about)))).await
 }
 
 async fn list(state: &ServerState, tasks: &TaskIndex, caller: &A2aCaller, params: &Fields) -> A2aResult {
@@ -359,100 +362,6 @@ async fn list(state: &ServerState, tasks: &TaskIndex, caller: &A2aCaller, params
     let next = if next < total { next.to_string() } else { String::new() };
     let found = json!({"tasks": page, "nextPageToken": next, "pageSize": page_size, "totalSize": total});
     Ok(reply(caller, &found))
-}
-
-/// A task as far as its log has it.
-struct LoadedTask {
-    session: SessionId,
-    context: String,
-    /// Has seen all of it.
-    encoder: A2aEncoder,
-    last: Seq,
-    is_running: bool,
-}
-
-impl LoadedTask {
-    fn about(&self, caller: &A2aCaller) -> A2aTask {
-        A2aTask { id: self.session.to_string(), context: self.context.clone(), ..caller.task() }
-    }
-}
-
-impl A2aCaller {
-    fn task(&self) -> A2aTask {
-        A2aTask { version: self.version, rpc_id: self.rpc_id.clone(), ..A2aTask::default() }
-    }
-}
-
-async fn find_task(
-    state: &ServerState,
-    tasks: &TaskIndex,
-    caller: &A2aCaller,
-    params: &Fields,
-) -> Result<LoadedTask, ApiError> {
-    load_task(state, tasks, caller, fields::get_required_string(params, "id", "")?).await
-}
-
-async fn load_task(
-    state: &ServerState,
-    tasks: &TaskIndex,
-    caller: &A2aCaller,
-    id: &str,
-) -> Result<LoadedTask, ApiError> {
-    let session = SessionId::from(id);
-    let not_found = || ApiError::new(404, TASK_NOT_FOUND, format!("there is no task {id:?}"));
-    let is_running = state.find_running(&session).is_some();
-    let events = match oneshot::session_events(state, &session).await {
-        Ok(events) => events,
-        Err(error) if error.status == 404 => return Err(not_found()),
-        Err(error) => return Err(error),
-    };
-    let context = tasks.context_of(&session).or_else(|| recorded_context(&events)).ok_or_else(not_found)?;
-    let last = events.last().map_or(Seq(0), |envelope| envelope.seq);
-    let about = A2aTask { id: id.to_owned(), context: context.clone(), ..caller.task() };
-    let (mut encoder, mut frames, mut has_begun) = (A2aEncoder::new(about), Vec::new(), false);
-    for envelope in &events {
-        has_begun |= matches!(&envelope.event, AgentEvent::TurnStarted { turn, .. } if !is_history_turn(turn));
-        if has_begun || matches!(envelope.event, AgentEvent::SessionOpened { .. }) {
-            encoder.encode_event(envelope, &mut frames);
-        }
-        frames.clear();
-    }
-    if !is_running {
-        encoder.mark_interrupted();
-    }
-    Ok(LoadedTask { session, context, encoder, last, is_running })
-}
-
-/// Returns the context that a session was begun in.
-fn recorded_context(events: &[Envelope]) -> Option<String> {
-    let recorded = events.iter().rev().find_map(|envelope| match &envelope.event {
-        AgentEvent::Annotation { annotation: Annotation::Request(data), .. } => Some(data),
-        _ => None,
-    })?;
-    (recorded.get("surface")? == SURFACE_NAME).then(|| recorded.get("context")?.as_str().map(str::to_owned))?
-}
-
-/// Returns what was said up to the end of a context's latest task.
-async fn load_history(
-    state: &ServerState,
-    tasks: &TaskIndex,
-    caller: &A2aCaller,
-    latest: &SessionId,
-) -> Result<Vec<AgentEvent>, ApiError> {
-    let task = match load_task(state, tasks, caller, latest.as_str()).await {
-        Ok(task) => task,
-        // It was deleted, or is part of a recording.
-        Err(error) if matches!(error.status, 404 | 409) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    if !task.encoder.state().is_terminal() {
-        let text = format!("task {latest} of this context is not over; wait for its end, answer it or cancel it");
-        return Err(unsupported(text));
-    }
-    let mut history = HistoryBuilder::new();
-    let events = oneshot::session_events(state, latest).await?;
-    history.replay(events.iter().map(|envelope| &envelope.event), false);
-    Ok(history.into_events())
 }
 
 /// A task that is the whole answer, where a message would be answered with one in a field.

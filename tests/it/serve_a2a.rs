@@ -1,6 +1,8 @@
 //! A2A of a real server, with a scripted model.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::attach::home;
 use crate::hosted::{HostedServer, client};
@@ -141,6 +143,36 @@ async fn a_task_goes_on_without_its_client_until_it_is_cancelled() {
         told.push_str(std::str::from_utf8(&bytes).unwrap());
     }
     assert!(told.contains("TASK_STATE_CANCELED"), "{told}");
+}
+
+#[tokio::test]
+async fn a_message_to_a_context_whose_task_runs_waits_for_its_end() {
+    let home = home();
+    let hangs = vec![stream(), crate::serve_acp::delta(&json!({"content": "Half"}), None), ServerAct::Hang];
+    let model = scripted(vec![hangs, says("Second.")]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
+    let mut wanted = message("one", Some("mine"), None);
+    wanted["configuration"] = json!({"returnImmediately": true});
+    let begun = post(&server, "/a2a/message:send", &wanted).await.json::<Value>().await.unwrap();
+    let task = begun["task"]["id"].as_str().unwrap();
+
+    let body = message("two", Some("mine"), None).to_string();
+    let host = server.url.strip_prefix("http://").unwrap();
+    let mut second = TcpStream::connect(host).await.unwrap();
+    let head = format!(
+        "POST /a2a/message:send HTTP/1.1\r\nhost: {host}\r\na2a-version: 1.0\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    second.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    // What is sent later is answered later: by then the message waits.
+    let got: Value =
+        client().get(format!("{}/a2a/tasks/{task}", server.url)).send().await.unwrap().json().await.unwrap();
+    assert_eq!(state_of(&got), "TASK_STATE_WORKING", "{got}");
+    post(&server, &format!("/a2a/tasks/{task}:cancel"), &json!({})).await;
+    let mut answer = String::new();
+    second.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("x-jarvis-queued: 1\r\n") && answer.contains("Second."), "{answer}");
+    assert!(model.asked().last().unwrap().contains("one"), "what was said before goes along");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::model_choices::MAX_NAME_CHARS;
 use super::{SessionFactory, internal_error, write_history};
 use crate::bridge::SessionHandle;
 use crate::bridge::peer::preamble;
@@ -127,7 +128,7 @@ impl SessionFactory {
             _ if wanted.model.is_empty() || wanted.model == name => Ok(None),
             _ if self.runtime()?.config().server.any_model => {
                 let text = format!("no model is called {:?}; {name} answers for it", wanted.model);
-                self.record_absent(wanted.model.chars().take(super::MAX_NAME_CHARS).collect(), &text);
+                self.choices.record_absent(wanted.model.chars().take(MAX_NAME_CHARS).collect(), &text);
                 Ok(None)
             }
             _ => {

@@ -19,7 +19,7 @@ pub struct ServerPlan {
     pub settings: Settings,
     pub host: String,
     pub port: u16,
-    /// Damage in the recording that is played.
+    /// Damage in the recording that is played, and tools that can't be had.
     pub warnings: Vec<String>,
 }
 
@@ -63,8 +63,10 @@ impl Runtime {
             },
         };
         let hosted = HostedAgent::resolve(args, self.config())?;
+        // Once for all sessions, which share the list.
+        let unlisted = self.tools.refresh().await;
         let damage = args.replay.as_ref().map(|path| self.find_log_damage(path)).unwrap_or_default();
-        let warnings = damage.into_iter().map(|(_, text)| text).collect();
+        let warnings = damage.into_iter().map(|(_, text)| text).chain(unlisted).collect();
         let served = SessionFactory::new(Arc::new(self), config.approval_timeout).with_warnings(warn).hosting(hosted);
         let served = match &args.replay {
             Some(path) => served.with_recording(path, args.speed as f32)?,
