@@ -41,7 +41,7 @@ const ABANDONED_TURN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a turn may take to end, before the next one of its chat begins.
 const SUPERSEDED_TURN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Events taken at once.
-const MAX_BATCH_EVENTS: usize = 512;
+const MAX_BATCH_EVENTS: usize = 128;
 /// Names the session of a response.
 pub(super) const SESSION_HEADER: HeaderName = HeaderName::from_static("x-jarvis-session");
 /// How many turns of the conversation were ahead of this one.

@@ -33,7 +33,7 @@ const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for the next head on the same connection, idle time included.
 const NEXT_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Limit of a request's head, and of buffered response data for a slow client.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 32 << 10;
 /// Connections that may wait for an error response because there are too many.
 const MAX_REFUSED_CONNECTIONS: usize = 64;
 /// How long turns may take to finish by themselves.

@@ -23,7 +23,8 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest name that every model's API accepts.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The tools of all sources, as they were listed last. A clone sees later changes on its own.
+/// The tools of all sources, as they were listed last. A clone sees later changes on its own, and shares what was listed
+/// before.
 #[derive(Clone, Default)]
 pub struct Registry {
     sources: Vec<ListedSource>,
@@ -37,7 +38,7 @@ struct ListedSource {
     source: Arc<dyn ToolSource>,
     changes: Option<watch::Receiver<()>>,
     was_listed: bool,
-    tools: Vec<ToolInfo>,
+    tools: Vec<Arc<ToolInfo>>,
 }
 
 impl ListedSource {
@@ -55,7 +56,7 @@ impl ListedSource {
         }
         let why = match tokio::time::timeout(LIST_TIMEOUT, self.source.list()).await {
             Ok(Ok(tools)) => {
-                self.tools = tools;
+                self.tools = tools.into_iter().map(Arc::new).collect();
                 return Ok(());
             }
             Ok(Err(why)) => why,
@@ -70,7 +71,7 @@ impl ListedSource {
 pub struct RegisteredTool {
     source: Arc<dyn ToolSource>,
     own_name: String,
-    info: ToolInfo,
+    info: Arc<ToolInfo>,
 }
 
 impl Registry {
@@ -99,9 +100,9 @@ impl Registry {
         for ListedSource { source, tools, .. } in &self.sources {
             for info in tools {
                 let (source, own_name) = (Arc::clone(source), info.spec.name.clone());
-                let mut info = info.clone();
+                let mut info = Arc::clone(info);
                 if source.prefixes_names() {
-                    info.spec.name = prefixed_name(source.name(), &own_name);
+                    Arc::make_mut(&mut info).spec.name = prefixed_name(source.name(), &own_name);
                 }
                 if let Some(first) = self.get(&info.spec.name) {
                     let (name, theirs, first) = (&info.spec.name, source.name(), first.source.name());

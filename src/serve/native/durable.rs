@@ -40,6 +40,8 @@ const TRUE: HeaderValue = HeaderValue::from_static("true");
 
 /// Events taken at once.
 const MAX_BATCH_EVENTS: usize = 512;
+/// Approximate limit of the events of a response, or of one message of a stream.
+const MAX_CHUNK_BYTES: usize = 256 << 10;
 /// How long a long poll waits for an event.
 const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a reader follows before it has to come back.
@@ -283,7 +285,7 @@ impl OpenStream {
                     chunk.events.push(event);
                 }
             }
-            if bytes >= MAX_WRITE_BYTES || !events.try_next_batch(MAX_BATCH_EVENTS, &mut batch) {
+            if bytes >= MAX_CHUNK_BYTES || !events.try_next_batch(MAX_BATCH_EVENTS, &mut batch) {
                 break;
             }
         }

@@ -26,8 +26,8 @@ use crate::serve::running_session::{ReaderGuard, WatcherGuard};
 use crate::serve::state::ServerState;
 use crate::serve::stream_body::{self, BodySource, MAX_WRITE_BYTES};
 
-/// Events taken at once.
-const MAX_BATCH_EVENTS: usize = 512;
+/// Events taken at once; those of a client that is behind are read for it alone.
+const MAX_BATCH_EVENTS: usize = 128;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct EventsQuery {

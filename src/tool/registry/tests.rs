@@ -170,3 +170,15 @@ async fn a_list_that_fails_or_never_comes_leaves_the_one_before() {
     assert_eq!(registry.refresh().await, ["the tools of one can't be listed: gone"]);
     assert_eq!(names(&registry), ["a", "b"]);
 }
+
+#[tokio::test]
+async fn a_clone_shares_what_was_listed_and_lists_nothing_again() {
+    let source = FakeSource::with_tools("a", &["one"]);
+    let mut registry = Registry::new([Arc::clone(&source) as Arc<dyn ToolSource>]);
+    registry.refresh().await;
+    let mut clone = registry.clone();
+    assert!(!clone.is_outdated());
+    clone.refresh().await;
+    assert_eq!(source.times_listed(), 1);
+    assert!(std::ptr::eq(registry.get("one").unwrap().spec(), clone.get("one").unwrap().spec()));
+}

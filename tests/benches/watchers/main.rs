@@ -134,13 +134,16 @@ async fn measure(which: &str, plan: Plan, slow: Option<Duration>) -> Measured {
     let address: SocketAddr = line.parse().unwrap();
     let idle = server.memory_kb();
     let mut tasks = JoinSet::new();
+    let (arrived, mut arrivals) = mpsc::channel(1);
     for _ in 0..plan.watchers {
-        tasks.spawn(read(address, None, slow.is_some()));
+        tasks.spawn(read(address, None, slow.is_some(), arrived.clone()));
     }
     if slow.is_some() {
-        tasks.spawn(read(address, slow, false));
+        tasks.spawn(read(address, slow, false, arrived.clone()));
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(arrived);
+    // Whoever came later would be measured as a stall.
+    while arrivals.recv().await.is_some() {}
     let connected = server.memory_kb();
     let (processor, begun) = (server.processor(), Instant::now());
     server.go();
@@ -291,8 +294,15 @@ struct WatcherStats {
     lags: Vec<u64>,
 }
 
-/// Reads the stream to the end of the turn. A slow one pauses after every few bytes for a while.
-async fn read(address: SocketAddr, pause: Option<Duration>, keeps_lags: bool) -> WatcherStats {
+/// Reads the stream to the end of the turn. A slow one pauses after every few bytes for a while. `arrived` is dropped
+/// with the first bytes.
+async fn read(
+    address: SocketAddr,
+    pause: Option<Duration>,
+    keeps_lags: bool,
+    arrived: mpsc::Sender<()>,
+) -> WatcherStats {
+    let mut arrived = Some(arrived);
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = b"GET /v1/sessions/bench/events?from=1 HTTP/1.1\r\nhost: localhost\r\n\r\n";
     socket.write_all(request).await.unwrap();
@@ -308,6 +318,7 @@ async fn read(address: SocketAddr, pause: Option<Duration>, keeps_lags: bool) ->
         }
         let count = socket.read(&mut buffer).await.unwrap();
         assert!(count > 0, "the stream ended early, after {} events", seen.events);
+        drop(arrived.take());
         seen.bytes += count as u64;
         let now = now();
         for piece in buffer[..count].split_inclusive(|byte| *byte == b'\n') {
