@@ -118,6 +118,7 @@
 //!    answers to one approval the first counts. Where a client has to decide, an encoder may pause its stream: the turn
 //!    waits, and the client's next request decides and gets the rest. An editor asks over standard streams instead,
 //!    a WebSocket or messages by POST (`serve/acp`): there a pure machine stands between its messages and the sessions.
+//!    So it does for an editor that keeps its agents elsewhere (`serve/ahp`), whose numbers a ledger maps to the log's.
 //!    With `serve -- PROGRAM` the session's source is not our agent but that program: [`bridge::peer`] hosts it.
 //!    A browser gets a page (`assets/page`), which is a client of the native surface like any other.
 //! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward

@@ -9,6 +9,8 @@
 //!
 //! Source: microsoft.github.io/agent-host-protocol, and the types of its repository at 1.0.
 
+pub mod chat_state;
+pub mod encode;
 mod tool_call;
 
 use std::collections::HashMap;

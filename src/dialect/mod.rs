@@ -44,6 +44,7 @@ pub mod mastra;
 pub mod mistral;
 pub mod model_answer;
 pub mod native;
+pub mod offered_decisions;
 pub mod ollama;
 pub mod openai_sessions;
 pub mod opencode;

@@ -22,6 +22,7 @@ pub mod request;
 mod a2a;
 mod access;
 mod ag_ui;
+mod ahp;
 mod chat;
 mod client_tools;
 mod connection_slots;
@@ -88,6 +89,7 @@ const SURFACES: &[Surface] = &[
     ag_ui::SURFACE,
     a2a::SURFACE,
     acp::SURFACE,
+    ahp::SURFACE,
 ];
 
 /// Combines all surfaces, behind the checks that each request must pass.

@@ -105,6 +105,17 @@ class Place:
             ],
         )
 
+    def crate(self, source, program):
+        """Builds a crate of this repository in a folder of its own and returns the path of its program."""
+        if not shutil.which("cargo"):
+            raise Skipped("cargo is not installed")
+        folder = self.cache / f"crate-{program}"
+        target = ["--manifest-path", str(source / "Cargo.toml"), "--target-dir", str(folder), "--quiet"]
+        done = subprocess.run(["cargo", "build", *target], capture_output=True, text=True)
+        if done.returncode:
+            raise Skipped(f"{program}: " + last_line(done.stderr))
+        return folder / "debug" / program
+
     def install(self, kind, packages, commands):
         name = re.sub(r"[^a-z0-9.]+", "-", f"{kind}-{packages[0]}".lower()).strip("-")
         folder, wanted = self.cache / name, "\n".join(packages) + "\n"

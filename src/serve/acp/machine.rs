@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::listing::session_page;
-use super::permission::{AskedApproval, offered_decisions, permission_options};
+use super::permission::{AskedApproval, permission_options};
 use super::prompt::BlockPrompt;
 use super::replies::{
     INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE, INVALID_REQUEST_CODE, METHOD_NOT_FOUND_CODE, NOT_FOUND_CODE,
@@ -16,6 +16,7 @@ use super::replies::{
 use super::session::{AcpSession, Catchup, ClientTurn, SessionStep, TurnWork};
 use crate::bridge::peer::rpc::{RpcMessage, RpcRequests};
 use crate::dialect::acp::META_KEY;
+use crate::dialect::offered_decisions::offered_decisions;
 use crate::event::{
     ApprovalMode, ApprovalRequest, CallId, Command, Envelope, Json, NoticeLevel, Seq, SessionId, ToolKind,
 };

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from types import SimpleNamespace
 
+import harness
 from harness import Skipped
 from judge import flat, no
 
@@ -134,6 +135,17 @@ class A2aRest(A2a):
     name, surface, binding = "a2a-rest", "A2A, REST", "HTTP+JSON"
 
 
+class Ahp(Package):
+    """An editor with the official crates: built from `ahp/`, in the cache."""
+
+    name, title, version, surface = "ahp", "ahp (Rust)", "1.0.0", "/ahp, WebSocket"
+    own_tool = False
+    remark = "`reconnect` with the last number replays what was missed"
+
+    def install(self):
+        self.command = [str(self.place.crate(harness.HERE.parent / "clients/ahp", "ahp-client"))]
+
+
 CLIENTS = [
     OpenAiPython,
     OpenAiResponses,
@@ -151,4 +163,5 @@ CLIENTS = [
     AcpNode,
     A2a,
     A2aRest,
+    Ahp,
 ]
