@@ -94,3 +94,25 @@ async fn the_path_of_the_socket_is_no_page() {
     let got: Value = got.json().await.unwrap();
     assert_eq!(got["error"]["type"], "invalid_request_error");
 }
+
+#[tokio::test]
+async fn a_request_that_generates_nothing_brings_its_input_early() {
+    let home = home();
+    let model = ScriptedServer::routed(vec![("/v1/chat/completions", vec![says("First.")])]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
+    let mut socket = Socket::open(&server).await;
+    let early = json!({"type": "response.create", "model": "openai/mock", "store": false, "generate": false,
+        "input": [{"role": "user", "content": "the beginning"}]});
+    socket.send(&early).await;
+    let warm = socket.until(&["response.completed"]).await;
+    assert_eq!((warm.len(), &warm[1]["response"]["output"]), (2, &json!([])));
+    assert!(model.asked().is_empty(), "no model is asked");
+    let next = json!({"type": "response.create", "model": "openai/mock", "store": false,
+        "previous_response_id": warm[1]["response"]["id"], "input": [{"role": "user", "content": "the end"}]});
+    socket.send(&next).await;
+    let done = socket.until(&["response.completed"]).await;
+    assert_eq!(done.last().unwrap()["response"]["output"][0]["content"][0]["text"], "First.");
+    let asked = model.asked();
+    let (begin, end) = (asked[0].find("the beginning").unwrap(), asked[0].find("the end").unwrap());
+    assert!(begin < end);
+}

@@ -1,7 +1,8 @@
 //! Responses over a WebSocket: every message `response.create` is a request, and its events come back as messages.
 //!
 //! Requests are answered one after another. A response that is not to be stored can be continued on its socket, until
-//! the next one or the end.
+//! the next one or the end. One that generates nothing (`generate: false`) only brings its input early: the next request
+//! continues it.
 
 use std::collections::VecDeque;
 
@@ -12,11 +13,12 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 
 use super::super::error::{ApiError, openai_error_body};
-use super::super::fields;
+use super::super::fields::{self, Fields};
 use super::super::state::ServerState;
 use super::super::websocket::{self, ClientSocket};
 use super::stored_response::remove_when_ended;
 use super::{Created, to_response};
+use crate::bridge::new_uuid;
 use crate::event::{Json, SessionId};
 
 /// Messages that wait while a response is sent.
@@ -31,7 +33,9 @@ pub(super) async fn connect(Shared(state): Shared<ServerState>, request: Request
     let most = state.settings().limits.max_body_bytes;
     let socket_state = state.clone();
     to_response(websocket::accept(&state, request, most, move |socket| async move {
-        ResponsesSocket { state: socket_state, headers, waiting: VecDeque::new(), unstored: None }.serve(socket).await;
+        ResponsesSocket { state: socket_state, headers, waiting: VecDeque::new(), unstored: None, early: None }
+            .serve(socket)
+            .await;
     }))
 }
 
@@ -41,6 +45,22 @@ struct ResponsesSocket {
     waiting: VecDeque<String>,
     /// The last response, if it is not to be stored.
     unstored: Option<SessionId>,
+    /// The last request that generated nothing.
+    early: Option<EarlyInput>,
+}
+
+/// What a request that generates nothing brings.
+struct EarlyInput {
+    /// Names its response.
+    id: String,
+    previous: Option<Json>,
+    input: Vec<Json>,
+}
+
+/// What answers a request.
+enum SocketAnswer {
+    Stream(Response<Body>),
+    Messages([Json; 2]),
 }
 
 impl ResponsesSocket {
@@ -56,7 +76,10 @@ impl ResponsesSocket {
             };
             let Some(message) = message else { break };
             let is_there = match self.create(&message).await {
-                Ok(response) => self.forward(response, &mut socket).await,
+                Ok(SocketAnswer::Stream(response)) => self.forward(response, &mut socket).await,
+                Ok(SocketAnswer::Messages([created, completed])) => {
+                    socket.send(created.to_string()).await.is_ok() && socket.send(completed.to_string()).await.is_ok()
+                }
                 Err(refused) => socket.send(error_message(&refused)).await.is_ok(),
             };
             if !is_there {
@@ -67,7 +90,7 @@ impl ResponsesSocket {
         socket.close().await;
     }
 
-    async fn create(&mut self, message: &str) -> Result<Response<Body>, ApiError> {
+    async fn create(&mut self, message: &str) -> Result<SocketAnswer, ApiError> {
         let mut fields = fields::parse_object(message.as_bytes())?;
         let kind = fields.remove("type");
         if kind.as_ref().and_then(Json::as_str) != Some("response.create") {
@@ -75,13 +98,49 @@ impl ResponsesSocket {
             return Err(ApiError::new(400, "unsupported_event", text).with_param("type"));
         }
         fields.insert("stream".into(), true.into());
+        self.continue_early(&mut fields);
+        if fields.remove("generate") == Some(false.into()) {
+            return Ok(self.keep_early(fields));
+        }
         let body = Json::Object(fields).to_string();
         let Created { response, session, is_stored, .. } =
             super::create_response(&self.state, &self.headers, body.as_bytes(), true).await?;
         // The one before was the history of this one.
         self.forget();
         self.unstored = session.filter(|_| !is_stored);
-        Ok(response)
+        Ok(SocketAnswer::Stream(response))
+    }
+
+    /// Puts the input that came early in front of that of a request which continues it.
+    fn continue_early(&mut self, fields: &mut Fields) {
+        let continued = fields.get("previous_response_id").and_then(Json::as_str);
+        let Some(early) = self.early.take_if(|early| continued == Some(&early.id)) else { return };
+        let mut input = early.input;
+        input.extend(input_items(fields.remove("input")));
+        fields.insert("input".into(), input.into());
+        match early.previous {
+            Some(previous) => fields.insert("previous_response_id".into(), previous),
+            None => fields.remove("previous_response_id"),
+        };
+    }
+
+    fn keep_early(&mut self, mut fields: Fields) -> SocketAnswer {
+        let id = format!("resp_{}", new_uuid().simple());
+        let input = input_items(fields.remove("input"));
+        let response = |status: &str| {
+            json!({
+                "id": id, "object": "response", "status": status, "output": [], "model": fields.get("model"),
+                "usage": {"input_tokens": 0, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 0,
+                    "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 0},
+            })
+        };
+        let messages = [
+            json!({"type": "response.created", "sequence_number": 0, "response": response("in_progress")}),
+            json!({"type": "response.completed", "sequence_number": 1, "response": response("completed")}),
+        ];
+        let previous = fields.remove("previous_response_id").filter(|previous| !previous.is_null());
+        self.early = Some(EarlyInput { id, previous, input });
+        SocketAnswer::Messages(messages)
     }
 
     /// Sends the events of a response; false once the client is gone.
@@ -118,6 +177,15 @@ impl ResponsesSocket {
         if let Some(session) = self.unstored.take() {
             self.state.spawn(remove_when_ended(self.state.clone(), session));
         }
+    }
+}
+
+/// Returns the items of an input; a text is a message of the user.
+fn input_items(input: Option<Json>) -> Vec<Json> {
+    match input {
+        Some(Json::Array(items)) => items,
+        Some(Json::String(text)) => vec![json!({"role": "user", "content": text})],
+        _ => Vec::new(),
     }
 }
 
