@@ -269,7 +269,7 @@ export class Transcript {
     this.asks.delete(call);
     const decided = this.call(call, seq);
     decided.setState("ready");
-    decided.decision = `${describe(decision)} (${{ person: "at the screen", remote: "over the network", policy: "by a rule", timed_out: "nobody answered", cancelled: "the turn was stopped" }[by] ?? by})`;
+    decided.decision = `${describe(decision)} (${{ person: "at the screen", remote: "over the network", link: "by a link", policy: "by a rule", timed_out: "nobody answered", cancelled: "the turn was stopped" }[by] ?? by})`;
   }
 
   on_tool_output({ call, text }, seq) {

@@ -234,6 +234,7 @@ impl Agent {
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
             | Command::Decide { .. }
+            | Command::DecideByLink { .. }
             | Command::Cancel
             | Command::Seek { .. }
             | Command::SetSpeed { .. }
@@ -352,7 +353,12 @@ impl Agent {
 
     async fn handle_turn_command(&mut self, command: Command, running: &mut RunningTurn) {
         let input = match command {
-            Command::Decide { call, decision } => {
+            Command::Decide { .. } | Command::DecideByLink { .. } => {
+                let (call, decision, by) = match command {
+                    Command::DecideByLink { call, decision } => (call, decision, crate::event::DecidedBy::Link),
+                    Command::Decide { call, decision } => (call, decision, self.setup.approvals.decided_by),
+                    _ => return,
+                };
                 let decision = approvals::about_hunks(decision, running.shown_requests.get(&call));
                 if let Err(text) = self.grant(&call, &decision, &running.awaiting_approval) {
                     let text = format!("still pending: invalid pattern: {text}");
@@ -360,7 +366,6 @@ impl Agent {
                         .emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: NoticeCode::Pattern, text })
                         .await;
                 }
-                let by = self.setup.approvals.decided_by;
                 let steps =
                     running.machine.handle(TurnInput::Decided { call: call.clone(), decision, by }, &mut self.ids);
                 running.awaiting_approval.retain(|(waiting, _, _)| *waiting != call);

@@ -148,6 +148,7 @@ impl ReplayPlayer {
             | Command::SendQueued
             | Command::DequeuePrompt { .. }
             | Command::Decide { .. }
+            | Command::DecideByLink { .. }
             | Command::Cancel
             | Command::SetModel { .. }
             | Command::SetMode { .. }

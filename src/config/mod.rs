@@ -235,6 +235,11 @@ settings! {
         max_prompt_bytes as "message": usize = 1 << 20, whole(1024..=1 << 30);
         /// Whether the server's own model answers for models that nobody has.
         any_model: bool = true, boolean();
+        /// A program that gets a one-time link for each approval, on its standard input; none are made without one.
+        approval_link_command: Vec<String> = Vec::new(), texts("a program and its arguments such as [\"notify\", \"me\"]");
+        /// How long such a link is good.
+        approval_link_lifetime: Duration = Duration::from_mins(10),
+            duration().expecting("a duration such as \"10m\"");
         /// How long an approval waits for a decision.
         approval_timeout as "ask_timeout": Duration = Duration::from_mins(10),
             duration().expecting("a duration such as \"10m\"");

@@ -68,6 +68,12 @@ pub enum Command {
         call: CallId,
         decision: Decision,
     },
+    /// Decide an approval by a one-time link, which no client can claim.
+    #[serde(skip)]
+    DecideByLink {
+        call: CallId,
+        decision: Decision,
+    },
     /// Cancel the running turn. A second cancel kills tools that are still stopping.
     Cancel,
     /// Where the link waits before it tries again, try now. Nothing else is changed.

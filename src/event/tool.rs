@@ -229,6 +229,8 @@ pub enum DecidedBy {
     TimedOut,
     /// A client over the network.
     Remote,
+    /// A one-time link.
+    Link,
     /// The turn was cancelled while the approval was pending.
     Cancelled,
 }

@@ -42,6 +42,8 @@ pub(super) enum TokenKind {
 
 /// Where a browser signs in and out.
 pub(super) const LOGIN_PATH: &str = "/v1/login";
+/// Where one-time links are: who has one needs no token.
+pub(super) const LINK_PATH: &str = "/approve";
 /// What says nothing about sessions and takes nothing: needs no token. The files of the page are below the last.
 const OPEN_PATHS: [&str; 5] = ["/health", "/healthz", "/readyz", "/", "/page/"];
 /// Headers of proxies, and the beginning of theirs that have no standard.
@@ -106,9 +108,10 @@ async fn read_body(body: Body, most: usize, slot: Option<&ConnectionSlot>) -> Re
 pub(super) async fn check(Shared(state): Shared<ServerState>, mut request: Request, next: Next) -> Response<Body> {
     let shape = error_format_for(request.uri().path());
     let settings = state.settings();
-    let origin = match check_single_host(request.uri(), request.headers())
-        .and_then(|()| allowed_origin(settings, request.headers()))
-    {
+    let origin = match check_single_host(request.uri(), request.headers()).and_then(|()| {
+        // The link is all that counts; browsers name no origin for a form of a page without referrer.
+        if is_link(request.uri().path()) { Ok(None) } else { allowed_origin(settings, request.headers()) }
+    }) {
         Ok(origin) => origin,
         Err(refused) => return refused.to_response(shape),
     };
@@ -158,6 +161,10 @@ fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError>
     let headers = request.headers();
     let path = request.uri().path();
     check_host_name(settings, headers)?;
+    if is_link(path) {
+        check_length(settings, headers)?;
+        return Ok(Access::Read);
+    }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let signs_in = path == LOGIN_PATH && !reads;
     let login = state.logins().find(headers).filter(|_| given_token(headers).is_none());
@@ -181,12 +188,18 @@ fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError>
         let text = if settings.read_only { "this server is read-only" } else { "this token is read-only" };
         return Err(ApiError::new(403, "read_only", text));
     }
+    check_length(settings, headers)?;
+    Ok(access)
+}
+
+fn is_link(path: &str) -> bool {
+    path.strip_prefix(LINK_PATH).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn check_length(settings: &Settings, headers: &HeaderMap) -> Result<(), ApiError> {
     let most = settings.limits.max_body_bytes;
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > most as u64) {
-        return Err(body_too_large(most));
-    }
-    Ok(access)
+    if length.is_some_and(|length| length > most as u64) { Err(body_too_large(most)) } else { Ok(()) }
 }
 
 /// Returns whether a path needs no token.

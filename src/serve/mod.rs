@@ -23,6 +23,7 @@ mod a2a;
 mod access;
 mod ag_ui;
 mod ahp;
+mod approval_links;
 mod chat;
 mod client_tools;
 mod connection_slots;
@@ -31,6 +32,7 @@ mod fields;
 mod gemini;
 mod image_parts;
 mod info;
+mod link_table;
 mod logins;
 mod messages;
 mod metrics;
@@ -55,6 +57,7 @@ mod ui_stream;
 mod vendor;
 mod websocket;
 
+pub use link_table::ApprovalLinkSettings;
 pub use run::run;
 pub use state::{Limits, ServerState, Settings, Tokens};
 
@@ -90,10 +93,14 @@ const SURFACES: &[Surface] = &[
     a2a::SURFACE,
     acp::SURFACE,
     ahp::SURFACE,
+    approval_links::SURFACE,
 ];
 
 /// Combines all surfaces, behind the checks that each request must pass.
 pub fn routes(state: ServerState) -> Router {
+    if state.settings().approval_links.is_some() {
+        state.set_session_watcher(approval_links::watch);
+    }
     let mut all = Router::new();
     for surface in SURFACES {
         all = all.merge((surface.routes)());

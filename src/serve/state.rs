@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -12,17 +13,21 @@ use tokio_util::task::TaskTracker;
 
 use super::error::ApiError;
 use super::factory::{Factory, OneShotSession, OpenRequest};
+use super::link_table::{ApprovalLinkSettings, ApprovalLinks};
 use super::logins::Logins;
 use super::request_counts::RequestCounts;
 use super::running_session::{RunningSession, SessionKind};
 use super::session_counts::SessionCounts;
 use super::turn_queue::{TurnPlace, TurnQueues};
 use crate::bridge::SessionHandle;
-use crate::bridge::hub::Hub;
+use crate::bridge::hub::{Hub, Subscription};
 use crate::event::{ApprovalMode, Seq, SessionId};
 
 /// How long a released session may take to write its last line.
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Watches a session: gets its name, and its events from those that were there when it was opened.
+pub(super) type SessionWatcher = fn(ServerState, SessionId, Subscription) -> BoxFuture<'static, ()>;
 
 /// How the server was started.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +45,8 @@ pub struct Settings {
     pub public_origin: Option<String>,
     /// Whether chat completions with tools get named events, as in OpenJarvis.
     pub openjarvis_compat: bool,
+    /// One-time links for approvals, if wanted.
+    pub approval_links: Option<ApprovalLinkSettings>,
     pub limits: Limits,
 }
 
@@ -94,6 +101,8 @@ struct StateInner {
     settings: Settings,
     sessions: Mutex<SessionTable>,
     logins: Logins,
+    approval_links: ApprovalLinks,
+    session_watcher: OnceLock<SessionWatcher>,
     request_counts: RequestCounts,
     /// Saved sessions are reopened one at a time: a log has one owner.
     reopen_lock: tokio::sync::Mutex<()>,
@@ -146,6 +155,8 @@ impl ServerState {
             settings,
             sessions: Mutex::new(sessions),
             logins: Logins::default(),
+            approval_links: ApprovalLinks::default(),
+            session_watcher: OnceLock::new(),
             request_counts: RequestCounts::default(),
             reopen_lock: tokio::sync::Mutex::new(()),
             turn_queues: TurnQueues::default(),
@@ -167,6 +178,17 @@ impl ServerState {
     /// Browsers that are signed in.
     pub(super) fn logins(&self) -> &Logins {
         &self.inner.logins
+    }
+
+    /// One-time links for approvals.
+    pub(super) fn approval_links(&self) -> &ApprovalLinks {
+        &self.inner.approval_links
+    }
+
+    /// Has every session from here on be watched.
+    pub(super) fn set_session_watcher(&self, watch: SessionWatcher) {
+        // Set again, it is the same.
+        let _ = self.inner.session_watcher.set(watch);
     }
 
     pub(super) fn request_counts(&self) -> &RequestCounts {
@@ -335,6 +357,10 @@ impl ServerState {
     fn register(&self, live: SessionHandle, kind: SessionKind, from: Seq) -> Arc<RunningSession> {
         let session = Arc::new(RunningSession::new(live, kind, from));
         self.lock_sessions().running.insert(session.id().clone(), Arc::clone(&session));
+        if let Some(watch) = self.inner.session_watcher.get() {
+            let events = session.handle.hub.subscribe(from);
+            self.spawn(watch(self.clone(), session.id().clone(), events));
+        }
         session
     }
 

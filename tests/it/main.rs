@@ -39,6 +39,7 @@ mod serve_acp;
 mod serve_acp_remote;
 mod serve_agents;
 mod serve_ahp;
+mod serve_approval_links;
 mod serve_chat;
 mod serve_durable;
 mod serve_formats;

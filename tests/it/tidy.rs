@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &["event", "private", "local_time"]),
     ("bridge", &["event", "dialect", "net", "tool", "agent", "journal"]),
     ("telemetry", &["event", "net", "bridge"]),
-    ("serve", &["event", "private", "dialect", "bridge"]),
+    ("serve", &["event", "private", "text", "dialect", "bridge"]),
     ("ui", &["event", "text", "store", "config"]),
     (
         "runtime",

@@ -112,6 +112,9 @@ impl Agent {
                 Some(Command::Decide { call: decided, decision }) if decided == call => {
                     break (decision.about_whole(), self.setup.approvals.decided_by);
                 }
+                Some(Command::DecideByLink { call: decided, decision }) if decided == call => {
+                    break (decision.about_whole(), DecidedBy::Link);
+                }
                 Some(Command::Cancel) | None => break (Decision::Deny(None), DecidedBy::Cancelled),
                 Some(other) => self.handle_idle_command(other).await,
             }

@@ -105,7 +105,7 @@ impl TurnMachine {
             Some(reason) => {
                 let text = match (reason, by) {
                     (Some(reason), _) => format!("denied: {reason}"),
-                    (None, DecidedBy::Person | DecidedBy::Remote) => "denied by the user".to_owned(),
+                    (None, DecidedBy::Person | DecidedBy::Remote | DecidedBy::Link) => "denied by the user".to_owned(),
                     (None, DecidedBy::TimedOut) => "denied: unanswered in time".to_owned(),
                     (None, DecidedBy::Policy | DecidedBy::Cancelled) => "denied".to_owned(),
                 };

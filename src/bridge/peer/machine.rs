@@ -291,6 +291,7 @@ impl PeerMachine {
                 self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text)));
             }
             Command::Decide { call, decision } => self.decide(&call, decision),
+            Command::DecideByLink { call, decision } => self.answer_with(&call, decision, DecidedBy::Link),
             Command::Cancel => self.cancel(),
             Command::SetMode { mode } => self.set_mode(mode),
             Command::SetModel { .. } | Command::SetOption { .. } if self.delays_settings() => {

@@ -10,7 +10,7 @@ use crate::config::{ServerConfig, environment, secret};
 use crate::net;
 use crate::runtime::{HostedAgent, Runtime, UsageError};
 use crate::serve::factory::Factory;
-use crate::serve::{Limits, Settings, Tokens};
+use crate::serve::{ApprovalLinkSettings, Limits, Settings, Tokens};
 use crate::text::address::{listens_locally, parse_http_url, with_scheme};
 
 /// A server that is ready to listen.
@@ -45,6 +45,7 @@ impl Runtime {
         }
         let public_url = args.public_url.as_ref().or(config.public_url.as_ref());
         let public_origin = public_url.map(|url| public_origin(url, &tokens)).transpose()?;
+        let approval_links = approval_links(&config, public_origin.as_deref(), &self.hidden_variables)?;
         let mut origins = config.origins.clone();
         origins.extend(args.allow_origin.iter().cloned());
         let settings = Settings {
@@ -55,6 +56,7 @@ impl Runtime {
             loopback,
             public_origin,
             openjarvis_compat: args.openjarvis_compat,
+            approval_links,
             limits: Limits {
                 max_clients: config.max_clients,
                 max_sessions: config.max_sessions,
@@ -86,6 +88,28 @@ fn public_origin(url: &str, tokens: &Tokens) -> Result<String, UsageError> {
         return Err(UsageError(text.into()));
     }
     Ok(parsed.origin().ascii_serialization())
+}
+
+/// Returns how links for approvals are made, where a program is named that gets them.
+fn approval_links(
+    config: &ServerConfig,
+    origin: Option<&str>,
+    hidden_variables: &[String],
+) -> Result<Option<ApprovalLinkSettings>, UsageError> {
+    if config.approval_link_command.is_empty() {
+        return Ok(None);
+    }
+    let Some(origin) = origin else {
+        let text = "links for approvals lead to the address of the server: set public_url in [server], or --public-url, \
+                    beside approval_link_command";
+        return Err(UsageError(text.into()));
+    };
+    Ok(Some(ApprovalLinkSettings {
+        origin: origin.to_owned(),
+        lifetime: config.approval_link_lifetime.min(config.approval_timeout),
+        command: config.approval_link_command.clone().into(),
+        hidden_variables: hidden_variables.into(),
+    }))
 }
 
 /// A server for the program that started this one.

@@ -46,6 +46,7 @@ impl SharedServer {
             loopback: true,
             public_origin: None,
             openjarvis_compat: false,
+            approval_links: None,
             limits: Limits::default(),
         };
         let state = ServerState::new(Arc::new(SharedSession(handle)), settings);

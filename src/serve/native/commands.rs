@@ -151,7 +151,9 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
         | Command::UndoCompaction { .. }
         | Command::SendQueued
         | Command::DequeuePrompt { .. } => able(capabilities.prompt, "this session takes no prompts"),
-        Command::Decide { .. } => able(capabilities.decide, "this session takes no decisions"),
+        Command::Decide { .. } | Command::DecideByLink { .. } => {
+            able(capabilities.decide, "this session takes no decisions")
+        }
         Command::Cancel => able(capabilities.cancel, "this session can't be cancelled"),
         Command::Seek { .. }
         | Command::SetSpeed { .. }

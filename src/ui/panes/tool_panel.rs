@@ -452,6 +452,7 @@ fn decision_label(decision: &crate::event::Decision, by: crate::event::DecidedBy
         DecidedBy::Policy => "by the rules",
         DecidedBy::TimedOut => "because it was unanswered",
         DecidedBy::Remote => "by another client",
+        DecidedBy::Link => "by a link",
         DecidedBy::Cancelled => "because the turn was cancelled",
     };
     match decision {
