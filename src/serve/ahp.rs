@@ -1,7 +1,7 @@
 //! The Agent Host Protocol, version 1, as a host, at `/ahp` over WebSocket: editors that keep agents elsewhere open, watch
 //! and drive our sessions.
 //!
-//! `machine` decides what is answered and knows no IO, `dispatch` what a client may do, `session` holds one session,
+//! `machine` decides what is answered and knows no IO, `channels` what a subscriber gets, `dispatch` what a client may do, `session` holds one session,
 //! `ledger` remembers which number of the protocol is which event, `origins` who caused an event, `names` what clients
 //! call sessions; `host` is what connections share, and `driver` carries messages and has the sessions. What an event
 //! looks like is `dialect::ahp`'s.
@@ -14,6 +14,7 @@
 //!
 //! Source: microsoft.github.io/agent-host-protocol, and the types of its repository at 1.0.
 
+mod channels;
 mod dispatch;
 mod driver;
 mod host;

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::attach::home;
 use crate::hosted::{HostedServer, client, logs, read_events};
+use crate::support::{ScriptedServer, json as answer_json};
 
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
@@ -372,4 +373,25 @@ async fn a_program_that_is_not_there_fails_the_turn_and_names_itself() {
     assert!(status >= 500, "{answer}");
     let why = answer["error"]["message"].as_str().unwrap();
     assert!(why.contains("no-such-agent-here") && why.contains("installed"), "{why}");
+}
+
+#[tokio::test]
+async fn turns_of_the_agent_program_are_told_to_a_collector() {
+    let home = home();
+    let collector = ScriptedServer::start(vec![vec![answer_json("200 OK", "{}")]]).await;
+    let settings = format!("[telemetry]\nexport = true\nendpoint = \"{}\"\n", collector.url());
+    std::fs::write(home.path().join("config.toml"), settings).unwrap();
+    let server = ProgramServer::start(home.path(), true).await;
+    let session = server.open().await;
+    server.prompt(&session, "hello").await;
+    let told = async {
+        loop {
+            if let Some(request) = collector.asked().first() {
+                return request.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let request = tokio::time::timeout(TIME_LIMIT, told).await.expect("it is told");
+    assert!(request.starts_with("POST /v1/traces HTTP/1.1") && request.contains(&session), "{request}");
 }

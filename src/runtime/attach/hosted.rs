@@ -173,6 +173,7 @@ impl Runtime {
             notices,
             epoch,
         };
+        self.trace(&mut running, &setup.session, &setup.hub);
         session::start(setup, feed, &mut running.tasks)
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::host::AhpHost;
@@ -53,6 +53,13 @@ struct OpenSession {
     _watcher: WatcherGuard,
     /// The number of who watches it; events for others are dropped.
     watch: u64,
+    watching: AbortHandle,
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
 }
 
 struct AhpConnection {
@@ -163,19 +170,19 @@ impl AhpConnection {
         self.watch_count += 1;
         let (watch, sender) = (self.watch_count, self.sender.clone());
         let (reader, name) = (running.add_reader(), self.machine.client_name().unwrap_or("a client").to_owned());
-        let open = OpenSession { _reader: reader, _watcher: running.add_watcher(name), running, watch };
-        self.sessions.insert(id.clone(), open);
-        let id = id.clone();
-        self.tasks.spawn(async move {
+        let session_id = id.clone();
+        let watching = self.tasks.spawn(async move {
             let mut batch = Vec::new();
             while events.next_batch(MAX_BATCH_EVENTS, &mut batch).await {
                 let items = std::mem::take(&mut batch);
-                if sender.send(AhpInput::Events(id.clone(), watch, items)).await.is_err() {
+                if sender.send(AhpInput::Events(session_id.clone(), watch, items)).await.is_err() {
                     return;
                 }
             }
-            let _ = sender.send(AhpInput::Ended(id, watch)).await;
+            let _ = sender.send(AhpInput::Ended(session_id, watch)).await;
         });
+        let open = OpenSession { _reader: reader, _watcher: running.add_watcher(name), running, watch, watching };
+        self.sessions.insert(id.clone(), open);
         (session, missed)
     }
 

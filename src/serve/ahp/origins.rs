@@ -60,6 +60,16 @@ impl Origins {
 
     /// Returns what caused an event; the same for everybody who asks.
     pub(super) fn of(&self, session: &SessionId, envelope: &Envelope) -> Option<Arc<AhpOrigin>> {
+        let may_have_one = matches!(
+            &envelope.event,
+            AgentEvent::UserMessage { .. }
+                | AgentEvent::ApprovalResolved { .. }
+                | AgentEvent::TurnFinished { .. }
+                | AgentEvent::Annotation { .. }
+        );
+        if !may_have_one {
+            return None;
+        }
         let matches = |expected: &ExpectedEvent| match (&envelope.event, expected) {
             (AgentEvent::UserMessage { text, .. }, ExpectedEvent::Prompt(prompt)) => text == prompt,
             (AgentEvent::ApprovalResolved { call, .. }, ExpectedEvent::Decision(decided)) => call == decided,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::event::{AgentEvent, DecidedBy, Decision, Millis, Seq, TurnOutcome};
+use crate::serve::ahp::session::PlacedAction;
 use crate::testkit::events::{
     Opened, call_finished, call_ready, call_started, message_started, shell_approval, text_delta, turn_finished,
     turn_started, user_message,
