@@ -255,6 +255,17 @@ pub enum SessionsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write a session in the form that another agent takes: what is handed over of its active branch.
+    Handoff {
+        /// Session name, or the beginning of it.
+        id: String,
+        /// openai, anthropic, markdown, claude-code, codex or pi.
+        #[arg(long, value_name = "FORMAT")]
+        to: String,
+        /// A new file; otherwise standard output.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Name a session.
     Rename {
         /// Session name, or the beginning of it.

@@ -132,6 +132,7 @@
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | a row in [`dialect::DIALECTS`] |
 //! | a protocol of agent programs | `bridge/peer/x.rs`, what it says in `dialect/x.rs` | its row in `runtime/attach/known_agents.rs` |
 //! | a format in which others keep sessions | `dialect/saved/x.rs`, files of it in `tests/golden/saved/x` | its row in [`dialect::saved::SAVED_FORMATS`] |
+//! | a form for another agent | `dialect/saved/handoff/x.rs` | its row in [`dialect::saved::handoff::HANDOFF_FORMATS`] |
 //! | a tool that tells a plan | its name in `dialect/plan.rs` | nothing |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a file of the page for browsers | `assets/page/x` | the list in `serve/page.rs` |

@@ -386,6 +386,34 @@ impl<'a> Effects<'a> {
         });
     }
 
+    /// Imports sessions of other programs, off the loop.
+    pub fn import_sessions(&mut self, path: Option<String>) {
+        let folder = self.workspace.folder.clone();
+        self.with_saved("the import", move |saved| {
+            let paths = path.map_or_else(|| saved.import_places(), |path| vec![folder.join(path)]);
+            Ok(Report::Info(saved.import(&paths, false).summary()))
+        });
+    }
+
+    /// Tells once which other programs keep sessions here.
+    pub fn offer_import(&mut self) {
+        let Some(saved) = self.saved_sessions.clone() else { return };
+        self.spawn_blocking(move || match saved.import_offer() {
+            Some(offer) => EffectResult::Report(Report::Info(offer)),
+            None => EffectResult::Nothing,
+        });
+    }
+
+    /// Writes a session for another agent.
+    pub fn hand_off(&mut self, session: SessionId, format: String, file: Option<String>) {
+        self.with_saved("the handoff", move |saved| {
+            let handoff = saved.hand_off(session.as_str(), &format)?;
+            let file = file.unwrap_or_else(|| handoff.file_name.clone());
+            let written = saved.write_handoff(&handoff, std::path::Path::new(&file))?;
+            Ok(Report::Info(format!("wrote {}: {}", written.display(), handoff.remark())))
+        });
+    }
+
     /// Does something to a saved session, off the loop; where that fails, `what` did not happen.
     pub fn with_saved(
         &mut self,

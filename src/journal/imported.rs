@@ -64,7 +64,7 @@ pub enum ImportError {
 }
 
 /// What stands where an import belongs.
-enum Place {
+enum ImportPlace {
     Free,
     /// Another session has that name.
     Taken,
@@ -98,13 +98,13 @@ pub fn keep_import(
         let path = log_path(dir, &id);
         let failed = |cause| ImportError::Io { path: path.clone(), cause };
         let imported = match look_at(&path, header, events.len(), &lines).map_err(failed)? {
-            Place::Taken => continue,
-            Place::Continued => {
+            ImportPlace::Taken => continue,
+            ImportPlace::Continued => {
                 continued.get_or_insert(id);
                 continue;
             }
-            Place::Same => return Ok(Imported::Unchanged(id)),
-            Place::Free => {
+            ImportPlace::Same => return Ok(Imported::Unchanged(id)),
+            ImportPlace::Free => {
                 write_log(dir, &path, &LogHeader { session: id.clone(), ..header.clone() }, &lines, used_at, is_dry)
                     .map_err(failed)?;
                 match continued {
@@ -112,7 +112,7 @@ pub fn keep_import(
                     None => Imported::New(id),
                 }
             }
-            Place::Outdated { file, remarks } => {
+            ImportPlace::Outdated { file, remarks } => {
                 match lock(&file, &path) {
                     Ok(()) => {}
                     Err(OpenError::Io { cause, .. }) => return Err(failed(cause)),
@@ -141,10 +141,10 @@ fn push_line(lines: &mut Vec<u8>, envelope: &Envelope) -> io::Result<()> {
     Ok(())
 }
 
-fn look_at(path: &Path, header: &LogHeader, count: usize, lines: &[u8]) -> io::Result<Place> {
+fn look_at(path: &Path, header: &LogHeader, count: usize, lines: &[u8]) -> io::Result<ImportPlace> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Free),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ImportPlace::Free),
         Err(error) => return Err(error),
     };
     let known = Reader::open(path).ok().and_then(|reader| reader.header().imported_from.clone());
@@ -152,7 +152,7 @@ fn look_at(path: &Path, header: &LogHeader, count: usize, lines: &[u8]) -> io::R
         let of = header.imported_from.as_ref();
         of.is_some_and(|of| of.program == known.program && of.session == known.session)
     };
-    let Some(known) = known.as_ref().filter(is_same_source) else { return Ok(Place::Taken) };
+    let Some(known) = known.as_ref().filter(is_same_source) else { return Ok(ImportPlace::Taken) };
     let kept = fs::read(path)?;
     let rest = memchr::memchr(b'\n', &kept).and_then(|end| kept.get(end + 1..)).unwrap_or_default();
     let events = usize::try_from(known.events).unwrap_or(usize::MAX);
@@ -160,11 +160,11 @@ fn look_at(path: &Path, header: &LogHeader, count: usize, lines: &[u8]) -> io::R
     let (imported, said) = rest.split_at(end);
     // A source that has become shorter has nothing new.
     if imported == lines || count < events {
-        return Ok(Place::Same);
+        return Ok(ImportPlace::Same);
     }
     Ok(match remarks(said) {
-        Some(remarks) => Place::Outdated { file, remarks },
-        None => Place::Continued,
+        Some(remarks) => ImportPlace::Outdated { file, remarks },
+        None => ImportPlace::Continued,
     })
 }
 

@@ -8,7 +8,7 @@ mod sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Runtime, SavedSessions};
+use super::SavedSessions;
 use crate::dialect::saved::{self, SavedFile, SavedFormat, SavedSession};
 use crate::event::{Envelope, Millis, Seq, SessionId};
 use crate::journal::{self, ImportOrigin, Imported, LogHeader};
@@ -52,6 +52,23 @@ impl ImportReport {
         self.programs.is_empty()
     }
 
+    /// Returns what became of it in one line, for the screen.
+    pub fn summary(&self) -> String {
+        let told = self.programs.iter().map(|program| {
+            let (new, updated, unchanged) = program.counts();
+            let mut text = format!("{}: {new} imported", program.format.title);
+            for (count, what) in [(updated, "updated"), (unchanged, "here already"), (program.failed.len(), "left out")]
+            {
+                if count > 0 {
+                    text.push_str(&format!(", {count} {what}"));
+                }
+            }
+            text
+        });
+        let told: Vec<String> = told.chain(self.problems.first().cloned()).collect();
+        if told.is_empty() { "no sessions of other programs found".to_owned() } else { told.join("; ") }
+    }
+
     /// Returns whether everything that was found could be read and kept.
     pub fn is_whole(&self) -> bool {
         self.problems.is_empty() && self.programs.iter().all(|program| program.failed.is_empty())
@@ -73,7 +90,7 @@ impl ProgramReport {
 /// Where other programs keep their sessions, as far as the folders exist.
 fn program_places(env: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static SavedFormat, PathBuf)> {
     let folder = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = folder("HOME").or_else(|| etcetera::home_dir().ok());
+    let home = folder("HOME");
     let places = saved::SAVED_FORMATS.iter().flat_map(|format| format.places.iter().map(move |place| (format, place)));
     let found = places.filter_map(|(format, place)| {
         let moved = folder(place.variable).map(|folder| folder.join(place.below_variable));
@@ -83,18 +100,49 @@ fn program_places(env: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static SavedFo
     found.collect()
 }
 
-impl Runtime {
-    /// Returns where other programs keep their sessions on this machine.
-    pub fn import_places(&self) -> Vec<PathBuf> {
-        let env = |name: &str| std::env::var(name).ok();
-        program_places(&env).into_iter().map(|(_, path)| path).collect()
-    }
+fn own_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 impl SavedSessions {
+    /// Returns where other programs keep their sessions on this machine.
+    pub fn import_places(&self) -> Vec<PathBuf> {
+        program_places(&own_environment).into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// Returns which programs keep sessions here, to be told to the person: once, and never after an import.
+    pub fn import_offer(&self) -> Option<String> {
+        let mark = self.import_mark();
+        if mark.exists() {
+            return None;
+        }
+        let mut titles: Vec<&str> =
+            program_places(&own_environment).into_iter().map(|(format, _)| format.title).collect();
+        titles.dedup();
+        let (last, others) = titles.split_last()?;
+        let names = if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) };
+        let keeps = if others.is_empty() { "keeps" } else { "keep" };
+        self.set_import_mark();
+        Some(format!("{names} {keeps} sessions here; /import brings them over"))
+    }
+
+    /// Lies where an import was made or offered.
+    fn import_mark(&self) -> PathBuf {
+        self.index.with_file_name("import-offered")
+    }
+
+    fn set_import_mark(&self) {
+        if let Err(error) = crate::private::create_file(&self.import_mark()) {
+            tracing::debug!("it can't be noted that an import was offered: {error}");
+        }
+    }
+
     /// Imports the sessions that are in files and folders. With `is_dry` nothing is written. Blocks for as long as the
     /// files need.
     pub fn import(&self, paths: &[PathBuf], is_dry: bool) -> ImportReport {
+        if !is_dry {
+            self.set_import_mark();
+        }
         let mut search = Search::default();
         for path in paths {
             search.add(path);

@@ -5,6 +5,7 @@ pub mod day_usage;
 
 mod attach;
 mod engines;
+mod handoff;
 mod import;
 mod server;
 mod session_search;
@@ -50,6 +51,7 @@ use attach::HostedSession;
 pub use attach::{AttachedSession, HostedAgent, RemoteModels, UsageError};
 use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
+pub use handoff::Handoff;
 pub use import::{ImportReport, ImportedSession, ProgramReport};
 pub use server::SessionFactory;
 pub use server::listen::{ChildServerPlan, ServerPlan};

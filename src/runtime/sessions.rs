@@ -35,7 +35,7 @@ pub struct SavedSessions {
     pub(super) logs: PathBuf,
     pub(super) index: PathBuf,
     state: PathBuf,
-    folder: String,
+    pub(super) folder: String,
 }
 
 impl SavedSessions {

@@ -185,6 +185,10 @@ pub enum Action {
     ResumeSession(String),
     /// Look for words, or `/an expression/`, in all saved sessions; without one the person types it.
     SearchSessions(Option<String>),
+    /// Bring sessions of other programs here: from that file or folder, or from where the programs keep them.
+    ImportSessions(Option<String>),
+    /// Write this session for another agent: in which form, and into which file.
+    HandOff(Option<String>),
     /// Go on with a session, at the place of an event.
     GoToSession(SessionId, Seq),
     /// Lists the sessions of other folders too, or not.

@@ -319,6 +319,12 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("session.search", Global, || Action::SearchSessions(None), "search in all saved sessions")
         .slash(69, "search-all", &["grep"], "search in the texts of all saved sessions")
         .takes(Argument::Free("words or /expression/"), |query| Ok(Action::SearchSessions(query.map(str::to_owned)))),
+    act("session.import", Global, || Action::ImportSessions(None), "bring sessions of other programs here")
+        .slash(110, "import", &["migrate"], "bring sessions of other agent programs here")
+        .takes(Argument::Free("a file or a folder"), |path| Ok(Action::ImportSessions(path.map(str::to_owned)))),
+    act("session.handoff", Global, || Action::HandOff(None), "write this session for another agent")
+        .slash(111, "handoff", &["transfer"], "write this session for another agent, into a file")
+        .takes(Argument::Free("a form, and a file"), |wanted| Ok(Action::HandOff(wanted.map(str::to_owned)))),
     act("session.rename", Global, || Action::RenameSession(None), "name this session")
         .slash(25, "rename", &["title"], "name this session")
         .takes(Argument::Free("title"), |title| Ok(Action::RenameSession(title.map(str::to_owned)))),

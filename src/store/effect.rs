@@ -56,6 +56,14 @@ pub enum Effect {
     GoToSession(SessionId, Seq),
     /// Look for something in all saved sessions; answered by `Report::FoundTexts`.
     SearchSessions(String),
+    /// Import sessions of other programs, from a file or folder or from where the programs keep them.
+    ImportSessions(Option<String>),
+    /// Write a session for another agent, in a form and into a file; without a file it gets a name of its own.
+    HandOff {
+        session: SessionId,
+        format: String,
+        file: Option<String>,
+    },
     /// Delete a saved session; answered likewise.
     RemoveSession(SessionId),
     /// Open a session with what is named as on the command line of `attach`, beside the others; without a line, in this

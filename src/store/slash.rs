@@ -312,7 +312,9 @@ mod tests {
                 "serve",
                 "peers",
                 "search-all",
-                "compact"
+                "compact",
+                "import",
+                "handoff"
             ]
         );
         assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");
@@ -374,6 +376,8 @@ mod tests {
         ("usage", &["cost", "stats", "budget"]),
         ("context", &[]),
         ("compact", &["compress", "summarize"]),
+        ("import", &["migrate"]),
+        ("handoff", &["transfer"]),
         ("theme", &[]),
         ("vim", &[]),
         ("statusline", &[]),

@@ -23,6 +23,7 @@ impl ChatLoop<'_> {
         if self.host.options.limits.has_day_limit() {
             self.host.effects.count_day_usage(None);
         }
+        self.host.effects.offer_import();
         self.host.history_load_at = Some(Instant::now() + BACKGROUND_START_DELAY);
         #[cfg(feature = "images")]
         self.host.effects.report(self.host.images.detect_mode());

@@ -171,6 +171,8 @@ impl TabHost<'_> {
                 }
                 Effect::NewSession => self.open_session(tab, StartMode::New),
                 Effect::SearchSessions(query) => self.effects.search_sessions(query),
+                Effect::ImportSessions(path) => self.effects.import_sessions(path),
+                Effect::HandOff { session, format, file } => self.effects.hand_off(session, format, file),
                 Effect::ResumeSession(_) | Effect::GoToSession(..) | Effect::SwitchTab(_) | Effect::CloseTab => {
                     self.tab_effects.push(effect);
                 }

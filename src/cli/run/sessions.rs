@@ -1,5 +1,6 @@
 //! `sessions`: lists, prints, names, archives and removes saved sessions.
 
+mod handoff;
 mod import;
 
 use std::fmt::Write as _;
@@ -37,7 +38,8 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
             Ok(0)
         }
         SessionsCommand::Search { words, max, json } => search(&saved, &words.join(" "), max, json),
-        SessionsCommand::Import { paths, dry_run, json } => import::run(&runtime, paths, dry_run, json),
+        SessionsCommand::Import { paths, dry_run, json } => import::run(&saved, paths, dry_run, json),
+        SessionsCommand::Handoff { id, to, output } => handoff::run(&saved, &id, &to, output.as_deref()),
         SessionsCommand::Rename { id, title } => {
             let renamed = saved.rename(&id, &title)?;
             print(&format!("renamed {renamed}\n"))?;

@@ -28,6 +28,8 @@ const WITHOUT_KEY: &[&str] = &[
     "turn.cancel",
     "session.new",
     "session.search",
+    "session.import",
+    "session.handoff",
     "app.status",
     "session.rename",
     "usage.open",

@@ -10,6 +10,7 @@ mod claude_code;
 mod codex;
 mod files;
 mod gemini;
+pub mod handoff;
 mod openai;
 mod opencode;
 mod pi;

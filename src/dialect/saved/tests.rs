@@ -16,7 +16,14 @@ fn files(paths: &[&str]) -> Vec<SavedFile> {
     paths.iter().map(read).collect()
 }
 
-fn read(paths: &[&str]) -> SavedSession {
+/// Reads a session that is in one file.
+pub(super) fn read_bytes(bytes: &[u8]) -> SavedSession {
+    let (format, id) = identify(&FileHead::new(bytes)).unwrap();
+    let file = SavedFile { id, bytes: bytes.to_vec(), modified: 1_796_000_000_000 };
+    (format.read)(&[file]).unwrap().pop().unwrap()
+}
+
+pub(super) fn read(paths: &[&str]) -> SavedSession {
     let files = files(paths);
     let (format, _) = identify(&FileHead::new(&files[0].bytes)).unwrap();
     let mut sessions = (format.read)(&files).unwrap();
@@ -106,7 +113,7 @@ fn a_sub_agent_without_its_session_is_read_as_one() {
 }
 
 /// The files of each kind of session.
-const RECORDED: [&[&str]; 8] = [
+pub(super) const RECORDED: [&[&str]; 8] = [
     &["claude-code/session.jsonl", "claude-code/agent.jsonl"],
     &["codex/session.jsonl"],
     &["codex/parent.jsonl", "codex/agent.jsonl"],

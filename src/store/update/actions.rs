@@ -2,7 +2,7 @@
 //!
 //! What is asked of an overlay goes to the one on top.
 
-use crate::event::{ApprovalMode, CallOutcome, Command, NoticeLevel, ReplayStatus};
+use crate::event::{ApprovalMode, CallOutcome, Command, NoticeLevel, ReplayStatus, SessionId};
 
 use super::support::{on_top, open, require};
 use super::{copy, submit};
@@ -215,6 +215,12 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::RenameSession(title) => rename_session(store, title, fx),
         Action::ResumeSession(id) => fx.push(Effect::ResumeSession(id)),
         Action::GoToSession(id, seq) => fx.push(Effect::GoToSession(id, seq)),
+        Action::ImportSessions(path) => {
+            let from = path.as_deref().unwrap_or("other programs");
+            store.toast = Some((NoticeLevel::Info, format!("importing sessions of {from}…")));
+            fx.push(Effect::ImportSessions(path));
+        }
+        Action::HandOff(wanted) => hand_off(store, wanted.as_deref(), fx),
         Action::SearchSessions(query) => open_sessions_search(store, query, fx),
         Action::SwitchTab(target) => switch_tab(store, target, fx),
         Action::CloseTab => close_tab(store, fx),
@@ -436,4 +442,21 @@ fn undo_compaction(store: &mut Store, fx: &mut Vec<Effect>) {
     } else {
         store.toast = Some((NoticeLevel::Warn, "this session takes no prompts, so nothing can be undone".into()));
     }
+}
+
+/// Has this session written for another agent: `wanted` is a form, and perhaps a file.
+fn hand_off(store: &mut Store, wanted: Option<&str>, fx: &mut Vec<Effect>) {
+    let (format, file) = wanted.unwrap_or_default().split_once(' ').unwrap_or((wanted.unwrap_or_default(), ""));
+    if format.is_empty() {
+        let forms = "openai, anthropic, markdown, claude-code, codex or pi";
+        store.toast = Some((NoticeLevel::Info, format!("/handoff FORM [FILE]: the form is {forms}")));
+        return;
+    }
+    if store.workplace.session_log.is_none() {
+        store.toast = Some((NoticeLevel::Info, "only a saved session can be handed over".into()));
+        return;
+    }
+    let file = Some(file.trim()).filter(|file| !file.is_empty()).map(str::to_owned);
+    let session = SessionId::from(store.workplace.session.as_str());
+    fx.push(Effect::HandOff { session, format: format.to_owned(), file });
 }

@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 
 use super::super::{EXIT_FAILED, EXIT_USAGE};
 use crate::headless::output::{print, print_error, print_json, print_progress};
-use crate::runtime::{ImportReport, Imported, ImportedSession, ProgramReport, Runtime, describe_left_out};
+use crate::runtime::{ImportReport, Imported, ImportedSession, ProgramReport, SavedSessions, describe_left_out};
 use crate::text::one_line;
 
 /// Sessions of one program that are named one by one; JSON has all.
 const MAX_NAMED: usize = 20;
 
-pub(super) fn run(runtime: &Runtime, paths: Vec<PathBuf>, is_dry: bool, as_json: bool) -> anyhow::Result<u8> {
-    let paths = if paths.is_empty() { runtime.import_places() } else { paths };
+pub(super) fn run(saved: &SavedSessions, paths: Vec<PathBuf>, is_dry: bool, as_json: bool) -> anyhow::Result<u8> {
+    let paths = if paths.is_empty() { saved.import_places() } else { paths };
     if paths.is_empty() {
         print_error("no program keeps sessions here that can be read; name a file or a folder");
         return Ok(EXIT_USAGE);
     }
-    let report = runtime.saved_sessions().import(&paths, is_dry);
+    let report = saved.import(&paths, is_dry);
     for problem in &report.problems {
         print_error(problem);
     }
