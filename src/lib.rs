@@ -75,6 +75,8 @@
 //! - Nobody is pushed to: a slow reader of the hub stalls nobody and misses nothing.
 //! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal. Where a
 //!   person decides about it, [`text::visible::visible`] spells out what is hidden or looks like something else.
+//! - Command lines are read by [`event::command_line`] and nowhere else; a rule allows a line only if every part of it is
+//!   allowed, and what can't be read is asked about.
 //! - Only `app/input` reads the terminal; it turns bytes into keys and pastes, and no text of a paste ever acts as a key.
 //! - Addresses of servers are read by [`text::address`] and nowhere else, and shown as [`text::display_url`] says.
 //! - What of a session is no event (drafts, queued prompts, grants) is kept beside the log by

@@ -3,8 +3,10 @@
 //! Rules and grants are patterns (see [`Pattern`]). Their decisions are counted, so that a person sees which rules are
 //! useful.
 
+use crate::event::command_line::CommandLine;
 use crate::event::{
-    ApprovalMode, DecidedBy, Decision, Grant, Pattern, PermissionRule, Permissions, Risk, RuleKind, ToolKind,
+    ApprovalMode, ApprovalRequest, DecidedBy, Decision, Grant, Pattern, PermissionRule, Permissions, Risk, RuleKind,
+    ToolKind, allow_line,
 };
 
 /// The policy's decision about a call.
@@ -85,30 +87,57 @@ impl ApprovalPolicy {
         let needs_no_rule = self.mode == ApprovalMode::Full
             || risk == Risk::ReadOnly
             || (self.mode == ApprovalMode::AutoEdit && risk == Risk::Write);
+        if self.may_deny(tool, kind, subject) {
+            return ApprovalVerdict::Ask;
+        }
         if needs_no_rule {
             return ApprovalVerdict::Allow;
         }
         let rules = self.allow.iter_mut().map(|rule| (&rule.pattern, &mut rule.uses));
         let grants = self.grants.iter_mut().map(|grant| (&grant.pattern, &mut grant.uses));
-        match rules.chain(grants).find(|(pattern, _)| pattern.allows(tool, kind, subject)) {
-            Some((_, uses)) => {
-                *uses = uses.saturating_add(1);
-                ApprovalVerdict::Allow
-            }
-            None => ApprovalVerdict::Ask,
+        let (patterns, mut uses): (Vec<&Pattern>, Vec<&mut u64>) = rules.chain(grants).unzip();
+        let Some(decided) = allowing(&patterns, tool, kind, subject) else { return ApprovalVerdict::Ask };
+        for place in decided {
+            *uses[place] = uses[place].saturating_add(1);
         }
+        ApprovalVerdict::Allow
+    }
+
+    /// Returns whether rules deny some calls of the tool, and nobody can say whether a call is one of them.
+    fn may_deny(&self, tool: &str, kind: ToolKind, subject: &str) -> bool {
+        kind == ToolKind::Execute
+            && self.deny.iter().any(|rule| rule.pattern.tool == tool)
+            && CommandLine::read(subject).unread.is_some()
+    }
+
+    /// Takes those of the offered patterns out of a request that it needs no more: others allow their parts already.
+    pub fn narrow_offer(&self, request: &mut ApprovalRequest) {
+        let Some(offered) = &request.pattern else { return };
+        let Ok(mut patterns) = Pattern::parse_list_for(&request.tool, offered) else { return };
+        let known: Vec<&Pattern> =
+            self.allow.iter().map(|rule| &rule.pattern).chain(self.grants.iter().map(|grant| &grant.pattern)).collect();
+        for place in (0..patterns.len()).rev().filter(|_| request.kind == ToolKind::Execute) {
+            let others = patterns.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, pattern)| pattern);
+            let all: Vec<&Pattern> = others.chain(known.iter().copied()).collect();
+            if allow_line(&all, &request.tool, &request.subject).is_some() {
+                patterns.remove(place);
+            }
+        }
+        request.pattern = Some(Pattern::write_list(&patterns)).filter(|list| !list.is_empty());
     }
 
     /// Adds what a decision about a call of `tool` allows from now on. "This session" allows the whole tool, even one
     /// that runs commands: that is what people take it to mean, and a pattern exists for less. An invalid pattern, or one for another
     /// tool, is an error.
     pub fn grant(&mut self, tool: &str, decision: &Decision, by: DecidedBy) -> Result<(), String> {
-        let pattern = match decision {
+        let patterns = match decision {
             Decision::Once | Decision::Hunks(_) | Decision::Deny(_) | Decision::Offered { .. } => return Ok(()),
-            Decision::Session => Pattern { tool: tool.into(), glob: None },
-            Decision::Pattern(pattern) => Pattern::parse_for(tool, pattern)?,
+            Decision::Session => vec![Pattern { tool: tool.into(), glob: None }],
+            Decision::Pattern(patterns) => Pattern::parse_list_for(tool, patterns)?,
         };
-        self.add_grant(PolicyGrant { pattern, by, from_earlier_run: false, uses: 0 });
+        for pattern in patterns {
+            self.add_grant(PolicyGrant { pattern, by, from_earlier_run: false, uses: 0 });
+        }
         Ok(())
     }
 
@@ -152,6 +181,14 @@ impl ApprovalPolicy {
             self.grants.push(granted);
         }
     }
+}
+
+/// Returns the places of the patterns that allow a call: one, or for a command line one for each of its parts.
+fn allowing(patterns: &[&Pattern], tool: &str, kind: ToolKind, subject: &str) -> Option<Vec<usize>> {
+    if kind == ToolKind::Execute {
+        return allow_line(patterns, tool, subject);
+    }
+    patterns.iter().position(|pattern| pattern.allows(tool, kind, subject)).map(|place| vec![place])
 }
 
 #[cfg(test)]

@@ -221,10 +221,36 @@ pub(super) fn is_branch(path: &[String]) -> bool {
     SETTINGS.iter().any(|row| row.starts_with(path) && !row.matches(path))
 }
 
+/// Names that other programs, and people, have for settings of ours.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("approval_mode", "approvals.mode"),
+    ("editor.vim_mode", "editor.vim"),
+    ("limits.daily_usd", "limits.day_cost"),
+    ("limits.max_turns", "limits.session_turns"),
+    ("limits.prices", "prices"),
+    ("limits.session_usd", "limits.session_cost"),
+    ("notify.channels", "notify.via"),
+    ("notify.turn_end", "notify.turn"),
+    ("reasoning_effort", "effort"),
+    ("sandbox.folders", "tools.folders"),
+    ("server.approval_timeout", "server.ask_timeout"),
+    ("ui.alternate_screen", "ui.screen"),
+    ("ui.animations", "ui.reduced_motion"),
+    ("ui.fps", "ui.max_fps"),
+    ("ui.layout", "ui.panel_side"),
+    ("ui.thinking", "ui.fold_thinking"),
+    ("ui.title", "notify.title"),
+    ("ui.tool_output", "ui.fold_output"),
+];
+
 /// Returns the known key that an unknown one was probably meant to be.
 pub(super) fn suggest_key(path: &[String]) -> Option<String> {
+    let wanted = dotted(path);
+    if let Some((_, ours)) = OTHER_NAMES.iter().find(|(theirs, _)| *theirs == wanted) {
+        return Some((*ours).to_owned());
+    }
     let known: Vec<String> = SETTINGS.iter().filter_map(|row| fill_in_names(row, path)).collect();
-    if let Some(key) = suggest(&dotted(path), known.iter().map(String::as_str)) {
+    if let Some(key) = suggest(&wanted, known.iter().map(String::as_str)) {
         return Some(key.to_owned());
     }
     // A nearly correct name in the wrong table.
@@ -278,6 +304,80 @@ mod tests {
             ("weather", None),
         ] {
             assert_eq!(suggest_key(&path(key)).as_deref(), expected, "{key}");
+        }
+    }
+
+    /// What a configuration of a terminal client is expected to hold, and the key that it has here.
+    const EXPECTED_SETTINGS: &[(&str, &str)] = &[
+        ("version", "version"),
+        ("model", "model"),
+        ("profile", "profile"),
+        ("effort", "effort"),
+        ("an engine's kind", "engines.x.kind"),
+        ("its address", "engines.x.base_url"),
+        ("its key", "engines.x.api_key"),
+        ("silence within an answer", "engines.x.idle_timeout"),
+        ("time without content", "engines.x.no_output_timeout"),
+        ("time to the first byte", "engines.x.first_byte_timeout"),
+        ("retries", "engines.x.retries"),
+        ("a remote's address", "remotes.x.url"),
+        ("its dialect", "remotes.x.dialect"),
+        ("its token", "remotes.x.token"),
+        ("its headers", "remotes.x.headers"),
+        ("an agent's command", "agents.x.command"),
+        ("screen", "ui.screen"),
+        ("where panes stand", "ui.panel_side"),
+        ("the tool panel", "ui.tool_panel"),
+        ("theme", "ui.theme"),
+        ("frames per second", "ui.max_fps"),
+        ("mouse", "ui.mouse"),
+        ("times of messages", "ui.timestamps"),
+        ("reasoning", "ui.fold_thinking"),
+        ("output of tools", "ui.fold_output"),
+        ("the same by tool", "ui.tool_output_by_tool"),
+        ("images", "ui.images"),
+        ("ambiguous width", "ui.ambiguous_width"),
+        ("reduced motion", "ui.reduced_motion"),
+        ("parts of the status line", "ui.statusline"),
+        ("the window's title", "notify.title"),
+        ("vim", "editor.vim"),
+        ("vim's first mode", "editor.vim_start"),
+        ("approval mode", "approvals.mode"),
+        ("what is allowed", "approvals.allow"),
+        ("what is denied", "approvals.deny"),
+        ("money of a session", "limits.session_cost"),
+        ("money of a day", "limits.day_cost"),
+        ("turns", "limits.session_turns"),
+        ("rounds of a turn", "limits.max_rounds"),
+        ("prices", "prices.x"),
+        ("windows", "windows.x"),
+        ("the server's host", "server.host"),
+        ("its port", "server.port"),
+        ("its token", "server.token"),
+        ("when to call", "notify.when"),
+        ("by what", "notify.via"),
+        ("for an approval", "notify.approval"),
+        ("for the end of a turn", "notify.turn"),
+        ("for an error", "notify.error"),
+        ("a command", "notify.command"),
+        ("the preset of keys", "keys.preset"),
+        ("keys that hold everywhere", "keys.global"),
+        ("keys of the composer", "keys.composer"),
+    ];
+
+    #[test]
+    fn what_people_expect_to_set_can_be_set() {
+        let is_known = |key: &str| find(&path(key)).is_some() || is_branch(&path(key));
+        let missing: Vec<_> = EXPECTED_SETTINGS.iter().filter(|(_, key)| !is_known(key)).collect();
+        assert_eq!(missing, [] as [&(&str, &str); 0]);
+    }
+
+    #[test]
+    fn names_of_other_programs_lead_to_settings_of_ours() {
+        for (theirs, ours) in OTHER_NAMES {
+            assert!(find(&path(theirs)).is_none(), "{theirs} is a setting itself");
+            assert!(find(&path(ours)).is_some() || is_branch(&path(ours)), "{ours} is none");
+            assert_eq!(suggest_key(&path(theirs)).as_deref(), Some(*ours));
         }
     }
 

@@ -1,12 +1,14 @@
 //! A pattern over calls: `tool`, or `tool(glob)` where `*` matches anything and every other character itself.
 //!
-//! In a command line an allowing `*` never matches an operator, so `shell(git status*)` does not allow `git status; rm
-//! -rf ~`; a denying pattern is matched against every part of a chained command. This guards against mistakes and is no
-//! sandbox: a shell has endless ways to write the same thing.
+//! A command line is read into its parts (see [`CommandLine`]): it is allowed if every part is, and denied if one is. So
+//! `shell(git status*)` does not allow `git status; rm -rf ~`, and together with `shell(ls *)` it allows `git status && ls
+//! src`. This guards against mistakes and is no sandbox: programs have endless ways to run others.
 
 use std::fmt;
 
 use super::ToolKind;
+use super::command_line::CommandLine;
+use super::glob::{MatchScope, glob_matches, is_operator};
 
 /// A pattern over calls. Rules in the settings, grants and "allow calls like this one" are written this way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,28 @@ impl Pattern {
         }
     }
 
+    /// Parses one or more patterns, with blanks between them, that must be about `tool`: `shell(cd *) shell(ls *)`.
+    pub fn parse_list_for(tool: &str, patterns: &str) -> Result<Vec<Self>, String> {
+        let begin = format!("{tool}(");
+        let mut rest = patterns.trim();
+        let mut list = Vec::new();
+        // A pattern ends where the next one begins.
+        while let Some(end) = rest.match_indices(')').map(|(at, _)| at + 1).find(|end| {
+            let behind = &rest[*end..];
+            behind.starts_with(char::is_whitespace) && behind.trim_start().starts_with(&begin)
+        }) {
+            list.push(Self::parse_for(tool, &rest[..end])?);
+            rest = rest[end..].trim_start();
+        }
+        list.push(Self::parse_for(tool, rest)?);
+        Ok(list)
+    }
+
+    /// Writes patterns as [`Self::parse_list_for`] reads them.
+    pub fn write_list(patterns: &[Self]) -> String {
+        patterns.iter().map(Self::to_string).collect::<Vec<_>>().join(" ")
+    }
+
     /// Parses a pattern that must be about `tool`.
     pub fn parse_for(tool: &str, pattern: &str) -> Result<Self, String> {
         let read = Self::parse(pattern)?;
@@ -50,10 +74,22 @@ impl Pattern {
             return false;
         }
         if kind == ToolKind::Execute {
-            glob_matches(glob, subject.trim(), |c| !is_operator(c))
-        } else {
-            glob_matches(glob, subject, |_| true)
+            return self.allows_alone(subject, &CommandLine::read(subject));
         }
+        glob_matches(glob, subject, MatchScope::Anything)
+    }
+
+    /// Returns whether it allows a command line of its tool without the help of others.
+    fn allows_alone(&self, subject: &str, line: &CommandLine) -> bool {
+        self.allows_line(subject, line) || (line.unread.is_none() && allowed_parts(&[self], &self.tool, line).is_some())
+    }
+
+    /// Returns whether it allows a command line as a whole: it is just that line, or has operators of its own.
+    fn allows_line(&self, subject: &str, line: &CommandLine) -> bool {
+        let Some(glob) = &self.glob else { return true };
+        let is_exact = !glob.contains('*');
+        (is_exact || (glob.contains(is_operator) && line.is_flat()))
+            && glob_matches(glob, subject.trim(), MatchScope::NoOperators)
     }
 
     /// Returns whether a denying pattern denies a call; chained commands are matched part by part.
@@ -62,13 +98,13 @@ impl Pattern {
         if self.tool != tool {
             return false;
         }
+        let matches = |text: &str| glob_matches(glob, text, MatchScope::Anything);
         if kind == ToolKind::Execute {
-            return split_commands(subject)
-                .is_none_or(|commands| commands.iter().any(|command| glob_matches(glob, command, |_| true)));
+            return matches(subject.trim()) || CommandLine::read(subject).is_denied_by(glob);
         }
         // Denying an address denies it in private networks as well.
         let plain = subject.strip_prefix(PRIVATE_SUBJECT_PREFIX).filter(|_| kind == ToolKind::Fetch);
-        glob_matches(glob, subject, |_| true) || plain.is_some_and(|address| glob_matches(glob, address, |_| true))
+        matches(subject) || plain.is_some_and(matches)
     }
 }
 
@@ -81,113 +117,35 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// Returns the places of the patterns that together allow a command line of a tool that runs them; `None` if one of its
+/// parts is allowed by none of them.
+pub fn allow_line(patterns: &[&Pattern], tool: &str, subject: &str) -> Option<Vec<usize>> {
+    let line = CommandLine::read(subject);
+    let alone = |pattern: &&Pattern| pattern.tool == tool && pattern.allows_alone(subject, &line);
+    if let Some(place) = patterns.iter().position(alone) {
+        return Some(vec![place]);
+    }
+    if line.unread.is_some() { None } else { allowed_parts(patterns, tool, &line) }
+}
+
+fn allowed_parts(patterns: &[&Pattern], tool: &str, line: &CommandLine) -> Option<Vec<usize>> {
+    let mut used = Vec::new();
+    for part in line.parts_with_rules() {
+        let allows = |pattern: &&Pattern| {
+            pattern.tool == tool && pattern.glob.as_ref().is_none_or(|glob| part.is_allowed_by(glob))
+        };
+        let place = patterns.iter().position(allows)?;
+        if !used.contains(&place) {
+            used.push(place);
+        }
+    }
+    // A line of comments and blanks runs nothing and is no reason to allow anything.
+    (!used.is_empty()).then_some(used)
+}
+
 /// Prefix of a fetch's subject if it may reach a private network without looking like it. A pattern that allows just
 /// the address does not allow that; one that denies the address denies both.
 pub const PRIVATE_SUBJECT_PREFIX: &str = "private ";
-
-/// Returns whether `c` ends a command, starts another, substitutes, expands or redirects.
-fn is_operator(c: char) -> bool {
-    matches!(c, ';' | '&' | '|' | '<' | '>' | '`' | '$' | '(' | ')' | '\n' | '\r')
-}
-
-/// Matches `*` against any run of characters that `may_skip` accepts. A trailing ` *` also matches nothing at all, so
-/// that `ls *` matches `ls`.
-///
-/// Backtracking to the latest star is enough, even with the restriction: what a star may not skip has to be matched
-/// literally and in order. O(glob × text).
-fn glob_matches(glob: &str, text: &str, may_skip: impl Fn(char) -> bool) -> bool {
-    if glob.strip_suffix(" *") == Some(text) {
-        return true;
-    }
-    let (mut glob, mut text) = (glob.chars(), text.chars());
-    // The position after the latest star, and where its match ends so far.
-    let mut star = None;
-    loop {
-        let (mut glob_next, mut text_next) = (glob.clone(), text.clone());
-        match (glob_next.next(), text_next.next()) {
-            (Some('*'), _) => {
-                glob = glob_next;
-                star = Some((glob.clone(), text.clone()));
-            }
-            (Some(wanted), Some(c)) if wanted == c => (glob, text) = (glob_next, text_next),
-            (None, None) => return true,
-            _ => {
-                let Some((behind, mut end)) = star.take() else { return false };
-                match end.next() {
-                    Some(c) if may_skip(c) => {
-                        (glob, text) = (behind.clone(), end.clone());
-                        star = Some((behind, end));
-                    }
-                    _ => return false,
-                }
-            }
-        }
-    }
-}
-
-/// Returns the commands that a command line may run, each also without quotes, wrappers and the program's folder.
-/// `None` for a line that nests its commands deeper than an honest command would.
-fn split_commands(line: &str) -> Option<Vec<String>> {
-    let mut parts: Vec<&str> = line.split(|c| is_operator(c) || matches!(c, '{' | '}')).collect();
-    // A command for another shell is passed as a quoted string.
-    let nested = |part: &&str| part.split_whitespace().any(|word| SHELLS.contains(&program_name(word).as_str()));
-    let quoted: Vec<&str> = parts.iter().copied().filter(nested).flat_map(|part| part.split(['"', '\''])).collect();
-    parts.extend(quoted);
-    parts.push(line);
-    let mut commands = Vec::new();
-    for part in parts {
-        let plain: Vec<String> = part.split_whitespace().map(unquoted).filter(|word| !word.is_empty()).collect();
-        let whole = part.trim().to_owned();
-        if plain.is_empty() {
-            continue;
-        }
-        let mut words = plain.as_slice();
-        commands.push(whole);
-        // A wrapper may have options, so every word after it may be where its command starts.
-        let mut wrapped = 0;
-        while let Some((first, rest)) = words.split_first() {
-            wrapped += 1;
-            if wrapped > MAX_WRAPPER_DEPTH {
-                return None;
-            }
-            commands.push(words.join(" "));
-            let name = program_name(first);
-            commands.push(
-                std::iter::once(name.as_str()).chain(rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" "),
-            );
-            let is_assignment = first.split_once('=').is_some_and(|(name, _)| !name.starts_with('-'));
-            let is_wrapped = WRAPPERS.contains(&name.as_str());
-            if !is_wrapped && !is_assignment {
-                break;
-            }
-            words = rest;
-            if is_wrapped {
-                for skipped in 1..rest.len().min(8) {
-                    let later = &rest[skipped..];
-                    commands.push(later.join(" "));
-                }
-            }
-        }
-    }
-    Some(commands)
-}
-
-const MAX_WRAPPER_DEPTH: usize = 64;
-
-const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "fish", "eval", "su", "ssh", "xargs", "watch"];
-const WRAPPERS: &[&str] = &[
-    "sudo", "doas", "env", "nohup", "nice", "ionice", "time", "timeout", "command", "builtin", "exec", "xargs",
-    "setsid", "stdbuf", "busybox", "eval", "then", "do", "else", "if", "while", "until", "!",
-];
-
-fn unquoted(word: &str) -> String {
-    word.replace(['"', '\'', '\\'], "")
-}
-
-fn program_name(word: &str) -> String {
-    let word = unquoted(word);
-    word.rsplit('/').next().unwrap_or_default().to_owned()
-}
 
 #[cfg(test)]
 mod tests;

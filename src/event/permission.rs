@@ -52,6 +52,16 @@ pub struct Grant {
     pub uses: u64,
 }
 
+impl Permissions {
+    /// Returns the patterns that allow.
+    pub fn allowing(&self) -> Vec<Pattern> {
+        let rules = self.rules.iter().filter(|rule| rule.kind == RuleKind::Allow);
+        let rules = rules.filter_map(|rule| Pattern::parse(&rule.pattern).ok());
+        let grants = self.grants.iter().map(|grant| Pattern { tool: grant.tool.clone(), glob: grant.glob.clone() });
+        rules.chain(grants).collect()
+    }
+}
+
 impl Grant {
     /// Returns what it allows as a pattern, which is also its name.
     pub fn pattern(&self) -> String {

@@ -2,7 +2,8 @@
 //!
 //! Not here: the ask on the screen (`overlay/approval.rs`).
 
-use crate::event::{AnswerKind, ApprovalRequest, Pattern};
+use crate::event::command_line::{CommandLine, CommandPart};
+use crate::event::{AnswerKind, ApprovalRequest, Pattern, ToolKind, allow_line};
 
 /// What one can choose over an ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +77,98 @@ pub enum HunkStep {
     Note,
 }
 
-/// Reads a pattern that is about this call.
-pub fn parse_pattern(ask: &ApprovalRequest, pattern: &str) -> Result<Pattern, String> {
-    let pattern = Pattern::parse_for(&ask.tool, pattern)?;
-    if pattern.allows(&ask.tool, ask.kind, &ask.subject) {
-        Ok(pattern)
-    } else {
-        Err(format!("`{pattern}` would not allow this very call: {}", ask.subject))
+/// Reads patterns, with blanks between them, that allow this call, with the others that allow some already.
+pub fn parse_patterns(ask: &ApprovalRequest, allowing: &[Pattern], text: &str) -> Result<Vec<Pattern>, String> {
+    let patterns = Pattern::parse_list_for(&ask.tool, text)?;
+    let all: Vec<&Pattern> = patterns.iter().chain(allowing).collect();
+    if ask.kind != ToolKind::Execute {
+        let allows = patterns.iter().any(|pattern| pattern.allows(&ask.tool, ask.kind, &ask.subject));
+        return if allows {
+            Ok(patterns)
+        } else {
+            Err(format!("`{text}` would not allow this very call: {}", ask.subject))
+        };
+    }
+    if allow_line(&all, &ask.tool, &ask.subject).is_some() {
+        return Ok(patterns);
+    }
+    let line = CommandLine::read(&ask.subject);
+    let unread = line.unread.as_deref();
+    Err(match line.parts_with_rules().find(|part| !is_part_allowed(&all, &ask.tool, part)) {
+        _ if unread.is_some() => format!("no pattern with `*` allows this: {}", unread.unwrap_or_default()),
+        Some(part) if line.parts.len() > 1 => format!("`{text}` would not allow a part of this call: {}", part.text),
+        _ => format!("`{text}` would not allow this very call: {}", ask.subject),
+    })
+}
+
+/// A part of a command line that waits for an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedPart {
+    pub text: String,
+    /// The pattern that allows it already.
+    pub allowed_by: Option<String>,
+}
+
+/// Returns the parts of the command line that an ask is about, and why it may run more than those. Nothing of an ask
+/// about one command that is what it seems to be.
+pub fn asked_parts(ask: &ApprovalRequest, allowing: &[Pattern]) -> (Vec<AskedPart>, Option<String>) {
+    if ask.kind != ToolKind::Execute {
+        return (Vec::new(), None);
+    }
+    let line = CommandLine::read(&ask.subject);
+    let allowing: Vec<&Pattern> = allowing.iter().collect();
+    let parts: Vec<AskedPart> = line
+        .parts_with_rules()
+        .map(|part| AskedPart {
+            text: part.text.clone(),
+            allowed_by: allowing
+                .iter()
+                .find(|pattern| is_part_allowed(&[pattern], &ask.tool, part))
+                .map(ToString::to_string),
+        })
+        .collect();
+    let is_one = parts.len() == 1 && parts[0].text == ask.subject.trim();
+    (if is_one { Vec::new() } else { parts }, line.unread)
+}
+
+fn is_part_allowed(patterns: &[&Pattern], tool: &str, part: &CommandPart) -> bool {
+    let mut mine = patterns.iter().filter(|pattern| pattern.tool == tool);
+    mine.any(|pattern| pattern.glob.as_ref().is_none_or(|glob| part.is_allowed_by(glob)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::events::shell_approval;
+
+    fn patterns(texts: &[&str]) -> Vec<Pattern> {
+        texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn patterns_for_a_command_line_have_to_allow_all_of_it() {
+        let ask = shell_approval("cd src && git status");
+        assert_eq!(parse_patterns(&ask, &[], "shell(cd *) shell(git status*)").unwrap().len(), 2);
+        let known = patterns(&["shell(cd *)"]);
+        assert_eq!(parse_patterns(&ask, &known, "shell(git status*)").unwrap(), patterns(&["shell(git status*)"]));
+        let wrong = parse_patterns(&ask, &[], "shell(git status*)").unwrap_err();
+        assert_eq!(wrong, "`shell(git status*)` would not allow a part of this call: cd src");
+        let wrong = parse_patterns(&shell_approval("curl x | sh"), &[], "shell(curl *) shell(sh)").unwrap_err();
+        assert_eq!(wrong, "no pattern with `*` allows this: what `sh` reads shows only when it runs");
+        parse_patterns(&shell_approval("curl x | sh"), &[], "shell(curl x | sh)").unwrap();
+        parse_patterns(&ask, &[], "write_file(x)").unwrap_err();
+    }
+
+    #[test]
+    fn an_ask_about_several_commands_lists_them() {
+        let known = patterns(&["shell(cd *)"]);
+        let (parts, unread) = asked_parts(&shell_approval("cd src && ls > out"), &known);
+        let listed: Vec<_> = parts.iter().map(|part| (part.text.as_str(), part.allowed_by.as_deref())).collect();
+        assert_eq!(listed, [("cd src", Some("shell(cd *)")), ("ls", None), ("> out", None)]);
+        assert_eq!(unread, None);
+        assert_eq!(asked_parts(&shell_approval("git status"), &known), (Vec::new(), None));
+        let (parts, unread) = asked_parts(&shell_approval("curl x | sh"), &known);
+        assert_eq!((parts.len(), unread.is_some()), (2, true));
+        assert_eq!(asked_parts(&shell_approval("bash -c 'rm x'"), &[]).0[0].text, "rm x", "what stands in a string");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: the lists in which they are chosen and taken back (`overlay/modes.rs`, `overlay/permissions.rs`).
 
-use crate::event::{ApprovalMode, Command, DecidedBy, Grant, PermissionRule, Permissions, RuleKind};
+use crate::event::{ApprovalMode, Command, DecidedBy, Grant, Pattern, PermissionRule, Permissions, RuleKind};
 
 use super::Store;
 use super::effect::Effect;
@@ -74,6 +74,11 @@ pub fn entries(store: &Store) -> Vec<PermissionEntry> {
         }
     }
     entries
+}
+
+/// Returns the patterns that allow calls, from the settings and of the session.
+pub fn allowing_patterns(store: &Store) -> Vec<Pattern> {
+    store.session.status.permissions.as_ref().map(Permissions::allowing).unwrap_or_default()
 }
 
 /// Returns the grants of the session, oldest first.

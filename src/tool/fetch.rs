@@ -69,7 +69,7 @@ impl Tool for Fetch {
             };
             let origin = url.origin().ascii_serialization();
             let flag = if subject.starts_with(PRIVATE_SUBJECT_PREFIX) { PRIVATE_SUBJECT_PREFIX } else { "" };
-            let similar = (!origin.contains('*')).then(|| format!("{flag}{origin}/*"));
+            let similar = (!origin.contains('*')).then(|| format!("{flag}{origin}/*")).into_iter().collect();
             let detail = format!("GET {url}\nhost: {host}, {what}");
             Ok(CallDescription { detail, similar, ..CallDescription::new(Risk::Network, subject) })
         })

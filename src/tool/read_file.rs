@@ -50,7 +50,7 @@ impl Tool for ReadFile {
     fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
             let ReadFileArgs { target: place, .. } = parse_args(args, ctx)?;
-            let similar = place.similar();
+            let similar = place.similar().into_iter().collect();
             Ok(CallDescription { similar, ..CallDescription::new(Risk::ReadOnly, place.display_path) })
         }))
     }

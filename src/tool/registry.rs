@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::source::{CallDescription, ToolContext, ToolInfo, ToolResult, ToolSource};
-use crate::event::{ApprovalRequest, Json, Risk, ToolKind, ToolSpec};
+use crate::event::{ApprovalRequest, Json, Pattern, Risk, ToolKind, ToolSpec};
 
 /// How long a source may take to list its tools before a request goes without them.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -150,7 +150,10 @@ impl RegisteredTool {
         let CallDescription { risk, subject, detail, similar, hunks } = call;
         let name = self.spec().name.clone();
         Ok(ApprovalRequest {
-            pattern: similar.map(|glob| format!("{name}({glob})")),
+            pattern: (!similar.is_empty()).then(|| {
+                let pattern = |glob| Pattern { tool: name.clone(), glob: Some(glob) };
+                Pattern::write_list(&similar.into_iter().map(pattern).collect::<Vec<_>>())
+            }),
             tool: name,
             kind: self.info.kind,
             risk,

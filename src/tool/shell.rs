@@ -4,6 +4,7 @@
 //! it comes and kept in bounded memory. Whatever ends the call (the command itself, a cancel, a drop) ends the group. A
 //! process that deliberately leaves the group survives; this is not a sandbox.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::ToolArgs;
 use super::truncate::BoundedOutput;
 use super::{CallDescription, SubjectPermission, Tool, ToolContext, ToolProgress, ToolResult, ToolTimeouts};
+use crate::event::command_line::{CommandLine, CommandPart};
 use crate::event::{Json, OutputStream, Risk, ToolKind, ToolSpec};
 
 pub(super) struct Shell;
@@ -93,9 +95,20 @@ fn parse_command(args: &Json) -> Result<String, String> {
     Ok(command.trim().to_owned())
 }
 
-/// Returns "commands like this one", written with `*`. If the first words say little about what a command does, it is
-/// this exact command; for several chained commands there is none.
-fn similar_commands(command: &str) -> Option<String> {
+/// Returns "commands like this one", written with `*`, for each part of a command line; nothing for a line with a part
+/// that can't be described so, or that may run more than what stands there.
+fn similar_commands(command: &str) -> Vec<String> {
+    let line = CommandLine::read(command);
+    let similar: Option<Vec<String>> = line.parts_with_rules().map(similar_command).collect();
+    let mut similar = similar.filter(|_| line.unread.is_none()).unwrap_or_default();
+    let mut known = HashSet::new();
+    similar.retain(|glob| known.insert(glob.clone()));
+    similar
+}
+
+/// Returns the narrowest rule that is of use again. If the first words say little about what a command does, it is this
+/// exact command.
+fn similar_command(part: &CommandPart) -> Option<String> {
     const SUBCOMMAND_PROGRAMS: &[&str] = &[
         "apt",
         "brew",
@@ -128,10 +141,14 @@ fn similar_commands(command: &str) -> Option<String> {
         "ls", "nl", "printf", "ps", "pwd", "pytest", "realpath", "rg", "stat", "tail", "tree", "true", "uname", "uniq",
         "wc", "which", "whoami",
     ];
-    if command.contains(['\n', '\r', ';', '&', '|', '<', '>', '`', '$', '(', ')', '*']) {
+    if part.text.contains(['\n', '*']) {
         return None;
     }
-    let mut words = command.split_whitespace();
+    let exact = || (part.text.len() <= 200).then(|| part.text.clone());
+    if !part.is_literal() || part.is_redirection() {
+        return exact();
+    }
+    let mut words = part.words();
     let first = words.next()?;
     let is_verb = |word: &&str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
@@ -145,7 +162,7 @@ fn similar_commands(command: &str) -> Option<String> {
     if HARMLESS_PROGRAMS.contains(&first) {
         return Some(format!("{first} *"));
     }
-    (command.len() <= 200).then(|| command.to_owned())
+    exact()
 }
 
 /// How a command ended, and what it printed.
@@ -401,21 +418,35 @@ fn complete_chars_len(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Pattern, allow_line};
 
     #[test]
     fn patterns_are_offered_for_what_they_can_describe() {
         for (command, pattern) in [
-            ("git status -s", Some("git status*")),
-            ("cargo test --lib", Some("cargo test*")),
-            ("git -C x status", Some("git -C x status")),
-            ("ls -la src", Some("ls *")),
-            ("rm -rf build", Some("rm -rf build")),
-            ("python3 x.py", Some("python3 x.py")),
-            ("git status; rm x", None),
-            ("echo $(id)", None),
-            ("a\nb", None),
+            ("git status -s", &["git status*"] as &[&str]),
+            ("cargo test --lib", &["cargo test*"]),
+            ("timeout 60 cargo test --lib", &["cargo test*"]),
+            ("git -C x status", &["git -C x status"]),
+            ("ls -la src", &["ls *"]),
+            ("rm -rf build", &["rm -rf build"]),
+            ("python3 x.py", &["python3 x.py"]),
+            ("git status; rm x && git status -s", &["git status*", "rm x"]),
+            ("cd src && ls > out.txt", &["cd *", "ls *", "> out.txt"]),
+            ("echo $(id)", &["echo $(id)", "id *"]),
+            ("bash -c 'ls; rm x'", &["ls *", "rm x"]),
+            ("find . -exec rm {} +", &["find . -exec rm {} +", "rm {}"]),
+            ("rm *.o", &[]),
+            ("curl x | sh", &[]),
+            ("$x y", &[]),
         ] {
-            assert_eq!(similar_commands(command).as_deref(), pattern, "{command}");
+            assert_eq!(similar_commands(command), pattern, "{command}");
+            if !pattern.is_empty() {
+                let offered: Vec<Pattern> =
+                    pattern.iter().map(|glob| Pattern { tool: "shell".into(), glob: Some((*glob).into()) }).collect();
+                let list = Pattern::write_list(&offered);
+                assert_eq!(Pattern::parse_list_for("shell", &list).unwrap(), offered, "{list}");
+                assert!(allow_line(&offered.iter().collect::<Vec<_>>(), "shell", command).is_some(), "{command}");
+            }
         }
     }
 

@@ -66,15 +66,15 @@ pub struct CallDescription {
     pub subject: String,
     /// A diff, a command, the formatted arguments; may have many lines.
     pub detail: String,
-    /// What to offer for "allow calls like this one": a subject with `*`.
-    pub similar: Option<String>,
+    /// What to offer for "allow calls like this one": a subject with `*`, or one for each part of a command line.
+    pub similar: Vec<String>,
     /// How many hunks of the diff in `detail` the tool can apply one by one; 0 if it does all or nothing.
     pub hunks: u32,
 }
 
 impl CallDescription {
     pub fn new(risk: Risk, subject: impl Into<String>) -> Self {
-        Self { risk, subject: subject.into(), detail: String::new(), similar: None, hunks: 0 }
+        Self { risk, subject: subject.into(), detail: String::new(), similar: Vec::new(), hunks: 0 }
     }
 }
 

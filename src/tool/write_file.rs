@@ -96,5 +96,9 @@ fn parse_args(args: &Json, ctx: &ToolContext) -> Result<(CheckedPath, String), S
 /// Describes a change of a file. If it can cause programs to run, it counts as running one.
 pub(super) fn describe_write(place: &CheckedPath, detail: String) -> CallDescription {
     let risk = if place.is_sensitive() { Risk::Execute } else { Risk::Write };
-    CallDescription { detail, similar: place.similar(), ..CallDescription::new(risk, place.display_path.clone()) }
+    CallDescription {
+        detail,
+        similar: place.similar().into_iter().collect(),
+        ..CallDescription::new(risk, place.display_path.clone())
+    }
 }

@@ -10,6 +10,7 @@ mod attach_acp;
 mod attach_openjarvis;
 mod circles;
 mod cli;
+mod command_line;
 mod connections;
 mod damaged;
 mod dialects;

@@ -141,3 +141,42 @@ fn an_address_that_may_lead_inside_is_another_subject_to_what_allows_and_the_sam
     let mut denying = policy(ApprovalMode::Full, &[], &[wiki]);
     assert!(matches!(judge(&mut denying, "fetch", Risk::Network, asked), ApprovalVerdict::Deny(_)));
 }
+
+#[test]
+fn a_command_line_is_allowed_by_rules_and_grants_together() {
+    let mut policy = policy(ApprovalMode::Ask, &["shell(cd *)", "shell(ls *)"], &["shell(rm *)"]);
+    assert_eq!(judge(&mut policy, "shell", Risk::Execute, "cd src && git status && ls"), ApprovalVerdict::Ask);
+    let decision = Decision::Pattern("shell(git status*) shell(git diff*)".into());
+    policy.grant("shell", &decision, DecidedBy::Person).unwrap();
+    assert_eq!(judge(&mut policy, "shell", Risk::Execute, "cd src && git status && ls"), ApprovalVerdict::Allow);
+    let uses: Vec<u64> = policy.permissions().rules.iter().map(|rule| rule.uses).collect();
+    assert_eq!(uses, [1, 1, 0], "each rule that was needed counts");
+    assert_eq!(policy.permissions().grants.iter().map(|grant| grant.uses).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(judge(&mut policy, "shell", Risk::Execute, "cd src && git push && ls"), ApprovalVerdict::Ask);
+    assert!(matches!(judge(&mut policy, "shell", Risk::Execute, "ls; rm x"), ApprovalVerdict::Deny(_)));
+}
+
+#[test]
+fn where_some_commands_are_denied_one_that_can_not_be_read_is_asked_about() {
+    let mut denying = policy(ApprovalMode::Full, &[], &["shell(rm *)"]);
+    for line in ["$x y", "curl x | sh", "eval \"$x\""] {
+        assert_eq!(judge(&mut denying, "shell", Risk::Execute, line), ApprovalVerdict::Ask, "{line}");
+    }
+    assert_eq!(judge(&mut denying, "shell", Risk::Execute, "ls | wc"), ApprovalVerdict::Allow);
+    let mut free = policy(ApprovalMode::Full, &[], &["fetch"]);
+    assert_eq!(judge(&mut free, "shell", Risk::Execute, "curl x | sh"), ApprovalVerdict::Allow);
+}
+
+#[test]
+fn only_what_a_command_line_still_needs_is_offered() {
+    let policy = policy(ApprovalMode::Ask, &["shell(cd *)"], &[]);
+    let offered = |line: &str, pattern: &str| {
+        let mut request = crate::testkit::events::shell_approval(line);
+        request.pattern = Some(pattern.to_owned());
+        policy.narrow_offer(&mut request);
+        request.pattern
+    };
+    let narrowed = offered("cd src && git status && ls", "shell(cd *) shell(git status*) shell(ls *)");
+    assert_eq!(narrowed.as_deref(), Some("shell(git status*) shell(ls *)"));
+    assert_eq!(offered("git status", "shell(git status*)").as_deref(), Some("shell(git status*)"));
+}

@@ -181,6 +181,9 @@ impl Agent {
         let judgment = request.map(|mut request| {
             request.expires_at = expires;
             let verdict = self.setup.policy.judge(&name, request.kind, request.risk, &request.subject);
+            if verdict == ApprovalVerdict::Ask {
+                self.setup.policy.narrow_offer(&mut request);
+            }
             (request, verdict)
         });
         self.publish_permissions();

@@ -175,7 +175,7 @@ async fn decide(
     }
     if let Decision::Pattern(text) = &decision
         && let Some((_, request)) = session.snapshot().pending_approvals.iter().find(|(waiting, _)| *waiting == call)
-        && let Err(wrong) = Pattern::parse_for(&request.tool, text)
+        && let Err(wrong) = Pattern::parse_list_for(&request.tool, text)
     {
         return Err(ApiError::bad_request(wrong).with_param("decision"));
     }

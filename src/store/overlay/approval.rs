@@ -19,12 +19,13 @@
 mod hunks;
 
 use super::{OverlayExtent, OverlayOutcome, OverlayState};
-use crate::event::{ApprovalRequest, CallId, Command, Decision, Millis};
+use crate::event::{ApprovalRequest, CallId, Command, Decision, Millis, Pattern};
 use crate::store::Store;
 use crate::store::action::{Action, Context, ScrollStep};
-use crate::store::approval::{ApprovalChoice, HunkStep, parse_pattern};
+use crate::store::approval::{ApprovalChoice, HunkStep, parse_patterns};
 use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::pane::Pane;
+use crate::store::permissions::allowing_patterns;
 
 pub use hunks::{HunkMark, HunkReview};
 
@@ -338,8 +339,8 @@ impl OverlayState for ApprovalDialog {
                 let reason = std::mem::take(&mut self.reason);
                 Decision::Deny(Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty()))
             }
-            (ApprovalInput::Pattern, _) => match parse_pattern(&ask, &self.pattern) {
-                Ok(pattern) => Decision::Pattern(pattern.to_string()),
+            (ApprovalInput::Pattern, _) => match parse_patterns(&ask, &allowing_patterns(store), &self.pattern) {
+                Ok(patterns) => Decision::Pattern(Pattern::write_list(&patterns)),
                 Err(wrong) => {
                     self.feedback = Some(wrong);
                     return OverlayOutcome::Stay;

@@ -81,7 +81,7 @@ impl ToolSource for FakeSource {
         _: &'a Json,
         _: &'a ToolContext,
     ) -> BoxFuture<'a, Result<CallDescription, String>> {
-        let similar = Some("ask *".into());
+        let similar = vec!["ask *".into()];
         ready(Ok(CallDescription { similar, ..CallDescription::new(Risk::Network, "ask who; then what") })).boxed()
     }
 

@@ -12,11 +12,12 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{AnswerKind, ApprovalRequest, Millis, OfferedAnswer, Risk};
+use crate::event::{AnswerKind, ApprovalRequest, Millis, OfferedAnswer, Pattern, Risk};
 use crate::store::Store;
 use crate::store::action::Action;
-use crate::store::approval::{ApprovalChoice, parse_pattern};
+use crate::store::approval::{ApprovalChoice, asked_parts, parse_patterns};
 use crate::store::overlay::approval::{ApprovalDialog, ApprovalInput};
+use crate::store::permissions::allowing_patterns;
 use crate::text::width::{str_width, truncate_with_ellipsis};
 use crate::text::wrap::wrap;
 use crate::text::{one_line, visible, visible_line};
@@ -117,7 +118,8 @@ fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room: Re
     let answers = answers(approval, ask, labels, width);
     let effect_rows = if width >= MIN_BROAD_COLUMNS { 1 } else { 2 };
     let below = (answers.len() + effect_rows) as u16;
-    let (text, effect_role) = enter_effect(approval, ask, labels, width < MIN_BROAD_COLUMNS);
+    let allowing = allowing_patterns(store);
+    let (text, effect_role) = enter_effect(approval, ask, &allowing, labels, width < MIN_BROAD_COLUMNS);
     let effect = wrap(&text, width).iter().map(|row| row.slice(&text).to_owned()).collect();
     let gap = u16::from(room.height >= MIN_AIRY_ROWS);
     let rows = usize::from(room.height.saturating_sub(1 + below + gap));
@@ -133,7 +135,7 @@ fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room: Re
         title: title(ask),
         right: right_title(store, ask),
         border: border(ask.risk),
-        content: content(ask, width, rows, room.height >= MIN_AIRY_ROWS, &view),
+        content: content(ask, &asked_parts(ask, &allowing), width, rows, room.height >= MIN_AIRY_ROWS, &view),
         gap,
         answers,
         field,
@@ -268,7 +270,8 @@ fn draw_full(approval: &ApprovalDialog, scroll: usize, screen: &OverlayScreen<'_
         return 0;
     };
     let width = usize::from(area.width.saturating_sub(4)).max(1);
-    let all = content(ask, width, usize::MAX, true, "").rows;
+    let parts = asked_parts(ask, &allowing_patterns(store));
+    let all = content(ask, &parts, width, usize::MAX, true, "").rows;
     let height = usize::from(area.height.saturating_sub(2));
     let most = all.len().saturating_sub(height);
     let first = scroll.min(most);
@@ -390,7 +393,13 @@ fn offered_effect(answer: &OfferedAnswer) -> String {
 }
 
 /// Says what Enter would do, exactly.
-fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHints, narrow: bool) -> (String, Role) {
+fn enter_effect(
+    approval: &ApprovalDialog,
+    ask: &ApprovalRequest,
+    allowing: &[Pattern],
+    labels: &KeyHints,
+    narrow: bool,
+) -> (String, Role) {
     if let Some(told) = &approval.feedback {
         return (one_line(&visible(told), 300), Role::Error);
     }
@@ -398,12 +407,14 @@ fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHi
     let text = match (approval.input, approval.selected) {
         (ApprovalInput::Reason, _) => format!("{enter}: deny, and send the model this reason · {esc} back"),
         // What was typed comes last: it stands in the field as well, should there be no room for it.
-        (ApprovalInput::Pattern, _) => match parse_pattern(ask, &approval.pattern) {
-            Ok(pattern) => {
-                let scope = match &pattern.glob {
+        (ApprovalInput::Pattern, _) => match parse_patterns(ask, allowing, &approval.pattern) {
+            Ok(patterns) => {
+                let globs: Option<Vec<&str>> = patterns.iter().map(|pattern| pattern.glob.as_deref()).collect();
+                let scope = match globs {
                     None => rule_description(ask),
-                    Some(glob) => {
-                        format!("every {} that matches {}", subject_noun(ask), one_line(&visible_line(glob), 120))
+                    Some(globs) => {
+                        let globs = one_line(&visible_line(&globs.join(" or ")), 120);
+                        format!("every {} that matches {globs}", subject_noun(ask))
                     }
                 };
                 format!("{enter}: allow for this session without asking: {scope} · {esc} back")

@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::event::ApprovalRequest;
+use crate::store::approval::AskedPart;
 use crate::text::width::expand_tabs;
 use crate::text::wrap::{wrap, wrap_hard};
 use crate::text::{one_line, visible, visible_line};
@@ -16,6 +17,9 @@ use crate::ui::theme::{Role, Theme};
 
 /// Bytes of a detail that are laid out; what is beyond is told, not hidden.
 const MAX_DETAIL_BYTES: usize = 256 * 1024;
+
+/// Stands before each part of a command line.
+const PART_INDENT: &str = "  ";
 
 /// A row of the content.
 pub(super) enum ContentRow {
@@ -47,13 +51,21 @@ pub(super) struct ApprovalContent {
 
 /// Lays out at most so many rows. `more` begins the notice that some are missing. Only these are laid out, however long
 /// the text.
-pub(super) fn content(ask: &ApprovalRequest, width: usize, most: usize, airy: bool, more: &str) -> ApprovalContent {
+pub(super) fn content(
+    ask: &ApprovalRequest,
+    (parts, unread): &(Vec<AskedPart>, Option<String>),
+    width: usize,
+    most: usize,
+    airy: bool,
+    more: &str,
+) -> ApprovalContent {
     let mut rows = ContentRows { rows: Vec::new(), max_rows: most.saturating_add(1) };
     let subject = ask.subject.trim_end();
     // Not `lines`: a carriage return is shown, too.
     for line in subject.split('\n') {
         rows.add(line, width, Role::Tool, false);
     }
+    rows.add_parts(parts, unread.as_deref(), width);
     if airy && !ask.folder.is_empty() {
         let folder = format!("in {}", one_line(&visible_line(&ask.folder), width.saturating_sub(3)));
         rows.rows.push(ContentRow::Text(folder, Role::Dim));
@@ -100,6 +112,21 @@ struct ContentRows {
 impl ContentRows {
     fn is_full(&self) -> bool {
         self.rows.len() >= self.max_rows
+    }
+
+    /// Adds what a command line runs, part by part, and which of it a rule allows already.
+    fn add_parts(&mut self, parts: &[AskedPart], unread: Option<&str>, width: usize) {
+        for part in parts {
+            let text = one_line(&visible_line(&part.text), width.saturating_sub(PART_INDENT.len()) / 2);
+            let (note, role) = match &part.allowed_by {
+                Some(pattern) => (format!("allowed by {}", visible_line(pattern)), Role::Dim),
+                None => ("asks".to_owned(), Role::Warn),
+            };
+            self.rows.push(ContentRow::Text(format!("{PART_INDENT}{text} · {note}"), role));
+        }
+        if let Some(why) = unread {
+            self.add(&format!("{PART_INDENT}it may run more: {why}"), width, Role::Warn, false);
+        }
     }
 
     /// Adds a diff, as many lines of it as there is room for.
