@@ -253,7 +253,7 @@ fn name_session(
 
 impl FoundFile {
     fn read(&self) -> Result<SavedFile, String> {
-        let bytes = sources::read_file(&self.path)?;
-        Ok(SavedFile { id: self.id.clone(), bytes, modified: self.modified })
+        let (bytes, log) = sources::read_with_log(&self.path)?;
+        Ok(SavedFile { id: self.id.clone(), bytes, log, modified: self.modified })
     }
 }

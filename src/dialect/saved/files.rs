@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::sqlite::SQLITE_MAGIC;
 use crate::dialect::surrogate;
 use crate::event::Json;
 
@@ -32,6 +33,8 @@ impl SavedId {
 pub struct SavedFile {
     pub id: SavedId,
     pub bytes: Vec<u8>,
+    /// The write-ahead log beside a database.
+    pub log: Option<Vec<u8>>,
     /// When it was written last, in milliseconds since 1970; the time of what tells none.
     pub modified: u64,
 }
@@ -45,6 +48,15 @@ pub struct FileHead<'a> {
 impl<'a> FileHead<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes: bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) }
+    }
+
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Returns whether it is a database, beside which newer rows may stand in a log.
+    pub fn is_database(&self) -> bool {
+        self.bytes.starts_with(SQLITE_MAGIC)
     }
 
     /// Returns the first lines that are objects of JSON; the last may be cut and is none then.

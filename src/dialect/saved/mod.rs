@@ -15,6 +15,7 @@ mod openai;
 mod opencode;
 mod pi;
 mod recorder;
+mod sqlite;
 
 pub use files::{FileHead, SavedFile, SavedId};
 
@@ -81,9 +82,9 @@ pub fn identify(head: &FileHead<'_>) -> Option<(&'static SavedFormat, SavedId)> 
     SAVED_FORMATS.iter().find_map(|format| Some((format, (format.identify)(head)?)))
 }
 
-/// Writes what was left out for people: `3 images, 1 signature …`; empty if that is nothing.
+/// Writes what was left out for people: `images in outputs (3), …`; empty if that is nothing.
 pub fn describe_left_out(left_out: &BTreeMap<&'static str, u64>) -> String {
-    let counted = left_out.iter().map(|(what, count)| format!("{count} {what}"));
+    let counted = left_out.iter().map(|(what, count)| format!("{what} ({count})"));
     counted.collect::<Vec<_>>().join(", ")
 }
 

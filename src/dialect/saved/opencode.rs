@@ -1,25 +1,41 @@
-//! What `opencode export` writes: `{info, messages: [{info, parts}]}`. opencode itself keeps sessions in a database.
+//! What opencode keeps: a database ([`database`]), and what `opencode export` writes of it: `{info, messages: [{info,
+//! parts}]}`. opencode itself keeps sessions in a database.
 //!
 //! A session of a sub-agent has a `parentID`; the call that started it names it in its metadata. Prompts that came from
 //! the command line are kept with its quotes.
 //!
 //! Source: exports of opencode 1.18.33.
 
+mod database;
+
 use std::collections::HashMap;
 
 use super::files::wall_time;
 use super::recorder::{Recorder, SavedCall, SavedPrompt, SavedResult};
-use super::{FileHead, SavedFile, SavedFormat, SavedId, SavedSession, is_true, named};
+use super::{FileHead, SavedFile, SavedFormat, SavedId, SavedPlace, SavedSession, is_true, named};
 use crate::dialect::program_reply::{to_run_fault, word};
 use crate::dialect::{surrogate, usage};
 use crate::event::{CallOutcome, FinishReason, Json, Millis, NoticeCode, NoticeLevel, PromptImage, TurnOutcome};
 
-pub(super) const FORMAT: SavedFormat = SavedFormat { name: "opencode", title: "opencode", places: &[], identify, read };
+pub(super) const FORMAT: SavedFormat = SavedFormat {
+    name: "opencode",
+    title: "opencode",
+    places: &[SavedPlace {
+        variable: "XDG_DATA_HOME",
+        below_variable: "opencode/opencode.db",
+        below_home: ".local/share/opencode/opencode.db",
+    }],
+    identify,
+    read,
+};
 
 /// Sub-agents within sub-agents.
 const MAX_DEPTH: usize = 16;
 
 fn identify(head: &FileHead<'_>) -> Option<SavedId> {
+    if head.is_database() {
+        return database::is_beginning(head.bytes()).then(|| SavedId::new(""));
+    }
     let members = head.members()?;
     members.get("messages")?;
     let info = members.get("info")?;
@@ -31,6 +47,9 @@ fn identify(head: &FileHead<'_>) -> Option<SavedId> {
 fn read(files: &[SavedFile]) -> Result<Vec<SavedSession>, String> {
     let parse = |file: &SavedFile| std::str::from_utf8(&file.bytes).ok().and_then(surrogate::parse_json);
     let [main, others @ ..] = files else { return Err("there is no file".to_owned()) };
+    if FileHead::new(&main.bytes).is_database() {
+        return database::read(main);
+    }
     let session = parse(main).ok_or("it is no whole JSON; was the export cut?")?;
     let agents: HashMap<String, Json> =
         others.iter().filter_map(|file| Some((file.id.id.clone(), parse(file)?))).collect();

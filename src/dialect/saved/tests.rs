@@ -11,7 +11,7 @@ fn files(paths: &[&str]) -> Vec<SavedFile> {
     let read = |path: &&str| {
         let bytes = std::fs::read(format!("{}/tests/golden/saved/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let (_, id) = identify(&FileHead::new(&bytes)).unwrap_or_else(|| panic!("{path} is not recognised"));
-        SavedFile { id, bytes, modified: 1_796_000_000_000 }
+        SavedFile { id, bytes, log: None, modified: 1_796_000_000_000 }
     };
     paths.iter().map(read).collect()
 }
@@ -19,7 +19,7 @@ fn files(paths: &[&str]) -> Vec<SavedFile> {
 /// Reads a session that is in one file.
 pub(super) fn read_bytes(bytes: &[u8]) -> SavedSession {
     let (format, id) = identify(&FileHead::new(bytes)).unwrap();
-    let file = SavedFile { id, bytes: bytes.to_vec(), modified: 1_796_000_000_000 };
+    let file = SavedFile { id, bytes: bytes.to_vec(), log: None, modified: 1_796_000_000_000 };
     (format.read)(&[file]).unwrap().pop().unwrap()
 }
 
@@ -145,6 +145,28 @@ fn every_recorded_session_is_read() {
     }
 }
 
+/// The database of opencode with the log beside it.
+fn database() -> SavedFile {
+    let read = |name: &str| {
+        std::fs::read(format!("{}/tests/golden/saved/opencode/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let log = Some(read("opencode.db-wal"));
+    SavedFile { id: SavedId::new(""), bytes: read("opencode.db"), log, modified: 0 }
+}
+
+#[test]
+fn the_database_of_opencode_tells_what_its_exports_do() {
+    let file = database();
+    let (format, id) = identify(&FileHead::new(&file.bytes)).unwrap();
+    assert_eq!((format.name, &id), ("opencode", &file.id));
+    let sessions = (format.read)(std::slice::from_ref(&file)).unwrap();
+    let [session] = sessions.as_slice() else { panic!("{} sessions", sessions.len()) };
+    check_legal(session);
+    assert_eq!(session, &read(&["opencode/session.json", "opencode/agent.json"]));
+    let older = (format.read)(&[SavedFile { log: None, ..file }]).unwrap();
+    assert!(older[0].turns < session.turns, "the newest rows are only in the log");
+}
+
 /// How a file is damaged.
 #[derive(Clone, Debug)]
 enum Damage {
@@ -198,6 +220,19 @@ fn apply(damage: &Damage, bytes: &mut Vec<u8>) {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn a_damaged_database_is_read_as_far_as_it_goes(
+        damages in prop::collection::vec((any::<bool>(), damage()), 1..6),
+    ) {
+        let mut file = database();
+        for (of_log, damage) in &damages {
+            apply(damage, if *of_log { file.log.as_mut().unwrap() } else { &mut file.bytes });
+        }
+        for session in (identify(&FileHead::new(&database().bytes)).unwrap().0.read)(&[file]).unwrap_or_default() {
+            check_legal(&session);
+        }
+    }
 
     #[test]
     fn damaged_files_are_read_as_far_as_they_go(

@@ -16,6 +16,10 @@ const HEAD_BYTES: u64 = 512 << 10;
 const MAX_DEPTH: usize = 12;
 /// Files and folders of one search.
 const MAX_ENTRIES: usize = 1_000_000;
+/// How often a database is read whose log begins anew meanwhile.
+const MAX_DATABASE_READS: usize = 3;
+/// What changes of a write-ahead log when it begins anew.
+const LOG_HEADER_BYTES: usize = 32;
 /// Problems that are told.
 const MAX_PROBLEMS: usize = 20;
 
@@ -125,6 +129,26 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("it is larger than {} MiB", MAX_FILE_BYTES >> 20));
     }
     Ok(bytes)
+}
+
+/// Reads a file and, of a database, the log beside it. While its program moves rows from one to the other they don't
+/// belong together, so both are read again if the log has begun anew.
+pub(super) fn read_with_log(path: &Path) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
+    let log_path = PathBuf::from(format!("{}-wal", path.display()));
+    for _ in 0..MAX_DATABASE_READS {
+        let log = if log_path.is_file() { Some(read_file(&log_path)?) } else { None };
+        let bytes = read_file(path)?;
+        if !FileHead::new(&bytes).is_database() {
+            return Ok((bytes, None));
+        }
+        let begins_alike = |log: &Vec<u8>| {
+            read_head(&log_path).is_ok_and(|now| now.get(..LOG_HEADER_BYTES) == log.get(..LOG_HEADER_BYTES))
+        };
+        if log.as_ref().map_or_else(|| !log_path.is_file(), begins_alike) {
+            return Ok((bytes, log));
+        }
+    }
+    Err("its program is writing to it; try again".to_owned())
 }
 
 /// Puts files together that are of one session: each with those that name it as their parent, however deep. One whose
