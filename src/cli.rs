@@ -178,6 +178,10 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration_arg)]
     pub max_idle: Option<Duration>,
 
+    /// Show this branch of the session, counted as they began; by default the one that it was on last.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub branch: Option<u64>,
+
     /// Print everything at once instead of playing.
     #[arg(long, conflicts_with_all = ["speed", "from", "max_idle"])]
     pub headless: bool,

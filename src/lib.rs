@@ -53,6 +53,7 @@
 //! | --- | --- |
 //! | envelope | an event with its number and its time: a line of the log |
 //! | seq | the number of an event in its session, from 1 |
+//! | branch | what of a session goes on after one place in it; [`event::branches`] tells what is on its path |
 //! | seal | to close what a source left open (messages, calls, the turn), so that any prefix of a log is legal |
 //! | hub | where a session publishes; a ring in front of the log, from which every reader pulls |
 //! | journal | our module that writes and reads logs |
@@ -70,6 +71,8 @@
 //! # Invariants
 //!
 //! - An event is written to the log before anyone is shown it. A log cut anywhere opens, minus at most a torn last line.
+//! - Nothing of a log is taken back. To go back is an event as well, and whoever folds a session goes along one
+//!   [`event::branches::BranchPath`]; totals of what was used count every branch.
 //! - No consumer handles "the stream just stopped": [`agent::assembler`] closes what a reply left open, and
 //!   [`event::grammar::Sealer`] what a session did.
 //! - Nobody is pushed to: a slow reader of the hub stalls nobody and misses nothing.

@@ -34,6 +34,7 @@ export class Transcript {
     this.root.replaceChildren();
     this.messages = new Map();
     this.calls = new Map();
+    this.branchStarts = [];
     /** Calls that wait for a decision, oldest first. */
     this.asks = new Map();
     this.dirty = new Set();
@@ -114,6 +115,28 @@ export class Transcript {
     if (before && (before.engine !== event.engine || before.model !== event.model || before.mode !== event.mode)) {
       this.note(seq, "info", `Now ${event.engine}/${event.model}, mode ${event.mode}.`);
     }
+  }
+
+  // What is on another branch is not shown; the model does not see it either.
+  on_branch_started({ after }, seq) {
+    if (after >= seq) {
+      return;
+    }
+    this.branchStarts.push([seq, after]);
+    const ranges = [];
+    let last = Infinity;
+    for (const [first, before] of [...this.branchStarts].reverse()) {
+      if (first <= last) {
+        ranges.push([first, last]);
+        last = before;
+      }
+    }
+    ranges.push([1, last]);
+    for (const item of this.root.querySelectorAll("article.item")) {
+      const number = Number(item.id.slice("event-".length));
+      item.hidden = !ranges.some(([first, end]) => first <= number && number <= end);
+    }
+    this.note(seq, "info", `Goes on after event ${after}; what came after that is another branch.`);
   }
 
   on_turn_started({ turn }) {

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use crate::agent::summary::{MAX_RECORDED_BYTES, MAX_RECORDED_OUTPUT_BYTES};
 use crate::engine::{CONTEXT_KEY, HistoryApproval, HistoryCall, HistoryMessage, INTERRUPTS_KEY};
 use crate::event::answer::{AnswerEvent, StartedCall};
+use crate::event::branches::BranchPath;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, Envelope, FaultKind, Json, MessageId, PromptContext,
     PromptImage, Seq, TurnOutcome, add_context, estimate_tokens,
@@ -22,7 +23,7 @@ use compactions::Compactions;
 use logged_turns::{LoggedTurns, TurnSize};
 
 pub use compactions::{CompactionLimits, CompactionPlan, SummarySource};
-pub use logged_turns::{ReadLog, RestoredTurns, UnreadTurns};
+pub use logged_turns::{BranchPast, ReadBranch, ReadLog, RestoredTurns, UnreadTurns};
 
 /// How much of an old output is kept when the running turn alone exceeds the model's window, in bytes.
 const SHORTENED_OUTPUT_BYTES: usize = 400;
@@ -64,12 +65,21 @@ impl History {
         Self::default()
     }
 
+    /// Creates an empty history of one branch: events that are read back from the log and not on its path don't count.
+    pub fn on_path(path: BranchPath) -> Self {
+        Self { logged: LoggedTurns::on_path(path), ..Self::default() }
+    }
+
     pub fn observe(&mut self, event: &AgentEvent) {
         self.fold(Seq(u64::MAX), event);
     }
 
-    /// Observes an event that can be read back from the log: turns before the last are left there.
+    /// Observes an event that can be read back from the log: turns before the last are left there. One of another branch
+    /// is ignored.
     pub fn observe_logged(&mut self, Envelope { seq, event, .. }: &Envelope) {
+        if !self.logged.path().contains(*seq) {
+            return;
+        }
         self.fold(*seq, event);
         if matches!(event, AgentEvent::TurnStarted { .. }) {
             self.leave_in_log(*seq);
@@ -210,7 +220,7 @@ impl History {
 
     /// Gives up the turns that are only in the log, which can't be read.
     pub fn forget_logged(&mut self) {
-        self.logged = LoggedTurns::default();
+        self.logged = LoggedTurns::on_path(self.logged.path().clone());
     }
 
     /// Returns the newest entries that fit into about `budget` tokens (an estimate). Old turns are left out whole; in

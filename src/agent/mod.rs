@@ -8,11 +8,12 @@ pub mod history;
 pub mod ids;
 mod run;
 mod setup;
+pub mod snapshots;
 pub mod summary;
 pub mod turn;
 pub mod window;
 
-pub use history::ReadLog;
+pub use history::{BranchPast, ReadBranch, ReadLog};
 pub use run::Agent;
 pub use setup::{
     AgentSetup, ApprovalSettings, DescribeModel, EngineChoice, OverflowPath, ServerSuggestions, SwitchModel,

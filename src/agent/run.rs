@@ -1,6 +1,7 @@
 //! The driver: performs the effects of the turn machine. All IO of the agent happens here or in what it calls.
 
 mod approvals;
+mod branch;
 mod compaction;
 mod effort;
 mod model_info;
@@ -199,6 +200,7 @@ impl Agent {
                 images: self.engine_choice.takes_images(),
                 // Where the agent is another, its turn is one reply.
                 steer: self.setup.runs_tools,
+                branch: self.can_branch(),
                 ..Capabilities::default()
             },
             context_window: self.engine_choice.context_window,
@@ -220,6 +222,7 @@ impl Agent {
             Command::SetOption { option, value } => self.set_option(&option, &value),
             Command::RevokeGrant { pattern } => self.revoke(&pattern).await,
             Command::WarmUp => self.warm_up(),
+            Command::Branch { after } => self.start_branch(after).await,
             Command::Reconnect => self.retry_now.notify_waiters(),
             Command::UndoCompaction { through } => self.undo_compaction(through).await,
             // The turn that was meant is over: the session sends it as a prompt. And it takes the title itself.
@@ -383,7 +386,9 @@ impl Agent {
             Command::UndoCompaction { through } => return self.undo_compaction(through).await,
             Command::Cancel => TurnInput::Cancel,
             Command::Steer { text, context } => TurnInput::Steer { text, context },
-            Command::WarmUp
+            // The session takes none while a turn runs.
+            Command::Branch { .. }
+            | Command::WarmUp
             | Command::SetTitle { .. }
             | Command::Prompt { .. }
             | Command::Continue

@@ -9,8 +9,9 @@ use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
 use super::approval::ApprovalPolicy;
-use super::history::{History, ReadLog};
+use super::history::{History, ReadBranch, ReadLog};
 use super::ids::IdAllocator;
+use super::snapshots::SnapshotStore;
 use super::turn::TurnLimits;
 use tokio::sync::watch;
 
@@ -93,6 +94,10 @@ pub struct AgentSetup {
     pub history_and_ids: BoxFuture<'static, (History, IdAllocator)>,
     /// Reads the turns back that the history has only places of. It blocks; `None` if no log is kept.
     pub read_log: Option<ReadLog>,
+    /// Reads what was said on the way to an event. It blocks; `None` if no log is kept.
+    pub read_branch: Option<ReadBranch>,
+    /// Keeps versions of files that are changed; `None` if no session is kept.
+    pub snapshots: Option<Arc<SnapshotStore>>,
     pub http: HttpClient,
     pub tools: Registry,
     pub policy: ApprovalPolicy,

@@ -62,6 +62,8 @@ pub struct ChatController {
     /// What the store asked the view for, until the key that caused it was handled.
     view_actions: Vec<UiAction>,
     quit_requested_at: Option<Instant>,
+    /// When Escape was pressed with nothing to close or to stop.
+    escaped_at: Option<Instant>,
     /// Text came into the composer that nobody typed.
     has_restored_text: bool,
     stray_typing: StrayTyping,
@@ -81,6 +83,7 @@ impl ChatController {
             effects: Vec::new(),
             view_actions: Vec::new(),
             quit_requested_at: None,
+            escaped_at: None,
             has_restored_text: false,
             stray_typing: StrayTyping::default(),
             toast_timer: ToastTimer::default(),
@@ -189,6 +192,9 @@ impl ChatController {
                 self.ui.panes.transcript.clear_selection();
                 self.dispatch(Msg::Tick(clock));
                 let asked = self.quit_requested_at.take();
+                if chord != Chord::plain(Key::Esc) {
+                    self.escaped_at = None;
+                }
                 // A word to the person has been read when they do the next thing; who only types on may not have seen it.
                 if asked.is_some() || chord.typed_char().is_none() {
                     self.store.toast = None;
@@ -277,7 +283,7 @@ impl ChatController {
             UiAction::Redraw => return Some(LoopRequest::Redraw),
             UiAction::EditDraft if self.store.session.capabilities().prompt => return Some(LoopRequest::EditDraft),
             UiAction::Interrupt => self.interrupt(asked, now),
-            UiAction::Escape => self.escape(),
+            UiAction::Escape => self.escape(keys, now),
             UiAction::DeleteOrQuit if self.ui.panes.composer.is_empty() => self.quit(keys, asked, now),
             UiAction::DeleteOrQuit => self.ui.panes.composer.edit(Edit::Delete),
             UiAction::Send if self.ui.panes.composer.is_empty() && self.store.session.status.queue_held => {
@@ -422,7 +428,7 @@ impl ChatController {
     }
 
     /// Closes what is open, else goes back to the composer, else interrupts; once more forces.
-    fn escape(&mut self) {
+    fn escape(&mut self, keys: &str, now: Instant) {
         let action = if self.store.focus.top().is_some() {
             Action::CloseOverlay
         } else if self.ui.panes.composer.completion.is_open() {
@@ -436,15 +442,29 @@ impl ChatController {
         } else if self.store.person_runs.offered() > 0 {
             Action::DropContext
         } else {
-            return;
+            return self.offer_rewind(keys, now);
         };
+        self.escaped_at = None;
         self.run_action(action);
+    }
+
+    /// Twice, with nothing to close or to stop and nothing written, lists the prompts to go back to.
+    fn offer_rewind(&mut self, keys: &str, now: Instant) {
+        let again = self.escaped_at.take();
+        if !self.ui.panes.composer.is_empty() || !self.store.can_rewind() {
+            return;
+        }
+        if again.is_some_and(|before| now.saturating_duration_since(before) <= DOUBLE_PRESS_TIMEOUT) {
+            return self.run_action(Action::OpenRewind);
+        }
+        self.escaped_at = Some(now);
+        self.show_toast(format!("{keys} again to go back to a prompt"));
     }
 
     /// The draft goes to the history; without one the turn is interrupted; without that, twice quits.
     fn interrupt(&mut self, asked: Option<Instant>, now: Instant) {
         if self.store.focus.extent().is_some_and(|extent| extent != OverlayExtent::Docked) {
-            self.escape();
+            self.escape("", now);
         } else if !self.ui.panes.composer.is_empty() {
             self.ui.panes.composer.take();
         } else if self.store.person_runs.is_running() {

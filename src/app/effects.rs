@@ -28,7 +28,7 @@ use super::live_settings::SettingsLook;
 use super::notify_command::NotifyCommand;
 use super::{clipboard_image, open_external, prompt_history};
 use crate::bridge::SessionHandle;
-use crate::event::{ApprovalMode, Command, SessionId};
+use crate::event::{ApprovalMode, Command, RestoreStep, SessionId};
 use crate::local_time::local_now;
 use crate::runtime::day_usage;
 use crate::runtime::{
@@ -314,6 +314,18 @@ impl<'a> Effects<'a> {
     /// Finds out what differs in a folder from what git has.
     pub fn diff_folder(&mut self, folder: PathBuf) {
         self.spawn(async move { EffectResult::Report(Report::FolderDiff(git_diff(&folder).await)) });
+    }
+
+    /// Looks at files that a session changed.
+    pub fn check_files(&mut self, session: &SessionId, steps: Vec<RestoreStep>) {
+        let restorer = self.workspace.file_restorer(session);
+        self.spawn_blocking(move || EffectResult::Report(Report::FilesChecked(restorer.check(steps))));
+    }
+
+    /// Puts them back.
+    pub fn restore_files(&mut self, session: &SessionId, steps: Vec<RestoreStep>) {
+        let restorer = self.workspace.file_restorer(session);
+        self.spawn_blocking(move || EffectResult::Report(Report::FilesRestored(restorer.restore(&steps))));
     }
 
     /// Of a screen without a history nothing is kept.

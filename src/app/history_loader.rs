@@ -36,6 +36,11 @@ impl HistoryLoader {
         }
         let tail = TAIL_BUDGETS_BYTES.iter().find_map(|budget| hub.tail(TAIL_TURNS, *budget))?;
         let (first, last) = (tail.events.first()?.seq, tail.events.last()?.seq);
+        let path = store.branches.path().clone();
+        // A branch that begins within goes on after what is not there.
+        if !path.ranges().iter().any(|(from, through)| *from <= first && last <= *through) {
+            return None;
+        }
         let mut effects = Vec::new();
         if let Some(opened) = tail.opened {
             store.update(Msg::Event(opened), &mut effects);
@@ -46,6 +51,7 @@ impl HistoryLoader {
         }
         let mut whole = Store::new(options);
         whole.tool_calls = store.tool_calls.emptied();
+        whole.branches = store.branches.unfolded();
         let behind = Self { store: whole, events: hub.subscribe(Seq(0)), items: Vec::new(), end: until };
         Some((hub.subscribe(last), behind))
     }

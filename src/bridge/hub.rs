@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::{HubItem, LoggedEvent};
+use crate::event::branches::{BranchPath, BranchStarts};
 use crate::event::{Envelope, Seq};
 use crate::journal::{Cursor, LogEntry, ReadLimits, Reader};
 
@@ -60,6 +61,8 @@ struct EventRing {
     /// The number of resets so far.
     resets: u64,
     closed: bool,
+    /// The branch to show, if not the newest.
+    chosen_path: Option<BranchPath>,
 }
 
 impl Hub {
@@ -81,7 +84,16 @@ impl Hub {
     /// Creates a hub that treats the backlog as published up to `last`.
     pub fn starting_after(last: Seq, backlog: Backlog, ring_bytes: usize) -> Self {
         let events = VecDeque::new();
-        let ring = EventRing { backlog, events, bytes: 0, max_bytes: ring_bytes, last, resets: 0, closed: false };
+        let ring = EventRing {
+            backlog,
+            events,
+            bytes: 0,
+            max_bytes: ring_bytes,
+            last,
+            resets: 0,
+            closed: false,
+            chosen_path: None,
+        };
         Self { ring: Arc::new(Mutex::new(ring)), notifier: watch::Sender::new(()) }
     }
 
@@ -152,6 +164,45 @@ impl Hub {
 
     pub fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+
+    /// Shows one path of the session from here on, not that of its newest branch. Everything is delivered all the same: who
+    /// folds it heeds the path.
+    pub fn choose_path(&self, path: BranchPath) {
+        self.lock().chosen_path = Some(path);
+    }
+
+    pub fn chosen_path(&self) -> Option<BranchPath> {
+        self.lock().chosen_path.clone()
+    }
+
+    /// Returns the path to show: that which was chosen, else that of the newest branch.
+    pub fn shown_path(&self) -> BranchPath {
+        self.chosen_path().unwrap_or_else(|| self.branch_starts().active_path())
+    }
+
+    /// Returns where branches begin in what was published. O(log), at the speed of finding a word.
+    pub fn branch_starts(&self) -> BranchStarts {
+        let (reader, last, recent) = {
+            let ring = self.lock();
+            let reader = match &ring.backlog {
+                Backlog::Memory => None,
+                Backlog::Journal(reader) => Some(reader.clone()),
+            };
+            (reader, ring.last, ring.events.iter().cloned().collect::<Vec<_>>())
+        };
+        let mut starts = match reader.map(|reader| reader.branch_starts(last)) {
+            None => BranchStarts::default(),
+            Some(Ok(starts)) => starts,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "branches can't be looked for in the log");
+                BranchStarts::default()
+            }
+        };
+        for logged in &recent {
+            starts.observe(logged.envelope.seq, &logged.envelope.event);
+        }
+        starts
     }
 
     /// Returns the first event and up to `turns` last turns, reading back at most `budget` bytes. `None` if no turn

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::SessionHandle;
 use super::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
+use crate::event::branches::BranchPath;
 use crate::event::{AgentEvent, Capabilities, Command, Millis, ReplayStatus, SeekTarget, Seq, SessionStatus};
 use crate::journal::Reader;
 use clock::ReplayClock;
@@ -77,6 +78,8 @@ struct ReplayPlayer {
     max_idle: Option<Millis>,
     /// Where the pause before the next event began.
     idle_since: f64,
+    /// The branch that is shown.
+    path: BranchPath,
 }
 
 impl ReplayPlayer {
@@ -85,8 +88,13 @@ impl ReplayPlayer {
         let hub = Hub::starting_after(Seq(0), Backlog::Journal(reader.clone()), DEFAULT_RING_BYTES);
         let (commands, command_receiver) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
         let (sender, status) = watch::channel(SessionStatus::default());
+        let log = ReplayLog::new(reader.clone())?;
+        let path = reader.branch_starts(Seq(u64::MAX))?.active_path();
+        if !path.is_everything() {
+            hub.choose_path(path.clone());
+        }
         let player = Self {
-            log: ReplayLog::new(reader)?,
+            log,
             hub: hub.clone(),
             commands: command_receiver,
             status: sender,
@@ -94,6 +102,7 @@ impl ReplayPlayer {
             paused: options.paused,
             max_idle: options.max_idle,
             idle_since: 0.0,
+            path,
         };
         let capabilities = Capabilities { seek: true, ..Capabilities::default() };
         Ok((player, SessionHandle { session, capabilities, hub, commands, status }))
@@ -101,6 +110,7 @@ impl ReplayPlayer {
 
     async fn run(mut self) {
         loop {
+            self.heed_path();
             let due = self.next_due();
             // Commands come before due events, so that a flood of events can always be stopped.
             tokio::select! {
@@ -113,6 +123,14 @@ impl ReplayPlayer {
             }
         }
         self.hub.close();
+    }
+
+    /// The branch may be chosen after the replay was opened.
+    fn heed_path(&mut self) {
+        let chosen = self.hub.chosen_path();
+        if let Some(chosen) = chosen.filter(|chosen| *chosen != self.path) {
+            self.path = chosen;
+        }
     }
 
     fn apply(&mut self, command: &Command) {
@@ -136,6 +154,7 @@ impl ReplayPlayer {
             // These need a live source.
             Command::SetSpeed { .. }
             | Command::WarmUp
+            | Command::Branch { .. }
             | Command::Reconnect
             | Command::Prompt { .. }
             | Command::Steer { .. }
@@ -168,7 +187,11 @@ impl ReplayPlayer {
     /// Returns the clock position at which the next event is played: its recorded time, or earlier when the pause is
     /// shortened.
     fn next_due_position(&mut self) -> Option<f64> {
-        let at = self.log.peek()?.envelope.at.0 as f64;
+        let (seq, at) = (self.log.peek()?.envelope.seq, self.log.peek()?.envelope.at.0 as f64);
+        // What is on another branch is not played.
+        if !self.path.contains(seq) {
+            return Some(at.min(self.idle_since));
+        }
         // Nothing happened between two runs of the program, so that pause is not played in full.
         let long = at > self.idle_since + MAX_GAP_BETWEEN_RUNS.0 as f64;
         let away = (long && self.log.is_run_start()).then_some(MAX_GAP_BETWEEN_RUNS);

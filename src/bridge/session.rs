@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::event::branches::Branches;
 use crate::event::grammar::Sealer;
 use crate::event::{
     AgentEvent, AgentOption, AgentOptionKind, Annotation, AnnotationTarget, Capabilities, Command, Envelope, LinkState,
@@ -74,6 +75,7 @@ pub struct ResumePoint {
 pub struct PriorSession {
     /// What was left open.
     pub sealer: Sealer,
+    pub branches: Branches,
     /// What is wrong with the log.
     pub notices: Vec<AgentEvent>,
 }
@@ -128,7 +130,7 @@ async fn run(
     mut command_receiver: mpsc::Receiver<Command>,
     status: watch::Sender<SessionStatus>,
 ) {
-    let PriorSession { sealer, notices } = setup.prior.await;
+    let PriorSession { sealer, branches, notices } = setup.prior.await;
     let mut pending_notices = setup.notices;
     pending_notices.extend(notices);
     let mut actor = SessionActor {
@@ -144,6 +146,7 @@ async fn run(
         writer: setup.writer,
         save_error: setup.save_error,
         sealer,
+        branches,
         next_seq: setup.resume_point.last_seq.next(),
         base: setup.resume_point.base,
         epoch: setup.epoch,
@@ -240,6 +243,7 @@ struct SessionActor {
     writer: Option<Writer>,
     save_error: Option<String>,
     sealer: Sealer,
+    branches: Branches,
     next_seq: Seq,
     base: Millis,
     epoch: Instant,
@@ -299,6 +303,7 @@ impl SessionActor {
                 self.is_turn_running = true;
                 self.forward(source, Command::Compact { instructions });
             }
+            Command::Branch { after } => self.branch(after, source),
             Command::DequeuePrompt { id } => {
                 self.queue.remove(id);
                 self.publish_queue();
@@ -315,6 +320,18 @@ impl SessionActor {
             Command::SetTitle { title } => self.publish_when_open(title_annotation(&title)),
             other => self.forward(source, other),
         }
+    }
+
+    /// The source begins the branch, for it has to forget what is on the other.
+    fn branch(&mut self, after: Seq, source: Option<&mpsc::Sender<Command>>) {
+        let why_not = if self.is_turn_running {
+            "a turn is running: stop it before going back"
+        } else if !self.branches.is_boundary(after) {
+            "a branch begins between two turns, and there is no such place"
+        } else {
+            return self.forward(source, Command::Branch { after });
+        };
+        self.publish_when_open(notice(NoticeLevel::Warn, NoticeCode::Branch, why_not));
     }
 
     /// The prompt counts as queued until the log has it.
@@ -439,6 +456,7 @@ impl SessionActor {
         match serde_json::to_vec(&envelope) {
             Ok(line) => {
                 self.next_seq = self.next_seq.next();
+                self.branches.observe(envelope.seq, at, &envelope.event);
                 out.push(Arc::new(LoggedEvent { envelope, line: Bytes::from(line) }));
             }
             Err(error) => tracing::error!("an event could not be written as JSON: {error}"),

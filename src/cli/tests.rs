@@ -168,6 +168,7 @@ fn commands_read_as_typed() {
                 speed: 2.5,
                 from: Some(Duration::from_secs(90)),
                 max_idle: Some(Duration::from_millis(500)),
+                branch: None,
                 headless: false,
                 output_format: None,
                 json: false,

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CallId, Json, MessageId, Millis, OfferedAnswer, PersonRun, PlanEntry, PromptContext, Seq, TurnId};
+use super::{
+    CallId, FileChange, Json, MessageId, Millis, OfferedAnswer, PersonRun, PlanEntry, PromptContext, Seq, TurnId,
+};
 
 /// What an annotation refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +112,8 @@ pub enum Annotation {
     PersonRun(PersonRun),
     /// The call began to run: nobody had to be asked, or it was queued.
     Running {},
+    /// The call is about to change a file.
+    FileChange(FileChange),
     /// The call may run and waits for another of its reply.
     Queued {},
     /// Whether the call turned out to belong to another client of the same server, or was taken back by it.

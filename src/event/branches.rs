@@ -14,6 +14,9 @@
 //! A log may be somebody else's: a start that names itself or what comes later is no branch. One that names the middle
 //! of a turn leaves that turn without its end, as in a log that was cut there.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use super::{AgentEvent, Millis, Seq};
 
 /// Characters kept of a prompt, for lists of turns.
@@ -122,6 +125,8 @@ pub struct TurnNode {
     pub parent: Option<usize>,
     /// The beginning of its first prompt, one line, raw; empty if it continues without one.
     pub prompt: String,
+    /// Number of that prompt.
+    pub prompted: Option<Seq>,
     /// How many calls were made in it, those of sub-agents included.
     pub calls: u32,
     /// The event that ended it; none while it runs.
@@ -142,6 +147,9 @@ pub struct Branches {
     /// For each start, the turn that it goes on after.
     bases: Vec<Option<usize>>,
     turns: Vec<TurnNode>,
+    /// For each turn that was continued, the first that did; and all where there are several.
+    first_children: BTreeMap<Option<usize>, usize>,
+    forks: BTreeMap<Option<usize>, Vec<usize>>,
     /// Where the session stands: the last turn on the active path.
     head: Option<usize>,
     /// The turn that is running.
@@ -168,17 +176,20 @@ impl Branches {
                     at,
                     parent: self.head,
                     prompt: String::new(),
+                    prompted: None,
                     calls: 0,
                     end: None,
                 };
+                self.note_child(self.head, self.turns.len());
                 self.head = Some(self.turns.len());
                 self.open = self.head;
                 self.turns.push(turn);
             }
             AgentEvent::UserMessage { text, .. } => {
                 if let Some(turn) = self.open_turn()
-                    && turn.prompt.is_empty()
+                    && turn.prompted.is_none()
                 {
+                    turn.prompted = Some(seq);
                     turn.prompt = first_words(text);
                 }
             }
@@ -216,7 +227,7 @@ impl Branches {
         let left = Seq(seq.0 - 1);
         if self.left.last() == Some(&after) {
             self.left.pop();
-        } else if left != after {
+        } else {
             self.left.push(left);
         }
         self.head = self.turn_at(after);
@@ -260,21 +271,31 @@ impl Branches {
         std::iter::successors(turn, |index| self.turns.get(*index)?.parent)
     }
 
-    /// Returns the turns that continue the same turn as this one, itself included, the oldest first.
-    pub fn alternatives(&self, turn: usize) -> Vec<usize> {
-        let Some(parent) = self.turns.get(turn).map(|turn| turn.parent) else { return Vec::new() };
-        (0..self.turns.len()).filter(|index| self.turns.get(*index).is_some_and(|it| it.parent == parent)).collect()
+    /// Returns the turns that continue the same turn as this one, itself included, the oldest first; none if it is the
+    /// only one.
+    pub fn forks(&self, turn: usize) -> Option<&[usize]> {
+        let parent = self.turns.get(turn)?.parent;
+        self.forks.get(&parent).map(Vec::as_slice)
+    }
+
+    /// Returns the turns that continue a turn, or that begin the session; the oldest first.
+    pub fn children(&self, turn: Option<usize>) -> &[usize] {
+        let only = || self.first_children.get(&turn).map(std::slice::from_ref);
+        self.forks.get(&turn).map(Vec::as_slice).or_else(only).unwrap_or_default()
+    }
+
+    fn note_child(&mut self, parent: Option<usize>, turn: usize) {
+        match self.first_children.entry(parent) {
+            Entry::Vacant(only) => {
+                only.insert(turn);
+            }
+            Entry::Occupied(first) => self.forks.entry(parent).or_insert_with(|| vec![*first.get()]).push(turn),
+        }
     }
 
     /// Returns the last turn of every branch, in the order of the log.
     pub fn tips(&self) -> Vec<usize> {
-        let mut has_child = vec![false; self.turns.len()];
-        for parent in self.turns.iter().filter_map(|turn| turn.parent) {
-            if let Some(flag) = has_child.get_mut(parent) {
-                *flag = true;
-            }
-        }
-        (0..self.turns.len()).filter(|index| has_child.get(*index) == Some(&false)).collect()
+        (0..self.turns.len()).filter(|turn| !self.first_children.contains_key(&Some(*turn))).collect()
     }
 
     /// Returns what to go on after to be back on the branch that was left last.

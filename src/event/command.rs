@@ -39,6 +39,11 @@ pub enum Command {
         seq: Seq,
         set: bool,
     },
+    /// Go on after that event, on a branch of its own; what came after it stays in the log ([`super::branches`]). Refused
+    /// while a turn runs, in the middle of a turn, and where the conversation is kept elsewhere.
+    Branch {
+        after: Seq,
+    },
     /// A prompt is being typed: slow preparations may start. Nothing depends on it.
     #[serde(rename = "prepare")]
     WarmUp,

@@ -53,6 +53,8 @@ codes! {
     /// A call needs an approval that is given at the server.
     Approval = "approval",
     AuthRequired = "auth_required",
+    /// Where a session goes on, or why it can't from there.
+    Branch = "branch",
     /// Earlier turns are summed up, here or by the server.
     Compacting = "compacting",
     Continued = "continued",

@@ -18,6 +18,9 @@ pub struct Capabilities {
     /// What the person says can go into a running turn.
     #[serde(default, skip_serializing_if = "is_false")]
     pub steer: bool,
+    /// It can go back, and on from there on another branch.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub branch: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]

@@ -109,6 +109,8 @@ pub async fn run(live: SessionHandle, mut run: RunOptions) -> Result<u8, OutputE
     }
     let mut subscription = live.hub.subscribe(run.after);
     let watching = run.prompt.is_none();
+    // As events all of a log is printed, in words one branch of it.
+    let shown = live.hub.chosen_path().filter(|_| run.format != OutputFormat::StreamJson);
     let mut there = live.status.clone();
     let mut asked = match &run.prompt {
         None => Asked::nothing(),
@@ -200,6 +202,9 @@ pub async fn run(live: SessionHandle, mut run: RunOptions) -> Result<u8, OutputE
         };
         for delivery in batch.drain(..) {
             let HubItem::Event(event) = delivery else { continue };
+            if shown.as_ref().is_some_and(|path| !path.contains(event.envelope.seq)) {
+                continue;
+            }
             asked.observe(&event.envelope.event);
             let began = asked.began();
             saved.observe(&event.envelope, run.source);

@@ -65,6 +65,10 @@ async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> 
     };
     let mut store = Store::new(options);
     store.set_output_views(config.ui.output_views());
+    let starts = live.hub.branch_starts();
+    // A screen of the past shows the branch that was on it.
+    let then = seq.map(|seq| starts.path_to(seq));
+    store.expect_branches(starts, then.or_else(|| live.hub.chosen_path()));
     let mut effects = Vec::new();
     let mut subscription = live.hub.subscribe(Seq(0));
     let mut batch = Vec::new();

@@ -22,7 +22,11 @@ const MAX_OUTPUT_LINES: usize = 8;
 pub async fn print_session(live: SessionHandle) -> Result<(), OutputError> {
     let mut subscription = live.hub.subscribe(Seq(0));
     let mut page = SessionPrinter::default();
+    let path = live.hub.shown_path();
     while let Some(HubItem::Event(event)) = subscription.next().await {
+        if !path.contains(event.envelope.seq) {
+            continue;
+        }
         page.event(&event.envelope.event);
         if page.out.len() > FLUSH_BYTES {
             output::print(&std::mem::take(&mut page.out))?;

@@ -5,6 +5,7 @@
 //! entries come with strictly growing numbers; what isn't an envelope is skipped and counted, never fatal. Not here:
 //! following a growing file (the hub does), sealing a log that was cut (its readers do).
 
+mod branch_starts;
 mod landmarks;
 mod lines;
 mod order;

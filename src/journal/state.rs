@@ -49,6 +49,11 @@ pub struct AgentSession {
     pub session: String,
 }
 
+/// Returns where the versions of files are kept that a session changed. They go with its state.
+pub fn snapshots_dir(dir: &Path, session: &SessionId) -> PathBuf {
+    dir.join(format!("{}.snapshots", safe_file_name(session.as_str())))
+}
+
 /// What the session was last set to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionSettings {
@@ -190,7 +195,10 @@ impl StateStore {
                 }
             }
         }
-        Ok(())
+        match fs::remove_dir_all(snapshots_dir(&self.dir, &self.session)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Damage, OpenError, ReadLimits, Reader};
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, NO_ENGINE, SessionId};
+use crate::event::branches::BranchStarts;
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Envelope, NO_ENGINE, Seq, SessionId};
 
 /// Characters kept of a title or a prompt.
 const MAX_TITLE_CHARS: usize = 200;
@@ -106,6 +107,12 @@ impl SessionSummary {
         let mut facts = SessionFacts::default();
         read_facts(&reader, depth, &mut facts).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
         let header = reader.header().clone();
+        let shown = facts.branch_starts.active_path();
+        let is_shown = |prompt: &&(Seq, String)| shown.contains(prompt.0);
+        let first_prompt = facts.prompts.iter().find(is_shown).map(|(_, line)| line.clone());
+        let mut last = facts.prompts.iter().skip(facts.first_page_prompts);
+        let last_prompt = last.rfind(is_shown).map(|(_, line)| line.clone());
+        let turns = facts.turns.iter().filter(|seq| shown.contains(**seq)).count() as u64;
         let (engine, model) = facts.answered_by.unwrap_or((header.engine, header.model));
         let mut summary = Self {
             id: header.session,
@@ -116,9 +123,9 @@ impl SessionSummary {
             started_at: header.started_at,
             modified: 0,
             folder: header.folder,
-            title: facts.given_title.or(header.title).or(facts.first_prompt),
-            last_prompt: facts.last_prompt,
-            turns: (depth > ReadDepth::Ends).then_some(facts.turns),
+            title: facts.given_title.or(header.title).or(first_prompt),
+            last_prompt,
+            turns: (depth > ReadDepth::Ends).then_some(turns),
             is_archived: facts.is_archived,
             engine,
             model,
@@ -143,26 +150,26 @@ impl SessionSummary {
 #[derive(Default)]
 struct SessionFacts {
     given_title: Option<String>,
-    first_prompt: Option<String>,
-    last_prompt: Option<String>,
-    turns: u64,
+    /// The first lines of all prompts, and where turns begin, on whichever branch.
+    prompts: Vec<(Seq, String)>,
+    /// How many of them were read before a part of the log was skipped.
+    first_page_prompts: usize,
+    turns: Vec<Seq>,
+    branch_starts: BranchStarts,
     is_archived: bool,
     answered_by: Option<(String, String)>,
     damage: Option<Damage>,
 }
 
 impl SessionFacts {
-    fn observe(&mut self, event: &AgentEvent) {
+    fn observe(&mut self, Envelope { seq, event, .. }: &Envelope) {
+        self.branch_starts.observe(*seq, event);
         match event {
             AgentEvent::SessionOpened { engine, model, .. } if !engine.is_empty() && engine != NO_ENGINE => {
                 self.answered_by = Some((engine.clone(), model.clone()));
             }
-            AgentEvent::TurnStarted { .. } => self.turns += 1,
-            AgentEvent::UserMessage { text, .. } => {
-                let line = first_line(text);
-                self.first_prompt.get_or_insert_with(|| line.clone());
-                self.last_prompt = Some(line);
-            }
+            AgentEvent::TurnStarted { .. } => self.turns.push(*seq),
+            AgentEvent::UserMessage { text, .. } => self.prompts.push((*seq, first_line(text))),
             AgentEvent::Annotation { on: AnnotationTarget::Session, annotation: Annotation::Title(title) } => {
                 self.given_title = Some(first_line(title)).filter(|title| !title.is_empty());
             }
@@ -177,19 +184,19 @@ impl SessionFacts {
 fn read_facts(reader: &Reader, depth: ReadDepth, facts: &mut SessionFacts) -> std::io::Result<()> {
     match depth {
         ReadDepth::Whole => {
-            let (damage, _) = reader.for_each_event(|envelope| facts.observe(&envelope.event))?;
+            let (damage, _) = reader.for_each_event(|envelope| facts.observe(envelope))?;
             facts.damage = Some(damage);
         }
-        ReadDepth::Landmarks => reader.for_each_landmark(|event| facts.observe(event))?,
+        ReadDepth::Landmarks => reader.for_each_landmark(|envelope| facts.observe(envelope))?,
         ReadDepth::Ends => {
             let first_page = ReadLimits { max_events: 64, max_bytes: END_BYTES as usize, ..ReadLimits::one_page() };
             let mut cursor = reader.start_cursor();
             let page = reader.read(&mut cursor, first_page)?;
-            page.entries.iter().for_each(|entry| facts.observe(&entry.envelope.event));
+            page.entries.iter().for_each(|entry| facts.observe(&entry.envelope));
             if !page.at_end {
-                facts.last_prompt = None;
+                facts.first_page_prompts = facts.prompts.len();
                 let end = reader.read_end(END_BYTES)?;
-                end.entries.iter().for_each(|entry| facts.observe(&entry.envelope.event));
+                end.entries.iter().for_each(|entry| facts.observe(&entry.envelope));
             }
         }
     }

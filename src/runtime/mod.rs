@@ -6,7 +6,9 @@ pub mod day_usage;
 mod attach;
 mod engines;
 mod handoff;
+mod file_restore;
 mod import;
+mod past;
 mod server;
 mod session_search;
 mod sessions;
@@ -26,15 +28,14 @@ use tokio::time::Instant;
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::history::History;
 use crate::agent::ids::IdAllocator;
-use crate::agent::{AgentSetup, ApprovalSettings, OverflowPath, ReadLog, SwitchModel, TurnLimits};
+use crate::agent::snapshots::SnapshotStore;
+use crate::agent::{AgentSetup, ApprovalSettings, OverflowPath, SwitchModel, TurnLimits};
 use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use crate::bridge::session::{self, PriorSession, ResumePoint, UnsentPrompt, notice};
 use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{SessionHandle, local};
 use crate::config::{Config, LoadedConfig, Origin, Paths, environment};
-use crate::event::{
-    AgentEvent, CallId, Effort, Grant, Millis, NoticeCode, NoticeLevel, SamplingParams, Seq, SessionId,
-};
+use crate::event::{AgentEvent, CallId, Effort, Grant, Millis, NoticeCode, NoticeLevel, SamplingParams, SessionId};
 use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
 pub use crate::journal::{NameClaim, StatePart, StateStore};
 use crate::local_time::local_now;
@@ -52,7 +53,9 @@ pub use attach::{AttachedSession, HostedAgent, RemoteModels, UsageError};
 use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
 pub use handoff::Handoff;
+pub use file_restore::FileRestorer;
 pub use import::{ImportReport, ImportedSession, ProgramReport};
+use past::{read_branch, read_history, read_log};
 pub use server::SessionFactory;
 pub use server::listen::{ChildServerPlan, ServerPlan};
 pub use server::shared::SharedServer;
@@ -243,6 +246,11 @@ impl Runtime {
         });
         let mut setup = self.agent_setup(policy, epoch, wall, overflow, past);
         setup.read_log = writer.as_ref().map(|writer| read_log(writer.reader()));
+        setup.snapshots = writer
+            .as_ref()
+            .filter(|_| is_kept)
+            .map(|_| Arc::new(SnapshotStore::new(&journal::snapshots_dir(&self.paths.session_state_dir(), &session))));
+        setup.read_branch = writer.as_ref().filter(|_| is_kept).map(|writer| read_branch(writer.reader()));
         setup.approvals.epoch_time = resume_point.base;
         change(&mut setup);
         let mut running = self.running();
@@ -389,6 +397,7 @@ impl Runtime {
         let mut restored = Vec::new();
         let waiting = self.load_queued_prompts(&session, &mut restored);
         let grants = self.load_grants(&session, &mut restored);
+        restored.extend(self.workspace().file_restorer(&session).take_unfinished());
         let folder = folder.display().to_string();
         if header.folder != folder && !header.folder.is_empty() {
             let text = format!("this session started in {}; its tools now work in {folder}", header.folder);
@@ -448,6 +457,8 @@ impl Runtime {
             suggestions: offers,
             history_and_ids: Box::pin(async move { past.await.unwrap_or_default() }),
             read_log: None,
+            read_branch: None,
+            snapshots: None,
             http: self.http.clone(),
             tools: self.tools.clone(),
             policy,
@@ -516,49 +527,6 @@ struct PreparedSession {
     grants: Vec<Grant>,
     /// What of that the person should be told.
     restored: Vec<String>,
-}
-
-/// Folds a whole log into what the agent needs, what is still open, and its damage. O(log).
-///
-/// `was_torn`: the log ended in a torn line, which was reported and has been terminated since.
-fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, PriorSession) {
-    let (mut history, mut names) = (History::new(), IdAllocator::default());
-    let result = reader.for_each_event(|envelope| {
-        history.observe_logged(envelope);
-        names.observe(&envelope.event);
-    });
-    let past = match result {
-        Ok((mut damage, sealer)) => {
-            damage.unreadable = damage.unreadable.saturating_sub(u64::from(was_torn));
-            let notices = damage.notices().into_iter().map(|(code, text)| notice(NoticeLevel::Warn, code, text));
-            PriorSession { sealer, notices: notices.collect() }
-        }
-        Err(error) => {
-            tracing::error!("the session's history can't be read: {error}");
-            let text = format!("the log can't be read further, so the history is incomplete: {error}");
-            PriorSession {
-                notices: vec![notice(NoticeLevel::Error, NoticeCode::UnreadableLines, text)],
-                ..PriorSession::default()
-            }
-        }
-    };
-    (history, names, past)
-}
-
-fn read_log(reader: Reader) -> ReadLog {
-    Arc::new(move |from, through, tell| {
-        let mut cursor = reader.cursor_after(Seq(from.0.saturating_sub(1)))?;
-        let limits = ReadLimits { through, ..ReadLimits::one_page() };
-        loop {
-            let page = reader.read(&mut cursor, limits)?;
-            for entry in &page.entries {
-                tell(&entry.envelope);
-            }
-            if page.at_end {
-                return Ok(());
-            }
-        }
-    })
 }
 
 /// Returns whether a session has no turn.

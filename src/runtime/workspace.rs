@@ -7,13 +7,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Runtime;
-use crate::event::PromptContext;
+use super::{FileRestorer, Runtime};
+use crate::event::{PromptContext, SessionId};
 use crate::net::redact_registered;
 use crate::store::person_runs::RunResult;
 use crate::text::clean;
 pub use crate::tool::ToolProgress;
 pub use crate::tool::mention::{MentionScope, MentionedFiles};
+use crate::tool::restore::RestoreScope;
 use crate::tool::truncate::truncate_middle;
 use crate::tool::{mention, run_for_person};
 
@@ -24,6 +25,10 @@ const MAX_KEPT_OUTPUT_BYTES: usize = 64_000;
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
     pub folder: PathBuf,
+    /// Further folders that file tools may use.
+    extra_folders: Vec<PathBuf>,
+    /// Where the versions of files are kept that sessions changed, by session.
+    state_dir: PathBuf,
     /// Variables with keys, hidden from commands.
     hidden_env_vars: Arc<[String]>,
 }
@@ -31,7 +36,13 @@ pub struct Workspace {
 impl Workspace {
     /// `hidden_env_vars` are the variables with keys, hidden from commands.
     pub fn new(folder: PathBuf, hidden_env_vars: Arc<[String]>) -> Self {
-        Self { folder, hidden_env_vars }
+        Self { folder, hidden_env_vars, ..Self::default() }
+    }
+
+    /// Returns what puts the files back that a session changed here.
+    pub fn file_restorer(&self, session: &SessionId) -> FileRestorer {
+        let scope = RestoreScope { folder: self.folder.clone(), extra_folders: self.extra_folders.clone() };
+        FileRestorer::new(&self.state_dir, session, scope)
     }
 
     /// Returns the paths that a mention may name that begins like this. Blocks.
@@ -69,6 +80,10 @@ impl Workspace {
 
 impl Runtime {
     pub fn workspace(&self) -> Workspace {
-        Workspace::new(self.folder.clone(), self.hidden_variables.clone().into())
+        Workspace {
+            extra_folders: self.tool_folders(),
+            state_dir: self.paths.session_state_dir(),
+            ..Workspace::new(self.folder.clone(), self.hidden_variables.clone().into())
+        }
     }
 }

@@ -117,6 +117,16 @@ pub enum Action {
     CopyLink {
         item: Option<u64>,
     },
+    /// Lists the prompts of this branch to go back to.
+    OpenRewind,
+    /// Goes back to before a prompt, counted from the newest, which is 1.
+    Rewind(usize),
+    /// Begins another branch here, or before a prompt, counted likewise.
+    Fork(Option<usize>),
+    /// Goes back to the branch that was left last.
+    RedoBranch,
+    /// Shows all branches.
+    OpenBranchTree,
     SearchOlder,
     SearchNewer,
     /// The query is an expression, or not.

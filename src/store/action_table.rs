@@ -7,8 +7,8 @@ use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
 use super::approval::{ApprovalChoice, HunkStep};
 use super::command_argument::{
     Argument, LAYOUT_ARGUMENT, NOTIFY_ARGUMENT, RunCommand, SHOW_ARGUMENT, STATUS_ARGUMENT, TIMES_ARGUMENT,
-    choose_mode, config_command, copy_nth, dequeue_nth, go_to_tab, lay_panes, set_notify, show_times,
-    toggle_status_part,
+    choose_mode, config_command, copy_nth, dequeue_nth, fork_from, go_to_tab, lay_panes, rewind_by, set_notify,
+    show_times, toggle_status_part,
 };
 use super::notification::NotifyWish;
 use super::outline::OutlineSubject;
@@ -328,6 +328,24 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("session.rename", Global, || Action::RenameSession(None), "name this session")
         .slash(25, "rename", &["title"], "name this session")
         .takes(Argument::Free("title"), |title| Ok(Action::RenameSession(title.map(str::to_owned)))),
+    act("branch.rewind", Global, || Action::OpenRewind, "go back to an earlier prompt, and on from there")
+        .slash(80, "rewind", &["undo", "checkpoint"], "go back to an earlier prompt, or before the last n")
+        .takes(Argument::Free("n"), rewind_by),
+    act("branch.redo", Global, || Action::RedoBranch, "go to the branch that was left last").slash(
+        81,
+        "redo",
+        &[],
+        "go to the branch that was left last",
+    ),
+    act("branch.fork", Global, || Action::Fork(None), "begin another branch here")
+        .slash(82, "fork", &["branch"], "begin another branch here, or before the last n prompts; this one stays")
+        .takes(Argument::Free("n"), fork_from),
+    act("branch.tree", Global, || Action::OpenBranchTree, "show all branches, to go to one").slash(
+        83,
+        "tree",
+        &["branches"],
+        "show all branches, to go to one",
+    ),
     act("usage.open", Global, || Action::OpenUsage, "where the tokens went").slash(
         26,
         "usage",

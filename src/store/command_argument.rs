@@ -142,6 +142,22 @@ pub(super) fn dequeue_nth(number: Option<&str>) -> Result<Action, String> {
     }
 }
 
+pub(super) fn rewind_by(count: Option<&str>) -> Result<Action, String> {
+    match count.map(str::parse) {
+        None => Ok(Action::OpenRewind),
+        Some(Ok(count)) if count > 0 => Ok(Action::Rewind(count)),
+        Some(_) => Err("/rewind takes a number: 1 goes back to before your last prompt".into()),
+    }
+}
+
+pub(super) fn fork_from(count: Option<&str>) -> Result<Action, String> {
+    match count.map(str::parse) {
+        None => Ok(Action::Fork(None)),
+        Some(Ok(count)) if count > 0 => Ok(Action::Fork(Some(count))),
+        Some(_) => Err("/fork takes a number: 1 branches off before your last prompt".into()),
+    }
+}
+
 pub(super) fn go_to_tab(number: Option<&str>) -> Result<Action, String> {
     match number.map(str::parse) {
         None => Ok(Action::OpenTabList(TabListSubject::Sessions)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Command, Seq, SessionId};
+use crate::event::{Command, RestoreStep, Seq, SessionId};
 
 use super::action::UiAction;
 #[cfg(feature = "images")]
@@ -78,6 +78,10 @@ pub enum Effect {
     ListPeers,
     /// Play a saved session beside the others: its id or its file; none is this one.
     PlaySession(Option<String>),
+    /// Look at files that the agent changed, before they are put back; answered by `Report::FilesChecked`.
+    CheckFiles(Vec<RestoreStep>),
+    /// Put them back; answered by `Report::FilesRestored`.
+    RestoreFiles(Vec<RestoreStep>),
     /// Find out what differs in the folder from what git has; answered by `Report::FolderDiff`.
     DiffFolder,
     /// Give a text to the clipboard, or wherever the person can get it; answered by a report that says which way it

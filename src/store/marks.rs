@@ -26,8 +26,16 @@ impl Marks {
     }
 
     /// Takes an event; returns what to tell if it is what the person asked for.
-    pub(super) fn on_event(&mut self, event: &AgentEvent, items: &Transcript) -> Option<&'static str> {
+    pub(super) fn on_event(
+        &mut self,
+        event: &AgentEvent,
+        items: &Transcript,
+        is_shown: impl Fn(Seq) -> bool,
+    ) -> Option<&'static str> {
         let AgentEvent::Annotation { annotation: Annotation::Mark { seq, set }, .. } = event else { return None };
+        if !is_shown(*seq) {
+            return None;
+        }
         let began = items.item_of_event(*seq).map_or(*seq, |item| item.seq);
         if *set {
             self.marked.insert(began);
@@ -46,6 +54,10 @@ impl Marks {
     /// Wants what an event went into to be shown.
     pub(super) fn go_to(&mut self, seq: Seq) {
         self.wanted = Some(seq);
+    }
+
+    pub(super) fn wanted(&self) -> Option<Seq> {
+        self.wanted
     }
 
     /// Returns the wanted event if all up to `last` is known; it is wanted no more then.

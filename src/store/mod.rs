@@ -38,6 +38,7 @@ pub mod plan;
 pub mod prompt_images;
 pub mod search;
 pub mod session;
+pub mod session_branches;
 pub mod sessions;
 pub mod slash;
 pub mod spending;
@@ -56,6 +57,7 @@ pub mod workplace;
 
 use std::collections::BTreeMap;
 
+use crate::event::branches::{BranchPath, BranchStarts};
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, CallId, Command, Envelope, LinkState, Millis, NoticeCode, NoticeLevel,
     Seq, TurnOutcome,
@@ -78,6 +80,7 @@ use self::pane::PanelSide;
 use self::person_runs::PersonRuns;
 use self::plan::Plan;
 use self::session::{Phase, SessionState};
+use self::session_branches::SessionBranches;
 use self::sessions::SessionChoice;
 use self::status_parts::StatusParts;
 use self::sub_agents::SubAgents;
@@ -163,6 +166,7 @@ pub struct Store {
     pub unseen: Unseen,
     /// What the person marked.
     pub marks: Marks,
+    pub branches: SessionBranches,
     /// The person was told what closing the session would stop.
     is_closing_asked: bool,
     last_seq: Seq,
@@ -265,6 +269,11 @@ impl Store {
     /// Shows what the person wanted to go to if that part of the session is there by now.
     fn show_wanted_event(&mut self) {
         let Some(seq) = self.marks.take_wanted(self.last_seq) else { return };
+        if !self.branches.path().contains(seq) {
+            self.toast =
+                Some((NoticeLevel::Info, "that is on another branch of this session: /tree goes there".into()));
+            return;
+        }
         let first = self.transcript.items().first();
         let is_there = self.history_progress.is_none() || first.is_some_and(|first| first.seq <= seq);
         match self.transcript.item_of_event(seq).or(first) {
@@ -281,6 +290,7 @@ impl Store {
             return;
         }
         let Self { transcript, tool_calls: tools, usage, usage_ledger, session, plan, marks, sub_agents, .. } = whole;
+        self.branches.adopt(whole.branches);
         self.plan.adopt(plan);
         self.sub_agents = sub_agents;
         let tail = std::mem::replace(&mut self.transcript, transcript);
@@ -389,6 +399,18 @@ impl Store {
             self.transcript.notice(*at, NoticeLevel::Error, NoticeCode::Hole, &text);
         }
         self.last_seq = *seq;
+        self.branches.observe(envelope);
+        if self.branches.is_outdated() {
+            return;
+        }
+        if !self.branches.path().tells(*seq, event) {
+            return self.fold_elsewhere(*at, event);
+        }
+        if self.branches.path().contains(*seq)
+            && let Some(meters) = self.branches.left_meters.take()
+        {
+            self.usage.return_to(&meters);
+        }
         self.transcript.set_seq(*seq);
 
         let change = self.session.describe_change(event);
@@ -406,7 +428,8 @@ impl Store {
         self.fold_items(*at, event);
         self.session.on_event(*at, event);
         self.unseen.on_event(event);
-        if let Some(told) = self.marks.on_event(event, &self.transcript) {
+        let is_shown = |seq| self.branches.path().contains(seq);
+        if let Some(told) = self.marks.on_event(event, &self.transcript, is_shown) {
             self.toast = Some((NoticeLevel::Info, told.into()));
         }
         self.show_wanted_event();
@@ -427,6 +450,36 @@ impl Store {
         let left = self.focus.close_resolved(|call| tools.is_pending(call));
         fx.extend(ComposerEdit::insert(left));
         fx.extend(Notification::of_event(self, event).map(Effect::Notify));
+    }
+
+    /// A fact of another branch: it counts for what the session used, and nothing else.
+    fn fold_elsewhere(&mut self, at: Millis, event: &AgentEvent) {
+        if self.branches.left_meters.is_none() {
+            self.branches.left_meters = Some(self.usage.path_meters());
+        }
+        self.usage.on_event(at, event);
+        self.usage_ledger.on_event(event, &self.usage);
+        self.session.on_elsewhere(at, event);
+    }
+
+    /// Says where branches begin in the facts to come, as far as that is known, and which path is chosen, if not the
+    /// newest.
+    pub fn expect_branches(&mut self, starts: BranchStarts, chosen: Option<BranchPath>) {
+        self.branches.expect(starts, chosen);
+    }
+
+    /// Forgets what facts said, for they come again and another branch is shown. What the person does stays.
+    fn begin_anew(&mut self, fx: &mut Vec<Effect>) {
+        let wanted = self.marks.wanted();
+        self.forget_facts(fx);
+        if let Some(wanted) = wanted {
+            self.marks.go_to(wanted);
+        }
+    }
+
+    /// Returns whether there is a prompt to go back to now.
+    pub fn can_rewind(&self) -> bool {
+        self.session.capabilities().branch && self.session.phase.is_idle() && self.branches.tree().head().is_some()
     }
 
     fn fold_items(&mut self, at: Millis, event: &AgentEvent) {
@@ -488,6 +541,10 @@ impl Store {
             fx.push(Effect::StopCommand);
         }
         self.person_runs = PersonRuns::default();
+        self.forget_facts(fx);
+    }
+
+    fn forget_facts(&mut self, fx: &mut Vec<Effect>) {
         self.transcript.reset();
         self.tool_calls = self.tool_calls.emptied();
         self.usage = UsageStats::default();
@@ -498,6 +555,7 @@ impl Store {
         self.session.reset();
         self.unseen.reset();
         self.marks = Marks::default();
+        self.branches.restart();
         let left = self.focus.close_resolved(|_| false);
         fx.extend(ComposerEdit::insert(left));
         self.history_progress = None;

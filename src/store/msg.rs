@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Envelope, Millis, OutputStream, PromptContext, SessionId, SessionStatus};
+use crate::event::{Envelope, FileCheck, Millis, OutputStream, PromptContext, SessionId, SessionStatus};
 
 use super::action::Action;
 use super::effect::MentioningPrompt;
@@ -24,6 +24,8 @@ pub enum Msg {
     Event(Envelope),
     /// A replay moved backwards: forget, facts follow from the start.
     Reset,
+    /// Another branch is shown from here on: facts follow from the start.
+    Refold,
     /// No more facts come.
     SessionEnded,
     Status(SessionStatus),
@@ -101,6 +103,10 @@ pub enum Report {
     },
     /// What differs in the folder from the last commit, as a unified diff; or why that can't be told.
     FolderDiff(Result<String, String>),
+    /// How files stand that the agent changed.
+    FilesChecked(Vec<FileCheck>),
+    /// How many of them were put back, or why not all.
+    FilesRestored(Result<usize, String>),
     Failed {
         what: String,
         why: String,

@@ -206,6 +206,14 @@ impl SessionState {
         Some(wall.saturating_add(at.since(*then).0))
     }
 
+    /// Sees a fact of another branch: time passes there too.
+    pub(super) fn on_elsewhere(&mut self, at: Millis, event: &AgentEvent) {
+        self.advance_clock(at);
+        if let AgentEvent::SessionOpened { wall_ms, .. } = event {
+            self.wall_times.push((at, *wall_ms));
+        }
+    }
+
     pub fn on_event(&mut self, at: Millis, event: &AgentEvent) {
         self.advance_clock(at);
         match event {

@@ -172,7 +172,8 @@ mod tests {
         let Submitted::Invalid(why) = super::parse("/revew", &own) else { panic!("no such command") };
         assert!(why.contains("did you mean /review?"), "{why}");
         let offered: Vec<_> = complete("/re", &own).into_iter().map(|offer| offer.name).collect();
-        assert_eq!(offered[..5], ["retry", "rename", "reconnect", "replay", "review"]);
+        assert_eq!(offered[..6], ["retry", "rename", "reconnect", "replay", "rewind", "redo"]);
+        assert!(offered.iter().any(|name| name == "review"), "{offered:?}");
         assert_eq!(complete("/rev", &own)[0].about, "Review $1. (yours)");
     }
 
@@ -315,6 +316,11 @@ mod tests {
                 "compact",
                 "import",
                 "handoff"
+                "rewind",
+                "redo",
+                "fork",
+                "tree",
+                "compact"
             ]
         );
         assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");
@@ -373,6 +379,10 @@ mod tests {
         ("peers", &[]),
         ("frames", &["record"]),
         ("replay", &[]),
+        ("rewind", &["undo"]),
+        ("redo", &[]),
+        ("fork", &["branch"]),
+        ("tree", &[]),
         ("usage", &["cost", "stats", "budget"]),
         ("context", &[]),
         ("compact", &["compress", "summarize"]),

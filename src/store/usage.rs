@@ -28,6 +28,14 @@ pub struct UsageStats {
     saved_cost: Option<f64>,
 }
 
+/// What the meters say at a place of a branch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathMeters {
+    context: Option<Usage>,
+    context_window: Option<u64>,
+    price: Option<(f64, f64)>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 struct TurnUsage {
     started: Option<Millis>,
@@ -204,16 +212,34 @@ impl UsageStats {
         }
     }
 
+    /// Returns what holds at this place of the session, whatever is used on another branch.
+    pub(super) fn path_meters(&self) -> PathMeters {
+        PathMeters { context: self.context_usage(), context_window: self.context_window, price: self.price }
+    }
+
+    /// The session goes on after that place; what was used meanwhile stays used.
+    pub(super) fn return_to(&mut self, place: &PathMeters) {
+        if self.turn.started.is_some() {
+            self.add_turn_to_past();
+        }
+        self.turn = TurnUsage { price: place.price, ..TurnUsage::default() };
+        (self.context, self.context_window, self.price) = (place.context, place.context_window, place.price);
+    }
+
     fn start_turn(&mut self, at: Millis) {
         self.context = self.context_usage();
+        self.add_turn_to_past();
+        self.turn = TurnUsage { started: Some(at), price: self.price, ..TurnUsage::default() };
+        self.turns = self.turns.saturating_add(1);
+    }
+
+    fn add_turn_to_past(&mut self) {
         self.past_time = self.working_time();
         self.past = self.session();
         match self.turn.cost() {
             Some(cost) => self.past_cost += cost,
             None => self.has_unpriced_past = true,
         }
-        self.turn = TurnUsage { started: Some(at), price: self.price, ..TurnUsage::default() };
-        self.turns = self.turns.saturating_add(1);
     }
 
     /// Returns the request whose answer streams now.

@@ -41,21 +41,24 @@ impl CheckedPath {
 
 /// Resolves the path that a model wrote, or returns why it can't be used.
 pub(super) fn resolve_path(text: &str, ctx: &ToolContext) -> Result<CheckedPath, String> {
+    resolve_in(text, &ctx.folder, &ctx.extra_folders)
+}
+
+/// Resolves a path in a folder, or in one of the extra folders; all of them canonical.
+pub(super) fn resolve_in(text: &str, folder: &PathBuf, extra_folders: &[PathBuf]) -> Result<CheckedPath, String> {
     let text = text.trim();
     if text.is_empty() {
         return Err("the argument `path` is empty".into());
     }
-    let path =
-        canonicalize_existing(&ctx.folder.join(expand_home(text))).map_err(|error| format!("`{text}`: {error}"))?;
-    if let Ok(relative) = path.strip_prefix(&ctx.folder) {
+    let path = canonicalize_existing(&folder.join(expand_home(text))).map_err(|error| format!("`{text}`: {error}"))?;
+    if let Ok(relative) = path.strip_prefix(folder) {
         let shown = relative.to_string_lossy();
         return Ok(CheckedPath { display_path: if shown.is_empty() { ".".into() } else { shown.into_owned() }, path });
     }
-    if ctx.extra_folders.iter().any(|folder| path.starts_with(folder)) {
+    if extra_folders.iter().any(|folder| path.starts_with(folder)) {
         return Ok(CheckedPath { display_path: path.to_string_lossy().into_owned(), path });
     }
-    let allowed: Vec<_> =
-        std::iter::once(&ctx.folder).chain(&ctx.extra_folders).map(|f| f.display().to_string()).collect();
+    let allowed: Vec<_> = std::iter::once(folder).chain(extra_folders).map(|f| f.display().to_string()).collect();
     Err(format!(
         "`{text}` is outside {}; file tools stay inside, and only the setting `folders` under [tools] allows more",
         allowed.join(" and ")
@@ -113,6 +116,7 @@ pub(super) mod tests {
             check_subject: std::sync::Arc::new(|_| crate::tool::SubjectPermission::Allowed),
             resources: None,
             approved_hunks: None,
+            keep_version: None,
             progress: mpsc::channel(1).0,
             cancel: CancellationToken::new(),
         }

@@ -62,7 +62,7 @@ impl Tool for EditFile {
             if ctx.cancel.is_cancelled() {
                 return Ok(ToolResult::cancelled("cancelled; nothing was written"));
             }
-            replace_file(&place, &after)?;
+            replace_file(&place, &after, ctx)?;
             let times = if count == 1 { "once".into() } else { format!("{count} times") };
             Ok(ToolResult::ok(format!(
                 "replaced {times} in `{}`\n{}",

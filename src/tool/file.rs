@@ -10,6 +10,8 @@ use similar::{TextDiff, get_close_matches};
 
 use super::checked_path::CheckedPath;
 use super::truncate::size;
+use super::{ToolContext, ToolProgress};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, FileChange, FileVersion};
 
 /// Files that are edited or compared are held in memory.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -62,7 +64,33 @@ impl ExistingContent {
 
 /// Replaces or creates a file by renaming a new one, so that readers never see half of it. Creates missing folders,
 /// keeps the mode.
-pub(super) fn replace_file(place: &CheckedPath, content: &str) -> Result<(), String> {
+/// What was there, and what will be, is kept before.
+pub(super) fn replace_file(place: &CheckedPath, content: &str, ctx: &ToolContext) -> Result<(), String> {
+    note_change(place, content, ctx);
+    replace_bytes(place, content.as_bytes())
+}
+
+/// Keeps both versions of a file and tells of the change, where versions are kept.
+fn note_change(place: &CheckedPath, content: &str, ctx: &ToolContext) {
+    let (Some(keep), Some(path)) = (&ctx.keep_version, place.path.to_str()) else { return };
+    let before = match fs::metadata(&place.path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => FileVersion::Absent,
+        Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE_BYTES => {
+            fs::read(&place.path).map_or(FileVersion::NotKept, |bytes| keep(&bytes))
+        }
+        _ => FileVersion::NotKept,
+    };
+    let change = FileChange { path: path.to_owned(), before, after: keep(content.as_bytes()) };
+    if change.before != change.after {
+        let on = AnnotationTarget::Call("".into());
+        let event = AgentEvent::Annotation { on, annotation: Annotation::FileChange(change) };
+        // Nobody listens any more where the call was given up.
+        let _ = ctx.progress.blocking_send(ToolProgress::Event(event));
+    }
+}
+
+/// The same with bytes, of which no version is kept.
+pub(super) fn replace_bytes(place: &CheckedPath, content: &[u8]) -> Result<(), String> {
     static TEMP_FILE_COUNTER: AtomicU64 = AtomicU64::new(0);
     let shown = &place.display_path;
     let fault = |error: io::Error| format!("`{shown}` can't be written: {error}");
@@ -90,12 +118,12 @@ pub(super) fn replace_file(place: &CheckedPath, content: &str) -> Result<(), Str
     })
 }
 
-fn write_new(path: &Path, content: &str, mode: Option<fs::Permissions>) -> io::Result<()> {
+fn write_new(path: &Path, content: &[u8], mode: Option<fs::Permissions>) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     if let Some(mode) = mode {
         file.set_permissions(mode)?;
     }
-    file.write_all(content.as_bytes())?;
+    file.write_all(content)?;
     file.sync_all()
 }
 

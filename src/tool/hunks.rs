@@ -103,7 +103,7 @@ pub(super) fn apply(
         return Ok(ToolResult::cancelled("cancelled; nothing was written"));
     }
     let merged = diff.with_hunks(&approved.decision.taken);
-    replace_file(place, &merged)?;
+    replace_file(place, &merged, ctx)?;
     let applied = FileDiff::new(path, before, &merged).text().0;
     Ok(ToolResult::ok(report(path, &applied, hunks, approved)))
 }

@@ -21,6 +21,7 @@ mod list_dir;
 pub mod mention;
 mod read_file;
 mod registry;
+pub mod restore;
 mod search;
 mod shell;
 mod source;
@@ -41,7 +42,8 @@ pub(crate) use registry::tests::FakeSource;
 pub use registry::{RegisteredTool, Registry};
 pub use shell::run_for_person;
 pub use source::{
-    CallDescription, SubjectCheck, SubjectPermission, ToolContext, ToolInfo, ToolProgress, ToolResult, ToolSource,
+    CallDescription, KeepVersion, SubjectCheck, SubjectPermission, ToolContext, ToolInfo, ToolProgress, ToolResult,
+    ToolSource,
 };
 
 /// The built-in tools, in the order in which models see them.

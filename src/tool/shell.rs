@@ -202,6 +202,7 @@ pub async fn run_for_person(
         check_subject: Arc::new(|_| SubjectPermission::Allowed),
         resources: None,
         approved_hunks: None,
+        keep_version: None,
         progress,
         cancel,
     };

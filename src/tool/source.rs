@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::hunks::ApprovedHunks;
-use crate::event::{AgentEvent, CallOutcome, Json, OutputStream, Risk, ToolKind, ToolSpec};
+use crate::event::{AgentEvent, CallOutcome, FileVersion, Json, OutputStream, Risk, ToolKind, ToolSpec};
 
 /// Where tools come from: this program, a client, a server, a sub-agent.
 pub trait ToolSource: Send + Sync {
@@ -93,6 +93,9 @@ pub enum SubjectPermission {
 /// Checks a subject as if the call's tool had requested it.
 pub type SubjectCheck = Arc<dyn Fn(&str) -> SubjectPermission + Send + Sync>;
 
+/// Keeps the bytes of a file, and returns how they are found again. It blocks.
+pub type KeepVersion = Arc<dyn Fn(&[u8]) -> FileVersion + Send + Sync>;
+
 /// What a call may use.
 #[derive(Clone)]
 pub struct ToolContext {
@@ -109,6 +112,8 @@ pub struct ToolContext {
     pub resources: Option<Arc<Json>>,
     /// What of its diff the call may apply, where the person decided about each hunk.
     pub approved_hunks: Option<Arc<ApprovedHunks>>,
+    /// Keeps a version of a file that the call changes; none where that is of no use.
+    pub keep_version: Option<KeepVersion>,
     /// What happens while the call runs; it is logged. Losing a piece is not an error.
     pub progress: mpsc::Sender<ToolProgress>,
     pub cancel: CancellationToken,

@@ -61,7 +61,7 @@ impl Tool for WriteFile {
             if ctx.cancel.is_cancelled() {
                 return Ok(ToolResult::cancelled("cancelled; nothing was written"));
             }
-            replace_file(&place, &content)?;
+            replace_file(&place, &content, ctx)?;
             let bytes = size(content.len() as u64);
             Ok(ToolResult::ok(match before {
                 ExistingContent::Absent => {

@@ -8,9 +8,9 @@ use super::panes::approval::ApprovalPane;
 use super::panes::diff::ChangesView;
 use super::panes::raw::RawView;
 use super::panes::{
-    agents, approval, diff, efforts, found_texts, frames, help, key_status, links, models, modes, outline, palette,
-    permissions, pick_hint, prompt_history, raw, search_bar, serving, sessions, status, system_prompt, tab_list,
-    themes, title, usage_report,
+    agents, approval, branch_tree, diff, efforts, file_restore, found_texts, frames, help, key_status, links, models,
+    modes, outline, palette, permissions, pick_hint, prompt_history, raw, rewind, search_bar, serving, sessions,
+    status, system_prompt, tab_list, themes, title, usage_report,
 };
 use crate::store::overlay::Overlay;
 
@@ -56,6 +56,9 @@ pub fn draw(
         Overlay::KeyStatus(shown) => key_status::draw(shown, screen, buf),
         Overlay::Serving(shown) => serving::draw(shown, screen, buf),
         Overlay::SessionsSearch(search) => found_texts::draw(search, screen, buf),
+        Overlay::Rewind(list) => rewind::draw(list, screen, buf),
+        Overlay::FileRestore(asked) => file_restore::draw(asked, screen, buf),
+        Overlay::BranchTree(tree) => branch_tree::draw(tree, screen, buf),
         Overlay::Title(field) => title::draw(field, screen, buf),
         Overlay::CodePicker(_) => pick_hint::draw(views.has_code_letters, screen, buf),
     }

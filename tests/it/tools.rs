@@ -40,6 +40,7 @@ impl ToolBench {
         let ctx = ToolContext {
             resources: None,
             approved_hunks: None,
+            keep_version: None,
             folder: folder.path().canonicalize().unwrap(),
             extra_folders: Vec::new(),
             hidden_env_vars: ["HOME".to_owned()].into(),

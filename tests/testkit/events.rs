@@ -7,7 +7,7 @@ use jarvis_tui::event::{
 
 /// What a session can do whose agent is at hand.
 pub(crate) const LIVE: Capabilities =
-    Capabilities { prompt: true, decide: true, cancel: true, seek: false, images: false, steer: false };
+    Capabilities { prompt: true, decide: true, cancel: true, seek: false, images: false, steer: false, branch: false };
 
 /// The fields of [`AgentEvent::SessionOpened`], for `Opened { model: "m", ..Opened::default() }.event()`.
 #[derive(Clone, Copy, Debug)]

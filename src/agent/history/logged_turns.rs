@@ -6,13 +6,27 @@ use std::sync::Arc;
 use super::History;
 use super::compactions::split_turns;
 use crate::engine::HistoryMessage;
+use crate::event::branches::BranchPath;
 use crate::event::{AgentEvent, Envelope, Seq, TurnOutcome};
 
 /// Calls a function with every event of the log between two numbers, both included.
 pub type ReadLog = Arc<dyn Fn(Seq, Seq, &mut dyn FnMut(&Envelope)) -> io::Result<()> + Send + Sync>;
 
+/// Reads the past of a branch that goes on after an event.
+pub type ReadBranch = Arc<dyn Fn(Seq) -> io::Result<BranchPast> + Send + Sync>;
+
+/// What was said on the way to an event.
+#[derive(Clone, Debug)]
+pub struct BranchPast {
+    pub history: History,
+    /// The last `SessionOpened` on the way.
+    pub opened: Option<AgentEvent>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct LoggedTurns {
+    /// The branch that they are on.
+    path: BranchPath,
     turns: Vec<LoggedTurn>,
     /// Where the turn after them begins, which is not only in the log.
     end: Seq,
@@ -37,8 +51,9 @@ pub(super) struct TurnSize {
 }
 
 /// Turns to read back from the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadTurns {
+    path: BranchPath,
     from: Seq,
     through: Seq,
     metadata_from: Seq,
@@ -52,6 +67,14 @@ pub struct RestoredTurns {
 }
 
 impl LoggedTurns {
+    pub(super) fn on_path(path: BranchPath) -> Self {
+        Self { path, ..Self::default() }
+    }
+
+    pub(super) fn path(&self) -> &BranchPath {
+        &self.path
+    }
+
     /// Leaves the turn before this number in the log.
     pub(super) fn push(&mut self, size: TurnSize, end: Seq) {
         self.turns.push(LoggedTurn { from: self.end, size });
@@ -93,7 +116,12 @@ impl LoggedTurns {
         let end = self.turns.len().checked_sub(newest)?;
         let from = self.turns.get(end.checked_sub(count)?)?.from;
         let next = self.turns.get(end).map_or(self.end, |turn| turn.from);
-        Some(UnreadTurns { from, through: Seq(next.0.saturating_sub(1)), metadata_from: self.metadata_from })
+        Some(UnreadTurns {
+            path: self.path.clone(),
+            from,
+            through: Seq(next.0.saturating_sub(1)),
+            metadata_from: self.metadata_from,
+        })
     }
 }
 
@@ -108,6 +136,9 @@ impl UnreadTurns {
         let mut turns = History::new();
         let mut has_metadata = true;
         log(self.from, self.through, &mut |envelope| {
+            if !self.path.contains(envelope.seq) {
+                return;
+            }
             if has_metadata && envelope.seq >= self.metadata_from {
                 turns.forget_metadata();
                 has_metadata = false;

@@ -247,6 +247,8 @@ impl AgentRig {
             suggestions: None,
             history_and_ids: Box::pin(async { (History::new(), IdAllocator::default()) }),
             read_log: None,
+            read_branch: None,
+            snapshots: None,
             http: HttpClient::default(),
             tools: Registry::new([source]),
             policy: ApprovalPolicy::new(mode, &[], &[]).unwrap(),

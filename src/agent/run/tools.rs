@@ -23,7 +23,8 @@ use crate::event::{
 use crate::private;
 use crate::tool::truncate::{size, truncate_middle};
 use crate::tool::{
-    ApprovedHunks, RegisteredTool, Registry, SubjectCheck, SubjectPermission, ToolContext, ToolProgress, ToolResult,
+    ApprovedHunks, KeepVersion, RegisteredTool, Registry, SubjectCheck, SubjectPermission, ToolContext, ToolProgress,
+    ToolResult,
 };
 
 /// Bytes of a call's output that go into the log; longer outputs go to a file beside it.
@@ -87,6 +88,11 @@ impl Agent {
             check_subject: self.subject_check(tool, running.shown_requests.contains_key(call)),
             resources: self.setup.resources.clone(),
             approved_hunks: None,
+            keep_version: self
+                .setup
+                .snapshots
+                .clone()
+                .map(|store| -> KeepVersion { Arc::new(move |content: &[u8]| store.keep(content)) }),
             progress: sender,
             cancel: running.cancel_tools.child_token(),
         };

@@ -417,3 +417,28 @@ fn every_context_of_a_key_ends_in_global() {
     );
     assert_eq!(contexts(&rig.chat.store, false), [Context::Pane(Pane::Composer), Context::Global]);
 }
+
+#[test]
+fn escape_twice_with_nothing_else_to_do_lists_the_prompts_to_go_back_to() {
+    let list = |rig: &ChatRig| rig.chat.store.focus.find::<crate::store::overlay::rewind::RewindList>().is_some();
+    let mut rig = ChatRig::new(Capabilities { branch: true, ..crate::testkit::events::LIVE });
+    rig.press(&["esc"]);
+    rig.press(&["esc"]);
+    assert!(!list(&rig) && rig.chat.store.toast.is_none(), "nothing was said yet");
+    rig.turn();
+    rig.event(crate::testkit::events::user_message("m1", "mend it"));
+    rig.press(&["esc"]);
+    assert_eq!(rig.effects().len(), 1, "it stops the turn");
+    rig.event(turn_finished("t1", crate::event::TurnOutcome::Cancelled));
+    rig.press(&["esc"]);
+    assert!(!list(&rig) && rig.chat.store.toast.is_some());
+    rig.press(&["a"]);
+    rig.press(&["esc"]);
+    assert!(!list(&rig), "something is being written");
+    rig.press(&["backspace"]);
+    rig.press(&["esc"]);
+    rig.press(&["esc"]);
+    assert!(list(&rig));
+    rig.press(&["esc"]);
+    assert!(!list(&rig), "it leaves");
+}

@@ -165,6 +165,8 @@ impl TabHost<'_> {
                 }
                 Effect::ToggleServing => self.toggle_serving(tab),
                 Effect::ListPeers => self.tell_peers(tab),
+                Effect::CheckFiles(steps) => self.effects.check_files(&tab.session.session, steps),
+                Effect::RestoreFiles(steps) => self.effects.restore_files(&tab.session.session, steps),
                 Effect::DiffFolder => {
                     let folder = tab.chat.store.session.opened.as_ref().map(|opened| opened.folder.clone());
                     self.effects.diff_folder(folder.map_or_else(|| self.workspace.folder.clone(), PathBuf::from));

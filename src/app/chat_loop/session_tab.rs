@@ -115,8 +115,15 @@ impl SessionTab {
             models: None,
             surveyed: None,
         };
+        tab.expect_branches();
         tab.chat.update(Msg::Status(status));
         tab
+    }
+
+    /// What follows is folded along the branch that the session is on, wherever branches begin in it.
+    fn expect_branches(&mut self) {
+        let hub = &self.session.hub;
+        self.chat.store.expect_branches(hub.branch_starts(), hub.chosen_path());
     }
 
     /// Opens a session beside this one.
@@ -148,6 +155,7 @@ impl SessionTab {
         self.published_before = handle.hub.last_seq();
         self.has_backlog = true;
         self.session = handle;
+        self.expect_branches();
         (self.events_open, self.status_open) = (true, true);
         (self.prepare_at, self.is_prepared) = (None, false);
         self.restored_draft = draft;
@@ -281,9 +289,21 @@ impl SessionTab {
             }
         }
         self.items = items;
+        if self.chat.store.branches.is_outdated() {
+            self.show_other_branch();
+        }
         let has_same_items = shown == self.chat.store.transcript.items().len();
         let scope = if only_text && has_same_items { FrameScope::Text } else { FrameScope::Whole };
         FoldOutcome { scope, spent }
+    }
+
+    /// Another branch is the session's now: folds it anew, as one that is opened.
+    fn show_other_branch(&mut self) {
+        self.history_loader = None;
+        self.chat.update(Msg::Refold);
+        self.events = self.session.hub.subscribe(Seq(0));
+        self.published_before = self.session.hub.last_seq();
+        self.fold_backlog();
     }
 
     /// A model that can't be had is chosen anew, unless something is being written.

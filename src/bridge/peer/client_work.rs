@@ -117,6 +117,7 @@ impl ClientWorker {
             check_subject: Arc::new(|_| SubjectPermission::NeedsApproval),
             resources: None,
             approved_hunks: None,
+            keep_version: None,
             progress,
             cancel,
         }

@@ -308,6 +308,10 @@ impl PeerMachine {
             Command::SetOption { option, value } => {
                 self.with_protocol(|protocol, steps| protocol.set_option(&option, &value, steps));
             }
+            Command::Branch { .. } => {
+                let text = format!("{} keeps the conversation itself, so it can't go back", self.name());
+                self.notify(NoticeLevel::Warn, NoticeCode::Branch, text);
+            }
             // The session itself takes the title.
             Command::SetTitle { .. }
             | Command::UndoCompaction { .. }

@@ -413,3 +413,26 @@ async fn an_interrupt_holds_the_queue_until_the_person_sends_something() {
     assert_eq!(sent, [Command::prompt("one"), steer("left"), Command::prompt("left")]);
     assert!(!bench.live.status.borrow().queue_held);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_branch_is_asked_of_the_source_between_turns_and_refused_elsewhere() {
+    let mut bench = rig();
+    let branch = |after: u64| Command::Branch { after: Seq(after) };
+    let first = [opened(), turn_started("t1"), user_message("m1", "hi"), turn_finished("t1", TurnOutcome::Completed)];
+    for event in first {
+        bench.events.send(event).await.unwrap();
+    }
+    let mut subscription = bench.live.hub.subscribe(Seq(3));
+    subscription.next().await.unwrap();
+    for after in [2, 3, 9, 1] {
+        bench.live.commands.send(branch(after)).await.unwrap();
+    }
+    assert_eq!(bench.commands.recv().await, Some(branch(1)), "the others are no places between turns");
+    bench.live.commands.send(Command::prompt("again")).await.unwrap();
+    bench.live.commands.send(branch(1)).await.unwrap();
+    assert_eq!(bench.commands.recv().await, Some(Command::prompt("again")));
+    assert!(bench.commands.try_recv().is_err(), "a turn is running");
+    let events = everything(bench).await;
+    let refusals = events.iter().filter(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::Branch, .. }));
+    assert_eq!(refusals.count(), 4);
+}

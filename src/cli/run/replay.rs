@@ -12,6 +12,7 @@ pub(super) async fn run(args: &ReplayArgs, context: RunContext) -> anyhow::Resul
     let runtime = context.runtime(Frontend::Tui, None);
     if args.headless || !is_on_terminal() {
         let live = runtime.open_whole_log(&args.file)?;
+        runtime.choose_branch(&args.file, args.branch, &live)?;
         return Ok(headless::run(live, RunOptions::new(args.format(), "replay")).await?);
     }
     let options = replay::ReplayOptions {
@@ -21,6 +22,7 @@ pub(super) async fn run(args: &ReplayArgs, context: RunContext) -> anyhow::Resul
         paused: false,
     };
     let live = runtime.open_replay(&args.file, options)?;
+    runtime.choose_branch(&args.file, args.branch, &live)?;
     // During playback, this is reported at the end.
     let remarks = runtime.find_log_damage(&args.file).into_iter().map(|(_, text)| text).collect();
     screen::run(runtime, live, ScreenOptions { settings, remarks, ..ScreenOptions::default() }).await

@@ -6,6 +6,10 @@ use crate::store::pane::Pane;
 /// Actions reached by another action's key, or from a list or a command.
 const WITHOUT_KEY: &[&str] = &[
     "diff.open",
+    "branch.rewind",
+    "branch.redo",
+    "branch.fork",
+    "branch.tree",
     "system.open",
     "session.attach",
     "session.detach",

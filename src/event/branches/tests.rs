@@ -2,110 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{Annotation, AnnotationTarget, TurnOutcome};
-use crate::testkit::events::{call_started, opened, turn_finished, turn_started, user_message};
-
-/// What a person does to a session.
-#[derive(Clone, Debug)]
-enum Step {
-    /// A prompt, answered with that many calls.
-    Prompt(usize),
-    /// What is said between turns.
-    Note,
-    /// Goes on after one of the places between turns, counted from the end.
-    Branch(usize),
-    Redo,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (0_usize..3).prop_map(Step::Prompt),
-        1 => Just(Step::Note),
-        3 => (0_usize..40).prop_map(Step::Branch),
-        2 => Just(Step::Redo),
-    ];
-    prop::collection::vec(step, 0..40)
-}
-
-/// A log, and for every place between turns what the conversation is there.
-#[derive(Default)]
-struct Model {
-    log: Vec<AgentEvent>,
-    conversation: Vec<String>,
-    /// Number of the event, and the conversation after it.
-    states: Vec<(Seq, Vec<String>)>,
-    left: Vec<(Seq, Vec<String>)>,
-    turns: usize,
-}
-
-impl Model {
-    fn of(steps: &[Step]) -> Self {
-        let mut model = Self::default();
-        model.say(opened());
-        model.settle();
-        for step in steps {
-            model.step(step);
-        }
-        model
-    }
-
-    fn last(&self) -> Seq {
-        Seq(self.log.len() as u64)
-    }
-
-    fn say(&mut self, event: AgentEvent) {
-        self.log.push(event);
-    }
-
-    fn settle(&mut self) {
-        self.states.push((self.last(), self.conversation.clone()));
-    }
-
-    fn step(&mut self, step: &Step) {
-        match step {
-            Step::Prompt(calls) => {
-                self.turns += 1;
-                let (turn, prompt) = (format!("t{}", self.turns), format!("prompt {}", self.turns));
-                self.say(turn_started(&turn));
-                self.say(user_message(&format!("m{turn}"), &prompt));
-                for call in 0..*calls {
-                    self.say(call_started(&format!("c{call}{turn}"), "m", Some("shell")));
-                }
-                self.say(turn_finished(&turn, TurnOutcome::Completed));
-                self.conversation.push(prompt);
-            }
-            Step::Note => self.say(opened()),
-            Step::Branch(back) => {
-                let (after, there) = self.states[self.states.len() - 1 - back % self.states.len()].clone();
-                self.go_to(after, there);
-            }
-            Step::Redo => {
-                let Some((after, there)) = self.left.last().cloned() else { return };
-                self.go_to(after, there);
-            }
-        }
-        self.settle();
-    }
-
-    fn go_to(&mut self, after: Seq, there: Vec<String>) {
-        let here = (self.last(), self.conversation.clone());
-        if self.left.last().is_some_and(|(left, _)| *left == after) {
-            self.left.pop();
-        } else if here.0 != after {
-            self.left.push(here);
-        }
-        self.say(AgentEvent::BranchStarted { after });
-        self.conversation = there;
-    }
-
-    /// Returns the prompts on a path.
-    fn prompts_on(&self, path: &BranchPath) -> Vec<String> {
-        let prompts = (1..).zip(&self.log).filter_map(|(seq, event)| match event {
-            AgentEvent::UserMessage { text, .. } if path.contains(Seq(seq)) => Some(text.clone()),
-            _ => None,
-        });
-        prompts.collect()
-    }
-}
+use crate::testkit::branching::{BranchingSession, Step, steps};
+use crate::testkit::events::{opened, turn_finished, turn_started, user_message};
 
 fn folded(log: &[AgentEvent]) -> Branches {
     let mut branches = Branches::default();
@@ -124,7 +22,7 @@ fn prompts_of(branches: &Branches, turn: Option<usize>) -> Vec<String> {
 proptest! {
     #[test]
     fn every_state_of_a_session_is_reachable_again(steps in steps()) {
-        let model = Model::of(&steps);
+        let model = BranchingSession::of(&steps);
         let branches = folded(&model.log);
         for (after, conversation) in &model.states {
             prop_assert!(branches.is_boundary(*after));
@@ -138,7 +36,7 @@ proptest! {
 
     #[test]
     fn a_log_that_is_cut_anywhere_has_the_branches_it_had_then(steps in steps(), cut in 0_usize..400) {
-        let model = Model::of(&steps);
+        let model = BranchingSession::of(&steps);
         let cut = cut.min(model.log.len());
         let (mut short, whole) = (folded(&model.log[..cut]), folded(&model.log));
         for (after, conversation) in model.states.iter().filter(|(seq, _)| seq.0 <= cut as u64) {
@@ -152,7 +50,7 @@ proptest! {
 
     #[test]
     fn every_turn_is_on_the_line_of_a_tip_and_keeps_its_place(steps in steps()) {
-        let model = Model::of(&steps);
+        let model = BranchingSession::of(&steps);
         let branches = folded(&model.log);
         let mut reached: Vec<usize> = branches.tips().into_iter().flat_map(|tip| branches.line_of(Some(tip))).collect();
         reached.sort_unstable();
@@ -161,7 +59,9 @@ proptest! {
         for (index, turn) in branches.turns().iter().enumerate() {
             prop_assert_eq!(branches.turn_at(turn.last), Some(index));
             prop_assert_eq!(branches.turn_at(turn.before()), turn.parent);
-            prop_assert!(branches.alternatives(index).contains(&index));
+            let others = branches.turns().iter().filter(|other| other.parent == turn.parent).count();
+            prop_assert_eq!(branches.forks(index).map_or(1, <[usize]>::len), others);
+            prop_assert!(branches.forks(index).is_none_or(|forks| forks.contains(&index)));
         }
     }
 
@@ -188,13 +88,13 @@ proptest! {
 
 #[test]
 fn a_session_that_never_branches_is_one_path() {
-    let model = Model::of(&[Step::Prompt(1), Step::Note, Step::Prompt(0)]);
+    let model = BranchingSession::of(&[Step::Prompt(1), Step::Note, Step::Prompt(0)]);
     let branches = folded(&model.log);
     assert!(branches.active_path().is_everything());
     assert!(branches.starts().is_empty());
     assert_eq!(branches.tips(), [1]);
     let first = &branches.turns()[0];
-    assert_eq!((first.first, first.last, first.calls), (Seq(2), Seq(6), 1), "the note after it belongs to it");
+    assert_eq!((first.first.0, first.last.0, first.calls), (2, 11, 1), "the note after it belongs to it");
 }
 
 #[test]
@@ -211,7 +111,7 @@ fn what_is_said_of_the_whole_session_counts_on_every_branch() {
 #[test]
 fn undone_twice_is_redone_twice() {
     let steps = [Step::Prompt(0), Step::Prompt(0), Step::Prompt(0), Step::Branch(1), Step::Branch(3)];
-    let model = Model::of(&steps);
+    let model = BranchingSession::of(&steps);
     let mut branches = folded(&model.log);
     assert_eq!(prompts_of(&branches, branches.head()), ["prompt 1"]);
     for expected in [2, 3] {
@@ -225,10 +125,10 @@ fn undone_twice_is_redone_twice() {
 
 #[test]
 fn no_branch_begins_in_a_turn() {
-    let model = Model::of(&[Step::Prompt(2)]);
+    let model = BranchingSession::of(&[Step::Prompt(2)]);
     let branches = folded(&model.log);
-    let places: Vec<u64> = (0..=8).filter(|seq| branches.is_boundary(Seq(*seq))).collect();
-    assert_eq!(places, [0, 1, 6]);
+    let places: Vec<u64> = (0..=12).filter(|seq| branches.is_boundary(Seq(*seq))).collect();
+    assert_eq!(places, [0, 1, 12]);
     let running = folded(&model.log[..4]);
     assert!(!running.is_boundary(Seq(1)), "a turn is running");
 }

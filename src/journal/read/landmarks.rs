@@ -4,23 +4,24 @@ use std::io;
 
 use super::lines::LogLines;
 use super::{Cursor, LogPage, ReadLimits, Reader};
-use crate::event::{AgentEvent, Seq};
+use crate::event::{Envelope, Seq};
 use crate::journal::line::{decode, event_kind, is_prompt_context};
 
 /// The kinds of events that say what a session is about.
-const LANDMARK_KINDS: [&[u8]; 4] = [b"session_opened", b"turn_started", b"user_message", b"annotated"];
+const LANDMARK_KINDS: [&[u8]; 5] =
+    [b"session_opened", b"turn_started", b"user_message", b"annotated", b"branch_started"];
 
 impl Reader {
-    /// Calls `tell` with the openings, turns, prompts and annotations of the log, in the order of its lines, but for what
+    /// Calls `tell` with the openings, turns, prompts, annotations and branches of the log, in the order of its lines, but for what
     /// went with prompts; events that other programs laid out differently are told whatever they are. O(log), at the speed of finding line ends.
-    pub fn for_each_landmark(&self, mut tell: impl FnMut(&AgentEvent)) -> io::Result<()> {
+    pub fn for_each_landmark(&self, mut tell: impl FnMut(&Envelope)) -> io::Result<()> {
         let mut lines = LogLines::new(self, self.start);
         while let Some(line) = lines.next()? {
             if event_kind(&line.text).is_none_or(|kind| LANDMARK_KINDS.contains(&kind))
                 && !is_prompt_context(&line.text)
                 && let Some(envelope) = decode(&line.text)
             {
-                tell(&envelope.event);
+                tell(&envelope);
             }
         }
         Ok(())

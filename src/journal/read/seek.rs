@@ -110,7 +110,7 @@ impl Reader {
         Ok(None)
     }
 
-    fn is_ordered(&self) -> bool {
+    pub(super) fn is_ordered(&self) -> bool {
         self.is_known_ordered.load(Ordering::Relaxed)
     }
 

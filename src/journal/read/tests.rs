@@ -196,3 +196,30 @@ proptest! {
         prop_assert!(seqs(&rest).iter().all(|seq| *seq > 450));
     }
 }
+
+#[test]
+fn where_branches_begin_is_found_without_reading_the_rest() {
+    let branch = |seq: u64, after: u64| {
+        format!("{{\"seq\":{seq},\"at\":{},\"event\":{{\"type\":\"branch_started\",\"after\":{after}}}}}\n", seq * 10)
+    };
+    let talk = |seq: u64| {
+        let text = "x".repeat(700);
+        format!(
+            "{{\"seq\":{seq},\"at\":{},\"event\":{{\"type\":\"text_delta\",\"message\":\"m\",\"text\":\"{text} branch_started\"}}}}\n",
+            seq * 10
+        )
+    };
+    let line = |seq: u64| if seq % 500 == 0 { branch(seq, seq - 300) } else { talk(seq) };
+    let text = header().to_owned() + &(1..=2_000).map(line).collect::<String>();
+    let (_file, reader) = log(&text);
+    let mut expected = crate::event::branches::BranchStarts::default();
+    [500, 1_000, 1_500, 2_000].iter().for_each(|seq| _ = expected.add(Seq(*seq), Seq(seq - 300)));
+    assert_eq!(reader.branch_starts(Seq(u64::MAX)).unwrap(), expected);
+    assert_eq!(
+        reader.branch_starts(Seq(999)).unwrap().path_to(Seq(999)).ranges(),
+        [(Seq(1), Seq(200)), (Seq(500), Seq(999))]
+    );
+    // Of a log that was not looked through it is not known whether its numbers can be trusted.
+    let unchecked = Reader::open(reader.path()).unwrap();
+    assert_eq!(unchecked.branch_starts(Seq(u64::MAX)).unwrap(), expected);
+}

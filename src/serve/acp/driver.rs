@@ -221,10 +221,16 @@ impl<O: AcpOutput> AcpServer<O> {
         open.watch_count += 1;
         let (watcher, sender, session) = (open.watch_count, self.sender.clone(), session.clone());
         let mut events = open.running.handle.hub.subscribe(Seq(0));
+        // The client is told one conversation: what other branches say is not of it.
+        let path = open.running.handle.hub.shown_path();
         self.tasks.spawn(async move {
             let mut batch = Vec::new();
             while events.next_batch(MAX_BATCH_EVENTS, &mut batch).await {
-                let items = std::mem::take(&mut batch);
+                let mut items = std::mem::take(&mut batch);
+                items.retain(|item| match item {
+                    HubItem::Event(logged) => path.tells(logged.envelope.seq, &logged.envelope.event),
+                    HubItem::Reset => true,
+                });
                 if sender.send(AcpInput::Events(session.clone(), watcher, items)).await.is_err() {
                     return;
                 }

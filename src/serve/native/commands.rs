@@ -118,6 +118,14 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
             }
             Ok(())
         }
+        Command::Branch { after } => {
+            able(capabilities.branch, "this session can't branch: its agent keeps the conversation elsewhere")?;
+            able(!session.is_busy(), "a turn is running: cancel it first")?;
+            if *after > session.handle.hub.last_seq() {
+                return Err(ApiError::bad_request("there is no event of that number").with_param("after"));
+            }
+            Ok(())
+        }
         Command::SetModel { model } => {
             able(capabilities.prompt, "the model can't be changed here")?;
             if model.trim().is_empty() || model.len() > MAX_MODEL_NAME_BYTES {

@@ -6,9 +6,11 @@
 
 pub mod agents;
 pub mod approval;
+pub mod branch_tree;
 pub mod code_picker;
 pub mod diff;
 pub mod efforts;
+pub mod file_restore;
 pub mod found_texts;
 pub mod frames;
 pub mod help;
@@ -21,6 +23,7 @@ pub mod palette;
 pub mod permissions;
 pub mod prompt_history;
 pub mod raw;
+pub mod rewind;
 pub mod search;
 pub mod serving;
 pub mod sessions;
@@ -104,6 +107,9 @@ overlays! {
     KeyStatus(key_status::KeyStatusText),
     Serving(serving::ServingText),
     SessionsSearch(found_texts::SessionsSearch),
+    Rewind(rewind::RewindList),
+    BranchTree(branch_tree::BranchTree),
+    FileRestore(file_restore::FileRestore),
 }
 
 /// A kind of overlay, for whoever looks for it in the stack.

@@ -5,7 +5,7 @@
 use crate::event::{ApprovalMode, CallOutcome, Command, NoticeLevel, ReplayStatus, SessionId};
 
 use super::support::{on_top, open, require};
-use super::{copy, submit};
+use super::{branching, copy, submit};
 use crate::store::Store;
 use crate::store::action::{Action, UiAction};
 use crate::store::attaching;
@@ -16,6 +16,7 @@ use crate::store::output_view::OutputView;
 use crate::store::overlay::OverlayOutcome;
 use crate::store::overlay::agents::{AgentTranscript, open_agents};
 use crate::store::overlay::approval::ApprovalDialog;
+use crate::store::overlay::branch_tree::open_branch_tree;
 use crate::store::overlay::code_picker::CodePicker;
 use crate::store::overlay::diff::open_diff;
 use crate::store::overlay::efforts::{open_efforts, set_effort, step_effort};
@@ -30,6 +31,7 @@ use crate::store::overlay::palette::open_palette;
 use crate::store::overlay::permissions::PermissionList;
 use crate::store::overlay::prompt_history::PromptHistory;
 use crate::store::overlay::raw::open_raw;
+use crate::store::overlay::rewind::open_rewind;
 use crate::store::overlay::search::open_search;
 use crate::store::overlay::sessions::open_sessions;
 use crate::store::overlay::status::StatusText;
@@ -148,6 +150,11 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenLinks { item } => open_links(store, item),
         Action::OpenCodePicker => open(store, CodePicker),
         Action::OpenOutline { subject, from } => open_outline(store, subject, from),
+        Action::OpenRewind => open_rewind(store),
+        Action::Rewind(count) => branching::rewind_by(store, count, fx),
+        Action::Fork(count) => branching::fork(store, count, fx),
+        Action::RedoBranch => branching::redo(store, fx),
+        Action::OpenBranchTree => open_branch_tree(store),
         Action::CopyLink { item } => copy_link(store, item, fx),
         Action::ToggleMark { item } => toggle_mark(store, item, fx),
         Action::OpenFrames if store.focus.find::<FrameList>().is_some() => {}

@@ -1,6 +1,7 @@
 //! What each message does to the store.
 
 mod actions;
+pub(super) mod branching;
 pub(super) mod copy;
 mod submit;
 pub(super) mod support;
@@ -15,6 +16,7 @@ use super::msg::{Msg, Report};
 use super::overlay::OverlayState;
 use super::overlay::approval::ApprovalDialog;
 use super::overlay::diff::DiffText;
+use super::overlay::file_restore::ask_about_files;
 use super::overlay::found_texts::SessionsSearch;
 use super::overlay::palette::add_action_uses;
 use super::overlay::serving::ServingText;
@@ -24,6 +26,7 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
     match msg {
         Msg::Event(envelope) => store.fold(&envelope, fx),
         Msg::Reset => store.reset(fx),
+        Msg::Refold => store.begin_anew(fx),
         Msg::SessionEnded => store.on_session_end(fx),
         Msg::Status(status) => apply_status(store, status, fx),
         Msg::Action(action) => actions::apply(store, action, fx),
@@ -76,6 +79,8 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
                 shown.of_git = Some(told);
             }
         }
+        Msg::Report(Report::FilesChecked(checks)) => ask_about_files(store, checks, fx),
+        Msg::Report(Report::FilesRestored(done)) => branching::on_files_restored(store, done, fx),
         Msg::Report(Report::Failed { what, why }) => {
             store.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
         }

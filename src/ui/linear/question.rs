@@ -81,6 +81,9 @@ fn list_title(top: &Overlay, rows: usize) -> String {
         Overlay::Agents(_) => "Sub-agents",
         Overlay::Efforts(_) => "Effort",
         Overlay::Themes(_) => "Themes",
+        Overlay::Rewind(_) => "Prompts to go back to, newest last",
+        Overlay::FileRestore(_) => "Files that the agent changed; a number does it, or takes a file out or in",
+        Overlay::BranchTree(_) => "Branches",
         _ => "Choices",
     };
     match rows {

@@ -116,3 +116,52 @@ async fn turns_that_do_not_fit_into_the_window_are_left_out_and_reported_once_a_
     let requests = engine.requests.lock().unwrap();
     assert_eq!(requests[1].history, [HistoryMessage::user("short")]);
 }
+
+/// A log of two turns, as a function that reads the past of a branch.
+fn branch_reader() -> crate::agent::ReadBranch {
+    Arc::new(|after| {
+        let path = crate::event::branches::BranchStarts::default().path_to(after);
+        let mut past = crate::agent::BranchPast { history: History::on_path(path), opened: None };
+        logged_turns().iter().for_each(|logged| past.history.observe_logged(logged));
+        Ok(past)
+    })
+}
+
+#[tokio::test]
+async fn a_branch_sends_what_was_said_on_it_and_nothing_else() {
+    let first = engine("a", vec![says("one"), says("two")]);
+    let read: ReadLog = Arc::new(|from, through, tell| {
+        logged_turns().iter().filter(|logged| (from..=through).contains(&logged.seq)).for_each(tell);
+        Ok(())
+    });
+    let past = logged_past(read);
+    let mut bench = AgentRig::start_with(&first, &[], |setup| {
+        past(setup);
+        setup.read_branch = Some(branch_reader());
+    });
+    bench.prompt("now").await;
+    bench.end().await;
+    bench.send(Command::Branch { after: Seq(3) }).await;
+    bench.until(|event| *event == AgentEvent::BranchStarted { after: Seq(3) }).await;
+    bench.prompt("instead").await;
+    bench.end().await;
+    let asked = first.requests.lock().unwrap();
+    assert_eq!(prompts_of(&asked[0]), ["ask t1", "ask t2", "now"]);
+    assert_eq!(prompts_of(&asked[1]), ["ask t1", "instead"]);
+}
+
+#[tokio::test]
+async fn a_branch_whose_past_cannot_be_read_does_not_begin() {
+    let first = engine("a", vec![says("one"), says("two")]);
+    let mut bench = AgentRig::start_with(&first, &[], |setup| {
+        setup.read_branch = Some(Arc::new(|_| Err(io::Error::other("gone"))));
+    });
+    bench.prompt("now").await;
+    bench.end().await;
+    bench.send(Command::Branch { after: Seq(1) }).await;
+    bench.until(|event| matches!(event, AgentEvent::Notice { code: NoticeCode::Branch, .. })).await;
+    bench.prompt("then").await;
+    bench.end().await;
+    assert!(!bench.seen.iter().any(|event| matches!(event, AgentEvent::BranchStarted { .. })));
+    assert_eq!(prompts_of(&first.requests.lock().unwrap()[1]), ["now", "then"]);
+}

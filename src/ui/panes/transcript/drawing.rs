@@ -97,7 +97,8 @@ pub(super) fn draw_rows(
             };
             let (is_marked, has_bar) = (content.is_marked, content.has_bar);
             let has_mark = is_first && store.marks.contains(item);
-            if live.is_some() || time.is_some() || is_new || has_mark {
+            let parting = if is_first { parting_label(store, item) } else { None };
+            if live.is_some() || time.is_some() || is_new || has_mark || parting.is_some() {
                 view.kept.renew(y, buf);
             } else if view.kept.keep(y, content, buf) {
                 continue;
@@ -119,9 +120,17 @@ pub(super) fn draw_rows(
                     draw_new_line(has_row_above, line, theme, buf);
                     draw_bar(bar.contains(&line.y), line.y, area, theme, buf);
                 }
+                if let Some(label) = &parting
+                    && has_row_above
+                    && !is_new
+                {
+                    view.kept.renew(y - 1, buf);
+                    draw_parting(label, Rect { y: y - 1, height: 1, ..text_area }, theme, buf);
+                    draw_bar(bar.contains(&(y - 1)), y - 1, area, theme, buf);
+                }
                 if let Some(time) = time {
                     let used = strip.area.x - text_area.x + str_width(strip.laid.row_text(0)) as u16;
-                    let above = has_row_above && !is_new;
+                    let above = has_row_above && !is_new && parting.is_none();
                     if above {
                         view.kept.renew(y - 1, buf);
                         draw_bar(bar.contains(&(y - 1)), y - 1, area, theme, buf);
@@ -225,6 +234,23 @@ fn draw_new_line(is_above: bool, row: Rect, theme: Theme, buf: &mut Buffer) {
         }
     }
     draw_text(NEW_LABEL, row.right() - width, row.y, row.right(), style, buf);
+}
+
+/// Says which of how many branches begins with a prompt, where there are several.
+fn parting_label(store: &Store, item: TranscriptItem<'_>) -> Option<String> {
+    let ItemKind::Prompt { .. } = item.kind else { return None };
+    let parting = store.branches.parting(item.seq)?;
+    Some(format!(" branch {} of {} · /tree ", parting.number, parting.count))
+}
+
+/// Draws the line where branches part into the empty row above a prompt.
+fn draw_parting(label: &str, row: Rect, theme: Theme, buf: &mut Buffer) {
+    let style = theme.style(Role::Dim);
+    let width = (str_width(label) as u16).min(row.width);
+    for x in row.left()..row.right() {
+        draw_text("┄", x, row.y, row.right(), style, buf);
+    }
+    draw_text(label, row.right() - width, row.y, row.right(), style, buf);
 }
 
 /// Writes a time at the right of a row that has room for it, else of the empty row above.
