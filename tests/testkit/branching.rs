@@ -12,7 +12,7 @@ use super::events::{
 
 /// What a person does to a session.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Step {
+pub(crate) enum BranchingStep {
     /// A prompt, answered with that many calls.
     Prompt(usize),
     /// What happens between turns.
@@ -22,12 +22,12 @@ pub(crate) enum Step {
     Redo,
 }
 
-pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<BranchingStep>> {
     let step = prop_oneof![
-        4 => (0_usize..3).prop_map(Step::Prompt),
-        1 => Just(Step::Note),
-        3 => (0_usize..40).prop_map(Step::Branch),
-        2 => Just(Step::Redo),
+        4 => (0_usize..3).prop_map(BranchingStep::Prompt),
+        1 => Just(BranchingStep::Note),
+        3 => (0_usize..40).prop_map(BranchingStep::Branch),
+        2 => Just(BranchingStep::Redo),
     ];
     prop::collection::vec(step, 0..40)
 }
@@ -45,7 +45,7 @@ pub(crate) struct BranchingSession {
 }
 
 impl BranchingSession {
-    pub(crate) fn of(steps: &[Step]) -> Self {
+    pub(crate) fn of(steps: &[BranchingStep]) -> Self {
         let mut session = Self::default();
         session.log.push(opened());
         session.settle();
@@ -67,15 +67,15 @@ impl BranchingSession {
         self.states.push((self.last(), self.conversation.clone()));
     }
 
-    pub(crate) fn step(&mut self, step: Step) {
+    pub(crate) fn step(&mut self, step: BranchingStep) {
         match step {
-            Step::Prompt(calls) => self.turn(calls),
-            Step::Note => self.log.push(opened()),
-            Step::Branch(back) => {
+            BranchingStep::Prompt(calls) => self.turn(calls),
+            BranchingStep::Note => self.log.push(opened()),
+            BranchingStep::Branch(back) => {
                 let (after, there) = self.states[self.states.len() - 1 - back % self.states.len()].clone();
                 self.go_to(after, there);
             }
-            Step::Redo => {
+            BranchingStep::Redo => {
                 let Some((after, there)) = self.left.last().cloned() else { return };
                 self.go_to(after, there);
             }

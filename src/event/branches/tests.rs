@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{Annotation, AnnotationTarget, TurnOutcome};
-use crate::testkit::branching::{BranchingSession, Step, steps};
+use crate::testkit::branching::{BranchingSession, BranchingStep, steps};
 use crate::testkit::events::{opened, turn_finished, turn_started, user_message};
 
 fn folded(log: &[AgentEvent]) -> Branches {
@@ -88,7 +88,7 @@ proptest! {
 
 #[test]
 fn a_session_that_never_branches_is_one_path() {
-    let model = BranchingSession::of(&[Step::Prompt(1), Step::Note, Step::Prompt(0)]);
+    let model = BranchingSession::of(&[BranchingStep::Prompt(1), BranchingStep::Note, BranchingStep::Prompt(0)]);
     let branches = folded(&model.log);
     assert!(branches.active_path().is_everything());
     assert!(branches.starts().is_empty());
@@ -110,7 +110,13 @@ fn what_is_said_of_the_whole_session_counts_on_every_branch() {
 
 #[test]
 fn undone_twice_is_redone_twice() {
-    let steps = [Step::Prompt(0), Step::Prompt(0), Step::Prompt(0), Step::Branch(1), Step::Branch(3)];
+    let steps = [
+        BranchingStep::Prompt(0),
+        BranchingStep::Prompt(0),
+        BranchingStep::Prompt(0),
+        BranchingStep::Branch(1),
+        BranchingStep::Branch(3),
+    ];
     let model = BranchingSession::of(&steps);
     let mut branches = folded(&model.log);
     assert_eq!(prompts_of(&branches, branches.head()), ["prompt 1"]);
@@ -125,7 +131,7 @@ fn undone_twice_is_redone_twice() {
 
 #[test]
 fn no_branch_begins_in_a_turn() {
-    let model = BranchingSession::of(&[Step::Prompt(2)]);
+    let model = BranchingSession::of(&[BranchingStep::Prompt(2)]);
     let branches = folded(&model.log);
     let places: Vec<u64> = (0..=12).filter(|seq| branches.is_boundary(Seq(*seq))).collect();
     assert_eq!(places, [0, 1, 12]);

@@ -9,7 +9,7 @@ use crate::store::msg::Msg;
 use crate::store::overlay::branch_tree::BranchTree;
 use crate::store::overlay::rewind::RewindList;
 use crate::store::transcript::ItemKind;
-use crate::testkit::branching::{BranchingSession, Step, steps};
+use crate::testkit::branching::{BranchingSession, BranchingStep, steps};
 use crate::testkit::events::{LIVE, Opened};
 
 /// Gives a store facts as a screen does: where another branch is shown from one on, everything again.
@@ -75,7 +75,7 @@ proptest! {
     }
 }
 
-fn agent_with(steps: &[Step]) -> (Store, Vec<Envelope>) {
+fn agent_with(steps: &[BranchingStep]) -> (Store, Vec<Envelope>) {
     let mut log: Vec<Envelope> = BranchingSession::of(steps).envelopes().collect();
     let capabilities = crate::event::Capabilities { branch: true, ..LIVE };
     log[0].event = Opened { capabilities, ..Opened::default() }.event();
@@ -98,7 +98,7 @@ fn say(store: &mut Store, log: &mut Vec<Envelope>, event: AgentEvent) {
 
 #[test]
 fn a_prompt_that_is_chosen_comes_back_and_the_session_goes_on_before_it() {
-    let (mut store, _) = agent_with(&[Step::Prompt(0), Step::Prompt(0)]);
+    let (mut store, _) = agent_with(&[BranchingStep::Prompt(0), BranchingStep::Prompt(0)]);
     assert_eq!(act(&mut store, Action::OpenRewind), []);
     let list = store.focus.find::<RewindList>().unwrap();
     assert_eq!((list.turns.as_slice(), list.selected), (&[0, 1][..], 1));
@@ -111,7 +111,7 @@ fn a_prompt_that_is_chosen_comes_back_and_the_session_goes_on_before_it() {
 
 #[test]
 fn the_branch_that_was_left_is_gone_back_to_until_there_is_none() {
-    let (mut store, mut log) = agent_with(&[Step::Prompt(0), Step::Prompt(0)]);
+    let (mut store, mut log) = agent_with(&[BranchingStep::Prompt(0), BranchingStep::Prompt(0)]);
     let end = store.last_seq();
     let Some(Effect::Send(Command::Branch { after })) = act(&mut store, Action::Rewind(1)).first().cloned() else {
         unreachable!()
@@ -127,7 +127,7 @@ fn the_branch_that_was_left_is_gone_back_to_until_there_is_none() {
 
 #[test]
 fn a_fork_keeps_what_is_there_and_the_tree_shows_both() {
-    let (mut store, mut log) = agent_with(&[Step::Prompt(0)]);
+    let (mut store, mut log) = agent_with(&[BranchingStep::Prompt(0)]);
     let end = store.last_seq();
     assert_eq!(act(&mut store, Action::Fork(None)), [Effect::Send(Command::Branch { after: end })]);
     say(&mut store, &mut log, AgentEvent::BranchStarted { after: end });
@@ -139,7 +139,12 @@ fn a_fork_keeps_what_is_there_and_the_tree_shows_both() {
 
 #[test]
 fn where_branches_part_the_prompt_says_which_it_is() {
-    let (store, _) = agent_with(&[Step::Prompt(0), Step::Prompt(0), Step::Branch(1), Step::Prompt(0)]);
+    let (store, _) = agent_with(&[
+        BranchingStep::Prompt(0),
+        BranchingStep::Prompt(0),
+        BranchingStep::Branch(1),
+        BranchingStep::Prompt(0),
+    ]);
     let seqs: Vec<Seq> = store
         .transcript
         .items()
@@ -153,7 +158,7 @@ fn where_branches_part_the_prompt_says_which_it_is() {
 
 #[test]
 fn a_session_whose_agent_keeps_the_conversation_says_that_it_cannot_go_back() {
-    let (mut store, _) = agent_with(&[Step::Prompt(0)]);
+    let (mut store, _) = agent_with(&[BranchingStep::Prompt(0)]);
     let mut log = Vec::new();
     say(&mut store, &mut log, AgentEvent::BranchStarted { after: Seq(0) });
     let mut store = Store::default();
@@ -166,7 +171,7 @@ fn a_session_whose_agent_keeps_the_conversation_says_that_it_cannot_go_back() {
 
 #[test]
 fn a_mark_is_on_the_branch_it_was_made_on_and_a_title_on_all() {
-    let (mut store, mut log) = agent_with(&[Step::Prompt(0), Step::Prompt(0)]);
+    let (mut store, mut log) = agent_with(&[BranchingStep::Prompt(0), BranchingStep::Prompt(0)]);
     let second =
         store.transcript.items().iter().filter(|item| matches!(item.kind, ItemKind::Prompt { .. })).last().unwrap().seq;
     let session = |annotation| AgentEvent::Annotation { on: AnnotationTarget::Session, annotation };
