@@ -313,14 +313,13 @@ mod tests {
                 "serve",
                 "peers",
                 "search-all",
-                "compact",
-                "import",
-                "handoff"
                 "rewind",
                 "redo",
                 "fork",
                 "tree",
-                "compact"
+                "compact",
+                "import",
+                "handoff"
             ]
         );
         assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");
