@@ -247,6 +247,8 @@ mod tests {
         server.body = 8388608                                      # default
         server.message = 1048576                                   # default
         server.any_model = true                                    # default
+        server.approval_link_command = []                          # default
+        server.approval_link_lifetime = "10m"                      # default
         server.ask_timeout = "10m"                                 # default
         notify.via = "auto"                                        # default
         notify.when = "unfocused"                                  # default
