@@ -5,6 +5,7 @@ mod attach;
 mod bare_word;
 mod chat;
 mod completions;
+mod export;
 mod man_page;
 pub mod run;
 mod serve;
@@ -24,6 +25,7 @@ pub use acp::AcpArgs;
 pub use attach::{AttachArgs, Method};
 pub use chat::{ApprovalArgs, ChatArgs, ImageArgs, PrintArgs};
 pub use completions::completions;
+pub use export::ExportArgs;
 pub use man_page::man_page;
 pub use serve::ServeArgs;
 pub use values::Size;
@@ -129,6 +131,8 @@ pub enum CliCommand {
     Acp(AcpArgs),
     /// Print one screen of a saved session, for bug reports and screenshots.
     Frame(FrameArgs),
+    /// Write a saved session as Markdown, JSON, a page, a recording or a picture.
+    Export(Box<ExportArgs>),
     /// List, show and remove saved sessions.
     #[command(subcommand)]
     Sessions(SessionsCommand),

@@ -42,7 +42,7 @@
 //! | core | [`dialect`], [`store`] and every file marked PURE | decisions, no IO |
 //! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`telemetry`], [`serve`] | sockets, files, processes |
 //! | ui | [`ui`] | lays out and draws into ratatui's buffer, no IO |
-//! | app | [`runtime`], [`app`], [`headless`], [`cli`], `main` | wiring |
+//! | app | [`runtime`], [`app`], [`headless`], [`export`], [`cli`], `main` | wiring |
 //!
 //! The io layer and the ui layer never meet. Which module may use which is a table in `tests/it/tidy.rs`, and that test
 //! fails on the first wrong `use`; `tests/it/circles.rs` keeps modules from using each other.
@@ -125,7 +125,8 @@
 //!    a WebSocket or messages by POST (`serve/acp`): there a pure machine stands between its messages and the sessions.
 //!    So it does for an editor that keeps its agents elsewhere (`serve/ahp`), whose numbers a ledger maps to the log's.
 //!    With `serve -- PROGRAM` the session's source is not our agent but that program: [`bridge::peer`] hosts it.
-//!    A browser gets a page (`assets/page`), which is a client of the native surface like any other.
+//!    A browser gets a page (`assets/page`), which is a client of the native surface like any other. Its timeline
+//!    (`assets/page/timeline.js`) is that of exported pages too ([`export`]).
 //! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
 //!    → one frame.
 //!
@@ -150,6 +151,7 @@
 //! | a pane | `ui/panes/x.rs` | the list in `ui/panes/mod.rs`; if it takes keys, a row in `store/pane.rs` |
 //! | an overlay | `store/overlay/x.rs`, `ui/panes/x.rs` | the lists in `store/overlay/mod.rs` and `ui/overlays.rs` |
 //! | a command of the program | `cli/run/x.rs` | a variant of [`cli::CliCommand`], its arm in `cli/run.rs` |
+//! | a format of exports | `export/x.rs` | a variant of [`event::ExportFormat`], its arm in [`export::export`] |
 //! | a setting | its declaration in `config/mod.rs` | `assets/config.toml` |
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
 //! | an annotation | a variant of [`event::Annotation`] | who shows it |
@@ -179,6 +181,7 @@ pub mod ui;
 
 pub mod app;
 pub mod cli;
+pub mod export;
 pub mod headless;
 pub mod runtime;
 

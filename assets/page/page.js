@@ -3,6 +3,7 @@
 import { Approvals } from "./approvals.js";
 import { Refused, ask, follow, sessionPath } from "./api.js";
 import { clean, element, visible } from "./text.js";
+import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
 
 const $ = (id) => document.getElementById(id);
@@ -29,7 +30,12 @@ const page = {
   title: "",
 };
 
-const transcript = new Transcript($("log"), { changed: () => drawState(), say: (text) => say("say", text) });
+const timeline = new Timeline($("timeline"), {
+  say: (text) => say("say", text),
+  show: (node, why) => node.scrollIntoView({ block: why === "step" ? "start" : why === "seek" ? "end" : "nearest", behavior: "instant" }),
+  moved: () => drawState(),
+});
+const transcript = new Transcript($("log"), { changed: () => drawState(), say: (text) => say("say", text) }, timeline);
 const approvals = new Approvals($("asks"), decide);
 
 /** Puts a text where screen readers notice it, also if it is the same again. */
@@ -251,7 +257,7 @@ function drawState() {
   $("stop").hidden = !(transcript.turn !== null && page.canPrompt);
   $("compose").hidden = !page.canPrompt;
   $("watching").hidden = page.canPrompt || !transcript.isCaughtUp;
-  $("latest").hidden = transcript.isAtEnd;
+  $("latest").hidden = transcript.isAtEnd && timeline.isAtEnd;
   $("empty").hidden = $("log").childElementCount > 0 || !transcript.isCaughtUp;
   $("queue").hidden = page.queue.length === 0;
   $("queue").replaceChildren(
@@ -260,7 +266,22 @@ function drawState() {
   );
 }
 
-$("latest").addEventListener("click", () => transcript.scrollToEnd());
+$("latest").addEventListener("click", () => {
+  timeline.pause();
+  timeline.seek(Infinity);
+  transcript.scrollToEnd();
+});
+
+/** Without its controls the timeline is at the end, where a session is live. */
+$("show-timeline").addEventListener("click", () => {
+  const isShown = $("timeline-place").hidden;
+  $("timeline-place").hidden = !isShown;
+  $("show-timeline").setAttribute("aria-expanded", String(isShown));
+  if (!isShown) {
+    timeline.pause();
+    timeline.seek(Infinity);
+  }
+});
 
 // Prompts and decisions
 
@@ -323,6 +344,9 @@ prompt.addEventListener("keydown", (event) => {
 $("stop").addEventListener("click", () => command({ type: "cancel" }));
 $("skip").addEventListener("click", () => prompt.focus());
 document.addEventListener("keydown", (event) => {
+  if (!$("timeline-place").hidden && timeline.key(event)) {
+    return;
+  }
   if (event.key !== "Escape" || event.isComposing) {
     return;
   }

@@ -22,16 +22,22 @@ const STATES = {
 };
 
 export class Transcript {
-  /** `on.changed()` follows each change of what is asked or whether a turn runs; `on.say(text)` is read out. */
-  constructor(root, on) {
+  /**
+   * `on.changed()` follows each change of what is asked or whether a turn runs; `on.say(text)` is read out. Each item is
+   * an entry of the timeline.
+   */
+  constructor(root, on, timeline) {
     this.root = root;
     this.on = on;
+    this.timeline = timeline;
     this.clear();
     root.addEventListener("scroll", () => this.on.changed(), { passive: true });
   }
 
   clear() {
     this.root.replaceChildren();
+    this.timeline.clear();
+    this.at = 0;
     this.messages = new Map();
     this.calls = new Map();
     this.branchStarts = [];
@@ -56,7 +62,8 @@ export class Transcript {
     this.root.scrollTop = this.root.scrollHeight;
   }
 
-  apply({ seq, event }) {
+  apply({ seq, at, event }) {
+    this.at = at;
     const handler = this[`on_${event.type}`];
     if (handler) {
       handler.call(this, event, seq);
@@ -100,11 +107,25 @@ export class Transcript {
     const item = element("article", `item ${kind}`, number, ...content);
     item.id = `event-${seq}`;
     this.root.append(item);
+    const label = { note: "Note", plan: "Plan", user: "Prompt", agent: "Answer", call: "Call" }[kind.split(" ")[0]] ?? "Event";
+    this.newest = this.timeline.add({ node: item, body: null, seq, at: this.at, until: this.at, growth: [], kinds: [], label });
     return item;
   }
 
   note(seq, level, text) {
     this.add(seq, `note ${level}`, element("div", "body", element("p", "text", clean(text))));
+    if (level === "error") {
+      this.newest.kinds.push("error");
+    }
+    this.newest.label = clean(text).slice(0, 80);
+  }
+
+  mark({ seq, set }) {
+    const entry = this.timeline.entries.findLast((known) => known.seq <= seq);
+    if (entry) {
+      entry.kinds = entry.kinds.filter((kind) => kind !== "mark").concat(set ? ["mark"] : []);
+      this.timeline.touch(entry, entry.until);
+    }
   }
 
   // Sessions and turns
@@ -132,10 +153,7 @@ export class Transcript {
       }
     }
     ranges.push([1, last]);
-    for (const item of this.root.querySelectorAll("article.item")) {
-      const number = Number(item.id.slice("event-".length));
-      item.hidden = !ranges.some(([first, end]) => first <= number && number <= end);
-    }
+    this.timeline.filter((entry) => ranges.some(([first, end]) => first <= entry.seq && entry.seq <= end));
     this.note(seq, "info", `Goes on after event ${after}; what came after that is another branch.`);
   }
 
@@ -186,6 +204,8 @@ export class Transcript {
   on_annotated({ kind, data }, seq) {
     if (kind === "title") {
       this.title = data;
+    } else if (kind === "mark") {
+      this.mark(data);
     } else if (kind === "plan" && Array.isArray(data)) {
       const rows = data.map(({ text, state }) =>
         element("li", state === "done" ? "done" : "", { done: "☑ ", in_progress: "▶ " }[state] ?? "☐ ", clean(String(text))),
@@ -222,7 +242,7 @@ export class Transcript {
 
   on_text_delta({ message, text }, seq) {
     const shown = this.message(message, seq, "assistant");
-    shown.text.append(text);
+    shown.append(text);
     if (!shown.isSub) {
       this.said = shown;
     }
@@ -334,12 +354,20 @@ class Message {
     this.isSub = parent !== undefined && parent !== null;
     this.body = element("div", "body");
     const kind = role === "user" ? "user" : "agent";
+    this.transcript = transcript;
     this.item = transcript.add(seq, `${kind} open${this.isSub ? " sub" : ""}`, element("p", "who", this.isSub ? "Sub-agent" : who), this.body);
+    this.entry = Object.assign(transcript.newest, { body: this.body, kinds: role === "user" ? ["prompt"] : [] });
     if (role === "user") {
       this.finish();
     }
     this.text = new GrowingText(this.body);
     this.thoughts = null;
+  }
+
+  append(text) {
+    this.text.append(text);
+    this.entry.growth.push([this.transcript.at, this.text.text.length]);
+    this.transcript.timeline.touch(this.entry, this.transcript.at);
   }
 
   think(text) {
@@ -377,13 +405,20 @@ class Call {
     this.parts = element("div", "parts");
     const summary = element("summary", "", this.title, this.about, this.status);
     this.details = element("details", "", summary, this.parts);
+    this.transcript = transcript;
     this.item = transcript.add(seq, `call${parent ? " sub" : ""}`, this.details);
+    this.entry = Object.assign(transcript.newest, { kinds: ["call"] });
     // What is folded is not laid out.
     this.details.addEventListener("toggle", () => this.drawParts());
   }
 
   setState(state) {
     this.state = state;
+    this.entry.label = `Call ${clean(this.name)}, ${STATES[state] ?? state}`;
+    if (state === "failed" || state === "denied") {
+      this.entry.kinds = ["call", "error"];
+    }
+    this.transcript.timeline.touch(this.entry, this.transcript.at);
   }
 
   draw() {

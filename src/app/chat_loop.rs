@@ -103,6 +103,7 @@ impl<'a> ChatLoop<'a> {
             frames,
             open_session,
             open_outside,
+            export_session,
             saved_sessions,
             chooses_session,
             place,
@@ -165,6 +166,7 @@ impl<'a> ChatLoop<'a> {
             effects: Effects::new(list_models, history)
                 .with_sessions(open_session, saved_sessions)
                 .with_outside(open_outside)
+                .with_export(export_session)
                 .with_workspace(workspace.clone()),
             workspace,
             frames,

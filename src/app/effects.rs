@@ -4,6 +4,7 @@
 //! that panics is told, not lost. What is kept for later runs is written one after another, in the order it came.
 
 mod copying;
+mod exporting;
 mod frames;
 mod running_command;
 mod writing;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
 
+pub use self::exporting::ExportSession;
 pub use self::frames::frames_report;
 use self::running_command::{RunningCommand, next_output};
 use self::writing::Write;
@@ -117,6 +119,7 @@ pub struct Effects<'a> {
     list_models: ListModels<'a>,
     open_session: Option<OpenSession<'a>>,
     open_outside: Option<OpenOutside<'a>>,
+    export_session: Option<ExportSession<'a>>,
     saved_sessions: Option<SavedSessions>,
     history: Option<PathBuf>,
     workspace: Workspace,
@@ -137,6 +140,7 @@ impl<'a> Effects<'a> {
             list_models,
             open_session: None,
             open_outside: None,
+            export_session: None,
             saved_sessions: None,
             history,
             workspace,

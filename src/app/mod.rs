@@ -51,7 +51,7 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use self::chat_loop::ChatLoop;
-use self::effects::{ListModels, OpenOutside, OpenSession};
+use self::effects::{ExportSession, ListModels, OpenOutside, OpenSession};
 pub use self::effects::{OutsideFacts, OutsideSession, ResumedSession};
 use self::term::{ChatPanicScope, Signals};
 use crate::bridge::SessionHandle;
@@ -104,6 +104,7 @@ pub struct ChatContext<'a> {
     pub open_session: Option<OpenSession<'a>>,
     /// Attaches and plays.
     pub open_outside: Option<OpenOutside<'a>>,
+    pub export_session: Option<ExportSession<'a>>,
     pub saved_sessions: Option<SavedSessions>,
     /// Where mentioned files are found.
     pub workspace: Workspace,

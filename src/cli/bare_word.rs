@@ -10,11 +10,10 @@ use super::Cli;
 use crate::text::suggestion::suggest;
 
 /// Subcommands of other programs. Words that may well begin a conversation are not included.
-const COMMANDS_ELSEWHERE: [&str; 22] = [
+const COMMANDS_ELSEWHERE: [&str; 21] = [
     "auth",
     "completion",
     "configure",
-    "export",
     "init",
     "install",
     "list",

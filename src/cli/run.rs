@@ -6,6 +6,7 @@ mod auth;
 mod chat;
 mod config;
 mod doctor;
+mod export;
 mod frame;
 mod models;
 mod program_log;
@@ -55,6 +56,7 @@ async fn run_command(cli: Cli) -> anyhow::Result<u8> {
         Some(CliCommand::Serve(args)) => serve::run(&args, start.load()?).await,
         Some(CliCommand::Replay(args)) => replay::run(&args, start.load()?).await,
         Some(CliCommand::Frame(args)) => frame::run(&args, start.load()?).await,
+        Some(CliCommand::Export(args)) => export::run(&args, start.load()?),
         Some(CliCommand::Sessions(command)) => sessions::run(command, start.load()?).await,
         Some(CliCommand::Models { json }) => models::run(json, start.load()?).await,
         Some(CliCommand::Auth { json, .. }) => auth::run(json, &start.load()?),

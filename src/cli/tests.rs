@@ -193,6 +193,25 @@ fn commands_read_as_typed() {
 }
 
 #[test]
+fn an_export_says_its_format_by_a_flag_or_by_its_file() {
+    use crate::event::ExportFormat::{Cast, Html, Markdown};
+    for (line, format, to_stdout) in [
+        (&["export", "a"][..], Markdown, false),
+        (&["export", "a", "--format", "html"], Html, false),
+        (&["export", "a", "-o", "b.cast"], Cast, false),
+        (&["export", "a", "--format", "html", "-o", "b.cast"], Html, false),
+        (&["export", "a", "-o", "-"], Markdown, true),
+    ] {
+        let Some(CliCommand::Export(args)) = ok(line).command else { panic!("{line:?}") };
+        assert_eq!((args.format(), args.is_to_stdout()), (format, to_stdout), "{line:?}");
+    }
+    let cli = ok(&["export", "a", "-o", "b", "--set", "ui.max_fps=3"]);
+    assert_eq!(cli.overrides().assignments, ["ui.max_fps=3"], "its -o is no setting");
+    assert_eq!(ok(&["-o", "ui.max_fps=3", "export", "a"]).overrides().assignments, ["ui.max_fps=3"]);
+    assert!(read(&["export"]).is_err() && read(&["export", "a", "--format", "doc"]).is_err());
+}
+
+#[test]
 fn values_out_of_range_are_usage_errors() {
     for line in [
         &["--max-rounds", "0"][..],

@@ -12,6 +12,7 @@ mod command;
 pub mod command_line;
 mod compaction;
 mod effort;
+mod export_format;
 mod fault;
 pub mod file_change;
 mod finish_reason;
@@ -41,6 +42,7 @@ pub use annotation::{Annotation, AnnotationTarget, SharedState, StepState, Timin
 pub use command::{Command, SeekTarget};
 pub use compaction::{Compaction, CompactionTrigger};
 pub use effort::Effort;
+pub use export_format::{ExportFormat, ExportRequest};
 pub use fault::{Fault, FaultKind};
 pub use file_change::{FileChange, FileCheck, FileState, FileVersion, RestoreStep};
 pub use finish_reason::{FinishReason, LastContent};

@@ -38,7 +38,7 @@ use output::{OutputError, clean_for_terminal, print_progress};
 use pending_lines::PendingLines;
 use save_monitor::SaveMonitor;
 pub use session_printer::print_session;
-pub use summary::{RunSummary, exit_code};
+pub use summary::{RunSummary, exit_code, usage_json};
 
 /// Exit code if everything went well except saving: the log can't be written, or was removed while in use.
 pub const EXIT_NOT_SAVED: u8 = 8;

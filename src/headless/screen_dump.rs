@@ -7,12 +7,12 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::bridge::{HubItem, SessionHandle};
+use crate::bridge::HubItem;
 use crate::cli::FrameFormat;
 use crate::config::keys::Keymap;
 use crate::config::themes::ThemeFolder;
 use crate::config::{Config, ThemeChoice};
-use crate::event::Seq;
+use crate::event::{Envelope, Millis, Seq};
 use crate::runtime::Runtime;
 use crate::store::limits::SpendLimits;
 use crate::store::msg::Msg;
@@ -21,71 +21,121 @@ use crate::text::width::str_width;
 use crate::ui::theme::{self, ColorDepth, Theme, ThemeKind, ThemePair};
 use crate::ui::{self, Ui};
 
+/// The screen of a saved session, as large as one wants, at any event.
+pub struct SavedScreen {
+    store: Store,
+    view: Ui,
+    buffer: Buffer,
+    theme: Theme,
+}
+
+impl SavedScreen {
+    /// Creates an empty screen of so many columns and rows.
+    pub fn new(config: &Config, themes: &ThemeFolder, (width, height): (u16, u16)) -> Self {
+        let options = StoreOptions {
+            limits: SpendLimits::default(),
+            fold_thinking: config.ui.fold_thinking,
+            fold_outputs: config.ui.fold_output,
+            timestamps: config.ui.timestamps,
+            reduced_motion: config.ui.reduced_motion,
+            panel_side: config.ui.panel_side,
+            status_parts: config.ui.statusline,
+        };
+        let mut store = Store::new(options);
+        store.set_output_views(config.ui.output_views());
+        // The terminal's own colours where the theme has none of its own: no tints.
+        let depth = match config.ui.theme {
+            ThemeChoice::Named(_) | ThemeChoice::Pair { .. } => ColorDepth::TrueColor,
+            _ => ColorDepth::Sixteen,
+        };
+        let named = |name: &str| themes.read(name).map(|found| found.colors);
+        let theme = ThemePair::new(&config.ui.theme, depth, &named).on(false);
+        let (keymap, _) = Keymap::new(&config.keys);
+        let view = Ui::new(&config.ui, theme, &keymap);
+        Self { store, view, buffer: Buffer::empty(Rect::new(0, 0, width, height)), theme }
+    }
+
+    /// Shows what an event says.
+    pub fn fold(&mut self, envelope: &Envelope) {
+        self.store.update(Msg::Event(envelope.clone()), &mut Vec::new());
+    }
+
+    /// Opens what waits for a decision: nobody is writing.
+    pub fn offer_approval(&mut self) {
+        self.store.update(Msg::OfferApproval, &mut Vec::new());
+    }
+
+    /// Moves what moves with the clock; returns whether anything does.
+    pub fn tick(&mut self, now: Millis) -> bool {
+        let moves = self.store.wants_ticks();
+        if moves {
+            self.store.update(Msg::Tick(now), &mut Vec::new());
+        }
+        moves
+    }
+
+    pub fn is_light(&self) -> bool {
+        self.theme.kind() == ThemeKind::Light
+    }
+
+    /// Draws it anew.
+    pub fn draw(&mut self) -> &Buffer {
+        self.buffer.reset();
+        ui::draw(&self.store, &mut self.view, self.buffer.area, &mut self.buffer);
+        &self.buffer
+    }
+
+    /// Returns the colours of what has none of its own: the ground, and the text on it.
+    pub fn ground(&self) -> ((u8, u8, u8), (u8, u8, u8)) {
+        match self.theme.ground() {
+            Some(colors) => (colors.back, colors.ink),
+            None if self.is_light() => ((0xff, 0xff, 0xff), (0x24, 0x29, 0x2f)),
+            None => ((0x16, 0x18, 0x1d), (0xd7, 0xda, 0xe0)),
+        }
+    }
+
+    /// Draws it and returns it in a format.
+    pub fn to_text(&mut self, format: FrameFormat) -> String {
+        self.draw();
+        match format {
+            FrameFormat::Text => text(&self.buffer),
+            FrameFormat::Ansi => ansi(&self.buffer),
+            FrameFormat::Svg => svg(&self.buffer, self.ground(), self.is_light()),
+        }
+    }
+}
+
 /// Returns one screen of the log at `path` as it was after event `seq`, or at its end.
 pub async fn dump_screen(
     runtime: &Runtime,
     path: &Path,
     seq: Option<Seq>,
-    (width, height): (u16, u16),
-    kind: FrameFormat,
+    size: (u16, u16),
+    format: FrameFormat,
 ) -> anyhow::Result<String> {
-    let config = runtime.config();
     let live = runtime.open_whole_log(path)?;
-    let mut store = fold_until(&live, seq, config).await;
-    // Nobody is writing.
-    store.update(Msg::OfferApproval, &mut Vec::new());
-    let folder = ThemeFolder(runtime.paths.themes_dir());
-    // The terminal's own colours where the theme has none of its own: no tints.
-    let depth = match config.ui.theme {
-        ThemeChoice::Named(_) | ThemeChoice::Pair { .. } => ColorDepth::TrueColor,
-        _ => ColorDepth::Sixteen,
-    };
-    let theme = ThemePair::new(&config.ui.theme, depth, &|name| folder.read(name).map(|found| found.colors)).on(false);
-    let (keymap, _) = Keymap::new(&config.keys);
-    let mut view = Ui::new(&config.ui, theme, &keymap);
-    let area = Rect::new(0, 0, width, height);
-    let mut buffer = Buffer::empty(area);
-    ui::draw(&store, &mut view, area, &mut buffer);
-    Ok(match kind {
-        FrameFormat::Text => text(&buffer),
-        FrameFormat::Ansi => ansi(&buffer),
-        FrameFormat::Svg => svg(&buffer, theme),
-    })
-}
-
-async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> Store {
-    let options = StoreOptions {
-        limits: SpendLimits::default(),
-        fold_thinking: config.ui.fold_thinking,
-        fold_outputs: config.ui.fold_output,
-        timestamps: config.ui.timestamps,
-        reduced_motion: config.ui.reduced_motion,
-        panel_side: config.ui.panel_side,
-        status_parts: config.ui.statusline,
-    };
-    let mut store = Store::new(options);
-    store.set_output_views(config.ui.output_views());
+    let mut screen = SavedScreen::new(runtime.config(), &ThemeFolder(runtime.paths.themes_dir()), size);
     let starts = live.hub.branch_starts();
     // A screen of the past shows the branch that was on it.
     let then = seq.map(|seq| starts.path_to(seq));
-    store.expect_branches(starts, then.or_else(|| live.hub.chosen_path()));
-    let mut effects = Vec::new();
+    screen.store.expect_branches(starts, then.or_else(|| live.hub.chosen_path()));
     let mut subscription = live.hub.subscribe(Seq(0));
     let mut batch = Vec::new();
-    while subscription.next_batch(512, &mut batch).await || !batch.is_empty() {
-        for delivery in batch.drain(..) {
-            let HubItem::Event(event) = delivery else { continue };
+    'log: while subscription.next_batch(512, &mut batch).await || !batch.is_empty() {
+        for item in batch.drain(..) {
+            let HubItem::Event(event) = item else { continue };
             if seq.is_some_and(|last| event.envelope.seq > last) {
-                return store;
+                break 'log;
             }
-            store.update(Msg::Event(event.envelope.clone()), &mut effects);
+            screen.fold(&event.envelope);
         }
     }
-    store
+    screen.offer_approval();
+    Ok(screen.to_text(format))
 }
 
-/// Returns the rows of cells; a wide character's second cell is skipped.
-fn rows(buffer: &Buffer) -> impl Iterator<Item = Vec<(u16, &Cell)>> {
+/// Returns the rows of cells, each with its column; a wide character's second cell is skipped.
+pub fn rows(buffer: &Buffer) -> impl Iterator<Item = Vec<(u16, &Cell)>> {
     let area = buffer.area;
     (area.top()..area.bottom()).map(move |y| {
         let mut skip = 0;
@@ -136,13 +186,8 @@ fn hex((r, g, b): (u8, u8, u8)) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-fn svg(buffer: &Buffer, theme: Theme) -> String {
-    let light = theme.kind() == ThemeKind::Light;
-    let (ground, ink) = match theme.ground() {
-        Some(colors) => (hex(colors.back), hex(colors.ink)),
-        None if light => ("#ffffff".to_owned(), "#24292f".to_owned()),
-        None => ("#16181d".to_owned(), "#d7dae0".to_owned()),
-    };
+fn svg(buffer: &Buffer, (back, ink): ((u8, u8, u8), (u8, u8, u8)), light: bool) -> String {
+    let (ground, ink) = (hex(back), hex(ink));
     let width = f32::from(buffer.area.width) * CELL_SIZE.0 + 24.0;
     let height = f32::from(buffer.area.height) * CELL_SIZE.1 + 24.0;
     let mut out = format!(

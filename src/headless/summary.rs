@@ -322,7 +322,8 @@ fn call_json(call: &AnswerCall) -> Value {
     })
 }
 
-fn usage_json(usage: Usage) -> Value {
+/// Returns tokens as JSON.
+pub fn usage_json(usage: Usage) -> Value {
     json!({
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,

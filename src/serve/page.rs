@@ -40,6 +40,8 @@ const FILES: &[(&str, &str, &str)] = &[
     ("page.js", SCRIPT, include_str!("../../assets/page/page.js")),
     ("api.js", SCRIPT, include_str!("../../assets/page/api.js")),
     ("approvals.js", SCRIPT, include_str!("../../assets/page/approvals.js")),
+    ("timeline.css", "text/css; charset=utf-8", include_str!("../../assets/page/timeline.css")),
+    ("timeline.js", SCRIPT, include_str!("../../assets/page/timeline.js")),
     ("text.js", SCRIPT, include_str!("../../assets/page/text.js")),
     ("transcript.js", SCRIPT, include_str!("../../assets/page/transcript.js")),
     ("icon.svg", "image/svg+xml", include_str!("../../assets/page/icon.svg")),

@@ -2,7 +2,7 @@
 //!
 //! Not here: the names, keys and commands by which it is asked for (`action_table.rs`).
 
-use crate::event::{ApprovalMode, CallId, Millis, SeekTarget, Seq, SessionId};
+use crate::event::{ApprovalMode, CallId, ExportRequest, Millis, SeekTarget, Seq, SessionId};
 
 use super::Timestamps;
 use super::approval::{ApprovalChoice, HunkStep};
@@ -141,6 +141,8 @@ pub enum Action {
     SaveFrames,
     /// Saves what there was of them in that file.
     SaveFramesTo(String),
+    /// Writes the session to a file in another form.
+    Export(ExportRequest),
     CloseOverlay,
     /// Brings the waiting approval to the front.
     OpenApproval,

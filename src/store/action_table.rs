@@ -6,15 +6,15 @@
 use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
 use super::approval::{ApprovalChoice, HunkStep};
 use super::command_argument::{
-    Argument, LAYOUT_ARGUMENT, NOTIFY_ARGUMENT, RunCommand, SHOW_ARGUMENT, STATUS_ARGUMENT, TIMES_ARGUMENT,
-    choose_mode, config_command, copy_nth, dequeue_nth, fork_from, go_to_tab, lay_panes, rewind_by, set_notify,
-    show_times, toggle_status_part,
+    Argument, EXPORT_ARGUMENT, LAYOUT_ARGUMENT, NOTIFY_ARGUMENT, RunCommand, SHOW_ARGUMENT, STATUS_ARGUMENT,
+    TIMES_ARGUMENT, choose_mode, config_command, copy_nth, dequeue_nth, export_session, fork_from, go_to_tab,
+    lay_panes, rewind_by, set_notify, show_times, toggle_status_part,
 };
 use super::notification::NotifyWish;
 use super::outline::OutlineSubject;
 use super::pane::Pane;
 use super::tabs::{TabListSubject, TabTarget};
-use crate::event::{ApprovalMode, Millis, SeekTarget};
+use crate::event::{ApprovalMode, ExportRequest, Millis, SeekTarget};
 
 const OPEN_MARKS: Action = Action::OpenOutline { subject: OutlineSubject::Marks, from: None };
 
@@ -168,6 +168,14 @@ pub const ACTIONS: &[ActionSpec] = &[
             Argument::File,
             |file| Ok(file.map_or(Action::OpenFrames, |file| Action::SaveFramesTo(file.to_owned()))),
         ),
+    act(
+        "session.export",
+        Global,
+        || Action::Export(ExportRequest { format: None, file: None }),
+        "write this session to a file: Markdown, JSON, a page, a recording, a picture",
+    )
+    .slash(100, "export", &["save-as"], "write this session to a file, in one of many formats")
+    .takes(EXPORT_ARGUMENT, export_session),
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
     act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
     act("mode.auto-edit", Global, || Action::SetMode(ApprovalMode::AutoEdit), "change files here without asking"),

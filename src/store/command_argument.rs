@@ -11,7 +11,7 @@ use super::notification::NotifyWish;
 use super::pane::{Pane, PanelSide};
 use super::status_parts::StatusPart;
 use super::tabs::{TabListSubject, TabTarget};
-use crate::event::ApprovalMode;
+use crate::event::{ApprovalMode, ExportFormat, ExportRequest};
 
 /// What may follow a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,14 @@ pub(super) const NOTIFY_ARGUMENT: Argument = Argument::Words(&[
     ("unfocused", "call me while I look elsewhere"),
     ("always", "call me in any case"),
 ]);
+pub(super) const EXPORT_ARGUMENT: Argument = Argument::Words(&[
+    (ExportFormat::Markdown.name(), ExportFormat::Markdown.about()),
+    (ExportFormat::Json.name(), ExportFormat::Json.about()),
+    (ExportFormat::Jsonl.name(), ExportFormat::Jsonl.about()),
+    (ExportFormat::Html.name(), ExportFormat::Html.about()),
+    (ExportFormat::Cast.name(), ExportFormat::Cast.about()),
+    (ExportFormat::Svg.name(), ExportFormat::Svg.about()),
+]);
 pub(super) const SHOW_ARGUMENT: Argument = Argument::Words(&[("show", "unfolded"), ("hide", "folded")]);
 
 /// What is no mode here may be one of the agent.
@@ -132,6 +140,17 @@ pub(super) fn copy_nth(number: Option<&str>) -> Result<Action, String> {
         Ok(nth) if nth > 0 => Ok(Action::CopyAnswer(nth)),
         _ => Err("/copy takes a number: 1 is the last answer".into()),
     }
+}
+
+/// A format, a file, or both; what is no format is a file.
+pub(super) fn export_session(what: Option<&str>) -> Result<Action, String> {
+    let Some(what) = what else { return Ok(Action::Export(ExportRequest::default())) };
+    let (first, rest) = what.split_once(char::is_whitespace).unwrap_or((what, ""));
+    let file = |name: &str| Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+    Ok(Action::Export(match ExportFormat::parse(&first.to_lowercase()) {
+        Some(format) => ExportRequest { format: Some(format), file: file(rest) },
+        None => ExportRequest { format: None, file: file(what) },
+    }))
 }
 
 pub(super) fn dequeue_nth(number: Option<&str>) -> Result<Action, String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Command, RestoreStep, Seq, SessionId};
+use crate::event::{Command, ExportRequest, RestoreStep, Seq, SessionId};
 
 use super::action::UiAction;
 #[cfg(feature = "images")]
@@ -91,6 +91,8 @@ pub enum Effect {
     Open(LinkTarget),
     /// Save the raw frames as a recording: in that file, or in one with a name of its own. Answered by a report.
     SaveFrames(Option<String>),
+    /// Write this session to a file in another form; answered by a report.
+    Export(ExportRequest),
     /// Find out what kind of image that is, and how large; answered by `Report::Image`.
     #[cfg(feature = "images")]
     MeasureImage(ImageSource),

@@ -318,13 +318,14 @@ mod tests {
                 "fork",
                 "tree",
                 "compact",
+                "export",
                 "import",
                 "handoff"
             ]
         );
         assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");
         assert_eq!(names("/mod"), ["model", "mode"]);
-        assert_eq!(names("/ex"), ["quit"]);
+        assert_eq!(names("/ex"), ["export", "quit"]);
         assert_eq!(names("/mode plan"), [""; 0]);
         assert_eq!(names("hello"), [""; 0]);
     }
@@ -348,6 +349,7 @@ mod tests {
         ("new", &["clear", "reset"]),
         ("sessions", &["resume", "continue"]),
         ("rename", &["title"]),
+        ("export", &["save-as"]),
         ("queue", &[]),
         ("retry", &[]),
         ("search", &["find"]),

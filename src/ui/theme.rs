@@ -484,6 +484,29 @@ pub fn rgb(colour: Color, light: bool) -> Option<(u8, u8, u8)> {
     })
 }
 
+/// Returns what the sixteen colours of a terminal look like in a picture.
+pub fn palette(light: bool) -> [(u8, u8, u8); 16] {
+    [
+        Color::Black,
+        Color::Red,
+        Color::Green,
+        Color::Yellow,
+        Color::Blue,
+        Color::Magenta,
+        Color::Cyan,
+        Color::Gray,
+        Color::DarkGray,
+        Color::LightRed,
+        Color::LightGreen,
+        Color::LightYellow,
+        Color::LightBlue,
+        Color::LightMagenta,
+        Color::LightCyan,
+        Color::White,
+    ]
+    .map(|colour| rgb(colour, light).unwrap_or_default())
+}
+
 /// Returns a style as the parameters of an SGR sequence, each after a semicolon.
 pub fn escape_codes(style: Style) -> String {
     use std::fmt::Write as _;

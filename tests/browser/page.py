@@ -246,6 +246,25 @@ def check(server, url, page):
     return session
 
 
+def check_timeline(page):
+    """Any moment of the session, and what comes meanwhile stays hidden until the end."""
+    shown = "return [...document.querySelectorAll('#log > .item')].filter(n => !n.hidden).length"
+    total = page.browser.execute_script(shown)
+    page.find("#show-timeline").click()
+    page.until("the player is there", lambda: page.find("#timeline").is_displayed())
+    page.check_layout()
+    page.picture("timeline")
+    slider = page.find("#timeline input[type=range]")
+    slider.send_keys(Keys.HOME)
+    page.until("it begins anew", lambda: page.browser.execute_script(shown) < total)
+    page.find("#timeline .step:last-child").click()
+    page.until("the next call is told", lambda: "Call " in page.text("#say"))
+    slider.send_keys(Keys.END)
+    page.until("all of it is back", lambda: page.browser.execute_script(shown) >= total)
+    page.find("#show-timeline").click()
+    page.until("it is closed", lambda: not page.find("#timeline").is_displayed())
+
+
 def check_resume(program, home, server, page, session):
     """The server goes away in the middle and comes back: nothing is missing, nothing twice."""
     before = page.browser.execute_script("return [...document.querySelectorAll('.seq')].map(n => n.textContent)")
@@ -314,6 +333,7 @@ def main():
             try:
                 check_headers(server)
                 session = check(server, proxy.url, page)
+                check_timeline(page)
                 check_cut_stream(server, proxy, page)
                 server = check_resume(program, home, server, page, session)
                 complaints = [text for text in page.console() if "Content Security Policy" in text or "Uncaught" in text]

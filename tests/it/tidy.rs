@@ -43,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("headless", &["event", "text", "cli", "config", "engine", "bridge", "runtime", "store", "ui"]),
+    ("export", &["event", "text", "config", "store", "ui", "bridge", "runtime", "headless", "cli"]),
     ("app", &["event", "private", "local_time", "text", "store", "ui", "bridge", "config", "runtime"]),
     (
         "cli/run",
@@ -57,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "serve",
             "runtime",
             "app",
+            "export",
             "headless",
             "cli",
         ],
@@ -188,7 +190,7 @@ fn the_terminal_is_known_only_where_it_belongs() {
     for source in sources() {
         let path = source.path.to_string_lossy().into_owned();
         let crossterm = path == "ui/keymap.rs" || source.module == "app";
-        let ratatui = matches!(source.module.as_str(), "ui" | "app" | "headless");
+        let ratatui = matches!(source.module.as_str(), "ui" | "app" | "headless" | "export");
         for (number, line) in &source.lines {
             if !crossterm && mentions(line, "crossterm") {
                 found.push(format!("{path}:{number}: crossterm"));

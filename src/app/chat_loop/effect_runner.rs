@@ -216,6 +216,13 @@ impl TabHost<'_> {
                     let decoded = self.images.decode(source, facts, &tab.chat.store);
                     self.effects.report(decoded);
                 }
+                Effect::Export(request) => {
+                    let area = self.term.screen.area();
+                    let report = self.effects.export(tab.session.clone(), request, (area.width, area.height));
+                    if let Some(report) = report {
+                        tab.chat.update(Msg::Report(report));
+                    }
+                }
                 Effect::SaveFrames(file) => self.effects.save_frames(self.frames.clone(), file),
                 Effect::Composer(edit) => tab.chat.edit_composer(edit),
                 // The controller takes these for itself.

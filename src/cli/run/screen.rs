@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::export;
 use crate::app::{self, Attachment, ChatContext, OutsideFacts, OutsideSession, ResumedSession, SessionPlaces};
 use crate::bridge::SessionHandle;
 use crate::cli::AttachArgs;
@@ -167,6 +168,12 @@ pub(super) async fn run(runtime: Runtime, live: SessionHandle, options: ScreenOp
             Box::new(move |wanted| {
                 let opened = open_outside(runtime.clone(), wanted, attach_args.clone());
                 Box::pin(async { opened.await.map_err(|error| format!("{error:#}")) })
+            })
+        }),
+        export_session: Some({
+            let runtime = runtime.clone();
+            Box::new(move |session, request, size| {
+                Box::pin(export::export_shown(runtime.clone(), session, request, size))
             })
         }),
         saved_sessions: None,

@@ -22,6 +22,7 @@ const WITHOUT_KEY: &[&str] = &[
     "notify.test",
     "keys.status",
     "session.serve",
+    "session.export",
     "session.peers",
     "mode.ask",
     "mode.auto-edit",

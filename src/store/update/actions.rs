@@ -160,6 +160,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenFrames if store.focus.find::<FrameList>().is_some() => {}
         Action::OpenFrames => open(store, FrameList::default()),
         Action::SaveFramesTo(file) => fx.push(Effect::SaveFrames(Some(file))),
+        Action::Export(request) => fx.push(Effect::Export(request)),
         Action::OpenApproval => open_approval(store, fx),
         Action::OpenApprovalOf(call) => {
             if store.waiting_calls().any(|waiting| waiting.id == call) {
