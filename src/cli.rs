@@ -281,6 +281,15 @@ pub enum SessionsCommand {
         /// Its title; an empty one names it after its first prompt again.
         title: String,
     },
+    /// Write a session anew without the keys and passwords that an earlier version left in it; the session stays as it is.
+    Scrub {
+        /// Session name, the beginning of it, or a log.
+        #[arg(value_name = "ID|FILE")]
+        id: String,
+        /// The file to write; otherwise NAME.scrubbed.jsonl in this folder.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Leave sessions out of the lists. They can still be shown and resumed.
     Archive {
         /// Session names.

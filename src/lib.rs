@@ -6,7 +6,7 @@
 //!   Source (own agent | peer | remote | replay)        Command (prompt, decide, cancel, seek)
 //!         │ AgentEvent                                             ▲
 //!         ▼                                                        │
-//!   bridge::session: merge, number, time, seal, log, publish       │
+//!   bridge::session: merge, redact, number, seal, log, publish     │
 //!         │ Envelope { seq, at, event }                            │
 //!         ├──────────────► journal (JSONL, one line an event)      │
 //!         ▼                                                        │
@@ -90,6 +90,8 @@
 //!   is read from its log.
 //! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the
 //!   environment, and `net/redact` blanks them out of what comes back.
+//! - What else looks like a secret ([`text::secrets`]) is replaced where events are numbered: log, hub, clients and
+//!   recordings get the same redacted event. The running turn has the text as it is, and so has an ask on the screen.
 //! - A frame draws the rows that changed and looks at those on screen, a token lays out the open block of its message;
 //!   `tests/it/work.rs` counts.
 //! - The terminal is sent what changed and no more; rows that moved it moves itself ([`app::screen`]).
@@ -156,6 +158,7 @@
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
 //! | an annotation | a variant of [`event::Annotation`] | who shows it |
 //! | a notice | a row in `event/notice.rs` | who says it |
+//! | a shape of keys | a row in `text/secrets/table.rs` | nothing |
 //!
 //! A release build lays the functions that run together in memory (`src/build.rs`); `.ci/functions` makes their list anew.
 

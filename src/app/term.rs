@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use super::notify::PROGRESS_OFF_SEQUENCE;
 use super::screen::Screen;
+use crate::runtime::redaction::redacted;
 use crate::ui::theme::GroundColors;
 
 /// Alternate screen; alternate-scroll saved and off, or a wheel would walk through the prompt history; bracketed
@@ -236,6 +237,7 @@ fn restore_on_panic() {
                 restore_terminal();
             }
             if TERMINAL_TAKEN.load(Ordering::SeqCst) != 0 {
+                let info = redacted(info.to_string());
                 tracing::error!(%info, "a task panicked");
             } else {
                 tell(info);

@@ -1,10 +1,12 @@
-//! The center of the bridge: takes events from one source, merges, numbers, times and seals them, writes them to the
+//! The center of the bridge: takes events from one source, merges, redacts, numbers, times and seals them, writes them to the
 //! log, and only then publishes them. Owns the prompt queue. Doesn't interpret the events any further.
 
 mod kept_state;
 mod merge;
 mod queue;
+mod redaction;
 mod saving;
+mod scrub;
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,7 +30,9 @@ use crate::journal::{SessionSettings, StateStore, Writer};
 use self::merge::merge;
 use self::queue::PromptQueue;
 pub use self::queue::UnsentPrompt;
+use self::redaction::Redaction;
 pub use self::saving::{SaveEvent, SaveListener};
+pub use self::scrub::Scrubber;
 use super::hub::Hub;
 use super::{LoggedEvent, SessionHandle};
 
@@ -156,6 +160,7 @@ async fn run(
         queue: PromptQueue::restore_held(setup.queued_prompts),
         outbox: VecDeque::new(),
         notices: pending_notices,
+        redaction: Redaction::default(),
         is_turn_running: false,
         status,
     };
@@ -257,6 +262,7 @@ struct SessionActor {
     outbox: VecDeque<Command>,
     /// Published once the session is opened.
     notices: Vec<AgentEvent>,
+    redaction: Redaction,
     is_turn_running: bool,
     status: watch::Sender<SessionStatus>,
 }
@@ -404,7 +410,11 @@ impl SessionActor {
         }
         let mut published = Vec::with_capacity(events.len());
         let mut logged = false;
+        let mut redacted = Vec::with_capacity(events.len());
         for event in merge(events) {
+            self.redaction.push(event, &mut redacted);
+        }
+        for event in redacted {
             let mut author_note = None;
             match &event {
                 AgentEvent::TurnStarted { .. } => self.has_turns = true,
@@ -438,6 +448,7 @@ impl SessionActor {
             }
         }
         self.append_to_log(&published);
+        self.publish_unredacted_asks();
         self.hub.publish(published);
         if logged {
             self.publish_queue();
@@ -471,6 +482,18 @@ impl SessionActor {
             let changed = status.queue != queue || status.queue_held != held || status.steering != steering;
             (status.queue, status.queue_held, status.steering, status.now) = (queue, held, steering, now);
             changed
+        });
+    }
+
+    /// What really runs is shown to the person who decides, here and nowhere else.
+    fn publish_unredacted_asks(&self) {
+        let asks = self.redaction.unredacted_asks();
+        self.status.send_if_modified(|status| {
+            let is_changed = status.unredacted_asks != asks;
+            if is_changed {
+                status.unredacted_asks = asks.to_vec();
+            }
+            is_changed
         });
     }
 

@@ -28,6 +28,7 @@ use crate::event::{Fault, PromptContext};
 use crate::headless;
 use crate::headless::output::{self, OutputError, print_error};
 use crate::headless::save_errors::SaveErrors;
+use crate::runtime::redaction;
 use crate::runtime::{Frontend, MentionScope, Runtime, UnusableSettings, UsageError};
 use crate::text::one_line;
 
@@ -146,6 +147,7 @@ impl StartOptions {
             let mut keys = loaded.config.key_variables(sources.env);
             keys.extend(self.key_variables.iter().cloned());
             environment::take_variables(&keys);
+            redaction::configure(&loaded.config, sources.paths);
             let (paths, folder) = (sources.paths.clone(), sources.folder.to_owned());
             let (files, settings) = (load::config_files(sources), SettingsSource::new(sources));
             Ok::<_, ConfigError>(RunContext { loaded, files, settings, paths, folder })

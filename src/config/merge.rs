@@ -202,6 +202,10 @@ impl Merger {
             self.warnings.push(Problem::new(origin, ProblemKind::ProjectCommand { key: dotted(&setting.path) }));
             return;
         }
+        if row.is_for_person_alone() && matches!(origin, Origin::Project { .. }) {
+            self.warnings.push(Problem::new(origin, ProblemKind::ProjectPersonal { key: dotted(&setting.path) }));
+            return;
+        }
         if row.starts_programs() && matches!(origin, Origin::Project { .. }) {
             self.warnings.push(Problem::new(origin, ProblemKind::ProjectProgram { key: dotted(&setting.path) }));
             return;

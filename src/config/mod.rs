@@ -51,7 +51,7 @@ pub use problem::{ConfigError, Origin, Problem};
 pub use remote::{AgentProgramConfig, RemoteConfig};
 use setting::{
     address, ambiguous_width, boolean, choice, duration, duration_or_zero, folders, microdollars, optional, secret,
-    settings, status_parts, text, texts, theme_choice, whole,
+    secret_shapes, settings, status_parts, text, texts, theme_choice, whole,
 };
 use theme_file::is_theme_name;
 
@@ -82,6 +82,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub notify: NotifyConfig,
     pub telemetry: TelemetryConfig,
+    pub redact: RedactConfig,
     /// US dollars per million tokens (input, output) by model name; overrides the built-in table.
     pub prices: BTreeMap<String, (f64, f64)>,
     /// Context windows in tokens by model name; overrides the built-in table.
@@ -262,6 +263,22 @@ settings! {
 }
 
 settings! {
+    /// What is kept out of logs, recordings, exports and crash messages.
+    pub struct RedactConfig {
+        /// Whether anything is.
+        enabled: bool = true, boolean();
+        /// Names besides the usual ones whose values are secrets.
+        names: Vec<String> = Vec::new(), texts("a list of names such as [\"license_code\"]");
+        /// Variables of the environment besides those that are named as secrets are.
+        variables: Vec<String> = Vec::new(), texts("a list of variables such as [\"DATABASE_URL\"]");
+        /// Shapes of keys besides the usual ones.
+        shapes: Vec<String> = Vec::new(), secret_shapes();
+        /// What begins so is no secret.
+        allow: Vec<String> = Vec::new(), texts("a list of beginnings such as [\"sk_test_\"]");
+    }
+}
+
+settings! {
     /// How the composer edits.
     pub struct EditorConfig {
         /// It has the modes of vim.
@@ -400,6 +417,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             notify: NotifyConfig::default(),
             telemetry: TelemetryConfig::default(),
+            redact: RedactConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
             editor: EditorConfig::default(),

@@ -86,6 +86,11 @@ impl Paths {
         self.state.join("session-index.jsonl")
     }
 
+    /// The key of the marks that stand for secrets.
+    pub fn redaction_key_file(&self) -> PathBuf {
+        self.state.join("redaction.key")
+    }
+
     pub fn log_file(&self) -> PathBuf {
         self.state.join("jarvis-tui.log")
     }

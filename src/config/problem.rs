@@ -62,6 +62,10 @@ pub enum ProblemKind {
     ProjectCommand {
         key: String,
     },
+    /// A project's file sets what is the person's alone.
+    ProjectPersonal {
+        key: String,
+    },
     /// A project's file names a program to start.
     ProjectProgram {
         key: String,
@@ -144,6 +148,9 @@ impl fmt::Display for Problem {
             }
             ProblemKind::ProjectCommand { key } => {
                 write!(f, "ignored `{key}`: a project may not run commands for keys; set it in your own file")
+            }
+            ProblemKind::ProjectPersonal { key } => {
+                write!(f, "ignored `{key}`: a project may not say what is kept of secrets; set it in your own file")
             }
             ProblemKind::ProjectProgram { key } => {
                 write!(f, "ignored `{key}`: a project may not name programs to start; set it in your own file")

@@ -12,6 +12,7 @@ use super::value::SettingValue;
 use super::{AmbiguousWidth, ThemeChoice, units};
 use crate::store::status_parts::{StatusPart, StatusParts};
 use crate::text::display_url::redact_login;
+use crate::text::secrets::CustomShape;
 
 const MASK: &str = "••••••••";
 
@@ -287,6 +288,19 @@ pub(super) fn secret(what: &str) -> SettingType<String> {
 pub(super) fn texts(expected: &'static str) -> SettingType<Vec<String>> {
     SettingType::new(expected, SettingValue::as_texts, |texts| Some(SettingValue::strings(texts)))
         .of_kind(ValueKind::Texts)
+}
+
+/// Shapes of keys, each a prefix and a set with a count.
+pub(super) fn secret_shapes() -> SettingType<Vec<String>> {
+    SettingType::new(
+        "a list of prefixes with a set and a count such as [\"acme_[A-Za-z0-9]{24,}\"]",
+        |value| {
+            let shapes = value.as_texts()?;
+            shapes.iter().all(|shape| CustomShape::parse("", shape).is_ok()).then_some(shapes)
+        },
+        |texts| Some(SettingValue::strings(texts)),
+    )
+    .of_kind(ValueKind::Texts)
 }
 
 /// Some of a list of parts, by their names.

@@ -262,6 +262,11 @@ mod tests {
         telemetry.endpoint = "env:OTEL_EXPORTER_OTLP_ENDPOINT"     # default
         telemetry.headers = "env:OTEL_EXPORTER_OTLP_HEADERS"       # default
         telemetry.content = false                                  # default
+        redact.enabled = true                                      # default
+        redact.names = []                                          # default
+        redact.variables = []                                      # default
+        redact.shapes = []                                         # default
+        redact.allow = []                                          # default
         prices."gpt-4.1" = { input = 1, output = 2.0 }             # config.toml:6
         editor.vim = false                                         # default
         editor.vim_start = "insert"                                # default

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentOption, Fault, Millis, Permissions};
+use super::{AgentOption, ApprovalRequest, CallId, Fault, Millis, Permissions};
 
 /// What a source can be asked to do. Read by footer, palette and approval pane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +151,10 @@ pub struct SessionStatus {
     /// The last command that could not be delivered.
     #[serde(skip)]
     pub undelivered: Option<UndeliveredCommand>,
+    /// Asks that wait, as they are, where their events hold less: without secrets nobody could say what would run. For
+    /// the screen of this program alone.
+    #[serde(skip)]
+    pub unredacted_asks: Vec<(CallId, ApprovalRequest)>,
     /// The session's clock when this status was published; ticks continue from it.
     pub now: Millis,
 }

@@ -16,7 +16,7 @@ pub mod message_streams;
 pub mod perform;
 pub mod probe;
 pub mod reconnect;
-mod redact;
+pub mod redact;
 pub mod request;
 pub mod retry;
 pub mod sse;

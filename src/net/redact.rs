@@ -1,6 +1,6 @@
 //! Blanks out secrets in what comes back: servers like to repeat the key they refuse, and models what they were told.
 //!
-//! Not for: secrets that nobody gave us, and keys that are none, such as `ollama`: those are words (see `placeholder`).
+//! Not for: secrets that nobody gave us, and keys that are none, such as `ollama`: those are words (see `text::secrets`).
 //! Invariant: what is told of a call never holds a secret of its headers, nor one that was
 //! [remembered](register_secret), whole or cut off at the end. [`Redactor`] looks at one text; `events` and `bytes`
 //! find a secret that comes in pieces.
@@ -8,7 +8,8 @@
 pub(super) mod bytes;
 pub(super) mod events;
 mod located_bytes;
-mod placeholder;
+mod mark;
+mod policy;
 mod scan;
 
 use std::fmt;
@@ -17,9 +18,14 @@ use std::sync::{PoisonError, RwLock};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::events::EventRedactor;
-use self::placeholder::is_secret;
+pub use self::mark::{secret_mark, set_key_file};
+pub use self::policy::{
+    configure, redact_crash, redact_json, redact_json_text, redact_secrets, redact_secrets_in_json, redact_text,
+    secret_rules,
+};
 use super::request::{HttpHeaderValue, HttpRequest};
 use crate::event::Json;
+use crate::text::secrets::is_secret;
 
 /// So much of a secret is none by chance.
 const MIN_PARTIAL_SECRET_BYTES: usize = 6;
@@ -37,6 +43,7 @@ pub fn register_secret(secret: &SecretString) {
     let mut known = REGISTERED_SECRETS.write().unwrap_or_else(PoisonError::into_inner);
     if known.iter().all(|known| known.expose_secret() != text) {
         known.push(SecretString::from(text));
+        policy::add_known(&SecretString::from(text));
     }
 }
 
@@ -98,6 +105,11 @@ impl Redactor {
     /// Returns what blanks them out of bytes.
     pub(super) fn byte_redactor(&self) -> bytes::ByteRedactor {
         bytes::ByteRedactor::new(self.bare_secrets())
+    }
+
+    /// The same for bytes that are kept in a file: also without secrets that nobody told us.
+    pub(super) fn file_redactor(&self) -> bytes::ByteRedactor {
+        bytes::ByteRedactor::with_rules(self.bare_secrets(), secret_rules())
     }
 
     /// The secrets without a scheme before them: nobody waits for a key because a text ends in "Bearer".

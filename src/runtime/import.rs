@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::SavedSessions;
+use super::redaction::redacted;
+use crate::bridge::session::Scrubber;
 use crate::dialect::saved::{self, SavedFile, SavedFormat, SavedSession};
 use crate::event::{Envelope, Millis, Seq, SessionId};
 use crate::journal::{self, ImportOrigin, Imported, LogHeader};
+use crate::net::redact::secret_rules;
 use sources::{FoundFile, FoundSession, Search};
 
 /// What a search for sessions of other programs found, and what became of it.
@@ -211,8 +214,11 @@ impl SavedSessions {
     ) -> Result<Imported, journal::ImportError> {
         let (id, source) = name_session(format, file, number, session);
         let mut header = LogHeader::new(id, session.started_at);
-        header.title =
-            session.title.as_deref().map(|title| crate::text::one_line(title, 200)).filter(|title| !title.is_empty());
+        header.title = session
+            .title
+            .as_deref()
+            .map(|title| crate::text::one_line(&redacted(title.to_owned()), 200))
+            .filter(|title| !title.is_empty());
         (format.name.clone_into(&mut header.engine), session.model.clone_into(&mut header.model));
         header.imported_from = Some(ImportOrigin {
             program: format.name.to_owned(),
@@ -227,9 +233,22 @@ impl SavedSessions {
                 event: saved.event.clone(),
             })
             .collect();
+        let events = without_secrets(events);
         let used_at = session.events.last().map(|event| event.wall_ms).filter(|time| *time > 0).unwrap_or(modified);
         journal::keep_import(&self.logs, &header, &events, used_at, is_dry)
     }
+}
+
+/// Other programs keep secrets as they are; our logs don't.
+fn without_secrets(events: Vec<Envelope>) -> Vec<Envelope> {
+    let Some(rules) = secret_rules() else { return events };
+    let mut scrubber = Scrubber::new(&rules);
+    let mut scrubbed = Vec::with_capacity(events.len());
+    for envelope in events {
+        scrubbed.extend(scrubber.push(envelope));
+    }
+    scrubbed.extend(scrubber.finish());
+    scrubbed
 }
 
 /// Returns our id of a session, and what it is called in its origin. One that has no name of its own is known by its

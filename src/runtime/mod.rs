@@ -2,6 +2,8 @@
 //! together.
 
 pub mod day_usage;
+pub mod redaction;
+pub mod scrub;
 
 mod attach;
 mod engines;

@@ -46,6 +46,8 @@ pub struct ToolCall {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct RareParts {
     approval_request: Option<ApprovalRequest>,
+    /// The ask with its secrets, while it waits.
+    unredacted_ask: Option<Box<ApprovalRequest>>,
     decision: Option<(Decision, DecidedBy)>,
     output_file: Option<String>,
     output_kept: Option<u64>,
@@ -112,6 +114,8 @@ pub struct ToolCalls {
     failed: usize,
     /// How much of which output is shown.
     output_views: OutputViews,
+    /// Asks that wait, with their secrets.
+    unredacted_asks: Vec<(CallId, ApprovalRequest)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -133,9 +137,19 @@ impl CallState {
 }
 
 impl ToolCall {
-    /// Returns the ask, once there was one; kept after the answer.
+    /// Returns the ask, once there was one; kept after the answer. While it waits it is what would run, with secrets;
+    /// after that it is what the log says.
     pub fn approval_request(&self) -> Option<&ApprovalRequest> {
-        self.rare.as_ref()?.approval_request.as_ref()
+        let rare = self.rare.as_ref()?;
+        let waits = self.state == CallState::AwaitingApproval;
+        let unredacted = rare.unredacted_ask.as_deref().filter(|_| waits);
+        unredacted.or(rare.approval_request.as_ref())
+    }
+
+    /// Returns whether the ask is shown with secrets that the log has not got.
+    pub fn shows_secrets(&self) -> bool {
+        self.state == CallState::AwaitingApproval
+            && self.rare.as_ref().is_some_and(|rare| rare.unredacted_ask.is_some())
     }
 
     pub fn decision(&self) -> Option<&(Decision, DecidedBy)> {
@@ -185,6 +199,25 @@ impl ToolCalls {
             let asked = call.approval_request().map(|ask| ask.subject.as_str());
             call.output_view = self.output_views.find(&call.name, asked, &call.args);
         }
+    }
+
+    /// Takes the asks that wait with their secrets; returns those that are shown otherwise now.
+    pub(super) fn set_unredacted_asks(&mut self, asks: &[(CallId, ApprovalRequest)]) -> Vec<CallId> {
+        self.unredacted_asks = asks.to_vec();
+        let mut changed = Vec::new();
+        for (id, _) in asks {
+            let ask = self.unredacted_ask(id);
+            let Some(call) = self.index.get(id).and_then(|index| self.calls.get_mut(*index)) else { continue };
+            if call.state == CallState::AwaitingApproval && call.rare().unredacted_ask != ask {
+                call.rare().unredacted_ask = ask;
+                changed.push(id.clone());
+            }
+        }
+        changed
+    }
+
+    fn unredacted_ask(&self, call: &CallId) -> Option<Box<ApprovalRequest>> {
+        self.unredacted_asks.iter().find(|(asked, _)| asked == call).map(|(_, ask)| Box::new(ask.clone()))
     }
 
     pub fn get(&self, call: &CallId) -> Option<&ToolCall> {
@@ -287,8 +320,10 @@ impl ToolCalls {
                 self.look_up_view(id);
             }
             AgentEvent::ApprovalRequested { call: id, request: ask } => {
+                let unredacted = self.unredacted_ask(id);
                 let call = self.entry(at, id, items);
                 call.rare().approval_request = Some(ask.clone());
+                call.rare().unredacted_ask = unredacted;
                 if call.state.is_open() {
                     call.state = CallState::AwaitingApproval;
                     call.running_since = None;
@@ -297,6 +332,7 @@ impl ToolCalls {
             }
             AgentEvent::ApprovalResolved { call, decision, by } => {
                 let call = self.entry(at, call, items);
+                call.rare().unredacted_ask = None;
                 call.rare().decision = Some((decision.clone(), *by));
                 if call.state.is_open() {
                     if decision.allows() {

@@ -13,6 +13,7 @@ pub mod hunks;
 pub mod link;
 mod look_alike;
 pub mod mention;
+pub mod secrets;
 pub mod short_path;
 pub mod suggestion;
 pub mod visible;

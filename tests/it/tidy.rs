@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tool", &["event", "net", "text"]),
     ("agent", &["event", "private", "engine", "tool", "net"]),
     ("journal", &["event", "private", "local_time"]),
-    ("bridge", &["event", "dialect", "net", "tool", "agent", "journal"]),
+    ("bridge", &["event", "text", "dialect", "net", "tool", "agent", "journal"]),
     ("telemetry", &["event", "net", "bridge"]),
     ("serve", &["event", "private", "text", "dialect", "bridge"]),
     ("ui", &["event", "text", "store", "config"]),

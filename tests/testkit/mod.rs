@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod factory;
 pub(crate) mod images;
 pub(crate) mod log;
+pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod store;

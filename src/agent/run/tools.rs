@@ -20,6 +20,7 @@ use crate::event::{
     AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, HunkDecision, Json, Millis, NoticeCode,
     NoticeLevel, OutputStream, Risk,
 };
+use crate::net::redact::redact_secrets;
 use crate::private;
 use crate::tool::truncate::{size, truncate_middle};
 use crate::tool::{
@@ -325,7 +326,8 @@ impl Agent {
             && let Some(overflow) = &self.setup.overflow_path
         {
             let path = overflow(call);
-            let whole = done.text.clone();
+            let mut whole = done.text.clone();
+            redact_secrets(&mut whole);
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             let written =
                 tokio::task::spawn_blocking(move || private::create_file(&path)?.write_all(whole.as_bytes())).await;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::super::draft::DraftSave;
 use super::super::{action_uses, prompt_history};
 use super::{EffectResult, failed};
+use crate::runtime::redaction::redacted;
 use crate::store::msg::Report;
 
 /// Something to keep for the next run.
@@ -35,10 +36,13 @@ impl Write {
                 Ok(()) => EffectResult::Nothing,
                 Err(error) => failed("keeping what was used", &path, &error),
             },
-            Self::Prompts(path, prompts) => match prompt_history::append(&path, &prompts) {
-                Ok(()) => EffectResult::Nothing,
-                Err(error) => failed("keeping the prompt", &path, &error),
-            },
+            Self::Prompts(path, prompts) => {
+                let prompts: Vec<String> = prompts.into_iter().map(redacted).collect();
+                match prompt_history::append(&path, &prompts) {
+                    Ok(()) => EffectResult::Nothing,
+                    Err(error) => failed("keeping the prompt", &path, &error),
+                }
+            }
         }
     }
 }

@@ -8,11 +8,14 @@ use tokio::task::{JoinError, JoinSet};
 use super::{SessionActor, notice};
 use crate::event::{Grant, NoticeCode, NoticeLevel};
 use crate::journal::{StatePart, StateStore};
+use crate::net::redact::redact_secrets;
 
 impl SessionActor {
     /// Saves the grants that last for the session, for its next run.
     pub(super) fn save_grants(&mut self, grants: &[Grant]) {
-        let patterns: Vec<String> = grants.iter().map(Grant::pattern).collect();
+        // A grant that holds a secret is not kept: the next run asks again.
+        let grants: Vec<&Grant> = grants.iter().filter(|grant| !redact_secrets(&mut grant.pattern())).collect();
+        let patterns: Vec<String> = grants.iter().map(|grant| grant.pattern()).collect();
         let Some(state) = self.state_store.as_ref().filter(|_| patterns != self.saved_grants) else { return };
         let saved =
             if grants.is_empty() { state.clear(StatePart::Grants) } else { state.save(StatePart::Grants, &grants) };

@@ -127,7 +127,7 @@ async fn times_never_run_backwards_and_follow_the_clock() {
     let bench = rig();
     bench.events.send(opened()).await.unwrap();
     tokio::time::advance(Duration::from_millis(1500)).await;
-    bench.events.send(delta("x")).await.unwrap();
+    bench.events.send(delta("so")).await.unwrap();
     let mut subscription = bench.live.hub.subscribe(Seq(1));
     let Some(HubItem::Event(event)) = subscription.next().await else { unreachable!("a fact follows") };
     assert!(event.envelope.at >= Millis(1500), "{:?}", event.envelope.at);

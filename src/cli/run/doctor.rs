@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::path::Path;
 
 use super::{EXIT_FAILED, RunContext};
 use crate::app::terminal_check::{CheckState, TerminalCheck, check_terminal};
 use crate::config::environment;
 use crate::engine::ENGINES;
 use crate::headless::output::print;
+use crate::runtime::redaction::{self, RedactionSummary};
 use crate::runtime::{EngineListing, Frontend};
 use crate::text::display_url::redact_login;
 use crate::text::one_line;
@@ -35,6 +37,7 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
     for line in key_exposure(&environment::taken_names(), environment::is_process_protected()) {
         row(line.0, &line.1);
     }
+    row("secrets", &redaction_state(redaction::summary(runtime.config()), &runtime.paths.redaction_key_file()));
     if let Some(checks) = check_terminal() {
         describe_terminal(&mut text, &checks);
     }
@@ -85,6 +88,17 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
     }
     print(&text)?;
     Ok(if starts { 0 } else { EXIT_FAILED })
+}
+
+/// Describes what is kept out of what is written.
+fn redaction_state(summary: Option<RedactionSummary>, key_file: &Path) -> String {
+    match summary {
+        None => "written as they are: [redact] enabled = false".to_owned(),
+        Some(RedactionSummary { kinds, variables }) => format!(
+            "kept out of logs, recordings and crash messages: {kinds} kinds, values of {variables} variables (key {})",
+            key_file.display()
+        ),
+    }
 }
 
 /// Lists what the terminal can do, with a word for each state that is read out as well.

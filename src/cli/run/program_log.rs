@@ -1,5 +1,7 @@
 //! The program's own log, for developers.
 
+use std::sync::Mutex;
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -7,7 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::LogLevel;
 use crate::config::Paths;
-use crate::private;
+use crate::runtime::redaction::RedactedFile;
 use crate::text::one_line;
 
 /// Says what is logged. Unlike `RUST_LOG`, which may be meant for other programs, it must be readable.
@@ -23,8 +25,8 @@ pub(super) fn open(paths: &Paths, level: Option<LogLevel>) -> Option<String> {
     if paths.create_dirs().is_err() {
         return None;
     }
-    let file = private::open_options().create(true).append(true).open(paths.log_file()).ok()?;
-    let lines = layer().with_ansi(false).with_writer(file);
+    let file = RedactedFile::append_to(&paths.log_file()).ok()?;
+    let lines = layer().with_ansi(false).with_writer(Mutex::new(file));
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     None
 }

@@ -4,6 +4,7 @@ mod handoff;
 mod import;
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -13,6 +14,7 @@ use crate::event::{SessionId, who_answers};
 use crate::headless::output::{print, print_error, print_json, print_progress};
 use crate::headless::{self, RunOptions};
 use crate::local_time::to_local;
+use crate::runtime::scrub::scrub_log;
 use crate::runtime::{
     Frontend, ListScope, Runtime, SavedSessions, SearchStep, SessionHits, SessionQuery, place_or_origin,
 };
@@ -45,10 +47,30 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
             print(&format!("renamed {renamed}\n"))?;
             Ok(0)
         }
+        SessionsCommand::Scrub { id, output } => scrub(&runtime.session_path(&id)?, output),
         SessionsCommand::Archive { ids } => for_each(&ids, "archived", |id| saved.set_archived(id, true)),
         SessionsCommand::Unarchive { ids } => for_each(&ids, "unarchived", |id| saved.set_archived(id, false)),
         SessionsCommand::Rm { ids } => for_each(&ids, "removed", |id| saved.remove(id)),
     }
+}
+
+/// Writes a log without its secrets, and says how to put it in the place of the other.
+fn scrub(log: &Path, output: Option<PathBuf>) -> anyhow::Result<u8> {
+    let name = log.file_stem().map_or_else(|| "session".into(), |stem| stem.to_string_lossy().into_owned());
+    let to = output.unwrap_or_else(|| PathBuf::from(format!("{name}.scrubbed.jsonl")));
+    let scrubbed = scrub_log(log, &to)?;
+    print(&format!("{}\n", scrubbed.file.display()))?;
+    print_progress(&format!("secrets were replaced in {} of {} events", scrubbed.changed, scrubbed.events));
+    for output in &scrubbed.outputs {
+        print_progress(&format!("an output beside the log, without its secrets: {}", output.display()));
+    }
+    let folder = log.parent().unwrap_or(Path::new(".")).display();
+    print_progress(&format!("{} is as it was; to replace it, while no session has it open:", log.display()));
+    print_progress(&format!("  mv {} {}", scrubbed.file.display(), log.display()));
+    for output in &scrubbed.outputs {
+        print_progress(&format!("  mv {} {folder}/", output.display()));
+    }
+    Ok(0)
 }
 
 /// Does something to several sessions; if it fails for one, the others still have their turn.

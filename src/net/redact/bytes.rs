@@ -7,13 +7,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::REDACTION_MARK;
 use super::located_bytes::LocatedBytes;
-use super::scan::{find_secrets, open_end};
+use super::scan::{SecretFinder, open_end};
 use crate::event::Millis;
+use crate::text::secrets::{CONTEXT_BYTES, SecretRules};
 
 /// Bytes that wait at most.
 const MAX_HELD_BYTES: usize = 64 * 1024;
@@ -26,20 +27,44 @@ const MAX_TRACKED_FIELDS: usize = 32;
 /// The bytes of one answer.
 #[derive(Default)]
 pub(in crate::net) struct ByteRedactor {
-    secrets: Vec<SecretString>,
+    finder: SecretFinder,
     /// What waits, and when it came.
     held: VecDeque<(Millis, Vec<u8>)>,
     /// Where the first of them begins in the stream.
     start: usize,
     /// Where the stream ends so far.
     end: usize,
-    /// What is blanked out; the first range of a secret is told by dots.
-    redactions: Vec<(Range<usize>, bool)>,
+    /// What is blanked out; with the first range of a secret what stands for it.
+    redactions: Vec<(Range<usize>, Option<String>)>,
     /// The end of the bytes as they are, that may be the beginning of a secret.
-    tail: LocatedBytes,
+    tail: OpenText,
     scanner: JsonStringScanner,
     /// The same of each field's strings.
-    open_fields: HashMap<Vec<u8>, LocatedBytes>,
+    open_fields: HashMap<Vec<u8>, OpenText>,
+}
+
+/// The end of a text: what is looked back at, and what may be the beginning of a secret.
+#[derive(Default)]
+struct OpenText {
+    letters: LocatedBytes,
+    /// What is before is decided.
+    decided: usize,
+}
+
+impl OpenText {
+    /// Returns how much of it is open.
+    fn open_len(&self) -> usize {
+        self.letters.len() - self.decided
+    }
+
+    /// Returns where what is open begins; none if nothing is.
+    fn open_start(&self) -> Option<usize> {
+        self.letters.places(self.decided..self.letters.len()).next().map(|place| place.start)
+    }
+
+    fn start(&self) -> Option<usize> {
+        self.open_start().or_else(|| self.letters.start())
+    }
 }
 
 /// Finds strings in JSON, wherever it is cut.
@@ -58,12 +83,17 @@ struct JsonStringScanner {
 
 impl ByteRedactor {
     pub(super) fn new(secrets: Vec<SecretString>) -> Self {
-        Self { secrets, ..Self::default() }
+        Self::with_rules(secrets, None)
+    }
+
+    /// Finds these secrets, and what the rules say.
+    pub(super) fn with_rules(secrets: Vec<SecretString>, rules: Option<Arc<SecretRules>>) -> Self {
+        Self { finder: SecretFinder { secrets, rules }, ..Self::default() }
     }
 
     /// Takes bytes that came and returns those that can be kept.
     pub(in crate::net) fn push(&mut self, at: Millis, bytes: &[u8]) -> Vec<(Millis, Vec<u8>)> {
-        if self.secrets.is_empty() {
+        if self.finder.is_empty() {
             return vec![(at, bytes.to_owned())];
         }
         let begin = self.end;
@@ -80,24 +110,17 @@ impl ByteRedactor {
         }
         self.forget_fields();
         let inside = self.redact_open_string();
-        let open = self.open_fields.values().filter(|open| open.len() >= MIN_HELD_PREFIX_BYTES).chain([&self.tail]);
-        let safe = open.filter_map(LocatedBytes::start).min().unwrap_or(self.end);
+        let min = if self.finder.rules.is_some() { 1 } else { MIN_HELD_PREFIX_BYTES };
+        let open = self.open_fields.values().filter(|open| open.open_len() >= min).chain([&self.tail]);
+        let safe = open.filter_map(OpenText::open_start).min().unwrap_or(self.end);
         self.release(safe.min(inside))
     }
 
     /// Looks through the bytes as they are.
     fn redact_plain(&mut self, bytes: &[u8], begin: usize) {
-        if self.tail.len() > 0 {
-            let mut plain = std::mem::take(&mut self.tail);
-            plain.extend(bytes, begin);
-            self.tail = self.redact_whole(plain);
-            return;
-        }
-        let found = find_secrets(bytes, &self.secrets);
-        for range in found.whole {
-            self.redactions.push((begin + range.start..begin + range.end, true));
-        }
-        self.tail.extend(&bytes[found.partial_start..], begin + found.partial_start);
+        let mut plain = std::mem::take(&mut self.tail);
+        plain.letters.extend(bytes, begin);
+        self.tail = self.redact_whole(plain, false);
     }
 
     /// Reads a string from `from` on, up to its end, an escape, or the end of the bytes; returns how far.
@@ -149,14 +172,15 @@ impl ByteRedactor {
         let before =
             if self.open_fields.is_empty() { None } else { self.open_fields.remove(text.field_name.as_slice()) };
         // What is whole in it was found among the bytes as they are.
-        if before.is_none() && text.bytes.len() == 0 && open_end(piece, &self.secrets, 0) == piece.len() {
+        let is_plain = before.is_none() && text.bytes.len() == 0 && self.finder.rules.is_none();
+        if is_plain && open_end(piece, &self.finder.secrets, 0) == piece.len() {
             return;
         }
         let mut whole = before.unwrap_or_default();
         text.bytes.extend_up_to(MAX_HELD_BYTES, piece, place);
-        whole.append(&mut text.bytes);
-        let open = self.redact_whole(whole);
-        if open.len() > 0 {
+        whole.letters.append(&mut text.bytes);
+        let open = self.redact_whole(whole, false);
+        if open.letters.len() > 0 {
             self.open_fields.insert(self.scanner.field_name.clone(), open);
         }
     }
@@ -177,42 +201,48 @@ impl ByteRedactor {
             return self.end;
         }
         let mut whole = self.open_fields.remove(self.scanner.field_name.as_slice()).unwrap_or_default();
-        whole.append(&mut self.scanner.bytes);
-        self.scanner.bytes = self.redact_whole(whole);
-        self.scanner.bytes.start().unwrap_or(self.end - self.scanner.escape.len())
+        whole.letters.append(&mut self.scanner.bytes);
+        let open = self.redact_whole(whole, false);
+        let start = open.open_start().unwrap_or(self.end - self.scanner.escape.len());
+        // The rest of the string is added to it.
+        self.open_fields.insert(self.scanner.field_name.clone(), open);
+        start
     }
 
     /// Returns what still waits: nothing follows.
     pub(in crate::net) fn finish(&mut self) -> Vec<(Millis, Vec<u8>)> {
         let open: Vec<_> =
             self.open_fields.drain().map(|(_, open)| open).chain([std::mem::take(&mut self.tail)]).collect();
-        for letters in open.iter().filter(|open| open.len() >= super::MIN_PARTIAL_SECRET_BYTES) {
-            self.mark_redacted(letters, 0..letters.len());
+        for text in open {
+            self.redact_whole(text, true);
         }
         self.release(self.end)
     }
 
     /// Blanks whole secrets out; returns the end that may be the beginning of one.
-    fn redact_whole(&mut self, letters: LocatedBytes) -> LocatedBytes {
-        let found = find_secrets(letters.as_slice(), &self.secrets);
-        for range in found.whole {
-            self.mark_redacted(&letters, range);
+    fn redact_whole(&mut self, text: OpenText, is_end: bool) -> OpenText {
+        let found = self.finder.find(text.letters.as_slice(), text.decided, is_end, MAX_HELD_BYTES);
+        for (range, mark) in found.whole {
+            self.mark_redacted(&text.letters, range, mark);
         }
-        letters.split_off(found.partial_start)
+        // Without rules nothing is looked back at.
+        let context = if self.finder.rules.is_some() { CONTEXT_BYTES } else { 0 };
+        let from = found.open.saturating_sub(context);
+        OpenText { letters: text.letters.split_off(from), decided: found.open - from }
     }
 
-    fn mark_redacted(&mut self, letters: &LocatedBytes, range: Range<usize>) {
+    fn mark_redacted(&mut self, letters: &LocatedBytes, range: Range<usize>, mark: String) {
         // What was kept already is not blanked out any more.
         let start = self.start;
-        let waiting = letters.places(range).filter(|place| place.end > start);
-        for (nth, place) in waiting.enumerate() {
-            self.redactions.push((place.start.max(start)..place.end, nth == 0));
+        let mut mark = Some(mark);
+        for place in letters.places(range).filter(|place| place.end > start) {
+            self.redactions.push((place.start.max(start)..place.end, mark.take()));
         }
     }
 
     /// Returns the pieces that lie wholly before a place.
     fn release(&mut self, safe: usize) -> Vec<(Millis, Vec<u8>)> {
-        self.redactions.sort_by_key(|(range, is_first)| (range.start, !is_first));
+        self.redactions.sort_by_key(|(range, mark)| (range.start, mark.is_none()));
         let mut done = Vec::new();
         while let Some((at, piece)) = self.held.pop_front() {
             let end = self.start + piece.len();
@@ -232,14 +262,14 @@ impl ByteRedactor {
     fn apply_redactions(&self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len());
         let mut at = self.start;
-        for (range, is_first) in self.redactions.iter().filter(|(range, _)| range.start < self.start + piece.len()) {
+        for (range, mark) in self.redactions.iter().filter(|(range, _)| range.start < self.start + piece.len()) {
             let (from, to) = (range.start.max(self.start), range.end.min(self.start + piece.len()));
             if from < at || from >= to {
                 continue;
             }
             out.extend_from_slice(&piece[at - self.start..from - self.start]);
-            if *is_first && range.start == from {
-                out.extend_from_slice(REDACTION_MARK.as_bytes());
+            if let Some(mark) = mark.as_ref().filter(|_| range.start == from) {
+                out.extend_from_slice(mark.as_bytes());
             }
             at = to;
         }

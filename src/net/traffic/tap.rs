@@ -60,6 +60,11 @@ impl TrafficTap {
         Ok((tap, Box::pin(writing)))
     }
 
+    /// What only memory keeps is shown to the person as it came, but for the secrets that we sent.
+    fn byte_redactor(&self, secrets: &Redactor) -> ByteRedactor {
+        if self.lines.is_some() { secrets.file_redactor() } else { secrets.byte_redactor() }
+    }
+
     fn now(&self) -> Millis {
         self.started_at.elapsed().into()
     }
@@ -83,7 +88,7 @@ impl TrafficTap {
         let number = self.ring.as_ref().map_or(0, |reel| reel.begin_response_to(call));
         self.emit(number, answer).await;
         let secrets = Redactor::for_request(call);
-        let pieces = secrets.byte_redactor();
+        let pieces = self.byte_redactor(&secrets);
         // In a box, since it is moved with every piece.
         stream::unfold(Some(Box::new((self, body, secrets, pieces))), move |state| async move {
             let mut state = state?;
@@ -148,7 +153,7 @@ impl TrafficTap {
         let response = self.ring.as_ref().map_or(0, TrafficRing::begin_response);
         self.emit(response, head).await;
         let redactor = Redactor::for_registered();
-        LocalTap { tap: self.clone(), response, pieces: redactor.byte_redactor(), redactor }
+        LocalTap { tap: self.clone(), response, pieces: self.byte_redactor(&redactor), redactor }
     }
 
     async fn emit(&self, answer: u64, line: RecordLine) {

@@ -166,5 +166,14 @@ fn apply_status(store: &mut Store, status: SessionStatus, fx: &mut Vec<Effect>) 
     if status.queue_held {
         status.queue.iter().for_each(|queued| store.unanswered_prompts.on_queued(&queued.text));
     }
+    if status.unredacted_asks != store.session.status.unredacted_asks {
+        let changed = store.tool_calls.set_unredacted_asks(&status.unredacted_asks);
+        // It has to be drawn as it is before it takes an answer.
+        if let Some(approval) = store.focus.find_mut::<ApprovalDialog>()
+            && changed.contains(&approval.call)
+        {
+            approval.shown_at = None;
+        }
+    }
     store.session.set_status(status);
 }

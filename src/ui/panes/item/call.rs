@@ -130,7 +130,8 @@ pub(super) fn stamp(scene: &PartContext<'_>, call: &ToolCall) -> u64 {
             let asked = u64::from(call.approval_request().is_some()) << 1 | u64::from(call.decision().is_some());
             let took = call.duration.map_or(0, |took| took.0 + 1);
             let grown = (call.args.len() as u64) << 6 | asked << 4 | state;
-            let noted = (call.sources().len() as u64) << 2
+            let noted = (call.sources().len() as u64) << 3
+                | u64::from(call.shows_secrets()) << 2
                 | u64::from(is_hidden(scene, call)) << 1
                 | u64::from(call.is_foreign);
             // What a sub-agent did so far stands there, too.

@@ -105,8 +105,8 @@ const PLACEHOLDER_WORDS: &[&str] = &[
     "your",
 ];
 
-/// Whether a text is to be kept from everybody.
-pub(super) fn is_secret(key: &str) -> bool {
+/// Returns whether a text is to be kept from everybody.
+pub fn is_secret(key: &str) -> bool {
     key.len() >= MIN_SECRET_BYTES && !is_word(key) && !is_placeholder(key)
 }
 
@@ -115,7 +115,7 @@ fn is_word(key: &str) -> bool {
     key.len() <= MAX_WORD_LETTERS && (is_of(u8::is_ascii_lowercase) || is_of(u8::is_ascii_uppercase))
 }
 
-fn is_placeholder(key: &str) -> bool {
+pub(super) fn is_placeholder(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
     lower.split(|letter: char| !letter.is_alphanumeric()).all(|part| {
         let letters = part.trim_end_matches(|letter: char| letter.is_ascii_digit());
