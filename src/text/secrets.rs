@@ -16,6 +16,7 @@ mod assignment;
 mod block;
 mod byte_class;
 mod name;
+mod partial_text;
 mod scan;
 mod shape;
 mod stand_in;

@@ -3,7 +3,7 @@
 
 use super::byte_class::ByteClass;
 use super::name::{self, NameStrength};
-use super::scan::{Finding, PartialText, Verdict, is_boundary};
+use super::partial_text::{Finding, PartialText, Verdict, is_boundary};
 use super::value::{Place, is_plausible, is_secret_value};
 use super::{CONTEXT_BYTES, SecretRules};
 

@@ -1,7 +1,7 @@
 //! Secrets with an inner structure: private keys in PEM, JSON web tokens, tokens of bots, bearer tokens.
 
 use super::byte_class::ByteClass;
-use super::scan::{Finding, PartialText, RunEnd, Verdict};
+use super::partial_text::{Finding, PartialText, RunEnd, Verdict};
 use super::value::{is_mixed, is_plausible};
 
 /// Characters of a label between `-----BEGIN ` and `-----`.
