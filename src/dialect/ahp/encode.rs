@@ -207,7 +207,7 @@ impl AhpEncoder {
     fn encode_prompt(&mut self, text: &str, origin: Option<&AhpOrigin>, out: &mut Vec<AhpAction>) {
         if self.turn.as_ref().is_some_and(|turn| turn.is_told) {
             let part = json!({"kind": "systemNotification", "content": format!("Meanwhile: {text}")});
-            self.push_part(part, out);
+            self.push_part(&part, out);
             return;
         }
         if let (Some(turn), Some(name)) = (&mut self.turn, origin.and_then(|origin| origin.turn.as_ref())) {
@@ -274,7 +274,7 @@ impl AhpEncoder {
         out.push(chat_action(json!({"type": "chat/usage", "turnId": turn.id, "usage": usage}), None));
     }
 
-    fn push_part(&mut self, part: Json, out: &mut Vec<AhpAction>) {
+    fn push_part(&mut self, part: &Json, out: &mut Vec<AhpAction>) {
         let Some(turn) = &mut self.turn else { return };
         turn.part = None;
         out.push(chat_action(json!({"type": "chat/responsePart", "turnId": turn.id, "part": part}), None));

@@ -1,6 +1,7 @@
 //! The page behind a link: plain HTML with a form and without scripts. Everything from outside is escaped, and hidden
 //! characters are spelled out, since somebody decides by what stands here.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -41,7 +42,8 @@ impl DecisionPage {
         );
         if !request.detail.is_empty() {
             let detail: String = request.detail.chars().take(MAX_DETAIL_CHARS).collect();
-            body.push_str(&format!("<pre>{}</pre>", escape(&visible(&detail))));
+            // Writing to a string doesn't fail.
+            let _ = write!(body, "<pre>{}</pre>", escape(&visible(&detail)));
             if detail.len() < request.detail.len() {
                 body.push_str(
                     "<p class=\"problem\">There is more than is shown here: decide where all of it can be seen.</p>",
@@ -49,14 +51,15 @@ impl DecisionPage {
             }
         }
         let left = link.expires_at.saturating_duration_since(Instant::now());
-        body.push_str(&format!("<p>This link is good once, for another {}.</p><form method=\"post\">", in_words(left)));
+        let _ = write!(body, "<p>This link is good once, for another {}.</p><form method=\"post\">", in_words(left));
         for offered in choices(request) {
             let class = if offered.kind.allows() { "main" } else { "deny" };
-            body.push_str(&format!(
+            let _ = write!(
+                body,
                 "<button class=\"{class}\" type=\"submit\" name=\"decision\" value=\"{}\">{}</button> ",
                 escape(&offered.id),
                 escape(&visible_line(&offered.label)),
-            ));
+            );
         }
         body.push_str("</form>");
         Self { title: "May this run?", body }
