@@ -4,6 +4,7 @@ mod acp;
 mod attach;
 mod bare_word;
 mod chat;
+mod compare;
 mod completions;
 mod export;
 mod man_page;
@@ -24,6 +25,7 @@ use crate::event::ApprovalMode;
 pub use acp::AcpArgs;
 pub use attach::{AttachArgs, Method};
 pub use chat::{ApprovalArgs, ChatArgs, ImageArgs, PrintArgs};
+pub use compare::CompareArgs;
 pub use completions::completions;
 pub use export::ExportArgs;
 pub use man_page::man_page;
@@ -125,6 +127,8 @@ pub enum CliCommand {
     Attach(Box<AttachArgs>),
     /// Replay a saved session on the screen, with its timing.
     Replay(ReplayArgs),
+    /// Put sessions, or several answers to one prompt, side by side.
+    Compare(CompareArgs),
     /// Serve programs and other screens over HTTP.
     Serve(Box<ServeArgs>),
     /// Answer an editor over standard streams, in the Agent Client Protocol.

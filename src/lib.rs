@@ -39,7 +39,7 @@
 //! | layer | modules | may do |
 //! | --- | --- | --- |
 //! | base | [`event`], [`text`] | plain data, pure functions on strings |
-//! | core | [`dialect`], [`store`] and every file marked PURE | decisions, no IO |
+//! | core | [`dialect`], [`store`], [`compare`] and every file marked PURE | decisions, no IO |
 //! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`telemetry`], [`serve`] | sockets, files, processes |
 //! | ui | [`ui`] | lays out and draws into ratatui's buffer, no IO |
 //! | app | [`runtime`], [`app`], [`headless`], [`export`], [`cli`], `main` | wiring |
@@ -61,6 +61,8 @@
 //! | reply | what answers one request; [`agent::assembler`] makes events of a turn of what it says |
 //! | dialect | a wire format of agents or models |
 //! | surface | a part of the HTTP interface that [`serve`] offers in one dialect |
+//! | compaction | earlier turns that the model is no longer sent; their summary stands in their place |
+//! | moment | what stands out on the timeline of a replay |
 //! | peer | an agent with which a conversation is held, a program or at an address: it acts itself, and asks here |
 //! | engine | what answers: a model's API, a remote agent or the embedded one |
 //! | burst | keys that came at once: a paste, where the terminal marks none |
@@ -95,6 +97,7 @@
 //! - A frame draws the rows that changed and looks at those on screen, a token lays out the open block of its message;
 //!   `tests/it/work.rs` counts.
 //! - The terminal is sent what changed and no more; rows that moved it moves itself ([`app::screen`]).
+//! - A request holds a call only with its result, whatever was summed up, left out or sent again (`agent/history`).
 //! - What was said is in memory once, packed ([`store::chunks`]); the agent reads the turns of an earlier run back from
 //!   the log when a request has room for them.
 //! - What belongs to a session on the screen and what there is once are two structures; a session that is not shown is
@@ -167,6 +170,7 @@ pub mod local_time;
 pub mod private;
 pub mod text;
 
+pub mod compare;
 pub mod config;
 pub mod dialect;
 pub mod store;

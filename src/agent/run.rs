@@ -243,6 +243,7 @@ impl Agent {
             | Command::SetSpeed { .. }
             | Command::SetPaused { .. }
             | Command::Step { .. }
+            | Command::SetLoop { .. }
             | Command::CapIdle { .. } => {}
         }
     }
@@ -402,6 +403,7 @@ impl Agent {
             | Command::SetSpeed { .. }
             | Command::SetPaused { .. }
             | Command::Step { .. }
+            | Command::SetLoop { .. }
             | Command::CapIdle { .. } => return,
         };
         let steps = running.machine.handle(input, &mut self.ids);

@@ -32,7 +32,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::ReplayStatus;
+    use crate::event::{LoopRange, ReplayStatus};
 
     fn at(replay: Option<ReplayStatus>) -> u64 {
         let (began, weather) = (Instant::now(), SessionStatus { now: Millis(100), replay, ..SessionStatus::default() });
@@ -43,7 +43,16 @@ mod tests {
     fn the_sessions_clock_goes_on_between_status_updates() {
         let replay = |paused, speed| {
             let (position, length) = (Millis(100), Millis(900));
-            Some(ReplayStatus { paused, speed, position, length, turn: 1, turns: 1, max_idle: None })
+            Some(ReplayStatus {
+                paused,
+                speed,
+                position,
+                length,
+                turn: 1,
+                turns: 1,
+                max_idle: None,
+                looped: LoopRange::default(),
+            })
         };
         assert_eq!(at(None), 150);
         assert_eq!(at(replay(false, 4.0)), 300);

@@ -10,16 +10,20 @@ mod replay_log;
 mod tests;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 use super::SessionHandle;
 use super::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use crate::event::branches::BranchPath;
-use crate::event::{AgentEvent, Capabilities, Command, Millis, ReplayStatus, SeekTarget, Seq, SessionStatus};
+use crate::event::timeline::{MomentKind, Timeline};
+use crate::event::{
+    AgentEvent, Capabilities, Command, LoopRange, Millis, ReplayStatus, SeekTarget, Seq, SessionStatus,
+};
 use crate::journal::Reader;
 use clock::ReplayClock;
 use replay_log::ReplayLog;
@@ -76,6 +80,12 @@ struct ReplayPlayer {
     clock: ReplayClock,
     paused: bool,
     max_idle: Option<Millis>,
+    looped: LoopRange,
+    /// The clock is before the end of the loop: who seeks past it leaves it until it is back.
+    is_in_loop: bool,
+    timeline: Option<Arc<Timeline>>,
+    /// Where to seek once the timeline is known.
+    wanted_moment: Option<SeekTarget>,
     /// Where the pause before the next event began.
     idle_since: f64,
     /// The branch that is shown.
@@ -101,6 +111,10 @@ impl ReplayPlayer {
             clock: ReplayClock::new_stopped(clamp_speed(options.speed)),
             paused: options.paused,
             max_idle: options.max_idle,
+            looped: LoopRange::default(),
+            is_in_loop: false,
+            timeline: None,
+            wanted_moment: None,
             idle_since: 0.0,
             path,
         };
@@ -109,6 +123,8 @@ impl ReplayPlayer {
     }
 
     async fn run(mut self) {
+        let reader = self.log.reader().clone();
+        let mut scan = Some(spawn_blocking(move || reader.timeline()));
         loop {
             self.heed_path();
             let due = self.next_due();
@@ -119,6 +135,7 @@ impl ReplayPlayer {
                     Some(command) => self.apply(&command),
                     None => break,
                 },
+                timeline = scanned(&mut scan) => self.use_timeline(timeline),
                 () = wait_until(due) => self.play(),
             }
         }
@@ -144,6 +161,10 @@ impl ReplayPlayer {
                 self.paused = paused;
             }
             Command::Step { events } => self.step(events),
+            Command::SetLoop { range } => {
+                self.looped = range;
+                self.is_in_loop = range.ends().is_some_and(|(_, to)| self.position() < to);
+            }
             Command::CapIdle { max } => {
                 self.max_idle = max;
                 if let Some(max) = max {
@@ -178,9 +199,10 @@ impl ReplayPlayer {
         self.update_status();
     }
 
-    /// Returns when the next event is due; `None` while paused or at the end.
+    /// Returns when the next event or the end of the loop is due; `None` while paused or at the end.
     fn next_due(&mut self) -> Option<Instant> {
-        let position = self.next_due_position()?;
+        let (event, end) = (self.next_due_position(), self.loop_end());
+        let position = event.zip(end).map(|(event, end)| event.min(end)).or(event).or(end)?;
         (!self.paused).then(|| Instant::now() + self.clock.duration_until(position).min(MAX_WAIT))
     }
 
@@ -199,12 +221,27 @@ impl ReplayPlayer {
         Some(most.map_or(at, |most| at.min(self.idle_since + most.0 as f64)))
     }
 
-    /// Publishes all events that are due.
+    /// Returns where the loop goes back to its beginning, while it is played.
+    fn loop_end(&self) -> Option<f64> {
+        let (_, to) = self.looped.ends()?;
+        self.is_in_loop.then_some(to.0 as f64)
+    }
+
+    /// Publishes all events that are due, or begins the loop again.
     fn play(&mut self) {
+        let end = self.loop_end();
+        if let Some(end) = end
+            && self.clock.has_reached(end)
+            && self.next_due_position().is_none_or(|due| due > end || !self.clock.has_reached(due))
+            && let Some(from) = self.looped.from
+        {
+            return self.seek(SeekTarget::At(from));
+        }
         let mut batch = Vec::new();
         while batch.len() < MAX_BATCH_EVENTS
             && let Some(due) = self.next_due_position()
             && self.clock.has_reached(due)
+            && end.is_none_or(|end| due <= end)
             && let Some(event) = self.log.take()
         {
             let at = event.envelope.at.0 as f64;
@@ -243,6 +280,9 @@ impl ReplayPlayer {
             SeekTarget::At(at) => at,
             SeekTarget::By(by) => Millis(now.0.saturating_add_signed(by)),
             SeekTarget::Turns(turns) => return self.seek_turn(turns),
+            SeekTarget::Tools(_) | SeekTarget::Errors(_) | SeekTarget::Marks(_) | SeekTarget::Waits(_) => {
+                return self.seek_moment(to);
+            }
             SeekTarget::Fraction(part) => Millis(
                 self.log.length().0 / 10_000 * u64::from(part)
                     + self.log.length().0 % 10_000 * u64::from(part) / 10_000,
@@ -271,6 +311,37 @@ impl ReplayPlayer {
         self.update_status();
     }
 
+    /// Seeks to what stands out; where there is none the replay stays.
+    fn seek_moment(&mut self, to: SeekTarget) {
+        let Some(timeline) = &self.timeline else {
+            self.wanted_moment = Some(to);
+            return;
+        };
+        let (kind, steps) = match to {
+            SeekTarget::Tools(steps) => (MomentKind::Call, steps),
+            SeekTarget::Errors(steps) => (MomentKind::Error, steps),
+            SeekTarget::Marks(steps) => (MomentKind::Mark, steps),
+            SeekTarget::Waits(steps) => (MomentKind::Wait { until: Millis(0) }, steps),
+            _ => return,
+        };
+        if let Some(moment) = timeline.step(kind, self.hub.last_seq(), steps) {
+            self.seek_to_seq(moment.seq);
+            self.update_status();
+        }
+    }
+
+    fn use_timeline(&mut self, timeline: io::Result<Timeline>) {
+        let timeline = timeline.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the log can't be read");
+            Timeline::default()
+        });
+        self.timeline = Some(Arc::new(timeline.along(|seq| self.path.contains(seq))));
+        if let Some(to) = self.wanted_moment.take() {
+            self.seek_moment(to);
+        }
+        self.update_status();
+    }
+
     /// Seeks to just after an event.
     fn seek_to_seq(&mut self, last: Seq) {
         let last = last.min(self.log.last_seq());
@@ -291,6 +362,7 @@ impl ReplayPlayer {
     fn set_clock(&mut self, at: Millis) {
         self.clock.set(at.0 as f64);
         self.idle_since = at.0 as f64;
+        self.is_in_loop = self.looped.ends().is_some_and(|(_, to)| at < to);
     }
 
     fn is_at_end(&mut self) -> bool {
@@ -304,7 +376,7 @@ impl ReplayPlayer {
 
     /// Starts or stops the clock as the state requires, and publishes the status.
     fn update_status(&mut self) {
-        let ended = self.is_at_end();
+        let ended = self.is_at_end() && self.loop_end().is_none();
         if ended && self.clock.now() >= self.log.length().0 as f64 {
             self.clock.set(self.log.length().0 as f64);
         }
@@ -323,9 +395,23 @@ impl ReplayPlayer {
             turn: self.log.turn_of(self.hub.last_seq()),
             turns: u32::try_from(self.log.turns().len()).unwrap_or(u32::MAX),
             max_idle: self.max_idle,
+            looped: self.looped,
         };
-        self.status.send_replace(SessionStatus { replay: Some(replay), now: position, ..SessionStatus::default() });
+        self.status.send_replace(SessionStatus {
+            replay: Some(replay),
+            timeline: self.timeline.clone(),
+            now: position,
+            ..SessionStatus::default()
+        });
     }
+}
+
+/// Waits for the timeline, if it is being made.
+async fn scanned(scan: &mut Option<JoinHandle<io::Result<Timeline>>>) -> io::Result<Timeline> {
+    let Some(work) = scan else { return std::future::pending().await };
+    let timeline = work.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    *scan = None;
+    timeline
 }
 
 /// Waits until `due`, or forever. If it has passed already, other tasks run first.

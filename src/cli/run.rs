@@ -4,6 +4,7 @@ mod acp;
 mod attach;
 mod auth;
 mod chat;
+mod compare;
 mod config;
 mod doctor;
 mod export;
@@ -56,6 +57,7 @@ async fn run_command(cli: Cli) -> anyhow::Result<u8> {
         Some(CliCommand::Acp(args)) => acp::run(&args, start.load()?).await,
         Some(CliCommand::Serve(args)) => serve::run(&args, start.load()?).await,
         Some(CliCommand::Replay(args)) => replay::run(&args, start.load()?).await,
+        Some(CliCommand::Compare(args)) => compare::run(args, start).await,
         Some(CliCommand::Frame(args)) => frame::run(&args, start.load()?).await,
         Some(CliCommand::Export(args)) => export::run(&args, start.load()?),
         Some(CliCommand::Sessions(command)) => sessions::run(command, start.load()?).await,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalMode, CallId, Decision, Millis, PersonRun, PromptContext, Seq, TurnId};
+use super::{ApprovalMode, CallId, Decision, LoopRange, Millis, PersonRun, PromptContext, Seq, TurnId};
 
 /// A command to a session. Its effects are reported by the events that follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +121,11 @@ pub enum Command {
     Step {
         events: i64,
     },
+    /// Replay: play a part again and again.
+    #[serde(rename = "loop")]
+    SetLoop {
+        range: LoopRange,
+    },
     /// Replay: shorten pauses longer than this many milliseconds; `None` plays them in full.
     #[serde(rename = "squeeze_idle")]
     CapIdle {
@@ -146,6 +151,11 @@ pub enum SeekTarget {
     By(i64),
     /// Relative, in turns; negative goes back.
     Turns(i64),
+    /// Relative, in calls, errors, marks or waits; negative goes back. Nothing happens where there is none.
+    Tools(i64),
+    Errors(i64),
+    Marks(i64),
+    Waits(i64),
     /// Hundredths of a percent of the whole length, 0 to 10000.
     Fraction(u16),
 }

@@ -32,6 +32,7 @@ mod prompt_image;
 mod reply;
 mod sampling;
 mod status;
+pub mod timeline;
 mod tool;
 mod usage;
 
@@ -63,7 +64,7 @@ pub use prompt_image::{
 };
 pub use reply::{MAX_MERGED_BYTES, ReplyEvent, ReplyTarget, try_append};
 pub use sampling::SamplingParams;
-pub use status::{Capabilities, LinkState, QueuedPrompt, ReplayStatus, SessionStatus, UndeliveredCommand};
+pub use status::{Capabilities, LinkState, LoopRange, QueuedPrompt, ReplayStatus, SessionStatus, UndeliveredCommand};
 pub use tool::{
     AnswerKind, ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, OfferedAnswer, Risk, ToolKind, ToolSpec,
 };

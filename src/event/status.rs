@@ -1,8 +1,11 @@
 //! Status: the current state of the session and its connection. Only the latest value matters; never numbered, never
 //! logged.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::timeline::Timeline;
 use super::{AgentOption, ApprovalRequest, CallId, Fault, Millis, Permissions};
 
 /// What a source can be asked to do. Read by footer, palette and approval pane.
@@ -113,6 +116,39 @@ pub struct ReplayStatus {
     pub turns: u32,
     #[serde(rename = "squeeze")]
     pub max_idle: Option<Millis>,
+    #[serde(rename = "loop", default, skip_serializing_if = "LoopRange::is_unset")]
+    pub looped: LoopRange,
+}
+
+/// What a replay plays again and again, once both ends are set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoopRange {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Millis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Millis>,
+}
+
+impl LoopRange {
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_unset(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns both ends, if it is whole.
+    pub fn ends(self) -> Option<(Millis, Millis)> {
+        self.from.zip(self.to).filter(|(from, to)| from < to)
+    }
+
+    /// Returns it as one key makes it at a time of the clock: the beginning is set, then the end, then neither.
+    #[must_use]
+    pub fn cycled(self, now: Millis) -> Self {
+        match self {
+            Self { from: Some(from), to: None } if now > from => Self { to: Some(now), ..self },
+            Self { from: Some(_), to: None } | Self { from: None, .. } => Self { from: Some(now), to: None },
+            Self { from: Some(_), to: Some(_) } => Self::default(),
+        }
+    }
 }
 
 /// The current state of a session, apart from its events.
@@ -136,6 +172,9 @@ pub struct SessionStatus {
     #[serde(skip)]
     pub rewritten: Option<String>,
     pub replay: Option<ReplayStatus>,
+    /// What stands out in what is replayed here, once that is known.
+    #[serde(skip)]
+    pub timeline: Option<Arc<Timeline>>,
     /// What is allowed and denied besides the mode; `None` if the source doesn't report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
@@ -157,4 +196,24 @@ pub struct SessionStatus {
     pub unredacted_asks: Vec<(CallId, ApprovalRequest)>,
     /// The session's clock when this status was published; ticks continue from it.
     pub now: Millis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_sets_the_ends_of_a_loop_one_after_the_other_and_ends_it() {
+        let at = |ms| Millis(ms);
+        let begun = LoopRange::default().cycled(at(10));
+        assert_eq!((begun.from, begun.to, begun.ends()), (Some(at(10)), None, None));
+        assert_eq!(
+            begun.cycled(at(5)),
+            LoopRange { from: Some(at(5)), to: None },
+            "an end before the start begins anew"
+        );
+        let whole = begun.cycled(at(20));
+        assert_eq!(whole.ends(), Some((at(10), at(20))));
+        assert_eq!(whole.cycled(at(15)), LoopRange::default());
+    }
 }

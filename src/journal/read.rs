@@ -12,6 +12,7 @@ mod order;
 mod seek;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod walk;
 
 use std::fs::File;

@@ -261,7 +261,16 @@ pub enum Action {
     Reconnect,
     /// Sum earlier turns up, with what the person wants kept.
     Compact(Option<String>),
-    UndoCompaction,
+    /// That of an item, else the last.
+    UndoCompaction {
+        item: Option<u64>,
+    },
+    /// Replay: play a part again and again: sets its beginning, then its end, then neither.
+    CycleLoop,
+    StopLoop,
+    SetSpeed(f32),
+    /// Replay: shorten pauses to so much, or play them in full.
+    SetIdleCap(Option<Millis>),
     /// Plays a saved session: its id or its file; none is this one.
     PlaySession(Option<String>),
     Quit,
@@ -315,6 +324,7 @@ pub enum UiAction {
     LinksSelected,
     /// Marks the selected item, or takes its mark off.
     MarkSelected,
+    UndoSelected,
     /// Copies the command that opens the session at the selected item.
     CopySelectedLink,
     /// Copies the selected item.

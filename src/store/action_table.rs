@@ -6,9 +6,10 @@
 use super::action::{Action, Context, Edit, PAGE_ROWS, ScrollStep, UiAction};
 use super::approval::{ApprovalChoice, HunkStep};
 use super::command_argument::{
-    Argument, EXPORT_ARGUMENT, LAYOUT_ARGUMENT, NOTIFY_ARGUMENT, RunCommand, SHOW_ARGUMENT, STATUS_ARGUMENT,
-    TIMES_ARGUMENT, choose_mode, config_command, copy_nth, dequeue_nth, export_session, fork_from, go_to_tab,
-    lay_panes, rewind_by, set_notify, show_times, toggle_status_part,
+    Argument, EXPORT_ARGUMENT, LAYOUT_ARGUMENT, MOMENT_ARGUMENT, NOTIFY_ARGUMENT, RunCommand, SHOW_ARGUMENT,
+    STATUS_ARGUMENT, TIMES_ARGUMENT, cap_gaps, choose_mode, config_command, copy_nth, dequeue_nth, export_session,
+    fork_from, go_to_tab, lay_panes, rewind_by, seek_moment, seek_to, set_notify, set_speed, show_times,
+    toggle_status_part,
 };
 use super::notification::NotifyWish;
 use super::outline::OutlineSubject;
@@ -100,6 +101,9 @@ pub fn find_action(name: &str) -> Option<&'static ActionSpec> {
 /// What every row says that shows the tab of a number.
 pub const NUMBERED_TAB_HELP: &str = "the open session of that number";
 
+/// What every row says that goes to a tenth of a replay.
+pub const NUMBERED_TENTH_HELP: &str = "to that tenth of the replay";
+
 /// Returns the command of that name, or with that other name, and its row.
 pub fn find_command(name: &str) -> Option<(&'static ActionSpec, &'static SlashCommand)> {
     let is_called = |command: &&SlashCommand| command.name == name || command.aliases.contains(&name);
@@ -116,6 +120,11 @@ const fn act(name: &'static str, context: Context, make: fn() -> Action, help: &
 /// One of those that differ by a number: help shows their keys in one row, and lists name none of them.
 const fn tab(name: &'static str, make: fn() -> Action) -> ActionSpec {
     act(name, Global, make, NUMBERED_TAB_HELP)
+}
+
+/// Likewise, a tenth of a replay.
+const fn tenth(name: &'static str, make: fn() -> Action) -> ActionSpec {
+    act(name, Replay, make, NUMBERED_TENTH_HELP)
 }
 
 const fn view(name: &'static str, context: Context, what: UiAction, help: &'static str) -> ActionSpec {
@@ -423,11 +432,10 @@ pub const ACTIONS: &[ActionSpec] = &[
         .slash(90, "compact", &["compress", "summarize"], "sum earlier turns up, minding a wish; undo sends them again")
         .takes(Argument::Free("wish or undo"), |wish| {
             Ok(match wish {
-                Some("undo") => Action::UndoCompaction,
+                Some("undo") => Action::UndoCompaction { item: None },
                 wish => Action::Compact(wish.map(str::to_owned)),
             })
         }),
-    act("compaction.undo", Global, || Action::UndoCompaction, "send the turns again that were summed up last"),
     act("session.replay", Global, || Action::PlaySession(None), "replay this session in a tab")
         .slash(62, "replay", &["play"], "replay this session, a saved one or a file in a tab")
         .takes(Argument::Recording, |name| Ok(Action::PlaySession(name.map(str::to_owned)))),
@@ -513,6 +521,7 @@ pub const ACTIONS: &[ActionSpec] = &[
     view("transcript.mark", TRANSCRIPT, UiAction::MarkSelected, "mark the selected item, or take its mark off")
         .slash(51, "mark", &["pin", "bookmark"], "mark the last answer, or take its mark off")
         .runs(|_| Ok(Action::ToggleMark { item: None })),
+    view("transcript.undo", TRANSCRIPT, UiAction::UndoSelected, "take the selected compaction back"),
     view("transcript.copy-link", TRANSCRIPT, UiAction::CopySelectedLink, "copy the command that opens this place")
         .slash(52, "link", &["permalink"], "copy the command that opens this session at the last answer")
         .runs(|_| Ok(Action::CopyLink { item: None })),
@@ -569,10 +578,44 @@ pub const ACTIONS: &[ActionSpec] = &[
     act("replay.next-turn", Replay, || Action::Seek(SeekTarget::Turns(1)), "next turn"),
     act("replay.faster", Replay, || Action::Faster, "faster"),
     act("replay.slower", Replay, || Action::Slower, "slower"),
-    act("replay.real-time", Replay, || Action::RealTime, "original speed"),
-    act("replay.start", Replay, || Action::Seek(SeekTarget::Start), "to the start"),
+    act("replay.real-time", Replay, || Action::RealTime, "original speed")
+        .slash(93, "speed", &[], "play so many times as fast")
+        .takes(Argument::Free("factor"), set_speed),
+    act("replay.next-tool", Replay, || Action::Seek(SeekTarget::Tools(1)), "next call")
+        .slash(91, "next", &[], "replay: go to the next call, error, mark, wait or turn")
+        .takes(MOMENT_ARGUMENT, |what| seek_moment(what, 1)),
+    act("replay.previous-tool", Replay, || Action::Seek(SeekTarget::Tools(-1)), "previous call")
+        .slash(92, "previous", &["prev"], "replay: go to the previous call, error, mark, wait or turn")
+        .takes(MOMENT_ARGUMENT, |what| seek_moment(what, -1)),
+    act("replay.next-error", Replay, || Action::Seek(SeekTarget::Errors(1)), "next error"),
+    act("replay.previous-error", Replay, || Action::Seek(SeekTarget::Errors(-1)), "previous error"),
+    act("replay.next-mark", Replay, || Action::Seek(SeekTarget::Marks(1)), "next mark"),
+    act("replay.previous-mark", Replay, || Action::Seek(SeekTarget::Marks(-1)), "previous mark"),
+    act("replay.next-wait", Replay, || Action::Seek(SeekTarget::Waits(1)), "next wait"),
+    act("replay.previous-wait", Replay, || Action::Seek(SeekTarget::Waits(-1)), "previous wait"),
+    act("replay.loop", Replay, || Action::CycleLoop, "play a part again and again: its start, its end, no more")
+        .slash(95, "loop", &[], "replay: play from here on again, up to here, or no longer")
+        .takes(Argument::Words(&[("off", "no longer")]), |word| match word {
+            None => Ok(Action::CycleLoop),
+            Some("off") => Ok(Action::StopLoop),
+            Some(other) => Err(format!("unknown value {other}; /loop sets its start, then its end; /loop off ends it")),
+        }),
+    tenth("replay.first-tenth", || Action::Seek(SeekTarget::Fraction(1_000))),
+    tenth("replay.second-tenth", || Action::Seek(SeekTarget::Fraction(2_000))),
+    tenth("replay.third-tenth", || Action::Seek(SeekTarget::Fraction(3_000))),
+    tenth("replay.fourth-tenth", || Action::Seek(SeekTarget::Fraction(4_000))),
+    tenth("replay.fifth-tenth", || Action::Seek(SeekTarget::Fraction(5_000))),
+    tenth("replay.sixth-tenth", || Action::Seek(SeekTarget::Fraction(6_000))),
+    tenth("replay.seventh-tenth", || Action::Seek(SeekTarget::Fraction(7_000))),
+    tenth("replay.eighth-tenth", || Action::Seek(SeekTarget::Fraction(8_000))),
+    tenth("replay.ninth-tenth", || Action::Seek(SeekTarget::Fraction(9_000))),
+    act("replay.start", Replay, || Action::Seek(SeekTarget::Start), "to the start")
+        .slash(94, "seek", &["goto"], "replay: go to a time, a part of it, or by so much")
+        .takes(Argument::Free("1:30, 40% or +10s"), seek_to),
     act("replay.end", Replay, || Action::Seek(SeekTarget::End), "to the end"),
-    act("replay.squeeze", Replay, || Action::CapIdle(Some(IDLE_CAP)), "shorten idle gaps, or not"),
+    act("replay.squeeze", Replay, || Action::CapIdle(Some(IDLE_CAP)), "shorten idle gaps, or not")
+        .slash(96, "gaps", &["waits"], "replay: shorten waits to so much, or off")
+        .takes(Argument::Free("2s or off"), cap_gaps),
     act("search.older", Search, || Action::SearchOlder, "previous match (older)"),
     act("search.newer", Search, || Action::SearchNewer, "next match (newer)"),
     act("search.regex", Search, || Action::SearchRegex, "regular expression or words"),

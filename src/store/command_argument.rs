@@ -11,7 +11,7 @@ use super::notification::NotifyWish;
 use super::pane::{Pane, PanelSide};
 use super::status_parts::StatusPart;
 use super::tabs::{TabListSubject, TabTarget};
-use crate::event::{ApprovalMode, ExportFormat, ExportRequest};
+use crate::event::{ApprovalMode, ExportFormat, ExportRequest, Millis, SeekTarget};
 
 /// What may follow a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +119,13 @@ pub(super) const EXPORT_ARGUMENT: Argument = Argument::Words(&[
     (ExportFormat::Cast.name(), ExportFormat::Cast.about()),
     (ExportFormat::Svg.name(), ExportFormat::Svg.about()),
 ]);
+pub(super) const MOMENT_ARGUMENT: Argument = Argument::Words(&[
+    ("call", "a call of a tool"),
+    ("error", "something that failed"),
+    ("mark", "what was marked"),
+    ("wait", "where nothing happened for a while"),
+    ("turn", "a prompt"),
+]);
 pub(super) const SHOW_ARGUMENT: Argument = Argument::Words(&[("show", "unfolded"), ("hide", "folded")]);
 
 /// What is no mode here may be one of the agent.
@@ -177,6 +184,75 @@ pub(super) fn fork_from(count: Option<&str>) -> Result<Action, String> {
     }
 }
 
+pub(super) fn seek_moment(what: Option<&str>, steps: i64) -> Result<Action, String> {
+    let target = match what.unwrap_or("call") {
+        "call" | "tool" => SeekTarget::Tools(steps),
+        "error" => SeekTarget::Errors(steps),
+        "mark" => SeekTarget::Marks(steps),
+        "wait" => SeekTarget::Waits(steps),
+        "turn" => SeekTarget::Turns(steps),
+        other => return Err(format!("unknown value {other}; use call, error, mark, wait or turn")),
+    };
+    Ok(Action::Seek(target))
+}
+
+/// Reads `start`, `end`, `40%`, `1:30`, `90s`, and with a sign how far from here.
+pub(super) fn seek_to(place: Option<&str>) -> Result<Action, String> {
+    let wrong = || "/seek takes a time (1:30, 90s), a part (40%), start, end, or how far (+10s, -1:00)".to_owned();
+    let target = match place.unwrap_or("start") {
+        "start" => Some(SeekTarget::Start),
+        "end" => Some(SeekTarget::End),
+        place => match (place.strip_suffix('%'), place.strip_prefix('+'), place.strip_prefix('-')) {
+            (Some(part), ..) => part
+                .trim()
+                .parse::<f64>()
+                .ok()
+                .filter(|part| (0.0..=100.0).contains(part))
+                .map(|part| SeekTarget::Fraction((part * 100.0) as u16)),
+            (_, Some(by), _) => parse_time(by).map(|by| SeekTarget::By(by.0.cast_signed())),
+            (_, _, Some(by)) => parse_time(by).map(|by| SeekTarget::By(-by.0.cast_signed())),
+            _ => parse_time(place).map(SeekTarget::At),
+        },
+    };
+    target.map(Action::Seek).ok_or_else(wrong)
+}
+
+pub(super) fn set_speed(factor: Option<&str>) -> Result<Action, String> {
+    let Some(factor) = factor else { return Ok(Action::RealTime) };
+    let factor: Option<f32> = factor.trim_end_matches(['x', '×']).parse().ok();
+    let factor = factor.filter(|factor| factor.is_finite() && *factor > 0.0);
+    factor.map(Action::SetSpeed).ok_or_else(|| "/speed takes a factor such as 2 or 0.5".to_owned())
+}
+
+pub(super) fn cap_gaps(longest: Option<&str>) -> Result<Action, String> {
+    match longest {
+        None | Some("off") => Ok(Action::SetIdleCap(None)),
+        Some(longest) => {
+            let wrong = || "/gaps takes the longest wait, such as 2s or 300ms, or off".to_owned();
+            Ok(Action::SetIdleCap(Some(parse_time(longest).ok_or_else(wrong)?)))
+        }
+    }
+}
+
+/// Reads hours, minutes and seconds with colons, or a number with `h`, `m`, `s` or `ms`; alone it is seconds.
+fn parse_time(text: &str) -> Option<Millis> {
+    const LONGEST_MS: f64 = 1e12;
+    let ms = if text.contains(':') {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (last, rest) = parts.split_last().filter(|(_, rest)| rest.len() <= 2)?;
+        let whole = rest.iter().try_fold(0_u64, |sum, part| {
+            sum.checked_mul(60)?.checked_add(part.parse::<u64>().ok().filter(|part| *part < 1_000_000)?)
+        })?;
+        (whole as f64).mul_add(60.0, last.parse::<f64>().ok().filter(|last| (0.0..60.0).contains(last))?) * 1_000.0
+    } else {
+        let units = [("ms", 1.0), ("s", 1_000.0), ("m", 60_000.0), ("h", 3_600_000.0)];
+        let found = units.iter().find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, *ms)));
+        let (number, unit) = found.unwrap_or((text, 1_000.0));
+        number.parse::<f64>().ok()? * unit
+    };
+    (0.0..LONGEST_MS).contains(&ms).then_some(Millis(ms as u64))
+}
+
 pub(super) fn go_to_tab(number: Option<&str>) -> Result<Action, String> {
     match number.map(str::parse) {
         None => Ok(Action::OpenTabList(TabListSubject::Sessions)),
@@ -220,4 +296,47 @@ pub(super) fn show_times(name: Option<&str>) -> Result<Action, String> {
     let Some(name) = name else { return Ok(Action::CycleTimestamps) };
     let times = Timestamps::parse(&name.to_lowercase());
     times.map(Action::SetTimestamps).ok_or_else(|| format!("unknown value {name}; use off, relative or clock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_a_replay_are_read() {
+        let at = |ms| Ok(Action::Seek(SeekTarget::At(Millis(ms))));
+        let cases = [
+            ("1:30", at(90_000)),
+            ("1:00:01.5", at(3_601_500)),
+            ("90s", at(90_000)),
+            ("2m", at(120_000)),
+            ("250ms", at(250)),
+            ("7", at(7_000)),
+            ("40%", Ok(Action::Seek(SeekTarget::Fraction(4_000)))),
+            ("+10s", Ok(Action::Seek(SeekTarget::By(10_000)))),
+            ("-1:00", Ok(Action::Seek(SeekTarget::By(-60_000)))),
+            ("start", Ok(Action::Seek(SeekTarget::Start))),
+            ("end", Ok(Action::Seek(SeekTarget::End))),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(seek_to(Some(text)), expected, "{text}");
+        }
+        for text in ["", "x", "1:60", "1:2:3:4", "101%", "-5%", "nan", "infs", "1e30", "+-3", ":"] {
+            assert!(seek_to(Some(text)).is_err(), "{text}");
+        }
+        assert_eq!(seek_to(None), Ok(Action::Seek(SeekTarget::Start)));
+    }
+
+    #[test]
+    fn speeds_and_gaps_are_read() {
+        assert_eq!(set_speed(Some("2x")), Ok(Action::SetSpeed(2.0)));
+        assert_eq!(set_speed(None), Ok(Action::RealTime));
+        assert!(["0", "-1", "nan", "inf", "fast"].iter().all(|text| set_speed(Some(text)).is_err()));
+        assert_eq!(cap_gaps(Some("2s")), Ok(Action::SetIdleCap(Some(Millis(2_000)))));
+        assert_eq!(
+            (cap_gaps(Some("off")), cap_gaps(None)),
+            (Ok(Action::SetIdleCap(None)), Ok(Action::SetIdleCap(None)))
+        );
+        assert!(cap_gaps(Some("soon")).is_err());
+    }
 }

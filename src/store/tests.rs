@@ -8,7 +8,8 @@ use super::pane::Pane;
 use super::*;
 use crate::event::{
     AgentOption, AgentOptionKind, AgentOptionValue, ApprovalMode, ApprovalRequest, Capabilities, Command, Decision,
-    Fault, FaultKind, Millis, NoticeCode, PromptContext, PromptContextKind, QueuedPrompt, ReplayStatus, SessionStatus,
+    Fault, FaultKind, LoopRange, Millis, NoticeCode, PromptContext, PromptContextKind, QueuedPrompt, ReplayStatus,
+    SessionStatus,
 };
 use crate::testkit::events::{Opened, call_ready, shell_approval, turn_finished, turn_started, user_message};
 
@@ -289,6 +290,7 @@ fn a_pending_change_is_shown_until_the_next_status_and_never_written_into_it() {
         turn: 0,
         turns: 1,
         max_idle: None,
+        looped: LoopRange::default(),
     };
     let queue = vec![QueuedPrompt::new(1, "one")];
     let status = SessionStatus { replay: Some(replay), queue, ..SessionStatus::default() };
@@ -401,6 +403,7 @@ fn replay_commands_need_a_replay() {
         turn: 1,
         turns: 2,
         max_idle: Some(Millis(1000)),
+        looped: LoopRange::default(),
     };
     session
         .store

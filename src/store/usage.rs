@@ -4,7 +4,7 @@
 //! Not for limits: whoever enforces one counts for itself.
 
 use super::spending::Spending;
-use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, Millis, Role, Timing, Usage, UsageScope};
+use crate::event::{AgentEvent, Annotation, AnnotationTarget, Json, Millis, Role, Timing, TurnId, Usage, UsageScope};
 
 /// Spans shorter than this say nothing about a rate: the text came in one piece.
 const MIN_RATE_DURATION: Millis = Millis(100);
@@ -25,6 +25,8 @@ pub struct UsageStats {
     now: Millis,
     turns: u32,
     context: Option<Usage>,
+    /// The compactions that count, each with the tokens that it freed.
+    compacted: Vec<(TurnId, u64)>,
     saved_cost: Option<f64>,
 }
 
@@ -189,13 +191,16 @@ impl UsageStats {
             }
             AgentEvent::UsageReported { scope: UsageScope::Compaction, usage } => self.turn.compaction = Some(*usage),
             AgentEvent::Compacted(compaction) => {
-                let input_tokens = compaction.tokens_after;
-                self.context = Some(Usage { input_tokens, estimated: true, ..Usage::default() });
-                self.turn.is_context_stale = true;
+                let freed = compaction.tokens_before.saturating_sub(compaction.tokens_after);
+                self.compacted.push((compaction.through.clone(), freed));
+                let least = compaction.tokens_after;
+                self.guess_context(|before| before.saturating_sub(freed).max(least));
             }
-            AgentEvent::CompactionUndone { .. } => {
-                self.context = None;
-                self.turn.is_context_stale = true;
+            AgentEvent::CompactionUndone { through } => {
+                if let Some(first) = self.compacted.iter().position(|(known, _)| known == through) {
+                    let freed: u64 = self.compacted.drain(first..).map(|(_, freed)| freed).sum();
+                    self.guess_context(|before| before.saturating_add(freed));
+                }
             }
             AgentEvent::Annotation { on, annotation } => self.on_annotation(on, annotation),
             AgentEvent::TurnFinished { .. } => self.turn.ended = Some(at),
@@ -224,6 +229,13 @@ impl UsageStats {
         }
         self.turn = TurnUsage { price: place.price, ..TurnUsage::default() };
         (self.context, self.context_window, self.price) = (place.context, place.context_window, place.price);
+    }
+
+    /// What the next request will have is not what the last one had.
+    fn guess_context(&mut self, change: impl FnOnce(u64) -> u64) {
+        let input_tokens = change(self.context().unwrap_or_default());
+        self.context = Some(Usage { input_tokens, estimated: true, ..Usage::default() });
+        self.turn.is_context_stale = true;
     }
 
     fn start_turn(&mut self, at: Millis) {
@@ -397,6 +409,7 @@ fn cost(usage: Usage, price: Option<(f64, f64)>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Compaction, CompactionTrigger};
     use crate::testkit::events::{Opened, message_started as message, text_delta, turn_finished, turn_started as turn};
 
     fn opened(window: Option<u64>, price: Option<(f64, f64)>) -> AgentEvent {
@@ -438,6 +451,39 @@ mod tests {
         assert_eq!((meters.turn(), meters.session()), (sum, sum));
         assert_eq!((meters.context(), meters.context_window()), (Some(180), Some(1000)));
         assert_eq!(meters.cost(), Some(350.0 / 1e6));
+    }
+
+    #[test]
+    fn a_compaction_costs_what_its_request_did_and_the_context_is_what_it_leaves() {
+        let compacted = AgentEvent::Compacted(Box::new(Compaction {
+            through: "t1".into(),
+            turns: 1,
+            unread_turns: 0,
+            summary: None,
+            cut_reason: None,
+            tokens_before: 700,
+            tokens_after: 100,
+            trigger: CompactionTrigger::Person,
+        }));
+        let mut events = vec![
+            (0, opened(Some(1000), Some((1.0, 1.0)))),
+            (0, turn("t1")),
+            (0, said(UsageScope::Request(1), 800, 100)),
+            (0, finished("t1")),
+            (0, turn("t2")),
+            (0, said(UsageScope::Compaction, 700, 50)),
+            (0, compacted),
+            (0, finished("t2")),
+        ];
+        let told = |events: &[(u64, AgentEvent)]| {
+            let meters = meters(events);
+            (meters.session().total(), meters.cost(), meters.context(), meters.is_context_estimated())
+        };
+        assert_eq!(told(&events), (1650, Some(1650.0 / 1e6), Some(300), true));
+        events.push((0, AgentEvent::CompactionUndone { through: "t1".into() }));
+        assert_eq!(told(&events).2, Some(900));
+        events.extend([(0, turn("t3")), (0, said(UsageScope::Request(1), 950, 10))]);
+        assert_eq!((told(&events).2, told(&events).3), (Some(960), false));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::config::keys::Keymap;
 use crate::store::Store;
 use crate::store::action::Context;
-use crate::store::action_table::NUMBERED_TAB_HELP;
+use crate::store::action_table::{NUMBERED_TAB_HELP, NUMBERED_TENTH_HELP};
 use crate::store::pane::Pane;
 
 /// Actions worth showing where the keys are, most useful first, and what to say of each.
@@ -29,6 +29,7 @@ const HINTS: &[(Context, &[(&str, &str)])] = &[
             ("app.help", "help"),
             ("transcript.select-up", "select"),
             ("transcript.fold", "fold"),
+            ("transcript.undo", "take back"),
             ("transcript.copy", "copy"),
             ("transcript.links", "links"),
             ("transcript.previous-prompt", "previous prompt"),
@@ -54,6 +55,10 @@ const HINTS: &[(Context, &[(&str, &str)])] = &[
             ("replay.pause", "pause"),
             ("replay.forward", "5 s on"),
             ("replay.next-turn", "turn"),
+            ("replay.next-tool", "call"),
+            ("replay.next-error", "error"),
+            ("replay.next-mark", "mark"),
+            ("replay.loop", "loop"),
             ("replay.faster", "faster"),
             ("replay.squeeze", "squeeze"),
         ],
@@ -180,13 +185,17 @@ impl KeyHints {
 
 /// Puts the keys that differ only by a number into one row: the first and the last.
 fn join_numbered(rows: Vec<(Context, String, &'static str)>) -> Vec<(Context, String, &'static str)> {
-    let is_numbered = |row: &&(Context, String, &'static str)| row.2 == NUMBERED_TAB_HELP;
+    [NUMBERED_TAB_HELP, NUMBERED_TENTH_HELP].iter().fold(rows, |rows, help| join_rows(rows, help))
+}
+
+fn join_rows(rows: Vec<(Context, String, &'static str)>, help: &str) -> Vec<(Context, String, &'static str)> {
+    let is_numbered = |row: &&(Context, String, &'static str)| row.2 == help;
     let last = rows.iter().rfind(is_numbered).map(|row| row.1.clone()).unwrap_or_default();
     let mut joined: Vec<(Context, String, &'static str)> = Vec::new();
     for row in rows {
         if !is_numbered(&&row) {
             joined.push(row);
-        } else if joined.last().is_none_or(|before| before.2 != NUMBERED_TAB_HELP) {
+        } else if joined.last().is_none_or(|before| before.2 != help) {
             let ends = row.1.split("  ").zip(last.split("  "));
             let keys: Vec<String> = ends.map(|(first, last)| format!("{first} – {last}")).collect();
             joined.push((row.0, keys.join("  "), row.2));

@@ -11,6 +11,7 @@ mod attach_openjarvis;
 mod circles;
 mod cli;
 mod command_line;
+mod compare;
 mod connections;
 mod damaged;
 mod dialects;

@@ -9,6 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("private", &[]),
     ("local_time", &[]),
     ("text", &[]),
+    ("compare", &["event", "text"]),
     ("dialect", &["event", "text"]),
     ("store", &["event", "text"]),
     ("config", &["event", "private", "store", "text", "engine"]),
@@ -60,6 +61,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "app",
             "export",
             "headless",
+            "compare",
             "cli",
         ],
     ),
@@ -71,7 +73,7 @@ const IMPURE: &[&str] =
     &["tokio", "reqwest", "axum", "std::fs", "std::env", "std::process", "Instant::now", "SystemTime::now", "rand::"];
 
 /// Files outside the pure layers that are pure all the same. Their module doc begins with `PURE.`.
-const PURE_DIRS: &[&str] = &["event", "text", "dialect", "store", "ui"];
+const PURE_DIRS: &[&str] = &["event", "text", "dialect", "store", "compare", "ui"];
 
 /// Names of colors: only the theme may use them.
 const COLORS: &[&str] = &[

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::*;
 use crate::config::keys::Keymap;
 use crate::event::{
-    AgentEvent, ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Envelope, ReplayStatus, Seq,
+    AgentEvent, ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Envelope, LoopRange, ReplayStatus, Seq,
     SessionStatus,
 };
 use crate::store::StoreOptions;
@@ -326,6 +326,7 @@ fn a_replay_is_steered_with_bare_keys() {
         turn: 0,
         turns: 1,
         max_idle: None,
+        looped: LoopRange::default(),
     };
     rig.chat.update(Msg::Status(SessionStatus { replay: Some(replay), ..SessionStatus::default() }));
     rig.press(&["space", "i", "x"]);

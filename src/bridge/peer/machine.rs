@@ -327,6 +327,7 @@ impl PeerMachine {
             | Command::SetSpeed { .. }
             | Command::SetPaused { .. }
             | Command::Step { .. }
+            | Command::SetLoop { .. }
             | Command::CapIdle { .. } => {}
         }
     }

@@ -39,6 +39,10 @@ impl ReplayLog {
         Ok(Self { reader, index, closing_events, cursor, read_ahead: VecDeque::new(), position: Seq(0) })
     }
 
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     pub(super) fn peek(&mut self) -> Option<&Arc<LoggedEvent>> {
         if self.read_ahead.is_empty() {
             self.read_more();
@@ -118,10 +122,7 @@ impl ReplayLog {
         if seq > self.last_recorded() {
             return self.length();
         }
-        let mut cursor = self.after(Seq(seq.0.saturating_sub(1)));
-        let one = ReadLimits { max_events: 1, through: seq, ..ReadLimits::one_page() };
-        let page = self.reader.read(&mut cursor, one).unwrap_or_default();
-        page.entries.first().map_or(Millis(0), |entry| entry.envelope.at)
+        self.reader.time_of(seq).unwrap_or_default()
     }
 
     fn after(&self, seq: Seq) -> Cursor {

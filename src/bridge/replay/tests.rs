@@ -3,7 +3,7 @@ use std::io::Write;
 use super::*;
 use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
-use crate::event::{LinkState, NoticeCode, TurnOutcome, grammar};
+use crate::event::{LinkState, LoopRange, NoticeCode, TurnOutcome, grammar};
 
 /// Two turns, a long pause between them: events at 0, 0, 0, 1 s, 2 s, 3 s; 63 s, 63 s, 64 s, 65 s.
 const OPEN_LOG: &str = r#"{"format":1,"session":"s1","started_at":1000}
@@ -349,4 +349,82 @@ async fn a_flood_yields_to_wishes() {
     viewer.send(Command::SetPaused { paused: false }).await;
     viewer.pass(10).await;
     assert_eq!(viewer.received_seqs().last(), Some(&5_000));
+}
+
+/// A turn with two calls, of which the second fails after half a minute; the first is marked.
+const CALLS_LOG: &str = r#"{"format":1,"session":"s1","started_at":1000}
+{"seq":1,"at":0,"event":{"type":"session_opened","wall":1,"engine":"e","model":"m","why":"","mode":"ask","folder":"/","version":"0","caps":{"prompt":true,"decide":true,"cancel":true,"seek":false}}}
+{"seq":2,"at":0,"event":{"type":"turn_started","turn":"t1"}}
+{"seq":3,"at":100,"event":{"type":"message_started","message":"m2","role":"assistant"}}
+{"seq":4,"at":200,"event":{"type":"tool_call_started","call":"c1","message":"m2","name":"run"}}
+{"seq":5,"at":300,"event":{"type":"tool_call_ready","call":"c1","name":"run","args":"{}"}}
+{"seq":6,"at":400,"event":{"type":"tool_call_started","call":"c2","message":"m2","name":"run"}}
+{"seq":7,"at":500,"event":{"type":"tool_call_ready","call":"c2","name":"run","args":"{}"}}
+{"seq":8,"at":600,"event":{"type":"message_finished","message":"m2","stop":"tool_calls"}}
+{"seq":9,"at":700,"event":{"type":"tool_call_finished","call":"c1","outcome":"ok","output":{"text":"a"}}}
+{"seq":10,"at":30000,"event":{"type":"tool_call_finished","call":"c2","outcome":"failed","output":{"text":"b"}}}
+{"seq":11,"at":30100,"event":{"type":"turn_finished","turn":"t1","end":"completed"}}
+{"seq":12,"at":40000,"event":{"type":"annotated","on":"session","kind":"mark","data":{"seq":4,"set":true}}}
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_out_is_reached_in_both_directions() {
+    let mut viewer = ReplayRig::of(CALLS_LOG, ReplayOptions { paused: true, ..ReplayOptions::default() });
+    // Asked for before the log was looked through.
+    viewer.live.commands.send(Command::Seek { to: SeekTarget::Tools(1) }).await.unwrap();
+    viewer.live.status.clone().wait_for(|status| status.timeline.is_some()).await.unwrap();
+    viewer.settle().await;
+    let seen = |viewer: &mut ReplayRig| viewer.received_seqs().last().copied();
+    assert_eq!(seen(&mut viewer), Some(5));
+    let steps = [
+        (SeekTarget::Tools(1), Some(7)),
+        (SeekTarget::Tools(1), None),
+        (SeekTarget::Tools(-1), Some(5)),
+        (SeekTarget::Marks(-1), Some(4)),
+        (SeekTarget::Errors(1), Some(10)),
+        (SeekTarget::Waits(-1), Some(9)),
+        (SeekTarget::Errors(-1), None),
+    ];
+    for (to, expected) in steps {
+        viewer.send(Command::Seek { to }).await;
+        assert_eq!(seen(&mut viewer), expected, "{to:?}");
+    }
+    assert_eq!(viewer.state().position, Millis(700));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_is_played_again_and_again_until_it_is_left() {
+    let mut viewer = ReplayRig::new(ReplayOptions { from: Millis(1_500), ..ReplayOptions::default() });
+    viewer.live.status.clone().wait_for(|status| status.timeline.is_some()).await.unwrap();
+    let range = LoopRange { from: Some(Millis(1_500)), to: Some(Millis(2_500)) };
+    viewer.send(Command::SetLoop { range }).await;
+    assert_eq!(viewer.state().looped, range);
+    viewer.received_seqs();
+    viewer.pass(2_600).await;
+    // Who reads late gets the last round.
+    assert_eq!(viewer.received_seqs(), [0, 1, 2, 3, 4, 5]);
+    assert!(viewer.state().position < Millis(2_500), "{:?}", viewer.state());
+    // Who seeks past its end leaves it; who goes back is in it again.
+    viewer.send(Command::Seek { to: SeekTarget::At(Millis(2_900)) }).await;
+    viewer.pass(200).await;
+    assert_eq!(viewer.received_seqs().last(), Some(&6));
+    viewer.send(Command::Seek { to: SeekTarget::At(Millis(2_400)) }).await;
+    viewer.received_seqs();
+    viewer.pass(200).await;
+    assert_eq!(viewer.received_seqs(), [0, 1, 2, 3, 4]);
+    viewer.send(Command::SetLoop { range: LoopRange::default() }).await;
+    viewer.pass(1_500).await;
+    assert_eq!(viewer.received_seqs(), [5, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_up_to_the_end_is_played_again_as_well() {
+    let mut viewer = ReplayRig::new(ReplayOptions { from: Millis(64_500), ..ReplayOptions::default() });
+    viewer.live.status.clone().wait_for(|status| status.timeline.is_some()).await.unwrap();
+    viewer.received_seqs();
+    let range = LoopRange { from: Some(Millis(64_500)), to: Some(Millis(66_000)) };
+    viewer.send(Command::SetLoop { range }).await;
+    viewer.pass(2_100).await;
+    assert_eq!(viewer.received_seqs(), (0..=10).collect::<Vec<_>>());
+    assert!(!viewer.state().paused);
 }

@@ -167,6 +167,7 @@ fn check(state: &ServerState, session: &RunningSession, command: &Command) -> Re
         | Command::SetSpeed { .. }
         | Command::SetPaused { .. }
         | Command::Step { .. }
+        | Command::SetLoop { .. }
         | Command::CapIdle { .. } => able(capabilities.seek, "only a replay can be controlled"),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::{OverlayOutcome, OverlayState};
 use crate::store::Store;
 use crate::store::action::{Action, Context, ScrollStep};
-use crate::store::action_table::{ACTIONS, ActionHandler, ActionSpec, NUMBERED_TAB_HELP};
+use crate::store::action_table::{ACTIONS, ActionHandler, ActionSpec, NUMBERED_TAB_HELP, NUMBERED_TENTH_HELP};
 use crate::store::effect::{ComposerEdit, Effect};
 use crate::store::pane::Pane;
 use crate::store::slash::CommandOffer;
@@ -82,7 +82,7 @@ impl Palette {
             Context::Pane(Pane::Composer) | Context::EmptyComposer => !replays,
             Context::Pane(Pane::Transcript) => true,
             Context::Pane(pane) => pane == store.focus.pane,
-            Context::Replay => replays,
+            Context::Replay => replays && row.help != NUMBERED_TENTH_HELP,
             Context::Approval
             | Context::Hunks
             | Context::Search

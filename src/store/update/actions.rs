@@ -2,7 +2,7 @@
 //!
 //! What is asked of an overlay goes to the one on top.
 
-use crate::event::{ApprovalMode, CallOutcome, Command, NoticeLevel, ReplayStatus, SessionId};
+use crate::event::{ApprovalMode, CallOutcome, Command, LoopRange, NoticeLevel, ReplayStatus, SessionId};
 
 use super::support::{on_top, open, require};
 use super::{branching, copy, submit};
@@ -45,7 +45,7 @@ use crate::store::permissions::{is_full_mode_confirmed, set_mode};
 use crate::store::status_parts::{StatusPart, StatusParts};
 use crate::store::tabs::TabTarget;
 use crate::store::tool_calls::{CallState, ToolCall};
-use crate::store::transcript::ItemId;
+use crate::store::transcript::{ItemId, ItemKind};
 use crate::text::one_line;
 
 /// A call that is further back is not the last one.
@@ -260,7 +260,15 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::Detach => attaching::detach(store, fx),
         Action::Reconnect => attaching::reconnect(store, fx),
         Action::Compact(instructions) => compact(store, instructions, fx),
-        Action::UndoCompaction => undo_compaction(store, fx),
+        Action::UndoCompaction { item } => undo_compaction(store, item, fx),
+        Action::SetSpeed(factor) => {
+            send_replay_command(store, fx, |_| Command::SetSpeed { factor: factor.clamp(MIN_SPEED, MAX_SPEED) });
+        }
+        Action::SetIdleCap(max) => send_replay_command(store, fx, |_| Command::CapIdle { max }),
+        Action::CycleLoop => cycle_loop(store, fx),
+        Action::StopLoop => {
+            send_replay_command(store, fx, |_| Command::SetLoop { range: LoopRange::default() });
+        }
         Action::PlaySession(name) => attaching::play_session(store, name, fx),
         Action::Quit => fx.push(Effect::Quit),
         Action::Focus(pane) => store.focus.pane = pane,
@@ -427,6 +435,7 @@ fn send_replay_command(store: &mut Store, fx: &mut Vec<Effect>, command: impl Fn
         Command::SetSpeed { factor } => replay.speed = factor,
         Command::SetPaused { paused } => replay.paused = paused,
         Command::CapIdle { max } => replay.max_idle = max,
+        Command::SetLoop { range } => replay.looped = range,
         _ => {}
     }
     store.session.expect_replay(replay);
@@ -444,9 +453,23 @@ fn compact(store: &mut Store, instructions: Option<String>, fx: &mut Vec<Effect>
     }
 }
 
-fn undo_compaction(store: &mut Store, fx: &mut Vec<Effect>) {
+/// Takes back the compaction of an item and those after it, else the last.
+fn undo_compaction(store: &mut Store, item: Option<u64>, fx: &mut Vec<Effect>) {
+    let meant = item.and_then(|id| store.transcript.item(ItemId(id))).map(|item| item.kind);
+    let through = match meant {
+        None => None,
+        Some(ItemKind::Compaction { compaction, is_undone: false, .. }) => Some(compaction.through.clone()),
+        Some(ItemKind::Compaction { .. }) => {
+            store.toast = Some((NoticeLevel::Info, "this was taken back already".into()));
+            return;
+        }
+        Some(_) => {
+            store.toast = Some((NoticeLevel::Info, "only a compaction can be taken back".into()));
+            return;
+        }
+    };
     if store.session.capabilities().prompt {
-        fx.push(Effect::Send(Command::UndoCompaction { through: None }));
+        fx.push(Effect::Send(Command::UndoCompaction { through }));
     } else {
         store.toast = Some((NoticeLevel::Warn, "this session takes no prompts, so nothing can be undone".into()));
     }
@@ -467,4 +490,17 @@ fn hand_off(store: &mut Store, wanted: Option<&str>, fx: &mut Vec<Effect>) {
     let file = Some(file.trim()).filter(|file| !file.is_empty()).map(str::to_owned);
     let session = SessionId::from(store.workplace.session.as_str());
     fx.push(Effect::HandOff { session, format: format.to_owned(), file });
+}
+
+/// Says what the key did: what is looped shows only once both ends are set.
+fn cycle_loop(store: &mut Store, fx: &mut Vec<Effect>) {
+    let now = store.session.now;
+    send_replay_command(store, fx, |replay| Command::SetLoop { range: replay.looped.cycled(now.min(replay.length)) });
+    let Some(replay) = store.session.replay() else { return };
+    let told = match replay.looped {
+        LoopRange { from: None, .. } => "no loop any more",
+        LoopRange { to: None, .. } => "the loop begins here; once more where it ends",
+        LoopRange { .. } => "this part is played again and again; once more to end that",
+    };
+    store.toast = Some((NoticeLevel::Info, told.into()));
 }

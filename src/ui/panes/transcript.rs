@@ -33,7 +33,7 @@ use crate::store::outline::OutlineSubject;
 use crate::store::overlay::code_picker::CodePicker;
 use crate::store::pane::Pane;
 use crate::store::search::Search;
-use crate::store::transcript::{ItemId, Items};
+use crate::store::transcript::{ItemId, ItemKind, Items};
 use crate::ui::kept_rows::KeptRows;
 use crate::ui::layout::Place;
 use crate::ui::pane::{PaneResponse, PaneScreen, PaneView};
@@ -465,6 +465,7 @@ impl PaneView for TranscriptView {
                 Some(Action::OpenSearch { from: reading(), query })
             }
             UiAction::MarkSelected => selected.map(|item| Action::ToggleMark { item: Some(item) }),
+            UiAction::UndoSelected => selected.map(|item| Action::UndoCompaction { item: Some(item) }),
             UiAction::CopySelectedLink => selected.map(|item| Action::CopyLink { item: Some(item) }),
             UiAction::Outline => Some(Action::OpenOutline { subject: OutlineSubject::Everything, from: reading() }),
             action => return self.move_by(action),
@@ -488,6 +489,10 @@ impl PaneView for TranscriptView {
     fn has_effect(&self, store: &Store, action: UiAction) -> bool {
         match action {
             UiAction::CopySelected | UiAction::CopySelectedLink | UiAction::MarkSelected => self.selected.is_some(),
+            UiAction::UndoSelected => {
+                let item = self.selected.and_then(|item| store.transcript.item(item));
+                matches!(item.map(|item| item.kind), Some(ItemKind::Compaction { is_undone: false, .. }))
+            }
             UiAction::SearchAgain => !store.focus.last_query.is_empty(),
             _ => true,
         }

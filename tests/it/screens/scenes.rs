@@ -1,11 +1,14 @@
 //! The scenes whose screens are kept.
 
+use std::sync::Arc;
+
 use crate::testkit::events::{LIVE, message_finished, message_started, turn_finished, turn_started, user_message};
+use jarvis_tui::event::timeline::{Timeline, TimelineBuilder};
 use jarvis_tui::event::{
-    AgentEvent, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities,
-    DecidedBy, Decision, ExecutedBy, Fault, FaultKind, FinishReason, Grant, LinkState, Millis, NoticeCode, NoticeLevel,
-    PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, RuleKind, SessionStatus, TextKind, ToolKind,
-    TurnOutcome,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput,
+    Capabilities, DecidedBy, Decision, Envelope, ExecutedBy, Fault, FaultKind, FinishReason, Grant, LinkState,
+    LoopRange, Millis, NoticeCode, NoticeLevel, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk,
+    RuleKind, Seq, SessionStatus, TextKind, ToolKind, TurnOutcome,
 };
 use jarvis_tui::store::action::{Action, ScrollStep};
 use jarvis_tui::store::approval::ApprovalChoice;
@@ -453,10 +456,56 @@ pub(super) fn replay() -> Scene {
         turn: 1,
         turns: 4,
         max_idle: Some(Millis(2000)),
+        looped: LoopRange::default(),
     };
     let now = Millis(scene.now);
-    scene.msg(Msg::Status(SessionStatus { replay: Some(replay), now, ..SessionStatus::default() }));
+    let timeline = Some(Arc::new(timeline()));
+    scene.msg(Msg::Status(SessionStatus { replay: Some(replay), timeline, now, ..SessionStatus::default() }));
     scene
+}
+
+/// Four turns with calls, one of which failed, a mark and a wait.
+fn timeline() -> Timeline {
+    let call = |outcome| AgentEvent::ToolCallFinished {
+        call: "c".into(),
+        outcome,
+        output: CallOutput::default(),
+        duration: None,
+    };
+    let ready = || AgentEvent::ToolCallReady {
+        call: "c".into(),
+        name: "run".into(),
+        args: String::new(),
+        provider_metadata: None,
+    };
+    let turn = |turn: &str| AgentEvent::TurnStarted { turn: turn.into(), parent: None };
+    let mark = AgentEvent::Annotation {
+        on: AnnotationTarget::Session,
+        annotation: Annotation::Mark { seq: Seq(6), set: true },
+    };
+    let events = [
+        (1_000, turn("t1")),
+        (9_000, ready()),
+        (14_000, call(CallOutcome::Ok)),
+        (60_000, turn("t2")),
+        (64_000, ready()),
+        (80_000, call(CallOutcome::Failed)),
+        (150_000, turn("t3")),
+        (152_000, ready()),
+        (200_000, turn("t4")),
+        (210_000, mark),
+    ];
+    let mut builder = TimelineBuilder::default();
+    let mut last = 0;
+    for (seq, (at, event)) in (1..).zip(events) {
+        // Something happens all the time, but for one wait.
+        let filled = if at == 150_000 { 0..0 } else { last..at };
+        filled.step_by(4_000).for_each(|at| builder.pass(Seq(seq), Millis(at)));
+        builder.pass(Seq(seq), Millis(at));
+        builder.observe(&Envelope { seq: Seq(seq), at: Millis(at), event });
+        last = at;
+    }
+    builder.finish(|_| Some(Millis(180_000)))
 }
 
 pub(super) fn completing() -> Scene {
