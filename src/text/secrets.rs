@@ -195,7 +195,7 @@ impl SecretRules {
     pub fn kind_of_value(&self, name: &str, value: &str) -> Option<&'static str> {
         let strength = self.strength_of(name.as_bytes())?;
         let is_secret = !self.is_allowed(value.as_bytes())
-            && value::is_secret_value(value.as_bytes(), strength, value::Place::Quoted);
+            && value::is_secret_value(value.as_bytes(), strength, value::ValuePlace::Quoted);
         is_secret.then(|| name::kind(name.as_bytes()))
     }
 

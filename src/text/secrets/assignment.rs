@@ -4,7 +4,7 @@
 use super::byte_class::ByteClass;
 use super::name::{self, NameStrength};
 use super::partial_text::{Finding, PartialText, Verdict, is_boundary};
-use super::value::{Place, is_plausible, is_secret_value};
+use super::value::{ValuePlace, is_plausible, is_secret_value};
 use super::{CONTEXT_BYTES, SecretRules};
 
 /// The longest value.
@@ -57,9 +57,9 @@ pub(super) fn judge(rules: &SecretRules, text: PartialText<'_>, at: usize) -> Ve
     let Some(strength) = rules.strength_of(name) else { return Verdict::No };
     let from = if sign == b'=' && text.get(at + 1) == Some(b'>') { at + 2 } else { at + 1 };
     let place = if name.len() > 3 && name.iter().all(|byte| CAPITALS.contains(*byte)) {
-        Place::Environment
+        ValuePlace::Environment
     } else {
-        Place::Bare
+        ValuePlace::Bare
     };
     let kind = if strength == NameStrength::Header { "authorization" } else { name::kind(name) };
     judge_value(text, from, strength, place, kind)
@@ -69,7 +69,7 @@ pub(super) fn judge(rules: &SecretRules, text: PartialText<'_>, at: usize) -> Ve
 pub(super) fn judge_flag(text: PartialText<'_>, _at: usize, after: usize) -> Verdict {
     match text.get(after) {
         None if !text.is_end => Verdict::More(None),
-        Some(b' ') => match judge_value(text, after, NameStrength::Strong, Place::Bare, "") {
+        Some(b' ') => match judge_value(text, after, NameStrength::Strong, ValuePlace::Bare, "") {
             Verdict::Found(found) => Verdict::Found(Finding { kind: None, ..found }),
             other => other,
         },
@@ -111,7 +111,7 @@ fn judge_value(
     text: PartialText<'_>,
     from: usize,
     strength: NameStrength,
-    place: Place,
+    place: ValuePlace,
     kind: &'static str,
 ) -> Verdict {
     let mut at = from;
@@ -165,15 +165,21 @@ fn judge_quoted(
     if end - start > MAX_VALUE_BYTES {
         return Verdict::No;
     }
-    found(text, start, end, strength, Place::Quoted, kind)
+    found(text, start, end, strength, ValuePlace::Quoted, kind)
 }
 
-fn judge_bare(text: PartialText<'_>, from: usize, strength: NameStrength, place: Place, kind: &'static str) -> Verdict {
+fn judge_bare(
+    text: PartialText<'_>,
+    from: usize,
+    strength: NameStrength,
+    place: ValuePlace,
+    kind: &'static str,
+) -> Verdict {
     let start = match skip_scheme(text, from, strength) {
         Ok(start) => start,
         Err(more) => return more,
     };
-    let class = if place == Place::Environment { BARE_IN_ENVIRONMENT } else { BARE };
+    let class = if place == ValuePlace::Environment { BARE_IN_ENVIRONMENT } else { BARE };
     let end = class.run_end(text.bytes, start, start + MAX_VALUE_BYTES + 1);
     if end - start > MAX_VALUE_BYTES {
         return Verdict::No;
@@ -210,11 +216,11 @@ fn found(
     start: usize,
     end: usize,
     strength: NameStrength,
-    place: Place,
+    place: ValuePlace,
     kind: &'static str,
 ) -> Verdict {
     // A header's secret stands without quotes as a password in an environment file does.
-    let place = if strength == NameStrength::Header { Place::Environment } else { place };
+    let place = if strength == NameStrength::Header { ValuePlace::Environment } else { place };
     if !is_secret_value(text.slice(start, end), strength, place) {
         return Verdict::No;
     }
@@ -272,16 +278,16 @@ fn bot_number(rules: &SecretRules, bytes: &[u8], at: usize) -> bool {
 
 /// Decides about the 35 characters behind a bot's number.
 fn judge_bot_token(text: PartialText<'_>, at: usize) -> Verdict {
-    const LENGTH: usize = 35;
+    const TOKEN_BYTES: usize = 35;
     let from = at + 1;
     if !text.slice(from, from + 2).iter().all(|byte| *byte == b'A') && text.bytes.len() >= from + 2 {
         return Verdict::No;
     }
-    let end = ByteClass::DASHED.run_end(text.bytes, from, from + LENGTH + 1);
-    if end == text.bytes.len() && !text.is_end && end - from <= LENGTH {
+    let end = ByteClass::DASHED.run_end(text.bytes, from, from + TOKEN_BYTES + 1);
+    if end == text.bytes.len() && !text.is_end && end - from <= TOKEN_BYTES {
         return Verdict::More(None);
     }
-    if end - from != LENGTH {
+    if end - from != TOKEN_BYTES {
         return Verdict::No;
     }
     Verdict::Found(Finding { start: from, end, kind: Some("telegram-token"), rest: None })

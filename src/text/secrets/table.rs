@@ -44,7 +44,7 @@ const fn other(kind: &'static str, anchor: &'static str, matcher: Matcher) -> Ta
     TableRow { kind, anchor, matcher }
 }
 
-const ANY: usize = usize::MAX;
+const UNLIMITED_BYTES: usize = usize::MAX;
 const ALNUM: ByteClass = ByteClass::ALNUM;
 const WORD: ByteClass = ByteClass::WORD;
 const DASHED: ByteClass = ByteClass::DASHED;
@@ -54,13 +54,13 @@ const UPPER: ByteClass = ByteClass::UPPER;
 
 pub(super) static TABLE: &[TableRow] = &[
     // Models.
-    row("openai-key", "sk-proj-", DASHED, 20, ANY),
-    row("openai-key", "sk-svcacct-", DASHED, 20, ANY),
-    row("openai-key", "sk-admin-", DASHED, 20, ANY),
-    row("anthropic-key", "sk-ant-", DASHED, 24, ANY),
-    row("openrouter-key", "sk-or-v1-", HEX, 32, ANY),
+    row("openai-key", "sk-proj-", DASHED, 20, UNLIMITED_BYTES),
+    row("openai-key", "sk-svcacct-", DASHED, 20, UNLIMITED_BYTES),
+    row("openai-key", "sk-admin-", DASHED, 20, UNLIMITED_BYTES),
+    row("anthropic-key", "sk-ant-", DASHED, 24, UNLIMITED_BYTES),
+    row("openrouter-key", "sk-or-v1-", HEX, 32, UNLIMITED_BYTES),
     row("langfuse-key", "sk-lf-", ByteClass::HEX_DASHED, 36, 36),
-    vague("api-key", "sk-", DASHED, 16, ANY),
+    vague("api-key", "sk-", DASHED, 16, UNLIMITED_BYTES),
     row("elevenlabs-key", "sk_", HEX, 48, 48),
     row("google-api-key", "AIza", DASHED, 35, 35),
     row("groq-key", "gsk_", ALNUM, 40, 60),
@@ -80,7 +80,7 @@ pub(super) static TABLE: &[TableRow] = &[
     row("github-token", "ghp_", ALNUM, 36, 251),
     row("github-token", "gho_", ALNUM, 36, 251),
     row("github-token", "ghu_", ALNUM, 36, 251),
-    row("github-token", "ghs_", DOTTED, 36, ANY),
+    row("github-token", "ghs_", DOTTED, 36, UNLIMITED_BYTES),
     row("github-token", "ghr_", ALNUM, 36, 251),
     row("github-token", "github_pat_", WORD, 36, 251),
     row("gitlab-token", "glpat-", DOTTED, 20, 320),
@@ -93,11 +93,11 @@ pub(super) static TABLE: &[TableRow] = &[
     row("gitlab-token", "glagent-", DOTTED, 40, 320),
     row("gitlab-token", "gloas-", DOTTED, 40, 320),
     row("gitlab-token", "GR1348941", DASHED, 20, 40),
-    row("atlassian-token", "ATATT3xFfGF0", DASHED_EQUALS, 100, ANY),
+    row("atlassian-token", "ATATT3xFfGF0", DASHED_EQUALS, 100, UNLIMITED_BYTES),
     row("bitbucket-token", "ATBB", ALNUM, 28, 40),
     row("sourcegraph-token", "sgp_", WORD, 40, 80),
     row("npm-token", "npm_", ALNUM, 36, 36),
-    row("pypi-token", "pypi-", DASHED, 60, ANY),
+    row("pypi-token", "pypi-", DASHED, 60, UNLIMITED_BYTES),
     row("crates-io-token", "cio", ALNUM, 32, 32),
     row("rubygems-key", "rubygems_", HEX, 48, 48),
     row("nuget-key", "oy2", ByteClass::LOWER, 43, 43),
@@ -109,7 +109,7 @@ pub(super) static TABLE: &[TableRow] = &[
     row("sonar-token", "sqp_", HEX, 40, 40),
     row("sonar-token", "squ_", HEX, 40, 40),
     row("sonar-token", "sqa_", HEX, 40, 40),
-    row("sentry-token", "sntrys_", DASHED_BASE64, 60, ANY),
+    row("sentry-token", "sntrys_", DASHED_BASE64, 60, UNLIMITED_BYTES),
     row("sentry-token", "sntryu_", HEX, 64, 64),
     row("postman-key", "PMAK-", ByteClass::HEX_DASHED, 59, 59),
     row("figma-token", "figd_", DASHED, 40, 60),
@@ -123,7 +123,7 @@ pub(super) static TABLE: &[TableRow] = &[
     row("aws-access-key-id", "ASIA", UPPER, 16, 16),
     row("aws-access-key-id", "ABIA", UPPER, 16, 16),
     row("aws-access-key-id", "ACCA", UPPER, 16, 16),
-    row("google-oauth-token", "ya29.", DOTTED, 20, ANY),
+    row("google-oauth-token", "ya29.", DOTTED, 20, UNLIMITED_BYTES),
     row("google-oauth-secret", "GOCSPX-", DASHED, 28, 28),
     row("google-refresh-token", "1//0", DASHED, 40, 200),
     row("alibaba-key", "LTAI", ALNUM, 16, 26),
@@ -131,13 +131,13 @@ pub(super) static TABLE: &[TableRow] = &[
     row("digitalocean-token", "dop_v1_", HEX, 64, 64),
     row("digitalocean-token", "doo_v1_", HEX, 64, 64),
     row("digitalocean-token", "dor_v1_", HEX, 64, 64),
-    row("vault-token", "hvs.", DASHED, 24, ANY),
-    row("vault-token", "hvb.", DASHED, 24, ANY),
-    row("vault-token", "hvr.", DASHED, 24, ANY),
+    row("vault-token", "hvs.", DASHED, 24, UNLIMITED_BYTES),
+    row("vault-token", "hvb.", DASHED, 24, UNLIMITED_BYTES),
+    row("vault-token", "hvr.", DASHED, 24, UNLIMITED_BYTES),
     row("databricks-token", "dapi", HEX_NUMBERED, 32, 34),
     row("doppler-token", "dp.pt.", ALNUM, 40, 44),
     row("doppler-token", "dp.st.", DOTTED, 40, 60),
-    row("fly-token", "fm2_", ByteClass::BASE64, 80, ANY),
+    row("fly-token", "fm2_", ByteClass::BASE64, 80, UNLIMITED_BYTES),
     row("heroku-key", "HRKU-", DASHED, 36, 80),
     row("supabase-token", "sbp_", HEX, 40, 40),
     row("supabase-key", "sb_secret_", DASHED, 24, 60),
@@ -148,20 +148,20 @@ pub(super) static TABLE: &[TableRow] = &[
     row("age-key", "AGE-SECRET-KEY-1", UPPER, 58, 58),
     row("prefect-key", "pnu_", ALNUM, 36, 36),
     // Messages, mail and money.
-    vague("slack-token", "xoxb-", DASHED, 20, ANY),
-    vague("slack-token", "xoxp-", DASHED, 20, ANY),
-    vague("slack-token", "xoxa-", DASHED, 20, ANY),
-    vague("slack-token", "xoxr-", DASHED, 20, ANY),
-    vague("slack-token", "xoxs-", DASHED, 20, ANY),
-    vague("slack-token", "xoxe-", DASHED, 20, ANY),
-    vague("slack-token", "xoxe.", DOTTED, 20, ANY),
-    vague("slack-token", "xapp-", DASHED, 20, ANY),
+    vague("slack-token", "xoxb-", DASHED, 20, UNLIMITED_BYTES),
+    vague("slack-token", "xoxp-", DASHED, 20, UNLIMITED_BYTES),
+    vague("slack-token", "xoxa-", DASHED, 20, UNLIMITED_BYTES),
+    vague("slack-token", "xoxr-", DASHED, 20, UNLIMITED_BYTES),
+    vague("slack-token", "xoxs-", DASHED, 20, UNLIMITED_BYTES),
+    vague("slack-token", "xoxe-", DASHED, 20, UNLIMITED_BYTES),
+    vague("slack-token", "xoxe.", DOTTED, 20, UNLIMITED_BYTES),
+    vague("slack-token", "xapp-", DASHED, 20, UNLIMITED_BYTES),
     row("slack-webhook", "hooks.slack.com/services/", SLASHED, 36, 80),
     row("discord-webhook", "discord.com/api/webhooks/", SLASHED_DASHED, 80, 100),
-    row("stripe-key", "sk_live_", ALNUM, 20, ANY),
-    row("stripe-key", "sk_test_", ALNUM, 20, ANY),
-    row("stripe-key", "rk_live_", ALNUM, 20, ANY),
-    row("stripe-key", "rk_test_", ALNUM, 20, ANY),
+    row("stripe-key", "sk_live_", ALNUM, 20, UNLIMITED_BYTES),
+    row("stripe-key", "sk_test_", ALNUM, 20, UNLIMITED_BYTES),
+    row("stripe-key", "rk_live_", ALNUM, 20, UNLIMITED_BYTES),
+    row("stripe-key", "rk_test_", ALNUM, 20, UNLIMITED_BYTES),
     row("webhook-secret", "whsec_", ByteClass::BASE64, 32, 100),
     row("twilio-key", "SK", HEX, 32, 32),
     row("sendgrid-key", "SG.", DOTTED, 66, 66),
@@ -171,10 +171,10 @@ pub(super) static TABLE: &[TableRow] = &[
     row("shopify-token", "shpss_", HEX, 32, 32),
     row("square-token", "sq0atp-", DASHED, 22, 22),
     row("square-secret", "sq0csp-", DASHED, 43, 43),
-    row("facebook-token", "EAA", ALNUM, 100, ANY),
+    row("facebook-token", "EAA", ALNUM, 100, UNLIMITED_BYTES),
     row("contentful-token", "CFPAT-", DASHED, 43, 43),
     row("typeform-token", "tfp_", DASHED, 40, 80),
-    row("dropbox-token", "sl.", DASHED, 130, ANY),
+    row("dropbox-token", "sl.", DASHED, 130, UNLIMITED_BYTES),
     // Forms that many share.
     other("private-key", "-----BEGIN ", Matcher::PrivateKey),
     other("jwt", "eyJ", Matcher::Jwt),
@@ -216,7 +216,8 @@ pub fn builtin_kinds() -> usize {
 pub fn shape_examples() -> impl Iterator<Item = (&'static str, &'static str, Vec<u8>, usize)> {
     TABLE.iter().filter_map(|row| match &row.matcher {
         Matcher::Run(shape) => {
-            let length = shape.min.max(if shape.max == ANY { shape.min + 8 } else { shape.max.min(shape.min + 8) });
+            let length =
+                shape.min.max(if shape.max == UNLIMITED_BYTES { shape.min + 8 } else { shape.max.min(shape.min + 8) });
             Some((row.kind, row.anchor, shape.class.characters(), length))
         }
         _ => None,

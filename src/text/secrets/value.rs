@@ -5,7 +5,7 @@ use super::stand_in;
 
 /// How a value stands behind its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ValuePlace {
     Quoted,
     /// Without quotes: in code it may be the name of something.
     Bare,
@@ -32,7 +32,7 @@ const HARMLESS_PARTS: &[&str] =
 /// Words of keys that are examples.
 const EXAMPLE_WORDS: &[&str] = &["example", "your", "xxxx", "placeholder", "changeme", "redacted"];
 
-pub(super) fn is_secret_value(value: &[u8], strength: NameStrength, place: Place) -> bool {
+pub(super) fn is_secret_value(value: &[u8], strength: NameStrength, place: ValuePlace) -> bool {
     let Ok(text) = std::str::from_utf8(value) else { return false };
     let is_reference = HARMLESS_STARTS.iter().any(|start| text.starts_with(start))
         || HARMLESS_PARTS.iter().any(|part| text.contains(part));
@@ -56,9 +56,9 @@ pub(super) fn is_secret_value(value: &[u8], strength: NameStrength, place: Place
         return false;
     }
     match place {
-        Place::Quoted => !is_identifier(value),
-        Place::Bare => !value.contains(&b'.') && !is_identifier(value) && !ends_in_a_count(value),
-        Place::Environment => true,
+        ValuePlace::Quoted => !is_identifier(value),
+        ValuePlace::Bare => !value.contains(&b'.') && !is_identifier(value) && !ends_in_a_count(value),
+        ValuePlace::Environment => true,
     }
 }
 
@@ -134,7 +134,7 @@ fn without_count(value: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn is_secret(value: &str, strength: NameStrength, place: Place) -> bool {
+    fn is_secret(value: &str, strength: NameStrength, place: ValuePlace) -> bool {
         is_secret_value(value.as_bytes(), strength, place)
     }
 
@@ -143,11 +143,11 @@ mod tests {
         for value in
             ["hunter2hunter2", "s3cr3t-v4lue", "p@ssw.rd!x", "9f86d081884c7d659a2feaa0c55ad015", "aB3+/xY9zQ=="]
         {
-            assert!(is_secret(value, NameStrength::Strong, Place::Quoted), "{value}");
+            assert!(is_secret(value, NameStrength::Strong, ValuePlace::Quoted), "{value}");
         }
-        assert!(is_secret("a8Kx02mZq7Lp41Ts", NameStrength::Weak, Place::Quoted));
-        assert!(is_secret("p@ss!w0rd", NameStrength::Strong, Place::Environment));
-        assert!(is_secret("abcd", NameStrength::Certain, Place::Bare), "the settings name it");
+        assert!(is_secret("a8Kx02mZq7Lp41Ts", NameStrength::Weak, ValuePlace::Quoted));
+        assert!(is_secret("p@ss!w0rd", NameStrength::Strong, ValuePlace::Environment));
+        assert!(is_secret("abcd", NameStrength::Certain, ValuePlace::Bare), "the settings name it");
     }
 
     #[test]
@@ -170,13 +170,13 @@ mod tests {
             "aaaaaaaa1",
             "abcdefgh",
         ] {
-            assert!(!is_secret(value, NameStrength::Strong, Place::Quoted), "{value}");
+            assert!(!is_secret(value, NameStrength::Strong, ValuePlace::Quoted), "{value}");
         }
         for value in ["9f86d081884c7d659a2feaa0c55ad015", "123e4567-e89b-42d3-a456-426614174000", "user-token-12"] {
-            assert!(!is_secret(value, NameStrength::Weak, Place::Quoted), "{value}");
+            assert!(!is_secret(value, NameStrength::Weak, ValuePlace::Quoted), "{value}");
         }
         for value in ["config.password1", "getPassword2", "new_password12"] {
-            assert!(!is_secret(value, NameStrength::Strong, Place::Bare), "{value}");
+            assert!(!is_secret(value, NameStrength::Strong, ValuePlace::Bare), "{value}");
         }
     }
 }
