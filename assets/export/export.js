@@ -12,15 +12,22 @@ function say(text) {
   setTimeout(() => ($("say").textContent = text), 50);
 }
 
-/** Brings an element into view; while it plays only if the reader is at the end of what is shown. */
+/** Whether the page moves along while it plays: until the reader scrolls away, and again from where they come back. */
+let follows = true;
+for (const way of ["wheel", "touchmove"]) {
+  window.addEventListener(way, () => (follows = false), { passive: true });
+}
+
+/** Brings an element into view. */
 function show(node, why) {
   const box = node.getBoundingClientRect();
   const floor = $("bar").getBoundingClientRect().top;
   const ceiling = $("tools").getBoundingClientRect().bottom;
   const isBelow = box.bottom > floor;
+  follows = follows || why !== "play" || !isBelow;
   if (why === "step") {
     window.scrollBy({ top: box.top - ceiling - 16, behavior: "instant" });
-  } else if (why === "seek" ? isBelow || box.bottom < ceiling : isBelow && box.top < floor + innerHeight) {
+  } else if (why === "seek" ? isBelow || box.bottom < ceiling : isBelow && follows) {
     window.scrollBy({ top: box.bottom - floor + 24, behavior: "instant" });
   }
 }

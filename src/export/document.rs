@@ -26,7 +26,7 @@ pub(super) struct Document {
     pub(super) items: Vec<DocumentItem>,
     pub(super) turns: u32,
     pub(super) usage: Option<Usage>,
-    /// US dollars, where all prices are known.
+    /// US dollars, where all prices are known and it cost anything.
     pub(super) cost: Option<f64>,
     /// When the last event came.
     pub(super) length: Millis,
@@ -279,7 +279,7 @@ impl DocumentBuilder {
             duration: self.at.since(self.turn_started.take().unwrap_or(self.at)),
             first_token: self.usage.first_token(),
             usage,
-            cost: self.usage.turn_cost().filter(|_| usage.is_some()),
+            cost: self.usage.turn_cost().filter(|cost| *cost > 0.0),
         };
         self.push(ItemBody::TurnEnd(end));
     }
@@ -304,7 +304,7 @@ impl DocumentBuilder {
             .or(self.first_prompt)
             .filter(|title| !title.trim().is_empty());
         document.usage = Some(self.usage.session()).filter(|usage| usage.total() > 0);
-        document.cost = self.usage.cost().filter(|_| document.usage.is_some());
+        document.cost = self.usage.cost().filter(|cost| *cost > 0.0);
         (document.length, document.last_seq) = (self.at, self.seq);
         document.is_open = self.turn_started.is_some();
         document
