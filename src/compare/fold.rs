@@ -86,10 +86,10 @@ impl ComparedSession {
 struct SessionFold {
     session: ComparedSession,
     price: Option<(f64, f64)>,
-    open: Option<OpenTurn>,
+    open: Option<TurnFold>,
 }
 
-struct OpenTurn {
+struct TurnFold {
     turn: ComparedTurn,
     answer: Answer,
     began: Millis,
@@ -110,7 +110,7 @@ impl SessionFold {
             }
             AgentEvent::TurnStarted { .. } => {
                 self.close();
-                self.open = Some(OpenTurn::new(*at));
+                self.open = Some(TurnFold::new(*at));
             }
             event => {
                 let Some(open) = &mut self.open else { return };
@@ -129,7 +129,7 @@ impl SessionFold {
     }
 }
 
-impl OpenTurn {
+impl TurnFold {
     fn new(began: Millis) -> Self {
         Self {
             turn: ComparedTurn::default(),

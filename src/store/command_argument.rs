@@ -236,7 +236,7 @@ pub(super) fn cap_gaps(longest: Option<&str>) -> Result<Action, String> {
 
 /// Reads hours, minutes and seconds with colons, or a number with `h`, `m`, `s` or `ms`; alone it is seconds.
 fn parse_time(text: &str) -> Option<Millis> {
-    const LONGEST_MS: f64 = 1e12;
+    const MAX_TIME_MS: f64 = 1e12;
     let ms = if text.contains(':') {
         let parts: Vec<&str> = text.split(':').collect();
         let (last, rest) = parts.split_last().filter(|(_, rest)| rest.len() <= 2)?;
@@ -250,7 +250,7 @@ fn parse_time(text: &str) -> Option<Millis> {
         let (number, unit) = found.unwrap_or((text, 1_000.0));
         number.parse::<f64>().ok()? * unit
     };
-    (0.0..LONGEST_MS).contains(&ms).then_some(Millis(ms as u64))
+    (0.0..MAX_TIME_MS).contains(&ms).then_some(Millis(ms as u64))
 }
 
 pub(super) fn go_to_tab(number: Option<&str>) -> Result<Action, String> {

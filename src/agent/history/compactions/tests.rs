@@ -14,7 +14,7 @@ use crate::testkit::events::{
 const LIMITS: CompactionLimits = CompactionLimits { keep: 40, read: 1_000 };
 
 #[derive(Clone, Debug)]
-enum Step {
+enum SessionStep {
     /// A prompt of so many words, an answer with calls; of each whether its result comes.
     Turn {
         words: usize,
@@ -31,7 +31,7 @@ enum Step {
     SwitchModel(bool),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = SessionStep> {
     let outcome = prop_oneof![
         4 => Just(TurnOutcome::Completed),
         1 => Just(TurnOutcome::Cancelled),
@@ -39,11 +39,11 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         6 => (0_usize..60, prop::collection::vec(any::<bool>(), 0..4), outcome)
-            .prop_map(|(words, results, outcome)| Step::Turn { words, results, outcome }),
+            .prop_map(|(words, results, outcome)| SessionStep::Turn { words, results, outcome }),
         3 => (0_u64..200, any::<bool>(), any::<bool>())
-            .prop_map(|(keep, asked, has_summary)| Step::Compact { keep, asked, has_summary }),
-        2 => (0_usize..3).prop_map(Step::Undo),
-        1 => any::<bool>().prop_map(Step::SwitchModel),
+            .prop_map(|(keep, asked, has_summary)| SessionStep::Compact { keep, asked, has_summary }),
+        2 => (0_usize..3).prop_map(SessionStep::Undo),
+        1 => any::<bool>().prop_map(SessionStep::SwitchModel),
     ]
 }
 
@@ -66,10 +66,10 @@ impl Session {
         self.log.push(Envelope { seq, at: Millis(0), event });
     }
 
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: SessionStep) {
         match step {
-            Step::Turn { words, results, outcome } => self.run_turn(words, &results, outcome),
-            Step::Compact { keep, asked, has_summary } => {
+            SessionStep::Turn { words, results, outcome } => self.run_turn(words, &results, outcome),
+            SessionStep::Compact { keep, asked, has_summary } => {
                 let limits = CompactionLimits { keep, ..LIMITS };
                 let Some(plan) = self.history.plan_compaction(limits, asked) else { return };
                 let covered = plan.turns as usize;
@@ -88,14 +88,14 @@ impl Session {
                     trigger: CompactionTrigger::Person,
                 })));
             }
-            Step::Undo(nth) => {
+            SessionStep::Undo(nth) => {
                 let Some(through) = self.made.iter().rev().nth(nth).cloned() else { return };
                 if let Some(first) = self.covered.iter().position(|(_, known)| *known == through) {
                     self.covered.truncate(first);
                 }
                 self.observe(AgentEvent::CompactionUndone { through });
             }
-            Step::SwitchModel(first) => {
+            SessionStep::SwitchModel(first) => {
                 let model = if first { "m1" } else { "m2" };
                 self.observe(Opened { model, ..Opened::default() }.event());
             }
@@ -223,7 +223,7 @@ fn a_plan_keeps_the_newest_turns_and_reads_as_many_of_the_others_as_it_may() {
 #[test]
 fn the_source_has_turns_that_are_only_in_the_log_and_the_summary_before() {
     let mut session = session_of(&[1, 1, 1, 1]);
-    session.take(Step::Compact { keep: 45, asked: false, has_summary: true });
+    session.take(SessionStep::Compact { keep: 45, asked: false, has_summary: true });
     let covered = session.covered[0].0;
     session.run_turn(1, &[], TurnOutcome::Completed);
     let log = session.log.clone();
