@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::SavedSessions;
 use super::redaction::redacted;
-use crate::bridge::session::Scrubber;
+use super::scrub::without_secrets;
 use crate::dialect::saved::{self, SavedFile, SavedFormat, SavedSession};
 use crate::event::{Envelope, Millis, Seq, SessionId};
 use crate::journal::{self, ImportOrigin, Imported, LogHeader};
-use crate::net::redact::secret_rules;
 use sources::{FoundFile, FoundSession, Search};
 
 /// What a search for sessions of other programs found, and what became of it.
@@ -233,22 +232,11 @@ impl SavedSessions {
                 event: saved.event.clone(),
             })
             .collect();
+        // Other programs keep secrets as they are; our logs don't.
         let events = without_secrets(events);
         let used_at = session.events.last().map(|event| event.wall_ms).filter(|time| *time > 0).unwrap_or(modified);
         journal::keep_import(&self.logs, &header, &events, used_at, is_dry)
     }
-}
-
-/// Other programs keep secrets as they are; our logs don't.
-fn without_secrets(events: Vec<Envelope>) -> Vec<Envelope> {
-    let Some(rules) = secret_rules() else { return events };
-    let mut scrubber = Scrubber::new(&rules);
-    let mut scrubbed = Vec::with_capacity(events.len());
-    for envelope in events {
-        scrubbed.extend(scrubber.push(envelope));
-    }
-    scrubbed.extend(scrubber.finish());
-    scrubbed
 }
 
 /// Returns our id of a session, and what it is called in its origin. One that has no name of its own is known by its

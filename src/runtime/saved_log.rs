@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::redaction::redacted;
+use super::scrub::without_secrets;
 use super::{Runtime, SavedSessions};
 use crate::bridge::{HubItem, LoggedEvent, SessionHandle};
-use crate::event::{AgentEvent, Millis, Seq};
+use crate::event::{AgentEvent, Envelope, Millis, Seq};
 use crate::journal::{LogHeader, Reader};
 
 /// A session as its log has it.
@@ -28,10 +30,11 @@ impl SavedLog {
         {
             header.session = stem.to_string_lossy().as_ref().into();
         }
+        header.title = header.title.map(redacted);
         let entry = |entry: crate::journal::LogEntry| LoggedEvent { envelope: entry.envelope, line: entry.line };
         Ok(Self {
             header,
-            events: page.entries.into_iter().map(entry).collect(),
+            events: redact_logged(page.entries.into_iter().map(entry).collect()),
             damage: page.damage.notices().into_iter().map(|(_, text)| text).collect(),
         })
     }
@@ -63,6 +66,19 @@ impl SavedLog {
         }
         Self { header, events, damage: Vec::new() }
     }
+}
+
+/// A log of an earlier version may hold secrets; what is made of it doesn't. Other lines stay as they are.
+fn redact_logged(events: Vec<LoggedEvent>) -> Vec<LoggedEvent> {
+    let scrubbed = without_secrets(events.iter().map(|event| event.envelope.clone()).collect());
+    let redact = |(event, envelope): (LoggedEvent, Envelope)| {
+        if event.envelope == envelope {
+            return event;
+        }
+        let line = serde_json::to_vec(&envelope).unwrap_or_default().into();
+        LoggedEvent { envelope, line }
+    };
+    events.into_iter().zip(scrubbed).map(redact).collect()
 }
 
 impl SavedSessions {

@@ -23,6 +23,18 @@ pub struct ScrubbedLog {
     pub outputs: Vec<PathBuf>,
 }
 
+/// Returns events without their secrets; with the same numbers and times.
+pub(super) fn without_secrets(events: Vec<Envelope>) -> Vec<Envelope> {
+    let Some(rules) = secret_rules() else { return events };
+    let mut scrubber = Scrubber::new(&rules);
+    let mut scrubbed = Vec::with_capacity(events.len());
+    for envelope in events {
+        scrubbed.extend(scrubber.push(envelope));
+    }
+    scrubbed.extend(scrubber.finish());
+    scrubbed
+}
+
 /// Reads a log and writes it without its secrets to another file, which must not be there yet. The log stays as it is.
 pub fn scrub_log(log: &Path, to: &Path) -> anyhow::Result<ScrubbedLog> {
     let rules = secret_rules().context("redaction is turned off: set [redact] enabled = true")?;
@@ -137,7 +149,9 @@ mod tests {
             output: CallOutput { file: Some("s.c.out".into()), ..CallOutput::from_text("x") },
             duration: None,
         };
-        let mut text = format!("{{\"format\":1,\"kind\":\"session\",\"session\":\"s\",\"title\":\"{key}\"}}\n");
+        let mut text = format!(
+            "{{\"format\":1,\"kind\":\"session\",\"session\":\"s\",\"started_at\":0,\"folder\":\"\",\"engine\":\"\",\"model\":\"\",\"version\":\"0.1.0\",\"title\":\"{key}\"}}\n"
+        );
         for (nth, event) in [opened(), user_message("m1", &format!("use {key}")), finished].into_iter().enumerate() {
             let envelope = Envelope { seq: Seq(nth as u64 + 1), at: Millis(5), event };
             text += &(serde_json::to_string(&envelope).unwrap() + "\n");
@@ -153,6 +167,10 @@ mod tests {
         assert_eq!(told.matches("[redacted:github-token:").count(), 3);
         assert!(!std::fs::read_to_string(&scrubbed.outputs[0]).unwrap().contains(&key));
         assert_eq!(std::fs::read_to_string(&log).unwrap(), text, "the log is untouched");
+        let shown = crate::runtime::SavedLog::read(&log).unwrap();
+        let said: Vec<_> = shown.events.iter().map(|event| String::from_utf8(event.line.to_vec()).unwrap()).collect();
+        assert!(!said.concat().contains(&key) && !format!("{:?}", shown.events).contains(&key), "{said:?}");
+        assert_eq!((said.len(), said[0].as_str()), (3, text.lines().nth(1).unwrap()), "other lines stay as they are");
         let again = scrub_log(&log, &to).unwrap_err().to_string();
         assert!(again.contains("name another file with -o"), "{again}");
     }

@@ -95,7 +95,7 @@ fn redaction_state(summary: Option<RedactionSummary>, key_file: &Path) -> String
     match summary {
         None => "written as they are: [redact] enabled = false".to_owned(),
         Some(RedactionSummary { kinds, variables }) => format!(
-            "kept out of logs, recordings and crash messages: {kinds} kinds, values of {variables} variables (key {})",
+            "kept out of logs, recordings, exports and crash messages: {kinds} kinds, values of {variables} variables (key {})",
             key_file.display()
         ),
     }
