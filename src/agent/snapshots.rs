@@ -50,6 +50,7 @@ impl SnapshotStore {
 
     /// Returns false where there is no room.
     fn write(&self, id: &str, content: &[u8]) -> io::Result<bool> {
+        static TEMP_FILE_COUNTER: AtomicU64 = AtomicU64::new(0);
         let path = self.folder.join(id);
         if path.exists() {
             return Ok(true);
@@ -65,7 +66,6 @@ impl SnapshotStore {
             return Ok(false);
         }
         // Two calls may keep the same bytes at once: each writes its own file, and either takes the place.
-        static TEMP_FILE_COUNTER: AtomicU64 = AtomicU64::new(0);
         let number = TEMP_FILE_COUNTER.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!("{id}.{}-{number}.new", std::process::id()));
         let written = private::create_file(&temporary)

@@ -214,7 +214,9 @@ mod tests {
         ];
         for (events, expected) in cases {
             let mut reply = SummaryReply::default();
-            events.into_iter().for_each(|event| reply.observe(event));
+            for event in events {
+                reply.observe(event);
+            }
             assert_eq!(reply.into_summary(), expected.map(str::to_owned).map_err(str::to_owned));
         }
     }

@@ -98,8 +98,8 @@ impl ReplayPlayer {
         let hub = Hub::starting_after(Seq(0), Backlog::Journal(reader.clone()), DEFAULT_RING_BYTES);
         let (commands, command_receiver) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
         let (sender, status) = watch::channel(SessionStatus::default());
-        let log = ReplayLog::new(reader.clone())?;
         let path = reader.branch_starts(Seq(u64::MAX))?.active_path();
+        let log = ReplayLog::new(reader)?;
         if !path.is_everything() {
             hub.choose_path(path.clone());
         }

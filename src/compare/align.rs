@@ -227,7 +227,7 @@ mod tests {
         let turns = |text: &str| session(&text.chars().map(|c| turn(&c.to_string(), &[], "")).collect::<Vec<_>>());
         let side = |at: Option<usize>| at.map_or("-".to_owned(), |at| at.to_string());
         let compared = Comparison::of(&turns(a), &turns(b));
-        compared.turns.iter().map(|turn| format!("{}{} ", side(turn.a), side(turn.b))).collect()
+        compared.turns.iter().flat_map(|turn| [side(turn.a), side(turn.b), " ".to_owned()]).collect()
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(of(turn("p", &["read b"], "no")), at(DifferentPart::Call(0)));
         assert_eq!(of(turn("p", &["read a"], "no")), at(DifferentPart::Answer));
         assert_eq!(of(ComparedTurn { outcome: None, ..base.clone() }), at(DifferentPart::Outcome));
-        let shorter = Comparison::of(&session(&[base.clone()]), &session(&[base.clone(), base.clone()]));
+        let shorter = Comparison::of(&session(std::slice::from_ref(&base)), &session(&[base.clone(), base.clone()]));
         assert_eq!(shorter.first_difference, at(DifferentPart::Turn));
     }
 }

@@ -20,7 +20,7 @@ use serde_json::{Value as Json, json};
 use super::align::{AlignedTurn, CallState, Comparison, DifferentPart, FirstDifference};
 use super::fold::{ComparedCall, ComparedSession, ComparedTurn};
 use super::text_diff::{DiffTag, text_diff};
-use crate::event::Millis;
+use crate::event::{CallOutcome, Millis};
 use crate::text::one_line;
 
 /// Columns of what is quoted in a line.
@@ -192,7 +192,7 @@ fn figures_text(turn: &ComparedTurn) -> String {
 }
 
 fn call_text(call: &ComparedCall, state: CallState) -> String {
-    let outcome = call.outcome.map_or("unfinished", crate::event::CallOutcome::name);
+    let outcome = call.outcome.map_or("unfinished", CallOutcome::name);
     let what = match state {
         CallState::OtherOutput => format!(" → {}", call.output),
         CallState::OtherOutcome => format!(" → {outcome}"),
@@ -290,7 +290,7 @@ fn difference_json(
 fn turn_json(turn: &AlignedTurn, a: &ComparedSession, b: &ComparedSession) -> Json {
     let (one, other) = sides(turn, a, b);
     let call = |call: Option<&ComparedCall>| {
-        call.map(|call| json!({ "name": call.name, "args": call.args, "outcome": call.outcome.map(|outcome| outcome.name()) }))
+        call.map(|call| json!({ "name": call.name, "args": call.args, "outcome": call.outcome.map(CallOutcome::name) }))
     };
     let calls: Vec<Json> = turn
         .calls

@@ -120,18 +120,11 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
         out.push_str(before);
         let found = after.split_once('}').and_then(|(name, after)| {
             let (_, value) = values.iter().find(|(known, _)| *known == name)?;
-            Some((value, after))
+            Some((*value, after))
         });
-        match found {
-            Some((value, after)) => {
-                out.push_str(value);
-                rest = after;
-            }
-            None => {
-                out.push('{');
-                rest = after;
-            }
-        }
+        let (value, after) = found.unwrap_or(("{", after));
+        out.push_str(value);
+        rest = after;
     }
     out.push_str(rest);
     out

@@ -91,7 +91,9 @@ impl MarkdownWriter {
                     author.iter().map(|name| format!("typed by {}", escape_inline(name))).collect();
                 self.heading(&format!("Prompt {number}"), item, &about);
                 self.block(&quote(&contain(text)));
-                context.iter().for_each(|part| self.attached(part));
+                for part in context {
+                    self.attached(part);
+                }
             }
             ItemBody::Answer { text, is_refusal, finish_reason } => {
                 let about = if *is_refusal { vec!["declined".to_owned()] } else { Vec::new() };

@@ -6,6 +6,7 @@
 mod sources;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::SavedSessions;
@@ -62,7 +63,7 @@ impl ImportReport {
             for (count, what) in [(updated, "updated"), (unchanged, "here already"), (program.failed.len(), "left out")]
             {
                 if count > 0 {
-                    text.push_str(&format!(", {count} {what}"));
+                    let _ = write!(text, ", {count} {what}");
                 }
             }
             text
@@ -152,7 +153,8 @@ impl SavedSessions {
         let mut report =
             ImportReport { problems: search.problems, other_files: search.other_files, ..Default::default() };
         for format in saved::SAVED_FORMATS {
-            let found: Vec<FoundSession> = search.files.remove(format.name).map(sources::group).unwrap_or_default();
+            let found: Vec<FoundSession> =
+                search.files.remove(format.name).map(|files| sources::group(&files)).unwrap_or_default();
             if found.is_empty() {
                 continue;
             }
@@ -218,7 +220,8 @@ impl SavedSessions {
             .as_deref()
             .map(|title| crate::text::one_line(&redacted(title.to_owned()), 200))
             .filter(|title| !title.is_empty());
-        (format.name.clone_into(&mut header.engine), session.model.clone_into(&mut header.model));
+        format.name.clone_into(&mut header.engine);
+        session.model.clone_into(&mut header.model);
         header.imported_from = Some(ImportOrigin {
             program: format.name.to_owned(),
             session: source,

@@ -96,16 +96,13 @@ fn write_line(out: &mut impl io::Write, envelope: &Envelope) -> anyhow::Result<(
 
 /// Writes the header, or a line that is damaged; returns whether it held a secret.
 fn write_other(rules: &SecretRules, out: &mut impl io::Write, line: &[u8]) -> anyhow::Result<bool> {
-    let (told, is_changed) = match serde_json::from_slice::<Json>(line) {
-        Ok(mut json) => {
-            let is_changed = redact_json(rules, &mut json);
-            (if is_changed { serde_json::to_vec(&json)? } else { line.to_owned() }, is_changed)
-        }
-        Err(_) => {
-            let mut text = String::from_utf8_lossy(line).into_owned();
-            let is_changed = redact_text(rules, &mut text);
-            (if is_changed { text.into_bytes() } else { line.to_owned() }, is_changed)
-        }
+    let (told, is_changed) = if let Ok(mut json) = serde_json::from_slice::<Json>(line) {
+        let is_changed = redact_json(rules, &mut json);
+        (if is_changed { serde_json::to_vec(&json)? } else { line.to_owned() }, is_changed)
+    } else {
+        let mut text = String::from_utf8_lossy(line).into_owned();
+        let is_changed = redact_text(rules, &mut text);
+        (if is_changed { text.into_bytes() } else { line.to_owned() }, is_changed)
     };
     out.write_all(&told)?;
     out.write_all(b"\n")?;
@@ -156,7 +153,8 @@ mod tests {
             let envelope = Envelope { seq: Seq(nth as u64 + 1), at: Millis(5), event };
             text += &(serde_json::to_string(&envelope).unwrap() + "\n");
         }
-        text += &format!("{{\"seq\":4,\"torn {key}");
+        text += "{\"seq\":4,\"torn ";
+        text += &key;
         std::fs::write(&log, &text).unwrap();
         std::fs::write(folder.path().join("s.c.out"), format!("long {key}")).unwrap();
         let to = folder.path().join("new.jsonl");

@@ -184,7 +184,7 @@ pub const ACTIONS: &[ActionSpec] = &[
         "write this session to a file: Markdown, JSON, a page, a recording, a picture",
     )
     .slash(100, "export", &["save-as"], "write this session to a file, in one of many formats")
-    .takes(EXPORT_ARGUMENT, export_session),
+    .takes(EXPORT_ARGUMENT, |what| Ok(export_session(what))),
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
     act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
     act("mode.auto-edit", Global, || Action::SetMode(ApprovalMode::AutoEdit), "change files here without asking"),

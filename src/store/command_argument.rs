@@ -150,14 +150,14 @@ pub(super) fn copy_nth(number: Option<&str>) -> Result<Action, String> {
 }
 
 /// A format, a file, or both; what is no format is a file.
-pub(super) fn export_session(what: Option<&str>) -> Result<Action, String> {
-    let Some(what) = what else { return Ok(Action::Export(ExportRequest::default())) };
+pub(super) fn export_session(what: Option<&str>) -> Action {
+    let Some(what) = what else { return Action::Export(ExportRequest::default()) };
     let (first, rest) = what.split_once(char::is_whitespace).unwrap_or((what, ""));
     let file = |name: &str| Some(name.trim().to_owned()).filter(|name| !name.is_empty());
-    Ok(Action::Export(match ExportFormat::parse(&first.to_lowercase()) {
+    Action::Export(match ExportFormat::parse(&first.to_lowercase()) {
         Some(format) => ExportRequest { format: Some(format), file: file(rest) },
         None => ExportRequest { format: None, file: file(what) },
-    }))
+    })
 }
 
 pub(super) fn dequeue_nth(number: Option<&str>) -> Result<Action, String> {

@@ -19,6 +19,7 @@ use super::spending::Spending;
 use super::tabs::OpenTabs;
 
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "lives for one call; there is never a list of them")]
 pub enum Msg {
     /// A fact.
     Event(Envelope),

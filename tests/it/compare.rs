@@ -14,7 +14,7 @@ async fn asked(home: &TempDir, prompts: &[&str]) -> String {
         let again = ["-r", &session];
         let args = [if nth == 0 { &[][..] } else { &again }, &["-p", prompt, "--output-format", "json"]].concat();
         let ran = run(home, &args, &[OFFLINE]).await;
-        session = ran.json()["session"].as_str().unwrap().to_owned();
+        ran.json()["session"].as_str().unwrap().clone_into(&mut session);
     }
     session
 }

@@ -40,13 +40,8 @@ impl ImportSandbox {
         serde_json::from_str(&out).unwrap()
     }
 
-    fn files(&self, folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-        let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
-        entries.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
-    }
-
     fn logs(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        self.files(&self.home.path().join("sessions"))
+        files_in(&self.home.path().join("sessions"))
     }
 }
 
@@ -67,7 +62,7 @@ fn counts(report: &Value, outcome: &str) -> BTreeMap<String, u64> {
 #[tokio::test]
 async fn sessions_are_imported_once_and_the_originals_stay_as_they_are() {
     let sandbox = ImportSandbox::new();
-    let originals = sandbox.files(sandbox.source.path());
+    let originals = files_in(sandbox.source.path());
     let all = BTreeMap::from(
         [("claude-code", 1), ("codex", 2), ("gemini-cli", 1), ("opencode", 1), ("pi", 1), ("openai", 2)]
             .map(|(name, count)| (name.to_owned(), count)),
@@ -84,7 +79,7 @@ async fn sessions_are_imported_once_and_the_originals_stay_as_they_are() {
     assert_eq!((counts(&again, "imported"), unchanged["opencode"]), (BTreeMap::new(), 2));
     assert!(unchanged.keys().eq(all.keys()), "{unchanged:?}");
     assert_eq!(sandbox.logs(), logs);
-    assert_eq!(sandbox.files(sandbox.source.path()), originals);
+    assert_eq!(files_in(sandbox.source.path()), originals);
 }
 
 #[tokio::test]
@@ -153,4 +148,9 @@ async fn what_an_import_says_never_becomes_what_this_program_is_allowed() {
     assert!(!text.contains("approval_requested"), "{text}");
     assert_eq!(log.parent().unwrap(), sandbox.home.path().join("sessions"));
     assert!(!sandbox.home.path().join("session-state").exists(), "no grants and no mode are kept");
+}
+
+fn files_in(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
+    entries.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }

@@ -244,13 +244,11 @@ impl Agent {
     /// Sends the turns again that a compaction covers.
     pub(super) async fn undo_compaction(&mut self, through: Option<TurnId>) {
         let through = through.or_else(|| self.history.last_compaction().cloned());
-        match through.filter(|through| self.history.has_compaction(through)) {
-            Some(through) => self.emit(AgentEvent::CompactionUndone { through }).await,
-            None => {
-                let text = "there is no compaction to undo".to_owned();
-                self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Compacting, text }).await;
-            }
+        if let Some(through) = through.filter(|through| self.history.has_compaction(through)) {
+            return self.emit(AgentEvent::CompactionUndone { through }).await;
         }
+        let text = "there is no compaction to undo".to_owned();
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: NoticeCode::Compacting, text }).await;
     }
 
     /// Warns once the window is nearly full.

@@ -11,7 +11,7 @@ use crate::event::{
     AgentEvent, Annotation, ApprovalRequest, CallId, Json, MessageId, OutputStream, PromptContext, TextKind,
 };
 use crate::net::redact::{redact_json, redact_json_text, redact_text, secret_mark, secret_rules};
-use crate::text::secrets::{SecretRules, SecretStream};
+use crate::text::secrets::{SecretRules, SecretSettings, SecretStream};
 
 /// Fields of provider metadata that only the provider can read: what looks like a key in them is none.
 const OPAQUE_FIELDS: &[&str] =
@@ -48,12 +48,11 @@ impl Redaction {
             out.push(event);
             return;
         };
-        match delta_key(&event) {
-            Some(key) => self.push_delta(&rules, key, event, out),
-            None => {
-                self.settle_before(&rules, &event, out);
-                out.push(self.redact_whole(&rules, event));
-            }
+        if let Some(key) = delta_key(&event) {
+            self.push_delta(&rules, key, event, out);
+        } else {
+            self.settle_before(&rules, &event, out);
+            out.push(self.redact_whole(&rules, event));
         }
     }
 
@@ -129,7 +128,7 @@ impl Redaction {
 
     /// Lets go of everything as it is: nothing is looked for any more.
     fn release(&mut self, which: impl Fn(&TextKey) -> bool, out: &mut Vec<AgentEvent>) {
-        if let Some(rules) = (!self.texts.is_empty()).then(|| SecretRules::new(&Default::default())) {
+        if let Some(rules) = (!self.texts.is_empty()).then(|| SecretRules::new(&SecretSettings::default())) {
             self.finish(&rules, which, out);
         }
     }

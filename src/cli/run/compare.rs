@@ -18,17 +18,16 @@ use crate::headless::output::{print, print_error, print_json};
 use crate::runtime::{Frontend, Runtime, UsageError};
 
 pub(super) async fn run(args: CompareArgs, start: StartOptions) -> anyhow::Result<u8> {
-    let (sessions, failed) = match &args.prompt {
+    let (sessions, failed) = if let Some(prompt) = &args.prompt {
         // Whoever is asked finds the keys in the environment, from which settings would take them.
-        Some(prompt) => ask_all(prompt, &args, &start.shared).await?,
-        None => {
-            let runtime = start.load()?.runtime(Frontend::Headless, None);
-            let mut sessions = Vec::new();
-            for name in &args.sessions {
-                sessions.push(read_session(&runtime, name).await?);
-            }
-            (sessions, false)
+        ask_all(prompt, &args, &start.shared).await?
+    } else {
+        let runtime = start.load()?.runtime(Frontend::Headless, None);
+        let mut sessions = Vec::new();
+        for name in &args.sessions {
+            sessions.push(read_session(&runtime, name).await?);
         }
+        (sessions, false)
     };
     let report = Report::new(sessions);
     if args.json {
@@ -103,6 +102,8 @@ fn shared_flags(shared: &CommonArgs) -> Vec<std::ffi::OsString> {
     if let Some(config) = config {
         add("--config", config.as_os_str());
     }
-    set.iter().for_each(|setting| add("--set", setting.as_ref()));
+    for setting in set {
+        add("--set", setting.as_ref());
+    }
     flags
 }

@@ -57,7 +57,7 @@ fn read(files: &[SavedFile]) -> Result<Vec<SavedSession>, String> {
         others.iter().map(|file| (file.id.id.as_str(), read_lines(&file.bytes, &mut recorder))).collect();
     let ends = command_ends(lines.iter().chain(agents.values().flatten()));
     let mut reader = CodexReader { recorder, ends, turns: Vec::new(), is_running: false, has_prompt: false };
-    reader.read_threads(&lines, agents);
+    reader.read_threads(&lines, &agents);
     Ok(vec![reader.recorder.finish(&main.id.id)?])
 }
 
@@ -104,7 +104,7 @@ struct CodexReader {
 }
 
 impl CodexReader {
-    fn read_threads(&mut self, lines: &[CodexLine], agents: HashMap<&str, Vec<CodexLine>>) {
+    fn read_threads(&mut self, lines: &[CodexLine], agents: &HashMap<&str, Vec<CodexLine>>) {
         let mut waiting: HashMap<&str, &[CodexLine]> =
             agents.iter().map(|(id, lines)| (*id, lines.as_slice())).collect();
         let mut open: Vec<OpenAgent<'_>> = Vec::new();

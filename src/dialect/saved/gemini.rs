@@ -125,7 +125,7 @@ fn read_message(message: &Json, recorder: &mut Recorder) {
         "user" => read_user(message, recorder),
         "gemini" => read_answer(message, recorder),
         "error" => {
-            let words = parts_of(message).iter().map(|part| text_of(part)).collect::<String>();
+            let words = parts_of(message).iter().map(text_of).collect::<String>();
             recorder.set_outcome(TurnOutcome::Failed(to_run_fault(&words, None)));
         }
         "info" | "warning" => recorder.leave_out("notes of the program", 1),

@@ -4,6 +4,7 @@
 //! started it. Each has at most one open message. Times are those of the files, but never go back.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 
 use super::{SavedEvent, SavedFormat, SavedSession, describe_left_out};
 use crate::dialect::plan::PlanTracker;
@@ -352,7 +353,7 @@ impl Recorder {
             self.close_message(ended);
         }
         self.plan.on_result(key, &result.text);
-        let output = self.to_output(result.text);
+        let output = self.shortened_output(result.text);
         self.push(AgentEvent::ToolCallFinished { call, outcome: result.outcome, output, duration: result.took });
     }
 
@@ -415,10 +416,11 @@ impl Recorder {
     fn describe_origin(&self, id: &str) -> String {
         let mut text = format!("imported from {}", self.format.title);
         if !id.is_empty() {
-            text.push_str(&format!(", session {}", id.get(..id.floor_char_boundary(MAX_ID_BYTES)).unwrap_or_default()));
+            let id = id.get(..id.floor_char_boundary(MAX_ID_BYTES)).unwrap_or_default();
+            let _ = write!(text, ", session {id}");
         }
         if !self.left_out.is_empty() {
-            text.push_str(&format!("; not taken over: {}", describe_left_out(&self.left_out)));
+            let _ = write!(text, "; not taken over: {}", describe_left_out(&self.left_out));
         }
         text
     }
@@ -494,7 +496,7 @@ impl Recorder {
         }
     }
 
-    fn to_output(&mut self, text: String) -> CallOutput {
+    fn shortened_output(&mut self, text: String) -> CallOutput {
         if text.len() <= MAX_OUTPUT_BYTES {
             return CallOutput::from_text(text);
         }

@@ -115,18 +115,18 @@ impl DocumentBuilder {
             let Some(item) = self.document.items.get_mut(*index) else { continue };
             let Some(text) = text_of(&mut item.body) else { continue };
             let is_last = nth + 1 == runs.len();
-            match rest.strip_prefix(text.as_str()).filter(|more| !has_parted && (!is_last || more.is_empty())) {
-                Some(more) => rest = more,
-                None => {
-                    text.clear();
-                    if !has_parted {
-                        text.push_str(rest);
-                    }
-                    has_parted = true;
-                    let bytes = text.len();
-                    item.growth.retain(|(_, grown)| *grown <= bytes);
-                }
+            let more = rest.strip_prefix(text.as_str()).filter(|more| !has_parted && (!is_last || more.is_empty()));
+            if let Some(more) = more {
+                rest = more;
+                continue;
             }
+            text.clear();
+            if !has_parted {
+                text.push_str(rest);
+            }
+            has_parted = true;
+            let bytes = text.len();
+            item.growth.retain(|(_, grown)| *grown <= bytes);
         }
     }
 }

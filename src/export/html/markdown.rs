@@ -157,19 +157,15 @@ impl HtmlWriter {
 
     /// Only what is in the text itself is shown; what is elsewhere would tell that somebody reads this.
     fn picture(&mut self, target: &str, words: &str) {
-        match PromptImage::from_data_url(target) {
-            Ok(image) => {
-                let _ = write!(self.out, "<img src=\"{}\" alt=\"{}\">", escape(&image.data_url()), escape(words));
-            }
-            Err(_) => {
-                let words = if words.trim().is_empty() { "image" } else { words };
-                match safe_target(target).filter(|_| self.link.is_none()) {
-                    Some(target) => {
-                        let _ = write!(self.out, "<a{}>{}</a>", link_attributes(&target), escape(words));
-                    }
-                    None => self.out.push_str(&escape(words)),
-                }
-            }
+        if let Ok(image) = PromptImage::from_data_url(target) {
+            let _ = write!(self.out, "<img src=\"{}\" alt=\"{}\">", escape(&image.data_url()), escape(words));
+            return;
+        }
+        let words = if words.trim().is_empty() { "image" } else { words };
+        if let Some(target) = safe_target(target).filter(|_| self.link.is_none()) {
+            let _ = write!(self.out, "<a{}>{}</a>", link_attributes(&target), escape(words));
+        } else {
+            self.out.push_str(&escape(words));
         }
     }
 

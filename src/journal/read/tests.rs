@@ -209,11 +209,13 @@ fn where_branches_begin_is_found_without_reading_the_rest() {
             seq * 10
         )
     };
-    let line = |seq: u64| if seq % 500 == 0 { branch(seq, seq - 300) } else { talk(seq) };
+    let line = |seq: u64| if seq.is_multiple_of(500) { branch(seq, seq - 300) } else { talk(seq) };
     let text = header().to_owned() + &(1..=2_000).map(line).collect::<String>();
     let (_file, reader) = log(&text);
     let mut expected = crate::event::branches::BranchStarts::default();
-    [500, 1_000, 1_500, 2_000].iter().for_each(|seq| _ = expected.add(Seq(*seq), Seq(seq - 300)));
+    for seq in [500, 1_000, 1_500, 2_000] {
+        let _ = expected.add(Seq(seq), Seq(seq - 300));
+    }
     assert_eq!(reader.branch_starts(Seq(u64::MAX)).unwrap(), expected);
     assert_eq!(
         reader.branch_starts(Seq(999)).unwrap().path_to(Seq(999)).ranges(),

@@ -153,7 +153,7 @@ pub(super) fn read_with_log(path: &Path) -> Result<(Vec<u8>, Option<Vec<u8>>), S
 
 /// Puts files together that are of one session: each with those that name it as their parent, however deep. One whose
 /// parent is missing stands alone.
-pub(super) fn group(files: Vec<FoundFile>) -> Vec<FoundSession> {
+pub(super) fn group(files: &[FoundFile]) -> Vec<FoundSession> {
     let mut place_of: HashMap<String, usize> = HashMap::new();
     for (at, file) in files.iter().enumerate() {
         if !file.id.id.is_empty() {
@@ -205,7 +205,7 @@ mod tests {
             file("p", Some("q")),
             file("q", Some("p")),
         ];
-        let groups: Vec<Vec<String>> = group(files)
+        let groups: Vec<Vec<String>> = group(&files)
             .into_iter()
             .map(|session| session.into_iter().map(|file| file.path.display().to_string()).collect())
             .collect();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::machine::{AhpMachine, AhpStep, Dispatched};
 use super::origins::ExpectedEvent;
-use super::session::markdown_text;
+use super::session::{AhpSession, markdown_text};
 use crate::dialect::ahp::encode::AhpOrigin;
 use crate::event::{
     CallId, Command, Json, MAX_PROMPT_CONTEXT_BYTES, PromptContext, PromptContextKind, PromptImage, SessionId,
@@ -92,7 +92,7 @@ impl AhpMachine {
     ) -> Result<(), String> {
         let (text, context) = read_message(&dispatched.action)?;
         let wanted = dispatched.action.pointer("/message/model/id").and_then(Json::as_str).unwrap_or_default();
-        let used = self.sessions.get(session).map(|session| session.model()).unwrap_or_default();
+        let used = self.sessions.get(session).map(AhpSession::model).unwrap_or_default();
         if !wanted.is_empty() && wanted != used {
             let command = Command::SetModel { model: wanted.to_owned() };
             out.push(AhpStep::Command(session.clone(), command, None, origin.clone(), dispatched.clone()));

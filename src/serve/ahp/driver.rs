@@ -204,7 +204,7 @@ impl AhpConnection {
                     }
                 }
                 AhpStep::Decide(id, call, decision, origin, dispatched) => {
-                    if let Err(why) = self.decide(&id, call, decision, origin) {
+                    if let Err(why) = self.decide(&id, &call, decision, origin) {
                         self.reject(&dispatched, &why, socket).await?;
                     }
                 }
@@ -263,9 +263,9 @@ impl AhpConnection {
         Ok(())
     }
 
-    fn decide(&self, id: &SessionId, call: CallId, decision: Decision, origin: AhpOrigin) -> Result<(), String> {
+    fn decide(&self, id: &SessionId, call: &CallId, decision: Decision, origin: AhpOrigin) -> Result<(), String> {
         let open = self.sessions.get(id).ok_or("the session has ended")?;
-        match open.running.claim_decision(&call, &decision) {
+        match open.running.claim_decision(call, &decision) {
             DecisionClaim::First => {}
             DecisionClaim::Late(..) => return Err("already decided".to_owned()),
             DecisionClaim::Unknown => return Err(format!("nobody is asked about {call}")),
@@ -273,7 +273,7 @@ impl AhpConnection {
         let expected = Some(ExpectedEvent::Decision(call.clone()));
         let sent = self.command(id, Command::Decide { call: call.clone(), decision }, expected, origin);
         if sent.is_err() {
-            open.running.release_decision(&call);
+            open.running.release_decision(call);
         }
         sent
     }

@@ -513,7 +513,7 @@ fn parse_version(version: &str) -> Option<(u64, u64, u64)> {
     let parsed = (numbers.next()??, numbers.next()??, numbers.next()??);
     let is_spoken =
         |(major, minor): &(u64, Option<u64>)| parsed.0 == *major && minor.is_none_or(|minor| parsed.1 == minor);
-    (numbers.next().is_none() && SPOKEN_VERSIONS.iter().any(|spoken| is_spoken(spoken))).then_some(parsed)
+    (numbers.next().is_none() && SPOKEN_VERSIONS.iter().any(is_spoken)).then_some(parsed)
 }
 
 #[cfg(test)]

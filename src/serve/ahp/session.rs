@@ -149,7 +149,7 @@ impl AhpSession {
 
 /// Returns a folder as a URI.
 pub(super) fn folder_uri(folder: &str) -> String {
-    url::Url::from_file_path(folder).map(String::from).unwrap_or_else(|()| format!("file://{folder}"))
+    url::Url::from_file_path(folder).map_or_else(|()| format!("file://{folder}"), String::from)
 }
 
 /// Returns the text of what is plain or Markdown.

@@ -28,7 +28,9 @@ fn follow(store: &mut Store, log: &[Envelope]) {
 /// What is known from the start is folded once.
 fn resumed(log: &[Envelope]) -> Store {
     let mut starts = BranchStarts::default();
-    log.iter().for_each(|fact| _ = starts.observe(fact.seq, &fact.event));
+    for fact in log {
+        let _ = starts.observe(fact.seq, &fact.event);
+    }
     let mut store = Store::default();
     store.expect_branches(starts, None);
     for fact in log {
@@ -173,7 +175,7 @@ fn a_session_whose_agent_keeps_the_conversation_says_that_it_cannot_go_back() {
 fn a_mark_is_on_the_branch_it_was_made_on_and_a_title_on_all() {
     let (mut store, mut log) = agent_with(&[BranchingStep::Prompt(0), BranchingStep::Prompt(0)]);
     let second =
-        store.transcript.items().iter().filter(|item| matches!(item.kind, ItemKind::Prompt { .. })).last().unwrap().seq;
+        store.transcript.items().iter().rfind(|item| matches!(item.kind, ItemKind::Prompt { .. })).unwrap().seq;
     let session = |annotation| AgentEvent::Annotation { on: AnnotationTarget::Session, annotation };
     say(&mut store, &mut log, session(Annotation::Mark { seq: second, set: true }));
     say(&mut store, &mut log, session(Annotation::Title("both".into())));

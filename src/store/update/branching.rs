@@ -3,6 +3,7 @@
 //! The branch itself begins with an event, and that changes the screen. Nothing is lost on the way: what was said stays
 //! in the log, and a prompt that is taken back stands in the composer.
 
+use crate::event::branches::TurnNode;
 use crate::event::{CallOutcome, Command, NoticeLevel, RestoreStep, Seq};
 
 use crate::store::Store;
@@ -57,12 +58,11 @@ pub(in crate::store) fn rewind_by(store: &mut Store, count: usize, fx: &mut Vec<
         return;
     }
     let turns = prompted_turns(store);
-    match turns.len().checked_sub(count).and_then(|at| turns.get(at)) {
-        Some(turn) => rewind_to(store, *turn, fx),
-        None => {
-            let text = format!("there are {} prompts to go back to on this branch", turns.len());
-            store.toast = Some((NoticeLevel::Warn, text));
-        }
+    if let Some(turn) = turns.len().checked_sub(count).and_then(|at| turns.get(at)) {
+        rewind_to(store, *turn, fx);
+    } else {
+        let text = format!("there are {} prompts to go back to on this branch", turns.len());
+        store.toast = Some((NoticeLevel::Warn, text));
     }
 }
 
@@ -91,7 +91,7 @@ pub(in crate::store) fn fork(store: &mut Store, count: Option<usize>, fx: &mut V
         None => Some(store.last_seq()),
         Some(count) => {
             let node = turns.len().checked_sub(count).and_then(|at| store.branches.tree().turns().get(*turns.get(at)?));
-            node.map(|node| node.before())
+            node.map(TurnNode::before)
         }
     };
     let Some(after) = after else {

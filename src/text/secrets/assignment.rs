@@ -198,10 +198,10 @@ fn judge_bare(
 
 /// Skips the scheme of a header.
 fn skip_scheme(text: PartialText<'_>, from: usize, strength: NameStrength) -> Result<usize, Verdict> {
+    const LETTERS: ByteClass = ByteClass::of("A-Za-z");
     if strength != NameStrength::Header {
         return Ok(from);
     }
-    const LETTERS: ByteClass = ByteClass::of("A-Za-z");
     let end = LETTERS.run_end(text.bytes, from, from + 16);
     if end == text.bytes.len() && !text.is_end {
         return Err(Verdict::More(None));

@@ -32,12 +32,11 @@ pub fn draw(asked: &FileRestore, screen: &OverlayScreen<'_>, buf: &mut Buffer) -
     let first = first_shown(asked.selected, list_rows);
     for (row, nth) in (first..asked.files.len() + CHOICE_ROWS).take(list_rows).enumerate() {
         let line = Rect { y: inner.y + row as u16, height: 1, ..inner };
-        match nth.checked_sub(CHOICE_ROWS).and_then(|nth| asked.files.get(nth)) {
-            Some(file) => draw_file(file, line, theme, buf),
-            None => {
-                let text = asked.choices().get(nth).cloned().unwrap_or_default();
-                RowWriter::new(buf, line, 0).write_truncated(&text, 0, theme.style(Role::Text));
-            }
+        if let Some(file) = nth.checked_sub(CHOICE_ROWS).and_then(|nth| asked.files.get(nth)) {
+            draw_file(file, line, theme, buf);
+        } else {
+            let text = asked.choices().get(nth).cloned().unwrap_or_default();
+            RowWriter::new(buf, line, 0).write_truncated(&text, 0, theme.style(Role::Text));
         }
         if nth == asked.selected {
             select_row(line, theme, buf);

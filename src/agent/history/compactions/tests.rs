@@ -198,7 +198,9 @@ proptest! {
 
 fn session_of(words: &[usize]) -> Session {
     let mut session = Session::default();
-    words.iter().for_each(|words| session.run_turn(*words, &[], TurnOutcome::Completed));
+    for words in words {
+        session.run_turn(*words, &[], TurnOutcome::Completed);
+    }
     session
 }
 

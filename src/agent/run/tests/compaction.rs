@@ -145,7 +145,7 @@ async fn a_cancel_during_the_summary_ends_the_turn_and_keeps_its_prompt() {
 async fn an_engine_that_writes_no_summaries_leaves_turns_out_and_says_so() {
     let mut rig = AgentRig::start_with(&engine("a", Vec::new()), &[], |setup| {
         let offline: &EngineSpec = &crate::engine::offline::SPEC;
-        let engine: Arc<dyn Engine> = Arc::from((offline.build)(crate::engine::spec::EngineOptions::default()));
+        let engine: Arc<dyn Engine> = (offline.build)(crate::engine::spec::EngineOptions::default());
         let choice = EngineChoice::new(engine, "guide".into(), "test".into());
         setup.engine_choice = Box::pin(async { Ok(choice) });
     });

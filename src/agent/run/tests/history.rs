@@ -122,7 +122,9 @@ fn branch_reader() -> crate::agent::ReadBranch {
     Arc::new(|after| {
         let path = crate::event::branches::BranchStarts::default().path_to(after);
         let mut past = crate::agent::BranchPast { history: History::on_path(path), opened: None };
-        logged_turns().iter().for_each(|logged| past.history.observe_logged(logged));
+        for logged in &logged_turns() {
+            past.history.observe_logged(logged);
+        }
         Ok(past)
     })
 }

@@ -55,7 +55,7 @@ pub(super) fn output_of(item: &Json, end: Option<&CommandEnd>, recorder: &mut Re
         && let Some(told) = inner.get("output").and_then(Json::as_str)
     {
         has_failed |= inner.pointer("/metadata/exit_code").and_then(Json::as_i64).is_some_and(|code| code != 0);
-        text = told.to_owned();
+        text = String::from(told);
     }
     let is_aborted = ABORT_WORDS.iter().any(|words| text.trim_end().ends_with(words)) && text.len() < 200;
     let outcome = match (is_aborted, has_failed) {

@@ -35,7 +35,7 @@ fn write(conversation: &Conversation, place: &HandoffPlace) -> String {
     for part in &conversation.parts {
         match part {
             ConversationPart::Prompt { wall_ms, text, images } => {
-                lines.push(*wall_ms, "user", json!({"role": "user", "content": prompt_blocks(text, images)}));
+                lines.push(*wall_ms, "user", &json!({"role": "user", "content": prompt_blocks(text, images)}));
             }
             ConversationPart::Answer(answer) => {
                 let reason = if answer.calls.is_empty() { "end_turn" } else { "tool_use" };
@@ -50,9 +50,9 @@ fn write(conversation: &Conversation, place: &HandoffPlace) -> String {
                     "stop_sequence": null,
                     "usage": {"input_tokens": 0, "output_tokens": 0},
                 });
-                lines.push(answer.wall_ms, "assistant", message);
+                lines.push(answer.wall_ms, "assistant", &message);
                 if let Some(last) = answer.calls.iter().map(|call| call.wall_ms).max() {
-                    lines.push(last, "user", json!({"role": "user", "content": result_blocks(answer)}));
+                    lines.push(last, "user", &json!({"role": "user", "content": result_blocks(answer)}));
                 }
             }
         }
@@ -72,7 +72,7 @@ struct ClaudeCodeLines<'a> {
 }
 
 impl ClaudeCodeLines<'_> {
-    fn push(&mut self, wall_ms: u64, kind: &str, message: Json) {
+    fn push(&mut self, wall_ms: u64, kind: &str, message: &Json) {
         self.count += 1;
         let uuid = numbered(&self.place.id, self.count);
         let line = json!({

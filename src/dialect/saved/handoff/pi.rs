@@ -29,7 +29,7 @@ fn write(conversation: &Conversation, place: &HandoffPlace) -> String {
                 let image = |image: &PromptImage| json!({"type": "image", "data": image.base64(), "mimeType": image.media_type.media_type()});
                 let words = json!({"type": "text", "text": text});
                 let content: Vec<Json> = std::iter::once(words).chain(images.iter().map(image)).collect();
-                lines.push(*wall_ms, json!({"role": "user", "content": content, "timestamp": wall_ms}));
+                lines.push(*wall_ms, &json!({"role": "user", "content": content, "timestamp": wall_ms}));
             }
             ConversationPart::Answer(answer) => {
                 let text = (!answer.text.is_empty()).then(|| json!({"type": "text", "text": answer.text}));
@@ -52,7 +52,7 @@ fn write(conversation: &Conversation, place: &HandoffPlace) -> String {
                     "stopReason": reason,
                     "timestamp": answer.wall_ms,
                 });
-                lines.push(answer.wall_ms, message);
+                lines.push(answer.wall_ms, &message);
                 for call in &answer.calls {
                     let message = json!({
                         "role": "toolResult",
@@ -62,7 +62,7 @@ fn write(conversation: &Conversation, place: &HandoffPlace) -> String {
                         "isError": call.has_failed(),
                         "timestamp": call.wall_ms,
                     });
-                    lines.push(call.wall_ms, message);
+                    lines.push(call.wall_ms, &message);
                 }
             }
         }
@@ -77,7 +77,7 @@ struct PiLines {
 }
 
 impl PiLines {
-    fn push(&mut self, wall_ms: u64, message: Json) {
+    fn push(&mut self, wall_ms: u64, message: &Json) {
         self.count += 1;
         let id = format!("{:08x}", self.count);
         let line = json!({
