@@ -291,8 +291,12 @@ pub enum SessionsCommand {
         #[arg(value_name = "ID|FILE")]
         id: String,
         /// The file to write; otherwise NAME.scrubbed.jsonl in this folder.
-        #[arg(short, long, value_name = "FILE")]
+        #[arg(short = 'o', long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Override a setting, such as ui.max_fps=30; repeatable.
+        // The same as of every command, whose short form is another here.
+        #[arg(id = "set", long = "set", value_name = "KEY=VALUE", action = ArgAction::Append)]
+        settings: Vec<String>,
     },
     /// Leave sessions out of the lists. They can still be shown and resumed.
     Archive {

@@ -47,7 +47,7 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
             print(&format!("renamed {renamed}\n"))?;
             Ok(0)
         }
-        SessionsCommand::Scrub { id, output } => scrub(&runtime.session_path(&id)?, output),
+        SessionsCommand::Scrub { id, output, settings: _ } => scrub(&runtime.session_path(&id)?, output),
         SessionsCommand::Archive { ids } => for_each(&ids, "archived", |id| saved.set_archived(id, true)),
         SessionsCommand::Unarchive { ids } => for_each(&ids, "unarchived", |id| saved.set_archived(id, false)),
         SessionsCommand::Rm { ids } => for_each(&ids, "removed", |id| saved.remove(id)),
