@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use jarvis_tui::engine::offline::OfflineEngine;
 use jarvis_tui::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
-use jarvis_tui::event::{ApprovalRequest, CallOutcome, Json, OutputStream, Pattern, ReplyEvent, Risk};
+use jarvis_tui::event::{
+    ApprovalRequest, CallOutcome, Json, OutputStream, Pattern, ReplyEvent, Risk, ToolKind, allow_line,
+};
 use jarvis_tui::tool::{
     BuiltinTools, RegisteredTool, Registry, SubjectPermission, ToolContext, ToolProgress, ToolResult, ToolSource,
     ToolTimeouts,
@@ -319,7 +321,8 @@ async fn asks_say_everything_and_their_patterns_match() {
     fs::create_dir(bench.path("src")).unwrap();
     for (name, args, subject, pattern, detail) in [
         ("shell", json!({"command": "git status -s"}), "git status -s", Some("shell(git status*)"), "git status -s"),
-        ("shell", json!({"command": "a; b"}), "a; b", None, "a; b"),
+        ("shell", json!({"command": "a; b"}), "a; b", Some("shell(a) shell(b)"), "a; b"),
+        ("shell", json!({"command": "a; $b"}), "a; $b", None, "a; $b"),
         ("write_file", json!({"path": "src/x", "content": "y"}), "src/x", Some("write_file(src/*)"), "+y"),
         (
             "fetch",
@@ -351,7 +354,13 @@ async fn asks_say_everything_and_their_patterns_match() {
         assert!(request.detail.contains(detail), "{}", request.detail);
         assert_eq!(request.folder, bench.ctx.folder.display().to_string());
         if let Some(pattern) = request.pattern {
-            assert!(Pattern::parse(&pattern).unwrap().allows(name, request.kind, subject), "{pattern}");
+            let patterns = Pattern::parse_list_for(name, &pattern).unwrap();
+            let is_line = request.kind == ToolKind::Execute;
+            let allows = match &patterns[..] {
+                [pattern] => pattern.allows(name, request.kind, subject),
+                _ => is_line && allow_line(&patterns.iter().collect::<Vec<_>>(), name, subject).is_some(),
+            };
+            assert!(allows, "{pattern}");
         }
     }
 }

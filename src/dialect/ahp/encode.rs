@@ -22,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
-use self::calls::SentCall;
+use self::calls::ToldCall;
 use super::super::answer::failure_message;
 use super::super::wall_time::rfc3339;
 use crate::event::answer::{Answer, AnswerDelta, AnswerLimits};
@@ -97,7 +97,7 @@ pub struct AhpEncoder {
     status: u32,
     modified_ms: u64,
     turn: Option<OpenTurn>,
-    calls: HashMap<CallId, SentCall>,
+    calls: HashMap<CallId, ToldCall>,
     sub_agent_messages: HashSet<MessageId>,
     answer: Answer,
     usage: Option<Usage>,

@@ -46,7 +46,7 @@ struct FoldedSession {
     events: Subscription,
 }
 
-struct OpenSession {
+struct AhpOpenSession {
     running: Arc<RunningSession>,
     /// While it is open here, no other session takes its place.
     _reader: ReaderGuard,
@@ -56,7 +56,7 @@ struct OpenSession {
     watching: AbortHandle,
 }
 
-impl Drop for OpenSession {
+impl Drop for AhpOpenSession {
     fn drop(&mut self) {
         self.watching.abort();
     }
@@ -68,7 +68,7 @@ struct AhpConnection {
     machine: AhpMachine,
     sender: mpsc::Sender<AhpInput>,
     tasks: JoinSet<()>,
-    sessions: HashMap<SessionId, OpenSession>,
+    sessions: HashMap<SessionId, AhpOpenSession>,
     watch_count: u64,
     /// The number of this connection, once its client is known.
     registered: Option<u64>,
@@ -181,7 +181,7 @@ impl AhpConnection {
             }
             let _ = sender.send(AhpInput::Ended(session_id, watch)).await;
         });
-        let open = OpenSession { _reader: reader, _watcher: running.add_watcher(name), running, watch, watching };
+        let open = AhpOpenSession { _reader: reader, _watcher: running.add_watcher(name), running, watch, watching };
         self.sessions.insert(id.clone(), open);
         (session, missed)
     }

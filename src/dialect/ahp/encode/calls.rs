@@ -17,7 +17,7 @@ const SUBJECT_KEYS: [&str; 10] =
 
 /// A call as the client has it.
 #[derive(Debug, Default)]
-pub(super) struct SentCall {
+pub(super) struct ToldCall {
     name: String,
     is_announced: bool,
     /// Its input is whole.
@@ -41,7 +41,7 @@ impl AhpEncoder {
     ) {
         match event {
             AgentEvent::ToolCallStarted { call, name, .. } if !self.calls.contains_key(call) => {
-                self.calls.insert(call.clone(), SentCall::default());
+                self.calls.insert(call.clone(), ToldCall::default());
                 if let Some(name) = name {
                     self.announce(call, name, out);
                 }

@@ -65,7 +65,9 @@ pub(super) fn content(
     for line in subject.split('\n') {
         rows.add(line, width, Role::Tool, false);
     }
-    rows.add_parts(parts, unread.as_deref(), width);
+    if airy {
+        rows.add_parts(parts, unread.as_deref(), width);
+    }
     if airy && !ask.folder.is_empty() {
         let folder = format!("in {}", one_line(&visible_line(&ask.folder), width.saturating_sub(3)));
         rows.rows.push(ContentRow::Text(folder, Role::Dim));
