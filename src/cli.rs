@@ -274,7 +274,7 @@ pub enum SessionsCommand {
         /// openai, anthropic, markdown, claude-code, codex or pi.
         #[arg(long, value_name = "FORMAT")]
         to: String,
-        /// A new file; otherwise standard output.
+        /// A new file; otherwise, or with -, standard output.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },

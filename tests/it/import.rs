@@ -150,6 +150,20 @@ async fn what_an_import_says_never_becomes_what_this_program_is_allowed() {
     assert!(!sandbox.home.path().join("session-state").exists(), "no grants and no mode are kept");
 }
 
+#[tokio::test]
+async fn a_dash_is_standard_output_and_never_a_file() {
+    let sandbox = ImportSandbox::new();
+    let chat = sandbox.source.path().join("openai-chat.json").display().to_string();
+    assert_eq!(sandbox.run(&["sessions", "import", &chat]).await.0, 0);
+    let id = sandbox.logs().into_keys().next().unwrap().file_stem().unwrap().to_string_lossy().into_owned();
+    let handoff = ["sessions", "handoff", &id, "--to", "openai"];
+    let (code, out, error) = sandbox.run(&[&handoff[..], &["--output", "-"]].concat()).await;
+    assert!(code == 0 && out.contains("messages") && !error.contains("wrote"), "{out} {error}");
+    assert_eq!(out, sandbox.run(&handoff).await.1);
+    let (code, _, error) = sandbox.run(&["sessions", "scrub", &id, "-o", "-"]).await;
+    assert!(code == 2 && error.contains("its outputs"), "{code} {error}");
+}
+
 fn files_in(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
     entries.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()

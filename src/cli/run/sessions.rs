@@ -16,7 +16,7 @@ use crate::headless::{self, RunOptions};
 use crate::local_time::to_local;
 use crate::runtime::scrub::scrub_log;
 use crate::runtime::{
-    Frontend, ListScope, Runtime, SavedSessions, SearchStep, SessionHits, SessionQuery, place_or_origin,
+    Frontend, ListScope, Runtime, SavedSessions, SearchStep, SessionHits, SessionQuery, UsageError, place_or_origin,
 };
 use crate::text::display_url::redact_credentials;
 use crate::text::human::column_size;
@@ -56,6 +56,10 @@ pub(super) async fn run(command: SessionsCommand, context: RunContext) -> anyhow
 
 /// Writes a log without its secrets, and says how to put it in the place of the other.
 fn scrub(log: &Path, output: Option<PathBuf>) -> anyhow::Result<u8> {
+    if output.as_ref().is_some_and(|file| file.as_os_str() == "-") {
+        let text = "a scrubbed log goes into a file, for its outputs go beside it: name one with --output";
+        return Err(UsageError(text.to_owned()).into());
+    }
     let name = log.file_stem().map_or_else(|| "session".into(), |stem| stem.to_string_lossy().into_owned());
     let to = output.unwrap_or_else(|| PathBuf::from(format!("{name}.scrubbed.jsonl")));
     let scrubbed = scrub_log(log, &to)?;

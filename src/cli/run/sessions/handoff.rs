@@ -7,7 +7,7 @@ use crate::runtime::SavedSessions;
 
 pub(super) fn run(saved: &SavedSessions, id: &str, format: &str, output: Option<&Path>) -> anyhow::Result<u8> {
     let handoff = saved.hand_off(id, format)?;
-    match output {
+    match output.filter(|file| file.as_os_str() != "-") {
         Some(file) => {
             let written = saved.write_handoff(&handoff, file)?;
             print_progress(&format!("wrote {}", written.display()));
