@@ -38,7 +38,12 @@ fn asked() -> [AgentEvent; 2] {
 }
 
 impl TwoTabs {
-    async fn new() -> Self {
+    /// On the heap, for there are two whole screens in it.
+    fn new() -> impl Future<Output = Self> {
+        Box::pin(Self::start())
+    }
+
+    async fn start() -> Self {
         let mut tasks = JoinSet::new();
         let (one, first) = start_session(session_setup("s1".into()), LIVE, &mut tasks);
         let (two, second) = start_session(session_setup("s2".into()), LIVE, &mut tasks);
