@@ -2,7 +2,7 @@
 //!
 //! Not for: secrets that nobody gave us, and keys that are none, such as `ollama`: those are words (see `text::secrets`).
 //! Invariant: what is told of a call never holds a secret of its headers, nor one that was
-//! [remembered](register_secret), whole or cut off at the end. [`Redactor`] looks at one text; `events` and `bytes`
+//! [remembered](register_secret), whole or cut off at the end. A `Redactor` looks at one text; `events` and `bytes`
 //! find a secret that comes in pieces.
 
 pub(super) mod bytes;

@@ -41,7 +41,7 @@ pub struct SecretScan<'a> {
 
 impl SecretRules {
     /// Looks through `text` from `from` on; what is before it is only looked at for names and boundaries, and
-    /// [`CONTEXT_BYTES`] of it are enough. O(text) for texts in which little looks like a secret.
+    /// [`CONTEXT_BYTES`](super::CONTEXT_BYTES) of it are enough. O(text) for texts in which little looks like a secret.
     pub fn scan(
         &self,
         text: &[u8],
