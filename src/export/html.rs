@@ -17,6 +17,7 @@ use super::SessionFacts;
 use super::document::Document;
 use super::markdown::{format_time, usage_words};
 use crate::event::who_answers;
+use crate::text::html::escape_html;
 use crate::text::{clean, one_line};
 
 const PAGE: &str = include_str!("../../assets/export/page.html");
@@ -130,21 +131,9 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
     out
 }
 
-/// Returns a text as it may stand in an element or in a quoted attribute.
+/// Returns a text as it may stand in an element or in a quoted attribute, without what only a terminal understands.
 fn escape(text: &str) -> String {
-    let text = clean(text);
-    let mut out = String::with_capacity(text.len() + text.len() / 16);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
+    escape_html(&clean(text))
 }
 
 #[cfg(test)]

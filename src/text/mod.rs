@@ -8,6 +8,7 @@ pub mod clean;
 pub mod data_url;
 pub mod display_url;
 pub mod fuzzy;
+pub mod html;
 pub mod human;
 pub mod hunks;
 pub mod link;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::choices;
 use crate::event::{DecidedBy, Decision};
 use crate::serve::link_table::{ApprovalLink, LinkState};
+use crate::text::html::escape_html;
 use crate::text::visible::{visible, visible_line};
 
 /// Nothing from elsewhere, no code, and a form that goes to where the page came from.
@@ -32,7 +33,7 @@ impl DecisionPage {
     /// Shows what is asked, and lets decide.
     pub(super) fn ask(link: &ApprovalLink) -> Self {
         let request = &link.request;
-        let row = |name: &str, text: &str| format!("<dt>{name}</dt><dd>{}</dd>", escape(&visible_line(text)));
+        let row = |name: &str, text: &str| format!("<dt>{name}</dt><dd>{}</dd>", escape_html(&visible_line(text)));
         let mut body = format!(
             "<dl>{}{}{}{}</dl>",
             row("Tool", &request.tool),
@@ -43,7 +44,7 @@ impl DecisionPage {
         if !request.detail.is_empty() {
             let detail: String = request.detail.chars().take(MAX_DETAIL_CHARS).collect();
             // Writing to a string doesn't fail.
-            let _ = write!(body, "<pre>{}</pre>", escape(&visible(&detail)));
+            let _ = write!(body, "<pre>{}</pre>", escape_html(&visible(&detail)));
             if detail.len() < request.detail.len() {
                 body.push_str(
                     "<p class=\"problem\">There is more than is shown here: decide where all of it can be seen.</p>",
@@ -57,8 +58,8 @@ impl DecisionPage {
             let _ = write!(
                 body,
                 "<button class=\"{class}\" type=\"submit\" name=\"decision\" value=\"{}\">{}</button> ",
-                escape(&offered.id),
-                escape(&visible_line(&offered.label)),
+                escape_html(&offered.id),
+                escape_html(&visible_line(&offered.label)),
             );
         }
         body.push_str("</form>");
@@ -123,21 +124,6 @@ impl DecisionPage {
         }
         response
     }
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 fn in_words(left: Duration) -> String {
