@@ -80,6 +80,10 @@
 //! - Nobody is pushed to: a slow reader of the hub stalls nobody and misses nothing.
 //! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal. Where a
 //!   person decides about it, [`text::visible::visible`] spells out what is hidden or looks like something else.
+//! - What a project tells the agent (instructions, skills, settings) counts only where the person trusts it, and never what
+//!   another user owns.
+//! - A sub-agent is an agent under a call: its events are that call's, its asks are judged by the session's policy and go to
+//!   the person, and it starts no others.
 //! - Command lines are read by [`event::command_line`] and nowhere else; a rule allows a line only if every part of it is
 //!   allowed, and what can't be read is asked about.
 //! - Only `app/input` reads the terminal; it turns bytes into keys and pastes, and no text of a paste ever acts as a key.
@@ -144,6 +148,8 @@
 //! | a protocol of agent programs | `bridge/peer/x.rs`, what it says in `dialect/x.rs` | its row in `runtime/attach/known_agents.rs` |
 //! | a format in which others keep sessions | `dialect/saved/x.rs`, files of it in `tests/golden/saved/x` | its row in [`dialect::saved::SAVED_FORMATS`] |
 //! | a form for another agent | `dialect/saved/handoff/x.rs` | its row in [`dialect::saved::handoff::HANDOFF_FORMATS`] |
+//! | a tool by which the agent works | `tool/x.rs` | the second table in [`tool`]; what needs the agent itself is in `agent/run` |
+//! | a file or folder that instructs the agent | `config/instructions.rs`, `config/skills.rs` | `runtime/instructions.rs`, `assets/manual/instructions.md` |
 //! | a tool that tells a plan | its name in `dialect/plan.rs` | nothing |
 //! | a request for turns | `engine/remote/x.rs` | a row in [`engine::remote::REQUEST_KINDS`] |
 //! | a file of the page for browsers | `assets/page/x` | the list in `serve/page.rs` |

@@ -16,6 +16,7 @@ pub mod window;
 pub use history::{BranchPast, ReadBranch, ReadLog};
 pub use run::Agent;
 pub use setup::{
-    AgentSetup, ApprovalSettings, DescribeModel, EngineChoice, OverflowPath, ServerSuggestions, SwitchModel,
+    AgentSetup, ApprovalSettings, DescribeModel, EngineChoice, Instructions, OverflowPath, ReadInstructions,
+    ServerSuggestions, SwitchModel,
 };
 pub use turn::TurnLimits;

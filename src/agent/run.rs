@@ -4,9 +4,11 @@ mod approvals;
 mod branch;
 mod compaction;
 mod effort;
+mod instructions;
 mod model_info;
 mod model_request;
 mod server_approvals;
+mod sub_agents;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -23,14 +25,14 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::model_details::ModelDetails;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, Effort,
-    Fault, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, PromptContext, ReplyEvent, TurnOutcome,
+    Fault, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, PromptContext, ReplyEvent, TurnOutcome, Usage,
 };
 use crate::net::RequestEvent;
 use crate::tool::{ToolProgress, ToolResult};
 
 use super::history::{History, RestoredTurns};
 use super::ids::IdAllocator;
-use super::setup::{AgentSetup, EngineChoice, ServerSuggestions};
+use super::setup::{AgentSetup, EngineChoice, Instructions, ServerSuggestions};
 use super::turn::{TurnEffect, TurnInput, TurnMachine};
 use super::window::WindowGauge;
 
@@ -42,9 +44,24 @@ const CANCEL_GRACE_PERIOD: std::time::Duration = std::time::Duration::from_secs(
 
 /// Messages from running tools.
 enum ToolMessage {
-    Described { call: CallId, request: Result<ApprovalRequest, String> },
-    Progress { call: CallId, progress: ToolProgress },
-    Done { call: CallId, result: ToolResult, duration: Millis },
+    Described {
+        call: CallId,
+        request: Result<ApprovalRequest, String>,
+    },
+    Progress {
+        call: CallId,
+        progress: ToolProgress,
+    },
+    Done {
+        call: CallId,
+        result: ToolResult,
+        duration: Millis,
+    },
+    /// All that a sub-agent used so far.
+    NestedUsage {
+        call: CallId,
+        usage: Usage,
+    },
 }
 
 /// The in-process agent. [`Agent::run`] is its whole life cycle.
@@ -66,6 +83,10 @@ pub struct Agent {
     describing: Option<BoxFuture<'static, Option<ModelDetails>>>,
     /// Turns that are read back from the log. The next request waits for them.
     restoring: Option<BoxFuture<'static, io::Result<RestoredTurns>>>,
+    /// Instructions that are being read. The next request waits for it; nothing else does.
+    reading_instructions: Option<BoxFuture<'static, Instructions>>,
+    /// As they were read last.
+    instructions: String,
     /// Tools that are being listed. The next request waits for it; nothing else does.
     listing: Option<tools::ToolListing>,
     /// Whether the description was queried at least once.
@@ -112,6 +133,7 @@ struct RunningTurn {
     answering: JoinSet<Result<(), Fault>>,
     /// The effort that was wanted when it began.
     effort: Option<Effort>,
+    sub_agents: sub_agents::TurnSubAgents,
 }
 
 impl Agent {
@@ -133,7 +155,7 @@ impl Agent {
             Ok(choice) => (choice, None),
             Err(fault) => (EngineChoice::unusable(fault.clone()), Some(fault)),
         };
-        let hands = Arc::new(Mutex::new(()));
+        let side_effect_lock = Arc::clone(&setup.side_effect_lock);
         let mut agent = Self {
             default_system_prompt: setup.system_prompt.clone(),
             setup,
@@ -144,10 +166,12 @@ impl Agent {
             events,
             link,
             permissions: allowed,
-            side_effect_lock: hands,
+            side_effect_lock,
             switching: None,
             describing: None,
             restoring: None,
+            reading_instructions: None,
+            instructions: String::new(),
             listing: None,
             is_warmed_up: false,
             suggestions: offers,
@@ -171,6 +195,7 @@ impl Agent {
                 switched = next_of(&mut agent.switching) => agent.use_model(switched).await,
                 description = next_of(&mut agent.describing) => agent.apply_description(description).await,
                 listed = next_of(&mut agent.listing) => agent.use_tools(listed).await,
+                read = next_of(&mut agent.reading_instructions) => agent.use_instructions(read).await,
                 offer = model_info::next_suggestion(&mut agent.suggestions) => agent.emit_suggestion(offer).await,
                 found = next_of(&mut agent.server_approvals.request) => agent.show_server_approvals(found, &mut commands).await,
                 command = commands.recv() => match command {
@@ -302,8 +327,10 @@ impl Agent {
             remote_task: None,
             answering: JoinSet::new(),
             effort: self.setup.effort,
+            sub_agents: sub_agents::TurnSubAgents::default(),
         };
         self.warm_up();
+        self.read_instructions();
         self.apply_effects(steps, &mut running).await;
         let mut closed = false;
         while !running.machine.is_finished() {
@@ -326,6 +353,10 @@ impl Agent {
                 }
                 turns = next_of(&mut self.restoring) => {
                     self.restore_turns(turns).await;
+                    self.send_pending_request(&mut running).await;
+                }
+                read = next_of(&mut self.reading_instructions) => {
+                    self.use_instructions(read).await;
                     self.send_pending_request(&mut running).await;
                 }
                 listed = next_of(&mut self.listing) => {
@@ -358,6 +389,9 @@ impl Agent {
     async fn handle_turn_command(&mut self, command: Command, running: &mut RunningTurn) {
         let input = match command {
             Command::Decide { .. } | Command::DecideByLink { .. } => {
+                if self.decide_nested(&command, running).await {
+                    return self.judge_waiting_calls(running).await;
+                }
                 let (call, decision, by) = match command {
                     Command::DecideByLink { call, decision } => (call, decision, crate::event::DecidedBy::Link),
                     Command::Decide { call, decision } => (call, decision, self.setup.approvals.decided_by),
@@ -378,11 +412,15 @@ impl Agent {
             }
             Command::SetMode { mode } => {
                 self.set_mode(mode).await;
+                running.sub_agents.send_all(&Command::SetMode { mode });
                 return self.judge_waiting_calls(running).await;
             }
             Command::SetModel { model } => return self.switch_model(model),
             Command::SetOption { option, value } => return self.set_option(&option, &value),
-            Command::RevokeGrant { pattern } => return self.revoke(&pattern).await,
+            Command::RevokeGrant { pattern } => {
+                running.sub_agents.send_all(&Command::RevokeGrant { pattern: pattern.clone() });
+                return self.revoke(&pattern).await;
+            }
             Command::Reconnect => return self.retry_now.notify_waiters(),
             Command::UndoCompaction { through } => return self.undo_compaction(through).await,
             Command::Cancel => TurnInput::Cancel,

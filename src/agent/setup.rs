@@ -13,7 +13,7 @@ use super::history::{History, ReadBranch, ReadLog};
 use super::ids::IdAllocator;
 use super::snapshots::SnapshotStore;
 use super::turn::TurnLimits;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
@@ -66,6 +66,18 @@ pub type SwitchModel = Arc<dyn Fn(String) -> BoxFuture<'static, Result<EngineCho
 /// Returns the path of the file for a call's whole output.
 pub type OverflowPath = Arc<dyn Fn(&CallId) -> PathBuf + Send + Sync>;
 
+/// Reads what the model is told besides the system prompt, as it is now. It blocks.
+pub type ReadInstructions = Arc<dyn Fn() -> Instructions + Send + Sync>;
+
+/// What the model is told besides the system prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instructions {
+    /// Goes behind the system prompt.
+    pub text: String,
+    /// For the person.
+    pub notice: Option<String>,
+}
+
 /// How approvals are decided, and how long that may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApprovalSettings {
@@ -106,6 +118,10 @@ pub struct AgentSetup {
     /// Environment variables that are hidden from commands because they hold keys.
     pub hidden_env_vars: Arc<[String]>,
     pub system_prompt: String,
+    /// Whether instructions are added to it: not where the agent is another, or a client tells all.
+    pub is_told_instructions: bool,
+    /// What is told besides that.
+    pub instructions: Option<ReadInstructions>,
     pub limits: TurnLimits,
     /// False if the calls are not run here: a remote or a client runs them.
     pub runs_tools: bool,
@@ -127,6 +143,8 @@ pub struct AgentSetup {
     pub options: Option<watch::Sender<Vec<AgentOption>>>,
     /// `None` if no log is kept.
     pub overflow_path: Option<OverflowPath>,
+    /// Held by what writes or runs something, here and in sub-agents.
+    pub side_effect_lock: Arc<Mutex<()>>,
     pub epoch: Instant,
     /// Wall time in milliseconds since 1970.
     pub wall_ms: u64,

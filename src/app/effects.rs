@@ -320,6 +320,17 @@ impl<'a> Effects<'a> {
         self.spawn(async move { EffectResult::Report(Report::FolderDiff(git_diff(&folder).await)) });
     }
 
+    /// Finds out which instructions the agent has, once the project is trusted, if that is asked for.
+    pub fn read_memory(&mut self, trusts: bool) {
+        let reader = self.workspace.instructions.clone();
+        self.spawn_blocking(move || {
+            if trusts && let Err(why) = reader.trust() {
+                return EffectResult::Report(Report::Failed { what: "not trusted".into(), why });
+            }
+            EffectResult::Report(Report::Memory(reader.report()))
+        });
+    }
+
     /// Looks at files that a session changed.
     pub fn check_files(&mut self, session: &SessionId, steps: Vec<RestoreStep>) {
         let restorer = self.workspace.file_restorer(session);

@@ -2,6 +2,8 @@
 //!
 //! Decides nothing: the contents go to [`merge`].
 
+mod project_folders;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use super::themes::ThemeFolder;
 use super::trust::TrustList;
 use super::{Env, ThemeChoice, environment, show};
 use crate::private;
+
+pub use project_folders::{ProjectFolder, project_folders};
 
 /// Far more than anybody writes; guards against devices and wrong files.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -193,10 +197,10 @@ pub fn init(load: &ConfigSources<'_>) -> Result<PathBuf, ConfigError> {
     }
 }
 
-/// Trusts the project's settings in their current form.
+/// Trusts the project: its settings in their current form, or that it has none, and its instructions.
 pub fn trust(paths: &Paths, folder: &Path) -> Result<Project, ConfigError> {
-    let (folder, file) = find_project(folder).ok_or_else(|| no_project(folder))?;
-    let text = read_file(&file).map_err(|error| ConfigError::file(&file, io_reason(&error)))?;
+    let (folder, file) = find_project(folder).unwrap_or_else(|| project_without_settings(folder));
+    let text = settings_text(&file).map_err(|error| ConfigError::file(&file, io_reason(&error)))?;
     let mut list = load_trust_list(paths)?;
     list.add(&canonical(&folder)?, &text);
     save_trust_list(paths, &list)?;
@@ -205,10 +209,10 @@ pub fn trust(paths: &Paths, folder: &Path) -> Result<Project, ConfigError> {
 
 /// Revokes [`trust`]. Returns whether the project was trusted.
 pub fn distrust(paths: &Paths, folder: &Path) -> Result<bool, ConfigError> {
-    // If the file no longer exists, the working folder itself is meant.
-    let folder = find_project(folder).map_or_else(|| folder.to_owned(), |(folder, _)| folder);
+    let (project, _) = find_project(folder).unwrap_or_else(|| project_without_settings(folder));
     let mut list = load_trust_list(paths)?;
-    let known = list.remove(&canonical(&folder)?);
+    // Its settings may have been there before.
+    let known = list.remove(&canonical(&project)?) | list.remove(&canonical(folder)?);
     if known {
         save_trust_list(paths, &list)?;
     }
@@ -226,15 +230,28 @@ fn user_file(load: &ConfigSources<'_>) -> (PathBuf, bool) {
 
 /// Looks in the working folder, then in the root of its repository.
 fn find_project(folder: &Path) -> Option<(PathBuf, PathBuf)> {
-    let root = folder.ancestors().find(|folder| folder.join(".git").exists());
-    [Some(folder), root].into_iter().flatten().find_map(|folder| {
+    [Some(folder), repository_root(folder)].into_iter().flatten().find_map(|folder| {
         let file = folder.join(PROJECT_FILE);
         fs::symlink_metadata(&file).is_ok().then(|| (folder.to_owned(), file))
     })
 }
 
-fn no_project(folder: &Path) -> ConfigError {
-    ConfigError::file(folder.join(PROJECT_FILE), "no such file, here or in the root of the repository")
+fn repository_root(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.join(".git").exists())
+}
+
+/// Returns the folder of a project that has no settings, and where they would be.
+fn project_without_settings(folder: &Path) -> (PathBuf, PathBuf) {
+    let folder = repository_root(folder).unwrap_or(folder);
+    (folder.to_owned(), folder.join(PROJECT_FILE))
+}
+
+/// Reads a project's settings; a project without a file has none.
+fn settings_text(file: &Path) -> io::Result<String> {
+    match read_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    }
 }
 
 fn is_trusted(list: &TrustList, folder: &Path, text: &str) -> bool {

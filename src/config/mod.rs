@@ -6,6 +6,7 @@
 
 mod address;
 pub mod environment;
+pub mod instructions;
 mod json_schema;
 pub mod key_status;
 pub mod keys;
@@ -21,6 +22,7 @@ mod schema;
 pub mod secret;
 mod setting;
 pub mod show;
+pub mod skills;
 pub mod theme_file;
 pub mod themes;
 pub mod trust;
@@ -178,6 +180,9 @@ settings! {
         /// Bytes of a call's output that the model gets.
         max_tool_output_bytes as "tool_output": usize = 32_768,
             whole(1024..=1_048_576).expecting("a whole number of bytes from 1024 to 1048576");
+        /// Bytes of AGENTS.md and the like that the model is told; 0 reads none.
+        max_instruction_bytes as "instructions": usize = 32_768,
+            whole(0..=1_048_576).expecting("a whole number of bytes from 0 to 1048576");
         /// After so much a prompt is asked about; 0 is no limit.
         session_turns: u64 = 0, whole(0..=1_000_000);
         session_tokens: u64 = 0, whole(0..=1_000_000_000_000);

@@ -228,6 +228,7 @@ mod tests {
         limits.max_rounds = 25                                     # default
         limits.auto_compact = true                                 # default
         limits.tool_output = 32768                                 # default
+        limits.instructions = 32768                                # default
         limits.session_turns = 0                                   # default
         limits.session_tokens = 0                                  # default
         limits.session_cost = 0.0                                  # default

@@ -420,6 +420,8 @@ pub enum UsageScope {
     Turn,
     /// The request for the summary of earlier turns, made during this turn.
     Compaction,
+    /// All requests of the sub-agents of this turn so far.
+    SubAgents,
 }
 
 /// How a turn ended.

@@ -86,6 +86,8 @@ codes! {
     /// Where a session comes from that another program kept.
     Imported = "imported",
     InputRequired = "input_required",
+    /// Files with instructions for the agent: read again, or not read.
+    Instructions = "instructions",
     LeftOut = "left_out",
     Loading = "loading",
     LogRewritten = "log_rewritten",

@@ -320,7 +320,7 @@ impl Runtime {
             setup.engine_choice = choice;
             setup.switch_model = switch;
             setup.http = http;
-            setup.runs_tools = local_tools;
+            (setup.runs_tools, setup.is_told_instructions) = (local_tools, false);
             if !local_tools {
                 setup.tools = Registry::default();
                 setup.system_prompt.clear();

@@ -10,6 +10,7 @@ mod engines;
 mod file_restore;
 mod handoff;
 mod import;
+mod instructions;
 mod past;
 mod saved_log;
 mod server;
@@ -58,6 +59,7 @@ pub use engines::{EngineListing, EngineResolver};
 pub use file_restore::FileRestorer;
 pub use handoff::Handoff;
 pub use import::{ImportReport, ImportedSession, ProgramReport};
+pub use instructions::InstructionReader;
 use past::{read_branch, read_history, read_log};
 pub use saved_log::SavedLog;
 pub use server::SessionFactory;
@@ -257,6 +259,9 @@ impl Runtime {
         setup.read_branch = writer.as_ref().filter(|_| is_kept).map(|writer| read_branch(writer.reader()));
         setup.approvals.epoch_time = resume_point.base;
         change(&mut setup);
+        if setup.is_told_instructions {
+            self.add_instructions(&mut setup);
+        }
         let mut running = self.running();
         let feed = local::start(setup, &mut running.tasks);
         let setup = session::SessionSetup {
@@ -470,6 +475,8 @@ impl Runtime {
             hidden_env_vars: self.hidden_variables.clone().into(),
             extra_folders: self.tool_folders(),
             system_prompt: self.system_prompt_for(&self.folder),
+            is_told_instructions: true,
+            instructions: None,
             limits: TurnLimits { max_rounds: config.limits.max_rounds, max_calls: None },
             runs_tools: true,
             auto_compact: config.limits.auto_compact,
@@ -482,6 +489,7 @@ impl Runtime {
             effort: config.effort,
             options: None,
             overflow_path: overflow,
+            side_effect_lock: Arc::default(),
             epoch,
             wall_ms: wall,
         }
@@ -511,7 +519,7 @@ impl Runtime {
 /// The sources of the agent's tools; where names collide the earlier one wins.
 fn tool_sources(config: &Config) -> Vec<Arc<dyn ToolSource>> {
     let timeouts = ToolTimeouts { usual: config.tools.timeout, command: config.tools.shell_timeout };
-    vec![Arc::new(BuiltinTools { timeouts })]
+    vec![Arc::new(BuiltinTools::new(timeouts)), Arc::new(BuiltinTools::for_agent(timeouts))]
 }
 
 /// A log that is ready, new or existing.

@@ -192,10 +192,11 @@ impl Factory for SessionFactory {
                 if let Some(specs) = &request.client_tools {
                     let tools: Arc<dyn ToolSource> = Arc::new(ClientTools(specs.clone()));
                     setup.tools = Registry::new([tools]);
-                    setup.runs_tools = false;
+                    (setup.runs_tools, setup.is_told_instructions) = (false, false);
                     setup.system_prompt.clear();
                 }
                 if let Some(system) = &request.system_prompt {
+                    setup.is_told_instructions = false;
                     setup.system_prompt.clone_from(system);
                 }
             });

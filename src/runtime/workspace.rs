@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{FileRestorer, Runtime};
+use super::{FileRestorer, InstructionReader, Runtime};
 use crate::event::{PromptContext, SessionId};
 use crate::net::redact_registered;
 use crate::store::person_runs::RunResult;
@@ -31,6 +31,8 @@ pub struct Workspace {
     state_dir: PathBuf,
     /// Variables with keys, hidden from commands.
     hidden_env_vars: Arc<[String]>,
+    /// Reads what the agent is told here.
+    pub instructions: InstructionReader,
 }
 
 impl Workspace {
@@ -83,6 +85,7 @@ impl Runtime {
         Workspace {
             extra_folders: self.tool_folders(),
             state_dir: self.paths.session_state_dir(),
+            instructions: self.instruction_reader(),
             ..Workspace::new(self.folder.clone(), self.hidden_variables.clone().into())
         }
     }

@@ -237,6 +237,12 @@ pub enum Action {
     OpenDiff,
     /// Shows what the model is told before the conversation.
     OpenSystemPrompt,
+    /// Shows which instructions it was given besides.
+    OpenMemory,
+    /// Trusts the project of the folder, so that its instructions are read.
+    TrustFolder,
+    /// Has the agent draft a file with instructions.
+    DraftInstructions,
     /// Tells it something else from the next request on; [`crate::event::AgentOption::DEFAULT_VALUE`] takes that back.
     SetSystemPrompt(String),
     /// Puts side panes to that side of the transcript; without one the other.

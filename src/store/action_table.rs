@@ -413,6 +413,27 @@ pub const ACTIONS: &[ActionSpec] = &[
         .takes(Argument::Free("text"), |text| {
             Ok(text.map_or(Action::OpenSystemPrompt, |text| Action::SetSystemPrompt(text.to_owned())))
         }),
+    act("memory.open", Global, || Action::OpenMemory, "which instructions and skills the agent has")
+        .slash(
+            150,
+            "memory",
+            &["instructions", "skills"],
+            "show which instructions and skills the agent has; trust this project",
+        )
+        .takes(
+            Argument::Words(&[("trust", "trust this project, so that its instructions are read")]),
+            |what| match what {
+                None => Ok(Action::OpenMemory),
+                Some("trust") => Ok(Action::TrustFolder),
+                Some(_) => Err("/memory shows the instructions; /memory trust trusts this project".into()),
+            },
+        ),
+    act("memory.draft", Global, || Action::DraftInstructions, "have the agent draft an AGENTS.md").slash(
+        151,
+        "init",
+        &[],
+        "have the agent draft an AGENTS.md, or improve it",
+    ),
     act("session.attach", Global, || Action::Attach(String::new()), "attach to an agent elsewhere, in a tab")
         .slash(59, "attach", &["connect"], "attach to a URL, a remote by name, acp:AGENT or -- COMMAND, in a tab")
         .takes(Argument::AttachTarget, |line| Ok(Action::Attach(line.unwrap_or_default().to_owned()))),

@@ -84,6 +84,10 @@ pub enum Effect {
     RestoreFiles(Vec<RestoreStep>),
     /// Find out what differs in the folder from what git has; answered by `Report::FolderDiff`.
     DiffFolder,
+    /// Find out which instructions and skills the agent has; answered by `Report::Memory`.
+    ReadMemory,
+    /// The same, once the project of the folder is trusted.
+    TrustFolder,
     /// Give a text to the clipboard, or wherever the person can get it; answered by a report that says which way it
     /// went.
     Copy(CopyRequest),

@@ -13,6 +13,7 @@ use super::image_source::ImageSource;
 use super::images::{DecodeResult, GraphicsMode};
 use super::models::ModelChoice;
 use super::overlay::found_texts::FoundTextList;
+use super::overlay::memory::MemoryReport;
 use super::person_runs::RunResult;
 use super::sessions::{PreviewMessage, SessionChoice};
 use super::spending::Spending;
@@ -104,6 +105,8 @@ pub enum Report {
     },
     /// What differs in the folder from the last commit, as a unified diff; or why that can't be told.
     FolderDiff(Result<String, String>),
+    /// Which instructions and skills the agent has.
+    Memory(MemoryReport),
     /// How files stand that the agent changed.
     FilesChecked(Vec<FileCheck>),
     /// How many of them were put back, or why not all.

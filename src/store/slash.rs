@@ -326,7 +326,9 @@ mod tests {
                 "gaps",
                 "export",
                 "import",
-                "handoff"
+                "handoff",
+                "memory",
+                "init"
             ]
         );
         assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");
@@ -398,6 +400,8 @@ mod tests {
         ("loop", &[]),
         ("usage", &["cost", "stats", "budget"]),
         ("context", &[]),
+        ("memory", &["instructions"]),
+        ("init", &[]),
         ("compact", &["compress", "summarize"]),
         ("import", &["migrate"]),
         ("handoff", &["transfer"]),

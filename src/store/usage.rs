@@ -51,6 +51,7 @@ struct TurnUsage {
     reported_total: Option<Usage>,
     /// Of the summary of earlier turns.
     compaction: Option<Usage>,
+    sub_agents: Option<Usage>,
     /// What a source says that the turn cost; it knows its prices.
     reported_cost: Option<f64>,
     price: Option<(f64, f64)>,
@@ -190,6 +191,7 @@ impl UsageStats {
                 self.turn.is_context_stale = false;
             }
             AgentEvent::UsageReported { scope: UsageScope::Compaction, usage } => self.turn.compaction = Some(*usage),
+            AgentEvent::UsageReported { scope: UsageScope::SubAgents, usage } => self.turn.sub_agents = Some(*usage),
             AgentEvent::Compacted(compaction) => {
                 let freed = compaction.tokens_before.saturating_sub(compaction.tokens_after);
                 self.compacted.push((compaction.through.clone(), freed));
@@ -325,8 +327,8 @@ impl TurnUsage {
 
     fn usage(&self) -> Usage {
         self.reported_total.unwrap_or_else(|| {
-            let of_compaction = self.compaction.unwrap_or_default();
-            self.requests.iter().fold(of_compaction, |sum, request| sum.plus(request.usage(self.ended.is_none())))
+            let of_others = self.compaction.unwrap_or_default().plus(self.sub_agents.unwrap_or_default());
+            self.requests.iter().fold(of_others, |sum, request| sum.plus(request.usage(self.ended.is_none())))
         })
     }
 
@@ -338,10 +340,10 @@ impl TurnUsage {
             return cost(whole, self.price);
         }
         let live = self.ended.is_none();
-        let of_compaction = self.compaction.map_or(Some(0.0), |usage| cost(usage, self.price));
+        let of_other = |usage: Option<Usage>| usage.map_or(Some(0.0), |usage| cost(usage, self.price));
         let of_requests: Option<f64> =
             self.requests.iter().map(|request| cost(request.usage(live), request.price)).sum();
-        Some(of_requests? + of_compaction?)
+        Some(of_requests? + of_other(self.compaction)? + of_other(self.sub_agents)?)
     }
 
     fn context(&self) -> Option<Usage> {

@@ -5,6 +5,7 @@
 //! who may write them (`config/user_commands.rs`).
 
 use super::action_table::find_command;
+use crate::text::front_matter::split_front_matter;
 use crate::text::words::split_words;
 use crate::text::{clean, one_line};
 
@@ -85,22 +86,6 @@ impl UserCommand {
         }
         Ok(prompt)
     }
-}
-
-/// Splits the lines between two `---` off, as pairs. Anything else there is left alone.
-fn split_front_matter(text: &str) -> (Vec<(&str, &str)>, &str) {
-    let Some(rest) = text.strip_prefix("---\n") else { return (Vec::new(), text) };
-    let Some((head, body)) = rest.split_once("\n---\n").or_else(|| Some((rest.strip_suffix("\n---")?, ""))) else {
-        return (Vec::new(), text);
-    };
-    let facts = head.lines().filter_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        let value = value.trim();
-        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-        let unquoted = unquoted.or_else(|| value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')));
-        Some((key.trim(), unquoted.unwrap_or(value)))
-    });
-    (facts.collect(), body)
 }
 
 #[cfg(test)]

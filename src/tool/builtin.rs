@@ -1,4 +1,4 @@
-//! The built-in tools as a source.
+//! The tools of this program as sources: those that work in a folder, and those by which the agent works.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
 use super::source::{CallDescription, ToolContext, ToolInfo, ToolResult, ToolSource};
-use super::{BUILTIN_TOOLS, Tool};
+use super::{AGENT_TOOLS, BUILTIN_TOOLS, Tool};
 use crate::event::Json;
 
 /// How long calls of built-in tools may run.
@@ -17,24 +17,38 @@ pub struct ToolTimeouts {
     pub command: Duration,
 }
 
-/// The tools of the table in this program.
+/// The tools of a table in this program.
 pub struct BuiltinTools {
-    pub timeouts: ToolTimeouts,
+    name: &'static str,
+    tools: &'static [&'static dyn Tool],
+    timeouts: ToolTimeouts,
 }
 
-fn find(name: &str) -> Option<&'static dyn Tool> {
-    BUILTIN_TOOLS.iter().copied().find(|tool| tool.spec().name == name)
+impl BuiltinTools {
+    /// Returns those that work in a folder and need no agent.
+    pub fn new(timeouts: ToolTimeouts) -> Self {
+        Self { name: "jarvis-tui", tools: BUILTIN_TOOLS, timeouts }
+    }
+
+    /// Returns those by which the agent plans and has others work.
+    pub fn for_agent(timeouts: ToolTimeouts) -> Self {
+        Self { name: "agent", tools: AGENT_TOOLS, timeouts }
+    }
+
+    fn find(&self, name: &str) -> Option<&'static dyn Tool> {
+        self.tools.iter().copied().find(|tool| tool.spec().name == name)
+    }
 }
 
 impl ToolSource for BuiltinTools {
     fn name(&self) -> &'static str {
-        "jarvis-tui"
+        self.name
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<ToolInfo>, String>> {
         let info =
             |tool: &&dyn Tool| ToolInfo { spec: tool.spec(), kind: tool.kind(), timeout: tool.timeout(self.timeouts) };
-        ready(Ok(BUILTIN_TOOLS.iter().map(info).collect())).boxed()
+        ready(Ok(self.tools.iter().map(info).collect())).boxed()
     }
 
     fn describe<'a>(
@@ -43,14 +57,14 @@ impl ToolSource for BuiltinTools {
         args: &'a Json,
         ctx: &'a ToolContext,
     ) -> BoxFuture<'a, Result<CallDescription, String>> {
-        match find(tool) {
+        match self.find(tool) {
             Some(tool) => tool.describe(args, ctx),
             None => ready(Err(unknown(tool))).boxed(),
         }
     }
 
     fn call<'a>(&'a self, tool: &'a str, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
-        match find(tool) {
+        match self.find(tool) {
             Some(tool) => tool.run(args, ctx),
             None => ready(ToolResult::failed(unknown(tool))).boxed(),
         }

@@ -24,7 +24,10 @@ mod registry;
 pub mod restore;
 mod search;
 mod shell;
+mod skill;
 mod source;
+mod task;
+mod todo;
 pub mod truncate;
 mod write_file;
 
@@ -41,12 +44,14 @@ pub use hunks::ApprovedHunks;
 pub(crate) use registry::tests::FakeSource;
 pub use registry::{RegisteredTool, Registry};
 pub use shell::run_for_person;
+pub use skill::{Skill, SkillTools};
 pub use source::{
     CallDescription, KeepVersion, SubjectCheck, SubjectPermission, ToolContext, ToolInfo, ToolProgress, ToolResult,
     ToolSource,
 };
+pub use task::{NOT_FOR_SUB_AGENTS, TASK_TOOL, TaskRequest};
 
-/// The built-in tools, in the order in which models see them.
+/// The built-in tools that work in a folder, in the order in which models see them.
 static BUILTIN_TOOLS: &[&dyn Tool] = &[
     &calculator::Calculator,
     &read_file::ReadFile,
@@ -58,6 +63,9 @@ static BUILTIN_TOOLS: &[&dyn Tool] = &[
     &fetch::Fetch,
     &clock::ClockTool::SYSTEM,
 ];
+
+/// Those by which the agent works; what needs the agent itself is done there.
+static AGENT_TOOLS: &[&dyn Tool] = &[&todo::Todo, &task::Task];
 
 /// A built-in tool. The methods are those of [`ToolSource`] for one tool.
 trait Tool: Send + Sync {

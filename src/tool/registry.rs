@@ -23,6 +23,8 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest name that every model's API accepts.
 const MAX_NAME_BYTES: usize = 64;
 
+type KeepTool = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// The tools of all sources, as they were listed last. A clone sees later changes on its own, and shares what was listed
 /// before.
 #[derive(Clone, Default)]
@@ -31,6 +33,8 @@ pub struct Registry {
     tools: Vec<RegisteredTool>,
     /// What was reported already.
     problems: HashSet<String>,
+    /// Whether a tool of that name is used; all are, if none.
+    keeps: Option<KeepTool>,
 }
 
 #[derive(Clone)]
@@ -42,6 +46,10 @@ struct ListedSource {
 }
 
 impl ListedSource {
+    fn new(source: Arc<dyn ToolSource>) -> Self {
+        Self { changes: source.changes(), source, was_listed: false, tools: Vec::new() }
+    }
+
     fn is_outdated(&self) -> bool {
         // A source that is gone changes no more.
         !self.was_listed || self.changes.as_ref().is_some_and(|changes| changes.has_changed().unwrap_or(false))
@@ -77,13 +85,12 @@ pub struct RegisteredTool {
 impl Registry {
     /// Creates a registry of these sources; the earlier one wins where names collide. Nothing is listed yet.
     pub fn new(sources: impl IntoIterator<Item = Arc<dyn ToolSource>>) -> Self {
-        let listed = |source: Arc<dyn ToolSource>| ListedSource {
-            changes: source.changes(),
-            source,
-            was_listed: false,
-            tools: Vec::new(),
-        };
-        Self { sources: sources.into_iter().map(listed).collect(), ..Self::default() }
+        Self { sources: sources.into_iter().map(ListedSource::new).collect(), ..Self::default() }
+    }
+
+    /// Adds a source after the others; it is listed with the next refresh.
+    pub fn add_source(&mut self, source: Arc<dyn ToolSource>) {
+        self.sources.push(ListedSource::new(source));
     }
 
     /// Returns whether a source has to be listed, for the first time or because of its change notice.
@@ -104,6 +111,9 @@ impl Registry {
                 if source.prefixes_names() {
                     Arc::make_mut(&mut info).spec.name = prefixed_name(source.name(), &own_name);
                 }
+                if self.keeps.as_ref().is_some_and(|keeps| !keeps(&info.spec.name)) {
+                    continue;
+                }
                 if let Some(first) = self.get(&info.spec.name) {
                     let (name, theirs, first) = (&info.spec.name, source.name(), first.source.name());
                     problems.push(format!("a second tool {name}, from {theirs}, is left out: {first} has one"));
@@ -114,6 +124,12 @@ impl Registry {
         }
         problems.retain(|problem| self.problems.insert(problem.clone()));
         problems
+    }
+
+    /// Leaves out the tools whose names are not to be kept, also those that are listed later.
+    pub fn keep(&mut self, keep: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        self.tools.retain(|tool| keep(&tool.spec().name));
+        self.keeps = Some(Arc::new(keep));
     }
 
     pub fn get(&self, name: &str) -> Option<&RegisteredTool> {

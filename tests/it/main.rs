@@ -21,6 +21,7 @@ mod encoders;
 mod encoders_responses;
 mod engines;
 mod grammar;
+mod hands;
 mod headless;
 mod hosted;
 mod hostile;

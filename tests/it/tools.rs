@@ -68,7 +68,7 @@ impl ToolBench {
 
 async fn builtin() -> Registry {
     let timeouts = ToolTimeouts { usual: Duration::from_secs(30), command: Duration::from_mins(2) };
-    let source: Arc<dyn ToolSource> = Arc::new(BuiltinTools { timeouts });
+    let source: Arc<dyn ToolSource> = Arc::new(BuiltinTools::new(timeouts));
     let mut registry = Registry::new([source]);
     assert_eq!(registry.refresh().await, Vec::<String>::new());
     registry

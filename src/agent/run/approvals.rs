@@ -69,6 +69,7 @@ impl Agent {
             let steps = running.machine.handle(input, &mut self.ids);
             self.apply_effects(steps, running).await;
         }
+        self.judge_nested_asks(running);
         self.publish_permissions();
     }
 

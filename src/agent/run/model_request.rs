@@ -34,7 +34,7 @@ impl Agent {
     pub(super) fn overhead_tokens(&self) -> u64 {
         let spec_tokens =
             |tool: &ToolSpec| estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string()) + 16;
-        estimate_tokens(&self.setup.system_prompt) + self.setup.tools.specs().map(spec_tokens).sum::<u64>()
+        estimate_tokens(&self.told_first()) + self.setup.tools.specs().map(spec_tokens).sum::<u64>()
     }
 
     /// Sends the pending request once what it waited for is available.
@@ -58,8 +58,11 @@ impl Agent {
 
     pub(super) async fn request_model(&mut self, running: &mut RunningTurn) {
         self.list_outdated_tools().await;
-        let waits =
-            self.switching.is_some() || self.describing.is_some() || self.listing.is_some() || self.restoring.is_some();
+        let waits = self.switching.is_some()
+            || self.describing.is_some()
+            || self.listing.is_some()
+            || self.restoring.is_some()
+            || self.reading_instructions.is_some();
         if waits || running.compaction.is_some() {
             running.request_pending = true;
             return;
@@ -104,7 +107,7 @@ impl Agent {
         let tuning = SamplingParams { effort: self.effort_of(running), ..self.setup.sampling };
         let request = ModelRequest {
             model: self.engine_choice.model.clone(),
-            system: self.setup.system_prompt.clone(),
+            system: self.told_first().into_owned(),
             history: past,
             tools: self.offered_tools().cloned().collect(),
             sampling: SamplingParams {

@@ -8,6 +8,7 @@ mod models;
 mod remote_approvals;
 mod sources;
 mod steering;
+mod sub_agents;
 mod tool_calls;
 
 use std::collections::VecDeque;
@@ -256,6 +257,8 @@ impl AgentRig {
             extra_folders: Vec::new(),
             hidden_env_vars: [].into(),
             system_prompt: String::new(),
+            is_told_instructions: false,
+            instructions: None,
             limits: TurnLimits { max_rounds: 5, max_calls: None },
             runs_tools: true,
             auto_compact: false,
@@ -268,6 +271,7 @@ impl AgentRig {
             options: None,
             is_unattended: false,
             overflow_path: Some(Arc::new(move |call: &CallId| beside.join(format!("{call}.out")))),
+            side_effect_lock: Arc::default(),
             epoch: Instant::now(),
             wall_ms: 0,
         };

@@ -17,15 +17,15 @@ use super::{Agent, RunningTurn, ToolMessage};
 use crate::agent::approval::ApprovalVerdict;
 use crate::agent::turn::{TurnEffect, TurnInput};
 use crate::event::{
-    AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, HunkDecision, Json, Millis, NoticeCode,
-    NoticeLevel, OutputStream, Risk,
+    AgentEvent, Annotation, AnnotationTarget, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, HunkDecision,
+    Json, Millis, NoticeCode, NoticeLevel, OutputStream, Risk,
 };
 use crate::net::redact::redact_secrets;
 use crate::private;
 use crate::tool::truncate::{size, truncate_middle};
 use crate::tool::{
-    ApprovedHunks, KeepVersion, RegisteredTool, Registry, SubjectCheck, SubjectPermission, ToolContext, ToolProgress,
-    ToolResult,
+    ApprovedHunks, KeepVersion, RegisteredTool, Registry, SubjectCheck, SubjectPermission, TASK_TOOL, TaskRequest,
+    ToolContext, ToolProgress, ToolResult,
 };
 
 /// Bytes of a call's output that go into the log; longer outputs go to a file beside it.
@@ -137,6 +137,11 @@ impl Agent {
         running: &mut RunningTurn,
     ) {
         let Some(tool) = self.setup.tools.get(name).cloned() else { return };
+        if name == TASK_TOOL
+            && let Ok(task) = TaskRequest::parse(&args)
+        {
+            return self.start_sub_agent(call, task, running);
+        }
         let (mut ctx, forward) = self.tool_context(&call, &tool, running);
         let tool_sender = running.tool_sender.clone();
         let shown = running.shown_requests.remove(&call);
@@ -240,8 +245,9 @@ impl Agent {
         let input = match msg {
             ToolMessage::Described { call, request: Ok(request) } => TurnInput::Described { call, request },
             ToolMessage::Described { call, request: Err(why) } => TurnInput::Judged { call, judgment: Err(why) },
+            ToolMessage::NestedUsage { call, usage } => return self.note_nested_usage(&call, usage, running).await,
             ToolMessage::Progress { call, progress: ToolProgress::Event(event) } => {
-                TurnInput::ToolEvent { call, event }
+                return self.handle_tool_event(call, event, running).await;
             }
             ToolMessage::Progress { call, progress: ToolProgress::Output(stream, text) } => {
                 let logged = running.logged_bytes.entry(call.clone()).or_insert(0);
@@ -263,10 +269,9 @@ impl Agent {
             }
             ToolMessage::Done { call, result: mut done, duration: took } => {
                 for event in std::mem::take(&mut done.events) {
-                    let input = TurnInput::ToolEvent { call: call.clone(), event };
-                    let steps = running.machine.handle(input, &mut self.ids);
-                    self.apply_effects(steps, running).await;
+                    self.handle_tool_event(call.clone(), event, running).await;
                 }
+                running.sub_agents.finish(&call);
                 let structured = self.bound_structured(done.structured.take()).await;
                 let output = CallOutput { structured, ..self.store_output(&call, &done, running).await };
                 TurnInput::Done { call, outcome: done.outcome, output, duration: took }
@@ -274,6 +279,19 @@ impl Agent {
         };
         let steps = running.machine.handle(input, &mut self.ids);
         self.apply_effects(steps, running).await;
+    }
+
+    /// Handles an event of a call's tool: a plan is that of the turn, and only sub-agents ask.
+    async fn handle_tool_event(&mut self, call: CallId, event: AgentEvent, running: &mut RunningTurn) {
+        if let AgentEvent::Annotation { on: AnnotationTarget::Session, annotation: plan @ Annotation::Plan(_) } = event
+        {
+            let on = AnnotationTarget::Turn(running.machine.turn().clone());
+            return self.emit(AgentEvent::Annotation { on, annotation: plan }).await;
+        }
+        if let Some(event) = self.handle_nested_ask(&call, event, running).await {
+            let steps = running.machine.handle(TurnInput::ToolEvent { call, event }, &mut self.ids);
+            self.apply_effects(steps, running).await;
+        }
     }
 
     /// Drops data that is too large for an event; the text remains.

@@ -1,11 +1,12 @@
 //! PURE. Events that a running tool reports: annotations of its call, and the messages and calls of a sub-agent.
 //!
-//! A tool can't report anything else: the turn, its other calls and its approvals are the machine's. Ids are the tool's
+//! A tool can't report anything else: the turn, its other calls and their approvals are the machine's. Ids are the tool's
 //! own and are made unique; what a sub-agent left open is closed with the call.
 
 use crate::agent::ids::IdAllocator;
 use crate::event::{
-    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, MessageId,
+    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, DecidedBy, Decision, ExecutedBy, FinishReason,
+    MessageId,
 };
 
 use super::{CallStage, TurnEffect, TurnMachine};
@@ -21,6 +22,7 @@ pub(super) struct OpenNested {
 enum NestedItem {
     Message(MessageId),
     Call(CallId),
+    Ask(CallId),
 }
 
 impl TurnMachine {
@@ -81,11 +83,18 @@ impl TurnMachine {
                 *call = self.our_call(parent, call, names);
                 self.close(parent, &NestedItem::Call(call.clone()))?;
             }
+            AgentEvent::ApprovalRequested { call, .. } => {
+                *call = self.our_call(parent, call, names);
+                self.is_open(parent, &NestedItem::Call(call.clone())).then_some(())?;
+                self.open(parent, NestedItem::Ask(call.clone()))?;
+            }
+            AgentEvent::ApprovalResolved { call, .. } => {
+                *call = self.our_call(parent, call, names);
+                self.close(parent, &NestedItem::Ask(call.clone()))?;
+            }
             AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::UserMessage { .. }
-            | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::UsageReported { .. }
             | AgentEvent::TurnFinished { .. }
             | AgentEvent::BranchStarted { .. }
@@ -98,7 +107,10 @@ impl TurnMachine {
 
     /// Closes what a sub-agent left open, since its call is over.
     pub(super) fn close_nested(&mut self, parent: &CallId, outcome: CallOutcome, steps: &mut Vec<TurnEffect>) {
-        let (left, others) = std::mem::take(&mut self.open_nested).into_iter().partition(|open| open.parent == *parent);
+        let (mut left, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.open_nested).into_iter().partition(|open| open.parent == *parent);
+        // A call ends only once what it asked is resolved.
+        left.sort_by_key(|open| !matches!(open.item, NestedItem::Ask(_)));
         self.open_nested = others;
         let cancelled = outcome == CallOutcome::Cancelled;
         for OpenNested { item, .. } in left {
@@ -109,6 +121,9 @@ impl TurnMachine {
                     full_text: None,
                     provider_metadata: None,
                 },
+                NestedItem::Ask(call) => {
+                    AgentEvent::ApprovalResolved { call, decision: Decision::Deny(None), by: DecidedBy::Cancelled }
+                }
                 NestedItem::Call(call) => AgentEvent::ToolCallFinished {
                     call,
                     outcome: if cancelled { CallOutcome::Cancelled } else { CallOutcome::Unknown },

@@ -171,6 +171,8 @@ impl TabHost<'_> {
                     let folder = tab.chat.store.session.opened.as_ref().map(|opened| opened.folder.clone());
                     self.effects.diff_folder(folder.map_or_else(|| self.workspace.folder.clone(), PathBuf::from));
                 }
+                Effect::ReadMemory => self.effects.read_memory(false),
+                Effect::TrustFolder => self.effects.read_memory(true),
                 Effect::NewSession => self.open_session(tab, StartMode::New),
                 Effect::SearchSessions(query) => self.effects.search_sessions(query),
                 Effect::ImportSessions(path) => self.effects.import_sessions(path),

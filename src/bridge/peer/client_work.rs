@@ -304,7 +304,7 @@ mod tests {
 
     fn worker(folder: &std::path::Path) -> ClientWorker {
         let timeouts = ToolTimeouts { usual: LIMIT, command: LIMIT };
-        let source: Arc<dyn ToolSource> = Arc::new(BuiltinTools { timeouts });
+        let source: Arc<dyn ToolSource> = Arc::new(BuiltinTools::new(timeouts));
         ClientWorker::new(PeerTools {
             tools: Registry::new([source]),
             folder: folder.canonicalize().unwrap(),

@@ -29,7 +29,11 @@ pub(super) fn run(command: ConfigCommand, sources: &ConfigSources<'_>) -> anyhow
         ConfigCommand::Init => print(&format!("{}\n", load::init(sources)?.display()))?,
         ConfigCommand::Trust { remove: false } => {
             let project = load::trust(sources.paths, sources.folder)?;
-            print(&format!("{} is trusted as it is now\n", project.file.display()))?;
+            print(&if project.file.exists() {
+                format!("{} is trusted as it is now\n", project.file.display())
+            } else {
+                format!("{} is trusted: the agent reads its instructions and skills\n", project.folder.display())
+            })?;
         }
         ConfigCommand::Trust { remove: true } => {
             let was = load::distrust(sources.paths, sources.folder)?;

@@ -11,6 +11,8 @@ const WITHOUT_KEY: &[&str] = &[
     "branch.fork",
     "branch.tree",
     "system.open",
+    "memory.open",
+    "memory.draft",
     "session.attach",
     "session.detach",
     "session.reconnect",

@@ -143,9 +143,13 @@ fn a_copy_of_a_trusted_folder_is_not_trusted() {
 }
 
 #[test]
-fn nothing_to_trust_is_an_error() {
+fn a_project_without_settings_is_trusted_as_one_that_has_none() {
     let place = ConfigSandbox::new();
-    assert!(trust(&place.paths, &place.path("repo")).unwrap_err().to_string().contains("no such file"));
+    let project = trust(&place.paths, &place.path("repo/src")).unwrap();
+    assert_eq!(project.folder, place.path("repo"));
+    place.write("repo/.jarvis/config.toml", "limits.max_rounds = 3\n");
+    assert_eq!(place.with("repo", None, None, load).unwrap().config.limits.max_rounds, 25);
+    assert_eq!(distrust(&place.paths, &place.path("repo/src")), Ok(true));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::event::{AgentEvent, Usage, UsageScope};
 pub struct AnswerUsage {
     requests: BTreeMap<u32, Usage>,
     compaction: Option<Usage>,
+    sub_agents: Option<Usage>,
     turn_total: Option<Usage>,
 }
 
@@ -21,13 +22,15 @@ impl AnswerUsage {
                 self.requests.insert(*nth, *usage);
             }
             AgentEvent::UsageReported { scope: UsageScope::Compaction, usage } => self.compaction = Some(*usage),
+            AgentEvent::UsageReported { scope: UsageScope::SubAgents, usage } => self.sub_agents = Some(*usage),
             _ => {}
         }
     }
 
     /// Returns the total; none where nothing was reported.
     pub fn total(&self) -> Option<Usage> {
-        let requests = self.requests.values().chain(&self.compaction).copied().reduce(Usage::plus);
+        let requests =
+            self.requests.values().chain(&self.compaction).chain(&self.sub_agents).copied().reduce(Usage::plus);
         self.turn_total.or(requests)
     }
 }
@@ -50,6 +53,10 @@ mod tests {
             usage_total.observe(&event);
         }
         assert_eq!(usage_total.total(), Some(usage(8)));
+        for tokens in [3, 4] {
+            usage_total.observe(&reported(UsageScope::SubAgents, tokens));
+        }
+        assert_eq!(usage_total.total(), Some(usage(12)));
         usage_total.observe(&reported(UsageScope::Turn, 9));
         usage_total.observe(&reported(UsageScope::Request(3), 1));
         assert_eq!(usage_total.total(), Some(usage(9)));

@@ -16,6 +16,7 @@ pub mod frames;
 pub mod help;
 pub mod key_status;
 pub mod links;
+pub mod memory;
 pub mod models;
 pub mod modes;
 pub mod outline;
@@ -104,6 +105,7 @@ overlays! {
     AgentTranscript(agents::AgentTranscript),
     Diff(diff::DiffText),
     SystemPrompt(system_prompt::SystemPromptText),
+    Memory(memory::MemoryText),
     KeyStatus(key_status::KeyStatusText),
     Serving(serving::ServingText),
     SessionsSearch(found_texts::SessionsSearch),

@@ -24,6 +24,7 @@ use crate::store::overlay::found_texts::open_sessions_search;
 use crate::store::overlay::help::HelpText;
 use crate::store::overlay::key_status::KeyStatusText;
 use crate::store::overlay::links::open_links;
+use crate::store::overlay::memory::{ask_memory, draft_prompt};
 use crate::store::overlay::models::open_models;
 use crate::store::overlay::modes::{confirm_full_mode, cycle_mode, open_modes, set_agent_mode};
 use crate::store::overlay::outline::open_outline;
@@ -234,6 +235,9 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::CloseTab => close_tab(store, fx),
         Action::OpenDiff => open_diff(store, fx),
         Action::OpenSystemPrompt => open_system_prompt(store),
+        Action::OpenMemory => ask_memory(store, false, fx),
+        Action::TrustFolder => ask_memory(store, true, fx),
+        Action::DraftInstructions => _ = submit::submit(store, draft_prompt(), fx),
         Action::SetSystemPrompt(text) => set_system_prompt(store, text, fx),
         Action::SetPanelSide(side) => {
             store.panel_side = side.unwrap_or(match store.panel_side {

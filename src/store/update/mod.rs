@@ -18,6 +18,7 @@ use super::overlay::approval::ApprovalDialog;
 use super::overlay::diff::DiffText;
 use super::overlay::file_restore::ask_about_files;
 use super::overlay::found_texts::SessionsSearch;
+use super::overlay::memory::show_memory;
 use super::overlay::palette::add_action_uses;
 use super::overlay::serving::ServingText;
 use super::overlay::sessions::SessionPicker;
@@ -79,6 +80,7 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
                 shown.of_git = Some(told);
             }
         }
+        Msg::Report(Report::Memory(report)) => show_memory(store, report),
         Msg::Report(Report::FilesChecked(checks)) => ask_about_files(store, checks, fx),
         Msg::Report(Report::FilesRestored(done)) => branching::on_files_restored(store, done, fx),
         Msg::Report(Report::Failed { what, why }) => {

@@ -136,7 +136,7 @@ async fn asked_about_two_hunks() -> (Arc<ScriptedEngine>, AgentRig) {
     let engine = engine("a", vec![script]);
     let minute = Duration::from_mins(1);
     let timeouts = ToolTimeouts { usual: minute, command: minute };
-    let tools: Arc<dyn ToolSource> = Arc::new(BuiltinTools { timeouts });
+    let tools: Arc<dyn ToolSource> = Arc::new(BuiltinTools::new(timeouts));
     let mut bench = AgentRig::start_with(&engine, &[], |setup| {
         setup.tools = Registry::new([tools]);
         setup.folder = setup.folder.canonicalize().unwrap();

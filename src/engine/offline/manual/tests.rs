@@ -67,6 +67,8 @@ const QUESTIONS: &[(&str, &str)] = &[
     ("how do I see a demo?", "Getting started › Try the screen with a demo"),
     ("what does the ~ in the usage bar mean, is it an estimate?", "Getting started › The usage bar"),
     ("can tools read files outside the folder?", "Tools › File tools"),
+    ("does it read AGENTS.md?", "Instructions and skills"),
+    ("how do I add a skill", "Instructions and skills › Skills"),
 ];
 
 #[test]
