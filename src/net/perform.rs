@@ -191,7 +191,7 @@ impl<'a> RequestDriver<'a> {
                 tokio::select! {
                     biased;
                     told = side_channel::next_event(aside) => Either::Left(told),
-                    next = body.next() => Either::Right(next),
+                    next = gather.next_chunk(&mut body) => Either::Right(next),
                 }
             };
             let next = match self.watchdog.wait(heard, self.silence_timeout()).await {
@@ -236,7 +236,7 @@ impl<'a> RequestDriver<'a> {
             if !self.send_events().await {
                 return None;
             }
-            gather.note_delivered();
+            gather.note_delivered(taken, self.has_first_token);
             if let Some(broken) = broken {
                 self.close(Some(broken.fault(&self.watchdog.origin)), aside).await;
                 return None;

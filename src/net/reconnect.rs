@@ -12,7 +12,6 @@ mod tests;
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -224,7 +223,7 @@ impl<'a> StreamWatcher<'a> {
         let mut moved = false;
         self.watchdog.note_arrival(false).await;
         loop {
-            let next = match self.watchdog.wait(body.next(), self.watchdog.policy.idle_timeout).await {
+            let next = match self.watchdog.wait(gather.next_chunk(&mut body), self.watchdog.policy.idle_timeout).await {
                 WaitOutcome::Ready(next) => next,
                 WaitOutcome::TimedOut(_) if self.is_between_responses() => return ConnectionEnd::Complete,
                 WaitOutcome::TimedOut(fault) => {
@@ -257,7 +256,7 @@ impl<'a> StreamWatcher<'a> {
             if !self.send_events().await {
                 return ConnectionEnd::ReceiverDropped;
             }
-            gather.note_delivered();
+            gather.note_delivered(taken, true);
             if let Some(broken) = broken {
                 return ConnectionEnd::Unreadable(broken.fault(&self.watchdog.origin));
             }
