@@ -4,10 +4,10 @@
 //! request wins. At most one frame in `min_interval`, but what a person typed doesn't wait for that, only for the echo of
 //! a key just before it: a few more frames a second are cheaper than a slow echo.
 //!
-//! To be woken costs about as much as a frame. So text draws as it comes, once the last frame is old enough, and text
-//! that came too early waits a little longer than it must: more is likely to come, and draws both. A frame that waited so
-//! in vain counts as drawn when it might have been: what comes just after it doesn't wait for that a second time.
-//! None when nobody asked, so that idle costs nothing.
+//! To be woken costs about as much as a frame. So text draws as it comes, as long as there are no more frames than
+//! `min_interval` allows on the whole: what comes evenly and a little slower is drawn each time it comes, and a frame that
+//! was late or of something else puts none of it off. Text that came too early waits a little longer than it must: more
+//! is likely to come, and draws both. None when nobody asked, so that idle costs nothing.
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub struct FramePacer {
     /// Somebody asked for now.
     is_urgent: bool,
     last_drawn: Option<Instant>,
+    /// From when on text is drawn as it comes.
+    text_from: Option<Instant>,
     /// When the last frame was drawn that somebody asked for.
     last_urgent: Option<Instant>,
 }
@@ -41,6 +43,7 @@ impl FramePacer {
             text_requested_for: None,
             is_urgent: false,
             last_drawn: None,
+            text_from: None,
             last_urgent: None,
         }
     }
@@ -59,28 +62,26 @@ impl FramePacer {
 
     /// Asks for a frame of what has just come.
     pub fn request_for_stream(&mut self, now: Instant, scope: FrameScope) {
-        let wait = match self.last_drawn {
-            Some(last) if now < last + self.min_interval => {
-                (last + self.min_interval + self.early_text_wait()).saturating_duration_since(now)
+        let (last, requested) = match scope {
+            FrameScope::Whole => (self.last_drawn.map(|last| last + self.min_interval), &mut self.requested_for),
+            FrameScope::Text => {
+                let least = self.last_drawn.map(|last| last + self.min_interval / 4);
+                (self.text_from.max(least), &mut self.text_requested_for)
             }
-            _ => Duration::ZERO,
         };
-        let requested = match scope {
-            FrameScope::Whole => &mut self.requested_for,
-            FrameScope::Text => &mut self.text_requested_for,
-        };
-        *requested = Some(requested.map_or(now + wait, |wanted| wanted.min(now + wait)));
+        let at = last.filter(|from| now < *from).map_or(now, |from| from + self.min_interval / 4);
+        *requested = Some(requested.map_or(at, |wanted| wanted.min(at)));
     }
 
     /// Returns when to draw; none means sleep for ever.
     pub fn deadline(&self) -> Option<Instant> {
-        let wanted = self.requested_for.into_iter().chain(self.text_requested_for).min()?;
         let (last, gap) = if self.is_urgent {
             (self.last_urgent, MIN_KEY_FRAME_INTERVAL.min(self.min_interval))
         } else {
             (self.last_drawn, self.min_interval)
         };
-        Some(last.map_or(wanted, |last| wanted.max(last + gap)))
+        let whole = self.requested_for.map(|wanted| last.map_or(wanted, |last| wanted.max(last + gap)));
+        whole.into_iter().chain(self.text_requested_for).min()
     }
 
     /// Returns what a frame has to show that is drawn now.
@@ -101,14 +102,9 @@ impl FramePacer {
             self.requested_for = None;
             self.is_urgent = false;
         }
-        let longest_wait = self.last_drawn.map(|last| last + self.min_interval + self.early_text_wait());
-        let has_waited = self.text_requested_for.take().is_some_and(|at| Some(at) == longest_wait && at <= now);
-        self.last_drawn = Some(if has_waited { now.checked_sub(self.early_text_wait()).unwrap_or(now) } else { now });
-    }
-
-    /// Returns how much longer than it must text waits that came too early.
-    fn early_text_wait(&self) -> Duration {
-        self.min_interval / 4
+        self.text_requested_for = None;
+        self.text_from = self.text_from.map(|from| from + self.min_interval).max(Some(now));
+        self.last_drawn = Some(now);
     }
 }
 
@@ -160,35 +156,67 @@ mod tests {
         );
     }
 
-    #[test]
-    fn text_is_drawn_as_it_comes_once_the_last_frame_is_old_enough() {
+    /// Draws what is due up to `until`; returns when.
+    fn draw_until(pace: &mut FramePacer, until: Instant, drawn: &mut Vec<Instant>) {
+        while let Some(at) = pace.deadline().filter(|at| *at <= until) {
+            pace.on_drawn(at, pace.scope(at));
+            drawn.push(at);
+        }
+    }
+
+    /// Lets text come at these times, in ms, and returns when frames were drawn, in ms.
+    fn frames_of(arrivals: impl IntoIterator<Item = u32>) -> Vec<u128> {
         let mut pace = FramePacer::new(100);
-        let now = Instant::now();
-        pace.request_for_stream(now, Text);
-        assert_eq!(pace.deadline(), Some(now));
-        pace.on_drawn(now, Whole);
-        pace.request_for_stream(now + 6 * MS, Text);
-        assert_eq!(pace.deadline(), Some(now + 10 * MS + 10 * MS / 4), "too early: with what comes next, or alone");
-        pace.request_for_stream(now + 12 * MS, Text);
-        assert_eq!(pace.deadline(), Some(now + 12 * MS));
+        let start = Instant::now();
+        let mut drawn = Vec::new();
+        for at in arrivals {
+            let now = start + at * MS;
+            draw_until(&mut pace, now - MS / 100, &mut drawn);
+            pace.request_for_stream(now, Text);
+            draw_until(&mut pace, now, &mut drawn);
+        }
+        draw_until(&mut pace, start + 10_000 * MS, &mut drawn);
+        drawn.iter().map(|at| (*at - start).as_millis()).collect()
     }
 
     #[test]
-    fn a_frame_that_waited_in_vain_for_more_text_counts_as_drawn_when_it_might_have_been() {
+    fn text_is_drawn_as_it_comes_while_frames_keep_their_rate() {
+        assert_eq!(frames_of([0, 11, 22, 33]), [0, 11, 22, 33]);
+        assert_eq!(frames_of([0, 6]), [0, 6], "a frame that was saved before may be used");
+        let frames = frames_of((0..1000).step_by(6));
+        assert!((100..=102).contains(&frames.len()), "{}", frames.len());
+    }
+
+    #[test]
+    fn a_late_frame_does_not_put_off_those_after_it() {
+        // Drawn every 11 ms; once a frame of something else comes between.
+        let mut pace = FramePacer::new(100);
+        let start = Instant::now();
+        let mut drawn = Vec::new();
+        for at in [0, 11, 22, 33, 44] {
+            pace.request_for_stream(start + at * MS, Text);
+            draw_until(&mut pace, start + at * MS, &mut drawn);
+            if at == 11 {
+                pace.on_drawn(start + 19 * MS, Whole);
+            }
+        }
+        draw_until(&mut pace, start + 100 * MS, &mut drawn);
+        let drawn: Vec<_> = drawn.iter().map(|at| (*at - start).as_millis()).collect();
+        assert_eq!(drawn, [0, 11, 22, 33, 44]);
+    }
+
+    #[test]
+    fn text_that_came_too_early_waits_for_more() {
         let mut pace = FramePacer::new(100);
         let now = Instant::now();
         pace.on_drawn(now, Whole);
-        pace.request_for_stream(now + 6 * MS, Text);
-        let waited = now + 10 * MS + 10 * MS / 4;
-        assert_eq!(pace.deadline(), Some(waited));
-        pace.on_drawn(waited, Text);
-        pace.request_for_stream(waited + MS, Text);
-        assert_eq!(pace.deadline(), Some(waited + 10 * MS), "an interval later, not one and a quarter");
-        pace.request_for_stream(now + 20 * MS, Text);
-        assert_eq!(pace.deadline(), Some(now + 20 * MS), "frames keep their rate");
-        pace.on_drawn(now + 20 * MS, Text);
-        pace.request_for_stream(now + 21 * MS, Text);
-        assert_eq!(pace.deadline(), Some(now + 30 * MS + 10 * MS / 4), "this one didn't wait");
+        pace.request_for_stream(now + MS, Text);
+        assert_eq!(pace.deadline(), Some(now + 5 * MS), "not just behind the last one");
+        pace.on_drawn(now + 5 * MS, Text);
+        pace.request_for_stream(now + 8 * MS, Text);
+        assert_eq!(pace.deadline(), Some(now + 10 * MS + 10 * MS / 4));
+        pace.request_for_stream(now + 12 * MS, Text);
+        assert_eq!(pace.deadline(), Some(now + 12 * MS));
     }
 
     #[test]
@@ -198,7 +226,7 @@ mod tests {
         pace.on_drawn(now, Whole);
         pace.request(now + MS, 10 * MS);
         pace.request_for_stream(now + 2 * MS, Text);
-        assert_eq!(pace.deadline(), Some(now + 11 * MS));
+        assert_eq!((pace.deadline(), pace.scope(now + 5 * MS)), (Some(now + 5 * MS), Text));
         pace.request(now + 3 * MS, Duration::ZERO);
         assert_eq!(pace.deadline(), Some(now + 3 * MS), "and a key doesn't wait for it");
     }
