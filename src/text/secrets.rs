@@ -7,11 +7,12 @@
 //! secret that came alone.
 //!
 //! ```text
-//!   anchor (a prefix, by Aho-Corasick) ──► run of a class, a block, a token ─┐
+//!   anchor (a prefix) ───────────────────► run of a class, a block, a token ─┐
 //!   `:` and `=` ──► the name before, the value behind ───────────────────────┼─► found, none, or more is needed
 //!   40 letters behind an access key's id ────────────────────────────────────┘
 //! ```
 
+mod anchors;
 mod assignment;
 mod block;
 mod byte_class;
@@ -30,8 +31,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 pub use self::name::is_secret_name;
 pub use self::scan::{ScanState, SecretScan};
 pub use self::shape::{CustomShape, ShapeError};
@@ -39,6 +38,7 @@ pub use self::stand_in::is_secret;
 pub use self::stream::SecretStream;
 pub use self::table::{builtin_kinds, shape_examples};
 
+use self::anchors::{Anchors, Rule};
 use self::shape::Shape;
 use self::table::{Matcher, TABLE};
 
@@ -86,23 +86,11 @@ pub struct SecretMatch<'a> {
 
 /// What is looked for, made once for all texts.
 pub struct SecretRules {
-    anchors: AhoCorasick,
-    /// For each pattern of `anchors` the rules that begin there, the longest anchor first.
-    by_pattern: Vec<Vec<usize>>,
-    rules: Vec<Rule>,
-    /// Every anchor, sorted.
-    sorted: Vec<Vec<u8>>,
-    longest: usize,
+    anchors: Anchors,
     has_known: bool,
     builtin: bool,
     names: Vec<String>,
     allowed: Vec<String>,
-}
-
-struct Rule {
-    kind: Cow<'static, str>,
-    anchor: Vec<u8>,
-    matcher: RuleMatcher,
 }
 
 enum RuleMatcher {
@@ -119,7 +107,7 @@ impl SecretRules {
             for form in escaped_forms(&known.value) {
                 rules.push(Rule {
                     kind: Cow::Owned(known.kind.clone()),
-                    anchor: form.into_bytes(),
+                    anchor: form.into_bytes().into(),
                     matcher: RuleMatcher::Known,
                 });
             }
@@ -127,46 +115,23 @@ impl SecretRules {
         for shape in &settings.shapes {
             rules.push(Rule {
                 kind: Cow::Owned(shape.kind.clone()),
-                anchor: shape.prefix.clone().into_bytes(),
+                anchor: shape.prefix.clone().into_bytes().into(),
                 matcher: RuleMatcher::Shape(shape.shape),
             });
         }
         if settings.builtin {
             rules.extend(TABLE.iter().map(|row| Rule {
                 kind: Cow::Borrowed(row.kind),
-                anchor: row.anchor.as_bytes().to_vec(),
+                anchor: Cow::Borrowed(row.anchor.as_bytes()),
                 matcher: RuleMatcher::Table(&row.matcher),
             }));
         }
-        rules.retain(|rule| !rule.anchor.is_empty());
-        // The longest first; of equal ones that which is known.
-        rules.sort_by_key(|rule| std::cmp::Reverse(rule.anchor.len()));
-        let mut sorted: Vec<Vec<u8>> = rules.iter().map(|rule| rule.anchor.clone()).collect();
-        sorted.sort();
-        sorted.dedup();
-        let begins = |pattern: &Vec<u8>| {
-            let starts = rules.iter().enumerate().filter(|(_, rule)| pattern.starts_with(&rule.anchor));
-            starts.map(|(nth, _)| nth).collect()
-        };
-        let by_pattern = sorted.iter().map(begins).collect();
-        let anchors = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&sorted);
-        let anchors = anchors.unwrap_or_else(|error| {
-            tracing::error!("the shapes of secrets can't be looked for: {error}");
-            empty_anchors()
-        });
         Self {
-            anchors,
-            by_pattern,
-            longest: sorted.iter().map(Vec::len).max().unwrap_or_default(),
+            anchors: Anchors::new(rules),
             has_known: !settings.known.is_empty(),
             builtin: settings.builtin,
             names: settings.names.iter().map(|name| name::flat(name.as_bytes())).collect(),
             allowed: settings.allowed.clone(),
-            rules,
-            sorted,
         }
     }
 
@@ -211,14 +176,9 @@ impl SecretRules {
     }
 }
 
-/// What nothing begins with.
-fn empty_anchors() -> AhoCorasick {
-    AhoCorasick::builder().build::<[&[u8]; 0], &[u8]>([]).unwrap_or_else(|_| unreachable!("no pattern is too large"))
-}
-
 impl fmt::Debug for SecretRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretRules").field("rules", &self.rules.len()).finish_non_exhaustive()
+        f.debug_struct("SecretRules").field("rules", &self.anchors.len()).finish_non_exhaustive()
     }
 }
 

@@ -1,8 +1,7 @@
 //! Looks through a text from the left: at every place where a secret may begin, what begins there is decided, or more
 //! text is needed.
 
-use aho_corasick::Input;
-
+use super::anchors::Rule;
 use super::byte_class::ByteClass;
 use super::partial_text::{Finding, PartialText, RunEnd, Verdict, is_boundary};
 use super::table::Matcher;
@@ -61,7 +60,7 @@ impl SecretRules {
 
     /// Returns whether there may be a secret; false is certain. O(text), and cheap.
     pub fn may_match(&self, text: &[u8]) -> bool {
-        self.anchors.find(text).is_some()
+        self.anchors.find(text, 0).is_some()
             || ((self.builtin || !self.names.is_empty())
                 && memchr::memchr2_iter(b':', b'=', text).any(|at| assignment::may_match(self, text, at)))
     }
@@ -72,8 +71,8 @@ struct Scanner<'a, 't> {
     text: PartialText<'t>,
     at: usize,
     matches: Vec<SecretMatch<'a>>,
-    /// The next anchor: where it is, and which pattern.
-    anchor: Option<(usize, usize)>,
+    /// Where the next anchor is.
+    anchor: Option<usize>,
     separator: Option<usize>,
 }
 
@@ -98,7 +97,7 @@ impl<'a> Scanner<'a, '_> {
         while self.at < length && state.swallowed.is_none() {
             self.find_next();
             let pair = if pair_at < pair_end { self.pair_secret(pair_at, pair_end) } else { None };
-            let anchor = self.anchor.map_or(length, |(at, _)| at);
+            let anchor = self.anchor.unwrap_or(length);
             let separator = self.separator.unwrap_or(length);
             let place = anchor.min(separator);
             let (place, verdict, kind) = match pair {
@@ -143,9 +142,8 @@ impl<'a> Scanner<'a, '_> {
     /// Finds the next anchor and the next separator, as far as they are not known.
     fn find_next(&mut self) {
         let bytes = self.text.bytes;
-        if self.anchor.is_none_or(|(at, _)| at < self.at && at < bytes.len()) {
-            let found = self.rules.anchors.find(Input::new(bytes).range(self.at..));
-            self.anchor = Some(found.map_or((bytes.len(), 0), |found| (found.start(), found.pattern().as_usize())));
+        if self.anchor.is_none_or(|at| at < self.at && at < bytes.len()) {
+            self.anchor = Some(self.rules.anchors.find(bytes, self.at).unwrap_or(bytes.len()));
         }
         if self.separator.is_none_or(|at| at < self.at && at < bytes.len()) {
             let has_names = self.rules.builtin || !self.rules.names.is_empty();
@@ -159,11 +157,9 @@ impl<'a> Scanner<'a, '_> {
 
     /// Decides about the anchor that comes next.
     fn judge_anchor(&self) -> (Verdict, &'a str) {
-        let Some((at, pattern)) = self.anchor else { return (Verdict::No, "") };
-        let rules = self.rules;
+        let Some(at) = self.anchor else { return (Verdict::No, "") };
         let is_boundary = is_boundary(self.text.bytes, at);
-        for nth in rules.by_pattern.get(pattern).into_iter().flatten() {
-            let Some(rule) = rules.rules.get(*nth) else { continue };
+        for rule in self.rules.anchors.starting_at(self.text.bytes, at) {
             let after = at + rule.anchor.len();
             let verdict = match &rule.matcher {
                 // It may be the beginning of a longer one.
@@ -221,23 +217,21 @@ impl<'a> Scanner<'a, '_> {
     /// Returns where an end of the text begins that an anchor may begin with; its length if there is none.
     fn open_prefix(&self) -> usize {
         let bytes = self.text.bytes;
-        let from = self.at.max(bytes.len().saturating_sub(self.rules.longest.saturating_sub(1)));
+        let from = self.at.max(bytes.len().saturating_sub(self.rules.anchors.longest().saturating_sub(1)));
         (from..bytes.len()).find(|at| self.is_open_prefix(*at, is_boundary(bytes, *at))).unwrap_or(bytes.len())
     }
 
     /// Returns whether an anchor begins with all that follows `at`, and is longer.
     fn is_open_prefix(&self, at: usize, is_boundary: bool) -> bool {
         let end = self.text.slice(at, self.text.bytes.len());
-        if end.len() >= self.rules.longest || !(is_boundary || self.rules.has_known) {
+        if end.len() >= self.rules.anchors.longest() || !(is_boundary || self.rules.has_known) {
             return false;
         }
         if !is_boundary && end.len() < MIN_INNER_PREFIX_BYTES {
             return false;
         }
-        let sorted = &self.rules.sorted;
-        let first = sorted.partition_point(|anchor| anchor.as_slice() <= end);
-        let mut longer = sorted.iter().skip(first).take_while(|anchor| anchor.starts_with(end));
-        if is_boundary { longer.next().is_some() } else { longer.any(|anchor| self.rules.is_known(anchor)) }
+        let mut longer = self.rules.anchors.beginning_with(end);
+        if is_boundary { longer.next().is_some() } else { longer.any(Rule::is_known) }
     }
 
     /// Blanks out the start of a known secret with which the text ends.
@@ -246,27 +240,14 @@ impl<'a> Scanner<'a, '_> {
             return;
         }
         let bytes = self.text.bytes;
-        let from = self.at.max(bytes.len().saturating_sub(self.rules.longest.saturating_sub(1)));
+        let from = self.at.max(bytes.len().saturating_sub(self.rules.anchors.longest().saturating_sub(1)));
         for at in from..bytes.len().saturating_sub(MIN_KNOWN_CUT_BYTES - 1) {
             let end = self.text.slice(at, bytes.len());
-            let first = self.rules.sorted.partition_point(|anchor| anchor.as_slice() <= end);
-            let mut longer = self.rules.sorted.iter().skip(first).take_while(|anchor| anchor.starts_with(end));
-            if let Some(anchor) = longer.find(|anchor| self.rules.is_known(anchor)) {
-                let kind = self.rules.kind_of_known(anchor);
-                self.matches.push(SecretMatch { range: at..bytes.len(), kind: Some(kind) });
+            if let Some(rule) = self.rules.anchors.beginning_with(end).find(|rule| rule.is_known()) {
+                self.matches.push(SecretMatch { range: at..bytes.len(), kind: Some(&rule.kind) });
                 return;
             }
         }
-    }
-}
-
-impl SecretRules {
-    fn is_known(&self, anchor: &[u8]) -> bool {
-        self.rules.iter().any(|rule| matches!(rule.matcher, RuleMatcher::Known) && rule.anchor == anchor)
-    }
-
-    fn kind_of_known(&self, anchor: &[u8]) -> &str {
-        self.rules.iter().find(|rule| rule.anchor == anchor).map_or("secret", |rule| &rule.kind)
     }
 }
 
