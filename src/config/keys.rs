@@ -12,7 +12,7 @@ mod sequence;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use self::binding::{BindingEntry, parse_binding};
 pub use self::chord::{Chord, Key};
@@ -33,7 +33,7 @@ const UNBIND_ACTION: &str = "none";
 #[derive(Clone, Debug)]
 pub struct Keymap {
     /// The upper layer first, each in the order of its file: the first keys of an action are those to display.
-    bindings: Vec<Binding>,
+    bindings: Arc<Vec<Binding>>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl Keymap {
     }
 
     fn of_preset(preset: KeyPreset) -> Self {
-        let mut keymap = Self { bindings: Vec::new() };
+        let mut keymap = Self { bindings: Arc::default() };
         for table in preset.tables() {
             keymap.lay_over(&parse_table(table));
         }
@@ -168,7 +168,7 @@ impl Keymap {
     /// Returns the first keys of each bound action, by the name of the action.
     pub fn first_keys(&self) -> HashMap<&'static str, String> {
         let mut keys = HashMap::with_capacity(self.bindings.len());
-        for bound in &self.bindings {
+        for bound in self.bindings.iter() {
             keys.entry(bound.row.name).or_insert_with(|| bound.keys.display_name());
         }
         keys
@@ -201,11 +201,11 @@ impl Keymap {
     }
 
     fn lay_over(&mut self, layer: &[BindingEntry]) {
-        self.bindings.retain(|bound| !layer.iter().any(|entry| entry.replaces(bound)));
+        Arc::make_mut(&mut self.bindings).retain(|bound| !layer.iter().any(|entry| entry.replaces(bound)));
         let fresh = layer
             .iter()
             .filter_map(|entry| Some(Binding { context: entry.context, keys: entry.keys.clone(), row: entry.row? }));
-        self.bindings.splice(0..0, fresh.collect::<Vec<_>>());
+        Arc::make_mut(&mut self.bindings).splice(0..0, fresh.collect::<Vec<_>>());
     }
 
     /// Reports actions whose only keys were given to others.

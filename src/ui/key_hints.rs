@@ -1,6 +1,7 @@
 //! The names of keys as panes show them: looked up in the keymap once, so that what is shown can't lie.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use crate::config::keys::Keymap;
 use crate::store::Store;
@@ -89,10 +90,11 @@ const WATCHED_HINTS: &[(&str, &str)] =
     &[("app.help", "help"), ("frames.open", "raw frames"), ("tool-panel.toggle", "tools"), ("focus.next", "panes")];
 
 /// Keys in words, such as `Ctrl+T`; empty where nothing is bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct KeyHints {
-    /// Context, keys, description: for the help.
-    pub help: Vec<(Context, String, &'static str)>,
+    /// For the help, which few open.
+    keymap: Keymap,
+    help: OnceLock<Vec<KeyHelp>>,
     pub show_help: String,
     pub cancel: String,
     pub dequeue_prompt: String,
@@ -126,6 +128,9 @@ pub struct KeyHints {
 /// A key and what it does.
 pub type KeyHint = (String, &'static str);
 
+/// Context, keys, description.
+pub type KeyHelp = (Context, String, &'static str);
+
 impl KeyHints {
     pub fn new(keymap: &Keymap) -> Self {
         let keys = keymap.first_keys();
@@ -134,7 +139,8 @@ impl KeyHints {
             wanted.iter().filter_map(|(action, what)| Some((keys.get(action)?.clone(), *what))).collect()
         };
         Self {
-            help: join_numbered(keymap.help()),
+            keymap: keymap.clone(),
+            help: OnceLock::new(),
             show_help: key("app.help"),
             cancel: key("app.escape"),
             dequeue_prompt: key("prompt.take-back"),
@@ -164,6 +170,11 @@ impl KeyHints {
         }
     }
 
+    /// Returns every bound action, for the help.
+    pub fn help(&self) -> &[KeyHelp] {
+        self.help.get_or_init(|| join_numbered(self.keymap.help()))
+    }
+
     /// Returns the key of an action; empty where nothing is bound.
     pub fn keys_of(&self, action: &str) -> &str {
         self.keys.get(action).map_or("", String::as_str)
@@ -184,14 +195,14 @@ impl KeyHints {
 }
 
 /// Puts the keys that differ only by a number into one row: the first and the last.
-fn join_numbered(rows: Vec<(Context, String, &'static str)>) -> Vec<(Context, String, &'static str)> {
+fn join_numbered(rows: Vec<KeyHelp>) -> Vec<KeyHelp> {
     [NUMBERED_TAB_HELP, NUMBERED_TENTH_HELP].iter().fold(rows, |rows, help| join_rows(rows, help))
 }
 
-fn join_rows(rows: Vec<(Context, String, &'static str)>, help: &str) -> Vec<(Context, String, &'static str)> {
-    let is_numbered = |row: &&(Context, String, &'static str)| row.2 == help;
+fn join_rows(rows: Vec<KeyHelp>, help: &str) -> Vec<KeyHelp> {
+    let is_numbered = |row: &&KeyHelp| row.2 == help;
     let last = rows.iter().rfind(is_numbered).map(|row| row.1.clone()).unwrap_or_default();
-    let mut joined: Vec<(Context, String, &'static str)> = Vec::new();
+    let mut joined: Vec<KeyHelp> = Vec::new();
     for row in rows {
         if !is_numbered(&&row) {
             joined.push(row);

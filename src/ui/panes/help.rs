@@ -123,7 +123,7 @@ fn groups<'a>(labels: &'a KeyHints, first: Context, own: &[UserCommand]) -> Vec<
     let mut groups: Vec<Vec<HelpEntry<'_>>> = Vec::new();
     let mut last = None;
     let mut here = 0;
-    for (context, key, what) in &labels.help {
+    for (context, key, what) in labels.help() {
         if last.replace(*context) != Some(*context) {
             if *context == first {
                 here = groups.len();
