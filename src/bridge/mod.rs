@@ -43,4 +43,5 @@ pub mod program;
 pub mod remote;
 pub mod replay;
 pub mod session;
+pub mod shared_log;
 pub mod traffic;

@@ -1,6 +1,7 @@
 //! The center of the bridge: takes events from one source, merges, redacts, numbers, times and seals them, writes them to the
 //! log, and only then publishes them. Owns the prompt queue. Doesn't interpret the events any further.
 
+mod ack_gate;
 mod kept_state;
 mod merge;
 mod queue;
@@ -27,6 +28,7 @@ use crate::event::{
 };
 use crate::journal::{SessionSettings, StateStore, Writer};
 
+use self::ack_gate::AckGate;
 use self::merge::merge;
 use self::queue::PromptQueue;
 pub use self::queue::UnsentPrompt;
@@ -34,6 +36,7 @@ use self::redaction::Redaction;
 pub use self::saving::{SaveEvent, SaveListener};
 pub use self::scrub::Scrubber;
 use super::hub::Hub;
+use super::shared_log::SharedLog;
 use super::{LoggedEvent, SessionHandle};
 
 /// Events taken from the source at once: they become one write and one wake-up.
@@ -91,6 +94,8 @@ pub struct SessionSetup {
     /// `None` if the log can't be kept; `save_error` then has the reason.
     pub writer: Option<Writer>,
     pub save_error: Option<String>,
+    /// Where the log really is, if servers share it; what is written here is a copy then.
+    pub shared_log: Option<Box<dyn SharedLog>>,
     pub resume_point: ResumePoint,
     /// Keeps prompts that are not yet in the log; `None` if they need not survive this run.
     pub state_store: Option<StateStore>,
@@ -108,7 +113,7 @@ pub struct SessionSetup {
 }
 
 /// Starts the session. Its task ends when every [`SessionHandle`] is dropped or the source ends.
-pub fn start(setup: SessionSetup, feed: SourceHandle, tasks: &mut JoinSet<()>) -> SessionHandle {
+pub fn start(mut setup: SessionSetup, feed: SourceHandle, tasks: &mut JoinSet<()>) -> SessionHandle {
     // Capacity 64: commands come from people; a full queue means the session is stuck.
     let (commands, command_receiver) = mpsc::channel(64);
     let first = SessionStatus {
@@ -117,6 +122,8 @@ pub fn start(setup: SessionSetup, feed: SourceHandle, tasks: &mut JoinSet<()>) -
         ..SessionStatus::default()
     };
     let (status, watch) = watch::channel(first);
+    let (log, hub) = (setup.shared_log.take(), setup.hub.clone());
+    let gate = log.map(|log| AckGate::start(log, setup.writer.take(), hub, tasks));
     let live = SessionHandle {
         session: setup.session.clone(),
         capabilities: feed.capabilities,
@@ -124,12 +131,13 @@ pub fn start(setup: SessionSetup, feed: SourceHandle, tasks: &mut JoinSet<()>) -
         commands,
         status: watch,
     };
-    tasks.spawn(run(setup, feed, command_receiver, status));
+    tasks.spawn(run(setup, gate, feed, command_receiver, status));
     live
 }
 
 async fn run(
     setup: SessionSetup,
+    gate: Option<AckGate>,
     mut feed: SourceHandle,
     mut command_receiver: mpsc::Receiver<Command>,
     status: watch::Sender<SessionStatus>,
@@ -148,6 +156,7 @@ async fn run(
         reported_rewrites: 0,
         hub: setup.hub,
         writer: setup.writer,
+        gate,
         save_error: setup.save_error,
         sealer,
         branches,
@@ -167,6 +176,8 @@ async fn run(
     let mut to_source = Some(feed.commands);
     let mut wishes_open = true;
     let mut link_open = true;
+    let mut is_lost = false;
+    let mut gate_state = actor.gate.as_ref().map(AckGate::state);
     let mut batch = Vec::with_capacity(64);
     // The turn ended with its last logged event; the time between the runs doesn't count.
     let left_open = actor.sealer.seal(TurnOutcome::Interrupted);
@@ -199,10 +210,20 @@ async fn run(
                 }
                 Err(_) => link_open = false,
             },
+            Some(state) = changed(&mut gate_state) => {
+                if state.lost.is_some() {
+                    is_lost = true;
+                    break;
+                }
+                actor.set_save_error(state.error);
+            }
+            () = ack_gate::wait_for_room(actor.gate.as_ref()), if actor.is_gate_full() => {
+                actor.gate.iter_mut().for_each(AckGate::flush);
+            }
             Some(synced) = actor.state_syncs.join_next() => actor.note_state_synced(synced),
             Some(permissions) = changed(&mut feed.permissions) => actor.publish_permissions(permissions),
             Some(options) = changed(&mut feed.options) => actor.publish_options(options),
-            taken = feed.events.recv_many(&mut batch, MAX_BATCH_EVENTS) => {
+            taken = feed.events.recv_many(&mut batch, MAX_BATCH_EVENTS), if !actor.is_gate_full() => {
                 if taken == 0 {
                     break;
                 }
@@ -223,9 +244,17 @@ async fn run(
             }
         }
     }
-    let rest = actor.sealer.seal(TurnOutcome::Interrupted);
-    actor.publish(rest);
-    actor.finish_log();
+    // Who owns the log now seals it.
+    if !is_lost {
+        let rest = actor.sealer.seal(TurnOutcome::Interrupted);
+        actor.publish(rest);
+        actor.finish_log();
+    }
+    // The source stops before anybody else may go on.
+    drop((feed.events, to_source));
+    if let Some(gate) = actor.gate.take() {
+        gate.finish().await;
+    }
     actor.hub.close();
     while actor.state_syncs.join_next().await.is_some() {}
 }
@@ -246,6 +275,8 @@ struct SessionActor {
     reported_rewrites: u32,
     hub: Hub,
     writer: Option<Writer>,
+    /// Writes the log in place of the writer, where servers share it.
+    gate: Option<AckGate>,
     save_error: Option<String>,
     sealer: Sealer,
     branches: Branches,
@@ -449,7 +480,10 @@ impl SessionActor {
         }
         self.append_to_log(&published);
         self.publish_unredacted_asks();
-        self.hub.publish(published);
+        match &mut self.gate {
+            None => self.hub.publish(published),
+            Some(gate) => gate.push(published),
+        }
         if logged {
             self.publish_queue();
         }
@@ -457,6 +491,10 @@ impl SessionActor {
             self.save_settings();
         }
         self.report_rewrite();
+    }
+
+    fn is_gate_full(&self) -> bool {
+        self.gate.as_ref().is_some_and(AckGate::is_full)
     }
 
     fn push_numbered(&mut self, event: AgentEvent, at: Millis, out: &mut Vec<Arc<LoggedEvent>>) {

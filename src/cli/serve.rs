@@ -42,6 +42,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 
+    /// Keep the logs where several servers share them: `nats://HOST[,HOST…][/NAME]`.
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+
     /// Accept requests from web pages of this origin; repeatable.
     #[arg(long, value_name = "ORIGIN", action = ArgAction::Append)]
     pub allow_origin: Vec<String>,

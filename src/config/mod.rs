@@ -227,6 +227,8 @@ settings! {
         token: String = "env:JARVIS_TUI_SERVER_TOKEN".to_owned(), secret("the token");
         /// Only permits watching.
         read_token: String = "env:JARVIS_TUI_READ_TOKEN".to_owned(), secret("the token");
+        /// Where logs are that several servers share; none are without it.
+        store: String = "env:JARVIS_TUI_STORE".to_owned(), secret("the address of the store");
         /// Where a proxy offers the server.
         public_url: Option<String> = None, optional(address("an address such as \"https://chat.example\""));
         /// Allowed origins of web pages.

@@ -241,6 +241,7 @@ mod tests {
         server.port = 0                                            # default
         server.token = "env:JARVIS_TUI_SERVER_TOKEN"               # default
         server.read_token = "env:JARVIS_TUI_READ_TOKEN"            # default
+        server.store = "env:JARVIS_TUI_STORE"                      # default
         server.public_url is not set
         server.origins = []                                        # default
         server.clients = 512                                       # default

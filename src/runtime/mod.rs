@@ -36,6 +36,7 @@ use crate::agent::snapshots::SnapshotStore;
 use crate::agent::{AgentSetup, ApprovalSettings, OverflowPath, SwitchModel, TurnLimits};
 use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use crate::bridge::session::{self, PriorSession, ResumePoint, UnsentPrompt, notice};
+use crate::bridge::shared_log::{SharedLog, SharedStore};
 use crate::bridge::traffic::TrafficReader;
 use crate::bridge::{SessionHandle, local};
 use crate::config::{Config, LoadedConfig, Origin, Paths, environment};
@@ -110,6 +111,8 @@ pub struct Runtime {
     traffic: TrafficRing,
     running: Mutex<RunningSessions>,
     save_listener: Option<session::SaveListener>,
+    /// Where the logs really are, if servers share them.
+    shared_store: Option<Arc<dyn SharedStore>>,
     /// The tools of every session, not listed yet.
     tools: Registry,
     /// Variables with keys, hidden from commands.
@@ -155,6 +158,7 @@ impl Runtime {
             traffic: ring,
             running: Mutex::default(),
             save_listener: None,
+            shared_store: None,
         }
     }
 
@@ -230,6 +234,7 @@ impl Runtime {
             hub,
             writer,
             save_error: not_saved,
+            shared_log,
             resume_point,
             past,
             sealed,
@@ -269,6 +274,7 @@ impl Runtime {
             hub,
             writer,
             save_error: not_saved,
+            shared_log,
             resume_point,
             state_store: state,
             queued_prompts: waiting,
@@ -364,6 +370,7 @@ impl Runtime {
             Ok(writer) => (Some(writer), None),
             Err(error) => (None, Some(error.to_string())),
         };
+        let shared_log = self.shared_store.as_ref().map(|store| store.begin(&header));
         let backlog = writer.as_ref().map_or(Backlog::Memory, |writer| Backlog::Journal(writer.reader()));
         // A one-shot session always has a turn.
         if header.kind != journal::ONE_SHOT_KIND {
@@ -377,6 +384,7 @@ impl Runtime {
             hub: Hub::new(backlog, DEFAULT_RING_BYTES),
             writer,
             save_error: not_saved,
+            shared_log,
             resume_point: ResumePoint::default(),
             past,
             sealed,
@@ -426,6 +434,7 @@ impl Runtime {
             hub: Hub::starting_after(end.last_seq, Backlog::Journal(reader), DEFAULT_RING_BYTES),
             writer: Some(writer),
             save_error: None,
+            shared_log: None,
             resume_point,
             past,
             sealed,
@@ -528,6 +537,8 @@ struct PreparedSession {
     hub: Hub,
     writer: Option<Writer>,
     save_error: Option<String>,
+    /// Set where servers share the log.
+    shared_log: Option<Box<dyn SharedLog>>,
     resume_point: ResumePoint,
     past: oneshot::Receiver<(History, IdAllocator)>,
     sealed: oneshot::Receiver<PriorSession>,

@@ -5,6 +5,7 @@ pub(super) mod listen;
 mod model_choices;
 mod recording;
 pub(super) mod shared;
+mod shared_logs;
 mod spending;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use crate::agent::ids::IdAllocator;
 use crate::agent::{ApprovalSettings, EngineChoice, TurnLimits};
 use crate::bridge::SessionHandle;
 use crate::bridge::session::notice;
+use crate::bridge::shared_log::ClaimError;
 use crate::event::{
     AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, OutputFormat, SessionId, ToolKind, ToolSpec,
 };
@@ -141,6 +143,15 @@ impl SessionFactory {
         Ok(self.runtime()?.paths.sessions_dir())
     }
 
+    /// Brings the copy of a session up to date, where servers share the logs. One that runs here is.
+    async fn refresh_copy(&self, id: &SessionId) -> Result<(), ApiError> {
+        let Some(store) = &self.runtime.shared_store else { return Ok(()) };
+        match store.refresh(id).await {
+            Ok(()) | Err(ClaimError::Open(OpenError::InUse { .. })) => Ok(()),
+            Err(error) => Err(claim_error(id, &error)),
+        }
+    }
+
     /// Returns the log of a session by its full name: prefixes can't be guessed.
     fn find_log(&self, id: &SessionId) -> Result<PathBuf, ApiError> {
         let path = journal::log_path(&self.sessions_dir()?, id);
@@ -232,6 +243,10 @@ impl Factory for SessionFactory {
     ) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
         Box::pin(async move {
             self.check_not_replaying()?;
+            let shared_log = match &self.runtime()?.shared_store {
+                Some(store) => Some(store.claim(id).await.map_err(|error| claim_error(id, &error))?),
+                None => None,
+            };
             let path = self.find_log(id)?;
             let source = match &self.hosted {
                 Some(agent) => SessionSource::Program(agent),
@@ -257,6 +272,7 @@ impl Factory for SessionFactory {
                 Some(error) => log_error(error),
                 None => internal_error(error),
             })?;
+            prepared.shared_log = shared_log;
             let notices = std::mem::take(&mut prepared.restored)
                 .into_iter()
                 .map(|text| notice(NoticeLevel::Info, NoticeCode::Restored, text));
@@ -274,6 +290,7 @@ impl Factory for SessionFactory {
     fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
         Box::pin(async move {
             self.check_not_replaying()?;
+            self.refresh_copy(id).await?;
             let path = self.find_log(id)?;
             let read = tokio::task::spawn_blocking(move || {
                 let reader = Reader::open(&path).map_err(|error| log_error(&error))?;
@@ -286,6 +303,7 @@ impl Factory for SessionFactory {
 
     fn is_one_shot<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, bool> {
         Box::pin(async move {
+            let _ = self.refresh_copy(id).await;
             let Ok(path) = self.check_not_replaying().and_then(|()| self.find_log(id)) else { return false };
             let opened = tokio::task::spawn_blocking(move || Reader::open(&path)).await;
             opened.is_ok_and(|opened| opened.is_ok_and(|reader| reader.header().kind == journal::ONE_SHOT_KIND))
@@ -295,7 +313,11 @@ impl Factory for SessionFactory {
     fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), ApiError>> {
         Box::pin(async move {
             self.check_not_replaying()?;
+            self.refresh_copy(id).await?;
             self.find_log(id)?;
+            if let Some(store) = &self.runtime()?.shared_store {
+                store.remove(id).await.map_err(|error| claim_error(id, &error))?;
+            }
             let (saved, id) = (self.runtime()?.saved_sessions(), id.clone());
             let removed = tokio::task::spawn_blocking(move || saved.remove(id.as_str())).await;
             let removed = removed.map_err(|error| ApiError::internal(error.to_string()))?;
@@ -321,6 +343,11 @@ impl Factory for SessionFactory {
                 return Ok(Vec::new());
             }
             let dir = self.sessions_dir()?;
+            if let Some(store) = &self.runtime()?.shared_store
+                && let Err(error) = store.refresh_all().await
+            {
+                tracing::warn!("sessions of other servers are not listed: {error}");
+            }
             let index = self.runtime().ok().map(|runtime| runtime.paths.session_index_file());
             let listed = tokio::task::spawn_blocking(move || journal::list(&dir, index.as_deref())).await;
             let listing = listed
@@ -441,6 +468,20 @@ fn check_output_format(wanted: &WantedFormat, is_model_alone: bool, choice: &Eng
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn internal_error(error: anyhow::Error) -> ApiError {
     ApiError::internal(format!("{error:#}"))
+}
+
+fn claim_error(id: &SessionId, error: &ClaimError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        ClaimError::Unknown => ApiError::not_found(format!("unknown session {id}")),
+        ClaimError::Owned { retry_after, .. } => ApiError {
+            retry_after: Some(*retry_after),
+            ..ApiError::new(409, "in_use", format!("{text}: ask it, or try again once it is gone"))
+        },
+        ClaimError::Unreachable(_) => ApiError { retry_after: Some(5), ..ApiError::new(503, "unreachable", text) },
+        ClaimError::Open(error) => log_error(error),
+        ClaimError::Copy(_) => ApiError::internal(text),
+    }
 }
 
 fn log_error(error: &OpenError) -> ApiError {

@@ -17,6 +17,7 @@ mod look_alike;
 pub mod mention;
 pub mod secrets;
 pub mod short_path;
+pub mod store_address;
 pub mod suggestion;
 pub mod visible;
 pub mod width;

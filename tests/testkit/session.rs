@@ -23,6 +23,7 @@ pub(crate) fn session_setup(session: SessionId) -> SessionSetup {
         hub: Hub::new(Backlog::Memory, DEFAULT_RING_BYTES),
         writer: None,
         save_error: None,
+        shared_log: None,
         resume_point: ResumePoint::default(),
         state_store: None,
         queued_prompts: Vec::new(),

@@ -72,7 +72,7 @@ impl SessionActor {
         }
     }
 
-    fn set_save_error(&mut self, error: Option<String>) {
+    pub(super) fn set_save_error(&mut self, error: Option<String>) {
         if error != self.save_error {
             if let Some(why) = &error {
                 tracing::error!("the log can't be written: {why}");

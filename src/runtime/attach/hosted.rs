@@ -101,7 +101,7 @@ impl Runtime {
             past_ids,
         } = hosted;
         let epoch = Instant::now();
-        let PreparedSession { session: id, hub, writer, save_error, resume_point, past, sealed, notices, .. } =
+        let PreparedSession { session: id, hub, writer, save_error, shared_log, resume_point, past, sealed, notices, .. } =
             prepared;
         let granted = prepared.grants.iter().map(Grant::pattern).collect();
         policy.restore_grants(prepared.grants);
@@ -164,6 +164,7 @@ impl Runtime {
             hub,
             writer,
             save_error,
+            shared_log,
             resume_point,
             state_store,
             queued_prompts: prepared.queued_prompts,

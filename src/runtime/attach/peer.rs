@@ -133,6 +133,7 @@ impl Runtime {
             hub,
             writer,
             save_error,
+            shared_log: None,
             resume_point,
             queued_prompts: Vec::new(),
             saved_grants: Vec::new(),
