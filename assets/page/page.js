@@ -94,7 +94,9 @@ $("sign-out").addEventListener("click", async () => {
 
 async function loadSessions() {
   try {
-    page.sessions = (await ask("GET", "v1/sessions")).sessions;
+    const { sessions, access } = await ask("GET", "v1/sessions");
+    page.sessions = sessions;
+    $("new").hidden = access === "read";
     $("list-problem").textContent = "";
   } catch (error) {
     if (error instanceof Refused && error.status === 401) {

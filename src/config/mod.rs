@@ -231,6 +231,8 @@ settings! {
         store: String = "env:JARVIS_TUI_STORE".to_owned(), secret("the address of the store");
         /// Where a proxy offers the server.
         public_url: Option<String> = None, optional(address("an address such as \"https://chat.example\""));
+        /// How long a link is good that shows one session; none are made without.
+        read_link_lifetime: Duration = Duration::ZERO, duration_or_zero();
         /// Allowed origins of web pages.
         origins: Vec<String> = Vec::new(), texts("a list of origins such as [\"https://app.example\"]");
         /// Limit of connections.

@@ -243,6 +243,7 @@ mod tests {
         server.read_token = "env:JARVIS_TUI_READ_TOKEN"            # default
         server.store = "env:JARVIS_TUI_STORE"                      # default
         server.public_url is not set
+        server.read_link_lifetime = "0s"                           # default
         server.origins = []                                        # default
         server.clients = 512                                       # default
         server.sessions = 64                                       # default

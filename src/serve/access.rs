@@ -23,6 +23,8 @@ use tokio::time::{Instant, timeout_at};
 use super::connection_slots::ConnectionSlot;
 use super::error::ApiError;
 use super::error_format_for;
+use super::logins::LoginKind;
+use super::read_links::OnlySession;
 use super::state::{ServerState, Settings};
 
 /// What a request may do.
@@ -31,6 +33,15 @@ pub(super) enum Access {
     Full,
     /// Watch and list.
     Read,
+}
+
+impl Access {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Read => "read",
+        }
+    }
 }
 
 /// Which token a client has.
@@ -121,8 +132,9 @@ pub(super) async fn check(Shared(state): Shared<ServerState>, mut request: Reque
         response
     } else {
         match authorize(&state, &request) {
-            Ok(access) => {
+            Ok((access, only)) => {
                 request.extensions_mut().insert(access);
+                only.map(|only| request.extensions_mut().insert(only));
                 next.run(request).await
             }
             Err(refused) => refused.to_response(shape),
@@ -156,14 +168,14 @@ pub(super) async fn method_not_allowed(request: Request) -> Response<Body> {
     ApiError::new(405, "method_not_allowed", text).to_response(error_format_for(path))
 }
 
-fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError> {
+fn authorize(state: &ServerState, request: &Request) -> Result<(Access, Option<OnlySession>), ApiError> {
     let settings = state.settings();
     let headers = request.headers();
     let path = request.uri().path();
     check_host_name(settings, headers)?;
     if is_link(path) {
         check_length(settings, headers)?;
-        return Ok(Access::Read);
+        return Ok((Access::Read, None));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let signs_in = path == LOGIN_PATH && !reads;
@@ -174,22 +186,27 @@ fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError>
         return Err(ApiError::new(403, "wrong_origin", text));
     }
     let most = if settings.read_only { Access::Read } else { Access::Full };
-    let access = match login {
-        Some(login) => {
-            if login.is_full {
-                most
-            } else {
-                Access::Read
-            }
-        }
-        None => access_of_token(settings, headers, signs_in || reads && is_open(path))?,
+    let needs_none = signs_in || reads && (is_open(path) || path == LOGIN_PATH);
+    let link = given_token(headers).and_then(|token| state.read_links().find(token));
+    let (access, link) = match (login.map(|login| login.kind), link) {
+        (Some(LoginKind::FullToken), _) => (most, None),
+        (Some(LoginKind::ReadToken), _) => (Access::Read, None),
+        (Some(LoginKind::Link(link)), _) | (None, Some(link)) => (Access::Read, Some(link)),
+        (None, None) => (access_of_token(settings, headers, signs_in || reads && is_open(path))?, None),
     };
+    let only = match link.map(|link| state.read_links().session_of(&link)) {
+        Some(None) if !needs_none => return Err(ApiError::new(401, "unauthorized", "this link is over")),
+        only => only.flatten(),
+    };
+    if only.as_ref().is_some_and(|only| !needs_none && !(reads && only.may_read(path))) {
+        return Err(ApiError::new(403, "one_session", "this link shows one session and nothing else"));
+    }
     if access == Access::Read && !reads && !signs_in {
         let text = if settings.read_only { "this server is read-only" } else { "this token is read-only" };
         return Err(ApiError::new(403, "read_only", text));
     }
     check_length(settings, headers)?;
-    Ok(access)
+    Ok((access, only))
 }
 
 fn is_link(path: &str) -> bool {

@@ -21,7 +21,7 @@ const KEPT_AFTER: Duration = Duration::from_hours(1);
 const MAX_GUESSES: usize = 30;
 const GUESS_WINDOW: Duration = Duration::from_mins(1);
 
-type SecretHash = [u8; 32];
+pub(super) type SecretHash = [u8; 32];
 
 /// How links are made, and who brings them.
 #[derive(Clone, Debug)]
@@ -80,13 +80,7 @@ struct LinkTable {
 impl ApprovalLinks {
     /// Keeps a link and returns its secret, which is kept nowhere.
     pub(super) fn add(&self, link: ApprovalLink) -> Result<String, &'static str> {
-        let mut bytes = [0; SECRET_BYTES];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| "there are no random numbers")?;
-        let mut secret = String::with_capacity(2 * SECRET_BYTES);
-        for byte in bytes {
-            // Writing to a string doesn't fail.
-            let _ = write!(secret, "{byte:02x}");
-        }
+        let secret = new_secret()?;
         let hash = hash_of(&secret);
         let mut table = self.lock();
         table.forget_old();
@@ -164,7 +158,19 @@ impl LinkTable {
     }
 }
 
-fn hash_of(secret: &str) -> SecretHash {
+/// Returns 128 random bits, as digits.
+pub(super) fn new_secret() -> Result<String, &'static str> {
+    let mut bytes = [0; SECRET_BYTES];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| "there are no random numbers")?;
+    let mut secret = String::with_capacity(2 * SECRET_BYTES);
+    for byte in bytes {
+        // Writing to a string doesn't fail.
+        let _ = write!(secret, "{byte:02x}");
+    }
+    Ok(secret)
+}
+
+pub(super) fn hash_of(secret: &str) -> SecretHash {
     let hash = digest::digest(&digest::SHA256, secret.as_bytes());
     hash.as_ref().try_into().unwrap_or_default()
 }

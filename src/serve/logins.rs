@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use super::error::ApiError;
+use super::link_table::SecretHash;
 use crate::bridge::new_uuid;
 
 /// How long a browser stays signed in.
@@ -27,9 +28,17 @@ const SECURE_COOKIE_NAME: &str = "__Host-jarvis-tui";
 /// What a browser that is signed in may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Login {
-    /// Whether its token was the full one.
-    pub(super) is_full: bool,
+    pub(super) kind: LoginKind,
     since: Instant,
+}
+
+/// With what a browser signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LoginKind {
+    FullToken,
+    ReadToken,
+    /// A link that shows one session.
+    Link(SecretHash),
 }
 
 /// The browsers that are signed in.
@@ -38,14 +47,14 @@ pub(super) struct Logins(Mutex<HashMap<String, Login>>);
 
 impl Logins {
     /// Signs a browser in and returns the value of its cookie: 148 random bits, and the time.
-    pub(super) fn sign_in(&self, is_full: bool) -> String {
+    pub(super) fn sign_in(&self, kind: LoginKind) -> String {
         let value = format!("{}{}", new_uuid().simple(), new_uuid().simple());
         let mut logins = self.lock();
         if logins.len() >= MAX_LOGINS {
             let oldest = logins.iter().min_by_key(|(_, login)| login.since).map(|(value, _)| value.clone());
             oldest.and_then(|oldest| logins.remove(&oldest));
         }
-        logins.insert(value.clone(), Login { is_full, since: Instant::now() });
+        logins.insert(value.clone(), Login { kind, since: Instant::now() });
         value
     }
 
@@ -107,9 +116,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cookie_holds_for_its_browser_until_it_signs_out_or_a_week_is_over() {
         let logins = Logins::default();
-        let (full, read) = (logins.sign_in(true), logins.sign_in(false));
+        let (full, read) = (logins.sign_in(LoginKind::FullToken), logins.sign_in(LoginKind::ReadToken));
         let may = |value: &str| {
-            logins.find(&with_cookies(&format!("a=1; jarvis-tui-8000={value}"))).map(|login| login.is_full)
+            let login = logins.find(&with_cookies(&format!("a=1; jarvis-tui-8000={value}")));
+            login.map(|login| login.kind == LoginKind::FullToken)
         };
         assert_eq!((may(&full), may(&read), may("x"), may("")), (Some(true), Some(false), None, None));
         assert_eq!(logins.find(&with_cookies(&format!("other={full}"))), None);
@@ -122,11 +132,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_browser_that_signed_in_first_makes_room() {
         let logins = Logins::default();
-        let first = logins.sign_in(true);
+        let first = logins.sign_in(LoginKind::FullToken);
         let mut last = String::new();
         for _ in 0..MAX_LOGINS {
             tokio::time::advance(Duration::from_secs(1)).await;
-            last = logins.sign_in(true);
+            last = logins.sign_in(LoginKind::FullToken);
         }
         assert_eq!(logins.find(&with_cookies(&format!("jarvis-tui-={first}"))), None);
         assert!(logins.find(&with_cookies(&format!("jarvis-tui-={last}"))).is_some());

@@ -43,6 +43,7 @@ mod oneshot;
 mod openjarvis;
 mod output_formats;
 mod page;
+mod read_links;
 mod request_counts;
 mod responses;
 mod run;

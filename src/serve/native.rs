@@ -1,7 +1,7 @@
 //! The native surface: sessions as they are, numbered events out, commands in.
 //!
 //! `POST /v1/sessions` opens one, `GET` lists them, `GET …/{id}` returns its state, `GET …/{id}/events` streams its
-//! events, `GET …/{id}/stream` is the same as a durable stream, `POST …/{id}/commands` takes a command. Any number of clients share a session; the first decision on an
+//! events, `POST …/{id}/links` makes a link that shows it to others, `GET …/{id}/stream` is the same as a durable stream, `POST …/{id}/commands` takes a command. Any number of clients share a session; the first decision on an
 //! approval counts. A client that disconnects ends nothing.
 
 mod client_name;
@@ -23,6 +23,7 @@ use super::Surface;
 use super::access::{Access, BodyBytes};
 use super::error::{self, ApiError};
 use super::factory::{OpenRequest, SavedSession};
+use super::read_links::{self, OnlySession};
 use super::running_session::{RunningSession, SessionKind};
 use super::state::ServerState;
 use crate::event::{ApprovalMode, SessionId};
@@ -38,6 +39,7 @@ fn routes() -> Router<ServerState> {
         .route("/v1/sessions/{id}", get(show_session))
         .route("/v1/sessions/{id}/events", get(events::stream_events))
         .route("/v1/sessions/{id}/stream", durable_routes())
+        .route("/v1/sessions/{id}/links", post(read_links::create).delete(read_links::revoke))
         .route("/v1/sessions/{id}/commands", post(commands::post_command))
 }
 
@@ -72,7 +74,11 @@ async fn create_session(Shared(state): Shared<ServerState>, BodyBytes(body): Bod
     Ok(json_response(201, &json!({ "id": session.id() })))
 }
 
-async fn list_sessions(Shared(state): Shared<ServerState>) -> NativeResult {
+async fn list_sessions(
+    Shared(state): Shared<ServerState>,
+    Extension(access): Extension<Access>,
+    only: Option<Extension<OnlySession>>,
+) -> NativeResult {
     let saved = state.factory().list().await.map_err(error_response)?;
     let shared: Vec<_> =
         state.running_sessions().into_iter().filter(|session| session.kind == SessionKind::Shared).collect();
@@ -89,7 +95,10 @@ async fn list_sessions(Shared(state): Shared<ServerState>) -> NativeResult {
             None => {}
         }
     }
-    Ok(json_response(200, &json!({ "sessions": sessions })))
+    if let Some(Extension(OnlySession(id))) = only {
+        sessions.retain(|session| session["id"] == id.as_str());
+    }
+    Ok(json_response(200, &json!({ "sessions": sessions, "access": access.name() })))
 }
 
 async fn show_session(
@@ -98,7 +107,7 @@ async fn show_session(
     Path(id): Path<String>,
 ) -> NativeResult {
     let id = SessionId::from(id.as_str());
-    let may = if access == Access::Full { "full" } else { "read" };
+    let may = access.name();
     if let Some(session) = state.find_running(&id) {
         let mut about = running_session_json(&session);
         if let Some(fields) = about.as_object_mut() {
@@ -158,7 +167,7 @@ fn running_session_json(session: &RunningSession) -> Value {
     })
 }
 
-fn json_response(status: u16, body: &Value) -> Response<Body> {
+pub(super) fn json_response(status: u16, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = axum::http::StatusCode::from_u16(status).unwrap_or_default();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

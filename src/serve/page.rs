@@ -19,7 +19,7 @@ use super::Surface;
 use super::access::{BodyBytes, LOGIN_PATH, TokenKind};
 use super::error::{self, ApiError};
 use super::fields;
-use super::logins;
+use super::logins::{self, LoginKind};
 use super::state::ServerState;
 
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &[], error_format: error::native_error_body };
@@ -99,13 +99,17 @@ async fn sign_in(Shared(state): Shared<ServerState>, headers: HeaderMap, BodyByt
     let answer = async {
         let fields = fields::parse_object(&body)?;
         let token = fields::get_required_string(&fields, "token", "")?;
-        let is_full = match TokenKind::of(state.settings(), token) {
+        let kind = match TokenKind::of(state.settings(), token) {
             // Everybody is let in.
             _ if !state.settings().tokens.are_set() => return Ok(json_response(&json!({ "signed_in": false }), None)),
-            Some(kind) => kind == TokenKind::Full,
-            None => return Err(ApiError::new(401, "unauthorized", "unknown token")),
+            Some(TokenKind::Full) => LoginKind::FullToken,
+            Some(TokenKind::Read) => LoginKind::ReadToken,
+            None => {
+                let unknown = || ApiError::new(401, "unauthorized", "unknown token, or a link that is over");
+                LoginKind::Link(state.read_links().find(token).ok_or_else(unknown)?)
+            }
         };
-        let value = state.logins().sign_in(is_full);
+        let value = state.logins().sign_in(kind);
         let cookie = logins::set_cookie(Some(&value), host(&headers), state.settings().is_public_secure())?;
         Ok(json_response(&json!({ "signed_in": true }), Some(cookie)))
     };

@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::factory::{Factory, OneShotSession, OpenRequest};
 use super::link_table::{ApprovalLinkSettings, ApprovalLinks};
 use super::logins::Logins;
+use super::read_links::ReadLinks;
 use super::request_counts::RequestCounts;
 use super::running_session::{RunningSession, SessionKind};
 use super::session_counts::SessionCounts;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub public_origin: Option<String>,
     /// Whether chat completions with tools get named events, as in OpenJarvis.
     pub openjarvis_compat: bool,
+    /// How long a link is good that shows one session; none are made without.
+    pub read_link_lifetime: Option<Duration>,
     /// One-time links for approvals, if wanted.
     pub approval_links: Option<ApprovalLinkSettings>,
     pub limits: Limits,
@@ -102,6 +105,7 @@ struct StateInner {
     sessions: Mutex<SessionTable>,
     logins: Logins,
     approval_links: ApprovalLinks,
+    read_links: ReadLinks,
     session_watcher: OnceLock<SessionWatcher>,
     request_counts: RequestCounts,
     /// Saved sessions are reopened one at a time: a log has one owner.
@@ -156,6 +160,7 @@ impl ServerState {
             sessions: Mutex::new(sessions),
             logins: Logins::default(),
             approval_links: ApprovalLinks::default(),
+            read_links: ReadLinks::default(),
             session_watcher: OnceLock::new(),
             request_counts: RequestCounts::default(),
             reopen_lock: tokio::sync::Mutex::new(()),
@@ -183,6 +188,11 @@ impl ServerState {
     /// One-time links for approvals.
     pub(super) fn approval_links(&self) -> &ApprovalLinks {
         &self.inner.approval_links
+    }
+
+    /// Links that show one session.
+    pub(super) fn read_links(&self) -> &ReadLinks {
+        &self.inner.read_links
     }
 
     /// Has every session from here on be watched.

@@ -56,6 +56,7 @@ impl Runtime {
             loopback,
             public_origin,
             openjarvis_compat: args.openjarvis_compat,
+            read_link_lifetime: Some(config.read_link_lifetime).filter(|lifetime| !lifetime.is_zero()),
             approval_links,
             limits: Limits {
                 max_clients: config.max_clients,

@@ -46,6 +46,7 @@ impl SharedServer {
             loopback: true,
             public_origin: None,
             openjarvis_compat: false,
+            read_link_lifetime: None,
             approval_links: None,
             limits: Limits::default(),
         };
