@@ -55,6 +55,7 @@
 //! | seq | the number of an event in its session, from 1 |
 //! | branch | what of a session goes on after one place in it; [`event::branches`] tells what is on its path |
 //! | seal | to close what a source left open (messages, calls, the turn), so that any prefix of a log is legal |
+//! | store | of screens: the state in [`store`]. Of servers: where they keep logs together ([`bridge::shared_log`]) |
 //! | hub | where a session publishes; a ring in front of the log, from which every reader pulls |
 //! | journal | our module that writes and reads logs |
 //! | mirror | a session of another jarvis-tui that is followed here, with the same numbers |
@@ -73,6 +74,8 @@
 //! # Invariants
 //!
 //! - An event is written to the log before anyone is shown it. A log cut anywhere opens, minus at most a torn last line.
+//!   Where servers share it ([`bridge::shared_log`]) it is written there first, and the file here is a copy; a session has
+//!   one writer, whom the store knows.
 //! - Nothing of a log is taken back. To go back is an event as well, and whoever folds a session goes along one
 //!   [`event::branches::BranchPath`]; totals of what was used count every branch.
 //! - No consumer handles "the stream just stopped": [`agent::assembler`] closes what a reply left open, and

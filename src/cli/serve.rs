@@ -26,6 +26,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
 
+    /// Listen on a socket at this path, which only you can open, instead of a port.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port"])]
+    pub socket: Option<PathBuf>,
+
     /// Environment variable that holds the token.
     #[arg(long, value_name = "VAR")]
     pub token_env: Option<String>,

@@ -28,7 +28,7 @@ use crate::bridge::shared_log::ClaimError;
 use crate::event::{
     AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, OutputFormat, SessionId, ToolKind, ToolSpec,
 };
-use crate::journal::{self, OpenError, Reader};
+use crate::journal::{self, OpenError, Reader, StatePart};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
 use crate::serve::request::{OneShotRequest, WantedFormat};
@@ -268,6 +268,10 @@ impl Factory for SessionFactory {
                     self.usable_folder(runtime, Path::new(&header.folder)).unwrap_or_else(|_| runtime.folder.clone())
                 }
             };
+            // What waited when it ran here before, another server may have answered.
+            if let Some(state) = shared_log.is_some().then(|| runtime.session_state(id)).flatten() {
+                let _ = state.clear(StatePart::Queue);
+            }
             let mut prepared = runtime.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
                 Some(error) => log_error(error),
                 None => internal_error(error),

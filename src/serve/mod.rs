@@ -33,6 +33,7 @@ mod gemini;
 mod image_parts;
 mod info;
 mod link_table;
+mod listener;
 mod logins;
 mod messages;
 mod metrics;
@@ -59,6 +60,7 @@ mod vendor;
 mod websocket;
 
 pub use link_table::ApprovalLinkSettings;
+pub use listener::{ServerListener, SocketFile};
 pub use run::run;
 pub use state::{Limits, ServerState, Settings, Tokens};
 

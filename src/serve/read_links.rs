@@ -151,8 +151,17 @@ mod tests {
             assert!(only.may_read(path), "{path}");
         }
         for path in [
-            "/", "/v1/sessions/", "/v1/sessions/s12", "/v1/sessions/s2", "/v1/sessions/s1/", "/v1/sessions/s1/links",
-            "/v1/sessions/s1/events/x", "/v1/sessionss1", "/v1/models", "/metrics", "/v1/sessions/s1%2fevents",
+            "/",
+            "/v1/sessions/",
+            "/v1/sessions/s12",
+            "/v1/sessions/s2",
+            "/v1/sessions/s1/",
+            "/v1/sessions/s1/links",
+            "/v1/sessions/s1/events/x",
+            "/v1/sessionss1",
+            "/v1/models",
+            "/metrics",
+            "/v1/sessions/s1%2fevents",
         ] {
             assert!(!only.may_read(path), "{path}");
         }

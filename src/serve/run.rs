@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection_slots::{AnswerGuard, ConnectionSlot, ConnectionSlots, SlotGuard, SlotHold};
 use super::error::ApiError;
 use super::error_format_for;
+use super::listener::{ClientStream, ServerListener};
 use super::metrics::count_requests;
 use super::routes;
 use super::state::{ServerState, wait_until_idle};
@@ -44,7 +45,8 @@ const TURN_CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 const STREAM_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Serves until `stop` completes; then closes every session and returns, within 10 s.
-pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Output = ()>) {
+pub async fn run(listener: impl Into<ServerListener>, state: ServerState, stop: impl Future<Output = ()>) {
+    let listener = listener.into();
     let app = routes(state.clone());
     let full = Router::new()
         .fallback(too_many_clients)
@@ -62,14 +64,21 @@ pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Ou
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
-                    let (held, app) = if let Some(held) = slots.acquire(peer.ip()) {
+                    let (held, app) = if let Some(held) = slots.acquire(peer) {
                         (held, app.clone())
-                    } else if let Some(held) = refused.acquire(peer.ip()) {
+                    } else if let Some(held) = refused.acquire(peer) {
                         (held, full.clone())
                     } else {
                         continue;
                     };
-                    connections.spawn(serve_connection(socket, held, app, closing.clone()));
+                    match socket {
+                        ClientStream::Tcp(socket) => {
+                            connections.spawn(serve_connection(socket, held, app, closing.clone()))
+                        }
+                        ClientStream::Unix(socket) => {
+                            connections.spawn(serve_connection(socket, held, app, closing.clone()))
+                        }
+                    };
                 }
                 Err(error) => {
                     // Most likely too many files are open; some will close.
@@ -107,8 +116,12 @@ pub(super) async fn close_sessions(state: &ServerState) {
     state.close().await;
 }
 
-async fn serve_connection(socket: TcpStream, held: SlotGuard, app: Router, closing: CancellationToken) {
-    let _ = socket.set_nodelay(true);
+async fn serve_connection(
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    held: SlotGuard,
+    app: Router,
+    closing: CancellationToken,
+) {
     let slot = Arc::clone(&held.slot);
     let held = SlotHold(Arc::new(held));
     let service = ConnectionService { app: TowerToHyperService::new(app), slot: Arc::clone(&slot), held };
@@ -173,6 +186,8 @@ async fn too_many_clients(request: axum::extract::Request) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::serve::Settings;
     use crate::serve::factory::OpenRequest;

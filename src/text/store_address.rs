@@ -98,8 +98,10 @@ mod tests {
 
     #[test]
     fn several_servers_share_user_and_name() {
-        let address = StoreAddress::parse("nats://me:pa@ss@a:4222,b,[::1]:4224/team_1?lease=6s&replicas=3&monitor=http://a:8222/")
-            .unwrap();
+        let address = StoreAddress::parse(
+            "nats://me:pa@ss@a:4222,b,[::1]:4224/team_1?lease=6s&replicas=3&monitor=http://a:8222/",
+        )
+        .unwrap();
         assert_eq!(address.servers, ["nats://me:pa@ss@a:4222", "nats://me:pa@ss@b", "nats://me:pa@ss@[::1]:4224"]);
         assert_eq!((address.name.as_str(), address.lease.as_secs(), address.replicas), ("team_1", 6, Some(3)));
         assert_eq!((address.monitors, address.servers.len()), (vec!["http://a:8222".to_owned()], 3));
@@ -113,9 +115,16 @@ mod tests {
         assert_eq!(StoreAddress::parse("tls://t0ken@a").unwrap().password(), Some("t0ken"));
         assert_eq!(StoreAddress::parse("tls://a").unwrap().password(), None);
         for wrong in [
-            "http://me:s3cret@a", "nats://me:s3cret@", "nats://me:s3cret@a,,b", "nats://me:s3cret@a/b.c",
-            "nats://me:s3cret@a?lease=1", "nats://me:s3cret@a?lease=x", "nats://me:s3cret@a?replicas=0",
-            "nats://me:s3cret@a?monitor=a", "nats://me:s3cret@a?s3cret=1", "",
+            "http://me:s3cret@a",
+            "nats://me:s3cret@",
+            "nats://me:s3cret@a,,b",
+            "nats://me:s3cret@a/b.c",
+            "nats://me:s3cret@a?lease=1",
+            "nats://me:s3cret@a?lease=x",
+            "nats://me:s3cret@a?replicas=0",
+            "nats://me:s3cret@a?monitor=a",
+            "nats://me:s3cret@a?s3cret=1",
+            "",
         ] {
             let error = StoreAddress::parse(wrong).unwrap_err();
             assert!(!error.contains("s3cret"), "{error}");

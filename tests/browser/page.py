@@ -61,7 +61,7 @@ class Server:
         self.port = int(self.url.rsplit(":", 1)[1])
 
     def ask(self, method, path, body=None):
-        request = urllib.request.Request(self.url + path, method=method, data=body and json.dumps(body).encode())
+        request = urllib.request.Request(self.url + path, method=method, data=json.dumps(body).encode() if body else None)
         request.add_header("Authorization", f"Bearer {TOKEN}")
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             text = answer.read().decode()
@@ -296,6 +296,61 @@ def check_cut_stream(server, proxy, page):
     assert len(numbers) > before and len(set(numbers)) == len(numbers), numbers
 
 
+def check_links(program, home, page):
+    """A link that shows one session, in a browser that knows nothing else; and one that decides one call."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    push = home / "push.py"
+    push.write_text(f"import sys\nopen({str(home / 'pushed.txt')!r}, 'a').write(sys.stdin.readline())\n")
+    (home / "config.toml").write_text(
+        f'[server]\nread_link_lifetime = "1h"\npublic_url = "http://127.0.0.1:{port}"\n'
+        f"approval_link_command = [{json.dumps(sys.executable)}, {json.dumps(str(push))}]\n"
+    )
+    server = Server(program, home, port)
+    try:
+        session = server.ask("POST", "/v1/sessions")["id"]
+        server.ask("POST", "/v1/sessions")
+        command = f"/v1/sessions/{session}/commands"
+        server.ask("POST", command, {"type": "prompt", "text": "what is 6*7?"})
+        link = server.ask("POST", f"/v1/sessions/{session}/links")
+        page.browser.delete_all_cookies()
+        page.browser.get(link["url"])
+        page.browser.refresh()
+        page.until("the session is shown", lambda: "42" in page.text("#log"))
+        page.until("it says that one may watch", lambda: page.find("#watching").is_displayed())
+        assert link["token"] not in page.browser.current_url
+        assert not page.find("#compose").is_displayed() and not page.find("#new").is_displayed()
+        assert len(page.all("#list li")) <= 1, page.text("#list")
+        page.check_layout()
+        page.picture("read-link")
+
+        # Somebody else decides, and this page shows it.
+        server.ask("POST", command, {"type": "prompt", "text": "run `echo one && echo two`"})
+        page.until("the ask is shown", lambda: "echo one" in page.text("#asks") + page.text("#log"))
+        assert not page.all(".ask button"), "a watcher decides nothing"
+        pushed = home / "pushed.txt"
+        page.until("a link came", lambda: pushed.exists() and pushed.read_text().endswith("\n"))
+        page.picture("read-link-asks")
+        page.browser.get(pushed.read_text().strip())
+        page.until("it says what is asked", lambda: "echo one && echo two" in page.text("body.decision"))
+        page.check_layout()
+        page.picture("decision")
+        page.find("button[value]").click()
+        page.until("it is decided", lambda: "ecided" in page.text("h1"))
+        page.check_layout()
+        page.picture("decided")
+        page.browser.back()
+        page.browser.get(link["url"])
+        page.browser.refresh()
+        page.until("the call ran", lambda: "two" in page.text("#log"))
+        server.ask("DELETE", f"/v1/sessions/{session}/links")
+        page.browser.refresh()
+        page.until("the link is over", lambda: page.find("#login").is_displayed())
+    finally:
+        server.stop(signal.SIGKILL)
+
+
 def check_headers(server):
     with urllib.request.urlopen(urllib.request.Request(server.url + "/", headers={"Accept": "text/html"})) as answer:
         policy = answer.headers["content-security-policy"]
@@ -336,6 +391,8 @@ def main():
                 check_timeline(page)
                 check_cut_stream(server, proxy, page)
                 server = check_resume(program, home, server, page, session)
+                with tempfile.TemporaryDirectory() as other:
+                    check_links(program, pathlib.Path(other), page)
                 complaints = [text for text in page.console() if "Content Security Policy" in text or "Uncaught" in text]
                 assert not complaints, complaints
             finally:

@@ -172,3 +172,58 @@ async fn a_server_behind_a_proxy_demands_a_token() {
         run(&home, &["serve", "--public-url", "ftp://chat.example", "--token-env", "T"], &[OFFLINE, ("T", "x")]).await;
     assert!(odd.code == 2 && odd.err.contains("--public-url"), "{} {}", odd.code, odd.err);
 }
+
+fn parsed(body: &str) -> serde_json::Value {
+    serde_json::from_str(body).unwrap()
+}
+
+#[tokio::test]
+async fn a_link_shows_one_session_and_nothing_else() {
+    let settings = Settings { read_link_lifetime: Some(std::time::Duration::from_hours(1)), ..with_tokens() };
+    let served = serve(settings).await;
+    let full = "authorization: Bearer full-token\r\n";
+    let open = async || parsed(&served.post("/v1/sessions", full, "").await.body())["id"].as_str().unwrap().to_owned();
+    let (one, other) = (open().await, open().await);
+    assert_eq!(
+        served.post(&format!("/v1/sessions/{one}/links"), "authorization: Bearer read-token\r\n", "").await.status,
+        403
+    );
+    let made = served.post(&format!("/v1/sessions/{one}/links"), full, "").await;
+    assert_eq!(made.status, 201, "{}", made.body());
+    let link = parsed(&made.body());
+    let token = link["token"].as_str().unwrap().to_owned();
+    assert_eq!(link["url"], format!("http://{}/#token={token}&session={one}", served.address()));
+    let cookie = sign_in(&served, &token).await;
+    for headers in [format!("authorization: Bearer {token}\r\n"), own_page(&served, &cookie)] {
+        let may = async |method: &str, path: &str| served.send(method, path, &headers, "").await.status;
+        assert_eq!(may("GET", &format!("/v1/sessions/{one}")).await, 200);
+        let listed = parsed(&served.send("GET", "/v1/sessions", &headers, "").await.body());
+        assert!(listed["sessions"].as_array().unwrap().iter().all(|session| session["id"] == one.as_str()));
+        assert_eq!(listed["access"], "read");
+        for path in [
+            format!("/v1/sessions/{other}"),
+            format!("/v1/sessions/{other}/events"),
+            "/v1/models".into(),
+            "/metrics".into(),
+        ] {
+            assert_eq!(may("GET", &path).await, 403, "{path}");
+        }
+        for path in ["commands", "links"] {
+            assert_eq!(may("POST", &format!("/v1/sessions/{one}/{path}")).await, 403, "{path}");
+        }
+        assert_eq!(may("POST", "/v1/chat/completions").await, 403);
+    }
+    assert_eq!(
+        parsed(&served.send("DELETE", &format!("/v1/sessions/{one}/links"), full, "").await.body())["revoked"],
+        1
+    );
+    assert_eq!(served.send("GET", &format!("/v1/sessions/{one}"), &own_page(&served, &cookie), "").await.status, 401);
+    assert_eq!(served.send("GET", "/v1/login", &own_page(&served, &cookie), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn links_are_off_until_the_settings_say_how_long_they_are_good() {
+    let served = serve(with_tokens()).await;
+    let made = served.post("/v1/sessions/x/links", "authorization: Bearer full-token\r\n", "").await;
+    assert!(made.status == 409 && made.body().contains("read_link_lifetime"), "{}", made.body());
+}

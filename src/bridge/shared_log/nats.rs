@@ -113,7 +113,8 @@ impl NatsStore {
         let mut tasks = JoinSet::new();
         let subject = format!("{name}.server.{owner}");
         let lease = Lease::start(context.clone(), subject, address, &mut tasks).await?;
-        let max_payload = info.max_payload.saturating_sub(HEADER_ROOM_BYTES).clamp(HEADER_ROOM_BYTES, MAX_MESSAGE_BYTES);
+        let max_payload =
+            info.max_payload.saturating_sub(HEADER_ROOM_BYTES).clamp(HEADER_ROOM_BYTES, MAX_MESSAGE_BYTES);
         let lease_time = address.lease;
         let shared = Shared { context, log, servers, name, owner, dir, lease, lease_time, max_payload };
         Ok(Self { shared: Arc::new(shared), _tasks: tasks })

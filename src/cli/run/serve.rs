@@ -8,7 +8,7 @@ use crate::headless::Interrupts;
 use crate::headless::output::{self, print_error};
 use crate::headless::save_errors::SaveErrors;
 use crate::runtime::{Frontend, ServerPlan};
-use crate::serve;
+use crate::serve::{self, ServerListener, SocketFile};
 
 /// Serves on the program's only thread: tokens of the agent reach clients sooner than across two, and slow work (tools,
 /// listings) has threads of its own.
@@ -19,12 +19,21 @@ pub(super) async fn run(args: &ServeArgs, context: RunContext) -> anyhow::Result
     for warning in &warnings {
         print_error(warning);
     }
-    let listener = tokio::net::TcpListener::bind((host.as_str(), port))
-        .await
-        .with_context(|| format!("can't listen on {host} port {port}"))?;
-    let address = listener.local_addr().context("the listening address is unknown")?;
+    let (listener, address) = match &args.socket {
+        Some(path) => {
+            let socket = SocketFile::bind(path).with_context(|| format!("can't listen at {}", path.display()))?;
+            (ServerListener::Socket(socket), path.display().to_string())
+        }
+        None => {
+            let listener = tokio::net::TcpListener::bind((host.as_str(), port))
+                .await
+                .with_context(|| format!("can't listen on {host} port {port}"))?;
+            let address = listener.local_addr().context("the listening address is unknown")?;
+            (ServerListener::Port(listener), format!("http://{address}"))
+        }
+    };
     let mut interrupts = Interrupts::new();
-    output::print(&format!("listening on http://{address}\n"))?;
+    output::print(&format!("listening on {address}\n"))?;
     let state = serve::ServerState::new(factory, settings);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = serve::run(listener, state, async { drop(stopped.await) });

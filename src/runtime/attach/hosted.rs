@@ -101,8 +101,18 @@ impl Runtime {
             past_ids,
         } = hosted;
         let epoch = Instant::now();
-        let PreparedSession { session: id, hub, writer, save_error, shared_log, resume_point, past, sealed, notices, .. } =
-            prepared;
+        let PreparedSession {
+            session: id,
+            hub,
+            writer,
+            save_error,
+            shared_log,
+            resume_point,
+            past,
+            sealed,
+            notices,
+            ..
+        } = prepared;
         let granted = prepared.grants.iter().map(Grant::pattern).collect();
         policy.restore_grants(prepared.grants);
         approvals.epoch_time = resume_point.base;

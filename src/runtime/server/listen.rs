@@ -29,7 +29,11 @@ impl Runtime {
         // An invalid rule is reported now, not to the first client.
         let mode = self.approval_policy()?.mode;
         let config = self.config().server.clone();
-        let host = args.host.clone().unwrap_or_else(|| config.host.clone());
+        // A socket is on this machine, whatever the settings say of the port.
+        let host = match &args.socket {
+            Some(_) => "127.0.0.1".to_owned(),
+            None => args.host.clone().unwrap_or_else(|| config.host.clone()),
+        };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let loopback = listens_locally(&host);
         let tokens = resolve_tokens(args, &config).await?;

@@ -58,7 +58,9 @@ impl Runtime {
             let told = self.http.get_json(&format!("{monitor}/jsz?config=true"), &[], CHECK_TIMEOUT).await;
             let problem = match told {
                 Ok(told) if told["config"]["sync_always"] == true => continue,
-                Ok(_) => "a power cut may take events that were shown: it does not write each one to the disk".to_owned(),
+                Ok(_) => {
+                    "a power cut may take events that were shown: it does not write each one to the disk".to_owned()
+                }
                 Err(fault) => format!("it can't be asked whether it writes each event to the disk: {}", fault.message),
             };
             warnings.push(format!("{monitor}: {problem}; {advice}"));
