@@ -8,6 +8,7 @@ mod client_name;
 mod commands;
 mod durable;
 mod events;
+mod links;
 
 use axum::body::Body;
 use axum::extract::{Path, State as Shared};
@@ -23,7 +24,7 @@ use super::Surface;
 use super::access::{Access, BodyBytes};
 use super::error::{self, ApiError};
 use super::factory::{OpenRequest, SavedSession};
-use super::read_links::{self, OnlySession};
+use super::read_links::OnlySession;
 use super::running_session::{RunningSession, SessionKind};
 use super::state::ServerState;
 use crate::event::{ApprovalMode, SessionId};
@@ -39,7 +40,7 @@ fn routes() -> Router<ServerState> {
         .route("/v1/sessions/{id}", get(show_session))
         .route("/v1/sessions/{id}/events", get(events::stream_events))
         .route("/v1/sessions/{id}/stream", durable_routes())
-        .route("/v1/sessions/{id}/links", post(read_links::create).delete(read_links::revoke))
+        .route("/v1/sessions/{id}/links", post(links::create).delete(links::revoke))
         .route("/v1/sessions/{id}/commands", post(commands::post_command))
 }
 
@@ -167,7 +168,7 @@ fn running_session_json(session: &RunningSession) -> Value {
     })
 }
 
-pub(super) fn json_response(status: u16, body: &Value) -> Response<Body> {
+fn json_response(status: u16, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = axum::http::StatusCode::from_u16(status).unwrap_or_default();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

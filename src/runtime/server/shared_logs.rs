@@ -1,6 +1,5 @@
 //! Opens the store that several servers share, if one is named, and looks whether a power cut could take events from it.
 
-use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::environment;
@@ -28,6 +27,8 @@ impl Runtime {
 
     #[cfg(feature = "nats")]
     async fn connect_store(&mut self, address: &StoreAddress) -> anyhow::Result<()> {
+        use anyhow::Context as _;
+
         use crate::bridge::shared_log::nats::NatsStore;
         let dir = self.paths.sessions_dir();
         let store = NatsStore::connect(address, dir).await.map_err(anyhow::Error::msg);
