@@ -13,6 +13,7 @@
 mod driver;
 mod listing;
 mod machine;
+mod options;
 mod permission;
 mod prompt;
 mod remote;

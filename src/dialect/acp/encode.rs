@@ -9,15 +9,18 @@
 //! | a plan, a title, the mode | `plan`, `session_info_update`, `current_mode_update` |
 //! | usage | `usage_update`, where the size of the context is known |
 //!
-//! The last update of an event has its number in `_meta`: whoever has that has all before it. Texts of sub-agents are
-//! left out; text that was corrected at the end is said again, since nothing that was sent can be withdrawn.
+//! The last update of an event has its number in `_meta`: whoever has that has all before it. What a sub-agent says is
+//! output of the call that it works for; text that was corrected at the end is said again, since nothing that was sent can be withdrawn.
 
-use std::collections::{HashMap, HashSet};
+mod sub_agent_texts;
+
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::json;
 
+use self::sub_agent_texts::SubAgentTexts;
 use crate::event::answer::{Answer, AnswerDelta, AnswerLimits};
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Envelope,
@@ -49,7 +52,7 @@ pub struct AcpEncoder {
     /// Tokens in the context, and what the session has cost, in US dollars.
     context_tokens: Option<u64>,
     cost: f64,
-    sub_agent_messages: HashSet<MessageId>,
+    sub_agents: SubAgentTexts,
     calls: HashMap<CallId, SentCall>,
     answer: Answer,
 }
@@ -75,7 +78,7 @@ impl AcpEncoder {
             context_window: None,
             context_tokens: None,
             cost: 0.0,
-            sub_agent_messages: HashSet::new(),
+            sub_agents: SubAgentTexts::default(),
             calls: HashMap::new(),
             answer: Answer::new(AnswerLimits::ONE_FRAME),
         }
@@ -141,6 +144,9 @@ impl AcpEncoder {
     }
 
     fn encode_event(&mut self, event: &AgentEvent, is_history: bool, out: &mut Vec<Json>) {
+        if let Some((call, text)) = self.sub_agents.observe(event) {
+            self.encode_live_output(&call, &text, out);
+        }
         match event {
             AgentEvent::SessionOpened { mode, folder, context_window, .. } => {
                 folder.clone_into(&mut self.folder);
@@ -164,11 +170,8 @@ impl AcpEncoder {
                 let blocks = parts.iter().map(|part| context_block(&self.folder, part));
                 out.extend(blocks.map(|block| chunk("user_message_chunk", message, &block)));
             }
-            AgentEvent::MessageStarted { message, parent: Some(_), .. } => {
-                self.sub_agent_messages.insert(message.clone());
-            }
             AgentEvent::ToolCallStarted { call, name, message, .. }
-                if !self.sub_agent_messages.contains(message) && !self.calls.contains_key(call) =>
+                if !self.sub_agents.said(message) && !self.calls.contains_key(call) =>
             {
                 self.calls.insert(call.clone(), SentCall::default());
                 if let Some(name) = name {

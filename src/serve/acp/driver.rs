@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::machine::{AcpAgent, AcpStep, OpenedSession};
+use super::options::SessionOptions;
 use crate::bridge::HubItem;
 use crate::event::{Command, Json, Seq, SessionId};
 use crate::serve::error::ApiError;
@@ -21,6 +22,8 @@ use crate::serve::state::ServerState;
 
 /// Events taken at once.
 const MAX_BATCH_EVENTS: usize = 512;
+/// How long servers may take to say which models they have.
+const MODELS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long turns may take to end once the client is gone.
 const GONE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -29,7 +32,8 @@ pub(super) enum AcpInput {
     Line(Vec<u8>),
     /// The client sends no more.
     Gone,
-    Opened(u64, Result<Arc<RunningSession>, ApiError>),
+    /// With the models that it could have.
+    Opened(u64, Result<(Arc<RunningSession>, Vec<String>), ApiError>),
     Listed(u64, Result<Vec<SavedSession>, ApiError>),
     /// Events of a session, with the number of who watches it.
     Events(SessionId, u64, Vec<HubItem>),
@@ -134,7 +138,7 @@ impl<O: AcpOutput> AcpServer<O> {
             AcpInput::Line(line) => self.agent.handle_line(&line, &mut steps),
             AcpInput::Gone => {}
             AcpInput::Opened(number, opened) => {
-                let opened = opened.map(|running| self.keep(running));
+                let opened = opened.map(|(running, models)| self.keep(running, models));
                 self.agent.handle_opened(number, opened, &mut steps);
             }
             AcpInput::Listed(number, listed) => self.agent.handle_listed(number, listed, &mut steps),
@@ -158,13 +162,14 @@ impl<O: AcpOutput> AcpServer<O> {
         self.sessions.get(session).is_some_and(|open| open.watch_count == watcher)
     }
 
-    fn keep(&mut self, running: Arc<RunningSession>) -> OpenedSession {
+    fn keep(&mut self, running: Arc<RunningSession>, models: Vec<String>) -> OpenedSession {
+        let options = SessionOptions::new(models, running.handle.status.borrow().options.clone());
         let (id, last_seq) = (running.id().clone(), running.handle.hub.last_seq());
         let watch_count = self.sessions.get(&id).map_or(0, |open| open.watch_count);
         let (reader, name) = (running.add_reader(), self.agent.client_name().unwrap_or("a client"));
         let watcher = running.add_watcher(name.to_owned());
         self.sessions.insert(id.clone(), OpenSession { running, _reader: reader, _watcher: watcher, watch_count });
-        OpenedSession { id, last_seq }
+        OpenedSession { id, last_seq, options }
     }
 
     async fn perform(&mut self, steps: Vec<AcpStep>) -> std::io::Result<()> {
@@ -175,14 +180,14 @@ impl<O: AcpOutput> AcpServer<O> {
                 AcpStep::Open(number, opening) => {
                     let (state, sender) = (self.state.clone(), self.sender.clone());
                     self.tasks.spawn(async move {
-                        let opened = state.open_shared(opening).await;
+                        let opened = with_models(&state, state.open_shared(opening).await).await;
                         let _ = sender.send(AcpInput::Opened(number, opened)).await;
                     });
                 }
                 AcpStep::Load(number, session, folder) => {
                     let (state, sender) = (self.state.clone(), self.sender.clone());
                     self.tasks.spawn(async move {
-                        let opened = open_saved(&state, &session, &folder).await;
+                        let opened = with_models(&state, open_saved(&state, &session, &folder).await).await;
                         let _ = sender.send(AcpInput::Opened(number, opened)).await;
                     });
                 }
@@ -238,6 +243,16 @@ impl<O: AcpOutput> AcpServer<O> {
             let _ = sender.send(AcpInput::Ended(session, watcher)).await;
         });
     }
+}
+
+/// Adds the models that can be had; servers that don't answer in time have none.
+async fn with_models(
+    state: &ServerState,
+    opened: Result<Arc<RunningSession>, ApiError>,
+) -> Result<(Arc<RunningSession>, Vec<String>), ApiError> {
+    let opened = opened?;
+    let models = timeout(MODELS_TIMEOUT, state.factory().models()).await.unwrap_or_default();
+    Ok((opened, models.into_iter().map(|model| model.id).collect()))
 }
 
 /// Opens a saved session, and waits until it is: what its log left open is closed by then.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::listing::session_page;
+use super::options::SessionOptions;
 use super::permission::{AskedApproval, permission_options};
 use super::prompt::BlockPrompt;
 use super::replies::{
@@ -18,7 +19,7 @@ use crate::bridge::peer::rpc::{RpcMessage, RpcRequests};
 use crate::dialect::acp::META_KEY;
 use crate::dialect::offered_decisions::offered_decisions;
 use crate::event::{
-    ApprovalMode, ApprovalRequest, CallId, Command, Envelope, Json, NoticeLevel, Seq, SessionId, ToolKind,
+    AgentEvent, ApprovalMode, ApprovalRequest, CallId, Command, Envelope, Json, NoticeLevel, Seq, SessionId, ToolKind,
 };
 use crate::serve::error::ApiError;
 use crate::serve::factory::{OpenRequest, SavedSession};
@@ -46,11 +47,12 @@ pub(super) enum AcpStep {
     Close(SessionId),
 }
 
-/// A session that is open, and the last event of its past.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A session that is open, the last event of its past, and what can be set in it.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct OpenedSession {
     pub(super) id: SessionId,
     pub(super) last_seq: Seq,
+    pub(super) options: SessionOptions,
 }
 
 /// A request that waits for something to be opened or listed.
@@ -142,7 +144,11 @@ impl AcpAgent {
         let Some(known) = self.sessions.get_mut(session) else { return };
         let mut steps = Vec::new();
         known.handle_event(envelope, &mut steps);
+        let is_past = known.is_catching_up();
         self.follow(session, steps, out);
+        if let (AgentEvent::SessionOpened { .. } | AgentEvent::Annotation { .. }, false) = (&envelope.event, is_past) {
+            self.tell_options(session, out);
+        }
     }
 
     /// Handles that a session was opened, or why it was not.
@@ -153,7 +159,7 @@ impl AcpAgent {
         out: &mut Vec<AcpStep>,
     ) {
         let Some(OpeningRequest { request, kind, remark }) = self.opening.remove(&number) else { return };
-        let OpenedSession { id, last_seq } = match opened {
+        let OpenedSession { id, last_seq, options } = match opened {
             Ok(opened) => opened,
             Err(error) => return out.push(self.refusal(&request, &error)),
         };
@@ -165,10 +171,11 @@ impl AcpAgent {
             OpeningKind::List { .. } => return,
         };
         let is_new = catchup.is_none();
-        let mut session = AcpSession::new(Arc::clone(&self.kinds), folder, catchup);
+        let mut session = AcpSession::new(Arc::clone(&self.kinds), folder, catchup, options);
         let mut steps = Vec::new();
         if is_new {
-            let result = json!({"sessionId": id, "modes": self.modes(self.mode)});
+            let options = session.options.told(self.mode, self.offered_modes());
+            let result = json!({"sessionId": id, "modes": self.modes(self.mode), "configOptions": options});
             out.push(AcpStep::Send(self.rpc.result(&request, &result)));
             out.push(self.update(&id, &available_commands()));
         }
@@ -243,6 +250,7 @@ impl AcpAgent {
             "session/list" => self.list(id, params, out)?,
             "session/prompt" => self.prompt(id, params, out)?,
             "session/set_mode" => self.set_mode(id, params, out)?,
+            "session/set_config_option" => self.set_option(id, params, out)?,
             "session/close" => {
                 let session = self.session_of(params)?;
                 self.cancel(params, out);
@@ -352,6 +360,40 @@ impl AcpAgent {
         Ok(())
     }
 
+    fn set_option(&mut self, id: &Json, params: &Json, out: &mut Vec<AcpStep>) -> Result<(), (i64, String)> {
+        let session = self.session_of(params)?;
+        let text = |name: &str| params.get(name).and_then(Json::as_str).unwrap_or_default();
+        let (modes, most) = (self.offered_modes(), self.mode);
+        let Some(known) = self.sessions.get_mut(&session) else { return Ok(()) };
+        let command =
+            known.options.set(text("configId"), text("value"), most).map_err(|why| (INVALID_PARAMS_CODE, why))?;
+        // It will hold once the session has it; the client shows what it chose meanwhile.
+        let mut mode = known.encoder.mode().unwrap_or(most);
+        match &command {
+            Command::SetMode { mode: wanted } => mode = *wanted,
+            Command::SetModel { model } => {
+                let (engine, model) = model.split_once('/').unwrap_or((model, ""));
+                known.options.set_model(engine, model);
+            }
+            _ => {}
+        }
+        let options = known.options.told(mode, modes);
+        out.push(AcpStep::Command(session, command));
+        out.push(AcpStep::Send(self.rpc.result(id, &json!({ "configOptions": options }))));
+        Ok(())
+    }
+
+    /// Tells what holds now, if that is something else than was told.
+    fn tell_options(&mut self, session: &SessionId, out: &mut Vec<AcpStep>) {
+        let (modes, most) = (self.offered_modes(), self.mode);
+        let Some(known) = self.sessions.get_mut(session) else { return };
+        let mode = known.encoder.mode().unwrap_or(most);
+        if let Some(options) = known.options.changed(mode, modes) {
+            let update = json!({"sessionUpdate": "config_option_update", "configOptions": options});
+            out.push(self.update(session, &update));
+        }
+    }
+
     fn cancel(&mut self, params: &Json, out: &mut Vec<AcpStep>) {
         let Ok(session) = self.session_of(params) else { return };
         let mut steps = Vec::new();
@@ -393,7 +435,9 @@ impl AcpAgent {
                 }
                 SessionStep::Opened(request) => {
                     let mode = self.sessions.get(session).and_then(|known| known.encoder.mode()).unwrap_or(self.mode);
-                    let result = json!({"modes": self.modes(mode)});
+                    let modes = self.offered_modes();
+                    let options = self.sessions.get_mut(session).map(|known| known.options.told(mode, modes));
+                    let result = json!({"modes": self.modes(mode), "configOptions": options});
                     out.push(AcpStep::Send(self.rpc.result(&request, &result)));
                     out.push(self.update(session, &available_commands()));
                 }

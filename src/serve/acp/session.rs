@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::options::SessionOptions;
 use super::replies::{INTERNAL_ERROR_CODE, message_update};
 use crate::dialect::acp::AcpEncoder;
 use crate::event::{
@@ -71,6 +72,7 @@ pub(super) struct Catchup {
 pub(super) struct AcpSession {
     pub(super) encoder: AcpEncoder,
     pub(super) folder: String,
+    pub(super) options: SessionOptions,
     /// Whether images may go with a prompt; none until that is known.
     pub(super) takes_images: Option<bool>,
     catchup: Option<Catchup>,
@@ -82,10 +84,16 @@ pub(super) struct AcpSession {
 }
 
 impl AcpSession {
-    pub(super) fn new(kinds: Arc<HashMap<String, ToolKind>>, folder: String, catchup: Option<Catchup>) -> Self {
+    pub(super) fn new(
+        kinds: Arc<HashMap<String, ToolKind>>,
+        folder: String,
+        catchup: Option<Catchup>,
+        options: SessionOptions,
+    ) -> Self {
         Self {
             encoder: AcpEncoder::new(kinds),
             folder,
+            options,
             takes_images: None,
             catchup,
             sent: None,
@@ -104,6 +112,11 @@ impl AcpSession {
 
     pub(super) fn is_idle(&self) -> bool {
         self.sent.is_none() && self.waiting.is_empty() && self.catchup.is_none()
+    }
+
+    /// Returns whether the past is still being sent.
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.catchup.is_some()
     }
 
     /// Takes a prompt: it runs now, or after the one that runs.
@@ -161,6 +174,7 @@ impl AcpSession {
             AgentEvent::SessionOpened { engine, model, capabilities, folder, .. } => {
                 self.takes_images = Some(capabilities.images);
                 self.folder.clone_from(folder);
+                self.options.set_model(engine, model);
                 self.end_model_switch(|| format!("The model is {}.", who_answers(engine, model)), out);
             }
             AgentEvent::TurnStarted { .. } => self.is_turn_running = true,

@@ -253,6 +253,33 @@ fn work_of_sub_agents_is_not_the_answer() {
 }
 
 #[test]
+fn what_a_sub_agent_says_is_output_of_the_call_that_it_works_for() {
+    let by = |message: &str, parent: &str| AgentEvent::MessageStarted {
+        message: message.into(),
+        role: crate::event::Role::Assistant,
+        parent: Some(parent.into()),
+    };
+    let mut encoder = encoder();
+    let events = [
+        opened(),
+        turn_started("t"),
+        message_started("m"),
+        call_started("c1", "m", Some("task")),
+        by("m9", "c1"),
+        text_delta("m9", "I look. "),
+        call_started("c9", "m9", Some("task")),
+        message_finished("m9", FinishReason::ToolCalls),
+        by("m10", "c9"),
+        text_delta("m10", "Deeper."),
+        message_finished("m10", FinishReason::End),
+    ];
+    let updates = encode(&mut encoder, &events, false);
+    let shown: Vec<_> = updates.iter().filter(|update| update["sessionUpdate"] == "tool_call_update").collect();
+    assert!(shown.iter().all(|update| update["toolCallId"] == "c1") && shown.len() == 2, "{updates:?}");
+    assert_eq!(shown[1]["content"][0]["content"]["text"], "I look.\n\nDeeper.\n\n");
+}
+
+#[test]
 fn what_a_running_call_prints_is_sent_as_far_as_its_end() {
     let mut encoder = encoder();
     let start = [opened(), turn_started("t"), message_started("m"), call_started("c", "m", Some("shell"))];

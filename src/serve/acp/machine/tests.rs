@@ -51,7 +51,7 @@ impl AcpTalk {
 
     fn opened(&mut self, number: u64, last_seq: u64) -> Vec<AcpStep> {
         let mut out = Vec::new();
-        let opened = OpenedSession { id: "s".into(), last_seq: Seq(last_seq) };
+        let opened = OpenedSession { id: "s".into(), last_seq: Seq(last_seq), options: SessionOptions::default() };
         self.agent.handle_opened(number, Ok(opened), &mut out);
         out
     }
@@ -453,4 +453,21 @@ fn a_list_has_the_sessions_of_a_folder_page_by_page() {
     let rest = list(2, json!({"cwd": "/work", "cursor": "100"}));
     assert_eq!((rest["sessions"].as_array().unwrap().len(), rest.get("nextCursor")), (25, None));
     assert_eq!(list(3, json!({}))["sessions"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn a_client_sets_what_is_offered_among_the_options() {
+    let mut talk = AcpTalk::open();
+    let set = |talk: &mut AcpTalk, id: u64, option: &str, value: &str| {
+        let params = json!({"sessionId": "s", "configId": option, "value": value});
+        talk.ask(id, "session/set_config_option", &params)
+    };
+    let steps = set(&mut talk, 5, "mode", "plan");
+    let [AcpStep::Command(_, Command::SetMode { mode: ApprovalMode::Plan }), AcpStep::Send(answer)] = &steps[..] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(answer["result"]["configOptions"][0]["currentValue"], "plan");
+    let steps = set(&mut talk, 6, "mode", "full");
+    let [AcpStep::Send(refused)] = &steps[..] else { panic!("{steps:?}") };
+    assert_eq!(refused["error"]["code"], INVALID_PARAMS_CODE);
 }
