@@ -366,6 +366,7 @@ impl Runtime {
         let mut header = LogHeader::new(session.clone(), wall);
         header.folder = self.folder.display().to_string();
         change(&mut header);
+        let session = header.session.clone();
         let (writer, not_saved) = match Writer::create(&self.paths.sessions_dir(), &header) {
             Ok(writer) => (Some(writer), None),
             Err(error) => (None, Some(error.to_string())),

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 
 use self::model_choices::ModelChoices;
 use self::recording::Recording;
-use super::{HostedAgent, PreparedSession, Runtime, replay};
+use super::{HostedAgent, PreparedSession, Runtime, replay, wall_clock};
 use crate::agent::approval::ApprovalPolicy;
 use crate::agent::history::History;
 use crate::agent::ids::IdAllocator;
@@ -28,7 +28,7 @@ use crate::bridge::shared_log::ClaimError;
 use crate::event::{
     AgentEvent, DecidedBy, Millis, NoticeCode, NoticeLevel, OutputFormat, SessionId, ToolKind, ToolSpec,
 };
-use crate::journal::{self, OpenError, Reader, StatePart};
+use crate::journal::{self, LogHeader, OpenError, Reader, StatePart};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
 use crate::serve::request::{OneShotRequest, WantedFormat};
@@ -180,7 +180,7 @@ impl Factory for SessionFactory {
             }
             let runtime = self.runtime()?;
             let policy = runtime.approval_policy().map_err(internal_error)?;
-            let mut prepared = runtime.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
+            let mut prepared = runtime.create_log_with(|header| one_shot_header(header, request));
             let past = write_history(&mut prepared, &request.history);
             let left_out = request.left_out.iter().cloned();
             prepared.notices.extend(left_out.map(|text| notice(NoticeLevel::Warn, NoticeCode::LeftOut, text)));
@@ -214,6 +214,10 @@ impl Factory for SessionFactory {
             runtime.watch_spending(&live, last);
             Ok(OneShotSession { handle: live, turn: None, is_replayed: false })
         })
+    }
+
+    fn new_session_id(&self) -> Option<SessionId> {
+        self.runtime().ok().filter(|_| self.recording.is_none()).map(|runtime| runtime.new_session_id(wall_clock()))
     }
 
     fn open(&self, opening: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
@@ -431,6 +435,14 @@ impl Runtime {
         let also = self.config().tools.folders.iter().filter_map(|folder| folder.canonicalize().ok());
         let is_below = std::iter::once(self.folder.clone()).chain(also).any(|above| folder.starts_with(above));
         if is_below && folder.is_dir() { Ok(folder) } else { Err(not("outside the folders of this server")) }
+    }
+}
+
+/// Marks the log of a session that was opened for a single prompt.
+fn one_shot_header(header: &mut LogHeader, request: &OneShotRequest) {
+    journal::ONE_SHOT_KIND.clone_into(&mut header.kind);
+    if let Some(session) = &request.session {
+        header.session.clone_from(session);
     }
 }
 

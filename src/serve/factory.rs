@@ -17,6 +17,11 @@ pub trait Factory: Send + Sync {
     /// sent yet.
     fn open_one_shot<'a>(&'a self, request: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>>;
 
+    /// Returns a name for a session of a single prompt that is opened later; none if names can't be chosen.
+    fn new_session_id(&self) -> Option<SessionId> {
+        None
+    }
+
     /// Opens a session that clients share.
     fn open(&self, opening: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>>;
 

@@ -44,6 +44,7 @@ mod oneshot;
 mod openjarvis;
 mod output_formats;
 mod page;
+mod queued_responses;
 mod read_links;
 mod request_counts;
 mod responses;

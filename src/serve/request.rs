@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use super::image_parts::ClientPrompt;
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json,
-    MessageId, OutputFormat, PromptContext, Role, SamplingParams, TextKind, ToolSpec, TurnId, TurnOutcome,
+    MessageId, OutputFormat, PromptContext, Role, SamplingParams, SessionId, TextKind, ToolSpec, TurnId, TurnOutcome,
     user_message,
 };
 
 /// A single prompt with its history and options.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OneShotRequest {
+    /// The name of its session, where that was told already.
+    pub session: Option<SessionId>,
     /// The history, as the events of finished turns: they follow the opening event in the session's log.
     pub history: Vec<AgentEvent>,
     /// `None` if the history ends with results of the client's tools: the model continues from there.

@@ -9,6 +9,7 @@
 pub(super) mod conversation_builder;
 pub(super) mod conversations;
 pub(super) mod input;
+mod queued;
 mod request;
 mod socket;
 pub(super) mod stored_response;
@@ -54,7 +55,15 @@ async fn create(Shared(state): Shared<ServerState>, headers: HeaderMap, BodyByte
 }
 
 async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> ResponsesResult {
-    let Created { response, returns_at_once, .. } = create_response(state, headers, body, false).await?;
+    let wanted = request::parse(body)?;
+    if wanted.background
+        && !wanted.stream
+        && queued::has_to_wait(state, &wanted).await?
+        && let Some(session) = state.factory().new_session_id()
+    {
+        return queued::queue(state, headers, body, &wanted, session);
+    }
+    let Created { response, returns_at_once, .. } = create_response(state, headers, body, false, None).await?;
     if returns_at_once { first_response_object(response).await } else { Ok(response) }
 }
 
@@ -67,12 +76,13 @@ struct Created {
     returns_at_once: bool,
 }
 
-/// Creates a response. One that is not to be stored is deleted once it is over, unless the caller keeps it.
+/// Creates a response, in a session of this name if it has one already. One that is not to be stored is deleted once it is over, unless the caller keeps it.
 async fn create_response(
     state: &ServerState,
     headers: &HeaderMap,
     body: &[u8],
     keeps_unstored: bool,
+    session: Option<SessionId>,
 ) -> Result<Created, ApiError> {
     let wanted = request::parse(body)?;
     let mut builder = ConversationBuilder::default();
@@ -80,6 +90,7 @@ async fn create_response(
         builder.add_system(instructions);
     }
     if let Some(previous) = &wanted.previous_response {
+        queued::wait_until_begun(state, previous).await;
         let kept = StoredResponse::find_finished(state, previous).await?;
         let kept = kept.ok_or_else(|| previous_not_found(previous))?;
         // Provider metadata can be read only by the model that produced it.
@@ -104,6 +115,7 @@ async fn create_response(
         rounds: None,
     };
     let mut request = OneShotRequest {
+        session,
         history: talked.history,
         prompt: talked.prompt,
         images: talked.images,
@@ -161,6 +173,9 @@ async fn retrieve(
     Query(query): QueryPairs,
 ) -> Response<Body> {
     let answer = async {
+        if let Some(queued) = queued::find(&state, &id) {
+            return Ok(json_response(200, &queued));
+        }
         let kept = find_response(&state, &id).await?;
         let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         if !matches!(value("stream"), Some("true" | "1" | "True")) {
@@ -181,6 +196,9 @@ async fn retrieve(
 
 async fn delete(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
     let answer = async {
+        if queued::remove(&state, &id) {
+            return Ok(json_response(200, &json!({"id": id, "object": "response", "deleted": true})));
+        }
         let kept = find_response(&state, &id).await?;
         oneshot::cancel(&state, &kept.session).await?;
         stored_response::remove_response(&state, &kept.session).await?;
@@ -191,6 +209,9 @@ async fn delete(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> R
 
 async fn cancel(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
     let answer = async {
+        if let Some(queued) = queued::cancel(&state, &id) {
+            return Ok(json_response(200, &queued));
+        }
         let kept = find_response(&state, &id).await?;
         oneshot::cancel(&state, &kept.session).await?;
         let encoder = |session: &_| -> Box<dyn Encode> { Box::new(StoredEncoder(kept.record.openai_encoder(session))) };

@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::factory::{Factory, OneShotSession, OpenRequest};
 use super::link_table::{ApprovalLinkSettings, ApprovalLinks};
 use super::logins::Logins;
+use super::queued_responses::QueuedResponses;
 use super::read_links::ReadLinks;
 use super::request_counts::RequestCounts;
 use super::running_session::{RunningSession, SessionKind};
@@ -106,6 +107,7 @@ struct StateInner {
     logins: Logins,
     approval_links: ApprovalLinks,
     read_links: ReadLinks,
+    queued_responses: QueuedResponses,
     session_watcher: OnceLock<SessionWatcher>,
     request_counts: RequestCounts,
     /// Saved sessions are reopened one at a time: a log has one owner.
@@ -161,6 +163,7 @@ impl ServerState {
             logins: Logins::default(),
             approval_links: ApprovalLinks::default(),
             read_links: ReadLinks::default(),
+            queued_responses: QueuedResponses::default(),
             session_watcher: OnceLock::new(),
             request_counts: RequestCounts::default(),
             reopen_lock: tokio::sync::Mutex::new(()),
@@ -256,6 +259,16 @@ impl ServerState {
     /// Waits for a place in a conversation of one-shot requests; `kind` tells names of surfaces apart.
     pub(super) async fn turn_in(&self, kind: &str, conversation: &str) -> TurnPlace {
         self.inner.turn_queues.wait(&format!("{kind}:{conversation}")).await
+    }
+
+    /// Returns whether a turn runs or waits in a conversation of one-shot requests.
+    pub(super) fn is_turn_waited_for(&self, kind: &str, conversation: &str) -> bool {
+        self.inner.turn_queues.is_busy(&format!("{kind}:{conversation}"))
+    }
+
+    /// Background responses that have not begun.
+    pub(super) fn queued_responses(&self) -> &QueuedResponses {
+        &self.inner.queued_responses
     }
 
     /// Opens a session that clients share.

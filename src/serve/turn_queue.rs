@@ -43,6 +43,11 @@ impl Drop for CountedPlace {
 }
 
 impl TurnQueues {
+    /// Returns whether a turn runs or waits in this conversation.
+    pub(super) fn is_busy(&self, conversation: &str) -> bool {
+        lock(&self.0).get(conversation).is_some_and(|queue| queue.count.load(Ordering::Relaxed) > 0)
+    }
+
     /// Waits until no turn runs in this conversation and none waits before this one. Fair.
     pub(super) async fn wait(&self, conversation: &str) -> TurnPlace {
         let queue = {

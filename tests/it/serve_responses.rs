@@ -261,6 +261,27 @@ async fn what_runs_is_watched_cancelled_and_gone_on_from() {
     let last = seen.split_terminator("\n\n").last().unwrap();
     assert_eq!(data(last)["response"], cancelled);
     assert!(texts(&on)[0].starts_with("user: wait | assistant: Hello, "), "{on}");
+    // In the background it waits as well, and its client may ask how it is, take it back, and go on from it.
+    let (_, begun) = world.post(&responses, &json!({"input": "wait", "background": true})).await;
+    let after = |previous: &Value| json!({"input": "more", "background": true, "previous_response_id": previous["id"]});
+    let (_, second) = world.post(&responses, &after(&begun)).await;
+    let (_, third) = world.post(&responses, &after(&second)).await;
+    let (_, unwanted) = world.post(&responses, &after(&begun)).await;
+    assert_eq!([&second["status"], &third["status"], &unwanted["status"]], ["queued"; 3]);
+    let place = |response: &Value| format!("{responses}/{}", response["id"].as_str().unwrap());
+    assert_eq!(world.get(&place(&second)).await.1, second);
+    assert_eq!(world.post(&format!("{}/cancel", place(&unwanted)), &json!({})).await.1["status"], "cancelled");
+    world.post(&format!("{}/cancel", place(&begun)), &json!({})).await;
+    let ended = loop {
+        let now = world.get(&place(&third)).await.1;
+        if !["queued", "in_progress"].contains(&now["status"].as_str().unwrap()) {
+            break now;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((&ended["status"], &ended["id"]), (&json!("completed"), &third["id"]), "{ended}");
+    assert!(texts(&ended)[0].contains("user: more | assistant:"), "{ended}");
+    assert_eq!(world.get(&place(&unwanted)).await.1["status"], "cancelled");
     // Its response may be deleted while it runs.
     let (_, begun) = world.post(&responses, &json!({"input": "wait", "background": true})).await;
     let path = format!("{responses}/{}", begun["id"].as_str().unwrap());

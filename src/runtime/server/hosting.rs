@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use super::model_choices::MAX_NAME_CHARS;
-use super::{SessionFactory, internal_error, write_history};
+use super::{SessionFactory, internal_error, one_shot_header, write_history};
 use crate::bridge::SessionHandle;
 use crate::bridge::peer::preamble;
 use crate::bridge::session::notice;
 use crate::event::{Millis, NoticeCode, NoticeLevel};
-use crate::journal;
 use crate::runtime::{HostedAgent, HostedSession, PreparedSession, Runtime};
 use crate::serve::error::ApiError;
 use crate::serve::factory::{Model, OneShotSession, OpenRequest};
@@ -44,7 +43,7 @@ impl SessionFactory {
         }
         let runtime = self.runtime()?;
         let policy = runtime.approval_policy().map_err(internal_error)?;
-        let mut prepared = runtime.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
+        let mut prepared = runtime.create_log_with(|header| one_shot_header(header, request));
         let (_, ids) = write_history(&mut prepared, &request.history);
         let mut left_out = request.left_out.clone();
         if request.client_tools.as_ref().is_some_and(|tools| !tools.is_empty()) {

@@ -104,7 +104,7 @@ impl ResponsesSocket {
         }
         let body = Json::Object(fields).to_string();
         let Created { response, session, is_stored, .. } =
-            super::create_response(&self.state, &self.headers, body.as_bytes(), true).await?;
+            super::create_response(&self.state, &self.headers, body.as_bytes(), true, None).await?;
         // The one before was the history of this one.
         self.forget();
         self.unstored = session.filter(|_| !is_stored);
