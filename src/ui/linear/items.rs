@@ -1,9 +1,10 @@
 //! How calls, outcomes and pieces of a text read.
 
-use super::{LinearPrinter, OpenItem};
+use super::{LinearPrinter, OpenItem, TextFlow};
 use crate::event::{CallOutcome, Millis, NoticeLevel, TurnOutcome, Usage};
 use crate::store::Store;
 use crate::store::output_view::OutputView;
+use crate::store::sub_agents;
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::store::transcript::TranscriptItem;
 use crate::text::{clean, one_line};
@@ -18,6 +19,8 @@ const MAX_OUTPUT_LINES: usize = 400;
 const MAX_NAME_CELLS: usize = 40;
 const MAX_SUBJECT_CELLS: usize = 160;
 const MAX_OUTPUT_CELLS: usize = 1000;
+/// Bytes of what a sub-agent said and called.
+const MAX_SUB_AGENT_BYTES: usize = 32 << 10;
 
 pub(super) fn level_label(level: NoticeLevel) -> &'static str {
     match level {
@@ -67,6 +70,7 @@ impl LinearPrinter {
             self.line(&format!("Tool {name}: {}", short_subject(call, MAX_SUBJECT_CELLS)), out);
         }
         let CallState::Done(outcome) = call.state else { return true };
+        self.sub_agent(store, call, out);
         let output = clean(&call.output);
         let output = output.trim_end();
         if outcome != CallOutcome::Ok {
@@ -97,6 +101,25 @@ impl LinearPrinter {
             more => self.line(&format!("{more} more lines."), out),
         }
         false
+    }
+
+    /// Prints what a sub-agent said and called, once it has ended: between what others do it would be hard to follow.
+    fn sub_agent(&mut self, store: &Store, call: &ToolCall, out: &mut String) {
+        let Some(agent) = store.sub_agents.get(&call.id) else { return };
+        let said = Self::new(TextFlow::Paragraphs).news(&agent.store);
+        let said = said.trim_end();
+        if said.is_empty() {
+            return;
+        }
+        let name = one_line(&sub_agents::label(call), MAX_SUBJECT_CELLS);
+        self.line(&format!("Sub-agent begins: {name}"), out);
+        let end = said.floor_char_boundary(MAX_SUB_AGENT_BYTES.min(said.len()));
+        out.push_str(said.get(..end).unwrap_or_default());
+        out.push('\n');
+        if end < said.len() {
+            self.line("There is more: /agents shows it.", out);
+        }
+        self.line("Sub-agent ends.", out);
     }
 }
 

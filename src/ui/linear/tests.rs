@@ -2,7 +2,7 @@
 
 use super::question::question;
 use super::*;
-use crate::event::{AgentEvent, CallOutcome, Envelope, FinishReason, Millis, TurnOutcome};
+use crate::event::{AgentEvent, CallOutcome, Envelope, FinishReason, Millis, Role, TurnOutcome};
 use crate::store::StoreOptions;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
@@ -161,4 +161,20 @@ fn a_plan_is_told_in_full_when_it_is_another_and_how_far_it_is_when_not() {
     assert_eq!(printer.news(&store), "Plan: 1 of 2 done. Now: write\n");
     store.update(Msg::Action(Action::CycleTodos), &mut Vec::new());
     assert!(printer.news(&store).contains("Plan step 1, done: read it\nPlan step 2, in progress: write\n"));
+}
+
+#[test]
+fn what_a_sub_agent_did_comes_out_as_a_whole_when_it_ends() {
+    let (mut store, mut printer) = (begun("go"), LinearPrinter::new(TextFlow::AsItComes));
+    let by = AgentEvent::MessageStarted { message: "n1".into(), role: Role::Assistant, parent: Some("a".into()) };
+    let args = r#"{"description":"Read notes"}"#;
+    fold(&mut store, [call_started("a", "m2", Some("Task")), call_ready("a", "Task", args), by]);
+    fold(&mut store, [text_delta("n1", "I look\u{1b}[31m."), message_finished("n1", FinishReason::End)]);
+    let before = printer.news(&store);
+    assert!(before.contains("Tool Task") && !before.contains("I look"), "{before}");
+    fold(&mut store, [call_finished("a", CallOutcome::Ok, "done")]);
+    let after = printer.news(&store);
+    let expected = "Sub-agent begins: Read notes\nAssistant: I look.\nSub-agent ends.\nTool Task finished";
+    assert!(after.starts_with(expected), "{after}");
+    assert_eq!(printer.news(&store), "");
 }
