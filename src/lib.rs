@@ -87,6 +87,7 @@
 //!   another user owns.
 //! - A sub-agent is an agent under a call: its events are that call's, its asks are judged by the session's policy and go to
 //!   the person, and it starts no others.
+//! - What runs in the background belongs to the session that started it, and ends with it and with the program.
 //! - Command lines are read by [`event::command_line`] and nowhere else; a rule allows a line only if every part of it is
 //!   allowed, and what can't be read is asked about.
 //! - Only `app/input` reads the terminal; it turns bytes into keys and pastes, and no text of a paste ever acts as a key.

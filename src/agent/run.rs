@@ -1,9 +1,11 @@
 //! The driver: performs the effects of the turn machine. All IO of the agent happens here or in what it calls.
 
 mod approvals;
+mod background;
 mod branch;
 mod compaction;
 mod effort;
+mod hooks;
 mod instructions;
 mod model_info;
 mod model_request;
@@ -100,6 +102,8 @@ pub struct Agent {
     default_system_prompt: String,
     /// Ends the pause before the next try of a request.
     retry_now: Arc<Notify>,
+    /// Hooks at the end of a turn that still run, with what went wrong.
+    ending_hooks: JoinSet<Vec<String>>,
 }
 
 /// The state of one running turn; dropped with it.
@@ -134,6 +138,8 @@ struct RunningTurn {
     /// The effort that was wanted when it began.
     effort: Option<Effort>,
     sub_agents: sub_agents::TurnSubAgents,
+    /// How it ended.
+    outcome: Option<TurnOutcome>,
 }
 
 impl Agent {
@@ -179,6 +185,7 @@ impl Agent {
             server_approvals: server_approvals::ServerApprovalPoll::default(),
             cancelling: JoinSet::new(),
             retry_now: Arc::default(),
+            ending_hooks: JoinSet::new(),
         };
         agent.emit_session_opened().await;
         agent.list_outdated_tools().await;
@@ -196,6 +203,8 @@ impl Agent {
                 description = next_of(&mut agent.describing) => agent.apply_description(description).await,
                 listed = next_of(&mut agent.listing) => agent.use_tools(listed).await,
                 read = next_of(&mut agent.reading_instructions) => agent.use_instructions(read).await,
+                Some(ended) = agent.ending_hooks.join_next() => agent.tell_hook_problems(ended.unwrap_or_default()).await,
+                ended = background::next_end(&mut agent.setup.background_ends) => agent.tell_background_end(ended).await,
                 offer = model_info::next_suggestion(&mut agent.suggestions) => agent.emit_suggestion(offer).await,
                 found = next_of(&mut agent.server_approvals.request) => agent.show_server_approvals(found, &mut commands).await,
                 command = commands.recv() => match command {
@@ -328,6 +337,7 @@ impl Agent {
             answering: JoinSet::new(),
             effort: self.setup.effort,
             sub_agents: sub_agents::TurnSubAgents::default(),
+            outcome: None,
         };
         self.warm_up();
         self.read_instructions();
@@ -363,6 +373,8 @@ impl Agent {
                     self.use_tools(listed).await;
                     self.send_pending_request(&mut running).await;
                 }
+                Some(ended) = self.ending_hooks.join_next() => self.tell_hook_problems(ended.unwrap_or_default()).await,
+                ended = background::next_end(&mut self.setup.background_ends) => self.tell_background_end(ended).await,
                 found = next_of(&mut self.server_approvals.request) => self.announce_server_approvals(found).await,
                 () = approvals::first_expiry(&running.awaiting_approval, self.setup.epoch, self.setup.approvals.epoch_time) => self.expire_approvals(&mut running).await,
                 Some(msg) = running.tool_messages.recv() => self.handle_tool_message(msg, &mut running).await,
@@ -383,6 +395,7 @@ impl Agent {
         self.describe_model();
         // Dropping the set aborts tools that are still running after a second cancel.
         running.tools.shutdown().await;
+        self.tell_turn_end(&running);
         self.poll_announced_approvals();
     }
 
@@ -496,6 +509,9 @@ impl Agent {
                     if let AgentEvent::ApprovalResolved { call, .. } = &event {
                         running.awaiting_approval.retain(|(waiting, _, _)| waiting != call);
                     }
+                    if let AgentEvent::TurnFinished { outcome, .. } = &event {
+                        running.outcome = Some(outcome.clone());
+                    }
                     self.emit(event).await;
                 }
                 TurnEffect::AnswerServer { request, decision } => self.answer_server(&request, &decision, running),
@@ -525,7 +541,14 @@ impl Agent {
 impl Agent {
     /// Waits until remote agents have heard that they are to stop.
     async fn finish_cancelling(mut self) {
-        let all = async { while self.cancelling.join_next().await.is_some() {} };
+        // A sub-agent has those of its agent.
+        if let (Some(background), true) = (&self.setup.background, self.setup.background_ends.is_some()) {
+            background.stop_all();
+        }
+        let all = async {
+            while self.cancelling.join_next().await.is_some() {}
+            while self.ending_hooks.join_next().await.is_some() {}
+        };
         let _ = tokio::time::timeout(CANCEL_GRACE_PERIOD, all).await;
     }
 

@@ -13,7 +13,7 @@ use super::history::{History, ReadBranch, ReadLog};
 use super::ids::IdAllocator;
 use super::snapshots::SnapshotStore;
 use super::turn::TurnLimits;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
@@ -23,7 +23,7 @@ use crate::event::{
     SamplingParams, TurnOutcome, who_answers,
 };
 use crate::net::HttpClient;
-use crate::tool::Registry;
+use crate::tool::{Hooks, Registry, SessionBackground};
 
 /// The chosen engine and model, and why they were chosen.
 #[derive(Clone)]
@@ -143,6 +143,12 @@ pub struct AgentSetup {
     pub options: Option<watch::Sender<Vec<AgentOption>>>,
     /// `None` if no log is kept.
     pub overflow_path: Option<OverflowPath>,
+    /// What the person has told of calls and turns.
+    pub hooks: Hooks,
+    /// Runs commands that go on after their call.
+    pub background: Option<SessionBackground>,
+    /// Tells which of them have ended.
+    pub background_ends: Option<mpsc::Receiver<String>>,
     /// Held by what writes or runs something, here and in sub-agents.
     pub side_effect_lock: Arc<Mutex<()>>,
     pub epoch: Instant,

@@ -320,6 +320,19 @@ impl<'a> Effects<'a> {
         self.spawn(async move { EffectResult::Report(Report::FolderDiff(git_diff(&folder).await)) });
     }
 
+    /// Finds out which commands of a session run in the background.
+    pub fn list_tasks(&mut self, session: &SessionId, is_wanted: bool) {
+        let rows = self.workspace.background_commands(session);
+        self.spawn(async move { EffectResult::Report(Report::Tasks { rows, is_wanted }) });
+    }
+
+    /// Stops one of them.
+    pub fn stop_task(&mut self, session: &SessionId, id: &str) {
+        let is_stopped = self.workspace.stop_background_command(session, id);
+        let told = if is_stopped { "it is being stopped" } else { "it runs no longer" };
+        self.spawn(async move { EffectResult::Report(Report::Info(told.into())) });
+    }
+
     /// Finds out which instructions the agent has, once the project is trusted, if that is asked for.
     pub fn read_memory(&mut self, trusts: bool) {
         let reader = self.workspace.instructions.clone();

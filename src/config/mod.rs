@@ -85,6 +85,7 @@ pub struct Config {
     pub notify: NotifyConfig,
     pub telemetry: TelemetryConfig,
     pub redact: RedactConfig,
+    pub hooks: HookConfig,
     /// US dollars per million tokens (input, output) by model name; overrides the built-in table.
     pub prices: BTreeMap<String, (f64, f64)>,
     /// Context windows in tokens by model name; overrides the built-in table.
@@ -288,6 +289,17 @@ settings! {
 }
 
 settings! {
+    /// Command lines of the person's that are told of calls and turns.
+    pub struct HookConfig {
+        before_call: Vec<String> = Vec::new(), texts("a list of command lines such as [\"~/bin/check-call\"]");
+        after_call: Vec<String> = Vec::new(), texts("a list of command lines such as [\"cargo fmt\"]");
+        turn_end: Vec<String> = Vec::new(), texts("a list of command lines such as [\"notify-send done\"]");
+        /// One that still runs then is stopped.
+        timeout: Duration = Duration::from_secs(30), duration();
+    }
+}
+
+settings! {
     /// How the composer edits.
     pub struct EditorConfig {
         /// It has the modes of vim.
@@ -427,6 +439,7 @@ impl Default for Config {
             notify: NotifyConfig::default(),
             telemetry: TelemetryConfig::default(),
             redact: RedactConfig::default(),
+            hooks: HookConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
             editor: EditorConfig::default(),

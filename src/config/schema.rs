@@ -10,8 +10,8 @@ use super::notify::NotifyConfig;
 use super::setting::{Field, SettingType, Shown, ValueKind, choice, secret, text, whole};
 use super::value::{SettingValue, dotted};
 use super::{
-    AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, KeyConfig, LimitConfig, RedactConfig,
-    RemoteConfig, ServerConfig, TelemetryConfig, ToolConfig, UiConfig,
+    AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, HookConfig, KeyConfig, LimitConfig,
+    RedactConfig, RemoteConfig, ServerConfig, TelemetryConfig, ToolConfig, UiConfig,
 };
 use crate::event::{Effort, Pattern};
 use crate::store::output_view::OutputView;
@@ -81,6 +81,7 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
     rows.extend(table("server", ServerConfig::fields(), |config, _| Some(&mut config.server)));
     rows.extend(table("notify", NotifyConfig::fields(), |config, _| Some(&mut config.notify)));
     rows.extend(table("telemetry", TelemetryConfig::fields(), |config, _| Some(&mut config.telemetry)));
+    rows.extend(table("hooks", HookConfig::fields(), |config, _| Some(&mut config.hooks)));
     rows.extend(table("redact", RedactConfig::fields(), |config, _| Some(&mut config.redact)));
     let price = SettingType::new("dollars per million tokens such as { input = 2.5, output = 10.0 }", price, |_| None);
     rows.push(row("prices.*", price, |config, path, price| {
@@ -177,7 +178,7 @@ impl SettingSpec {
 
     /// Returns whether it names a program that is started: no project may set that.
     pub(super) fn starts_programs(&self) -> bool {
-        self.table() == "agents" || self.key == "notify.command"
+        matches!(self.table(), "agents" | "hooks") || self.key == "notify.command"
     }
 
     /// Returns whether it decides what is kept of the person's secrets: no project may.

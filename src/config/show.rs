@@ -265,6 +265,10 @@ mod tests {
         telemetry.endpoint = "env:OTEL_EXPORTER_OTLP_ENDPOINT"     # default
         telemetry.headers = "env:OTEL_EXPORTER_OTLP_HEADERS"       # default
         telemetry.content = false                                  # default
+        hooks.before_call = []                                     # default
+        hooks.after_call = []                                      # default
+        hooks.turn_end = []                                        # default
+        hooks.timeout = "30s"                                      # default
         redact.enabled = true                                      # default
         redact.names = []                                          # default
         redact.variables = []                                      # default

@@ -98,7 +98,8 @@ impl Sealer {
                 self.messages.push((message.clone(), false));
                 Ok(())
             }
-            AgentEvent::MessageStarted { message, .. } => {
+            AgentEvent::MessageStarted { message, parent, .. } => {
+                self.note_sub_agent(parent.as_ref());
                 let in_turn = self.require_turn("a message");
                 let fresh = self.require_new_message(message);
                 self.messages.push((message.clone(), true));
@@ -116,7 +117,8 @@ impl Sealer {
                 }
                 Ok(())
             }
-            AgentEvent::ToolCallStarted { call, executed_by: ran_by, .. } => {
+            AgentEvent::ToolCallStarted { call, executed_by: ran_by, parent, .. } => {
+                self.note_sub_agent(parent.as_ref());
                 let in_turn = self.require_turn("a call");
                 let track = OpenCall {
                     state: OpenCallState::Writing,
@@ -270,6 +272,13 @@ impl Sealer {
     fn mark_run(&mut self, call: &CallId, ran: bool) {
         if let Some(track) = self.open_calls.get_mut(call) {
             track.has_run |= ran;
+        }
+    }
+
+    /// A call for which a sub-agent works runs.
+    fn note_sub_agent(&mut self, parent: Option<&CallId>) {
+        if let Some(parent) = parent {
+            self.mark_run(parent, true);
         }
     }
 

@@ -53,6 +53,8 @@ codes! {
     /// A call needs an approval that is given at the server.
     Approval = "approval",
     AuthRequired = "auth_required",
+    /// A command in the background has ended.
+    Background = "background",
     /// Where a session goes on, or why it can't from there.
     Branch = "branch",
     /// Earlier turns are summed up, here or by the server.
@@ -83,6 +85,8 @@ codes! {
     HistoryCut = "history_cut",
     /// Numbers are missing in what is shown.
     Hole = "hole",
+    /// A hook of the person's failed.
+    Hook = "hook",
     /// Where a session comes from that another program kept.
     Imported = "imported",
     InputRequired = "input_required",

@@ -48,7 +48,7 @@ use crate::net::traffic::{TrafficRing, TrafficTap};
 use crate::net::{self, HttpClient};
 use crate::serve::request::is_history_turn;
 use crate::telemetry::{self, SpanSender, export};
-use crate::tool::{BuiltinTools, Registry, ToolSource, ToolTimeouts};
+use crate::tool::{BackgroundCommands, BuiltinTools, Hooks, Registry, ToolSource, ToolTimeouts};
 
 pub use crate::bridge::replay;
 pub use crate::dialect::saved::describe_left_out;
@@ -117,6 +117,8 @@ pub struct Runtime {
     tools: Registry,
     /// Variables with keys, hidden from commands.
     hidden_variables: Vec<String>,
+    /// The commands of all sessions that go on after their calls.
+    background: BackgroundCommands,
 }
 
 #[derive(Default)]
@@ -159,6 +161,7 @@ impl Runtime {
             running: Mutex::default(),
             save_listener: None,
             shared_store: None,
+            background: BackgroundCommands::default(),
         }
     }
 
@@ -264,6 +267,8 @@ impl Runtime {
         setup.read_branch = writer.as_ref().filter(|_| is_kept).map(|writer| read_branch(writer.reader()));
         setup.approvals.epoch_time = resume_point.base;
         change(&mut setup);
+        let (background, ends) = self.background.for_session(session.as_str());
+        (setup.background, setup.background_ends) = (Some(background), Some(ends));
         if setup.is_told_instructions {
             self.add_instructions(&mut setup);
         }
@@ -322,6 +327,7 @@ impl Runtime {
         // The last ones are sent once nobody can tell more.
         drop(spans);
         let all = async { while tasks.join_next().await.is_some() {} };
+        self.background.close().await;
         // Tools get their grace period; those still running after it are dropped.
         if tokio::time::timeout(Duration::from_secs(5), all).await.is_err() {
             tasks.shutdown().await;
@@ -499,9 +505,23 @@ impl Runtime {
             effort: config.effort,
             options: None,
             overflow_path: overflow,
+            hooks: self.hooks(),
+            background: None,
+            background_ends: None,
             side_effect_lock: Arc::default(),
             epoch,
             wall_ms: wall,
+        }
+    }
+
+    fn hooks(&self) -> Hooks {
+        let hooks = &self.config().hooks;
+        Hooks {
+            before_call: hooks.before_call.clone().into(),
+            after_call: hooks.after_call.clone().into(),
+            turn_end: hooks.turn_end.clone().into(),
+            time_limit: hooks.timeout,
+            hidden_env_vars: self.hidden_variables.clone().into(),
         }
     }
 

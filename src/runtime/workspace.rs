@@ -8,14 +8,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{FileRestorer, InstructionReader, Runtime};
-use crate::event::{PromptContext, SessionId};
+use crate::event::{Millis, PromptContext, SessionId};
 use crate::net::redact_registered;
+use crate::store::overlay::tasks::TaskRow;
 use crate::store::person_runs::RunResult;
 use crate::text::clean;
 pub use crate::tool::ToolProgress;
 pub use crate::tool::mention::{MentionScope, MentionedFiles};
 use crate::tool::restore::RestoreScope;
 use crate::tool::truncate::truncate_middle;
+use crate::tool::{BackgroundCommands, BackgroundState};
 use crate::tool::{mention, run_for_person};
 
 /// Kept of what a command printed, as much as four files: it goes with a prompt and into the log.
@@ -33,6 +35,8 @@ pub struct Workspace {
     hidden_env_vars: Arc<[String]>,
     /// Reads what the agent is told here.
     pub instructions: InstructionReader,
+    /// The commands of all sessions that go on after their calls.
+    background: BackgroundCommands,
 }
 
 impl Workspace {
@@ -45,6 +49,29 @@ impl Workspace {
     pub fn file_restorer(&self, session: &SessionId) -> FileRestorer {
         let scope = RestoreScope { folder: self.folder.clone(), extra_folders: self.extra_folders.clone() };
         FileRestorer::new(&self.state_dir, session, scope)
+    }
+
+    /// Returns the background commands of a session, the newest first.
+    pub fn background_commands(&self, session: &SessionId) -> Vec<TaskRow> {
+        let row = |state: BackgroundState| {
+            let (is_running, age) = (state.end.is_none(), Millis::from(state.age));
+            let mut output = state.output;
+            redact_registered(&mut output);
+            TaskRow {
+                id: state.id,
+                command: state.command,
+                is_running,
+                age,
+                end: state.end.unwrap_or_default(),
+                output,
+            }
+        };
+        self.background.list(session.as_str()).into_iter().map(row).collect()
+    }
+
+    /// Stops one of them.
+    pub fn stop_background_command(&self, session: &SessionId, id: &str) -> bool {
+        self.background.stop(session.as_str(), id)
     }
 
     /// Returns the paths that a mention may name that begins like this. Blocks.
@@ -86,6 +113,7 @@ impl Runtime {
             extra_folders: self.tool_folders(),
             state_dir: self.paths.session_state_dir(),
             instructions: self.instruction_reader(),
+            background: self.background.clone(),
             ..Workspace::new(self.folder.clone(), self.hidden_variables.clone().into())
         }
     }

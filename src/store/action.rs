@@ -239,6 +239,8 @@ pub enum Action {
     OpenSystemPrompt,
     /// Shows which instructions it was given besides.
     OpenMemory,
+    /// Lists the commands that run in the background.
+    OpenTasks,
     /// Trusts the project of the folder, so that its instructions are read.
     TrustFolder,
     /// Has the agent draft a file with instructions.

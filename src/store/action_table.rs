@@ -413,6 +413,12 @@ pub const ACTIONS: &[ActionSpec] = &[
         .takes(Argument::Free("text"), |text| {
             Ok(text.map_or(Action::OpenSystemPrompt, |text| Action::SetSystemPrompt(text.to_owned())))
         }),
+    act("tasks.open", Global, || Action::OpenTasks, "the commands in the background, to read or stop").slash(
+        152,
+        "tasks",
+        &["background", "jobs"],
+        "list the commands in the background, to read or stop",
+    ),
     act("memory.open", Global, || Action::OpenMemory, "which instructions and skills the agent has")
         .slash(
             150,

@@ -84,6 +84,12 @@ pub enum Effect {
     RestoreFiles(Vec<RestoreStep>),
     /// Find out what differs in the folder from what git has; answered by `Report::FolderDiff`.
     DiffFolder,
+    /// Find out which commands run in the background; answered by `Report::Tasks`.
+    ListTasks,
+    /// The same, to be shown.
+    ShowTasks,
+    /// Stop one, and then the same.
+    StopTask(String),
     /// Find out which instructions and skills the agent has; answered by `Report::Memory`.
     ReadMemory,
     /// The same, once the project of the folder is trusted.

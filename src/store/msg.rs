@@ -14,6 +14,7 @@ use super::images::{DecodeResult, GraphicsMode};
 use super::models::ModelChoice;
 use super::overlay::found_texts::FoundTextList;
 use super::overlay::memory::MemoryReport;
+use super::overlay::tasks::TaskRow;
 use super::person_runs::RunResult;
 use super::sessions::{PreviewMessage, SessionChoice};
 use super::spending::Spending;
@@ -107,6 +108,12 @@ pub enum Report {
     FolderDiff(Result<String, String>),
     /// Which instructions and skills the agent has.
     Memory(MemoryReport),
+    /// The commands in the background.
+    Tasks {
+        rows: Vec<TaskRow>,
+        /// They were asked for, to be shown.
+        is_wanted: bool,
+    },
     /// How files stand that the agent changed.
     FilesChecked(Vec<FileCheck>),
     /// How many of them were put back, or why not all.

@@ -328,7 +328,8 @@ mod tests {
                 "import",
                 "handoff",
                 "memory",
-                "init"
+                "init",
+                "tasks"
             ]
         );
         assert_eq!(names("/attach"), ["attach", "attach-file"], "what is written in full comes first");
@@ -402,6 +403,7 @@ mod tests {
         ("context", &[]),
         ("memory", &["instructions"]),
         ("init", &[]),
+        ("tasks", &["jobs"]),
         ("compact", &["compress", "summarize"]),
         ("import", &["migrate"]),
         ("handoff", &["transfer"]),

@@ -117,6 +117,7 @@ pub(super) mod tests {
             resources: None,
             approved_hunks: None,
             keep_version: None,
+            background: None,
             progress: mpsc::channel(1).0,
             cancel: CancellationToken::new(),
         }

@@ -6,6 +6,7 @@
 
 mod address;
 mod args;
+mod background;
 mod builtin;
 pub mod by_request;
 mod calculator;
@@ -15,6 +16,7 @@ mod clock;
 mod edit_file;
 mod fetch;
 mod file;
+mod hooks;
 mod html;
 mod hunks;
 mod list_dir;
@@ -27,6 +29,7 @@ mod shell;
 mod skill;
 mod source;
 mod task;
+mod task_output;
 mod todo;
 pub mod truncate;
 mod write_file;
@@ -37,8 +40,10 @@ use futures_util::future::BoxFuture;
 
 use crate::event::{Json, ToolKind, ToolSpec};
 
+pub use background::{BackgroundCommands, BackgroundState, SessionBackground};
 pub use builtin::{BuiltinTools, ToolTimeouts};
 pub use client::ClientTools;
+pub use hooks::{HookResult, Hooks};
 pub use hunks::ApprovedHunks;
 #[cfg(test)]
 pub(crate) use registry::tests::FakeSource;
@@ -65,7 +70,7 @@ static BUILTIN_TOOLS: &[&dyn Tool] = &[
 ];
 
 /// Those by which the agent works; what needs the agent itself is done there.
-static AGENT_TOOLS: &[&dyn Tool] = &[&todo::Todo, &task::Task];
+static AGENT_TOOLS: &[&dyn Tool] = &[&todo::Todo, &task::Task, &task_output::TaskOutput];
 
 /// A built-in tool. The methods are those of [`ToolSource`] for one tool.
 trait Tool: Send + Sync {

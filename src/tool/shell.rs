@@ -40,11 +40,15 @@ impl Tool for Shell {
         ToolSpec {
             name: "shell".into(),
             description: "Runs a command with bash in the working folder and returns its output. There is no terminal \
-                          and no input; background processes still running when the command ends are stopped."
+                          and no input; processes that it leaves behind are stopped when it ends. With `background` it \
+                          goes on while you do something else, and task_output tells what it printed."
                 .into(),
             parameters: json!({
                 "type": "object",
-                "properties": {"command": {"type": "string", "description": "The command line."}},
+                "properties": {
+                    "command": {"type": "string", "description": "The command line."},
+                    "background": {"type": "boolean", "description": "For servers, watchers and what takes long."}
+                },
                 "required": ["command"]
             }),
             risk: Risk::Execute,
@@ -62,8 +66,10 @@ impl Tool for Shell {
     fn describe<'a>(&'a self, args: &'a Json, _: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(async move {
             let command = parse_command(args)?;
+            let goes_on =
+                if is_background(args)? { "\n\n(in the background, until it ends or is stopped)" } else { "" };
             Ok(CallDescription {
-                detail: command.clone(),
+                detail: format!("{command}{goes_on}"),
                 similar: similar_commands(&command),
                 ..CallDescription::new(Risk::Execute, command)
             })
@@ -79,11 +85,28 @@ impl Tool for Shell {
             if ctx.cancel.is_cancelled() {
                 return ToolResult::cancelled("cancelled before it started");
             }
+            if is_background(args).unwrap_or_default() {
+                return start_in_background(&command, ctx);
+            }
             match ProcessGroup::start(&command, ctx) {
                 Ok(group) => group.run(ctx).await.into_result(),
                 Err(error) => ToolResult::failed(format!("the shell could not be started: {error}")),
             }
         })
+    }
+}
+
+fn is_background(args: &Json) -> Result<bool, String> {
+    ToolArgs::new(args)?.boolean(&["background", "run_in_background"])
+}
+
+fn start_in_background(command: &str, ctx: &ToolContext) -> ToolResult {
+    let Some(background) = &ctx.background else {
+        return ToolResult::failed("nothing can run in the background here");
+    };
+    match background.start(command, ctx) {
+        Ok(id) => ToolResult::ok(format!("runs as background command {id}; task_output tells what it prints")),
+        Err(why) => ToolResult::failed(why),
     }
 }
 
@@ -176,6 +199,21 @@ pub(super) struct CommandEnd {
     left_running: bool,
 }
 
+/// Returns how a command ended, in words.
+pub(super) fn end_note(end: &CommandEnd) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match &end.status {
+        _ if end.is_cancelled => "stopped".into(),
+        Some(Ok(status)) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(signal)) => format!("killed by signal {signal}"),
+            (None, None) => "no exit status".into(),
+        },
+        Some(Err(error)) => format!("waiting for it failed: {error}"),
+        None => "it could not be stopped".into(),
+    }
+}
+
 impl CommandEnd {
     fn into_result(self) -> ToolResult {
         let done = if self.is_cancelled {
@@ -203,6 +241,7 @@ pub async fn run_for_person(
         resources: None,
         approved_hunks: None,
         keep_version: None,
+        background: None,
         progress,
         cancel,
     };

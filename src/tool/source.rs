@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::background::SessionBackground;
 use super::hunks::ApprovedHunks;
 use crate::event::{AgentEvent, CallOutcome, FileVersion, Json, OutputStream, Risk, ToolKind, ToolSpec};
 
@@ -114,6 +115,8 @@ pub struct ToolContext {
     pub approved_hunks: Option<Arc<ApprovedHunks>>,
     /// Keeps a version of a file that the call changes; none where that is of no use.
     pub keep_version: Option<KeepVersion>,
+    /// Runs commands that go on after their call; none where that can't be.
+    pub background: Option<SessionBackground>,
     /// What happens while the call runs; it is logged. Losing a piece is not an error.
     pub progress: mpsc::Sender<ToolProgress>,
     pub cancel: CancellationToken,

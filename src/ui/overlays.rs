@@ -10,7 +10,7 @@ use super::panes::raw::RawView;
 use super::panes::{
     agents, approval, branch_tree, diff, efforts, file_restore, found_texts, frames, help, key_status, links, memory,
     models, modes, outline, palette, permissions, pick_hint, prompt_history, raw, rewind, search_bar, serving,
-    sessions, status, system_prompt, tab_list, themes, title, usage_report,
+    sessions, status, system_prompt, tab_list, tasks, themes, title, usage_report,
 };
 use crate::store::overlay::Overlay;
 
@@ -53,6 +53,8 @@ pub fn draw(
         Overlay::AgentTranscript(shown) => agents::draw_transcript(shown, views.agent, screen, buf),
         Overlay::Diff(shown) => diff::draw(shown, views.changes, screen, buf),
         Overlay::SystemPrompt(shown) => system_prompt::draw(shown, screen, buf),
+        Overlay::Tasks(list) => tasks::draw_list(list, screen, buf),
+        Overlay::TaskOutput(shown) => tasks::draw_output(shown, screen, buf),
         Overlay::Memory(shown) => memory::draw(shown, screen, buf),
         Overlay::KeyStatus(shown) => key_status::draw(shown, screen, buf),
         Overlay::Serving(shown) => serving::draw(shown, screen, buf),

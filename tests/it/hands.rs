@@ -1,4 +1,5 @@
-//! What the agent has besides its tools, by the real program and a scripted model: instructions, skills, sub-agents.
+//! What the agent has besides its tools, by the real program and a scripted model: instructions, skills, sub-agents,
+//! commands in the background and hooks.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -20,7 +21,11 @@ struct HandsBench {
 impl HandsBench {
     /// With a model that answers each request as the test chooses by its body.
     async fn new(mut choose: impl FnMut(&Value) -> Vec<ServerAct> + Send + 'static) -> Self {
-        let server = ScriptedServer::answering(move |request| choose(&body(request))).await;
+        let answer = move |request: &str| match request.starts_with("POST") {
+            true => choose(&body(request)),
+            false => vec![crate::support::json("404 Not Found", "{}")],
+        };
+        let server = ScriptedServer::answering(answer).await;
         let place = Self { root: tempfile::tempdir().unwrap(), server };
         std::fs::create_dir_all(place.at("home")).unwrap();
         std::fs::create_dir_all(place.at("repo/.git")).unwrap();
@@ -239,4 +244,49 @@ async fn a_program_that_is_killed_leaves_a_session_whose_sub_agent_is_closed() {
         .filter(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: CallOutcome::Unknown, .. }))
         .collect();
     assert_eq!(outcomes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_command_in_the_background_is_read_later_and_stopped_with_the_program() {
+    let bench = HandsBench::new(|body| match results(body).len() {
+        0 => calls(&[("shell", json!({"command": "echo begun; echo $$ > pid; sleep 600", "background": true}))]),
+        1 => calls(&[("shell", json!({"command": "until test -s pid; do :; done"}))]),
+        2 => calls(&[("task_output", json!({"id": "1"}))]),
+        _ => says("seen"),
+    })
+    .await;
+    let ran = bench.ask(&["--yolo"]).await;
+    assert_eq!((ran.code, ran.out.trim()), (0, "seen"), "{}", ran.err);
+    let told = results(bench.bodies().last().unwrap());
+    assert!(told[0].contains("background command 1"), "{told:?}");
+    assert!(told[2].starts_with("[running for ") && told[2].ends_with("begun\n"), "{told:?}");
+    let pid = std::fs::read_to_string(bench.at("repo/pid")).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(status.is_empty() || status.contains(") Z"), "it is gone: {status}");
+}
+
+#[tokio::test]
+async fn a_hook_denies_a_call_and_is_told_of_the_end_and_no_project_can_set_one() {
+    let bench = HandsBench::new(|body| match results(body).len() {
+        0 => calls(&[("shell", json!({"command": "touch made"})), ("calculator", json!({"expression": "6*7"}))]),
+        _ => says("ok"),
+    })
+    .await;
+    let guard =
+        r#"line=$(cat); echo "$line" >> ../told; case $line in *'"shell"'*) echo no shell here >&2; exit 2;; esac"#;
+    let settings = format!("[hooks]\nbefore_call = ['''{guard}''']\nturn_end = ['cat > ../ended']\n");
+    bench.write("home/config.toml", &settings);
+    bench.write("repo/.jarvis/config.toml", "[hooks]\nafter_call = ['touch ../evil']\n");
+    bench.run(&["config", "trust"]).await;
+    let ran = bench.ask(&["--yolo"]).await;
+    assert_eq!((ran.code, ran.out.trim()), (7, "ok"), "{}", ran.err);
+    let told = results(bench.bodies().last().unwrap());
+    assert!(told[0].contains("denied by a hook: no shell here") && told[1].contains("42"), "{told:?}");
+    assert!(!bench.at("repo/made").exists() && !bench.at("evil").exists());
+    let read = |name: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(bench.at(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(read("told").len(), 2);
+    assert_eq!((&read("ended")[0]["event"], &read("ended")[0]["outcome"]), (&json!("turn_end"), &json!("completed")));
 }

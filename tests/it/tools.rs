@@ -43,6 +43,7 @@ impl ToolBench {
             resources: None,
             approved_hunks: None,
             keep_version: None,
+            background: None,
             folder: folder.path().canonicalize().unwrap(),
             extra_folders: Vec::new(),
             hidden_env_vars: ["HOME".to_owned()].into(),

@@ -26,7 +26,7 @@ use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, Command, DecidedBy, Decision,
     Fault, FaultKind, LinkState, Millis, NoticeCode, NoticeLevel, Permissions, Role, TurnOutcome, Usage, UsageScope,
 };
-use crate::tool::{NOT_FOR_SUB_AGENTS, TaskRequest, ToolProgress, ToolResult};
+use crate::tool::{Hooks, NOT_FOR_SUB_AGENTS, TaskRequest, ToolProgress, ToolResult};
 
 /// Sub-agents that work at the same time.
 const MAX_SUB_AGENTS: usize = 8;
@@ -194,6 +194,10 @@ impl Agent {
             effort: setup.effort,
             options: None,
             overflow_path,
+            // The end of its turn is none of the session's.
+            hooks: Hooks { turn_end: [].into(), ..setup.hooks.clone() },
+            background: setup.background.clone(),
+            background_ends: None,
             side_effect_lock: Arc::clone(&self.side_effect_lock),
             epoch: setup.epoch,
             wall_ms: setup.wall_ms,

@@ -26,7 +26,9 @@ use crate::event::{
     Role, SamplingParams, Seq, TextKind, ToolKind, ToolSpec, grammar,
 };
 use crate::net::HttpClient;
-use crate::tool::{CallDescription, ClientTools, FakeSource, Registry, ToolContext, ToolInfo, ToolResult, ToolSource};
+use crate::tool::{
+    CallDescription, ClientTools, FakeSource, Hooks, Registry, ToolContext, ToolInfo, ToolResult, ToolSource,
+};
 
 /// Answers each request with one script and keeps the requests.
 struct ScriptedEngine {
@@ -271,6 +273,9 @@ impl AgentRig {
             options: None,
             is_unattended: false,
             overflow_path: Some(Arc::new(move |call: &CallId| beside.join(format!("{call}.out")))),
+            hooks: Hooks::default(),
+            background: None,
+            background_ends: None,
             side_effect_lock: Arc::default(),
             epoch: Instant::now(),
             wall_ms: 0,

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Agent, RunningTurn, ToolMessage};
+use super::{Agent, RunningTurn, ToolMessage, hooks};
 use crate::agent::approval::ApprovalVerdict;
 use crate::agent::turn::{TurnEffect, TurnInput};
 use crate::event::{
@@ -94,6 +94,7 @@ impl Agent {
                 .snapshots
                 .clone()
                 .map(|store| -> KeepVersion { Arc::new(move |content: &[u8]| store.keep(content)) }),
+            background: self.setup.background.clone(),
             progress: sender,
             cancel: running.cancel_tools.child_token(),
         };
@@ -149,6 +150,7 @@ impl Agent {
             ctx.approved_hunks = Some(Arc::new(ApprovedHunks { diff: shown.detail.clone(), decision }));
         }
         let limit = tool.timeout();
+        let hooks = self.setup.hooks.clone();
         let hands = matches!(tool.risk(), Risk::Write | Risk::Execute).then(|| self.side_effect_lock.clone());
         running.tools.spawn(async move {
             let cancel = ctx.cancel.clone();
@@ -160,6 +162,9 @@ impl Agent {
                     },
                     None => None,
                 };
+                if let Some(denied) = hooks::before_call(&hooks, &tool.spec().name, &args, &ctx).await {
+                    return (denied, Millis(0));
+                }
                 let begun = Instant::now();
                 let work = async {
                     match check_unchanged(&tool, &args, &ctx, shown.as_ref()).await {
@@ -167,10 +172,13 @@ impl Agent {
                         Err(text) => ToolResult::failed(text),
                     }
                 };
-                let done = catch_panic(run_limited(work, &ctx.cancel, limit)).await.unwrap_or_else(ToolResult::failed);
+                let mut done =
+                    catch_panic(run_limited(work, &ctx.cancel, limit)).await.unwrap_or_else(ToolResult::failed);
+                let took = Millis::from(begun.elapsed());
+                hooks::after_call(&hooks, &tool.spec().name, &args, &mut done, &ctx).await;
                 // The forwarder ends with the last sender.
                 drop(ctx);
-                (done, Millis::from(begun.elapsed()))
+                (done, took)
             };
             let ((done, took), ()) = tokio::join!(work, forward);
             let _ = tool_sender.send(ToolMessage::Done { call, result: done, duration: took }).await;

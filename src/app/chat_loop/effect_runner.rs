@@ -171,6 +171,9 @@ impl TabHost<'_> {
                     let folder = tab.chat.store.session.opened.as_ref().map(|opened| opened.folder.clone());
                     self.effects.diff_folder(folder.map_or_else(|| self.workspace.folder.clone(), PathBuf::from));
                 }
+                Effect::ListTasks => self.effects.list_tasks(&tab.session.session, false),
+                Effect::ShowTasks => self.effects.list_tasks(&tab.session.session, true),
+                Effect::StopTask(id) => self.effects.stop_task(&tab.session.session, &id),
                 Effect::ReadMemory => self.effects.read_memory(false),
                 Effect::TrustFolder => self.effects.read_memory(true),
                 Effect::NewSession => self.open_session(tab, StartMode::New),

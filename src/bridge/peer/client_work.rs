@@ -118,6 +118,7 @@ impl ClientWorker {
             resources: None,
             approved_hunks: None,
             keep_version: None,
+            background: None,
             progress,
             cancel,
         }

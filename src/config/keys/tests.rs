@@ -12,6 +12,7 @@ const WITHOUT_KEY: &[&str] = &[
     "branch.tree",
     "system.open",
     "memory.open",
+    "tasks.open",
     "memory.draft",
     "session.attach",
     "session.detach",

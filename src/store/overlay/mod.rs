@@ -31,6 +31,7 @@ pub mod sessions;
 pub mod status;
 pub mod system_prompt;
 pub mod tabs;
+pub mod tasks;
 pub mod themes;
 pub mod title;
 pub mod usage;
@@ -106,6 +107,8 @@ overlays! {
     Diff(diff::DiffText),
     SystemPrompt(system_prompt::SystemPromptText),
     Memory(memory::MemoryText),
+    Tasks(tasks::TaskList),
+    TaskOutput(tasks::TaskOutputText),
     KeyStatus(key_status::KeyStatusText),
     Serving(serving::ServingText),
     SessionsSearch(found_texts::SessionsSearch),

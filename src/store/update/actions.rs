@@ -235,6 +235,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::CloseTab => close_tab(store, fx),
         Action::OpenDiff => open_diff(store, fx),
         Action::OpenSystemPrompt => open_system_prompt(store),
+        Action::OpenTasks => fx.push(Effect::ShowTasks),
         Action::OpenMemory => ask_memory(store, false, fx),
         Action::TrustFolder => ask_memory(store, true, fx),
         Action::DraftInstructions => _ = submit::submit(store, draft_prompt(), fx),

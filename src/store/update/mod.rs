@@ -22,6 +22,7 @@ use super::overlay::memory::show_memory;
 use super::overlay::palette::add_action_uses;
 use super::overlay::serving::ServingText;
 use super::overlay::sessions::SessionPicker;
+use super::overlay::tasks::show_tasks;
 
 pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
     match msg {
@@ -81,6 +82,7 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
             }
         }
         Msg::Report(Report::Memory(report)) => show_memory(store, report),
+        Msg::Report(Report::Tasks { rows, is_wanted }) => show_tasks(store, rows, is_wanted),
         Msg::Report(Report::FilesChecked(checks)) => ask_about_files(store, checks, fx),
         Msg::Report(Report::FilesRestored(done)) => branching::on_files_restored(store, done, fx),
         Msg::Report(Report::Failed { what, why }) => {

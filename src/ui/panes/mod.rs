@@ -41,6 +41,7 @@ pub mod subject;
 pub mod system_prompt;
 pub mod tab_list;
 pub mod tab_row;
+pub mod tasks;
 mod terminal_output;
 pub mod themes;
 pub mod title;
