@@ -144,11 +144,11 @@ impl AcpAgent {
         let Some(known) = self.sessions.get_mut(session) else { return };
         let mut steps = Vec::new();
         known.handle_event(envelope, &mut steps);
-        let is_past = known.is_catching_up();
-        self.follow(session, steps, out);
-        if let (AgentEvent::SessionOpened { .. } | AgentEvent::Annotation { .. }, false) = (&envelope.event, is_past) {
+        // Before the answer of what changed them.
+        if matches!(envelope.event, AgentEvent::SessionOpened { .. }) && !known.is_catching_up() {
             self.tell_options(session, out);
         }
+        self.follow(session, steps, out);
     }
 
     /// Handles that a session was opened, or why it was not.
