@@ -263,7 +263,8 @@ async fn what_runs_is_watched_cancelled_and_gone_on_from() {
     assert!(texts(&on)[0].starts_with("user: wait | assistant: Hello, "), "{on}");
     // In the background it waits as well, and its client may ask how it is, take it back, and go on from it.
     let (_, begun) = world.post(&responses, &json!({"input": "wait", "background": true})).await;
-    let after = |previous: &Value| json!({"input": "more", "background": true, "previous_response_id": previous["id"]});
+    let after =
+        |previous: &Value| json!({"input": "all of it", "background": true, "previous_response_id": previous["id"]});
     let (_, second) = world.post(&responses, &after(&begun)).await;
     let (_, third) = world.post(&responses, &after(&second)).await;
     let (_, unwanted) = world.post(&responses, &after(&begun)).await;
@@ -280,7 +281,7 @@ async fn what_runs_is_watched_cancelled_and_gone_on_from() {
         tokio::task::yield_now().await;
     };
     assert_eq!((&ended["status"], &ended["id"]), (&json!("completed"), &third["id"]), "{ended}");
-    assert!(texts(&ended)[0].contains("user: more | assistant:"), "{ended}");
+    assert!(texts(&ended)[0].contains("user: all of it | assistant:"), "{ended}");
     assert_eq!(world.get(&place(&unwanted)).await.1["status"], "cancelled");
     // Its response may be deleted while it runs.
     let (_, begun) = world.post(&responses, &json!({"input": "wait", "background": true})).await;
