@@ -24,7 +24,7 @@ use crate::event::ApprovalMode;
 
 pub use acp::AcpArgs;
 pub use attach::{AttachArgs, Method};
-pub use chat::{ApprovalArgs, ChatArgs, ImageArgs, PrintArgs};
+pub use chat::{ApprovalArgs, CassetteArgs, CassetteChoice, ChatArgs, ImageArgs, PrintArgs};
 pub use compare::CompareArgs;
 pub use completions::completions;
 pub use export::ExportArgs;
@@ -421,6 +421,16 @@ impl Cli {
         }
     }
 
+    /// Returns what is recorded or played.
+    pub fn cassette(&self) -> &CassetteArgs {
+        match &self.command {
+            Some(CliCommand::Attach(attach)) => &attach.cassette,
+            Some(CliCommand::Serve(serve)) => &serve.cassette,
+            Some(CliCommand::Acp(acp)) => &acp.cassette,
+            _ => &self.chat.cassette,
+        }
+    }
+
     /// Returns the variables that flags name as holding tokens.
     pub fn key_variables(&self) -> Vec<String> {
         let named = match &self.command {
@@ -455,6 +465,7 @@ impl Cli {
             (chat.system.is_some(), "--system"),
             (!chat.files.is_empty(), "--file"),
             (!chat.attached.images.is_empty(), "--image"),
+            (chat.cassette.cassette.is_some(), "--cassette"),
         ]
         .into_iter()
         .find_map(|(given, name)| given.then_some(name))

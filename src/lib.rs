@@ -66,6 +66,7 @@
 //! | moment | what stands out on the timeline of a replay |
 //! | peer | an agent with which a conversation is held, a program or at an address: it acts itself, and asks here |
 //! | engine | what answers: a model's API, a remote agent or the embedded one |
+//! | cassette | what servers answered, recorded and played in their place ([`net::cassette`]) |
 //! | burst | keys that came at once: a paste, where the terminal marks none |
 //! | tab | a session that is open on the screen beside others; one of them is shown |
 //! | ask | a call that waits for a person's decision |

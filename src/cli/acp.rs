@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::ApprovalArgs;
+use super::{ApprovalArgs, CassetteArgs};
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct AcpArgs {
@@ -16,4 +16,7 @@ pub struct AcpArgs {
     /// Replace the default system prompt.
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
+
+    #[command(flatten)]
+    pub cassette: CassetteArgs,
 }

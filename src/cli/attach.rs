@@ -9,7 +9,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, Command, FromArgMatches as _, ValueEnum};
 
 use super::values::{KnownNameParser, parse_timeout};
-use super::{ApprovalArgs, ImageArgs, PrintArgs};
+use super::{ApprovalArgs, CassetteArgs, ImageArgs, PrintArgs};
 use crate::config::remote::{dialect_names, request_names};
 use crate::text::words::split_words;
 
@@ -85,6 +85,9 @@ pub struct AttachArgs {
 
     #[command(flatten)]
     pub approvals: ApprovalArgs,
+
+    #[command(flatten)]
+    pub cassette: CassetteArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
-use super::values::{effort_parser, mode_parser, parse_dollars, parse_timeout};
+use super::values::{effort_parser, mode_parser, parse_dollars, parse_speed, parse_timeout};
 use super::{AttachArgs, OutputFormat, resolve_format};
 use crate::event::{ApprovalMode, Effort};
 
@@ -72,6 +72,9 @@ pub struct ChatArgs {
 
     #[command(flatten)]
     pub attached: ImageArgs,
+
+    #[command(flatten)]
+    pub cassette: CassetteArgs,
 }
 
 /// What goes with the first prompt.
@@ -114,15 +117,55 @@ pub struct ApprovalArgs {
     pub yolo: bool,
 }
 
+/// Answers of servers that are recorded or played.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct CassetteArgs {
+    /// Record what servers answer into this file, or play it where it is there: a run like the one before, without a
+    /// network.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub cassette: Option<PathBuf>,
+
+    /// Whether to record or to play; auto plays a file that is there.
+    #[arg(long, value_name = "MODE", value_enum, requires = "cassette", default_value = "auto")]
+    pub cassette_mode: CassetteChoice,
+
+    /// How fast it is played (1 = as it was recorded).
+    #[arg(long, value_name = "X", default_value = "1", value_parser = parse_speed, requires = "cassette")]
+    pub cassette_speed: f64,
+}
+
+impl Default for CassetteArgs {
+    fn default() -> Self {
+        Self { cassette: None, cassette_mode: CassetteChoice::default(), cassette_speed: 1.0 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CassetteChoice {
+    #[default]
+    Auto,
+    /// Record anew, in place of an older recording.
+    Record,
+    /// Play; an error if there is no such file.
+    Play,
+}
+
 impl ChatArgs {
     /// Returns how `--agent` attaches, and the first prompt for a screen. `is_remote` tells whether the settings have a
     /// remote of that name; else it is an agent program's.
     pub fn agent_args(self, has_screen: bool, is_remote: impl Fn(&str) -> bool) -> (AttachArgs, Option<String>) {
-        let Self { prompt, model, printing, approvals, attached, agent, .. } = self;
+        let Self { prompt, model, printing, approvals, attached, agent, cassette, .. } = self;
         let name = agent.unwrap_or_default();
         let target = if is_remote(&name) || name.contains(':') { name } else { format!("acp:{name}") };
-        let mut args =
-            AttachArgs { target: Some(target), model, printing, attached, approvals, ..AttachArgs::default() };
+        let mut args = AttachArgs {
+            target: Some(target),
+            model,
+            printing,
+            attached,
+            approvals,
+            cassette,
+            ..AttachArgs::default()
+        };
         let prints = args.printing.is_headless() || !has_screen;
         if prints && args.printing.prompt().is_none() && prompt.is_some() {
             args.printing.print = Some(prompt);

@@ -17,11 +17,11 @@ mod serve;
 mod sessions;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{Cli, CliCommand, CommonArgs, completions, man_page};
+use super::{CassetteArgs, CassetteChoice, Cli, CliCommand, CommonArgs, completions, man_page};
 use crate::config::{
     ConfigError, ConfigFiles, ConfigSources, LoadedConfig, Overrides, Paths, SettingsSource, environment, load,
 };
@@ -30,7 +30,9 @@ use crate::headless;
 use crate::headless::output::{self, OutputError, print_error};
 use crate::headless::save_errors::SaveErrors;
 use crate::runtime::redaction;
-use crate::runtime::{Frontend, MentionScope, Runtime, UnusableSettings, UsageError};
+use crate::runtime::{
+    Cassette, CassetteMode, Frontend, MentionScope, Runtime, UnusableSettings, UsageError, open_cassette,
+};
 use crate::text::one_line;
 
 /// Exit codes; see the README.
@@ -44,7 +46,9 @@ pub async fn run(cli: Cli) -> u8 {
 }
 
 async fn run_command(cli: Cli) -> anyhow::Result<u8> {
-    let start = StartOptions { flags: cli.overrides(), key_variables: cli.key_variables(), shared: cli.shared };
+    let cassette = cli.cassette().clone();
+    let start =
+        StartOptions { flags: cli.overrides(), key_variables: cli.key_variables(), cassette, shared: cli.shared };
     match cli.command {
         None if cli.chat.agent.is_some() => {
             let context = start.load()?;
@@ -105,6 +109,7 @@ struct StartOptions {
     flags: Overrides,
     /// Variables that hold tokens.
     key_variables: Vec<String>,
+    cassette: CassetteArgs,
 }
 
 /// What a command runs with.
@@ -115,6 +120,7 @@ struct RunContext {
     settings: SettingsSource,
     paths: Paths,
     folder: PathBuf,
+    cassette: Option<Cassette>,
 }
 
 /// There is no folder to work in, or none for the program's files.
@@ -143,7 +149,7 @@ impl StartOptions {
 
     /// Loads the settings, takes the keys out of the environment, and opens the program log.
     fn load(&self) -> anyhow::Result<RunContext> {
-        let context = self.with_sources(|sources| {
+        let mut context = self.with_sources(|sources| {
             let loaded = load(sources)?;
             // Done before starting any program that could read them. The command line may name more variables.
             let mut keys = loaded.config.key_variables(sources.env);
@@ -152,7 +158,7 @@ impl StartOptions {
             redaction::configure(&loaded.config, sources.paths);
             let (paths, folder) = (sources.paths.clone(), sources.folder.to_owned());
             let (files, settings) = (load::config_files(sources), SettingsSource::new(sources));
-            Ok::<_, ConfigError>(RunContext { loaded, files, settings, paths, folder })
+            Ok::<_, ConfigError>(RunContext { loaded, files, settings, paths, folder, cassette: None })
         })??;
         for warning in &context.loaded.warnings {
             print_error(&warning.to_string());
@@ -160,13 +166,26 @@ impl StartOptions {
         if let Some(problem) = program_log::open(&context.paths, self.shared.log_level()) {
             print_error(&problem);
         }
+        context.cassette = self.open_cassette(&context.folder)?;
         Ok(context)
+    }
+
+    fn open_cassette(&self, folder: &Path) -> anyhow::Result<Option<Cassette>> {
+        let CassetteArgs { cassette: Some(path), cassette_mode, cassette_speed } = &self.cassette else {
+            return Ok(None);
+        };
+        let mode = match cassette_mode {
+            CassetteChoice::Auto => CassetteMode::Auto,
+            CassetteChoice::Record => CassetteMode::Record,
+            CassetteChoice::Play => CassetteMode::Play,
+        };
+        Ok(Some(open_cassette(path, mode, *cassette_speed, folder)?))
     }
 }
 
 impl RunContext {
     fn runtime(self, frontend: Frontend, system: Option<String>) -> Runtime {
-        Runtime::new(self.loaded, self.paths, self.folder, frontend, system)
+        Runtime::new(self.loaded, self.paths, self.folder, frontend, system).with_cassette(self.cassette)
     }
 }
 
@@ -222,7 +241,12 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_named_with_the_reason() {
         let shared = CommonArgs { folder: Some("/nonexistent/x".into()), ..CommonArgs::default() };
-        let start = StartOptions { shared, flags: Overrides::default(), key_variables: Vec::new() };
+        let start = StartOptions {
+            shared,
+            flags: Overrides::default(),
+            key_variables: Vec::new(),
+            cassette: CassetteArgs::default(),
+        };
         let error = start.load().map(drop).unwrap_err();
         assert!(error.is::<UnusableFolder>(), "{error:#}");
         assert!(error.to_string().starts_with("can't use the folder /nonexistent/x: "), "{error}");

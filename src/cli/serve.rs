@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::ApprovalArgs;
 use super::values::parse_speed;
+use super::{ApprovalArgs, CassetteArgs};
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct ServeArgs {
@@ -76,4 +76,7 @@ pub struct ServeArgs {
     /// Add OpenJarvis's events to chat completions that carry tools.
     #[arg(long)]
     pub openjarvis_compat: bool,
+
+    #[command(flatten)]
+    pub cassette: CassetteArgs,
 }

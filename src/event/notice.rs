@@ -57,6 +57,8 @@ codes! {
     Background = "background",
     /// Where a session goes on, or why it can't from there.
     Branch = "branch",
+    /// Answers are recorded, or played in place of a server's.
+    Cassette = "cassette",
     /// Earlier turns are summed up, here or by the server.
     Compacting = "compacting",
     Continued = "continued",

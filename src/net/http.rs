@@ -5,7 +5,6 @@
 //! since a key may not travel to another host.
 
 mod certificate;
-mod error_text;
 mod errors;
 mod proxy;
 mod tls;
@@ -24,6 +23,8 @@ use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
+use super::cassette::Cassette;
+use super::error_text::root_cause;
 use super::failure::{HintAudience, RequestFailure};
 use super::redact::Redactor;
 use super::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
@@ -52,6 +53,8 @@ pub struct HttpClient {
     /// Hears the bytes of every stream.
     tap: Option<TrafficTap>,
     audience: HintAudience,
+    /// Records answers, or gives them.
+    cassette: Option<Cassette>,
 }
 
 #[derive(Debug)]
@@ -94,6 +97,7 @@ impl HttpClient {
             }),
             tap: None,
             audience: HintAudience::Engine,
+            cassette: None,
         }
     }
 
@@ -101,6 +105,12 @@ impl HttpClient {
     #[must_use]
     pub fn with_tap(&self, tap: TrafficTap) -> Self {
         Self { tap: Some(tap), ..self.clone() }
+    }
+
+    /// Returns one that shares the connections and has answers recorded, or given, by a cassette.
+    #[must_use]
+    pub fn with_cassette(&self, cassette: Option<Cassette>) -> Self {
+        Self { cassette, ..self.clone() }
     }
 
     /// Returns one whose faults say what to try to somebody who attached to an address.
@@ -222,12 +232,32 @@ impl HttpClient {
         extra: &[(HeaderName, &'static str)],
     ) -> Result<reqwest::Response, RequestFailure> {
         let url = parse_url(&call.url, self.audience)?;
+        let route = self.shared.proxies().route(&url)?;
+        let response = match &self.cassette {
+            // In a box, since it is as large as all that a request needs.
+            Some(cassette) => Box::pin(cassette.answer(call, &url, self.exchange(call, &url, &route, extra))).await?,
+            None => self.exchange(call, &url, &route, extra).await?,
+        };
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        Err(refusal_failure(call, &url, response, &route, self.audience).await)
+    }
+
+    /// Asks the server, and returns whatever it answers.
+    async fn exchange(
+        &self,
+        call: &HttpRequest,
+        url: &Url,
+        route: &Route,
+        extra: &[(HeaderName, &'static str)],
+    ) -> Result<reqwest::Response, RequestFailure> {
         let mut headers = header_map(call)?;
         for (name, value) in extra {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        let route = self.shared.proxies().route(&url)?;
-        let client = self.client(ClientKind::of(&url, &route)).await?;
+        let client = self.client(ClientKind::of(url, route)).await?;
         let request = match call.method {
             HttpMethod::Get => client.get(url.clone()),
             HttpMethod::Post => client.post(url.clone()),
@@ -241,21 +271,19 @@ impl HttpClient {
             }
             None => request,
         };
-        let response = match request.headers(headers).send().await {
-            Ok(response) => response,
-            Err(error) => return Err(self.diagnose_send_error(&url, error, &route).await),
-        };
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
+        match request.headers(headers).send().await {
+            Ok(response) => Ok(response),
+            Err(error) => Err(self.diagnose_send_error(url, error, route).await),
         }
-        Err(refusal_failure(call, &url, response, &route, self.audience).await)
     }
 
     /// Asks for another protocol on the connection; returns the headers of the consent, and the connection. Proxies are
     /// passed by, since few let another protocol through.
     pub(super) async fn upgrade(&self, call: &HttpRequest) -> Result<(HeaderMap, reqwest::Upgraded), RequestFailure> {
         let url = parse_url(&call.url, self.audience)?;
+        if let Some(failure) = self.cassette.as_ref().and_then(Cassette::refuses_upgrade) {
+            return Err(failure);
+        }
         let place = display_origin(&url);
         let (kind, connect) = (ClientKind::of(&url, &Route::Direct), self.shared.connect_timeout);
         // The newer versions of HTTP have no such thing. Too rare to keep a client for.
@@ -309,7 +337,7 @@ pub fn client_builder() -> ClientBuilder {
 async fn build_client(
     builder: impl FnOnce() -> Result<ClientBuilder, String> + Send + 'static,
 ) -> Result<Client, RequestFailure> {
-    let build = move || builder()?.build().map_err(|error| error_text::root_cause(&error));
+    let build = move || builder()?.build().map_err(|error| root_cause(&error));
     let built = tokio::task::spawn_blocking(build).await.unwrap_or_else(|error| Err(error.to_string()));
     built.map_err(|why| RequestFailure::permanent(FaultKind::Network, format!("HTTPS can't be set up: {why}")))
 }

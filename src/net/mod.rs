@@ -4,11 +4,14 @@
 //! drives one call from the first try to its last event, `reconnect` watches a stream for as long as it lasts; both
 //! wait by `watchdog`. `probe` asks several servers at once, `traffic` keeps the bytes in a file and the newest of
 //! them in memory, `redact` keeps a call's secrets out of what comes back, `ws` listens to a server's
-//! events or holds a conversation, and `message_streams` holds one over HTTP.
+//! events or holds a conversation, and `message_streams` holds one over HTTP. A `cassette` records
+//! what servers answer, or answers in their place.
 
 pub mod backoff;
 mod batch_reader;
+pub mod cassette;
 pub(crate) mod durable_stream;
+mod error_text;
 mod event_stream;
 pub mod failure;
 pub mod http;

@@ -6,6 +6,7 @@ pub mod redaction;
 pub mod scrub;
 
 mod attach;
+mod cassette;
 mod engines;
 mod file_restore;
 mod handoff;
@@ -53,8 +54,10 @@ use crate::tool::{BackgroundCommands, BuiltinTools, Hooks, Registry, ToolSource,
 pub use crate::bridge::replay;
 pub use crate::dialect::saved::describe_left_out;
 pub use crate::journal::Imported;
+pub use crate::net::cassette::{Cassette, CassetteMode};
 use attach::HostedSession;
 pub use attach::{AttachedSession, HostedAgent, RemoteModels, UsageError};
+pub use cassette::open_cassette;
 use engines::AcceptedServers;
 pub use engines::{EngineListing, EngineResolver};
 pub use file_restore::FileRestorer;
@@ -119,6 +122,8 @@ pub struct Runtime {
     hidden_variables: Vec<String>,
     /// The commands of all sessions that go on after their calls.
     background: BackgroundCommands,
+    /// What every session is told of the cassette.
+    cassette_remark: Option<String>,
 }
 
 #[derive(Default)]
@@ -162,7 +167,15 @@ impl Runtime {
             save_listener: None,
             shared_store: None,
             background: BackgroundCommands::default(),
+            cassette_remark: None,
         }
+    }
+
+    /// Has what servers answer recorded, or played.
+    #[must_use]
+    pub fn with_cassette(self, cassette: Option<Cassette>) -> Self {
+        let remark = cassette.as_ref().map(Cassette::describe);
+        Self { http: self.http.with_cassette(cassette), cassette_remark: remark, ..self }
     }
 
     /// Sets the listener for changes in how sessions' logs are saved.
@@ -241,12 +254,13 @@ impl Runtime {
             resume_point,
             past,
             sealed,
-            notices,
+            mut notices,
             started_at: wall,
             queued_prompts: waiting,
             grants,
             restored: _,
         } = prepared;
+        notices.extend(self.cassette_remark.iter().map(|text| notice(NoticeLevel::Info, NoticeCode::Cassette, text)));
         let granted = grants.iter().map(Grant::pattern).collect();
         policy.restore_grants(grants);
         let is_kept = writer.as_ref().is_some_and(|writer| writer.header().kind != journal::ONE_SHOT_KIND);
@@ -298,7 +312,7 @@ impl Runtime {
         let RunningSessions { tasks, spans, .. } = running;
         let sender = spans.get_or_init(|| {
             let collector = tracing_export::collector(&self.config().telemetry)?;
-            Some(export::start(collector, self.http.clone(), tasks))
+            Some(export::start(collector, self.http.with_cassette(None), tasks))
         });
         if let Some(sender) = sender {
             telemetry::follow(sender.clone(), session.clone(), hub, is_history_turn, tasks);

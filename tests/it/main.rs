@@ -8,6 +8,7 @@ use testkit::server as support;
 mod attach;
 mod attach_acp;
 mod attach_openjarvis;
+mod cassette;
 mod circles;
 mod cli;
 mod command_line;

@@ -6,10 +6,10 @@ use futures_util::StreamExt;
 use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
-use super::error_text::{error_chain, root_cause};
 use super::proxy::Route;
 use super::{MAX_REFUSAL_BYTES, REFUSAL_BODY_TIMEOUT, display_origin, tls_errors};
 use crate::event::FaultKind;
+use crate::net::error_text::{error_chain, root_cause};
 use crate::net::failure::{HintAudience, HttpRefusal, RequestFailure, retry_after};
 use crate::net::redact::Redactor;
 use crate::net::request::{HttpHeaderValue, HttpMethod, HttpRequest};

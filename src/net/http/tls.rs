@@ -17,7 +17,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate::Certificate;
-use super::error_text::strip_os_error_number;
+use crate::net::error_text::strip_os_error_number;
 
 /// Names a file of certificates to trust in place of the system's.
 pub(super) const CERT_FILE: &str = "SSL_CERT_FILE";

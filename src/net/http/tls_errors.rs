@@ -99,7 +99,7 @@ fn certificate_advice(error: &rustls::CertificateError) -> String {
         other => {
             return format!(
                 "can't be used ({}): create a new one there",
-                super::error_text::strip_os_error_number(&innermost_reason(other))
+                crate::net::error_text::strip_os_error_number(&innermost_reason(other))
             );
         }
     };

@@ -47,7 +47,7 @@ pub enum RecordLine {
 }
 
 impl RecordLine {
-    pub(super) fn from_bytes_redacted(at: Millis, bytes: Vec<u8>, secrets: &Redactor) -> Self {
+    pub(in crate::net) fn from_bytes_redacted(at: Millis, bytes: Vec<u8>, secrets: &Redactor) -> Self {
         let mut piece = Self::from_bytes(at, bytes);
         if let Self::Chunk { bytes, encoding: None, .. } = &mut piece {
             secrets.redact(bytes);
