@@ -141,8 +141,8 @@
 //!    With `serve -- PROGRAM` the session's source is not our agent but that program: [`bridge::peer`] hosts it.
 //!    A browser gets a page (`assets/page`), which is a client of the native surface like any other. Its timeline
 //!    (`assets/page/timeline.js`) is that of exported pages too ([`export`]).
-//! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
-//!    → one frame.
+//! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] rewinds the hub → the store forgets and folds the last
+//!    turns before the new place → one frame; the turns before them follow behind it ([`app::history_loader`]).
 //!
 //! # Where to add things
 //!

@@ -177,6 +177,27 @@ mod tests {
     }
 
     #[test]
+    fn after_a_seek_only_the_turns_before_the_new_place_are_folded_until_it_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = hub(2000, &folder);
+        for (place, answer) in [(8_000, "answer 999"), (15_995, "prompt 1999"), (16_000, "answer 1999")] {
+            hub.rewind(Seq(place));
+            let mut store = Store::default();
+            let (facts, behind) = HistoryLoader::open(&hub, &mut store, StoreOptions::default()).unwrap();
+            assert_eq!((facts.seq(), behind.seq()), (Seq(place), Seq(0)));
+            let items = store.transcript.items().len();
+            assert!(((TAIL_TURNS - 1) * 4..=TAIL_TURNS * 4).contains(&items), "{items}");
+            let shown = frame(&store, &mut TranscriptView::new());
+            assert!(shown.contains(answer) && !shown.contains("answer 1000"), "{shown}");
+        }
+        hub.rewind(Seq(100));
+        assert!(
+            HistoryLoader::open(&hub, &mut Store::default(), StoreOptions::default()).is_none(),
+            "few are soon folded"
+        );
+    }
+
+    #[test]
     fn a_short_session_needs_none_of_this() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::default();

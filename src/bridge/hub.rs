@@ -137,6 +137,16 @@ impl Hub {
         self.notify();
     }
 
+    /// Resets all subscribers, and marks the backlog up to `seq` as published: nobody sees the one without the other.
+    pub fn rewind(&self, seq: Seq) {
+        let mut ring = self.lock();
+        ring.resets += 1;
+        ring.last = seq;
+        ring.clear();
+        drop(ring);
+        self.notify();
+    }
+
     /// Resets all subscribers and drops the backlog, which has other events under these numbers. From here on the ring
     /// keeps everything.
     pub fn detach_log(&self) {
@@ -213,7 +223,8 @@ impl Hub {
             let Backlog::Journal(reader) = &ring.backlog else { return None };
             (reader.clone(), ring.last)
         };
-        let tail = match reader.tail(turns, budget) {
+        // What is published may end before the log does, in a replay.
+        let tail = match reader.tail_through(last, turns, budget) {
             Ok(tail) => tail.filter(|tail| !tail.is_whole)?,
             Err(error) => {
                 tracing::warn!(%error, "the log's end can't be read");

@@ -351,10 +351,12 @@ impl ReplayPlayer {
 
     /// Marks events up to `last` as published and moves the read position behind it.
     fn publish_up_to(&mut self, last: Seq) {
+        let recorded = last.min(self.log.last_recorded());
         if last < self.hub.last_seq() {
-            self.hub.reset();
+            self.hub.rewind(recorded);
+        } else {
+            self.hub.advance(recorded);
         }
-        self.hub.advance(last.min(self.log.last_recorded()));
         self.hub.publish(self.log.closing_events_up_to(last));
         self.log.seek(last);
     }

@@ -8,14 +8,44 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use divan::Bencher;
+use jarvis_tui::app::history_loader::HistoryLoader;
+use jarvis_tui::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
 use jarvis_tui::bridge::{HubItem, replay};
 use jarvis_tui::event::{Command, Millis, SeekTarget, Seq};
 use jarvis_tui::journal::{ReadLimits, Reader};
+use jarvis_tui::store::{Store, StoreOptions};
 use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
 
 static MILLION: LazyLock<NamedTempFile> = LazyLock::new(|| log(1_000_000));
 static HUNDRED_THOUSAND: LazyLock<NamedTempFile> = LazyLock::new(|| log(100_000));
+
+/// Turns of ten events: a prompt, a call and an answer each.
+static MANY_ITEMS: LazyLock<NamedTempFile> = LazyLock::new(|| {
+    let file = NamedTempFile::new().unwrap();
+    let mut out = BufWriter::new(file.as_file());
+    writeln!(out, r#"{{"format":1,"session":"bench","started_at":0}}"#).unwrap();
+    for seq in 1..=100_000 {
+        let turn = (seq - 1) / 10;
+        let event = match seq % 10 {
+            1 => format!(r#"{{"type":"turn_started","turn":"t{turn}"}}"#),
+            2 => format!(r#"{{"type":"user_message","message":"u{turn}","text":"prompt {turn}"}}"#),
+            3 => format!(r#"{{"type":"message_started","message":"m{turn}","role":"assistant"}}"#),
+            6 => format!(r#"{{"type":"tool_call_ready","call":"c{turn}","name":"read_file","args":"{{}}"}}"#),
+            7 => format!(r#"{{"type":"message_finished","message":"m{turn}","stop":"tool_calls"}}"#),
+            8 => format!(r#"{{"type":"tool_call_running","call":"c{turn}"}}"#),
+            9 => format!(
+                r#"{{"type":"tool_call_finished","call":"c{turn}","outcome":"ok","output":{{"text":"{turn}"}}}}"#
+            ),
+            0 => format!(r#"{{"type":"turn_finished","turn":"t{turn}","end":"completed"}}"#),
+            _ => format!(r#"{{"type":"text_delta","message":"m{turn}","text":"some words "}}"#),
+        };
+        writeln!(out, r#"{{"seq":{seq},"at":{},"event":{event}}}"#, seq * 20).unwrap();
+    }
+    out.flush().unwrap();
+    drop(out);
+    file
+});
 
 fn main() {
     divan::main();
@@ -114,4 +144,24 @@ fn backward_seek_in_a_hundred_thousand_events(bencher: Bencher<'_, '_>) {
             facts
         })
     });
+}
+
+/// What is to be folded until the new place is on the screen.
+fn show_place(hub: &Hub, seq: u64) -> usize {
+    hub.rewind(Seq(seq));
+    let mut store = Store::new(StoreOptions::default());
+    HistoryLoader::open(hub, &mut store, StoreOptions::default()).expect("it is long");
+    store.transcript.items().len()
+}
+
+#[divan::bench(sample_count = 20, args = [50_500, 99_990])]
+fn place_in_a_hundred_thousand_events_of_few_items(bencher: Bencher<'_, '_>, seq: u64) {
+    let hub = Hub::new(Backlog::Journal(open(HUNDRED_THOUSAND.path())), DEFAULT_RING_BYTES);
+    bencher.bench_local(|| show_place(&hub, seq));
+}
+
+#[divan::bench(sample_count = 20, args = [50_500, 99_990])]
+fn place_in_a_hundred_thousand_events_of_many_items(bencher: Bencher<'_, '_>, seq: u64) {
+    let hub = Hub::new(Backlog::Journal(open(MANY_ITEMS.path())), DEFAULT_RING_BYTES);
+    bencher.bench_local(|| show_place(&hub, seq));
 }

@@ -25,6 +25,8 @@ use crate::ui::panes::transcript::PrintedPlace;
 
 /// Deliveries folded before input is looked at again.
 const MAX_EVENTS_PER_BATCH: usize = 512;
+/// Whoever seeks so far ahead in a replay sees the new place before what is between.
+const MIN_JUMP_EVENTS: u64 = 20_000;
 
 pub(super) struct SessionTab {
     pub(super) id: TabId,
@@ -229,13 +231,27 @@ impl SessionTab {
 
     /// A session that goes on shows its end at once, without the frames between.
     pub(super) fn fold_backlog(&mut self) {
+        self.show_tail();
+        while self.is_behind() && self.events.try_next_batch(MAX_EVENTS_PER_BATCH, &mut self.items) {
+            self.fold();
+        }
+    }
+
+    /// Folds the last turns of what was published into a store that has nothing yet; what is before them follows.
+    fn show_tail(&mut self) {
         if let Some((events, loader)) = HistoryLoader::open(&self.session.hub, &mut self.chat.store, self.options) {
             self.events = events;
             self.history_loader = Some(loader);
         }
-        while self.is_behind() && self.events.try_next_batch(MAX_EVENTS_PER_BATCH, &mut self.items) {
-            self.fold();
-        }
+    }
+
+    /// A replay was moved far ahead: begins at the new place.
+    fn jump_ahead(&mut self) {
+        self.items.clear();
+        self.history_loader = None;
+        self.chat.update(Msg::Reset);
+        self.events = self.session.hub.subscribe(Seq(0));
+        self.show_tail();
     }
 
     /// Returns whether text came into the composer that nobody typed; its draft is to be kept then.
@@ -263,6 +279,14 @@ impl SessionTab {
     }
 
     fn fold(&mut self) -> FoldOutcome {
+        if self.session.capabilities.seek
+            && self.queued_events() >= MIN_JUMP_EVENTS
+            && !self.items.contains(&HubItem::Reset)
+        {
+            self.jump_ahead();
+            return FoldOutcome { scope: FrameScope::Whole, spent: Vec::new() };
+        }
+        let mut has_restarted = false;
         let shown = self.chat.store.transcript.items().len();
         let is_text = |item: &HubItem| matches!(item, HubItem::Event(logged) if logged.envelope.event.is_text());
         let only_text = self.items.iter().all(is_text);
@@ -285,10 +309,14 @@ impl SessionTab {
                 HubItem::Reset => {
                     self.history_loader = None;
                     self.chat.update(Msg::Reset);
+                    has_restarted = true;
                 }
             }
         }
         self.items = items;
+        if has_restarted {
+            self.show_tail();
+        }
         if self.chat.store.branches.is_outdated() {
             self.show_other_branch();
         }

@@ -138,14 +138,27 @@ impl Reader {
         Ok(end)
     }
 
+    /// Returns an offset behind an event, and at most one event farther.
+    fn offset_behind(&self, seq: Seq) -> io::Result<u64> {
+        let mut cursor = self.cursor_after(seq)?;
+        self.read(&mut cursor, ReadLimits { max_events: 1, ..ReadLimits::one_page() })?;
+        Ok(cursor.offset)
+    }
+
     /// Reads the last `turns` turns, looking back at most `budget` bytes.
     ///
     /// Returns `None` if no turn begins that close to the end; the log is then read from its first line.
     pub fn tail(&self, turns: usize, budget: u64) -> io::Result<Option<LogTail>> {
+        self.tail_through(Seq(u64::MAX), turns, budget)
+    }
+
+    /// The same as if the log ended with event `through`.
+    pub fn tail_through(&self, through: Seq, turns: usize, budget: u64) -> io::Result<Option<LogTail>> {
         if !self.is_ordered() {
             return Ok(None);
         }
-        let length = self.len()?;
+        let is_end = through == Seq(u64::MAX) || through >= self.find_end()?.last_seq;
+        let length = if is_end { self.len()? } else { self.offset_behind(through)? };
         let floor = length.saturating_sub(budget).max(self.start);
         let mut found = Vec::new();
         let mut high = length;
@@ -167,7 +180,8 @@ impl Reader {
             high = low;
         }
         let Some(offset) = found.last().copied() else { return Ok(None) };
-        let page = self.read(&mut Cursor { offset, after: Seq(0), preceding: None }, ReadLimits::unlimited())?;
+        let wanted = ReadLimits { through, ..ReadLimits::unlimited() };
+        let page = self.read(&mut Cursor { offset, after: Seq(0), preceding: None }, wanted)?;
         let mut first = self.start_cursor();
         let opened = self.read(&mut first, ReadLimits { max_events: 1, ..ReadLimits::one_page() })?.entries.pop();
         let opened = opened.filter(|entry| matches!(entry.envelope.event, AgentEvent::SessionOpened { .. }));
