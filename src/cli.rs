@@ -25,7 +25,7 @@ use crate::event::ApprovalMode;
 pub use acp::AcpArgs;
 pub use attach::{AttachArgs, Method};
 pub use chat::{ApprovalArgs, CassetteArgs, CassetteChoice, ChatArgs, ImageArgs, PrintArgs};
-pub use compare::CompareArgs;
+pub use compare::{CompareArgs, CompareFormat};
 pub use completions::completions;
 pub use export::ExportArgs;
 pub use man_page::man_page;

@@ -18,6 +18,7 @@ use crossterm::event::Event;
 
 use self::host::TabHost;
 use self::session_tab::{FoldOutcome, SessionTab, TabChange};
+pub(super) use self::settings::theme_pair;
 use self::tab_set::TabSet;
 use super::chat::{ChatController, LoopRequest};
 use super::clipboard::TerminalEnv;
@@ -126,7 +127,7 @@ impl<'a> ChatLoop<'a> {
         store.set_output_views(ui.output_views());
         store.workplace = workplace(&places, &terminal_env);
         // Dark until the terminal has said what it is.
-        let pair = settings::theme_pair(&ui.theme, terminal_env.color_depth(), &themes);
+        let pair = theme_pair(&ui.theme, terminal_env.color_depth(), &themes);
         store.themes.current = settings::theme_name(&ui.theme, false);
         let mut view = Ui::new(&ui, pair.on(false), &keymap);
         view.themes = pair;

@@ -22,6 +22,7 @@ pub mod chat;
 mod chat_loop;
 pub mod clipboard;
 mod clipboard_image;
+pub mod comparison;
 pub mod draft;
 pub mod effects;
 pub mod external_editor;

@@ -1,6 +1,6 @@
 //! The arguments of `compare`.
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct CompareArgs {
@@ -21,7 +21,24 @@ pub struct CompareArgs {
     #[arg(long = "attach", value_name = "URL", action = ArgAction::Append, group = "asked", requires = "prompt")]
     pub remotes: Vec<String>,
 
-    /// Print JSON.
-    #[arg(long)]
+    /// Print it in this format; by default it is shown in panes where there is a terminal, and else printed as text.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub output_format: Option<CompareFormat>,
+
+    /// Short for `--output-format json`.
+    #[arg(long, conflicts_with = "output_format")]
     pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    Text,
+    Json,
+}
+
+impl CompareArgs {
+    /// Returns the format to print; none where the terminal decides.
+    pub fn format(&self) -> Option<CompareFormat> {
+        if self.json { Some(CompareFormat::Json) } else { self.output_format }
+    }
 }

@@ -37,7 +37,7 @@ pub struct ComparedTurn {
 }
 
 /// A call of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ComparedCall {
     pub name: String,
     pub args: String,

@@ -19,12 +19,12 @@ use serde_json::{Value as Json, json};
 
 use super::align::{AlignedTurn, CallState, Comparison, DifferentPart, FirstDifference};
 use super::fold::{ComparedCall, ComparedSession, ComparedTurn};
+use super::side_by_side::SideBySide;
 use super::text_diff::{DiffTag, text_diff};
-use crate::event::{CallOutcome, Millis};
+use super::words::{QUOTE_COLUMNS, call_text, figures_text, plural, seconds, sides};
+use crate::event::CallOutcome;
 use crate::text::one_line;
 
-/// Columns of what is quoted in a line.
-const QUOTE_COLUMNS: usize = 70;
 /// Unchanged lines that are shown around changed ones.
 const CONTEXT_LINES: usize = 2;
 
@@ -54,6 +54,11 @@ impl Report {
         let first = self.sessions.first();
         let others = self.sessions.iter().enumerate().skip(1).zip(&self.comparisons);
         others.filter_map(move |((index, other), comparison)| Some((index, comparison, first?, other)))
+    }
+
+    /// Returns the first session beside each of the others.
+    pub fn side_by_side(&self) -> Vec<SideBySide> {
+        self.pairs().map(|(_, comparison, a, b)| SideBySide::of(a, b, comparison)).collect()
     }
 
     pub fn to_json(&self) -> Json {
@@ -114,22 +119,6 @@ fn letter(index: usize) -> String {
     }
 }
 
-fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn seconds(time: Millis) -> String {
-    format!("{:.1}s", time.as_secs_f64())
-}
-
-fn sides<'a>(
-    turn: &AlignedTurn,
-    a: &'a ComparedSession,
-    b: &'a ComparedSession,
-) -> (Option<&'a ComparedTurn>, Option<&'a ComparedTurn>) {
-    (turn.a.and_then(|at| a.turns.get(at)), turn.b.and_then(|at| b.turns.get(at)))
-}
-
 fn write_turn(
     out: &mut String,
     number: usize,
@@ -173,32 +162,6 @@ fn write_turn(
             out.push_str("   …\n");
         }
     }
-}
-
-fn figures_text(turn: &ComparedTurn) -> String {
-    let mut figures = Vec::new();
-    if turn.outcome_name() != "completed" {
-        figures.push(turn.outcome_name().to_owned());
-    }
-    figures.push(seconds(turn.duration));
-    figures.extend(turn.first_token.map(|first| format!("first token {}ms", first.0)));
-    figures.extend(turn.rate.map(|rate| format!("{rate:.0} tok/s")));
-    figures.extend(turn.usage.map(|usage| format!("{} in, {} out", usage.input_tokens, usage.output_tokens)));
-    figures.extend(turn.cost.map(|cost| format!("${cost:.4}")));
-    if !turn.calls.is_empty() {
-        figures.push(plural(turn.calls.len(), "call"));
-    }
-    figures.join(" · ")
-}
-
-fn call_text(call: &ComparedCall, state: CallState) -> String {
-    let outcome = call.outcome.map_or("unfinished", CallOutcome::name);
-    let what = match state {
-        CallState::OtherOutput => format!(" → {}", call.output),
-        CallState::OtherOutcome => format!(" → {outcome}"),
-        CallState::Same | CallState::OtherArgs | CallState::OnlyA | CallState::OnlyB => String::new(),
-    };
-    one_line(&format!("{} {}{what}", call.name, call.args), QUOTE_COLUMNS)
 }
 
 /// Returns the name of a part in JSON.
@@ -334,7 +297,7 @@ fn figures_json(turn: &ComparedTurn) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{CallOutcome, TurnOutcome, Usage};
+    use crate::event::{Millis, TurnOutcome, Usage};
 
     fn session(name: &str, args: &str, answer: &str) -> ComparedSession {
         let call = ComparedCall {

@@ -4,6 +4,7 @@
 //! Panes take no keys: keys become actions first. Untrusted text passes `text::clean` before it becomes cells.
 
 mod apply;
+pub mod comparison;
 pub mod completion;
 pub mod composer;
 pub mod diff;

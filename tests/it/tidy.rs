@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bridge", &["event", "text", "dialect", "net", "tool", "agent", "journal"]),
     ("telemetry", &["event", "net", "bridge"]),
     ("serve", &["event", "private", "text", "dialect", "bridge"]),
-    ("ui", &["event", "text", "store", "config"]),
+    ("ui", &["event", "text", "compare", "store", "config"]),
     (
         "runtime",
         &[
@@ -45,7 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("headless", &["event", "text", "cli", "config", "engine", "bridge", "runtime", "store", "ui"]),
     ("export", &["event", "text", "config", "store", "ui", "bridge", "runtime", "headless", "cli"]),
-    ("app", &["event", "private", "local_time", "text", "store", "ui", "bridge", "config", "runtime"]),
+    ("app", &["event", "private", "local_time", "text", "compare", "store", "ui", "bridge", "config", "runtime"]),
     (
         "cli/run",
         &[

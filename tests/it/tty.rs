@@ -253,6 +253,43 @@ fn the_last_answer_is_printed_to_the_shell_before_what_the_session_was() {
 }
 
 #[test]
+fn two_sessions_are_compared_in_panes_and_keys_go_from_difference_to_difference() {
+    let home = tempfile::tempdir().unwrap();
+    let work = home.path().join("work");
+    std::fs::create_dir_all(&work).unwrap();
+    for (name, answer) in [("a", "forty-two"), ("b", "fifty-four")] {
+        let mut log = String::from("{\"format\":1,\"session\":\"s\",\"started_at\":0}\n");
+        for (number, event) in [
+            r#"{"type":"turn_started","turn":"t"}"#.to_owned(),
+            r#"{"type":"user_message","message":"u","text":"what is 6*7"}"#.to_owned(),
+            r#"{"type":"message_started","message":"m","role":"assistant"}"#.to_owned(),
+            format!(r#"{{"type":"text_delta","message":"m","text":"It is\n{answer}."}}"#),
+            r#"{"type":"message_finished","message":"m","stop":"end"}"#.to_owned(),
+            r#"{"type":"turn_finished","turn":"t","end":"completed"}"#.to_owned(),
+        ]
+        .iter()
+        .enumerate()
+        {
+            log += &format!("{{\"seq\":{0},\"at\":{0},\"event\":{event}}}\n", number + 1);
+        }
+        std::fs::write(work.join(format!("{name}.jsonl")), log).unwrap();
+    }
+    let bin = env!("CARGO_BIN_EXE_jarvis-tui");
+    let mut tty = Tty::spawn(home, bin, &["compare", "a.jsonl", "b.jsonl"], "xterm-256color");
+    tty.shows("1 difference");
+    let shown = tty.text();
+    let parted = shown.lines().find(|line| line.contains("forty-two")).unwrap();
+    assert!(parted.starts_with("▶ forty-two.") && parted.contains("│▶ fifty-four."), "{shown}");
+    tty.keys("nq");
+    let ended = tty.ends();
+    assert_eq!(ended.code, 0);
+    assert!(ended.gave_the_terminal_back());
+    let mut lines = Tty::spawn(ended.home, bin, &["compare", "a.jsonl", "b.jsonl", "--output-format", "text"], "xterm");
+    lines.shows("part at turn 1: answer");
+    assert_eq!(lines.ends().code, 0);
+}
+
+#[test]
 fn doctor_is_not_held_up_by_a_terminal_that_answers_nothing() {
     let bin = env!("CARGO_BIN_EXE_jarvis-tui");
     let ended = Tty::spawn(tempfile::tempdir().unwrap(), bin, &["doctor"], "xterm-256color").ends();

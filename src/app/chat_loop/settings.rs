@@ -22,7 +22,7 @@ const CURSOR_BLOCK_SEQUENCE: &[u8] = b"\x1b[2 q";
 const TERMINAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Returns what is wanted, for both grounds.
-pub(super) fn theme_pair(theme: &ThemeChoice, depth: ColorDepth, folder: &ThemeFolder) -> ThemePair {
+pub(in crate::app) fn theme_pair(theme: &ThemeChoice, depth: ColorDepth, folder: &ThemeFolder) -> ThemePair {
     ThemePair::new(theme, depth, &|name| folder.read(name).map(|found| found.colors))
 }
 

@@ -8,21 +8,28 @@ use std::process::Stdio;
 use futures_util::future::try_join_all;
 use tokio::process::Command;
 
-use super::{EXIT_FAILED, StartOptions};
+use super::{EXIT_FAILED, RunContext, StartOptions, is_on_terminal};
+use crate::app::comparison;
 use crate::bridge::HubItem;
-use crate::cli::{CommonArgs, CompareArgs};
+use crate::cli::{CommonArgs, CompareArgs, CompareFormat};
 use crate::compare::ComparedSession;
 use crate::compare::report::Report;
+use crate::config::UiConfig;
+use crate::config::themes::ThemeFolder;
 use crate::event::{Envelope, Seq};
 use crate::headless::output::{print, print_error, print_json};
 use crate::runtime::{Frontend, Runtime, UsageError};
 
 pub(super) async fn run(args: CompareArgs, start: StartOptions) -> anyhow::Result<u8> {
+    let can_show = args.format().is_none() && is_on_terminal();
+    let mut look = None;
     let (sessions, failed) = if let Some(prompt) = &args.prompt {
         // Whoever is asked finds the keys in the environment, from which settings would take them.
         ask_all(prompt, &args, &start.shared).await?
     } else {
-        let runtime = start.load()?.runtime(Frontend::Headless, None);
+        let context = start.load()?;
+        look = Some(PaneLook::of(&context));
+        let runtime = context.runtime(Frontend::Headless, None);
         let mut sessions = Vec::new();
         for name in &args.sessions {
             sessions.push(read_session(&runtime, name).await?);
@@ -30,12 +37,32 @@ pub(super) async fn run(args: CompareArgs, start: StartOptions) -> anyhow::Resul
         (sessions, false)
     };
     let report = Report::new(sessions);
-    if args.json {
+    let code = if failed { EXIT_FAILED } else { 0 };
+    if can_show {
+        let look = look.map_or_else(|| start.load().map(|context| PaneLook::of(&context)), Ok)?;
+        if comparison::can_show_panes(&look.ui) {
+            let shown = Box::pin(comparison::run_comparison(report.side_by_side(), &look.ui, &look.themes)).await?;
+            return Ok(if shown == 0 { code } else { shown });
+        }
+    }
+    if args.format() == Some(CompareFormat::Json) {
         print_json(&report.to_json().to_string())?;
     } else {
         print(&report.to_text())?;
     }
-    Ok(if failed { EXIT_FAILED } else { 0 })
+    Ok(code)
+}
+
+/// What the settings say of panes.
+struct PaneLook {
+    ui: UiConfig,
+    themes: ThemeFolder,
+}
+
+impl PaneLook {
+    fn of(context: &RunContext) -> Self {
+        Self { ui: context.loaded.config.ui.clone(), themes: context.settings.themes() }
+    }
 }
 
 /// Folds a saved session.
