@@ -156,6 +156,16 @@ impl SecretRules {
         Some(out)
     }
 
+    /// Returns the secret of a whole text in the middle of which a place is.
+    pub fn match_around(&self, text: &str, at: usize) -> Option<Range<usize>> {
+        let start = text.floor_char_boundary(at.saturating_sub(MAX_HELD_BYTES));
+        let end = text.ceil_char_boundary(at.saturating_add(MAX_HELD_BYTES).min(text.len()));
+        let near = text.get(start..end)?;
+        let found = self.scan(near.as_bytes(), 0, true, MAX_HELD_BYTES, &mut ScanState::default()).matches;
+        let ranges = found.into_iter().map(|found| found.range.start + start..found.range.end + start);
+        ranges.into_iter().find(|range| range.start < at && at < range.end)
+    }
+
     /// Returns what a value is called that stands under a name, if it is a secret as a whole.
     pub fn kind_of_value(&self, name: &str, value: &str) -> Option<&'static str> {
         let strength = self.strength_of(name.as_bytes())?;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
+use crate::net::redact::secret_rules;
+
 pub use crate::text::size;
 
 /// Returns at most about `limit` bytes of `text`, head and tail, cut at line boundaries where possible and at character
@@ -13,8 +15,10 @@ pub fn truncate_middle(text: &str, limit: usize) -> (String, bool) {
     }
     // The line that says what is missing has to fit as well.
     let remaining = limit.saturating_sub(64);
-    let head = &text[..line_floor(text, remaining * 3 / 5)];
-    let tail = &text[line_ceil(text, text.len() - remaining * 2 / 5).max(head.len())..];
+    let (from, to) = (line_floor(text, remaining * 3 / 5), line_ceil(text, text.len() - remaining * 2 / 5));
+    let (from, to) = around_secrets(text, from, to);
+    let head = &text[..from];
+    let tail = &text[to.max(head.len())..];
     let missing = &text[head.len()..text.len() - tail.len()];
     let mut kept = String::with_capacity(limit + 64);
     kept.push_str(head);
@@ -24,6 +28,15 @@ pub fn truncate_middle(text: &str, limit: usize) -> (String, bool) {
     let _ = writeln!(kept, "[… {} bytes, {} lines left out …]", missing.len(), lines(missing));
     kept.push_str(tail);
     (kept, true)
+}
+
+/// Moves the ends of what is left out apart where one is in the middle of a secret: the rest of it would be known as
+/// none.
+fn around_secrets(text: &str, from: usize, to: usize) -> (usize, usize) {
+    let Some(rules) = secret_rules() else { return (from, to) };
+    let start = rules.match_around(text, from).map_or(from, |secret| secret.start);
+    let end = rules.match_around(text, to).map_or(to, |secret| secret.end);
+    (text.floor_char_boundary(start), text.ceil_char_boundary(end))
 }
 
 /// Counts lines, quickly: the omitted part may be very long.
@@ -55,6 +68,8 @@ pub(super) struct BoundedOutput {
 
 const MAX_HEAD_BYTES: usize = 4 << 20;
 const MAX_TAIL_BYTES: usize = 4 << 20;
+/// A word that is longer is no key.
+const MAX_WORD_BYTES: usize = 8 << 10;
 
 impl BoundedOutput {
     /// Adds a piece; returns how many of its bytes went to the head, which takes everything until it is full.
@@ -83,9 +98,24 @@ impl BoundedOutput {
         (self.dropped_bytes > 0).then(|| kept.saturating_add(self.dropped_bytes))
     }
 
+    /// Leaves out what of a word is on one side of the cut: nobody would know it for a part of a secret.
+    fn drop_cut_words(&mut self) {
+        let is_near = |length: usize| length <= MAX_WORD_BYTES;
+        let end = self.head.trim_end_matches(|c: char| !c.is_whitespace()).len();
+        if is_near(self.head.len() - end) {
+            self.head.truncate(end);
+        }
+        let Some(first) = self.tail.front_mut() else { return };
+        let start = first.len() - first.trim_start_matches(|c: char| !c.is_whitespace()).len();
+        if is_near(start) {
+            first.drain(..start);
+        }
+    }
+
     pub(super) fn into_text(mut self) -> String {
         self.head.reserve_exact(self.tail_bytes + 64);
         if self.dropped_bytes > 0 {
+            self.drop_cut_words();
             let _ = write!(self.head, "\n[… {} left out and not saved …]\n", size(self.dropped_bytes));
         }
         // Freed piece by piece, so that memory never holds two copies.
@@ -131,7 +161,42 @@ mod tests {
     }
 
     #[test]
-    fn endless_output_stays_bounded_and_keeps_its_end() {
+    fn a_secret_is_left_out_whole_wherever_the_cut_would_be() {
+        let key = format!("{}{}", "ghp", "_q7Zr81KxTn45bVw2YcM09LpDs63HgJf8AaEu");
+        let line = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz01\n".repeat(12);
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{line}-----END PRIVATE KEY-----");
+        for secret in [&key, &pem] {
+            for before in (0..1_200).step_by(7) {
+                let text = format!("{} {secret} {}", "x".repeat(before), "y".repeat(1_200 - before));
+                let (kept, cut) = truncate_middle(&text, 700);
+                assert!(cut);
+                let parts = [secret.get(..12), secret.get(secret.len() - 12..), secret.get(20..32)];
+                let is_whole = kept.contains(secret.as_str());
+                assert!(is_whole || parts.iter().flatten().all(|part| !kept.contains(part)), "{before}: {kept}");
+            }
+        }
+    }
+
+    #[test]
+    fn endless_output_is_not_cut_in_the_middle_of_a_word() {
+        let key = format!("{}{}", "ghp", "_q7Zr81KxTn45bVw2YcM09LpDs63HgJf8AaEu");
+        for back in [2, 6, 20, 38] {
+            let mut collected = BoundedOutput::default();
+            collected.push(&"a\n".repeat((MAX_HEAD_BYTES - back) / 2));
+            collected.push(&key);
+            for _ in 0..9 {
+                collected.push(&"b\n".repeat(1 << 19));
+            }
+            let text = collected.into_text();
+            assert!(
+                text.contains("left out") && !text.contains(&key[..8]) && !text.contains(&key[key.len() - 8..]),
+                "{back}"
+            );
+        }
+    }
+
+    #[test]
+    fn endless_output_stays_stays_bounded_and_keeps_its_end() {
         let mut collected = BoundedOutput::default();
         let piece = "x".repeat(1 << 20);
         let heads: usize = (0..50).map(|_| collected.push(&piece)).sum();

@@ -3,10 +3,14 @@
 //!
 //! A text that comes in deltas is passed on as it comes; an end that may begin a secret waits for the next delta, for
 //! what ends the text, or for what stands behind it on the screen. What is whole in an event is looked at whole.
+//! Arguments in which letters are escaped are passed on no further until they are whole.
 //! What an ask really runs is put aside for the screen of the person who decides.
+
+mod escapes;
 
 use std::sync::Arc;
 
+use self::escapes::EscapeWatch;
 use crate::event::{
     AgentEvent, Annotation, ApprovalRequest, CallId, Json, MessageId, OutputStream, PromptContext, TextKind,
 };
@@ -28,6 +32,40 @@ pub(super) struct Redaction {
 struct OpenText {
     key: TextKey,
     stream: SecretStream,
+    escapes: EscapeWatch,
+    /// The beginning of an escape, which waits for the rest of it.
+    carry: String,
+    /// Nothing more of it is passed on: letters are escaped in it. What is ready has it whole.
+    is_muted: bool,
+}
+
+impl OpenText {
+    /// Keeps back an escape that is not complete at the end of a piece of arguments; returns whether nothing of the
+    /// piece is to be passed on.
+    fn hold_escapes(&mut self, text: &mut String) -> bool {
+        if !self.is_muted && self.escapes.hides_letters(text) {
+            (self.is_muted, self.stream) = (true, SecretStream::default());
+        }
+        if self.is_muted {
+            self.carry.clear();
+            return true;
+        }
+        let open = self.escapes.open_len();
+        if open == 0 && self.carry.is_empty() {
+            return false;
+        }
+        let mut whole = std::mem::take(&mut self.carry) + text;
+        self.carry = whole.split_off(whole.len() - open.min(whole.len()));
+        *text = whole;
+        text.is_empty()
+    }
+
+    /// Returns what waits, as if nothing followed.
+    fn pause(&mut self, rules: &SecretRules) -> String {
+        let carry = std::mem::take(&mut self.carry);
+        let told = if carry.is_empty() { None } else { self.stream.push(rules, &carry, &secret_mark) };
+        told.unwrap_or(carry) + &self.stream.pause(rules, &secret_mark)
+    }
 }
 
 /// Which text a delta belongs to.
@@ -65,10 +103,15 @@ impl Redaction {
         self.pause_beside(rules, &key, out);
         let Some(text) = delta_text(&mut event) else { return };
         let at = self.texts.iter().rposition(|open| open.key == key).unwrap_or_else(|| {
-            self.texts.push(OpenText { key, stream: SecretStream::default() });
+            let (stream, escapes) = (SecretStream::default(), EscapeWatch::default());
+            self.texts.push(OpenText { key, stream, escapes, carry: String::new(), is_muted: false });
             self.texts.len() - 1
         });
-        let Some(told) = self.texts[at].stream.push(rules, text, &secret_mark) else {
+        let open = &mut self.texts[at];
+        if matches!(open.key, TextKey::Arguments(_)) && open.hold_escapes(text) {
+            return;
+        }
+        let Some(told) = open.stream.push(rules, text, &secret_mark) else {
             out.push(event);
             return;
         };
@@ -114,7 +157,7 @@ impl Redaction {
 
     fn pause(&mut self, rules: &SecretRules, which: impl Fn(&TextKey) -> bool, out: &mut Vec<AgentEvent>) {
         for open in self.texts.iter_mut().filter(|open| which(&open.key)) {
-            let rest = open.stream.pause(rules, &secret_mark);
+            let rest = open.pause(rules);
             if !rest.is_empty() {
                 out.push(delta_of(&open.key, rest));
             }

@@ -300,3 +300,47 @@ async fn a_session_that_ends_in_a_secret_keeps_what_it_said_before() {
     let last = disk.lines().last().unwrap();
     assert!(last.contains("turn_finished"), "{last}");
 }
+
+#[test]
+fn a_key_that_is_escaped_in_arguments_is_blanked_out_wherever_it_is_cut() {
+    let secret = secret();
+    let escape = |text: &str| text.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<String>();
+    let all = escape(&secret);
+    let half = format!("{}{}", &secret[..18], escape(&secret[18..]));
+    let one = format!("{}{}{}", &secret[..2], escape(&secret[2..3]), &secret[3..]);
+    for args in [all, half, one].map(|key| format!("{{\"a\":\"use {key}\",\"b\":1}}")) {
+        for cut in 1..args.len() {
+            let (one, two) = args.split_at(cut);
+            let delta = |json: &str| AgentEvent::ToolArgsDelta { call: "c1".into(), json: json.into() };
+            let ready = call_ready("c1", "shell", &args);
+            let out = passed(vec![call_started("c1", "m2", Some("shell")), delta(one), delta(two), ready]);
+            let mut told = all_text(&out);
+            for letter in secret.chars() {
+                told = told.replace(&format!("\\u{:04x}", letter as u32), &letter.to_string());
+            }
+            assert!(!told.contains(&secret[4..14]) && !told.contains(&secret[20..30]), "{cut} {told}");
+            let Some(AgentEvent::ToolCallReady { args, .. }) = out.last() else { panic!("{out:?}") };
+            assert!(args.contains(&marked()) && !args.contains("\\u00"), "{args}");
+        }
+    }
+}
+
+#[test]
+fn a_summary_of_earlier_turns_tells_no_secret() {
+    let compaction = crate::event::Compaction {
+        through: "t1".into(),
+        turns: 1,
+        unread_turns: 0,
+        summary: Some(format!("They deployed with {}.\nexport DB_PASSWORD=hunter2hunter2", secret())),
+        cut_reason: Some(format!("the server refused {}", secret())),
+        tokens_before: 10,
+        tokens_after: 5,
+        trigger: crate::event::CompactionTrigger::Person,
+    };
+    let out = passed(vec![AgentEvent::Compacted(Box::new(compaction))]);
+    let [AgentEvent::Compacted(told)] = &out[..] else { panic!("{out:?}") };
+    assert_eq!((told.through.clone(), told.turns, told.tokens_after), ("t1".into(), 1, 5));
+    let (summary, reason) = (told.summary.as_deref().unwrap(), told.cut_reason.as_deref().unwrap());
+    assert!(summary.starts_with(&format!("They deployed with {}.", marked())), "{summary}");
+    assert!(!summary.contains("hunter2") && !reason.contains(&secret()), "{summary} {reason}");
+}
