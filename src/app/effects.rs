@@ -430,7 +430,8 @@ impl<'a> Effects<'a> {
     pub fn import_sessions(&mut self, path: Option<String>) {
         let folder = self.workspace.folder.clone();
         self.with_saved("the import", move |saved| {
-            let paths = path.map_or_else(|| saved.import_places(), |path| vec![folder.join(path)]);
+            let paths =
+                path.map_or_else(|| saved.import_places(), |path| vec![SavedSessions::import_place(&folder, &path)]);
             Ok(Report::Info(saved.import(&paths, false).summary()))
         });
     }

@@ -15,6 +15,7 @@ use super::scrub::without_secrets;
 use crate::dialect::saved::{self, SavedFile, SavedFormat, SavedSession};
 use crate::event::{Envelope, Millis, Seq, SessionId};
 use crate::journal::{self, ImportOrigin, Imported, LogHeader};
+use crate::tool::expand_home;
 use sources::{FoundFile, FoundSession, Search};
 
 /// What a search for sessions of other programs found, and what became of it.
@@ -111,6 +112,11 @@ impl SavedSessions {
     /// Returns where other programs keep their sessions on this machine.
     pub fn import_places(&self) -> Vec<PathBuf> {
         program_places(&own_environment).into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// Returns what somebody means who types a path in this folder; `~` is the home folder.
+    pub fn import_place(folder: &Path, typed: &str) -> PathBuf {
+        folder.join(expand_home(typed.trim()))
     }
 
     /// Returns which programs keep sessions here, to be told to the person: once, and never after an import.

@@ -90,7 +90,7 @@ fn canonicalize_existing(path: &Path) -> Result<PathBuf, String> {
 }
 
 /// Resolves a `~` at the beginning.
-pub(super) fn expand_home(text: &str) -> PathBuf {
+pub fn expand_home(text: &str) -> PathBuf {
     let home = || std::env::home_dir().filter(|home| home.is_absolute());
     match text.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {

@@ -42,6 +42,7 @@ use crate::event::{Json, ToolKind, ToolSpec};
 
 pub use background::{BackgroundCommands, BackgroundState, SessionBackground};
 pub use builtin::{BuiltinTools, ToolTimeouts};
+pub use checked_path::expand_home;
 pub use client::ClientTools;
 pub use hooks::{HookResult, Hooks};
 pub use hunks::ApprovedHunks;
