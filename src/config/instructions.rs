@@ -4,6 +4,7 @@
 //! A project's files count only where the project is trusted, and nothing counts that another user owns or that a link
 //! leads to from outside. The nearest file comes first, the person's own last.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -82,7 +83,7 @@ impl Reading {
         self.room = self.room.saturating_sub(text.len());
         if !kept.trim().is_empty() {
             let rest = if is_cut { "\n[the rest of the file is left out]" } else { "" };
-            self.found.text.push_str(&format!("\n\n<file path=\"{path}\">\n{}{rest}\n</file>", kept.trim()));
+            let _ = write!(self.found.text, "\n\n<file path=\"{path}\">\n{}{rest}\n</file>", kept.trim());
         }
         if is_cut {
             format!("the first {} of {}, as limits.instructions says", size(text.len() as u64), size(bytes))

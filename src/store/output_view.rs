@@ -30,10 +30,11 @@ impl OutputView {
 
 /// What holds for a tool of that name unless the person says otherwise; every other has a preview. The documentation of
 /// the setting lists the same.
-pub const DEFAULT_OUTPUT_VIEWS: [(&str, OutputView); 5] = [
+pub const DEFAULT_OUTPUT_VIEWS: [(&str, OutputView); 6] = [
     ("read_file", OutputView::Hidden),
     ("Read", OutputView::Hidden),
     // What these say is shown as the agent's plan.
+    ("todo", OutputView::Hidden),
     ("TodoWrite", OutputView::Hidden),
     ("todowrite", OutputView::Hidden),
     ("update_plan", OutputView::Hidden),

@@ -56,10 +56,12 @@ impl SkillTools {
     }
 
     fn spec(skills: &[Skill]) -> ToolSpec {
-        let list: String = skills.iter().map(|skill| format!("\n- {}: {}", skill.name, skill.description)).collect();
+        let list: Vec<String> =
+            skills.iter().map(|skill| format!("\n- {}: {}", skill.name, skill.description)).collect();
         let description = format!(
             "Loads a skill: instructions and files for a certain kind of work. Load one when its description fits what \
-             you are asked for, before you begin. Skills:{list}"
+             you are asked for, before you begin. Skills:{}",
+            list.concat()
         );
         let parameters = json!({
             "type": "object",

@@ -21,9 +21,12 @@ struct HandsBench {
 impl HandsBench {
     /// With a model that answers each request as the test chooses by its body.
     async fn new(mut choose: impl FnMut(&Value) -> Vec<ServerAct> + Send + 'static) -> Self {
-        let answer = move |request: &str| match request.starts_with("POST") {
-            true => choose(&body(request)),
-            false => vec![crate::support::json("404 Not Found", "{}")],
+        let answer = move |request: &str| {
+            if request.starts_with("POST") {
+                choose(&body(request))
+            } else {
+                vec![crate::support::json("404 Not Found", "{}")]
+            }
         };
         let server = ScriptedServer::answering(answer).await;
         let place = Self { root: tempfile::tempdir().unwrap(), server };
