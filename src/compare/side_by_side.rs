@@ -55,9 +55,8 @@ impl SideBySide {
         };
         let is_alone = a.is_none() || b.is_none();
         self.add(LinePart::Turn, [Some(head(a)), Some(head(b))], is_alone || !turn.same_outcome);
-        let text =
-            |side: Option<&ComparedTurn>, of: fn(&ComparedTurn) -> &str| side.map(|side| of(side).trim().to_owned());
-        self.add_texts(LinePart::Prompt, text(a, |turn| &turn.prompt), text(b, |turn| &turn.prompt));
+        let [one, other] = [a, b].map(|side| side.map_or("", |side| side.prompt.trim()));
+        self.add_texts(LinePart::Prompt, one, other);
         if let (Some(a), Some(b)) = (a, b) {
             for call in &turn.calls {
                 let shown = |turn: &ComparedTurn, at: Option<usize>| Some(call_text(turn.calls.get(at?)?, call.state));
@@ -71,13 +70,13 @@ impl SideBySide {
                 self.add(LinePart::Call, calls, true);
             }
         }
-        self.add_texts(LinePart::Answer, text(a, |turn| &turn.answer), text(b, |turn| &turn.answer));
+        let [one, other] = [a, b].map(|side| side.map_or("", |side| side.answer.trim()));
+        self.add_texts(LinePart::Answer, one, other);
         self.add(LinePart::Gap, [None, None], false);
     }
 
     /// Adds two texts; lines that were changed stand beside those they became.
-    fn add_texts(&mut self, part: LinePart, a: Option<String>, b: Option<String>) {
-        let (one, other) = (a.as_deref().unwrap_or_default(), b.as_deref().unwrap_or_default());
+    fn add_texts(&mut self, part: LinePart, one: &str, other: &str) {
         if one == other {
             one.lines().for_each(|line| self.add(part, [Some(line.to_owned()), Some(line.to_owned())], false));
             return;

@@ -54,7 +54,7 @@ pub struct HttpClient {
     tap: Option<TrafficTap>,
     audience: HintAudience,
     /// Records answers, or gives them.
-    cassette: Option<Cassette>,
+    cassette: Option<Arc<Cassette>>,
 }
 
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl HttpClient {
     /// Returns one that shares the connections and has answers recorded, or given, by a cassette.
     #[must_use]
     pub fn with_cassette(&self, cassette: Option<Cassette>) -> Self {
-        Self { cassette, ..self.clone() }
+        Self { cassette: cassette.map(Arc::new), ..self.clone() }
     }
 
     /// Returns one whose faults say what to try to somebody who attached to an address.
@@ -281,7 +281,7 @@ impl HttpClient {
     /// passed by, since few let another protocol through.
     pub(super) async fn upgrade(&self, call: &HttpRequest) -> Result<(HeaderMap, reqwest::Upgraded), RequestFailure> {
         let url = parse_url(&call.url, self.audience)?;
-        if let Some(failure) = self.cassette.as_ref().and_then(Cassette::refuses_upgrade) {
+        if let Some(failure) = self.cassette.as_ref().and_then(|cassette| cassette.refuses_upgrade()) {
             return Err(failure);
         }
         let place = display_origin(&url);
