@@ -8,6 +8,7 @@ mod compare;
 mod completions;
 mod export;
 mod man_page;
+pub mod mcp;
 pub mod run;
 mod serve;
 mod values;
@@ -155,6 +156,9 @@ pub enum CliCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Use servers of the Model Context Protocol, which give the agent tools.
+    #[command(subcommand)]
+    Mcp(mcp::McpCommand),
     /// Check the setup on this machine and suggest what to do.
     Doctor,
     /// Show, check and write settings.
@@ -398,11 +402,13 @@ impl Cli {
             Some(CliCommand::Attach(attach)) => attach.approvals,
             Some(CliCommand::Serve(serve)) => serve.approvals,
             Some(CliCommand::Acp(acp)) => acp.approvals,
+            Some(CliCommand::Mcp(mcp::McpCommand::Serve(serve))) => serve.approvals,
             _ => self.chat.approvals,
         };
         let model = match &self.command {
             Some(CliCommand::Serve(serve)) => &serve.model,
             Some(CliCommand::Acp(acp)) => &acp.model,
+            Some(CliCommand::Mcp(mcp::McpCommand::Serve(serve))) => &serve.model,
             _ => &self.chat.model,
         };
         Overrides {

@@ -40,7 +40,7 @@
 //! | --- | --- | --- |
 //! | base | [`event`], [`text`] | plain data, pure functions on strings |
 //! | core | [`dialect`], [`store`], [`compare`] and every file marked PURE | decisions, no IO |
-//! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`telemetry`], [`serve`] | sockets, files, processes |
+//! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`tool`], [`mcp`], [`agent`], [`journal`], [`bridge`], [`telemetry`], [`serve`] | sockets, files, processes |
 //! | ui | [`ui`] | lays out and draws into ratatui's buffer, no IO |
 //! | app | [`runtime`], [`app`], [`headless`], [`export`], [`cli`], `main` | wiring |
 //!
@@ -64,6 +64,7 @@
 //! | surface | a part of the HTTP interface that [`serve`] offers in one dialect |
 //! | compaction | earlier turns that the model is no longer sent; their summary stands in their place |
 //! | moment | what stands out on the timeline of a replay |
+//! | MCP server | a program or an address with tools for the agent, in the Model Context Protocol |
 //! | peer | an agent with which a conversation is held, a program or at an address: it acts itself, and asks here |
 //! | engine | what answers: a model's API, a remote agent or the embedded one |
 //! | cassette | what servers answered, recorded and played in their place ([`net::cassette`]) |
@@ -99,6 +100,8 @@
 //!   log that was gone on with here is never replaced by a newer import.
 //! - Lists of sessions come from an index that is only a cache of the logs (`journal/index`); what is opened or deleted
 //!   is read from its log.
+//! - A call of an MCP server's tool that was sent is never sent again: not when the server ends, not when a session is
+//!   resumed. What a server says of its tools allows nothing.
 //! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the
 //!   environment, and `net/redact` blanks them out of what comes back.
 //! - What else looks like a secret ([`text::secrets`]) is replaced where events are numbered: log, hub, clients and
@@ -190,6 +193,7 @@ pub mod agent;
 pub mod bridge;
 pub mod engine;
 pub mod journal;
+pub mod mcp;
 pub mod net;
 pub mod serve;
 pub mod telemetry;

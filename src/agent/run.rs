@@ -188,7 +188,9 @@ impl Agent {
             ending_hooks: JoinSet::new(),
         };
         agent.emit_session_opened().await;
-        agent.list_outdated_tools().await;
+        if !agent.setup.tools.is_costly_to_refresh() {
+            agent.list_outdated_tools().await;
+        }
         agent.announce_model().await;
         if let Some(fault) = startup_fault {
             let event =

@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod export;
 mod frame;
+mod mcp;
 mod models;
 mod program_log;
 mod replay;
@@ -67,6 +68,7 @@ async fn run_command(cli: Cli) -> anyhow::Result<u8> {
         Some(CliCommand::Sessions(command)) => sessions::run(command, start.load()?).await,
         Some(CliCommand::Models { json }) => models::run(json, start.load()?).await,
         Some(CliCommand::Auth { json, .. }) => auth::run(json, &start.load()?),
+        Some(CliCommand::Mcp(command)) => mcp::run(command, start).await,
         Some(CliCommand::Doctor) => doctor::run(start.load()?).await,
         Some(CliCommand::Config(command)) => start.with_sources(|sources| config::run(command, sources))?,
         // These know only the command line, so no settings can be in their way.

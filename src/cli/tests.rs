@@ -146,6 +146,16 @@ fn commands_read_as_typed() {
     let config = |command| Some(CliCommand::Config(command));
     for (line, expected) in [
         (&["doctor"][..], Some(CliCommand::Doctor)),
+        (&["mcp", "rm", "a"], Some(CliCommand::Mcp(mcp::McpCommand::Rm { name: "a".into() }))),
+        (
+            &["mcp", "add", "a", "--env", "K=V", "--", "npx", "-y", "x"],
+            Some(CliCommand::Mcp(mcp::McpCommand::Add(mcp::McpAddArgs {
+                name: "a".into(),
+                env: vec!["K=V".into()],
+                command: vec!["npx".into(), "-y".into(), "x".into()],
+                ..mcp::McpAddArgs::default()
+            }))),
+        ),
         (&["models", "--json"], Some(CliCommand::Models { json: true })),
         (&["sessions", "list", "--all"], sessions(SessionsCommand::List { all: true, archived: false, json: false })),
         (&["sessions", "show", "a", "--json"], sessions(SessionsCommand::Show { id: "a".into(), json: true })),

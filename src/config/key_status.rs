@@ -47,6 +47,12 @@ pub fn key_statuses(config: &Config, env: Env<'_>) -> Vec<KeyStatus> {
             all.push(status(format!("remotes.{name}.headers.{header}"), text, env));
         }
     }
+    for (name, server) in &config.mcp {
+        all.extend(server.token.as_deref().map(|text| status(format!("mcp.{name}.token"), text, env)));
+        for (table, values) in [("env", &server.env), ("headers", &server.headers)] {
+            all.extend(values.iter().map(|(key, text)| status(format!("mcp.{name}.{table}.{key}"), text, env)));
+        }
+    }
     let server = [("token", &config.server.token), ("read_token", &config.server.read_token)];
     all.extend(server.map(|(key, text)| status(format!("server.{key}"), text, env)));
     all.push(status("telemetry.headers".to_owned(), &config.telemetry.headers, env));

@@ -197,6 +197,32 @@ pub fn init(load: &ConfigSources<'_>) -> Result<PathBuf, ConfigError> {
     }
 }
 
+/// Changes the person's file, which may be new. Returns where it is.
+///
+/// # Errors
+///
+/// Fails, and changes nothing, where `change` does or the file can't be written.
+pub fn edit(
+    load: &ConfigSources<'_>,
+    change: impl FnOnce(&str) -> Result<String, String>,
+) -> Result<PathBuf, ConfigError> {
+    let (file, _) = user_file(load);
+    // A file that is a link stays one.
+    let file = file.canonicalize().unwrap_or(file);
+    let fail = |error: &io::Error| ConfigError::file(&file, io_reason(error));
+    let text = match read_file(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(fail(&error)),
+    };
+    let text = change(&text).map_err(|why| ConfigError::file(&file, why))?;
+    if let Some(folder) = file.parent() {
+        private::create_dir(folder).map_err(|error| fail(&error))?;
+    }
+    replace_file(&file, &text).map_err(|error| fail(&error))?;
+    Ok(file)
+}
+
 /// Trusts the project: its settings in their current form, or that it has none, and its instructions.
 pub fn trust(paths: &Paths, folder: &Path) -> Result<Project, ConfigError> {
     let (folder, file) = find_project(folder).unwrap_or_else(|| project_without_settings(folder));
@@ -287,19 +313,24 @@ fn save_trust_list(paths: &Paths, list: &TrustList) -> Result<(), ConfigError> {
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(ConfigError::file(file, "the list of trusted projects is full; remove some with an editor"));
     }
-    let beside = file.with_extension("toml.new");
     let write = || {
         private::create_dir(&paths.data)?;
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut new = private::open_options().write(true).create_new(true).open(&beside)?;
-        new.write_all(text.as_bytes())?;
-        new.sync_all()?;
-        fs::rename(&beside, &file)
+        replace_file(&file, &text)
     };
     write().map_err(|error| ConfigError::file(file.clone(), io_reason(&error)))
+}
+
+/// Writes a file beside it and renames that, so that a crash leaves the old one.
+fn replace_file(file: &Path, text: &str) -> io::Result<()> {
+    let beside = file.with_extension("toml.new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut new = private::open_options().write(true).create_new(true).open(&beside)?;
+    new.write_all(text.as_bytes())?;
+    new.sync_all()?;
+    fs::rename(&beside, file)
 }
 
 fn read_file(file: &Path) -> io::Result<String> {

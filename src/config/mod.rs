@@ -12,6 +12,8 @@ pub mod key_status;
 pub mod keys;
 mod limited_file;
 pub mod load;
+pub mod mcp;
+pub mod mcp_file;
 pub mod merge;
 pub mod models;
 pub mod notify;
@@ -46,6 +48,7 @@ use crate::store::status_parts::StatusParts;
 
 pub use json_schema::json_schema;
 pub use load::{ConfigFiles, ConfigSources, SettingsSource, load};
+pub use mcp::McpConfig;
 pub use merge::{LoadedConfig, Overrides};
 use notify::NotifyConfig;
 pub use paths::Paths;
@@ -77,6 +80,8 @@ pub struct Config {
     pub remotes: BTreeMap<String, RemoteConfig>,
     /// Agent programs by name, for `attach acp:NAME`.
     pub agents: BTreeMap<String, AgentProgramConfig>,
+    /// Servers with tools by name.
+    pub mcp: BTreeMap<String, McpConfig>,
     pub ui: UiConfig,
     pub approvals: ApprovalConfig,
     pub tools: ToolConfig,
@@ -431,6 +436,7 @@ impl Default for Config {
             engines: ENGINES.iter().map(|spec| (spec.name.to_owned(), EngineConfig::from_environment(spec))).collect(),
             remotes: BTreeMap::new(),
             agents: BTreeMap::new(),
+            mcp: BTreeMap::new(),
             ui: UiConfig::default(),
             approvals: ApprovalConfig::default(),
             tools: ToolConfig::default(),

@@ -11,7 +11,7 @@ use super::setting::{Field, SettingType, Shown, ValueKind, choice, secret, text,
 use super::value::{SettingValue, dotted};
 use super::{
     AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, HookConfig, KeyConfig, LimitConfig,
-    RedactConfig, RemoteConfig, ServerConfig, TelemetryConfig, ToolConfig, UiConfig,
+    McpConfig, RedactConfig, RemoteConfig, ServerConfig, TelemetryConfig, ToolConfig, UiConfig,
 };
 use crate::event::{Effort, Pattern};
 use crate::store::output_view::OutputView;
@@ -66,6 +66,17 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
     }));
     rows.extend(table("agents.*", AgentProgramConfig::fields(), |config, path| {
         Some(config.agents.entry(path.get(1)?.clone()).or_default())
+    }));
+    rows.extend(table("mcp.*", McpConfig::fields(), mcp_server));
+    rows.push(row("mcp.*.env.*", secret("the variable's value"), |config, path, value| {
+        let name = path.get(3)?.clone();
+        mcp_server(config, path)?.env.insert(name, value);
+        Some(())
+    }));
+    rows.push(row("mcp.*.headers.*", secret("the header's value"), |config, path, header| {
+        let name = path.get(3)?.clone();
+        mcp_server(config, path)?.headers.insert(name, header);
+        Some(())
     }));
     rows.extend(table("ui", UiConfig::fields(), |config, _| Some(&mut config.ui)));
     let view = choice(&OutputView::ALL, OutputView::name)
@@ -141,6 +152,11 @@ fn row<T: 'static>(
 /// Returns the remote of this path, which may be new.
 fn remote<'a>(config: &'a mut Config, path: &[String]) -> Option<&'a mut RemoteConfig> {
     Some(config.remotes.entry(path.get(1)?.clone()).or_default())
+}
+
+/// Returns the MCP server of this path, which may be new.
+fn mcp_server<'a>(config: &'a mut Config, path: &[String]) -> Option<&'a mut McpConfig> {
+    Some(config.mcp.entry(path.get(1)?.clone()).or_default())
 }
 
 fn price(value: &SettingValue) -> Option<(f64, f64)> {
@@ -283,6 +299,7 @@ pub(super) fn name_problem(path: &[String]) -> Option<&'static str> {
     match table.as_str() {
         "engines" if !plain => Some("an engine's name of letters, digits, `-`, `_` and `.`"),
         "agents" if !plain => Some("an agent's name of letters, digits, `-`, `_` and `.`"),
+        "mcp" if !plain => Some("a server's name of letters, digits, `-`, `_` and `.`"),
         "remotes" if !plain => Some("a remote's name of letters, digits, `-`, `_` and `.`"),
         _ => None,
     }

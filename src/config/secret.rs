@@ -100,6 +100,9 @@ impl Config {
             secrets.extend(secrets_of(remote, &RemoteConfig::fields()));
             secrets.extend(remote.headers.values().cloned());
         }
+        for server in self.mcp.values() {
+            secrets.extend(server.secret_values().cloned());
+        }
         secrets
     }
 }

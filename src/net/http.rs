@@ -6,6 +6,7 @@
 
 mod certificate;
 mod errors;
+pub mod exchange;
 mod proxy;
 mod tls;
 mod tls_errors;
@@ -231,6 +232,19 @@ impl HttpClient {
         call: &HttpRequest,
         extra: &[(HeaderName, &'static str)],
     ) -> Result<reqwest::Response, RequestFailure> {
+        let (url, response, route) = self.send_any(call, extra).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refusal_failure(call, &url, response, &route, self.audience).await)
+    }
+
+    /// Returns the answer whatever its status, with where it came from.
+    async fn send_any(
+        &self,
+        call: &HttpRequest,
+        extra: &[(HeaderName, &'static str)],
+    ) -> Result<(Url, reqwest::Response, Route), RequestFailure> {
         let url = parse_url(&call.url, self.audience)?;
         let route = self.shared.proxies().route(&url)?;
         let response = match &self.cassette {
@@ -238,11 +252,7 @@ impl HttpClient {
             Some(cassette) => Box::pin(cassette.answer(call, &url, self.exchange(call, &url, &route, extra))).await?,
             None => self.exchange(call, &url, &route, extra).await?,
         };
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        Err(refusal_failure(call, &url, response, &route, self.audience).await)
+        Ok((url, response, route))
     }
 
     /// Asks the server, and returns whatever it answers.

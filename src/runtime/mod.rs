@@ -12,6 +12,8 @@ mod file_restore;
 mod handoff;
 mod import;
 mod instructions;
+mod mcp;
+mod mcp_serve;
 mod past;
 mod saved_log;
 mod server;
@@ -45,12 +47,14 @@ use crate::event::{AgentEvent, CallId, Effort, Grant, Millis, NoticeCode, Notice
 use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
 pub use crate::journal::{NameClaim, StatePart, StateStore};
 use crate::local_time::local_now;
+use crate::mcp::McpTools;
 use crate::net::traffic::{TrafficRing, TrafficTap};
 use crate::net::{self, HttpClient};
 use crate::serve::request::is_history_turn;
 use crate::telemetry::{self, SpanSender, export};
 use crate::tool::{BackgroundCommands, BuiltinTools, Hooks, Registry, ToolSource, ToolTimeouts};
 
+pub use self::mcp::McpServers;
 pub use crate::bridge::replay;
 pub use crate::dialect::saved::describe_left_out;
 pub use crate::journal::Imported;
@@ -118,6 +122,7 @@ pub struct Runtime {
     shared_store: Option<Arc<dyn SharedStore>>,
     /// The tools of every session, not listed yet.
     tools: Registry,
+    mcp: McpServers,
     /// Variables with keys, hidden from commands.
     hidden_variables: Vec<String>,
     /// The commands of all sessions that go on after their calls.
@@ -153,15 +158,18 @@ impl Runtime {
     ) -> Self {
         let ring = TrafficRing::default();
         environment::taken_values().iter().chain(&loaded.config.literal_keys()).for_each(net::register_secret);
+        let http = HttpClient::new(Duration::from_secs(10));
+        let mcp = McpServers::new(&loaded.config, &folder, &http);
         Self {
-            tools: Registry::new(tool_sources(&loaded.config)),
+            tools: Registry::new(tool_sources(&loaded.config, &mcp)),
+            mcp,
             hidden_variables: loaded.config.key_variables(&environment::variable),
             loaded: Arc::new(loaded),
             paths,
             folder,
             frontend: audience,
             system_prompt: system,
-            http: HttpClient::new(Duration::from_secs(10)).with_tap(TrafficTap::to_ring(ring.clone())),
+            http: http.with_tap(TrafficTap::to_ring(ring.clone())),
             traffic: ring,
             running: Mutex::default(),
             save_listener: None,
@@ -186,6 +194,11 @@ impl Runtime {
 
     pub fn config(&self) -> &Config {
         &self.loaded.config
+    }
+
+    /// Returns the MCP servers of the settings.
+    pub fn mcp_servers(&self) -> &McpServers {
+        &self.mcp
     }
 
     /// Returns a reader of the raw frames of all streams.
@@ -338,6 +351,7 @@ impl Runtime {
     pub async fn close(&self) {
         let RunningSessions { mut tasks, begun, spans, .. } =
             std::mem::replace(&mut *self.running(), RunningSessions { is_closed: true, ..RunningSessions::default() });
+        self.mcp.close().await;
         // The last ones are sent once nobody can tell more.
         drop(spans);
         let all = async { while tasks.join_next().await.is_some() {} };
@@ -561,9 +575,12 @@ impl Runtime {
 }
 
 /// The sources of the agent's tools; where names collide the earlier one wins.
-fn tool_sources(config: &Config) -> Vec<Arc<dyn ToolSource>> {
+fn tool_sources(config: &Config, mcp: &McpServers) -> Vec<Arc<dyn ToolSource>> {
     let timeouts = ToolTimeouts { usual: config.tools.timeout, command: config.tools.shell_timeout };
-    vec![Arc::new(BuiltinTools::new(timeouts)), Arc::new(BuiltinTools::for_agent(timeouts))]
+    let mut sources: Vec<Arc<dyn ToolSource>> =
+        vec![Arc::new(BuiltinTools::new(timeouts)), Arc::new(BuiltinTools::for_agent(timeouts))];
+    sources.extend(mcp.all().iter().map(|server| Arc::new(McpTools(Arc::clone(server))) as Arc<dyn ToolSource>));
+    sources
 }
 
 /// A log that is ready, new or existing.

@@ -108,7 +108,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A context for a new folder; what calls report goes nowhere.
-    pub(in crate::tool) fn ctx(folder: &Path) -> ToolContext {
+    pub(crate) fn ctx(folder: &Path) -> ToolContext {
         ToolContext {
             folder: folder.canonicalize().unwrap(),
             extra_folders: Vec::new(),

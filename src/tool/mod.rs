@@ -43,6 +43,8 @@ use crate::event::{Json, ToolKind, ToolSpec};
 pub use background::{BackgroundCommands, BackgroundState, SessionBackground};
 pub use builtin::{BuiltinTools, ToolTimeouts};
 pub use checked_path::expand_home;
+#[cfg(test)]
+pub(crate) use checked_path::tests::ctx as tests_ctx;
 pub use client::ClientTools;
 pub use hooks::{HookResult, Hooks};
 pub use hunks::ApprovedHunks;

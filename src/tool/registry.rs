@@ -98,6 +98,11 @@ impl Registry {
         self.sources.iter().any(ListedSource::is_outdated)
     }
 
+    /// Returns whether that would start a program or ask a server.
+    pub fn is_costly_to_refresh(&self) -> bool {
+        self.sources.iter().any(|listed| listed.is_outdated() && listed.source.is_costly_to_list())
+    }
+
     /// Lists the sources that need it, all at once. Returns the new problems: what couldn't be listed or was left out.
     pub async fn refresh(&mut self) -> Vec<String> {
         let outdated = self.sources.iter_mut().filter(|source| source.is_outdated());

@@ -25,6 +25,11 @@ pub trait ToolSource: Send + Sync {
         false
     }
 
+    /// Whether listing starts a program or asks a server: then it waits for the first request to a model.
+    fn is_costly_to_list(&self) -> bool {
+        false
+    }
+
     /// Lists the tools. May take as long as it needs: a request to the model waits a limited time for it, and a source
     /// that is late gives a change notice once it can list.
     fn list(&self) -> BoxFuture<'_, Result<Vec<ToolInfo>, String>>;
@@ -126,6 +131,8 @@ pub struct ToolContext {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToolProgress {
     Output(OutputStream, String),
+    /// A line that is no part of the result, such as how far the call is.
+    Note(String),
     /// An event as in [`ToolResult::events`].
     Event(AgentEvent),
 }

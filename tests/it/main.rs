@@ -31,6 +31,7 @@ mod inline;
 mod journal;
 mod journal_index;
 mod markdown;
+mod mcp;
 mod names;
 mod oracle;
 mod programs;

@@ -257,6 +257,9 @@ impl Agent {
             ToolMessage::Progress { call, progress: ToolProgress::Event(event) } => {
                 return self.handle_tool_event(call, event, running).await;
             }
+            ToolMessage::Progress { call, progress: ToolProgress::Note(text) } => {
+                TurnInput::Output { call, stream: OutputStream::Stderr, text }
+            }
             ToolMessage::Progress { call, progress: ToolProgress::Output(stream, text) } => {
                 let logged = running.logged_bytes.entry(call.clone()).or_insert(0);
                 if *logged >= MAX_LOGGED_OUTPUT_BYTES {

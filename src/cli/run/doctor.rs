@@ -1,12 +1,13 @@
 //! `doctor`: checks the setup and suggests what to do.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
 use super::{EXIT_FAILED, RunContext};
 use crate::app::terminal_check::{CheckState, TerminalCheck, check_terminal};
-use crate::config::environment;
+use crate::config::{McpConfig, environment};
 use crate::engine::ENGINES;
 use crate::headless::output::print;
 use crate::runtime::redaction::{self, RedactionSummary};
@@ -50,6 +51,7 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
             let _ = writeln!(text, "  · {name:<9} {}", config.kind.setup_hint);
         }
     }
+    describe_mcp(&mut text, &runtime.config().mcp);
     let choice = runtime.engine_resolver().interactive().resolve().await;
     let starts = choice.is_ok();
     match choice {
@@ -88,6 +90,23 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
     }
     print(&text)?;
     Ok(if starts { 0 } else { EXIT_FAILED })
+}
+
+/// Lists the MCP servers. They are not started: a check of the setup should not run programs of others.
+fn describe_mcp(text: &mut String, servers: &BTreeMap<String, McpConfig>) {
+    if servers.is_empty() {
+        return;
+    }
+    text.push_str("\nMCP servers (`jarvis-tui mcp test` starts them)\n");
+    for (name, server) in servers {
+        let place = server.command.first().cloned().or_else(|| server.url.as_deref().map(redact_login));
+        let (mark, what) = match place {
+            Some(_) if !server.enabled => ("·", "off".to_owned()),
+            Some(place) => ("·", place),
+            None => ("✗", "neither a command nor a url in the settings".to_owned()),
+        };
+        let _ = writeln!(text, "  {mark} {name:<9} {}", one_line(&what, 100));
+    }
 }
 
 /// Describes what is kept out of what is written.

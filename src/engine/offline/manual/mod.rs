@@ -16,6 +16,7 @@ const MANUAL_FILES: &[&str] = &[
     include_str!("../../../../assets/manual/commands.md"),
     include_str!("../../../../assets/manual/approvals.md"),
     include_str!("../../../../assets/manual/tools.md"),
+    include_str!("../../../../assets/manual/mcp.md"),
     include_str!("../../../../assets/manual/instructions.md"),
     include_str!("../../../../assets/manual/sessions.md"),
     include_str!("../../../../assets/manual/replay.md"),

@@ -1,0 +1,93 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::mcp::McpAccess;
+
+/// A server that is this program.
+pub(in crate::mcp) fn spec_of(words: &[&str]) -> McpServerSpec {
+    McpServerSpec {
+        name: "test".into(),
+        connection: McpConnection::Program(words.iter().map(|word| (*word).to_owned()).collect()),
+        access: McpAccess::default(),
+        folder: std::env::temp_dir(),
+        call_timeout: Duration::from_secs(5),
+        start_timeout: Duration::from_secs(10),
+        values: Arc::new(|| Ok(BTreeMap::new())),
+        http: crate::net::HttpClient::default(),
+    }
+}
+
+/// A script that answers the older handshake and lists one tool; `then` is what it does after that.
+fn script(then: &str) -> Vec<String> {
+    let answer =
+        |id: u32, result: &str| format!("printf '%s\\n' '{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}'");
+    let refusal = "printf '%s\\n' '{\"jsonrpc\":\"2.0\",\"id\":0,\"error\":{\"code\":-32601,\"message\":\"no\"}}'";
+    let hello =
+        r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#;
+    let tools = r#"{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}"#;
+    let lines = [
+        "read x".to_owned(),
+        refusal.to_owned(),
+        "read x".to_owned(),
+        answer(1, hello),
+        "read x".to_owned(),
+        "read x".to_owned(),
+        answer(2, tools),
+        then.to_owned(),
+    ];
+    vec!["sh".into(), "-c".into(), lines.join("\n")]
+}
+
+fn server(words: &[String]) -> McpServer {
+    McpServer::new(spec_of(&words.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+#[tokio::test]
+async fn nothing_is_started_before_it_is_needed() {
+    let server = server(&script("read x"));
+    assert_eq!(server.status().state, McpServerState::Idle);
+    let tools = server.list_tools().await.unwrap();
+    assert_eq!(tools.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(), ["t"]);
+    let status = server.status();
+    assert_eq!((status.state, status.protocol.as_deref()), (McpServerState::Ready, Some("2025-11-25")));
+    server.close().await;
+    assert_eq!(server.status().state, McpServerState::Idle);
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_says_what_to_do() {
+    let server = server(&["no-such-program-here".into()]);
+    let why = server.list_tools().await.unwrap_err();
+    assert!(why.contains("no-such-program-here") && why.contains("install it"), "{why}");
+}
+
+#[tokio::test]
+async fn the_last_words_of_a_program_explain_its_end() {
+    let server = server(&["sh".into(), "-c".into(), "echo 'the token is missing' >&2; exit 3".into()]);
+    let why = server.list_tools().await.unwrap_err();
+    assert_eq!(why, "it exited with code 3 before it answered; its last words: the token is missing");
+    assert_eq!(server.status().state, McpServerState::Failed(why));
+}
+
+#[tokio::test]
+async fn a_server_that_ends_is_started_once_more_and_no_call_is_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = folder.path().join("calls");
+    let server = server(&script(&format!("read call; echo \"$call\" >> '{}'; exit 1", calls.display())));
+    let mut changes = server.changes();
+    for begun in 1..=2 {
+        server.list_tools().await.unwrap();
+        changes.mark_unchanged();
+        let connection = server.connection().await.unwrap();
+        let ctx = crate::tool::tests_ctx(folder.path());
+        let result = crate::mcp::call::call_tool(&connection, "t", &serde_json::json!({}), &ctx).await;
+        assert!(result.text.contains("not repeated"), "{}", result.text);
+        drop(connection);
+        // The next state is told by a notice.
+        changes.changed().await.unwrap();
+        let sent = std::fs::read_to_string(&calls).unwrap();
+        assert_eq!(sent.lines().filter(|line| line.contains("tools/call")).count(), begun);
+    }
+    let McpServerState::Failed(why) = server.status().state else { panic!("it runs a third time") };
+    assert!(why.contains("started once more"), "{why}");
+}

@@ -1,0 +1,99 @@
+//! The MCP servers of the settings: each is described here and started when it is needed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::config::{Config, McpConfig, environment, secret};
+use crate::event::McpServerStatus;
+use crate::mcp::{McpAccess, McpConnection, McpServer, McpServerSpec, ResolveValues};
+use crate::net::{self, HttpClient};
+
+/// The servers of a program; a clone is the same ones.
+#[derive(Clone, Default)]
+pub struct McpServers(Arc<[Arc<McpServer>]>);
+
+impl McpServers {
+    /// Describes the servers that are enabled. Nothing is started.
+    pub(super) fn new(config: &Config, folder: &Path, http: &HttpClient) -> Self {
+        let enabled = config.mcp.iter().filter(|(_, server)| server.enabled);
+        Self(
+            enabled
+                .filter_map(|(name, server)| Some(Arc::new(McpServer::new(spec(name, server, folder, http)?))))
+                .collect(),
+        )
+    }
+
+    pub fn all(&self) -> &[Arc<McpServer>] {
+        &self.0
+    }
+
+    pub fn statuses(&self) -> Vec<McpServerStatus> {
+        self.0.iter().map(|server| server.status()).collect()
+    }
+
+    pub(super) async fn close(&self) {
+        futures_util::future::join_all(self.0.iter().map(|server| server.close())).await;
+    }
+}
+
+/// Describes a server; `None` where the settings say neither what to start nor where it is.
+fn spec(name: &str, config: &McpConfig, folder: &Path, http: &HttpClient) -> Option<McpServerSpec> {
+    let connection = match (&config.url, config.command.is_empty()) {
+        (_, false) => McpConnection::Program(config.command.clone()),
+        (Some(url), true) => McpConnection::Address(url.clone()),
+        (None, true) => return None,
+    };
+    Some(McpServerSpec {
+        name: name.to_owned(),
+        values: resolver(name, config, &connection),
+        connection,
+        access: McpAccess { network: config.network, write: config.write.clone() },
+        folder: folder.to_owned(),
+        call_timeout: config.timeout,
+        start_timeout: config.start_timeout,
+        http: http.for_attached_remote(),
+    })
+}
+
+/// Returns what reads the variables or headers of a server. Secrets among them are known from then on.
+fn resolver(name: &str, config: &McpConfig, connection: &McpConnection) -> ResolveValues {
+    let name = name.to_owned();
+    let (table, mut texts) = match connection {
+        McpConnection::Program(_) => ("env", config.env.clone()),
+        McpConnection::Address(_) => ("headers", config.headers.clone()),
+    };
+    if let (McpConnection::Address(_), Some(token)) = (connection, &config.token) {
+        texts.insert(TOKEN.to_owned(), token.clone());
+    }
+    Arc::new(move || {
+        let mut values = BTreeMap::new();
+        for (key, text) in &texts {
+            let value = secret::resolve_secret(text, &environment::variable)
+                .map_err(|error| format!("mcp.{name}.{table}.{key}: {error}"))?;
+            let value = value.ok_or_else(|| format!("mcp.{name}.{table}.{key} is not set: {}", source(text)))?;
+            if text.starts_with("cmd:") {
+                net::register_secret(&value);
+            }
+            if key == TOKEN {
+                let bearer = format!("Bearer {}", secrecy::ExposeSecret::expose_secret(&value));
+                values.insert("authorization".to_owned(), SecretString::from(bearer));
+            } else {
+                values.insert(key.clone(), value);
+            }
+        }
+        Ok(values)
+    })
+}
+
+/// Stands for the header that the token becomes.
+const TOKEN: &str = "token";
+
+fn source(text: &str) -> String {
+    match text.strip_prefix("env:") {
+        Some(variable) => format!("set the variable {}", variable.trim()),
+        None => "it is empty".to_owned(),
+    }
+}
