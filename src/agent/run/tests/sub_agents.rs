@@ -64,8 +64,10 @@ async fn what_several_sub_agents_ask_comes_to_the_person_and_a_grant_holds_for_a
     assert_eq!(parents.count(), 4);
     let requests = engine.requests.lock().unwrap();
     let names = |request: &ModelRequest| request.tools.iter().map(|spec| spec.name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&requests[0]), ["pen", "todo", "task"]);
-    assert_eq!(names(&requests[1]), ["pen"], "it starts no others");
+    assert_eq!(names(&requests[0]), ["pen", "todo", "task", "task_output"]);
+    assert_eq!(names(&requests[1]), ["pen", "task_output"], "it starts no others");
+    let mut contexts = [requests[1].history.clone(), requests[2].history.clone()];
+    contexts.sort_by_key(|history| format!("{history:?}"));
     let results = requests.last().unwrap().history.iter().filter_map(|message| match message {
         HistoryMessage::Tool { output, .. } => Some(output.clone()),
         _ => None,
@@ -73,7 +75,7 @@ async fn what_several_sub_agents_ask_comes_to_the_person_and_a_grant_holds_for_a
     let mut results: Vec<_> = results.collect();
     results.sort();
     assert_eq!(results, ["A", "B"]);
-    assert_eq!(requests[1].history, [HistoryMessage::user("one")], "its context is its own");
+    assert_eq!(contexts, ["one", "two"].map(|prompt| vec![HistoryMessage::user(prompt)]), "its context is its own");
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +134,10 @@ async fn what_sub_agents_use_is_used_by_the_turn() {
         AgentEvent::Annotation { annotation: Annotation::SubAgent { tokens, .. }, .. } => *tokens,
         _ => None,
     });
-    assert_eq!(told.collect::<Vec<_>>(), [5, 7]);
+    // Whichever ends first.
+    let mut told: Vec<u64> = told.collect();
+    told.sort_unstable();
+    assert_eq!(told, [5, 7]);
 }
 
 #[tokio::test(start_paused = true)]
