@@ -67,6 +67,16 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
     rows.extend(table("agents.*", AgentProgramConfig::fields(), |config, path| {
         Some(config.agents.entry(path.get(1)?.clone()).or_default())
     }));
+    rows.extend(table("ui", UiConfig::fields(), |config, _| Some(&mut config.ui)));
+    let view = choice(&OutputView::ALL, OutputView::name)
+        .expecting("\"hidden\", \"preview\" or \"full\", by a tool's name or a pattern such as \"shell(git *)\"");
+    rows.push(row("ui.tool_output_by_tool.*", view, |config, path, view| {
+        let pattern = Pattern::parse(path.get(2)?).ok()?.to_string();
+        config.ui.tool_output_by_tool.insert(pattern, view);
+        Some(())
+    }));
+    rows.extend(table("approvals", ApprovalConfig::fields(), |config, _| Some(&mut config.approvals)));
+    rows.extend(table("tools", ToolConfig::fields(), |config, _| Some(&mut config.tools)));
     rows.extend(table("mcp.*", McpConfig::fields(), mcp_server));
     rows.push(row("mcp.*.env.*", secret("the variable's value"), |config, path, value| {
         let name = path.get(3)?.clone();
@@ -78,16 +88,6 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
         mcp_server(config, path)?.headers.insert(name, header);
         Some(())
     }));
-    rows.extend(table("ui", UiConfig::fields(), |config, _| Some(&mut config.ui)));
-    let view = choice(&OutputView::ALL, OutputView::name)
-        .expecting("\"hidden\", \"preview\" or \"full\", by a tool's name or a pattern such as \"shell(git *)\"");
-    rows.push(row("ui.tool_output_by_tool.*", view, |config, path, view| {
-        let pattern = Pattern::parse(path.get(2)?).ok()?.to_string();
-        config.ui.tool_output_by_tool.insert(pattern, view);
-        Some(())
-    }));
-    rows.extend(table("approvals", ApprovalConfig::fields(), |config, _| Some(&mut config.approvals)));
-    rows.extend(table("tools", ToolConfig::fields(), |config, _| Some(&mut config.tools)));
     rows.extend(table("limits", LimitConfig::fields(), |config, _| Some(&mut config.limits)));
     rows.extend(table("server", ServerConfig::fields(), |config, _| Some(&mut config.server)));
     rows.extend(table("notify", NotifyConfig::fields(), |config, _| Some(&mut config.notify)));
