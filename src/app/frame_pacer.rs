@@ -171,7 +171,7 @@ mod tests {
         let mut drawn = Vec::new();
         for at in arrivals {
             let now = start + at * MS;
-            draw_until(&mut pace, now - MS / 100, &mut drawn);
+            draw_until(&mut pace, now.checked_sub(MS / 100).unwrap(), &mut drawn);
             pace.request_for_stream(now, Text);
             draw_until(&mut pace, now, &mut drawn);
         }

@@ -28,7 +28,7 @@ pub fn add_mcp_server(text: &str, name: &str, entry: &McpEntry) -> Result<String
     }
     let key = if name.contains('.') { toml_text(name) } else { name.to_owned() };
     let mut added = format!("[mcp.{key}]\n");
-    let mut line = |key: &str, value: String| added.push_str(&format!("{key} = {value}\n"));
+    let mut line = |key: &str, value: String| added.extend([key, " = ", &value, "\n"]);
     if !entry.command.is_empty() {
         line("command", toml_list(&entry.command));
     }

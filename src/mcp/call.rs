@@ -68,14 +68,12 @@ async fn send(
         () = ctx.cancel.cancelled() => None,
     };
     client.calls().remove(&token);
-    match answered {
-        Some(answer) => answer.map(Some),
-        None => {
-            // Where nothing can be told any more, nothing runs either.
-            let _ = sent.cancel(Some("the person stopped it".to_owned())).await;
-            Ok(None)
-        }
+    if let Some(answer) = answered {
+        return answer.map(Some);
     }
+    // Where nothing can be told any more, nothing runs either.
+    let _ = sent.cancel(Some("the person stopped it".to_owned())).await;
+    Ok(None)
 }
 
 /// Answers what a server asks before it goes on.

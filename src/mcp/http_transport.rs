@@ -138,12 +138,11 @@ impl StreamableHttpClient for McpHttp {
             return Ok(StreamableHttpPostResponse::Sse(events(answer), session));
         }
         if !answer.is_type(JSON) {
-            return match needs_answer {
-                false => Ok(StreamableHttpPostResponse::Accepted),
-                true => Err(StreamableHttpError::UnexpectedContentType(
-                    answer.header("content-type").map(|kind| one_line(kind, 100)),
-                )),
-            };
+            if !needs_answer {
+                return Ok(StreamableHttpPostResponse::Accepted);
+            }
+            let kind = answer.header("content-type").map(|kind| one_line(kind, 100));
+            return Err(StreamableHttpError::UnexpectedContentType(kind));
         }
         let body = answer.read(MAX_MESSAGE_BYTES).await.map_err(failed)?;
         let body = body.ok_or(StreamableHttpError::ResponseBodyTooLarge { max_size: MAX_MESSAGE_BYTES })?;
@@ -223,10 +222,10 @@ fn events(answer: HttpExchange) -> BoxStream<'static, Result<Sse, SseError>> {
     let mut limit = EventLimit::default();
     let bytes = answer.body.map(move |chunk| {
         let chunk = chunk.map_err(HttpFailure::from)?;
-        match limit.admits(&chunk) {
-            true => Ok(chunk),
-            false => Err(HttpFailure("an event of the server is too long".to_owned())),
+        if !limit.admits(&chunk) {
+            return Err(HttpFailure("an event of the server is too long".to_owned()));
         }
+        Ok(chunk)
     });
     SseStream::from_bytes_stream(bytes).boxed()
 }
@@ -263,7 +262,7 @@ mod tests {
     #[test]
     fn an_event_has_an_end_or_is_too_long() {
         let mut limit = EventLimit::default();
-        let line = [b'x'; 1 << 20];
+        let line = vec![b'x'; 1 << 20];
         for _ in 0..100 {
             assert!(limit.admits(&line) && limit.admits(b"\r\n\r") && limit.admits(b"\n"));
         }

@@ -264,7 +264,7 @@ async fn follow_changes(connection: Arc<Connection>, changes: &watch::Sender<()>
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl Shared {

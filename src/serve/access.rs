@@ -198,7 +198,7 @@ fn authorize(state: &ServerState, request: &Request) -> Result<(Access, Option<O
         Some(None) if !needs_none => return Err(ApiError::new(401, "unauthorized", "this link is over")),
         only => only.flatten(),
     };
-    if only.as_ref().is_some_and(|only| !needs_none && !(reads && only.may_read(path))) {
+    if only.as_ref().is_some_and(|only| !(needs_none || reads && only.may_read(path))) {
         return Err(ApiError::new(403, "one_session", "this link shows one session and nothing else"));
     }
     if access == Access::Read && !reads && !signs_in {

@@ -255,9 +255,9 @@ mod tests {
             ("  same", "  same"),
             ("  same", "  same"),
         ];
-        let rows: String = rows.iter().map(|(a, b)| format!("{a:<24}│{b}\n")).collect();
+        let rows: Vec<String> = rows.iter().map(|(a, b)| format!("{a:<24}│{b}\n")).collect();
         let keys = "difference 1 of 3  n next  p previous  ↑↓ scroll\n";
-        assert_eq!(frame(&mut view, 49, 9), rows + keys);
+        assert_eq!(frame(&mut view, 49, 9), rows.concat() + keys);
     }
 
     #[test]

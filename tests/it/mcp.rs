@@ -33,7 +33,7 @@ async fn model(tool: &str, args: &Value) -> ScriptedServer {
 
 /// Writes settings with a server that is this program.
 fn with_own_server(home: &TempDir) {
-    let elsewhere = home.path().join("elsewhere");
+    let elsewhere = home.path().join("elsewhere").display().to_string();
     let settings = format!(
         "[mcp.own]\ncommand = [{PROGRAM:?}, \"mcp\", \"serve\", \"--tools-only\"]\nenv = {{ JARVIS_TUI_HOME = {elsewhere:?} }}\n"
     );

@@ -3,6 +3,7 @@
 //! Every step waits for a condition of the screen and has a deadline; nothing sleeps.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -270,7 +271,7 @@ fn two_sessions_are_compared_in_panes_and_keys_go_from_difference_to_difference(
         .iter()
         .enumerate()
         {
-            log += &format!("{{\"seq\":{0},\"at\":{0},\"event\":{event}}}\n", number + 1);
+            writeln!(log, "{{\"seq\":{0},\"at\":{0},\"event\":{event}}}", number + 1).unwrap();
         }
         std::fs::write(work.join(format!("{name}.jsonl")), log).unwrap();
     }

@@ -19,18 +19,15 @@ pub(super) async fn run(args: &ServeArgs, context: RunContext) -> anyhow::Result
     for warning in &warnings {
         print_error(warning);
     }
-    let (listener, address) = match &args.socket {
-        Some(path) => {
-            let socket = SocketFile::bind(path).with_context(|| format!("can't listen at {}", path.display()))?;
-            (ServerListener::Socket(socket), path.display().to_string())
-        }
-        None => {
-            let listener = tokio::net::TcpListener::bind((host.as_str(), port))
-                .await
-                .with_context(|| format!("can't listen on {host} port {port}"))?;
-            let address = listener.local_addr().context("the listening address is unknown")?;
-            (ServerListener::Port(listener), format!("http://{address}"))
-        }
+    let (listener, address) = if let Some(path) = &args.socket {
+        let socket = SocketFile::bind(path).with_context(|| format!("can't listen at {}", path.display()))?;
+        (ServerListener::Socket(socket), path.display().to_string())
+    } else {
+        let listener = tokio::net::TcpListener::bind((host.as_str(), port))
+            .await
+            .with_context(|| format!("can't listen on {host} port {port}"))?;
+        let address = listener.local_addr().context("the listening address is unknown")?;
+        (ServerListener::Port(listener), format!("http://{address}"))
     };
     let mut interrupts = Interrupts::new();
     output::print(&format!("listening on {address}\n"))?;

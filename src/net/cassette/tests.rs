@@ -54,8 +54,8 @@ fn lines(folder: &TempDir) -> Vec<Value> {
 }
 
 fn write(folder: &TempDir, lines: &[Value]) {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    fs::write(folder.path().join("c.jsonl"), text).unwrap();
+    let text: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(folder.path().join("c.jsonl"), text.concat()).unwrap();
 }
 
 fn tape(body: &Json, parts: &[Value]) -> Vec<Value> {

@@ -125,11 +125,11 @@ async fn what_sub_agents_use_is_used_by_the_turn() {
     let mut rig = rig(&engine("a", scripts), &[]);
     rig.prompt("hi").await;
     rig.end().await;
-    let reported = rig.seen.iter().filter_map(|event| match event {
+    let mut reported = rig.seen.iter().filter_map(|event| match event {
         AgentEvent::UsageReported { scope: UsageScope::SubAgents, usage } => Some(usage.total()),
         _ => None,
     });
-    assert_eq!(reported.last(), Some(12));
+    assert_eq!(reported.next_back(), Some(12));
     let told = rig.seen.iter().filter_map(|event| match event {
         AgentEvent::Annotation { annotation: Annotation::SubAgent { tokens, .. }, .. } => *tokens,
         _ => None,

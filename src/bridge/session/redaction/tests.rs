@@ -304,7 +304,7 @@ async fn a_session_that_ends_in_a_secret_keeps_what_it_said_before() {
 #[test]
 fn a_key_that_is_escaped_in_arguments_is_blanked_out_wherever_it_is_cut() {
     let secret = secret();
-    let escape = |text: &str| text.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<String>();
+    let escape = |text: &str| text.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
     let all = escape(&secret);
     let half = format!("{}{}", &secret[..18], escape(&secret[18..]));
     let one = format!("{}{}{}", &secret[..2], escape(&secret[2..3]), &secret[3..]);
