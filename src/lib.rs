@@ -40,7 +40,7 @@
 //! | --- | --- | --- |
 //! | base | [`event`], [`text`] | plain data, pure functions on strings |
 //! | core | [`dialect`], [`store`], [`compare`] and every file marked PURE | decisions, no IO |
-//! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`tool`], [`mcp`], [`agent`], [`journal`], [`bridge`], [`telemetry`], [`serve`] | sockets, files, processes |
+//! | io | [`private`], [`local_time`], [`config`], [`net`], [`engine`], [`sandbox`], [`tool`], [`mcp`], [`agent`], [`journal`], [`bridge`], [`telemetry`], [`serve`] | sockets, files, processes |
 //! | ui | [`ui`] | lays out and draws into ratatui's buffer, no IO |
 //! | app | [`runtime`], [`app`], [`headless`], [`export`], [`cli`], `main` | wiring |
 //!
@@ -70,6 +70,7 @@
 //! | cassette | what servers answered, recorded and played in their place ([`net::cassette`]) |
 //! | burst | keys that came at once: a paste, where the terminal marks none |
 //! | tab | a session that is open on the screen beside others; one of them is shown |
+//! | supervisor | this program started again, which confines a command and ends what came of it ([`sandbox`]) |
 //! | ask | a call that waits for a person's decision |
 //! | sub-agent | who works for a call of the agent; it has a transcript of its own in [`store::sub_agents`] |
 //!
@@ -92,6 +93,8 @@
 //! - What runs in the background belongs to the session that started it, and ends with it and with the program.
 //! - Command lines are read by [`event::command_line`] and nowhere else; a rule allows a line only if every part of it is
 //!   allowed, and what can't be read is asked about.
+//! - Commands run inside a [`sandbox`] where the machine has one, and none of its processes outlives this one. It
+//!   replaces no question, and to leave it is a question that no rule answers.
 //! - Only `app/input` reads the terminal; it turns bytes into keys and pastes, and no text of a paste ever acts as a key.
 //! - Addresses of servers are read by [`text::address`] and nowhere else, and shown as [`text::display_url`] says.
 //! - What of a session is no event (drafts, queued prompts, grants) is kept beside the log by
@@ -195,6 +198,7 @@ pub mod engine;
 pub mod journal;
 pub mod mcp;
 pub mod net;
+pub mod sandbox;
 pub mod serve;
 pub mod telemetry;
 pub mod tool;

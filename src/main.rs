@@ -4,8 +4,13 @@ use std::process::ExitCode;
 
 use jarvis_tui::cli::{Cli, run};
 use jarvis_tui::headless::output::{print_error, print_usage_error};
+use jarvis_tui::sandbox::run_as_supervisor;
 
 fn main() -> ExitCode {
+    // Before anything is read: it runs once for each command.
+    if let Some(code) = run_as_supervisor() {
+        return code;
+    }
     let cli = match Cli::parse_args(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(print_usage_error(&error)),

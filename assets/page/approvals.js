@@ -43,6 +43,9 @@ export class Approvals {
     const risk = { read_only: "only reads", network: "connects to other hosts", write: "changes files", execute: "runs a program" };
     node.append(title, element("p", "more", `${risk[request.risk] ?? visible(String(request.risk))} · in ${visible(request.folder)}`));
     node.append(element("pre", "wrap", visible(request.subject)));
+    if (request.sandbox) {
+      node.append(element("p", "more", `sandbox: ${visible(request.sandbox.text)}`));
+    }
     if (request.detail && request.detail !== request.subject) {
       node.append(diff(visible(request.detail)));
     }

@@ -103,6 +103,14 @@ impl ApprovalPolicy {
         ApprovalVerdict::Allow
     }
 
+    /// Decides about a request. To leave the sandbox is always asked: whatever is allowed is allowed inside.
+    pub fn judge_request(&mut self, request: &ApprovalRequest) -> ApprovalVerdict {
+        match self.judge(&request.tool, request.kind, request.risk, &request.subject) {
+            ApprovalVerdict::Allow if request.leaves_sandbox() => ApprovalVerdict::Ask,
+            verdict => verdict,
+        }
+    }
+
     /// Returns whether rules deny some calls of the tool, and nobody can say whether a call is one of them.
     fn may_deny(&self, tool: &str, kind: ToolKind, subject: &str) -> bool {
         kind == ToolKind::Execute

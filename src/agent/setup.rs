@@ -23,6 +23,7 @@ use crate::event::{
     SamplingParams, TurnOutcome, who_answers,
 };
 use crate::net::HttpClient;
+use crate::sandbox::SandboxRules;
 use crate::tool::{Hooks, Registry, SessionBackground};
 
 /// The chosen engine and model, and why they were chosen.
@@ -117,6 +118,8 @@ pub struct AgentSetup {
     pub extra_folders: Vec<PathBuf>,
     /// Environment variables that are hidden from commands because they hold keys.
     pub hidden_env_vars: Arc<[String]>,
+    /// What commands are kept from; none where they run as they are.
+    pub sandbox: Option<Arc<SandboxRules>>,
     pub system_prompt: String,
     /// Whether instructions are added to it: not where the agent is another, or a client tells all.
     pub is_told_instructions: bool,

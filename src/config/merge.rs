@@ -202,7 +202,8 @@ impl Merger {
             self.warnings.push(Problem::new(origin, ProblemKind::ProjectCommand { key: dotted(&setting.path) }));
             return;
         }
-        if row.is_for_person_alone() && matches!(origin, Origin::Project { .. }) {
+        let is_personal = row.is_for_person_alone() || row.loosens_sandbox(&setting.value);
+        if is_personal && matches!(origin, Origin::Project { .. }) {
             self.warnings.push(Problem::new(origin, ProblemKind::ProjectPersonal { key: dotted(&setting.path) }));
             return;
         }
@@ -372,7 +373,7 @@ impl Merger {
             return Err(ConfigError(self.errors));
         }
         if let Some(home) = env("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) {
-            for folder in &mut self.config.tools.folders {
+            for folder in self.config.tools.folders.iter_mut().chain(&mut self.config.sandbox.write) {
                 if let Ok(rest) = folder.strip_prefix("~") {
                     *folder = if rest.as_os_str().is_empty() { home.clone() } else { home.join(rest) };
                 }

@@ -85,6 +85,7 @@ pub struct Config {
     pub ui: UiConfig,
     pub approvals: ApprovalConfig,
     pub tools: ToolConfig,
+    pub sandbox: SandboxConfig,
     pub limits: LimitConfig,
     pub server: ServerConfig,
     pub notify: NotifyConfig,
@@ -174,6 +175,21 @@ settings! {
         folders: Vec<PathBuf> = Vec::new(), folders("a list of folders such as [\"~/notes\"]");
         timeout: Duration = Duration::from_mins(1), duration();
         shell_timeout: Duration = Duration::from_mins(2), duration();
+    }
+}
+
+settings! {
+    /// What commands are kept from.
+    pub struct SandboxConfig {
+        enabled: bool = true, boolean();
+        network: bool = false, boolean();
+        /// Further places that commands write.
+        write: Vec<PathBuf> = Vec::new(), folders("a list of folders such as [\"~/.cargo/registry\"]");
+        /// Variables that they get although they look like secrets.
+        env: Vec<String> = Vec::new(), texts("a list of variables such as [\"NPM_TOKEN\"]");
+        /// Of each process; 0 is three quarters of the machine's.
+        memory_mib as "memory": u64 = 0, whole(0..=1 << 24).expecting("a whole number of MiB");
+        processes: u64 = 512, whole(0..=1_000_000);
     }
 }
 
@@ -440,6 +456,7 @@ impl Default for Config {
             ui: UiConfig::default(),
             approvals: ApprovalConfig::default(),
             tools: ToolConfig::default(),
+            sandbox: SandboxConfig::default(),
             limits: LimitConfig::default(),
             server: ServerConfig::default(),
             notify: NotifyConfig::default(),

@@ -11,7 +11,7 @@ use super::setting::{Field, SettingType, Shown, ValueKind, choice, secret, text,
 use super::value::{SettingValue, dotted};
 use super::{
     AgentProgramConfig, ApprovalConfig, Config, EditorConfig, EngineConfig, HookConfig, KeyConfig, LimitConfig,
-    McpConfig, RedactConfig, RemoteConfig, ServerConfig, TelemetryConfig, ToolConfig, UiConfig,
+    McpConfig, RedactConfig, RemoteConfig, SandboxConfig, ServerConfig, TelemetryConfig, ToolConfig, UiConfig,
 };
 use crate::event::{Effort, Pattern};
 use crate::store::output_view::OutputView;
@@ -88,6 +88,7 @@ pub(super) static SETTINGS: LazyLock<Vec<SettingSpec>> = LazyLock::new(|| {
         mcp_server(config, path)?.headers.insert(name, header);
         Some(())
     }));
+    rows.extend(table("sandbox", SandboxConfig::fields(), |config, _| Some(&mut config.sandbox)));
     rows.extend(table("limits", LimitConfig::fields(), |config, _| Some(&mut config.limits)));
     rows.extend(table("server", ServerConfig::fields(), |config, _| Some(&mut config.server)));
     rows.extend(table("notify", NotifyConfig::fields(), |config, _| Some(&mut config.notify)));
@@ -200,6 +201,16 @@ impl SettingSpec {
     /// Returns whether it decides what is kept of the person's secrets: no project may.
     pub(super) fn is_for_person_alone(&self) -> bool {
         self.table() == "redact"
+    }
+
+    /// Returns whether it takes something from commands; a project may do no more than that to the sandbox.
+    pub(super) fn loosens_sandbox(&self, value: &SettingValue) -> bool {
+        let narrows = match self.key.as_str() {
+            "sandbox.enabled" => *value == SettingValue::Bool(true),
+            "sandbox.network" => *value == SettingValue::Bool(false),
+            _ => false,
+        };
+        self.table() == "sandbox" && !narrows
     }
 
     /// Returns whether an untrusted project may set it.

@@ -225,6 +225,12 @@ mod tests {
         tools.folders = []                                         # default
         tools.timeout = "60s"                                      # default
         tools.shell_timeout = "2m"                                 # default
+        sandbox.enabled = true                                     # default
+        sandbox.network = false                                    # default
+        sandbox.write = []                                         # default
+        sandbox.env = []                                           # default
+        sandbox.memory = 0                                         # default
+        sandbox.processes = 512                                    # default
         limits.max_rounds = 25                                     # default
         limits.auto_compact = true                                 # default
         limits.tool_output = 32768                                 # default

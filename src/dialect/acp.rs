@@ -190,6 +190,7 @@ impl AcpDecoder {
             expires_at: None,
             answers,
             hunks: 0,
+            sandbox: None,
         };
         (!request.answers.is_empty()).then(|| PermissionRequest {
             call: CallId::new(id),

@@ -187,6 +187,7 @@ impl CodexAppDecoder {
             expires_at: None,
             answers: offered_answers(params),
             hunks: 0,
+            sandbox: None,
         };
         Some(PermissionRequest { call: CallId::new(id), request, paths, new_texts: Vec::new() })
     }

@@ -68,7 +68,8 @@ pub use reply::{MAX_MERGED_BYTES, ReplyEvent, ReplyTarget, try_append};
 pub use sampling::SamplingParams;
 pub use status::{Capabilities, LinkState, LoopRange, QueuedPrompt, ReplayStatus, SessionStatus, UndeliveredCommand};
 pub use tool::{
-    AnswerKind, ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, OfferedAnswer, Risk, ToolKind, ToolSpec,
+    AnswerKind, ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, OfferedAnswer, Risk, SandboxNote,
+    ToolKind, ToolSpec,
 };
 pub use usage::{Usage, estimate_tokens};
 

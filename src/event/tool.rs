@@ -80,6 +80,19 @@ pub struct ApprovalRequest {
     /// How many hunks of the diff in `detail` can be decided one by one; 0 where the call is done as a whole.
     #[serde(default, skip_serializing_if = "is_whole")]
     pub hunks: u32,
+    /// Where a command would run; none where that is nobody's business here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxNote>,
+}
+
+/// Says whether a command would run in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxNote {
+    /// In words, for the question.
+    pub text: String,
+    /// It asks to run outside, where it would run inside otherwise: no rule allows that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaves: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
@@ -112,6 +125,11 @@ impl AnswerKind {
 }
 
 impl ApprovalRequest {
+    /// Returns whether it asks to leave the sandbox, which only a person decides.
+    pub fn leaves_sandbox(&self) -> bool {
+        self.sandbox.as_ref().is_some_and(|note| note.leaves)
+    }
+
     /// Returns the offered answer that a decision comes to, none where the agent offers nothing like it. A decision
     /// never becomes one that allows more.
     pub fn offered_answer(&self, decision: &Decision) -> Option<&OfferedAnswer> {

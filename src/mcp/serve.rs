@@ -185,7 +185,12 @@ impl ServerHandler for ToolServer {
             Ok(described) => described,
             Err(why) => return Ok(failed(why).into()),
         };
-        let was_asked = match (self.setup.judge)(&name, described.kind, described.risk, &described.subject) {
+        let verdict = match (self.setup.judge)(&name, described.kind, described.risk, &described.subject) {
+            // What is allowed is allowed inside of the sandbox.
+            CallVerdict::Allow if described.leaves_sandbox() => CallVerdict::Ask,
+            verdict => verdict,
+        };
+        let was_asked = match verdict {
             CallVerdict::Allow => false,
             CallVerdict::Deny(why) => return Ok(failed(why).into()),
             CallVerdict::Ask => match self.ask(&request, &described, &context).await {

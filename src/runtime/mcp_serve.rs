@@ -37,6 +37,7 @@ impl Runtime {
                     folder: runtime.folder.clone(),
                     extra_folders: runtime.tool_folders(),
                     hidden_env_vars: runtime.hidden_variables.clone().into(),
+                    sandbox: runtime.sandbox.clone(),
                     check_subject: Arc::new(move |subject| match verdict(&policy, &tool, kind, risk, subject) {
                         CallVerdict::Allow => SubjectPermission::Allowed,
                         CallVerdict::Ask if was_asked => SubjectPermission::AllowedNearby,

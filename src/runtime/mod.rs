@@ -50,6 +50,7 @@ use crate::local_time::local_now;
 use crate::mcp::McpTools;
 use crate::net::traffic::{TrafficRing, TrafficTap};
 use crate::net::{self, HttpClient};
+use crate::sandbox::{self, SandboxRules, SandboxSettings};
 use crate::serve::request::is_history_turn;
 use crate::telemetry::{self, SpanSender, export};
 use crate::tool::{BackgroundCommands, BuiltinTools, Hooks, Registry, ToolSource, ToolTimeouts};
@@ -129,6 +130,8 @@ pub struct Runtime {
     background: BackgroundCommands,
     /// What every session is told of the cassette.
     cassette_remark: Option<String>,
+    /// What commands are kept from.
+    sandbox: Option<Arc<SandboxRules>>,
 }
 
 #[derive(Default)]
@@ -164,6 +167,7 @@ impl Runtime {
             tools: Registry::new(tool_sources(&loaded.config, &mcp)),
             mcp,
             hidden_variables: loaded.config.key_variables(&environment::variable),
+            sandbox: sandbox_rules(&loaded.config, &paths),
             loaded: Arc::new(loaded),
             paths,
             folder,
@@ -190,6 +194,11 @@ impl Runtime {
     #[must_use]
     pub fn with_save_listener(self, listener: session::SaveListener) -> Self {
         Self { save_listener: Some(listener), ..self }
+    }
+
+    /// Returns what commands are kept from; none where they run as they are.
+    pub fn sandbox(&self) -> Option<&SandboxRules> {
+        self.sandbox.as_deref()
     }
 
     pub fn config(&self) -> &Config {
@@ -517,6 +526,7 @@ impl Runtime {
             policy,
             folder: self.folder.clone(),
             hidden_env_vars: self.hidden_variables.clone().into(),
+            sandbox: self.sandbox.clone(),
             extra_folders: self.tool_folders(),
             system_prompt: self.system_prompt_for(&self.folder),
             is_told_instructions: true,
@@ -581,6 +591,22 @@ fn tool_sources(config: &Config, mcp: &McpServers) -> Vec<Arc<dyn ToolSource>> {
         vec![Arc::new(BuiltinTools::new(timeouts)), Arc::new(BuiltinTools::for_agent(timeouts))];
     sources.extend(mcp.all().iter().map(|server| Arc::new(McpTools(Arc::clone(server))) as Arc<dyn ToolSource>));
     sources
+}
+
+/// Returns what commands are kept from, as the person set it.
+fn sandbox_rules(config: &Config, paths: &Paths) -> Option<Arc<SandboxRules>> {
+    let set = &config.sandbox;
+    let supervisor = sandbox::supervisor().filter(|_| set.enabled)?;
+    let settings = SandboxSettings {
+        network: set.network,
+        write: set.write.clone(),
+        env: set.env.clone(),
+        memory_bytes: set.memory_mib << 20,
+        processes: set.processes,
+    };
+    let own = [paths.config.clone(), paths.data.clone(), paths.state.clone()];
+    let home = environment::variable("HOME").map(PathBuf::from);
+    Some(Arc::new(SandboxRules::new(settings, own, home, supervisor.to_owned())))
 }
 
 /// A log that is ready, new or existing.

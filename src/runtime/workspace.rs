@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{FileRestorer, InstructionReader, Runtime};
 use crate::event::{Millis, PromptContext, SessionId};
 use crate::net::redact_registered;
+use crate::sandbox::SandboxRules;
 use crate::store::overlay::tasks::TaskRow;
 use crate::store::person_runs::RunResult;
 use crate::text::clean;
@@ -37,6 +38,8 @@ pub struct Workspace {
     pub instructions: InstructionReader,
     /// The commands of all sessions that go on after their calls.
     background: BackgroundCommands,
+    /// What commands are kept from; none where they run as they are.
+    sandbox: Option<Arc<SandboxRules>>,
 }
 
 impl Workspace {
@@ -100,7 +103,8 @@ impl Workspace {
         output: mpsc::Sender<ToolProgress>,
         cancel: CancellationToken,
     ) -> RunResult {
-        let done = run_for_person(command, &self.folder, &self.hidden_env_vars, output, cancel).await;
+        let done =
+            run_for_person(command, &self.folder, &self.hidden_env_vars, self.sandbox.clone(), output, cancel).await;
         let mut text = clean(&done.text).into_owned();
         redact_registered(&mut text);
         RunResult { outcome: done.outcome, output: truncate_middle(&text, MAX_KEPT_OUTPUT_BYTES).0 }
@@ -114,6 +118,7 @@ impl Runtime {
             state_dir: self.paths.session_state_dir(),
             instructions: self.instruction_reader(),
             background: self.background.clone(),
+            sandbox: self.sandbox.clone(),
             ..Workspace::new(self.folder.clone(), self.hidden_variables.clone().into())
         }
     }

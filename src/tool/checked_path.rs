@@ -113,6 +113,7 @@ pub(super) mod tests {
             folder: folder.canonicalize().unwrap(),
             extra_folders: Vec::new(),
             hidden_env_vars: [].into(),
+            sandbox: None,
             check_subject: std::sync::Arc::new(|_| crate::tool::SubjectPermission::Allowed),
             resources: None,
             approved_hunks: None,

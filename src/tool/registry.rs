@@ -168,7 +168,7 @@ impl RegisteredTool {
     /// Describes a call for the person who decides; an error is a message for the model.
     pub async fn approval_request(&self, args: &Json, ctx: &ToolContext) -> Result<ApprovalRequest, String> {
         let call = self.source.describe(&self.own_name, args, ctx).await?;
-        let CallDescription { risk, subject, detail, similar, hunks } = call;
+        let CallDescription { risk, subject, detail, similar, hunks, sandbox } = call;
         let name = self.spec().name.clone();
         Ok(ApprovalRequest {
             pattern: (!similar.is_empty()).then(|| {
@@ -184,6 +184,7 @@ impl RegisteredTool {
             expires_at: None,
             answers: Vec::new(),
             hunks,
+            sandbox,
         })
     }
 

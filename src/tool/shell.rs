@@ -1,8 +1,12 @@
 //! Runs a shell command in a session and process group of its own.
 //!
 //! The command has no terminal: it can neither read the person's keys nor write on their screen. Output is streamed as
-//! it comes and kept in bounded memory. Whatever ends the call (the command itself, a cancel, a drop) ends the group. A
-//! process that deliberately leaves the group survives; this is not a sandbox.
+//! it comes and kept in bounded memory. Whatever ends the call (the command itself, a cancel, a drop) ends the group.
+//!
+//! Where the machine has a sandbox ([`crate::sandbox`]) the command runs inside of it, below a supervisor that ends every
+//! process that came of it. Without one, a process that deliberately leaves the group survives.
+
+mod place;
 
 use std::collections::HashSet;
 use std::io;
@@ -19,11 +23,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use place::CommandPlace;
+
 use super::args::ToolArgs;
 use super::truncate::BoundedOutput;
 use super::{CallDescription, SubjectPermission, Tool, ToolContext, ToolProgress, ToolResult, ToolTimeouts};
 use crate::event::command_line::{CommandLine, CommandPart};
-use crate::event::{Json, OutputStream, Risk, ToolKind, ToolSpec};
+use crate::event::{CallOutcome, Json, OutputStream, Risk, ToolKind, ToolSpec};
+use crate::sandbox::{END_NOW, SandboxRules};
+use crate::text::one_line;
 
 pub(super) struct Shell;
 
@@ -34,6 +42,8 @@ const KILL_GRACE_PERIOD: Duration = Duration::from_millis(700);
 /// How long to wait for output of background processes after the command ended.
 const BACKGROUND_OUTPUT_TIMEOUT: Duration = Duration::from_millis(300);
 const SIGTERM: i32 = 15;
+/// Cells of the reason why a command has to run outside.
+const MAX_REASON_CELLS: usize = 200;
 
 impl Tool for Shell {
     fn spec(&self) -> ToolSpec {
@@ -41,13 +51,17 @@ impl Tool for Shell {
             name: "shell".into(),
             description: "Runs a command with bash in the working folder and returns its output. There is no terminal \
                           and no input; processes that it leaves behind are stopped when it ends. With `background` it \
-                          goes on while you do something else, and task_output tells what it printed."
+                          goes on while you do something else, and task_output tells what it printed. Usually it runs \
+                          in a sandbox: it writes only in the folder and in /tmp, and has no network."
                 .into(),
             parameters: json!({
                 "type": "object",
                 "properties": {
                     "command": {"type": "string", "description": "The command line."},
-                    "background": {"type": "boolean", "description": "For servers, watchers and what takes long."}
+                    "background": {"type": "boolean", "description": "For servers, watchers and what takes long."},
+                    "outside_sandbox": {"type": "boolean", "description": "Asks the person whether it may run outside \
+                        of the sandbox. Only for what was refused inside, and with a reason."},
+                    "reason": {"type": "string", "description": "Why it has to run outside, in a few words."}
                 },
                 "required": ["command"]
             }),
@@ -63,14 +77,16 @@ impl Tool for Shell {
         timeouts.command
     }
 
-    fn describe<'a>(&'a self, args: &'a Json, _: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
+    fn describe<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, Result<CallDescription, String>> {
         Box::pin(async move {
             let command = parse_command(args)?;
             let goes_on =
                 if is_background(args)? { "\n\n(in the background, until it ends or is stopped)" } else { "" };
+            let place = CommandPlace::of(ctx, asks_to_leave(args)).await;
             Ok(CallDescription {
                 detail: format!("{command}{goes_on}"),
                 similar: similar_commands(&command),
+                sandbox: place.note(reason_to_leave(args).as_deref()),
                 ..CallDescription::new(Risk::Execute, command)
             })
         })
@@ -85,11 +101,14 @@ impl Tool for Shell {
             if ctx.cancel.is_cancelled() {
                 return ToolResult::cancelled("cancelled before it started");
             }
+            let leaves = asks_to_leave(args);
             if is_background(args).unwrap_or_default() {
-                return start_in_background(&command, ctx);
+                return start_in_background(&command, ctx, leaves);
             }
-            match ProcessGroup::start(&command, ctx) {
-                Ok(group) => group.run(ctx).await.into_result(),
+            let place = CommandPlace::of(ctx, leaves).await;
+            let advice = "repeat the call with `outside_sandbox` to ask the person whether it may run outside";
+            match ProcessGroup::start(&command, ctx, &place) {
+                Ok(group) => group.run(ctx).await.into_result(&place, advice),
                 Err(error) => ToolResult::failed(format!("the shell could not be started: {error}")),
             }
         })
@@ -100,14 +119,24 @@ fn is_background(args: &Json) -> Result<bool, String> {
     ToolArgs::new(args)?.boolean(&["background", "run_in_background"])
 }
 
-fn start_in_background(command: &str, ctx: &ToolContext) -> ToolResult {
+fn start_in_background(command: &str, ctx: &ToolContext, leaves: bool) -> ToolResult {
     let Some(background) = &ctx.background else {
         return ToolResult::failed("nothing can run in the background here");
     };
-    match background.start(command, ctx) {
+    let sandbox = ctx.sandbox.clone().filter(|_| !leaves);
+    match background.start(command, &ToolContext { sandbox, ..ctx.clone() }) {
         Ok(id) => ToolResult::ok(format!("runs as background command {id}; task_output tells what it prints")),
         Err(why) => ToolResult::failed(why),
     }
+}
+
+fn asks_to_leave(args: &Json) -> bool {
+    args.get("outside_sandbox").and_then(Json::as_bool).unwrap_or(false)
+}
+
+fn reason_to_leave(args: &Json) -> Option<String> {
+    let reason = args.get("reason")?.as_str()?.trim();
+    (!reason.is_empty()).then(|| one_line(reason, MAX_REASON_CELLS))
 }
 
 fn parse_command(args: &Json) -> Result<String, String> {
@@ -215,12 +244,18 @@ pub(super) fn end_note(end: &CommandEnd) -> String {
 }
 
 impl CommandEnd {
-    fn into_result(self) -> ToolResult {
-        let done = if self.is_cancelled {
+    /// `advice` is what to do where the sandbox was in the way.
+    fn into_result(self, place: &CommandPlace, advice: &str) -> ToolResult {
+        let mut done = if self.is_cancelled {
             ToolResult::cancelled(append_note(self.text, "stopped before it finished"))
         } else {
             result_of(self.status, self.text, self.left_running)
         };
+        if done.outcome == CallOutcome::Failed
+            && let Some(refused) = place.refusal(&done.text)
+        {
+            done.text = append_note(done.text, &format!("{refused}; {advice}"));
+        }
         ToolResult { printed_bytes: self.printed_bytes, ..done }
     }
 }
@@ -230,6 +265,7 @@ pub async fn run_for_person(
     command: &str,
     folder: &Path,
     hidden_env_vars: &Arc<[String]>,
+    sandbox: Option<Arc<SandboxRules>>,
     progress: mpsc::Sender<ToolProgress>,
     cancel: CancellationToken,
 ) -> ToolResult {
@@ -237,6 +273,7 @@ pub async fn run_for_person(
         folder: folder.to_owned(),
         extra_folders: Vec::new(),
         hidden_env_vars: Arc::clone(hidden_env_vars),
+        sandbox,
         check_subject: Arc::new(|_| SubjectPermission::Allowed),
         resources: None,
         approved_hunks: None,
@@ -245,8 +282,11 @@ pub async fn run_for_person(
         progress,
         cancel,
     };
-    match ProcessGroup::start(command, &ctx) {
-        Ok(group) => group.run(&ctx).await.into_result(),
+    // `!!` is for what the sandbox is in the way of.
+    let outside = command.strip_prefix('!');
+    let place = CommandPlace::of(&ctx, outside.is_some()).await;
+    match ProcessGroup::start(outside.unwrap_or(command).trim(), &ctx, &place) {
+        Ok(group) => group.run(&ctx).await.into_result(&place, "`!!` in place of `!` runs it outside"),
         Err(error) => ToolResult::failed(format!("the shell could not be started: {error}")),
     }
 }
@@ -257,21 +297,30 @@ pub async fn run_for_person(
 ///
 /// Fails if there is no shell, or no such folder.
 pub(super) async fn run_command(command: &str, ctx: &ToolContext) -> io::Result<CommandEnd> {
-    Ok(ProcessGroup::start(command, ctx)?.run(ctx).await)
+    let place = CommandPlace::of(ctx, false).await;
+    Ok(ProcessGroup::start(command, ctx, &place)?.run(ctx).await)
 }
 
 /// A running command with all its child processes. Dropping it kills them.
 struct ProcessGroup {
     child: Box<dyn ChildWrapper>,
+    /// A supervisor ends the processes; it must not be killed before.
+    is_supervised: bool,
 }
 
 impl ProcessGroup {
-    fn start(command: &str, ctx: &ToolContext) -> io::Result<Self> {
+    fn start(command: &str, ctx: &ToolContext, place: &CommandPlace) -> io::Result<Self> {
+        let inside = place.supervised("bash", command);
+        let is_supervised = inside.is_some();
+        let hidden = place.hidden_variables();
         let spawn = |shell: &str| {
-            CommandWrap::with_new(shell, |process| {
+            let (program, arguments) = match &inside {
+                Some(inside) => (inside.program.clone(), inside.arguments.clone()),
+                None => (shell.into(), vec!["-c".into(), command.into()]),
+            };
+            let mut wrap = CommandWrap::with_new(program, |process| {
                 process
-                    .arg("-c")
-                    .arg(command)
+                    .args(arguments)
                     .current_dir(&ctx.folder)
                     .stdin(Stdio::null())
                     .stdout(Stdio::piped())
@@ -288,19 +337,26 @@ impl ProcessGroup {
                     None => process.env_remove("JARVIS_TOOL_RESOURCES"),
                 };
                 // The command's output is logged and sent to the model.
-                for name in ctx.hidden_env_vars.iter() {
+                for name in ctx.hidden_env_vars.iter().chain(&hidden) {
                     process.env_remove(name);
                 }
-            })
-            .wrap(ProcessSession)
-            .wrap(KillOnDrop)
-            .spawn()
+            });
+            wrap.wrap(ProcessSession);
+            if !is_supervised {
+                wrap.wrap(KillOnDrop);
+            }
+            wrap.spawn()
         };
         let child = match spawn("bash") {
             Err(error) if error.kind() == io::ErrorKind::NotFound => spawn("sh")?,
             other => other?,
         };
-        Ok(Self { child })
+        Ok(Self { child, is_supervised })
+    }
+
+    /// Ends every process at once.
+    fn kill(&mut self) {
+        let _ = if self.is_supervised { self.child.signal(END_NOW) } else { self.child.start_kill() };
     }
 
     async fn run(mut self, ctx: &ToolContext) -> CommandEnd {
@@ -330,7 +386,7 @@ impl ProcessGroup {
                     }
                     killed = true;
                     left_running = status.is_some() && !cancelled;
-                    let _ = self.child.start_kill();
+                    self.kill();
                     deadline = Some(Instant::now() + KILL_GRACE_PERIOD);
                 }
                 // The process itself, not the group: waiting for the group would block if this process adopts orphans.
@@ -345,7 +401,7 @@ impl ProcessGroup {
             }
         }
         // Processes that closed their output may be left.
-        let _ = self.child.start_kill();
+        self.kill();
         let printed_bytes = output.total_if_truncated();
         CommandEnd { status, text: output.into_text(), printed_bytes, is_cancelled: cancelled, left_running }
     }
@@ -365,7 +421,7 @@ fn result_of(status: Option<io::Result<ExitStatus>>, text: String, left_running:
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         // Harmless if the group is empty.
-        let _ = self.child.start_kill();
+        self.kill();
     }
 }
 

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::background::SessionBackground;
 use super::hunks::ApprovedHunks;
-use crate::event::{AgentEvent, CallOutcome, FileVersion, Json, OutputStream, Risk, ToolKind, ToolSpec};
+use crate::event::{AgentEvent, CallOutcome, FileVersion, Json, OutputStream, Risk, SandboxNote, ToolKind, ToolSpec};
+use crate::sandbox::SandboxRules;
 
 /// Where tools come from: this program, a client, a server, a sub-agent.
 pub trait ToolSource: Send + Sync {
@@ -76,11 +77,13 @@ pub struct CallDescription {
     pub similar: Vec<String>,
     /// How many hunks of the diff in `detail` the tool can apply one by one; 0 if it does all or nothing.
     pub hunks: u32,
+    /// Where a command would run.
+    pub sandbox: Option<SandboxNote>,
 }
 
 impl CallDescription {
     pub fn new(risk: Risk, subject: impl Into<String>) -> Self {
-        Self { risk, subject: subject.into(), detail: String::new(), similar: Vec::new(), hunks: 0 }
+        Self { risk, subject: subject.into(), detail: String::new(), similar: Vec::new(), hunks: 0, sandbox: None }
     }
 }
 
@@ -111,6 +114,8 @@ pub struct ToolContext {
     pub extra_folders: Vec<PathBuf>,
     /// Environment variables with keys of engines; hidden from commands.
     pub hidden_env_vars: Arc<[String]>,
+    /// What commands are kept from; none where they run as they are.
+    pub sandbox: Option<Arc<SandboxRules>>,
     /// Checks whether the call may continue to a subject other than the approved one.
     pub check_subject: SubjectCheck,
     /// Resources that a client of the server gives to tools, in its own format. Commands find them in

@@ -37,6 +37,8 @@ mod oracle;
 mod programs;
 mod reading;
 mod replies;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod screens;
 mod serve;
 mod serve_a2a;

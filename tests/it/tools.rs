@@ -47,6 +47,7 @@ impl ToolBench {
             folder: folder.path().canonicalize().unwrap(),
             extra_folders: Vec::new(),
             hidden_env_vars: ["HOME".to_owned()].into(),
+            sandbox: None,
             check_subject: Arc::new(|_| SubjectPermission::Allowed),
             progress: sender,
             cancel: CancellationToken::new(),

@@ -116,6 +116,7 @@ pub(crate) fn shell_approval(command: &str) -> ApprovalRequest {
         expires_at: None,
         answers: Vec::new(),
         hunks: 0,
+        sandbox: None,
     }
 }
 

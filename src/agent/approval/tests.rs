@@ -180,3 +180,15 @@ fn only_what_a_command_line_still_needs_is_offered() {
     assert_eq!(narrowed.as_deref(), Some("shell(git status*) shell(ls *)"));
     assert_eq!(offered("git status", "shell(git status*)").as_deref(), Some("shell(git status*)"));
 }
+
+#[test]
+fn to_leave_the_sandbox_is_asked_whatever_else_is_allowed() {
+    use crate::event::SandboxNote;
+    let note = |leaves| Some(SandboxNote { text: "there".into(), leaves });
+    let request = |leaves| ApprovalRequest { sandbox: note(leaves), ..crate::testkit::events::shell_approval("ls") };
+    let mut free = policy(ApprovalMode::Full, &["shell"], &[]);
+    assert_eq!(free.judge_request(&request(false)), ApprovalVerdict::Allow);
+    assert_eq!(free.judge_request(&request(true)), ApprovalVerdict::Ask);
+    let mut denying = policy(ApprovalMode::Full, &[], &["shell(ls*)"]);
+    assert!(matches!(denying.judge_request(&request(true)), ApprovalVerdict::Deny(_)));
+}

@@ -57,7 +57,7 @@ impl Agent {
     pub(super) async fn judge_waiting_calls(&mut self, running: &mut RunningTurn) {
         let waiting = std::mem::take(&mut running.awaiting_approval);
         for (call, name, request) in waiting {
-            let decision = match self.setup.policy.judge(&name, request.kind, request.risk, &request.subject) {
+            let decision = match self.setup.policy.judge_request(&request) {
                 ApprovalVerdict::Ask => {
                     running.awaiting_approval.push((call, name, request));
                     continue;

@@ -181,6 +181,7 @@ impl Agent {
             expires_at: None,
             answers: Vec::new(),
             hunks: 0,
+            sandbox: None,
         };
         self.send_unrecorded(AgentEvent::ApprovalRequested { call: call.clone(), request }).await;
     }

@@ -176,6 +176,7 @@ impl Agent {
             folder: setup.folder.clone(),
             extra_folders: setup.extra_folders.clone(),
             hidden_env_vars: Arc::clone(&setup.hidden_env_vars),
+            sandbox: setup.sandbox.clone(),
             system_prompt: format!("{}{ROLE}", self.told_first()),
             is_told_instructions: false,
             instructions: None,
@@ -263,7 +264,7 @@ impl Agent {
     }
 
     fn decision_of_policy(&mut self, request: &ApprovalRequest) -> Option<Decision> {
-        let verdict = self.setup.policy.judge(&request.tool, request.kind, request.risk, &request.subject);
+        let verdict = self.setup.policy.judge_request(request);
         self.publish_permissions();
         match verdict {
             ApprovalVerdict::Ask => None,

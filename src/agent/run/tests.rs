@@ -258,6 +258,7 @@ impl AgentRig {
             folder: folder.path().to_owned(),
             extra_folders: Vec::new(),
             hidden_env_vars: [].into(),
+            sandbox: None,
             system_prompt: String::new(),
             is_told_instructions: false,
             instructions: None,

@@ -86,6 +86,7 @@ impl Agent {
             folder: self.setup.folder.clone(),
             extra_folders: self.setup.extra_folders.clone(),
             hidden_env_vars: Arc::clone(&self.setup.hidden_env_vars),
+            sandbox: self.setup.sandbox.clone(),
             check_subject: self.subject_check(tool, running.shown_requests.contains_key(call)),
             resources: self.setup.resources.clone(),
             approved_hunks: None,
@@ -200,7 +201,11 @@ impl Agent {
             .map(|limit| self.setup.approvals.epoch_time.plus((self.setup.epoch.elapsed() + limit).into()));
         let judgment = request.map(|mut request| {
             request.expires_at = expires;
-            let verdict = self.setup.policy.judge(&name, request.kind, request.risk, &request.subject);
+            let verdict = self.setup.policy.judge_request(&request);
+            // No rule would allow it the next time.
+            if request.leaves_sandbox() {
+                request.pattern = None;
+            }
             if verdict == ApprovalVerdict::Ask {
                 self.setup.policy.narrow_offer(&mut request);
             }
@@ -223,8 +228,12 @@ impl Agent {
     /// Judges a call that was described, and denies it where nobody can give the approval that it needs.
     pub(super) async fn judge_described(&mut self, call: CallId, request: ApprovalRequest, running: &mut RunningTurn) {
         let name = request.tool.clone();
+        let reason = if request.leaves_sandbox() {
+            "only a person at a terminal can let a command out of the sandbox; it may run inside"
+        } else {
+            "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow"
+        };
         if self.judge_call(&call, name, Ok(request), running).await {
-            let reason = "approval needs a terminal; allow it with --approval-mode or a rule in [approvals] allow";
             let decision = Decision::Deny(Some(reason.to_owned()));
             let input = TurnInput::Decided { call, decision, by: DecidedBy::Policy };
             let steps = running.machine.handle(input, &mut self.ids);

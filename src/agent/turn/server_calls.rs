@@ -132,5 +132,6 @@ pub(super) fn approval_request(call: &UnfinishedCall) -> ApprovalRequest {
         expires_at: None,
         answers: Vec::new(),
         hunks: 0,
+        sandbox: None,
     }
 }

@@ -113,6 +113,8 @@ impl ClientWorker {
             folder: self.setup.folder.clone(),
             extra_folders: self.setup.extra_folders.clone(),
             hidden_env_vars: Arc::clone(&self.setup.hidden_env_vars),
+            // What the agent itself does is not confined, and it can't ask to leave.
+            sandbox: None,
             // None of these leads to a second subject.
             check_subject: Arc::new(|_| SubjectPermission::NeedsApproval),
             resources: None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{EXIT_FAILED, RunContext};
 use crate::app::terminal_check::{CheckState, TerminalCheck, check_terminal};
@@ -12,6 +13,7 @@ use crate::engine::ENGINES;
 use crate::headless::output::print;
 use crate::runtime::redaction::{self, RedactionSummary};
 use crate::runtime::{EngineListing, Frontend};
+use crate::sandbox::SandboxRules;
 use crate::text::display_url::redact_login;
 use crate::text::one_line;
 
@@ -36,6 +38,9 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
     row("log", &runtime.paths.log_file().display().to_string());
     row("folder", &runtime.folder.display().to_string());
     for line in key_exposure(&environment::taken_names(), environment::is_process_protected()) {
+        row(line.0, &line.1);
+    }
+    for line in sandbox_state(runtime.sandbox(), runtime.config().sandbox.enabled, &runtime.folder) {
         row(line.0, &line.1);
     }
     row("secrets", &redaction_state(redaction::summary(runtime.config()), &runtime.paths.redaction_key_file()));
@@ -109,6 +114,29 @@ fn describe_mcp(text: &mut String, servers: &BTreeMap<String, McpConfig>) {
     }
 }
 
+/// Describes what keeps commands in bounds on this machine.
+fn sandbox_state(rules: Option<&SandboxRules>, is_enabled: bool, folder: &Path) -> Vec<(&'static str, String)> {
+    let open = "commands can do what you can: read what your shell exports, and every file you can read";
+    let Some(rules) = rules else {
+        let why = if is_enabled { "only Linux has it" } else { "[sandbox] enabled = false" };
+        return vec![("sandbox", format!("none: {why}")), ("", open.to_owned())];
+    };
+    let support = rules.support();
+    if let Some(why) = support.why_not() {
+        return vec![("sandbox", format!("none: {why}")), ("", open.to_owned())];
+    }
+    let policy = rules.policy(folder, &[], Duration::ZERO);
+    let mut rows = vec![("sandbox", format!("Landlock {}, seccomp; {}", support.landlock, policy.note(support).text))];
+    if let Some(why) = &support.namespace_problem {
+        let lacks = "nothing can be closed in a folder that is written, and connections within this machine fail";
+        rows.push(("", format!("{}: {lacks}", one_line(why, 100))));
+    }
+    if !support.has_scopes() {
+        rows.push(("", "commands can signal your other programs: that takes Landlock 6, Linux 6.12".to_owned()));
+    }
+    rows
+}
+
 /// Describes what is kept out of what is written.
 fn redaction_state(summary: Option<RedactionSummary>, key_file: &Path) -> String {
     match summary {
@@ -141,8 +169,7 @@ fn key_exposure(names: &[String], is_closed: bool) -> Vec<(&'static str, String)
     } else {
         "hidden from commands that the agent runs; your other programs may read this program's memory"
     };
-    let shell = "there is no sandbox: commands can still read what your shell exports and every file you can read";
-    vec![("keys", from), ("", kept.to_owned()), ("", shell.to_owned())]
+    vec![("keys", from), ("", kept.to_owned())]
 }
 
 fn describe_engine(text: &mut String, engine: &EngineListing) {

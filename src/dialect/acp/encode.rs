@@ -107,11 +107,12 @@ impl AcpEncoder {
             "toolCallId": call, "title": asked_title(request), "kind": kind_word(request.kind), "status": "pending",
         });
         let change = args.and_then(|args| self.change_of_file(request.kind, args));
-        let content = match change {
+        let mut content = match change {
             Some(change) => vec![change],
             None if request.detail.is_empty() => Vec::new(),
             None => vec![text_content(&request.detail)],
         };
+        content.extend(request.sandbox.iter().map(|note| text_content(&format!("sandbox: {}", note.text))));
         asked["content"] = content.into();
         asked["locations"] = self.locations(args).into();
         if let Some(args) = args {

@@ -123,6 +123,7 @@ impl AhpCall {
             expires_at: None,
             answers: if result.is_some() { usual_answers() } else { self.answers() },
             hunks: 0,
+            sandbox: None,
         };
         PermissionRequest { call: CallId::new(id), request, paths: self.edited.clone(), new_texts: Vec::new() }
     }

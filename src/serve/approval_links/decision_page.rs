@@ -41,6 +41,9 @@ impl DecisionPage {
             row("Folder", &request.folder),
             row("Session", link.session.as_str()),
         );
+        if let Some(note) = &request.sandbox {
+            let _ = write!(body, "<dl>{}</dl>", row("Sandbox", &note.text));
+        }
         if !request.detail.is_empty() {
             let detail: String = request.detail.chars().take(MAX_DETAIL_CHARS).collect();
             // Writing to a string doesn't fail.

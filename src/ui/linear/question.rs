@@ -151,7 +151,8 @@ pub fn about(ask: &ApprovalRequest, most: usize) -> String {
     let folder = (!ask.folder.is_empty()).then(|| format!("In folder {}", visible_line(&ask.folder)));
     let detail = if repeated { "" } else { ask.detail.trim_end() };
     let detail = detail.split('\n').filter(|_| !detail.is_empty()).map(|line| visible(line).into_owned());
-    let all: Vec<String> = lines.chain(folder).chain(detail).collect();
+    let sandbox = ask.sandbox.iter().map(|note| format!("Sandbox: {}", visible_line(&note.text)));
+    let all: Vec<String> = lines.chain(sandbox).chain(folder).chain(detail).collect();
     for line in all.iter().take(most) {
         text.push_str(line);
         text.push('\n');

@@ -136,6 +136,7 @@ pub(super) fn approval() -> Scene {
         expires_at: None,
         answers: Vec::new(),
         hunks: 0,
+        sandbox: None,
     };
     scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);
@@ -159,6 +160,7 @@ pub(super) fn hostile_approval() -> Scene {
         expires_at: None,
         answers: Vec::new(),
         hunks: 0,
+        sandbox: None,
     };
     scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request });
     scene.tick(1000);

@@ -147,6 +147,7 @@ fn what_is_whole_in_an_event_is_blanked_out_in_every_kind_of_it() {
         expires_at: None,
         answers: Vec::new(),
         hunks: 0,
+        sandbox: None,
     };
     let on = crate::event::AnnotationTarget::Session;
     let events = vec![
@@ -209,6 +210,7 @@ fn an_ask_is_kept_as_it_is_until_it_is_answered() {
         expires_at: None,
         answers: Vec::new(),
         hunks: 0,
+        sandbox: None,
     };
     let mut redaction = Redaction::default();
     let mut out = Vec::new();

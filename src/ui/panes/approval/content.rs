@@ -72,6 +72,10 @@ pub(super) fn content(
         let folder = format!("in {}", one_line(&visible_line(&ask.folder), width.saturating_sub(3)));
         rows.rows.push(ContentRow::Text(folder, Role::Dim));
     }
+    if let Some(note) = &ask.sandbox {
+        let role = if note.leaves { Role::Error } else { Role::Dim };
+        rows.add(&format!("sandbox: {}", note.text), width, role, false);
+    }
     let repeated = ask.detail.trim() == ask.subject.trim();
     let detail = if repeated { "" } else { ask.detail.trim_end() };
     // The names of the file say again what the subject says.

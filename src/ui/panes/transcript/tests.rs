@@ -319,6 +319,7 @@ fn a_diff_waits_for_approval() {
             expires_at: None,
             answers: Vec::new(),
             hunks: 0,
+            sandbox: None,
         },
     });
     let mut view = TranscriptView::new();
@@ -355,6 +356,7 @@ fn a_change_that_was_taken_in_part_shows_its_diff_once() {
             expires_at: None,
             answers: Vec::new(),
             hunks: 2,
+            sandbox: None,
         },
     });
     let taken = crate::event::HunkDecision { taken: vec![1], notes: Vec::new() };

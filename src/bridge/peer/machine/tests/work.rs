@@ -19,6 +19,7 @@ fn described(tool: &str, kind: ToolKind, risk: Risk, subject: &str) -> ApprovalR
         expires_at: None,
         answers: Vec::new(),
         hunks: 0,
+        sandbox: None,
     }
 }
 
