@@ -13,6 +13,7 @@ mod server_approvals;
 mod sub_agents;
 #[cfg(test)]
 mod tests;
+mod tool_questions;
 mod tools;
 
 use std::io;
@@ -58,6 +59,11 @@ enum ToolMessage {
         call: CallId,
         result: ToolResult,
         duration: Millis,
+    },
+    /// A running call asks the person.
+    Question {
+        call: CallId,
+        question: Box<tool_questions::OpenQuestion>,
     },
     /// All that a sub-agent used so far.
     NestedUsage {
@@ -120,6 +126,8 @@ struct RunningTurn {
     awaiting_approval: Vec<(CallId, String, ApprovalRequest)>,
     /// Approval requests that were shown to the person in this turn.
     shown_requests: std::collections::HashMap<CallId, ApprovalRequest>,
+    /// What running calls ask the person.
+    tool_questions: std::collections::HashMap<CallId, tool_questions::OpenQuestion>,
     /// A request waits for a model switch, the server's description of the model, or a list of tools.
     request_pending: bool,
     /// The summary of earlier turns that the request waits for.
@@ -329,6 +337,7 @@ impl Agent {
             cancel_tools: CancellationToken::new(),
             awaiting_approval: Vec::new(),
             shown_requests: std::collections::HashMap::new(),
+            tool_questions: std::collections::HashMap::new(),
             request_pending: false,
             compaction: None,
             has_compacted: false,
@@ -412,6 +421,9 @@ impl Agent {
                     Command::Decide { call, decision } => (call, decision, self.setup.approvals.decided_by),
                     _ => return,
                 };
+                if self.answer_tool(&call, &decision, by, running).await {
+                    return;
+                }
                 let decision = approvals::about_hunks(decision, running.shown_requests.get(&call));
                 if let Err(text) = self.grant(&call, &decision, &running.awaiting_approval) {
                     let text = format!("still pending: invalid pattern: {text}");

@@ -315,6 +315,19 @@ impl<'a> Effects<'a> {
         });
     }
 
+    /// Tells how the MCP servers are; one that is named is started again, and waited for.
+    pub fn list_mcp(&mut self, name: Option<String>) {
+        let servers = self.workspace.mcp_servers().clone();
+        self.spawn(async move {
+            if let Some(name) = name
+                && let Err(why) = servers.restart(&name).await
+            {
+                return EffectResult::Report(Report::Failed { what: "not started".into(), why });
+            }
+            EffectResult::Report(Report::Mcp(servers.statuses()))
+        });
+    }
+
     /// Finds out what differs in a folder from what git has.
     pub fn diff_folder(&mut self, folder: PathBuf) {
         self.spawn(async move { EffectResult::Report(Report::FolderDiff(git_diff(&folder).await)) });

@@ -11,6 +11,7 @@ use rmcp::service::{PeerRequestOptions, ServiceError};
 use super::client::{RunningCall, roots};
 use super::connection::{Connection, failure};
 use super::content::tool_result;
+use super::elicit::answer_elicitation;
 use crate::event::Json;
 use crate::tool::{ToolContext, ToolResult};
 
@@ -34,7 +35,7 @@ pub(super) async fn call_tool(connection: &Connection, tool: &str, args: &Json, 
         };
         match result {
             ServerResult::CallToolResult(result) => return tool_result(result),
-            ServerResult::InputRequiredResult(asked) => match answer(connection, asked) {
+            ServerResult::InputRequiredResult(asked) => match answer(connection, asked, ctx).await {
                 Ok((responses, state)) => {
                     params.input_responses = Some(responses).filter(|responses| !responses.is_empty());
                     params.request_state = state;
@@ -61,7 +62,11 @@ async fn send(
     let client = connection.service.service();
     let mut sent = connection.service.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
     let token = sent.progress_token.clone();
-    client.calls().insert(token.clone(), RunningCall::new(ctx.progress.clone()));
+    {
+        let mut calls = client.calls();
+        let number = calls.values().map(RunningCall::number).max().map_or(0, |last| last + 1);
+        calls.insert(token.clone(), RunningCall::new(ctx, number));
+    }
     let answered = tokio::select! {
         biased;
         answer = &mut sent.rx => Some(answer.unwrap_or(Err(ServiceError::TransportClosed))),
@@ -77,14 +82,26 @@ async fn send(
 }
 
 /// Answers what a server asks before it goes on.
-fn answer(connection: &Connection, asked: InputRequiredResult) -> Result<(InputResponses, Option<String>), String> {
+async fn answer(
+    connection: &Connection,
+    asked: InputRequiredResult,
+    ctx: &ToolContext,
+) -> Result<(InputResponses, Option<String>), String> {
     let mut responses = InputResponses::new();
     for (key, request) in asked.input_requests.unwrap_or_default() {
         let response = match request {
             InputRequest::ListRoots(_) => {
                 serde_json::to_value(roots(&connection.service.service().folder)).unwrap_or_default()
             }
-            InputRequest::Elicitation(_) => serde_json::json!({"action": "decline"}),
+            InputRequest::Elicitation(request) => {
+                let name = &connection.service.service().name;
+                let asking = answer_elicitation(&request.params, name, ctx.ask.as_ref());
+                let answer = tokio::select! {
+                    answer = asking => answer,
+                    () = ctx.cancel.cancelled() => return Err(CANCELLED.to_owned()),
+                };
+                serde_json::to_value(answer).unwrap_or_default()
+            }
             _ => return Err("the server wants to use the model here, which is not supported".to_owned()),
         };
         responses.insert(key, response);

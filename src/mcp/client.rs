@@ -8,15 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rmcp::ClientHandler;
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, ErrorData, Implementation, ListRootsResult, ProgressNotificationParam,
-    ProgressToken, Root,
+    ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ErrorData, Implementation, ListRootsResult,
+    ProgressNotificationParam, ProgressToken, Root,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleClient};
 use tokio::sync::{mpsc, watch};
 
 use super::CLIENT_NAME;
+use super::elicit::answer_elicitation;
 use crate::text::one_line;
-use crate::tool::ToolProgress;
+use crate::tool::{AskPerson, ToolContext, ToolProgress};
 
 /// Reports of one call that are shown; a server could send any number.
 const MAX_REPORTS: usize = 500;
@@ -24,6 +25,8 @@ const MAX_REPORT_CELLS: usize = 200;
 
 /// Our side of a connection.
 pub(super) struct Client {
+    /// Of the server.
+    pub(super) name: String,
     pub(super) folder: PathBuf,
     /// Calls that run, by the token of their progress.
     pub(super) calls: Mutex<HashMap<ProgressToken, RunningCall>>,
@@ -34,13 +37,22 @@ pub(super) struct Client {
 /// A call that runs.
 pub(super) struct RunningCall {
     pub(super) progress: mpsc::Sender<ToolProgress>,
+    ask: Option<AskPerson>,
+    /// Later ones have larger numbers.
+    number: u64,
     reports: usize,
     last: String,
 }
 
 impl RunningCall {
-    pub(super) fn new(progress: mpsc::Sender<ToolProgress>) -> Self {
-        Self { progress, reports: 0, last: String::new() }
+    pub(super) fn new(ctx: &ToolContext, number: u64) -> Self {
+        Self { progress: ctx.progress.clone(), ask: ctx.ask.clone(), number, reports: 0, last: String::new() }
+    }
+}
+
+impl RunningCall {
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 }
 
@@ -52,12 +64,22 @@ impl Client {
 
 impl ClientHandler for Client {
     fn get_info(&self) -> ClientConfig {
-        let capabilities = ClientCapabilities::builder().enable_roots().build();
+        let capabilities = ClientCapabilities::builder().enable_roots().enable_elicitation().build();
         ClientConfig::new(capabilities, Implementation::new(CLIENT_NAME, env!("CARGO_PKG_VERSION")))
     }
 
     async fn list_roots(&self, _: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
         Ok(roots(&self.folder))
+    }
+
+    /// A server doesn't say for which call it asks: it is taken for the one that began last.
+    async fn create_elicitation(
+        &self,
+        request: ElicitRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let ask = self.calls().values().max_by_key(|call| call.number).and_then(|call| call.ask.clone());
+        Ok(answer_elicitation(&request, &self.name, ask.as_ref()).await)
     }
 
     async fn on_progress(&self, report: ProgressNotificationParam, _: NotificationContext<RoleClient>) {

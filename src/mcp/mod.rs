@@ -10,6 +10,7 @@ mod call;
 mod client;
 mod connection;
 mod content;
+mod elicit;
 mod http_transport;
 mod program;
 pub mod serve;

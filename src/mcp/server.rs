@@ -281,7 +281,12 @@ impl Shared {
     }
 
     fn client(&self) -> Client {
-        Client { folder: self.spec.folder.clone(), calls: Mutex::default(), changes: self.changes.clone() }
+        Client {
+            name: self.spec.name.clone(),
+            folder: self.spec.folder.clone(),
+            calls: Mutex::default(),
+            changes: self.changes.clone(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The MCP servers of the settings: each is described here and started when it is needed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,10 +11,17 @@ use crate::config::{Config, McpConfig, environment, secret};
 use crate::event::McpServerStatus;
 use crate::mcp::{McpAccess, McpConnection, McpServer, McpServerSpec, ResolveValues};
 use crate::net::{self, HttpClient};
+use crate::text::one_line;
 
 /// The servers of a program; a clone is the same ones.
 #[derive(Clone, Default)]
 pub struct McpServers(Arc<[Arc<McpServer>]>);
+
+impl fmt::Debug for McpServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|server| server.name())).finish()
+    }
+}
 
 impl McpServers {
     /// Describes the servers that are enabled. Nothing is started.
@@ -32,6 +40,22 @@ impl McpServers {
 
     pub fn statuses(&self) -> Vec<McpServerStatus> {
         self.0.iter().map(|server| server.status()).collect()
+    }
+
+    /// Starts one again, and waits until it speaks or fails; which, its status tells.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none of that name.
+    pub async fn restart(&self, name: &str) -> Result<(), String> {
+        let Some(server) = self.0.iter().find(|server| server.name() == name) else {
+            let known: Vec<&str> = self.0.iter().map(|server| server.name()).collect();
+            return Err(format!("no MCP server {}; there are: {}", one_line(name, 60), known.join(", ")));
+        };
+        server.restart();
+        // How that went stands in its status.
+        let _ = server.list_tools().await;
+        Ok(())
     }
 
     pub(super) async fn close(&self) {

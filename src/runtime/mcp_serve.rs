@@ -48,6 +48,7 @@ impl Runtime {
                     approved_hunks: None,
                     keep_version: None,
                     background: None,
+                    ask: None,
                     progress,
                     cancel,
                 }

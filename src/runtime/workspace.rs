@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{FileRestorer, InstructionReader, Runtime};
+use super::{FileRestorer, InstructionReader, McpServers, Runtime};
 use crate::event::{Millis, PromptContext, SessionId};
 use crate::net::redact_registered;
 use crate::sandbox::SandboxRules;
@@ -40,6 +40,7 @@ pub struct Workspace {
     background: BackgroundCommands,
     /// What commands are kept from; none where they run as they are.
     sandbox: Option<Arc<SandboxRules>>,
+    mcp: McpServers,
 }
 
 impl Workspace {
@@ -75,6 +76,10 @@ impl Workspace {
     /// Stops one of them.
     pub fn stop_background_command(&self, session: &SessionId, id: &str) -> bool {
         self.background.stop(session.as_str(), id)
+    }
+
+    pub fn mcp_servers(&self) -> &McpServers {
+        &self.mcp
     }
 
     /// Returns the paths that a mention may name that begins like this. Blocks.
@@ -119,6 +124,7 @@ impl Runtime {
             instructions: self.instruction_reader(),
             background: self.background.clone(),
             sandbox: self.sandbox.clone(),
+            mcp: self.mcp.clone(),
             ..Workspace::new(self.folder.clone(), self.hidden_variables.clone().into())
         }
     }

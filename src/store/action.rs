@@ -259,6 +259,8 @@ pub enum Action {
     ToggleServing,
     /// Tells who follows it.
     ListPeers,
+    /// Shows the MCP servers; one that is named is started again before.
+    ShowMcp(Option<String>),
     /// Tells where keys are expected, and whether they are there.
     OpenKeyStatus,
     /// Opens a session with what is named as on the command line of `attach`.

@@ -478,6 +478,9 @@ pub const ACTIONS: &[ActionSpec] = &[
         &["watchers"],
         "tell who follows this session",
     ),
+    act("mcp.open", Global, || Action::ShowMcp(None), "MCP servers: state, tools, how to mend one")
+        .slash(140, "mcp", &[], "list the MCP servers with their tools, or start one again")
+        .takes(Argument::Free("server"), |name| Ok(Action::ShowMcp(name.map(str::to_owned)))),
     act("layout.side", Global, || Action::SetPanelSide(None), "side panes on the other side")
         .slash(63, "layout", &["panes"], "put side panes left or right; show or hide the tool panel or the plan")
         .takes(LAYOUT_ARGUMENT, lay_panes),

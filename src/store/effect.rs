@@ -76,6 +76,8 @@ pub enum Effect {
     ToggleServing,
     /// Find out who follows it; answered by a report.
     ListPeers,
+    /// Tell how the MCP servers are, one of them started again; answered by `Report::Mcp`.
+    ListMcp(Option<String>),
     /// Play a saved session beside the others: its id or its file; none is this one.
     PlaySession(Option<String>),
     /// Look at files that the agent changed, before they are put back; answered by `Report::FilesChecked`.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Envelope, FileCheck, Millis, OutputStream, PromptContext, SessionId, SessionStatus};
+use crate::event::{
+    Envelope, FileCheck, McpServerStatus, Millis, OutputStream, PromptContext, SessionId, SessionStatus,
+};
 
 use super::action::Action;
 use super::effect::MentioningPrompt;
@@ -104,6 +106,8 @@ pub enum Report {
         url: String,
         token: String,
     },
+    /// How the MCP servers are.
+    Mcp(Vec<McpServerStatus>),
     /// What differs in the folder from the last commit, as a unified diff; or why that can't be told.
     FolderDiff(Result<String, String>),
     /// Which instructions and skills the agent has.

@@ -327,6 +327,7 @@ mod tests {
                 "export",
                 "import",
                 "handoff",
+                "mcp",
                 "memory",
                 "init",
                 "tasks"
@@ -387,6 +388,7 @@ mod tests {
         ("reconnect", &[]),
         ("serve", &[]),
         ("peers", &[]),
+        ("mcp", &[]),
         ("frames", &["record"]),
         ("replay", &[]),
         ("rewind", &["undo"]),

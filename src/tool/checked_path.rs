@@ -119,6 +119,7 @@ pub(super) mod tests {
             approved_hunks: None,
             keep_version: None,
             background: None,
+            ask: None,
             progress: mpsc::channel(1).0,
             cancel: CancellationToken::new(),
         }

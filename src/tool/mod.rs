@@ -54,8 +54,8 @@ pub use registry::{RegisteredTool, Registry};
 pub use shell::run_for_person;
 pub use skill::{Skill, SkillTools};
 pub use source::{
-    CallDescription, KeepVersion, SubjectCheck, SubjectPermission, ToolContext, ToolInfo, ToolProgress, ToolResult,
-    ToolSource,
+    AskPerson, CallDescription, KeepVersion, SubjectCheck, SubjectPermission, ToolContext, ToolInfo, ToolProgress,
+    ToolQuestion, ToolResult, ToolSource,
 };
 pub use task::{NOT_FOR_SUB_AGENTS, TASK_TOOL, TaskRequest};
 

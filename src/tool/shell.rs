@@ -279,6 +279,7 @@ pub async fn run_for_person(
         approved_hunks: None,
         keep_version: None,
         background: None,
+        ask: None,
         progress,
         cancel,
     };

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::background::SessionBackground;
 use super::hunks::ApprovedHunks;
-use crate::event::{AgentEvent, CallOutcome, FileVersion, Json, OutputStream, Risk, SandboxNote, ToolKind, ToolSpec};
+use crate::event::{
+    AgentEvent, CallOutcome, FileVersion, Json, OfferedAnswer, OutputStream, Risk, SandboxNote, ToolKind, ToolSpec,
+};
 use crate::sandbox::SandboxRules;
 
 /// Where tools come from: this program, a client, a server, a sub-agent.
@@ -105,6 +107,19 @@ pub type SubjectCheck = Arc<dyn Fn(&str) -> SubjectPermission + Send + Sync>;
 /// Keeps the bytes of a file, and returns how they are found again. It blocks.
 pub type KeepVersion = Arc<dyn Fn(&[u8]) -> FileVersion + Send + Sync>;
 
+/// Asks the person, and returns the id of the chosen answer; none if there is none.
+pub type AskPerson = Arc<dyn Fn(ToolQuestion) -> BoxFuture<'static, Option<String>> + Send + Sync>;
+
+/// What only the person can answer while a call runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolQuestion {
+    /// In one line.
+    pub subject: String,
+    /// All of it; may have many lines.
+    pub detail: String,
+    pub answers: Vec<OfferedAnswer>,
+}
+
 /// What a call may use.
 #[derive(Clone)]
 pub struct ToolContext {
@@ -127,6 +142,8 @@ pub struct ToolContext {
     pub keep_version: Option<KeepVersion>,
     /// Runs commands that go on after their call; none where that can't be.
     pub background: Option<SessionBackground>,
+    /// Asks the person something while the call runs; none where nobody can be asked.
+    pub ask: Option<AskPerson>,
     /// What happens while the call runs; it is logged. Losing a piece is not an error.
     pub progress: mpsc::Sender<ToolProgress>,
     pub cancel: CancellationToken,

@@ -8,8 +8,8 @@ use super::panes::approval::ApprovalPane;
 use super::panes::diff::ChangesView;
 use super::panes::raw::RawView;
 use super::panes::{
-    agents, approval, branch_tree, diff, efforts, file_restore, found_texts, frames, help, key_status, links, memory,
-    models, modes, outline, palette, permissions, pick_hint, prompt_history, raw, rewind, search_bar, serving,
+    agents, approval, branch_tree, diff, efforts, file_restore, found_texts, frames, help, key_status, links, mcp,
+    memory, models, modes, outline, palette, permissions, pick_hint, prompt_history, raw, rewind, search_bar, serving,
     sessions, status, system_prompt, tab_list, tasks, themes, title, usage_report,
 };
 use crate::store::overlay::Overlay;
@@ -57,6 +57,7 @@ pub fn draw(
         Overlay::TaskOutput(shown) => tasks::draw_output(shown, screen, buf),
         Overlay::Memory(shown) => memory::draw(shown, screen, buf),
         Overlay::KeyStatus(shown) => key_status::draw(shown, screen, buf),
+        Overlay::Mcp(shown) => mcp::draw(shown, screen, buf),
         Overlay::Serving(shown) => serving::draw(shown, screen, buf),
         Overlay::SessionsSearch(search) => found_texts::draw(search, screen, buf),
         Overlay::Rewind(list) => rewind::draw(list, screen, buf),

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::tool_questions::asker;
 use super::{Agent, RunningTurn, ToolMessage, hooks};
 use crate::agent::approval::ApprovalVerdict;
 use crate::agent::turn::{TurnEffect, TurnInput};
@@ -96,6 +97,10 @@ impl Agent {
                 .clone()
                 .map(|store| -> KeepVersion { Arc::new(move |content: &[u8]| store.keep(content)) }),
             background: self.setup.background.clone(),
+            ask: (!self.setup.is_unattended).then(|| {
+                let folder = self.setup.folder.display().to_string();
+                asker(call, &tool.spec().name, &folder, running.tool_sender.clone())
+            }),
             progress: sender,
             cancel: running.cancel_tools.child_token(),
         };
@@ -287,7 +292,9 @@ impl Agent {
                 }
                 TurnInput::Output { call, stream, text }
             }
+            ToolMessage::Question { call, question } => return self.ask_for_tool(call, *question, running).await,
             ToolMessage::Done { call, result: mut done, duration: took } => {
+                self.drop_question(&call, running).await;
                 for event in std::mem::take(&mut done.events) {
                     self.handle_tool_event(call.clone(), event, running).await;
                 }

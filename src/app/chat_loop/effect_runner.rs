@@ -164,6 +164,7 @@ impl TabHost<'_> {
                     self.open_outside(tab, OutsideSession::Played(name));
                 }
                 Effect::ToggleServing => self.toggle_serving(tab),
+                Effect::ListMcp(name) => self.effects.list_mcp(name),
                 Effect::ListPeers => self.tell_peers(tab),
                 Effect::CheckFiles(steps) => self.effects.check_files(&tab.session.session, steps),
                 Effect::RestoreFiles(steps) => self.effects.restore_files(&tab.session.session, steps),

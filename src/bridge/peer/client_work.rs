@@ -121,6 +121,7 @@ impl ClientWorker {
             approved_hunks: None,
             keep_version: None,
             background: None,
+            ask: None,
             progress,
             cancel,
         }

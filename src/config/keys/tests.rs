@@ -24,6 +24,7 @@ const WITHOUT_KEY: &[&str] = &[
     "notify.test",
     "keys.status",
     "session.serve",
+    "mcp.open",
     "session.export",
     "session.peers",
     "mode.ask",

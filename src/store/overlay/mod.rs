@@ -16,6 +16,7 @@ pub mod frames;
 pub mod help;
 pub mod key_status;
 pub mod links;
+pub mod mcp;
 pub mod memory;
 pub mod models;
 pub mod modes;
@@ -111,6 +112,7 @@ overlays! {
     TaskOutput(tasks::TaskOutputText),
     KeyStatus(key_status::KeyStatusText),
     Serving(serving::ServingText),
+    Mcp(mcp::McpServerList),
     SessionsSearch(found_texts::SessionsSearch),
     Rewind(rewind::RewindList),
     BranchTree(branch_tree::BranchTree),

@@ -261,6 +261,7 @@ pub(super) fn apply(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenKeyStatus => open(store, KeyStatusText::default()),
         Action::ToggleServing => attaching::toggle_serving(store, fx),
         Action::ListPeers => fx.push(Effect::ListPeers),
+        Action::ShowMcp(name) => fx.push(Effect::ListMcp(name)),
         Action::Attach(line) => attaching::attach(store, line, fx),
         Action::Detach => attaching::detach(store, fx),
         Action::Reconnect => attaching::reconnect(store, fx),

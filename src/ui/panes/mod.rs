@@ -16,6 +16,7 @@ pub mod help;
 pub mod item;
 pub mod key_status;
 pub mod links;
+pub mod mcp;
 pub mod memory;
 pub mod models;
 pub mod modes;
