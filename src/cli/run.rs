@@ -57,7 +57,7 @@ async fn run_command(cli: Cli) -> anyhow::Result<u8> {
                 cli.chat.agent_args(is_on_terminal(), |name| context.loaded.config.remotes.contains_key(name));
             attach::run(&args, prompt, context).await
         }
-        None => chat::run(cli.chat, start.load()?).await,
+        None => Box::pin(chat::run(cli.chat, start.load()?)).await,
         Some(CliCommand::Attach(args)) => attach::run(&args, None, start.load()?).await,
         Some(CliCommand::Acp(args)) => acp::run(&args, start.load()?).await,
         Some(CliCommand::Serve(args)) => serve::run(&args, start.load()?).await,

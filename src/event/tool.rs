@@ -82,7 +82,7 @@ pub struct ApprovalRequest {
     pub hunks: u32,
     /// Where a command would run; none where that is nobody's business here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<SandboxNote>,
+    pub sandbox: Option<Box<SandboxNote>>,
 }
 
 /// Says whether a command would run in a sandbox.

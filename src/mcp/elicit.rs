@@ -144,10 +144,11 @@ mod tests {
         let params = json!({"mode": "form", "message": "Book?\u{1b}[2J", "requestedSchema": schema});
         let params: ElicitRequestParams = serde_json::from_value(params).unwrap();
         let subjects = Arc::new(Mutex::new(Vec::new()));
-        let (told, labels) = (Arc::clone(&subjects), Mutex::new(labels.to_vec().into_iter()));
+        let (told, labels) = (Arc::clone(&subjects), Mutex::new(labels.to_vec()));
+        labels.lock().unwrap().reverse();
         let person: AskPerson = Arc::new(move |question| {
             told.lock().unwrap().push(question.subject);
-            let label = labels.lock().unwrap().next().expect("no more questions");
+            let label = labels.lock().unwrap().pop().expect("no more questions");
             let answer = question.answers.into_iter().find(|answer| answer.label == label).map(|answer| answer.id);
             async move { answer }.boxed()
         });

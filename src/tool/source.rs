@@ -80,7 +80,7 @@ pub struct CallDescription {
     /// How many hunks of the diff in `detail` the tool can apply one by one; 0 if it does all or nothing.
     pub hunks: u32,
     /// Where a command would run.
-    pub sandbox: Option<SandboxNote>,
+    pub sandbox: Option<Box<SandboxNote>>,
 }
 
 impl CallDescription {

@@ -56,7 +56,7 @@ impl Bench {
             Some(root.join("home")),
             PROGRAM.into(),
         );
-        let policy = rules.policy(&root.join("work"), &[], Duration::from_secs(60));
+        let policy = rules.policy(&root.join("work"), &[], Duration::from_mins(1));
         Some(Self { _root: root_dir, root, rules, policy })
     }
 
@@ -306,7 +306,7 @@ fn nothing_of_a_command_outlives_the_program_that_is_killed() {
         .current_dir(bench.root.join("work"))
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !bench.root.join("work/ready").exists() {
         assert!(Instant::now() < deadline, "the command starts");
         std::thread::yield_now();

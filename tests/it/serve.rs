@@ -181,6 +181,59 @@ impl EventReader {
 }
 
 #[tokio::test]
+async fn a_client_goes_back_goes_on_elsewhere_and_comes_again_and_nothing_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let server = JarvisServer::start(home.path()).await;
+    let (id, mut events) = server.watched_session().await;
+    server.prompt(&id, "what is 6*7?").await;
+    let first = events.until("turn_finished").await;
+    server.prompt(&id, "what is 1+1?").await;
+    let second = events.until("turn_finished").await;
+    let (fork, end) = (first.last().unwrap().id.unwrap(), second.last().unwrap().id.unwrap());
+    let (status, answer) = server.send_command(&id, &json!({ "type": "branch", "after": fork })).await;
+    assert_eq!(status, 202, "{answer}");
+    let began = events.until("branch_started").await;
+    assert_eq!(began.last().unwrap().event_json()["after"], json!(fork));
+    server.prompt(&id, "what is 2+2?").await;
+    let other = events.until("turn_finished").await;
+    // In the middle of a turn there is no place to go on.
+    server.send_command(&id, &json!({ "type": "branch", "after": end - 1 })).await;
+    let refused = events.until("notice").await.pop().unwrap().event_json();
+    assert_eq!(refused["code"], "branch", "{refused}");
+    server.send_command(&id, &json!({ "type": "branch", "after": end })).await;
+    events.until("branch_started").await;
+    server.prompt(&id, "what is 3+3?").await;
+    let last = events.until("turn_finished").await;
+    let numbers: Vec<u64> = first.iter().chain(&second).chain(&began).chain(&other).filter_map(|one| one.id).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    server.stop().await;
+
+    // Whoever comes later gets every branch, and the session goes on where it was.
+    let server = JarvisServer::start(home.path()).await;
+    let mut events = server.events(&id, 1).await;
+    let mut prompts = Vec::new();
+    while let Some(frame) = events.next_event().await {
+        let event = frame.event_json();
+        if event["type"] == "user_message" {
+            prompts.push(event["text"].as_str().unwrap().to_owned());
+        }
+        if frame.id == last.last().unwrap().id {
+            break;
+        }
+    }
+    assert_eq!(prompts, ["what is 6*7?", "what is 1+1?", "what is 2+2?", "what is 3+3?"]);
+    let runtime = new_runtime(home.path(), Frontend::Headless);
+    let answers = runtime.saved_sessions();
+    let handed = answers.hand_off(&id, "markdown").unwrap();
+    assert!(
+        handed.text.contains("3+3") && handed.text.contains("1+1") && !handed.text.contains("2+2"),
+        "{}",
+        handed.text
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
     let server = JarvisServer::start(home.path()).await;

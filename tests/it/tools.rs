@@ -48,6 +48,7 @@ impl ToolBench {
             extra_folders: Vec::new(),
             hidden_env_vars: ["HOME".to_owned()].into(),
             sandbox: None,
+            ask: None,
             check_subject: Arc::new(|_| SubjectPermission::Allowed),
             progress: sender,
             cancel: CancellationToken::new(),

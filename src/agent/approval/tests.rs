@@ -184,7 +184,7 @@ fn only_what_a_command_line_still_needs_is_offered() {
 #[test]
 fn to_leave_the_sandbox_is_asked_whatever_else_is_allowed() {
     use crate::event::SandboxNote;
-    let note = |leaves| Some(SandboxNote { text: "there".into(), leaves });
+    let note = |leaves| Some(Box::new(SandboxNote { text: "there".into(), leaves }));
     let request = |leaves| ApprovalRequest { sandbox: note(leaves), ..crate::testkit::events::shell_approval("ls") };
     let mut free = policy(ApprovalMode::Full, &["shell"], &[]);
     assert_eq!(free.judge_request(&request(false)), ApprovalVerdict::Allow);

@@ -34,6 +34,7 @@ pub(super) fn asker(call: &CallId, tool: &str, folder: &str, sender: mpsc::Sende
             expires_at: None,
             answers: question.answers,
             hunks: 0,
+            sandbox: None,
         };
         let (reply, answer) = oneshot::channel();
         let (sender, call) = (sender.clone(), call.clone());

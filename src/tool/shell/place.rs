@@ -37,11 +37,11 @@ impl CommandPlace {
         Self::Inside { rules, policy, support }
     }
 
-    pub(super) fn note(&self, reason: Option<&str>) -> Option<SandboxNote> {
+    pub(super) fn note(&self, reason: Option<&str>) -> Option<Box<SandboxNote>> {
         match self {
             Self::Open => None,
-            Self::Outside => Some(SandboxPolicy::note_outside(reason)),
-            Self::Inside { policy, support, .. } => Some(policy.note(support)),
+            Self::Outside => Some(Box::new(SandboxPolicy::note_outside(reason))),
+            Self::Inside { policy, support, .. } => Some(Box::new(policy.note(support))),
         }
     }
 

@@ -1,3 +1,5 @@
+mod branches;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
