@@ -237,16 +237,7 @@ impl Agent {
             mode: self.setup.policy.mode,
             folder: self.setup.folder.display().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: Capabilities {
-                prompt: true,
-                decide: !self.setup.is_unattended,
-                cancel: true,
-                images: self.engine_choice.takes_images(),
-                // Where the agent is another, its turn is one reply.
-                steer: self.setup.runs_tools,
-                branch: self.can_branch(),
-                ..Capabilities::default()
-            },
+            capabilities: Capabilities { images: self.engine_choice.takes_images(), ..self.setup.capabilities() },
             context_window: self.engine_choice.context_window,
             price: self.engine_choice.price,
         };

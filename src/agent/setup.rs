@@ -19,8 +19,8 @@ use crate::engine::model_details::ModelDetails;
 use crate::engine::server_approvals::ServerApprovals;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{
-    AgentOption, CallId, DecidedBy, Effort, Fault, Json, Millis, NO_ENGINE, NoticeCode, OutputFormat, ReplyEvent,
-    SamplingParams, TurnOutcome, who_answers,
+    AgentOption, CallId, Capabilities, DecidedBy, Effort, Fault, Json, Millis, NO_ENGINE, NoticeCode, OutputFormat,
+    ReplyEvent, SamplingParams, TurnOutcome, who_answers,
 };
 use crate::net::HttpClient;
 use crate::sandbox::SandboxRules;
@@ -157,6 +157,21 @@ pub struct AgentSetup {
     pub epoch: Instant,
     /// Wall time in milliseconds since 1970.
     pub wall_ms: u64,
+}
+
+impl AgentSetup {
+    /// Returns what a client can do here, before it is known what the model takes.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            prompt: true,
+            decide: !self.is_unattended,
+            cancel: true,
+            // Where the agent is another, its turn is one reply, and it keeps the conversation.
+            steer: self.runs_tools,
+            branch: self.runs_tools && self.read_branch.is_some(),
+            ..Capabilities::default()
+        }
+    }
 }
 
 impl EngineChoice {

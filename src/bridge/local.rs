@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::agent::{Agent, AgentSetup};
-use crate::event::{Capabilities, LinkState, Permissions};
+use crate::event::{LinkState, Permissions};
 
 use super::session::SourceHandle;
 
@@ -15,8 +15,7 @@ pub fn start(mut setup: AgentSetup, tasks: &mut JoinSet<()>) -> SourceHandle {
     // Capacity 16: the session forwards commands one at a time.
     let (commands, to_agent) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
-    let capabilities =
-        Capabilities { prompt: true, decide: !setup.is_unattended, cancel: true, ..Capabilities::default() };
+    let capabilities = setup.capabilities();
     let (allowed, permissions) = watch::channel(Permissions::default());
     let (settable, options) = watch::channel(Vec::new());
     setup.options = Some(settable);

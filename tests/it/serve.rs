@@ -198,7 +198,7 @@ async fn a_client_goes_back_goes_on_elsewhere_and_comes_again_and_nothing_is_los
     let other = events.until("turn_finished").await;
     // In the middle of a turn there is no place to go on.
     server.send_command(&id, &json!({ "type": "branch", "after": end - 1 })).await;
-    let refused = events.until("notice").await.pop().unwrap().event_json();
+    let refused = events.until("noticed").await.pop().unwrap().event_json();
     assert_eq!(refused["code"], "branch", "{refused}");
     server.send_command(&id, &json!({ "type": "branch", "after": end })).await;
     events.until("branch_started").await;

@@ -6,11 +6,6 @@ use crate::event::{AgentEvent, NoticeCode, NoticeLevel, Seq};
 use super::Agent;
 
 impl Agent {
-    /// Returns whether the conversation is in the log and nowhere else: a remote agent keeps its own.
-    pub(super) fn can_branch(&self) -> bool {
-        self.setup.runs_tools && self.setup.read_branch.is_some()
-    }
-
     /// Goes on after an event. The branch begins once its past is known: if that can't be read, nothing changes.
     pub(super) async fn start_branch(&mut self, after: Seq) {
         let read = self.setup.read_branch.clone().filter(|_| self.setup.runs_tools);

@@ -39,12 +39,12 @@ fn step() -> impl Strategy<Value = PersonStep> {
 
 /// What the model would be sent there.
 #[derive(Clone, Debug, PartialEq)]
-struct Place {
+struct KnownPast {
     messages: Vec<HistoryMessage>,
     compaction: Option<TurnId>,
 }
 
-impl Place {
+impl KnownPast {
     fn of(history: &History) -> Self {
         Self { messages: history.fit_to_window(u64::MAX).messages, compaction: history.last_compaction().cloned() }
     }
@@ -103,7 +103,7 @@ proptest! {
         cut in 0_usize..200,
     ) {
         let mut session = Session::default();
-        let mut places = vec![(Seq(0), Place::of(&session.history))];
+        let mut places = vec![(Seq(0), KnownPast::of(&session.history))];
         for step in steps {
             match step {
                 PersonStep::Turn { words, results } => session.run_turn(words, &results, TurnOutcome::Completed),
@@ -120,16 +120,16 @@ proptest! {
                 }
             }
             read_back(&mut session.history, &session.log);
-            let here = Place::of(&session.history);
+            let here = KnownPast::of(&session.history);
             check_pairing(&here.messages);
             let resumed = read_along(&session.log, branches_of(&session.log).active_path());
-            prop_assert_eq!(&Place::of(&resumed), &here, "a resumed session has what the running one has");
+            prop_assert_eq!(&KnownPast::of(&resumed), &here, "a resumed session has what the running one has");
             places.push((Seq(session.log.len() as u64), here));
         }
         let branches = branches_of(&session.log);
         for (seq, place) in &places {
             let again = read_along(&session.log, branches.path_to(*seq));
-            prop_assert_eq!(&Place::of(&again), place, "back at {}", seq.0);
+            prop_assert_eq!(&KnownPast::of(&again), place, "back at {}", seq.0);
         }
         // Killed anywhere: what is left is a session with numbers that are unbroken and calls that have their results.
         let mut killed = session.log[..cut.min(session.log.len())].to_vec();
