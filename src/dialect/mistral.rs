@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use super::agent_reply::{annotate, ask_person, capped, result_text};
+use super::agent_reply::{annotate, capped, result_text};
 use super::reply_end::ReplyEnd;
 use super::step_reply::{StepBlockKind, StepReply};
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate};
@@ -33,8 +33,8 @@ fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
 #[derive(Debug, Default)]
 pub struct MistralDecoder {
     steps: StepReply,
-    /// The calls whose confirmation was asked for.
-    asked: Vec<String>,
+    /// The calls that wait for a person. They are asked for once their arguments are whole.
+    to_confirm: Vec<String>,
     end: ReplyEnd,
 }
 
@@ -62,12 +62,13 @@ impl MistralDecoder {
             }
             "function.call.delta" => {
                 let wire = if word("tool_call_id").is_empty() { word("id") } else { word("tool_call_id") };
-                self.steps.start_call(wire, Some(word("name")), ExecutedBy::Client, out);
+                // What has to be confirmed runs there.
+                let is_pending = word("confirmation_status") == "pending";
+                let executed_by = if is_pending { ExecutedBy::Server } else { ExecutedBy::Client };
+                self.steps.start_call(wire, Some(word("name")), executed_by, out);
                 self.push_args(wire, word("arguments"), marked, out);
-                let is_asked = || self.asked.iter().any(|known| known == wire);
-                if word("confirmation_status") == "pending" && !is_asked() {
-                    self.asked.push(wire.to_owned());
-                    ask_person(std::slice::from_ref(event), &[format!("may it go on with {}?", word("name"))], out);
+                if is_pending && self.to_confirm.iter().all(|known| known != wire) {
+                    self.to_confirm.push(wire.to_owned());
                 }
             }
             "agent.handoff.started" => {}
@@ -77,6 +78,10 @@ impl MistralDecoder {
                 self.steps.end_step(out);
             }
             "conversation.response.done" => {
+                for wire in std::mem::take(&mut self.to_confirm) {
+                    let request = json!({ "tool_call_id": wire, "confirmation_status": "pending" });
+                    self.steps.reply.calls.ask_approval(&wire, request, None, out);
+                }
                 self.end.take_usage(event.get("usage"));
                 self.end.has_ended = true;
             }

@@ -1,5 +1,6 @@
 //! PURE. Mistral's conversations: the whole conversation as entries in each request, of which the server keeps nothing.
-//! A model whose name begins with `agents/` is an agent.
+//! A model whose name begins with `agents/` is an agent. What a person decided about a call of its connectors stands at
+//! that call, as `confirmation_status` of the SDK's `FunctionCallEntry`.
 
 use serde_json::json;
 
@@ -8,7 +9,7 @@ use super::protocol::JsonProtocol;
 use super::request_kind::{ModelListPath, RequestKind};
 use crate::engine::openai::{self, args_text, tool_result_text};
 use crate::engine::{HistoryCall, HistoryMessage, ModelRequest};
-use crate::event::{Json, PromptImage};
+use crate::event::{CallId, CallOutcome, Json, PromptImage};
 
 const PATH: &str = "/conversations";
 
@@ -25,7 +26,7 @@ pub(super) static CONVERSATIONS: RequestKind = RequestKind {
 };
 
 fn body(_: &RemoteTarget, request: &ModelRequest) -> Json {
-    let inputs: Vec<Json> = request.history.iter().flat_map(entries).collect();
+    let inputs: Vec<Json> = request.history.iter().flat_map(|past| entries(past, request)).collect();
     let mut body = json!({ "inputs": inputs, "stream": true, "store": false });
     if let Some(agent) = request.model.strip_prefix("agents/") {
         // It has a model, instructions and tools of its own.
@@ -42,9 +43,33 @@ fn body(_: &RemoteTarget, request: &ModelRequest) -> Json {
     body
 }
 
-fn entries(past: &HistoryMessage) -> Vec<Json> {
+/// Returns a call with the decision about it.
+fn function_call(call: &HistoryCall) -> Json {
+    let mut entry = json!({
+        "type": "function.call", "tool_call_id": call.wire_id(), "name": call.name, "arguments": args_text(call),
+    });
+    if let Some(approval) = &call.approval {
+        let status = match &approval.decision {
+            Some(decision) if decision.allows() => "allowed",
+            Some(_) => "denied",
+            None => "pending",
+        };
+        entry["confirmation_status"] = status.into();
+    }
+    entry
+}
+
+/// Returns whether the server runs a call, or doesn't, and so knows its result.
+fn is_of_server(call: &CallId, request: &ModelRequest) -> bool {
+    let calls = request.history.iter().filter_map(|past| match past {
+        HistoryMessage::Assistant { calls, .. } => Some(calls),
+        HistoryMessage::User { .. } | HistoryMessage::Tool { .. } => None,
+    });
+    calls.flatten().any(|known| known.call == *call && known.approval.is_some())
+}
+
+fn entries(past: &HistoryMessage, request: &ModelRequest) -> Vec<Json> {
     let said = |kind: &str, role: &str, text: &str| json!({"type": kind, "role": role, "content": text});
-    let called = |call: &HistoryCall| json!({"type": "function.call", "tool_call_id": call.call, "name": call.name, "arguments": args_text(call)});
     match past {
         HistoryMessage::User { text, images } => {
             let mut input = said("message.input", "user", text);
@@ -57,7 +82,12 @@ fn entries(past: &HistoryMessage) -> Vec<Json> {
         }
         HistoryMessage::Assistant { text, calls, .. } => {
             let own = Some(said("message.output", "assistant", text)).filter(|_| !text.is_empty());
-            own.into_iter().chain(calls.iter().map(called)).collect()
+            own.into_iter().chain(calls.iter().map(function_call)).collect()
+        }
+        HistoryMessage::Tool { call, outcome: CallOutcome::Denied | CallOutcome::Requested, .. }
+            if is_of_server(call, request) =>
+        {
+            Vec::new()
         }
         HistoryMessage::Tool { call, output, outcome, .. } => {
             let result = tool_result_text(output, *outcome);

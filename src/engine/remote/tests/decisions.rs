@@ -55,6 +55,22 @@ fn an_app_of_the_ai_sdk_is_told_what_was_decided() {
 }
 
 #[test]
+fn a_conversation_of_mistral_is_told_what_was_decided_at_the_call() {
+    let server = remote(&mistral::CONVERSATIONS, "http://h/v1/conversations");
+    for (decision, status) in [(Decision::Once, "allowed"), (Decision::Deny(None), "denied")] {
+        let mut one = request(&["one"]);
+        let asks = json!({"tool_call_id": "c", "confirmation_status": "pending"});
+        one.history.push(decided_call("c_2", asks, decision));
+        let (name, output) = ("rm".into(), String::new());
+        one.history.push(HistoryMessage::Tool { call: "c_2".into(), name, output, outcome: CallOutcome::Denied });
+        let (_, body) = asked(&server, &one);
+        let entry = json!({"type": "function.call", "tool_call_id": "c", "name": "rm",
+            "arguments": "{\"path\":\"a\"}", "confirmation_status": status});
+        assert_eq!(body["inputs"].as_array().unwrap()[1..], [entry], "the server has no result from us");
+    }
+}
+
+#[test]
 fn a_graph_is_told_what_was_decided_in_the_thread_that_waits() {
     let server = remote(&langgraph::RUN, "http://h/runs/stream");
     let mut one = request(&["one"]);
