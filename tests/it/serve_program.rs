@@ -41,7 +41,7 @@ while IFS= read -r line; do
           tell '{"sessionUpdate":"tool_call","toolCallId":"c1","title":"ls","kind":"execute","status":"pending","rawInput":{"command":"ls"}}'
           say "\"id\":99,\"method\":\"session/request_permission\",\"params\":{\"sessionId\":\"$session\",\"toolCall\":{\"toolCallId\":\"c1\",\"title\":\"ls\",\"kind\":\"execute\"},\"options\":[{\"optionId\":\"y\",\"name\":\"Yes\",\"kind\":\"allow_once\"},{\"optionId\":\"n\",\"name\":\"No\",\"kind\":\"reject_once\"}]}"
           continue;;
-        *wait*) text 'Wait. '; while [ ! -e go ]; do sleep 0.05; done; rm go;;
+        *wait*) text 'Wait. '; while [ ! -e go ]; do [ -d "$PWD" ] || exit; sleep 0.05; done; rm go;;
       esac
       text 'Hello.'
       say "\"id\":$id,\"result\":{\"stopReason\":\"end_turn\"}";;
