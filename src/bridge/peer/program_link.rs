@@ -161,7 +161,7 @@ impl ProgramLink {
         }
         let last_words = self.errors.finish();
         let ended = ProgramEnd::of(mem::take(&mut self.status), self.stop.was_asked);
-        let last = self.errors.last_line();
+        let last = self.errors.last_words();
         let why = if last.is_empty() { String::new() } else { format!(": {}", to_single_line(last)) };
         let remark = format!("{} {}", self.program.name, ended.words);
         let fault = Fault::new(FaultKind::Upstream, format!("{remark}{why}"));

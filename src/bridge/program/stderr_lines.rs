@@ -6,6 +6,10 @@ use crate::net::sse_lines::LineSplitter;
 const MAX_LINES: usize = 2000;
 /// Bytes of a line that are told.
 const MAX_SHOWN_LINE_BYTES: usize = 2000;
+/// Lines that may follow a failure: a stack trace.
+const MAX_TRACE_LINES: usize = 60;
+/// What stands before the colon of a failure's message.
+const FAILURE_HEADS: &[&str] = &["error", "fatal", "fatal error", "panic", "uncaught error"];
 /// Bytes of a line that are waited for.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
 
@@ -15,6 +19,8 @@ pub(in crate::bridge) struct StderrLines {
     told_lines: usize,
     hidden_lines: usize,
     last_line: String,
+    /// The last line that names a failure, and its number.
+    failure: Option<(usize, String)>,
 }
 
 impl Default for StderrLines {
@@ -24,6 +30,7 @@ impl Default for StderrLines {
             told_lines: 0,
             hidden_lines: 0,
             last_line: String::new(),
+            failure: None,
         }
     }
 }
@@ -50,9 +57,11 @@ impl StderrLines {
         last.into_iter().chain(hidden).collect()
     }
 
-    /// Returns the last line that was told.
-    pub(in crate::bridge) fn last_line(&self) -> &str {
-        &self.last_line
+    /// Returns the line that says best why the program ended: one near the end that names a failure, for a trace may
+    /// follow it, else the last one.
+    pub(in crate::bridge) fn last_words(&self) -> &str {
+        let failure = self.failure.as_ref().filter(|(number, _)| self.told_lines - number <= MAX_TRACE_LINES);
+        failure.map_or(&self.last_line, |(_, line)| line)
     }
 
     fn shown(&mut self, line: &str) -> Option<String> {
@@ -68,8 +77,18 @@ impl StderrLines {
         let head = line.get(..line.floor_char_boundary(MAX_SHOWN_LINE_BYTES)).unwrap_or(line);
         let shown = if head.len() < line.len() { format!("{head}…") } else { line.to_owned() };
         self.last_line.clone_from(&shown);
+        if names_failure(&shown) {
+            self.failure = Some((self.told_lines, shown.clone()));
+        }
         Some(shown)
     }
+}
+
+/// Returns whether a line begins as runtimes and libraries begin the message of what ended a program.
+fn names_failure(line: &str) -> bool {
+    let head = line.split_once(':').map_or("", |(head, _)| head.trim());
+    let is_type = !head.contains(' ') && (head.ends_with("Error") || head.ends_with("Exception"));
+    is_type || FAILURE_HEADS.iter().any(|known| head.eq_ignore_ascii_case(known)) || line.contains("panicked at")
 }
 
 #[cfg(test)]
@@ -83,7 +102,27 @@ mod tests {
         told.extend(lines.push(b"ing: a\n\n  \r\nlast"));
         told.extend(lines.finish());
         assert_eq!(told, ["Warning: a", "last"]);
-        assert_eq!(lines.last_line(), "last");
+        assert_eq!(lines.last_words(), "last");
+    }
+
+    #[test]
+    fn the_last_words_are_the_failure_and_not_its_trace() {
+        for (text, expected) in [
+            ("Error: no setting\n\nStack backtrace:\n   0: <unknown>\n", "Error: no setting"),
+            (
+                "x:1\nTypeError: x is not a function\n    at f (x:1)\n\nNode.js v24.1.0\n",
+                "TypeError: x is not a function",
+            ),
+            ("Traceback:\n  line 3\nmodule.KeyError: 'a'\n", "module.KeyError: 'a'"),
+            ("thread 'main' panicked at src/a.rs:1:2:\nnote: run\n", "thread 'main' panicked at src/a.rs:1:2:"),
+            ("error: one\nfatal: two\n", "fatal: two"),
+            ("no error: here\nbye\n", "bye"),
+            (&format!("error: early\n{}bye\n", "working\n".repeat(MAX_TRACE_LINES)), "bye"),
+        ] {
+            let mut lines = StderrLines::default();
+            lines.push(text.as_bytes());
+            assert_eq!(lines.last_words(), expected);
+        }
     }
 
     #[test]

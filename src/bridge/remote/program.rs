@@ -92,7 +92,7 @@ pub(super) async fn follow(
     let ended = ProgramEnd::of(status, stopping.was_asked);
     let level = if ended.is_success { NoticeLevel::Info } else { NoticeLevel::Warn };
     feeder.notify(level, NoticeCode::Exited, format!("{name} {}", ended.words)).await;
-    feeder.finish_response_with(|outcome| settle(&ended, &name, errors.last_line(), outcome)).await;
+    feeder.finish_response_with(|outcome| settle(&ended, &name, errors.last_words(), outcome)).await;
 }
 
 /// A failure never looks like success, and what the person stopped is no failure.
