@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentEvent, Annotation, AnnotationTarget, MessageId, PromptImage};
+use crate::text::fence::fence_around;
 
 /// Bytes of all that may go with one prompt, images aside.
 pub const MAX_PROMPT_CONTEXT_BYTES: usize = 256_000;
@@ -88,7 +89,7 @@ pub fn add_context(prompt: &str, context: &[PromptContext]) -> String {
             // It goes beside the text.
             PromptContextKind::Image(_) => continue,
         };
-        let fence = "`".repeat(longest_run(&part.text, '`').max(2) + 1);
+        let fence = fence_around(&part.text);
         let end = if part.text.is_empty() || part.text.ends_with('\n') { "" } else { "\n" };
         // A name on one line can't end its heading.
         let name = part.name.replace(['\n', '\r'], " ");
@@ -100,15 +101,6 @@ pub fn add_context(prompt: &str, context: &[PromptContext]) -> String {
 /// Returns the words of a prompt without what [`add_context`] put behind them.
 pub fn without_context(text: &str) -> &str {
     text.split_once(CONTEXT_HEADING).map_or(text, |(prompt, _)| prompt)
-}
-
-fn longest_run(text: &str, of: char) -> usize {
-    let (mut longest, mut run) = (0, 0);
-    for c in text.chars() {
-        run = if c == of { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    longest
 }
 
 #[cfg(test)]

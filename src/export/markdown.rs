@@ -16,6 +16,7 @@ use crate::event::{
     who_answers,
 };
 use crate::text::clean;
+use crate::text::fence::{fence_around, marks_around};
 use crate::text::human::whole_size;
 use contained::{contain, escape_inline};
 
@@ -258,7 +259,7 @@ fn quote(text: &str) -> String {
 /// Puts a text into a fence that is longer than any in it.
 fn fence(text: &str, language: &str) -> String {
     let text = clean(text);
-    let marks = "`".repeat(longest_run(&text, '`').max(2) + 1);
+    let marks = fence_around(&text);
     format!("{marks}{language}\n{}\n{marks}", text.trim_end_matches('\n'))
 }
 
@@ -268,18 +269,9 @@ fn code_span(text: &str) -> String {
     if text.is_empty() {
         return "(none)".to_owned();
     }
-    let marks = "`".repeat(longest_run(&text, '`') + 1);
+    let marks = marks_around(&text);
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     format!("{marks}{pad}{text}{pad}{marks}")
-}
-
-fn longest_run(text: &str, of: char) -> usize {
-    let (mut longest, mut run) = (0, 0);
-    for c in text.chars() {
-        run = if c == of { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    longest
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod address;
 pub mod clean;
 pub mod data_url;
 pub mod display_url;
+pub mod fence;
 pub mod front_matter;
 pub mod fuzzy;
 pub mod html;

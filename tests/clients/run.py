@@ -8,10 +8,7 @@ answer, and goes on: what it shows, what the model got and what the server logge
 Markdown with a reason for every `no`, and fails if there is one. What can't be installed is skipped, with the reason.
 """
 
-import argparse
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -50,37 +47,14 @@ def cell(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", default=str(HERE.parents[1] / "target/debug/jarvis-tui"))
-    parser.add_argument("--cache", help="where packages are installed and kept; by default a temporary folder")
-    parser.add_argument("--only", action="append", default=[], help="a client; repeatable")
-    parser.add_argument("--but", action="append", default=[], help="leave out a client; repeatable")
-    parser.add_argument("--keep", action="store_true", help="keep the folders of the runs, and print where they are")
-    parser.add_argument("--list", action="store_true", help="print the names of the clients")
-    options = parser.parse_args()
-    if options.list:
-        print("\n".join(kind.name for kind in ALL))
-        return 0
-    if not Path(options.program).is_file():
-        parser.error(f"{options.program} is not there: build it, or name it with --program")
-    cache = options.cache or tempfile.mkdtemp(prefix="clients-cache-")
-    place, model = harness.Place(cache, options.program), Model()
-    rows, failed = [], 0
-    try:
-        for kind in ALL:
-            if options.only and kind.name not in options.only or kind.name in options.but:
-                continue
+    options = harness.matrix_options(__doc__, "client", ALL)
+    model, rows, failed = Model(), [], 0
+    with harness.matrix_place(options) as place:
+        for kind in options.kinds:
             row, wrong = measure(kind, place, model)
             print(" | ".join(row), file=sys.stderr, flush=True)
             rows.append(row)
             failed += wrong
-    finally:
-        if options.keep:
-            print(f"kept: {place.runs}", file=sys.stderr)
-        else:
-            shutil.rmtree(place.runs, ignore_errors=True)
-        if not options.cache:
-            shutil.rmtree(cache, ignore_errors=True)
     print(markdown(rows))
     return 1 if failed else 0
 

@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import struct
-import subprocess
 import threading
 from pathlib import Path
 
@@ -109,27 +108,6 @@ def shut(end):
         end.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
-
-
-def run(command, env, cwd, seconds):
-    """Runs a program to its end: its exit code, and what it wrote."""
-    process = subprocess.Popen(
-        command,
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        harness.end_group(process)
-        out, err = process.communicate()
-        err += f"\n(did not end in {seconds} s)"
-    return process.returncode, out, err
 
 
 def strings(value):

@@ -1,5 +1,6 @@
 """What every producer needs: installing pinned packages, starting programs, running ours, and comparing."""
 
+import argparse
 import fcntl
 import json
 import os
@@ -18,6 +19,7 @@ import termios
 import threading
 import time
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -220,9 +222,8 @@ def end_group(process):
     process.wait()
 
 
-def run_ours(place, home, arguments, env, cwd, seconds=120):
-    """Runs our program until it ends by itself and reads its JSON object."""
-    command = [str(place.program), "attach", "--output-format", "json", *arguments]
+def run(command, env, cwd, seconds):
+    """Runs a program to its end: its exit code, and what it wrote."""
     process = subprocess.Popen(
         command,
         env=env,
@@ -238,12 +239,19 @@ def run_ours(place, home, arguments, env, cwd, seconds=120):
     except subprocess.TimeoutExpired:
         end_group(process)
         out, err = process.communicate()
-        err += "\n(did not end in time)"
+        err += f"\n(did not end in {seconds} s)"
+    return process.returncode, out, err
+
+
+def run_ours(place, home, arguments, env, cwd, seconds=120):
+    """Runs our program until it ends by itself and reads its JSON object."""
+    command = [str(place.program), "attach", "--output-format", "json", *arguments]
+    code, out, err = run(command, env, cwd, seconds)
     try:
         said = json.loads(out.strip().splitlines()[-1])
     except (ValueError, IndexError):
         said = {}
-    return Shown(shlex.join(command[1:]), process.returncode, said, stderr=err)
+    return Shown(shlex.join(command[1:]), code, said, stderr=err)
 
 
 def run_until(place, home, arguments, env, cwd, ready, after, seconds=60):
@@ -389,3 +397,38 @@ def post(url, body, headers=None, seconds=120):
     request = urllib.request.Request(url, data, {"content-type": "application/json", **(headers or {})})
     with urllib.request.urlopen(request, timeout=seconds) as answer:
         return json.loads(answer.read() or b"null")
+
+
+def matrix_options(description, noun, kinds):
+    """Reads the command line of a matrix; `--list` ends it."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--program", default=str(HERE.parents[1] / "target/debug/jarvis-tui"))
+    parser.add_argument("--cache", help="where packages are installed and kept; by default a temporary folder")
+    parser.add_argument("--only", action="append", default=[], help=f"a {noun}; repeatable")
+    parser.add_argument("--but", action="append", default=[], help=f"leave out a {noun}; repeatable")
+    parser.add_argument("--keep", action="store_true", help="keep the folders of the runs, and print where they are")
+    parser.add_argument("--list", action="store_true", help=f"print the names of the {noun}s")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(kind.name for kind in kinds))
+        sys.exit(0)
+    if not Path(options.program).is_file():
+        parser.error(f"{options.program} is not there: build it, or name it with --program")
+    options.kinds = [kind for kind in kinds if kind.name in (options.only or [kind.name]) and kind.name not in options.but]
+    return options
+
+
+@contextmanager
+def matrix_place(options):
+    """The folders of a matrix, taken away afterwards."""
+    cache = options.cache or tempfile.mkdtemp(prefix="matrix-cache-")
+    place = Place(cache, options.program)
+    try:
+        yield place
+    finally:
+        if options.keep:
+            print(f"kept: {place.runs}", file=sys.stderr)
+        else:
+            shutil.rmtree(place.runs, ignore_errors=True)
+        if not options.cache:
+            shutil.rmtree(cache, ignore_errors=True)

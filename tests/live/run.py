@@ -8,11 +8,8 @@ what was said, asked, counted and cut. It prints a table in Markdown and a reaso
 installed is skipped, with the reason. `--only NAME` runs one; `--keep` leaves logs and homes for a look.
 """
 
-import argparse
 import json
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -61,26 +58,10 @@ def markdown(results):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", default=str(harness.HERE.parents[1] / "target/debug/jarvis-tui"))
-    parser.add_argument("--cache", help="where packages are installed and kept; by default a temporary folder")
-    parser.add_argument("--only", action="append", default=[], help="a producer; repeatable")
-    parser.add_argument("--but", action="append", default=[], help="leave out a producer; repeatable")
-    parser.add_argument("--keep", action="store_true", help="keep the folders of the runs, and print where they are")
-    parser.add_argument("--list", action="store_true", help="print the names of the producers")
-    options = parser.parse_args()
-    if options.list:
-        print("\n".join(kind.name for kind in ALL))
-        return 0
-    if not Path(options.program).is_file():
-        parser.error(f"{options.program} is not there: build it, or name it with --program")
-    cache = options.cache or tempfile.mkdtemp(prefix="live-cache-")
-    place, model = harness.Place(cache, options.program), Model()
-    results = []
-    try:
-        for kind in ALL:
-            if options.only and kind.name not in options.only or kind.name in options.but:
-                continue
+    options = harness.matrix_options(__doc__, "producer", ALL)
+    model, results = Model(), []
+    with harness.matrix_place(options) as place:
+        for kind in options.kinds:
             verdicts, skipped, producer = measure(kind, place, model)
             if skipped:
                 print(f"{kind.title}: skipped: {skipped}", file=sys.stderr, flush=True)
@@ -97,13 +78,6 @@ def main():
                 for case, (shown, told) in producer.shown.items()
             }
             (place.logs / f"{kind.name}.json").write_text(json.dumps(record, ensure_ascii=False, indent=1, default=str))
-    finally:
-        if options.keep:
-            print(f"kept: {place.runs}", file=sys.stderr)
-        else:
-            shutil.rmtree(place.runs, ignore_errors=True)
-        if not options.cache:
-            shutil.rmtree(cache, ignore_errors=True)
     print(markdown(results))
     return 0
 

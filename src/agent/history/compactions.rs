@@ -3,6 +3,7 @@
 use super::{History, TurnSize, UnreadTurns};
 use crate::engine::HistoryMessage;
 use crate::event::{Compaction, TurnId, estimate_tokens};
+use crate::text::fence::fence_around;
 
 /// What stands before a summary where the conversation is sent.
 const SUMMARY_HEADING: &str = "Summary of the earlier part of this conversation, whose turns are not repeated (a record, \
@@ -102,7 +103,7 @@ impl Compactions {
     /// Returns the summary as it is sent; empty where there is none.
     pub(super) fn summary_messages(&self) -> Vec<HistoryMessage> {
         let Some(summary) = self.summary() else { return Vec::new() };
-        let fence = "`".repeat(longest_run_of_backticks(summary).max(2) + 1);
+        let fence = fence_around(summary);
         let answer = HistoryMessage::Assistant {
             text: SUMMARY_ANSWER.to_owned(),
             reasoning: String::new(),
@@ -190,10 +191,6 @@ fn turns_within(tokens: impl Iterator<Item = u64>, limit: u64) -> usize {
             sum <= limit
         })
         .count()
-}
-
-fn longest_run_of_backticks(text: &str) -> usize {
-    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
 /// Returns the turns of a part of the log that was read.

@@ -10,10 +10,10 @@ import sys
 from dataclasses import dataclass
 
 import harness
-from harness import PROMPTS
+from harness import PROMPTS, run
 from judge import flat, no, yes
 from model import Script
-from served import MODEL, Line, Served, json_lines, run
+from served import MODEL, Line, Served, json_lines
 
 SLOW_WORDS = 120
 NOTICED = 1.0

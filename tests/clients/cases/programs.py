@@ -3,9 +3,9 @@
 import re
 from types import SimpleNamespace
 
-from harness import PROMPTS
+from harness import PROMPTS, run
 from producers import claude_code, codex, gemini_cli, opencode_run, qwen_code
-from served import json_lines, run, strings
+from served import json_lines, strings
 
 from .base import Client, Said
 
