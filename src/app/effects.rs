@@ -126,6 +126,8 @@ pub struct Effects<'a> {
     /// At most one of a tab.
     running_commands: Vec<RunningCommand>,
     is_loading_history: bool,
+    /// Somebody waits for a change of the MCP servers.
+    is_watching_mcp: bool,
 }
 
 impl<'a> Effects<'a> {
@@ -146,6 +148,7 @@ impl<'a> Effects<'a> {
             workspace,
             running_commands,
             is_loading_history: false,
+            is_watching_mcp: false,
         }
     }
 
@@ -218,6 +221,7 @@ impl<'a> Effects<'a> {
             Err(error) => (error.id(), (self.tab, panic_report(&error))),
         };
         self.is_loading_history &= !matches!(done, EffectResult::History(_));
+        self.is_watching_mcp &= !matches!(done, EffectResult::Report(Report::Mcp { wanted: None, .. }));
         if matches!(done, EffectResult::CommandEnded(_)) {
             self.running_commands.retain(|running| running.tab != tab);
         }
@@ -315,16 +319,40 @@ impl<'a> Effects<'a> {
         });
     }
 
-    /// Tells how the MCP servers are; one that is named is started again, and waited for.
+    /// Tells how the MCP servers are; one that is named and doesn't run is started.
     pub fn list_mcp(&mut self, name: Option<String>) {
         let servers = self.workspace.mcp_servers().clone();
-        self.spawn(async move {
-            if let Some(name) = name
-                && let Err(why) = servers.restart(&name).await
-            {
-                return EffectResult::Report(Report::Failed { what: "not started".into(), why });
+        if let Some(name) = &name {
+            if let Err(why) = servers.find(name) {
+                let failed = Report::Failed { what: "not started".into(), why };
+                return self.spawn(async { EffectResult::Report(failed) });
             }
-            EffectResult::Report(Report::Mcp(servers.statuses()))
+            self.restart_mcp(name.clone());
+        }
+        self.spawn(async move {
+            EffectResult::Report(Report::Mcp { servers: servers.told_statuses().await, wanted: Some(name) })
+        });
+    }
+
+    /// Tells it once one of them is another than it was told last; who tells that already goes on with it.
+    pub fn watch_mcp(&mut self) {
+        if std::mem::replace(&mut self.is_watching_mcp, true) {
+            return;
+        }
+        let servers = self.workspace.mcp_servers().clone();
+        self.spawn(async move {
+            servers.changed().await;
+            EffectResult::Report(Report::Mcp { servers: servers.told_statuses().await, wanted: None })
+        });
+    }
+
+    /// Starts one again, and lists its tools.
+    pub fn restart_mcp(&mut self, name: String) {
+        let servers = self.workspace.mcp_servers().clone();
+        self.spawn(async move {
+            // How that went stands in its status.
+            let _ = servers.restart(&name).await;
+            EffectResult::Report(Report::Mcp { servers: servers.told_statuses().await, wanted: None })
         });
     }
 

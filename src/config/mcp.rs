@@ -18,10 +18,13 @@ settings! {
         token: Option<String> = None, optional(secret("the token"));
         /// Whether it is used.
         enabled: bool = true, boolean();
-        /// Whether the program may connect to other hosts, where it is confined.
+        /// Whether the program runs in the sandbox, where the machine has one.
+        sandbox: bool = true, boolean();
+        /// Whether it may connect to other hosts there.
         network: bool = true, boolean();
-        /// Folders besides the working folder that the program may write to, where it is confined.
-        write: Vec<PathBuf> = Vec::new(), folders("a list of folders such as [\"~/notes\"]");
+        /// Where it writes there, besides temporary files; without it the working folder and the packages of what starts
+        /// it.
+        write: Option<Vec<PathBuf>> = None, optional(folders("a list of folders such as [\".\", \"~/notes\"]"));
         /// How long a call may run.
         timeout: Duration = Duration::from_mins(5), duration();
         /// How long it may take until its tools are known.

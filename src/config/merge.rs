@@ -373,7 +373,9 @@ impl Merger {
             return Err(ConfigError(self.errors));
         }
         if let Some(home) = env("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) {
-            for folder in self.config.tools.folders.iter_mut().chain(&mut self.config.sandbox.write) {
+            let of_servers = self.config.mcp.values_mut().filter_map(|server| server.write.as_mut()).flatten();
+            let folders = self.config.tools.folders.iter_mut().chain(&mut self.config.sandbox.write).chain(of_servers);
+            for folder in folders {
                 if let Ok(rest) = folder.strip_prefix("~") {
                     *folder = if rest.as_os_str().is_empty() { home.clone() } else { home.join(rest) };
                 }

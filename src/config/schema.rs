@@ -207,10 +207,14 @@ impl SettingSpec {
     pub(super) fn loosens_sandbox(&self, value: &SettingValue) -> bool {
         let narrows = match self.key.as_str() {
             "sandbox.enabled" => *value == SettingValue::Bool(true),
-            "sandbox.network" => *value == SettingValue::Bool(false),
+            "sandbox.network" | "mcp.*.network" => *value == SettingValue::Bool(false),
+            "mcp.*.sandbox" => *value == SettingValue::Bool(true),
+            "mcp.*.write" => *value == SettingValue::List(Vec::new()),
             _ => false,
         };
-        self.table() == "sandbox" && !narrows
+        let is_about_it = self.table() == "sandbox"
+            || matches!(self.key.as_str(), "mcp.*.network" | "mcp.*.sandbox" | "mcp.*.write");
+        is_about_it && !narrows
     }
 
     /// Returns whether an untrusted project may set it.

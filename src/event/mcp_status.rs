@@ -1,11 +1,13 @@
 //! How a server is just now, for display.
 
 /// A server with its state and its tools. Text from outside, cleaned where it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct McpServerStatus {
     pub name: String,
     /// The program or the address.
     pub place: String,
+    /// What the program is kept from, as far as that is known.
+    pub access: String,
     pub state: McpServerState,
     /// The revision of the protocol that both speak.
     pub protocol: Option<String>,
@@ -16,11 +18,14 @@ pub struct McpServerStatus {
     pub stderr: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum McpServerState {
     /// Nobody needed it so far.
+    #[default]
     Idle,
     Starting,
+    /// The person has to open that address and log in.
+    Login(String),
     Ready,
     /// Why, and what to try.
     Failed(String),
@@ -33,4 +38,20 @@ pub struct McpToolSummary {
     pub description: String,
     /// Whether the server says that it changes nothing.
     pub claims_read_only: bool,
+}
+
+impl McpServerStatus {
+    /// Says in a line how it is; not cleaned.
+    pub fn summary(&self) -> String {
+        match &self.state {
+            McpServerState::Idle => "starts with the first request that could use it".to_owned(),
+            McpServerState::Starting => "is starting".to_owned(),
+            McpServerState::Login(_) => "waits for your login".to_owned(),
+            McpServerState::Failed(why) => format!("failed: {why}"),
+            McpServerState::Ready => match self.tools.len() {
+                1 => "ready, 1 tool".to_owned(),
+                count => format!("ready, {count} tools"),
+            },
+        }
+    }
 }

@@ -21,7 +21,7 @@ mod tool_list;
 mod tools;
 
 pub use server::McpServer;
-pub use spec::{McpAccess, McpConnection, McpServerSpec, ResolveValues};
+pub use spec::{McpConfinement, McpConnection, McpServerSpec, ResolveValues};
 pub use tools::McpTools;
 
 /// What a server is told about this program.

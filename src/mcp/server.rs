@@ -23,12 +23,13 @@ use tokio_util::sync::CancellationToken;
 use super::client::Client;
 use super::connection::{Connection, failure};
 use super::http_transport::McpHttp;
-use super::program::{ServerProgram, server_command};
+use super::program::{ServerProgram, is_there, server_command};
 use super::spec::{McpConnection, McpServerSpec};
 use super::stderr_tail::keep_tail;
 use super::tool_list::summary;
 use crate::event::{McpServerState, McpServerStatus};
 use crate::net::request::HttpHeaderValue;
+use crate::sandbox::SandboxSupport;
 use crate::text::one_line;
 
 /// A server that ran for so long before it ended is started again each time.
@@ -87,6 +88,16 @@ impl McpServer {
         self.shared.changes.subscribe()
     }
 
+    /// Waits until its state or its tools are others. Cancel-safe.
+    pub async fn status_changes(&self) {
+        let (mut state, mut tools) = (self.shared.state.subscribe(), self.shared.tools.subscribe());
+        // The senders live as long as this.
+        tokio::select! {
+            _ = state.changed() => {}
+            _ = tools.changed() => {}
+        }
+    }
+
     /// Returns how it is just now.
     pub fn status(&self) -> McpServerStatus {
         let state = self.shared.state.borrow().clone();
@@ -98,6 +109,7 @@ impl McpServer {
         McpServerStatus {
             name: self.name().to_owned(),
             place: self.spec().place(),
+            access: self.spec().access_words(SandboxSupport::known()),
             state: match state {
                 ServerState::Idle => McpServerState::Idle,
                 ServerState::Starting => McpServerState::Starting,
@@ -273,7 +285,8 @@ impl Shared {
         let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let last = one_line(last, MAX_REASON_CELLS);
         let said = if last.is_empty() { String::new() } else { format!("; its last words: {last}") };
-        let why = format!("{}{said}", one_line(why, MAX_REASON_CELLS));
+        let refused = self.spec.refusal(&stderr).map(|why| format!("; {}", one_line(&why, MAX_REASON_CELLS)));
+        let why = format!("{}{said}{}", one_line(why, MAX_REASON_CELLS), refused.unwrap_or_default());
         drop(stderr);
         self.state.send_replace(ServerState::Failed(why));
         self.tools.send_replace(Vec::new());
@@ -294,16 +307,19 @@ type Stderr = tokio::process::ChildStderr;
 type OpenedServer = (Connection, Option<(ServerProgram, Option<Stderr>)>);
 
 async fn open(shared: &Shared) -> Result<OpenedServer, String> {
-    let resolve = Arc::clone(&shared.spec.values);
-    let values = tokio::task::spawn_blocking(move || resolve()).await.map_err(|error| error.to_string())??;
+    let spec = shared.spec.clone();
+    let prepare = move || (spec.values)().map(|values| (values, spec.supervised()));
+    let (values, supervised) = tokio::task::spawn_blocking(prepare).await.map_err(|error| error.to_string())??;
     match &shared.spec.connection {
         McpConnection::Program(words) => {
             // A server that ends when it is asked what newer ones are asked is started again for the older handshake.
             let mut failed = String::new();
             for lifecycle in [newest_lifecycle(), ClientLifecycleMode::Initialize] {
                 shared.stderr.send_replace(String::new());
-                let command = server_command(&shared.spec, words, &values, |name| std::env::var(name).ok());
-                match open_program(shared, command, lifecycle).await {
+                let ours = |name: &str| std::env::var(name).ok();
+                let command = server_command(&shared.spec, words, &values, supervised.as_ref(), ours);
+                let program = words.first().map_or("", String::as_str);
+                match open_program(shared, program, command, supervised.is_some(), lifecycle).await {
                     Ok(opened) => return Ok(opened),
                     Err(OpenError::Ended(why)) => failed = why,
                     Err(OpenError::Final(why)) => return Err(why),
@@ -348,19 +364,26 @@ enum OpenError {
 
 async fn open_program(
     shared: &Shared,
+    name: &str,
     command: std::process::Command,
+    is_supervised: bool,
     lifecycle: ClientLifecycleMode,
 ) -> Result<OpenedServer, OpenError> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let mut program = ServerProgram::start(command).map_err(|error| {
-        OpenError::Final(if error.kind() == std::io::ErrorKind::NotFound {
-            format!("`{program}` is not installed, or not in PATH; install it, or write its whole path in the settings")
-        } else {
-            format!("`{program}` can't be started: {error}")
-        })
+    let absent = || {
+        let what = "is not installed, or not in PATH; install it, or write its whole path in the settings";
+        OpenError::Final(format!("`{name}` {what}"))
+    };
+    let path = command.get_envs().find_map(|(name, value)| (name == "PATH").then_some(value?));
+    if is_supervised && !is_there(name, &shared.spec.folder, path.unwrap_or_default()) {
+        return Err(absent());
+    }
+    let mut program = ServerProgram::start(command, is_supervised).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => absent(),
+        _ => OpenError::Final(format!("`{name}` can't be started: {error}")),
     })?;
-    let (stdin, stdout) = (program.child.stdin().take(), program.child.stdout().take());
-    let mut stderr = program.child.stderr().take();
+    let child = &mut program.running.child;
+    let (stdin, stdout) = (child.stdin().take(), child.stdout().take());
+    let mut stderr = child.stderr().take();
     let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
         return Err(OpenError::Final("its standard streams can't be used".to_owned()));
     };

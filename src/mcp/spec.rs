@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::net::HttpClient;
+use crate::sandbox::{SandboxPolicy, SandboxRules, SandboxSupport, SandboxedCommand, ServiceAccess, explain_refusal};
 
 /// Reads the variables of a program, or the headers for an address, by name. It blocks: a value may come from a command.
 pub type ResolveValues = Arc<dyn Fn() -> Result<BTreeMap<String, SecretString>, String> + Send + Sync>;
@@ -19,7 +20,8 @@ pub struct McpServerSpec {
     /// The person's name for it, and the prefix of its tools.
     pub name: String,
     pub connection: McpConnection,
-    pub access: McpAccess,
+    /// What a program is kept from; none where nothing confines it.
+    pub confinement: Option<McpConfinement>,
     /// Where a program is started, and the folder that a server is told to work in.
     pub folder: PathBuf,
     /// How long a call may run.
@@ -41,13 +43,11 @@ pub enum McpConnection {
     Address(String),
 }
 
-/// What a program may do, for whoever confines it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct McpAccess {
-    /// Whether it may connect to other hosts.
-    pub network: bool,
-    /// Folders besides the working folder that it may write to.
-    pub write: Vec<PathBuf>,
+/// What a program may do, and who confines it.
+#[derive(Clone, Debug)]
+pub struct McpConfinement {
+    pub rules: Arc<SandboxRules>,
+    pub access: ServiceAccess,
 }
 
 impl fmt::Debug for McpServerSpec {
@@ -57,6 +57,42 @@ impl fmt::Debug for McpServerSpec {
 }
 
 impl McpServerSpec {
+    /// Returns what a program may do; none for an address, and where nothing confines it.
+    fn policy(&self) -> Option<(&McpConfinement, SandboxPolicy)> {
+        let McpConnection::Program(words) = &self.connection else { return None };
+        let confinement = self.confinement.as_ref()?;
+        let program = words.first().map_or("", String::as_str);
+        Some((confinement, confinement.rules.service_policy(&self.folder, program, &confinement.access)))
+    }
+
+    /// Returns how the program is started below a supervisor. Blocks for some milliseconds the first time.
+    pub(super) fn supervised(&self) -> Option<SandboxedCommand> {
+        let McpConnection::Program(words) = &self.connection else { return None };
+        let (program, arguments) = words.split_first()?;
+        let (confinement, policy) = self.policy()?;
+        confinement.rules.service_command(&policy, program, arguments)
+    }
+
+    /// Says what a program is kept from, as far as that is known; nothing for an address.
+    pub fn access_words(&self, support: Option<&SandboxSupport>) -> String {
+        match (&self.connection, self.policy(), support) {
+            (McpConnection::Address(_), ..) | (_, Some(_), None) => String::new(),
+            (_, Some((confinement, policy)), Some(support)) => confinement.rules.describe_service(&policy, support),
+            (_, None, _) => "no sandbox here: it can do what you can".to_owned(),
+        }
+    }
+
+    /// Says what the sandbox refused, if what a program said tells that, and what opens it.
+    pub(super) fn refusal(&self, said: &str) -> Option<String> {
+        let (_, policy) = self.policy()?;
+        if policy.is_open || !SandboxSupport::known()?.holds() {
+            return None;
+        }
+        let refused = explain_refusal(said, policy.network)?;
+        let name = &self.name;
+        Some(format!("{refused}; mcp.{name}.write and mcp.{name}.network open more, mcp.{name}.sandbox = false all"))
+    }
+
     /// Returns the program or the address, for display.
     pub fn place(&self) -> String {
         match &self.connection {

@@ -162,12 +162,13 @@ impl Runtime {
         let ring = TrafficRing::default();
         environment::taken_values().iter().chain(&loaded.config.literal_keys()).for_each(net::register_secret);
         let http = HttpClient::new(Duration::from_secs(10));
-        let mcp = McpServers::new(&loaded.config, &folder, &http);
+        let rules = sandbox_rules(&loaded.config, &paths);
+        let mcp = McpServers::new(&loaded.config, &folder, &http, rules.as_ref());
         Self {
             tools: Registry::new(tool_sources(&loaded.config, &mcp)),
             mcp,
             hidden_variables: loaded.config.key_variables(&environment::variable),
-            sandbox: sandbox_rules(&loaded.config, &paths),
+            sandbox: rules.filter(|_| loaded.config.sandbox.enabled),
             loaded: Arc::new(loaded),
             paths,
             folder,
@@ -560,6 +561,7 @@ impl Runtime {
             turn_end: hooks.turn_end.clone().into(),
             time_limit: hooks.timeout,
             hidden_env_vars: self.hidden_variables.clone().into(),
+            sandbox: self.sandbox.clone(),
         }
     }
 
@@ -593,10 +595,10 @@ fn tool_sources(config: &Config, mcp: &McpServers) -> Vec<Arc<dyn ToolSource>> {
     sources
 }
 
-/// Returns what commands are kept from, as the person set it.
+/// Returns what commands are kept from, as the person set it; none where there is no supervisor.
 fn sandbox_rules(config: &Config, paths: &Paths) -> Option<Arc<SandboxRules>> {
     let set = &config.sandbox;
-    let supervisor = sandbox::supervisor().filter(|_| set.enabled)?;
+    let supervisor = sandbox::supervisor()?;
     let settings = SandboxSettings {
         network: set.network,
         write: set.write.clone(),

@@ -49,9 +49,12 @@ pub(super) fn written(policy: &SandboxPolicy, has_namespaces: bool) -> Vec<OsStr
         ("time=", limits.time.as_millis() as u64),
         ("network=", u64::from(policy.network)),
         ("namespaces=", u64::from(has_namespaces)),
+        ("open=", u64::from(policy.is_open)),
+        ("lasting=", u64::from(policy.is_lasting)),
     ] {
         add(key, OsStr::new(&number.to_string()));
     }
+    add("folder=", policy.folder.as_os_str());
     for (key, paths) in [("write=", &policy.write), ("read_only=", &policy.read_only), ("closed=", &policy.closed)] {
         for path in paths {
             add(key, path.as_os_str());
@@ -95,6 +98,9 @@ impl SupervisorPlan {
             b"time" => self.policy.limits.time = Duration::from_millis(number()?),
             b"network" => self.policy.network = number()? != 0,
             b"namespaces" => self.has_namespaces = number()? != 0,
+            b"open" => self.policy.is_open = number()? != 0,
+            b"lasting" => self.policy.is_lasting = number()? != 0,
+            b"folder" => self.policy.folder = path(),
             b"write" => self.policy.write.push(path()),
             b"read_only" => self.policy.read_only.push(path()),
             b"closed" => self.policy.closed.push(path()),
@@ -105,7 +111,7 @@ impl SupervisorPlan {
 
     /// Returns the folder that the command works in.
     pub(super) fn folder(&self) -> &Path {
-        self.policy.write.first().map_or(Path::new("/"), PathBuf::as_path)
+        if self.policy.folder.as_os_str().is_empty() { Path::new("/") } else { &self.policy.folder }
     }
 }
 
@@ -118,10 +124,13 @@ mod tests {
     fn a_plan_reads_back_whatever_a_path_is_made_of() {
         let odd = PathBuf::from(OsString::from_vec(b"/a=b/\xff --".to_vec()));
         let policy = SandboxPolicy {
+            folder: "/work".into(),
             write: vec!["/work".into(), odd.clone()],
             read_only: vec![odd.join(".git")],
             closed: vec!["/home/me/.ssh".into()],
             network: true,
+            is_open: true,
+            is_lasting: true,
             limits: SandboxLimits { memory_bytes: 1 << 30, processes: 99, time: Duration::from_secs(5) },
         };
         let all = written(&policy, true).into_iter().skip(1).chain(["sh".into(), "--".into(), "x=y".into()]);

@@ -25,6 +25,7 @@ mod carve;
 mod confine;
 #[cfg(target_os = "linux")]
 mod descendants;
+mod child;
 mod environment;
 #[cfg(target_os = "linux")]
 mod loopback;
@@ -32,6 +33,7 @@ mod loopback;
 mod namespaces;
 mod refusal;
 mod rules;
+mod services;
 #[cfg(target_os = "linux")]
 mod seccomp;
 #[cfg(target_os = "linux")]
@@ -46,9 +48,11 @@ use std::time::Duration;
 
 use arguments::{SUPERVISOR_ARGUMENT, SupervisorTask};
 
+pub use child::ConfinedChild;
 pub use environment::hidden_variables;
 pub use refusal::explain_refusal;
 pub use rules::{SandboxRules, SandboxSettings};
+pub use services::ServiceAccess;
 pub use support::SandboxSupport;
 
 /// The program that is the supervisor.
@@ -57,13 +61,19 @@ static SUPERVISOR: OnceLock<PathBuf> = OnceLock::new();
 /// What a command may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SandboxPolicy {
-    /// It writes below these; the first is the folder that it works in.
+    /// The folder that it works in.
+    pub folder: PathBuf,
+    /// It writes below these.
     pub write: Vec<PathBuf>,
     /// What stays as it is all the same.
     pub read_only: Vec<PathBuf>,
     /// What it doesn't read either.
     pub closed: Vec<PathBuf>,
     pub network: bool,
+    /// Nothing is taken from it; only what it starts ends with it, and with this program.
+    pub is_open: bool,
+    /// It runs for as long as this program: nothing wakes up to look after it.
+    pub is_lasting: bool,
     pub limits: SandboxLimits,
 }
 

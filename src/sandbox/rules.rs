@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{SandboxLimits, SandboxPolicy, SandboxSupport, SandboxedCommand, arguments, hidden_variables};
@@ -42,7 +43,7 @@ const KEPT_AT_HOME: &[&str] = &[
     ".cargo/bin",
     ".cargo/config.toml",
 ];
-const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
+pub(super) const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 /// In words, at most so many places.
 const MAX_NAMED: usize = 3;
 
@@ -64,7 +65,7 @@ pub struct SandboxSettings {
 pub struct SandboxRules {
     settings: SandboxSettings,
     supervisor: PathBuf,
-    home: Option<PathBuf>,
+    pub(super) home: Option<PathBuf>,
     /// Neither read nor written.
     closed: Vec<PathBuf>,
 }
@@ -88,6 +89,16 @@ impl SandboxRules {
         SandboxSupport::here(&self.supervisor)
     }
 
+    /// The same, and nothing else waits for it.
+    pub async fn ask_support(self: &Arc<Self>) -> &'static SandboxSupport {
+        if let Some(known) = SandboxSupport::known() {
+            return known;
+        }
+        let asking = Arc::clone(self);
+        let asked = tokio::task::spawn_blocking(move || asking.support()).await;
+        asked.unwrap_or_else(|_| self.support())
+    }
+
     /// Returns how a program is started by a supervisor; none where nothing confines it. Who starts it ends it with
     /// [`END_NOW`](super::END_NOW), and not with SIGKILL: what is killed so can end nothing.
     pub fn command(
@@ -96,8 +107,8 @@ impl SandboxRules {
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Option<SandboxedCommand> {
-        let support = Some(self.support()).filter(|support| support.holds())?;
-        let mut all = arguments::written(policy, support.has_namespaces());
+        let support = Some(self.support()).filter(|support| support.holds() || policy.is_open)?;
+        let mut all = arguments::written(policy, support.has_namespaces() && !policy.is_open);
         all.push(program.as_ref().to_owned());
         all.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         Some(SandboxedCommand { program: self.supervisor.clone().into(), arguments: all })
@@ -126,10 +137,13 @@ impl SandboxRules {
             bytes => bytes,
         };
         SandboxPolicy {
+            folder: folder.to_owned(),
             write,
             read_only,
             closed: self.closed.clone(),
             network: self.settings.network,
+            is_open: false,
+            is_lasting: false,
             limits: SandboxLimits { memory_bytes, processes: self.settings.processes, time },
         }
     }

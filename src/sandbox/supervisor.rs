@@ -114,13 +114,17 @@ impl Supervisor {
                 say(&format!("connections within this machine will fail: {error}"));
             }
         }
-        limit(plan);
+        if !plan.policy.is_open {
+            limit(plan);
+        }
         let mut command = Command::new(&plan.program);
         // A group of its own: who signals the group of the supervisor reaches the supervisor, which passes it on.
         command.args(&plan.arguments).process_group(0);
         let started = std::thread::scope(|scope| {
             let start = scope.spawn(|| -> Result<Pid, (u8, String)> {
-                confine::confine_thread(plan).map_err(|why| (EXIT_NOT_RUN, why))?;
+                if !plan.policy.is_open {
+                    confine::confine_thread(plan).map_err(|why| (EXIT_NOT_RUN, why))?;
+                }
                 // The command must not inherit that they are blocked.
                 let _ = taken.thread_unblock();
                 let child = command.spawn().map_err(|error| {
@@ -143,7 +147,7 @@ impl Supervisor {
         let limits = plan.policy.limits;
         let begun = Instant::now();
         let mut deadline = (!limits.time.is_zero()).then(|| begun + limits.time);
-        let counts = limits.processes > 0 && geteuid().is_root();
+        let counts = limits.processes > 0 && geteuid().is_root() && !plan.policy.is_lasting;
         let mut is_parent_unwatched = false;
         let others = tasks_of_machine();
         while !self.is_over {

@@ -78,6 +78,10 @@ pub enum Effect {
     ListPeers,
     /// Tell how the MCP servers are, one of them started again; answered by `Report::Mcp`.
     ListMcp(Option<String>),
+    /// Tell it when one of them is another than it was told last.
+    WatchMcp,
+    /// Start one again.
+    RestartMcp(String),
     /// Play a saved session beside the others: its id or its file; none is this one.
     PlaySession(Option<String>),
     /// Look at files that the agent changed, before they are put back; answered by `Report::FilesChecked`.

@@ -107,7 +107,11 @@ pub enum Report {
         token: String,
     },
     /// How the MCP servers are.
-    Mcp(Vec<McpServerStatus>),
+    Mcp {
+        servers: Vec<McpServerStatus>,
+        /// They were asked for, to be shown: all of them, or one.
+        wanted: Option<Option<String>>,
+    },
     /// What differs in the folder from the last commit, as a unified diff; or why that can't be told.
     FolderDiff(Result<String, String>),
     /// Which instructions and skills the agent has.

@@ -7,18 +7,19 @@
 //! | another | the call runs, and the person is told | the person is told |
 //!
 //! One that can't be started or is too slow denies the call: what is to be guarded is not run unguarded. They have the
-//! environment of commands, a process group of their own and no terminal.
+//! environment and the sandbox of commands, a process group of their own and no terminal; one that begins with `!` runs
+//! outside of the sandbox.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessSession};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::event::Json;
+use crate::sandbox::{ConfinedChild, SandboxRules, explain_refusal};
 
 /// Bytes of what a hook prints.
 const MAX_PRINTED_BYTES: u64 = 16 * 1024;
@@ -34,6 +35,8 @@ pub struct Hooks {
     pub time_limit: Duration,
     /// Environment variables with keys, hidden from them.
     pub hidden_env_vars: Arc<[String]>,
+    /// What they are kept from; none where they run as they are.
+    pub sandbox: Option<Arc<SandboxRules>>,
 }
 
 /// What came of the hooks of one event.
@@ -91,20 +94,34 @@ impl Hooks {
 
     /// Starts a hook and waits for its end; dropping that stops it.
     async fn run(&self, hook: &str, told: &Json, folder: &Path) -> HookEnd {
-        let command = CommandWrap::with_new("sh", |process| {
-            process.arg("-c").arg(hook).current_dir(folder);
-            process.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-            for name in self.hidden_env_vars.iter() {
-                process.env_remove(name);
+        let outside = hook.strip_prefix('!');
+        let rules = self.sandbox.as_ref().filter(|_| outside.is_none());
+        let words = ["-c", outside.unwrap_or(hook)];
+        let inside = match rules {
+            Some(rules) => {
+                rules.ask_support().await;
+                let policy = rules.policy(folder, &[], Duration::ZERO);
+                rules.command(&policy, "sh", words).map(|command| (command, rules.hidden_variables(), policy.network))
             }
-        })
-        .wrap(ProcessSession)
-        .wrap(KillOnDrop)
-        .spawn();
-        let mut child = match command {
-            Ok(child) => child,
+            None => None,
+        };
+        let mut process = match &inside {
+            Some((inside, ..)) => Command::new(&inside.program),
+            None => Command::new("sh"),
+        };
+        match &inside {
+            Some((inside, ..)) => process.args(&inside.arguments),
+            None => process.args(words),
+        };
+        process.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        for name in self.hidden_env_vars.iter().chain(inside.iter().flat_map(|(_, hidden, _)| hidden)) {
+            process.env_remove(name);
+        }
+        let mut running = match ConfinedChild::start(process, inside.is_some()) {
+            Ok(running) => running,
             Err(error) => return HookEnd::Absent(format!("could not be started: {error}")),
         };
+        let child = &mut running.child;
         let (stdin, stderr) = (child.stdin().take(), child.stderr().take());
         let text = format!("{told}\n");
         let write = async {
@@ -127,7 +144,7 @@ impl Hooks {
             (status, printed)
         };
         let ended = timeout(self.time_limit, all).await;
-        let _ = child.start_kill();
+        running.end_now();
         match ended {
             Err(_) => HookEnd::Absent(format!("did not end within {} s", self.time_limit.as_secs())),
             Ok((Err(error), _)) => HookEnd::Failed(format!("could not be waited for: {error}")),
@@ -138,7 +155,11 @@ impl Hooks {
                     _ => printed,
                 })
             }
-            Ok((Ok(status), printed)) => HookEnd::Failed(format!("failed with {status}: {printed}")),
+            Ok((Ok(status), printed)) => {
+                let refused = inside.and_then(|(_, _, network)| explain_refusal(&printed, network));
+                let refused = refused.map(|why| format!(" [{why}; `!` before it runs it outside]"));
+                HookEnd::Failed(format!("failed with {status}: {printed}{}", refused.unwrap_or_default()))
+            }
         }
     }
 }

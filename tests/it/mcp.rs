@@ -88,7 +88,10 @@ async fn a_server_is_added_listed_and_removed() {
     let ran = run(&home, &add, &[OFFLINE]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     let listed = run(&home, &["mcp", "list"], &[OFFLINE]).await.out;
-    assert_eq!(listed, "files  npx -y server\n");
+    let (place, access) = listed.split_once('\n').unwrap();
+    assert_eq!(place, "files  npx -y server");
+    let says = ["       sandbox: network, writes the folder, ", "       no sandbox ("];
+    assert!(says.iter().any(|says| access.starts_with(says)), "{access}");
     assert_eq!(run(&home, &add, &[OFFLINE]).await.code, 3, "there is one already");
     assert_eq!(run(&home, &["mcp", "rm", "files"], &[OFFLINE]).await.code, 0);
     assert!(run(&home, &["mcp", "list"], &[OFFLINE]).await.out.contains("no servers yet"));
@@ -103,6 +106,95 @@ async fn a_project_that_is_not_trusted_starts_no_server() {
     let ran = run(&home, &["mcp", "test"], &[OFFLINE]).await;
     assert!(ran.out.contains("no servers to try"), "{}", ran.out);
     assert!(!Path::new(&home.path().join("ran")).exists());
+}
+
+/// Settings of a server in the language of the shell, which speaks the older revision, and what it does before that.
+fn scripted(begins: &str, settings: &str) -> String {
+    let answer = |id: u32, result: &str| format!("printf '%s\\n' '{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}'");
+    let hello =
+        r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#;
+    let refusal = r#"printf '%s\n' '{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}}'"#;
+    let tools = answer(2, r#"{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}"#);
+    let script =
+        [begins, "read x", refusal, "read x", &answer(1, hello), "read x", "read x", &tools, "read x", "sleep 600"]
+            .join("\n");
+    format!("[mcp.s]\ncommand = [\"bash\", \"-c\", {}]\n{settings}\n", json!(script))
+}
+
+fn has_sandbox() -> bool {
+    let why = jarvis_tui::sandbox::SandboxSupport::here(Path::new(PROGRAM)).why_not();
+    why.inspect(|why| println!("skipped: no sandbox here: {why}")).is_none()
+}
+
+#[tokio::test]
+async fn a_server_writes_and_connects_only_where_the_person_lets_it() {
+    if !has_sandbox() {
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connects = format!("(exec 3<>/dev/tcp/127.0.0.1/{}) 2>&- && echo on", listener.local_addr().unwrap().port());
+    for (settings, expected) in [
+        ("", "folder on"),
+        ("network = false", "folder"),
+        ("write = []", "on"),
+        ("write = [\"~/notes\"]\nnetwork = false", "notes"),
+        ("sandbox = false\nnetwork = false\nwrite = []", "folder notes on"),
+    ] {
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let person = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        std::fs::create_dir(person.path().join("notes")).unwrap();
+        let told = tempfile::NamedTempFile::new().unwrap();
+        let told_path = told.path().display();
+        let tries = format!(
+            "(: > wrote) 2>&- && echo folder >> {told_path}\n(: > ~/notes/x) 2>&- && echo notes >> {told_path}\n({connects}) >> {told_path}"
+        );
+        std::fs::write(home.path().join("config.toml"), scripted(&tries, settings)).unwrap();
+        let at_home = person.path().display().to_string();
+        let ran = run(&home, &["mcp", "test", "s"], &[OFFLINE, ("HOME", &at_home)]).await;
+        assert_eq!(ran.code, 0, "{settings}: {}", ran.out);
+        let did: Vec<String> =
+            std::fs::read_to_string(told.path()).unwrap().split_whitespace().map(str::to_owned).collect();
+        assert_eq!(did.join(" "), expected, "{settings}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_server_outlives_the_program_even_if_that_is_killed() {
+    for settings in ["", "sandbox = false"] {
+        let home = home();
+        let pids = tempfile::NamedTempFile::new().unwrap();
+        let begins = format!("sleep 600 & echo $! >> {0}; echo $$ >> {0}", pids.path().display());
+        let text = scripted(&begins, settings);
+        std::fs::write(home.path().join("config.toml"), text).unwrap();
+        let model = model("own__none", &json!({})).await;
+        let base = format!("{}/v1", model.url());
+        let args = ["-m", "openai/x", "-p", "hi", "--yolo"];
+        let mut child =
+            command(&home, &args, &[("OPENAI_BASE_URL", &base), ("OPENAI_API_KEY", "x")]).spawn().unwrap();
+        let running = || -> Vec<u32> {
+            let text = std::fs::read_to_string(pids.path()).unwrap();
+            text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        };
+        let is_alive = |pid: &u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+        };
+        wait_until(|| running().len() == 2).await;
+        child.start_kill().unwrap();
+        child.wait().await.unwrap();
+        wait_until(|| !running().iter().any(is_alive)).await;
+    }
+}
+
+/// Waits for what another process does; there is nothing that tells.
+async fn wait_until(mut holds: impl FnMut() -> bool) {
+    let all = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("it happens");
 }
 
 /// A client of `mcp serve` that speaks the older handshake.

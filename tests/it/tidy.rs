@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["event", "text", "dialect", "net"]),
     ("sandbox", &["event", "text"]),
     ("tool", &["event", "net", "sandbox", "text"]),
-    ("mcp", &["event", "net", "text", "tool"]),
+    ("mcp", &["event", "net", "private", "sandbox", "text", "tool"]),
     ("agent", &["event", "private", "engine", "sandbox", "tool", "net"]),
     ("journal", &["event", "private", "local_time"]),
     ("bridge", &["event", "text", "dialect", "net", "tool", "agent", "journal"]),

@@ -165,6 +165,8 @@ impl TabHost<'_> {
                 }
                 Effect::ToggleServing => self.toggle_serving(tab),
                 Effect::ListMcp(name) => self.effects.list_mcp(name),
+                Effect::WatchMcp => self.effects.watch_mcp(),
+                Effect::RestartMcp(name) => self.effects.restart_mcp(name),
                 Effect::ListPeers => self.tell_peers(tab),
                 Effect::CheckFiles(steps) => self.effects.check_files(&tab.session.session, steps),
                 Effect::RestoreFiles(steps) => self.effects.restore_files(&tab.session.session, steps),

@@ -56,7 +56,7 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
             let _ = writeln!(text, "  · {name:<9} {}", config.kind.setup_hint);
         }
     }
-    describe_mcp(&mut text, &runtime.config().mcp);
+    describe_mcp(&mut text, &runtime.config().mcp, &runtime.mcp_servers().access());
     let choice = runtime.engine_resolver().interactive().resolve().await;
     let starts = choice.is_ok();
     match choice {
@@ -98,7 +98,7 @@ pub(super) async fn run(context: RunContext) -> anyhow::Result<u8> {
 }
 
 /// Lists the MCP servers. They are not started: a check of the setup should not run programs of others.
-fn describe_mcp(text: &mut String, servers: &BTreeMap<String, McpConfig>) {
+fn describe_mcp(text: &mut String, servers: &BTreeMap<String, McpConfig>, access: &BTreeMap<String, String>) {
     if servers.is_empty() {
         return;
     }
@@ -110,7 +110,9 @@ fn describe_mcp(text: &mut String, servers: &BTreeMap<String, McpConfig>) {
             Some(place) => ("·", place),
             None => ("✗", "neither a command nor a url in the settings".to_owned()),
         };
-        let _ = writeln!(text, "  {mark} {name:<9} {}", one_line(&what, 100));
+        let access = access.get(name).filter(|access| !access.is_empty());
+        let access = access.map(|access| format!(" ({access})")).unwrap_or_default();
+        let _ = writeln!(text, "  {mark} {name:<9} {}", one_line(&format!("{what}{access}"), 160));
     }
 }
 

@@ -24,7 +24,7 @@ const MAX_CELLS: usize = 120;
 
 pub(super) async fn run(command: McpCommand, start: StartOptions) -> anyhow::Result<u8> {
     match command {
-        McpCommand::List { json } => list(&start.load()?, json),
+        McpCommand::List { json } => list(start.load()?, json),
         McpCommand::Test { name, json } => test(start.load()?, name.as_deref(), json).await,
         McpCommand::Serve(args) => serve(start.load()?, args.tools_only).await,
         McpCommand::Add(args) => {
@@ -95,12 +95,16 @@ fn place(server: &McpConfig) -> String {
     }
 }
 
-fn list(context: &RunContext, as_json: bool) -> anyhow::Result<u8> {
-    let servers = &context.loaded.config.mcp;
+fn list(context: RunContext, as_json: bool) -> anyhow::Result<u8> {
+    let runtime = context.runtime(Frontend::Headless, None);
+    let servers = &runtime.config().mcp;
+    let access = runtime.mcp_servers().access();
+    let access = |name: &str| access.get(name).map_or("", String::as_str);
     if as_json {
         let rows = servers.iter().map(|(name, server)| {
             let kind = if server.command.is_empty() { "http" } else { "stdio" };
-            json!({"name": name, "transport": kind, "place": place(server), "enabled": server.enabled})
+            let access = access(name);
+            json!({"name": name, "transport": kind, "place": place(server), "enabled": server.enabled, "access": access})
         });
         print_json(&rows.collect::<serde_json::Value>().to_string())?;
         return Ok(0);
@@ -114,6 +118,9 @@ fn list(context: &RunContext, as_json: bool) -> anyhow::Result<u8> {
     for (name, server) in servers {
         let off = if server.enabled { "" } else { "  (off)" };
         let _ = writeln!(text, "{name:<width$}  {}{off}", one_line(&place(server), MAX_CELLS));
+        if !access(name).is_empty() {
+            let _ = writeln!(text, "{:width$}  {}", "", one_line(access(name), MAX_CELLS));
+        }
     }
     print(&text)?;
     Ok(0)

@@ -1,14 +1,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::mcp::McpAccess;
 
 /// A server that is this program.
 pub(in crate::mcp) fn spec_of(words: &[&str]) -> McpServerSpec {
     McpServerSpec {
         name: "test".into(),
         connection: McpConnection::Program(words.iter().map(|word| (*word).to_owned()).collect()),
-        access: McpAccess::default(),
+        confinement: None,
         folder: std::env::temp_dir(),
         call_timeout: Duration::from_secs(5),
         start_timeout: Duration::from_secs(10),

@@ -113,6 +113,7 @@ overlays! {
     KeyStatus(key_status::KeyStatusText),
     Serving(serving::ServingText),
     Mcp(mcp::McpServerList),
+    McpServer(mcp::McpServerText),
     SessionsSearch(found_texts::SessionsSearch),
     Rewind(rewind::RewindList),
     BranchTree(branch_tree::BranchTree),

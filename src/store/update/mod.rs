@@ -18,7 +18,7 @@ use super::overlay::approval::ApprovalDialog;
 use super::overlay::diff::DiffText;
 use super::overlay::file_restore::ask_about_files;
 use super::overlay::found_texts::SessionsSearch;
-use super::overlay::mcp::McpServerList;
+use super::overlay::mcp::show_mcp;
 use super::overlay::memory::show_memory;
 use super::overlay::palette::add_action_uses;
 use super::overlay::serving::ServingText;
@@ -72,7 +72,9 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
             (store.workplace.branch, store.workplace.session_log) = (branch, session_log);
         }
         Msg::Report(Report::Serving { url, token }) => support::open(store, ServingText { url, token, scroll: 0 }),
-        Msg::Report(Report::Mcp(servers)) => support::open(store, McpServerList { servers, scroll: 0 }),
+        Msg::Report(Report::Mcp { servers, wanted }) => {
+            show_mcp(store, servers, wanted.as_ref().map(Option::as_deref), fx);
+        }
         Msg::Report(Report::FoundTexts { query, found }) => {
             if let Some(search) = store.focus.find_mut::<SessionsSearch>() {
                 search.set_found(&query, found);

@@ -21,14 +21,7 @@ impl CommandPlace {
     /// Returns the place of a command in the folder of the context.
     pub(super) async fn of(ctx: &ToolContext, leaves: bool) -> Self {
         let Some(rules) = ctx.sandbox.clone() else { return Self::Open };
-        let support = if let Some(known) = SandboxSupport::known() {
-            known
-        } else {
-            // A program is started and waited for.
-            let asking = Arc::clone(&rules);
-            let asked = tokio::task::spawn_blocking(move || asking.support()).await;
-            asked.unwrap_or_else(|_| rules.support())
-        };
+        let support = rules.ask_support().await;
         // Who can't go in need not ask to go out.
         if leaves && support.holds() {
             return Self::Outside;

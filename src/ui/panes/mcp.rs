@@ -1,63 +1,110 @@
-//! The MCP servers with their state and tools; of one that failed, why and what to try.
+//! The MCP servers with their state, a row each; and one of them with its tools, or why it failed and what to try.
 
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
-use super::status::draw_facts;
+use super::filter_list::first_shown;
+use super::status::draw_facts_with;
 use crate::event::{McpServerState, McpServerStatus};
-use crate::store::overlay::mcp::McpServerList;
+use crate::store::overlay::mcp::{McpServerList, McpServerText};
 use crate::text::one_line;
+use crate::text::width::str_width;
+use crate::ui::layout::centered;
+use crate::ui::paint::{RowWriter, draw_box, select_row};
 use crate::ui::pane::{DrawnOverlay, OverlayScreen};
+use crate::ui::theme::Role;
 
-const MAX_VALUE_CELLS: usize = 400;
+const MAX_WIDTH: u16 = 100;
+const MAX_VALUE_CELLS: usize = 600;
 const MAX_NAME_CELLS: usize = 24;
 /// Of the description of a tool.
-const MAX_DESCRIPTION_CELLS: usize = 90;
+const MAX_DESCRIPTION_CELLS: usize = 120;
 /// Lines of what a server that failed wrote.
-const MAX_STDERR_LINES: usize = 6;
+const MAX_STDERR_LINES: usize = 8;
+const NONE: &str = "there are none; `jarvis-tui mcp add NAME -- COMMAND` writes one into your settings, and the next start \
+                    of this program has it";
 
-pub fn draw(shown: &McpServerList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
-    draw_facts("MCP servers", &facts(&shown.servers), shown.scroll, screen, buf)
-}
-
-fn facts(servers: &[McpServerStatus]) -> Vec<(String, String)> {
-    if servers.is_empty() {
-        let how = "there are none; `jarvis-tui mcp add NAME -- COMMAND` writes one into your settings, and the next \
-                   start of this program has it";
-        return vec![(String::new(), how.to_owned())];
+pub fn draw_list(list: &McpServerList, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    if list.servers.is_empty() {
+        return draw_facts_with("MCP servers", "", &[("", NONE.to_owned())], 0, screen, buf);
     }
-    servers.iter().flat_map(server_facts).collect()
+    let OverlayScreen { key_hints: labels, theme, stage: area, .. } = *screen;
+    let width = area.width.saturating_sub(2).min(MAX_WIDTH);
+    let place = centered(area, width, (list.servers.len() + 2).min(usize::from(area.height)) as u16);
+    let footer = format!("{} shows it · {} closes", labels.accept, labels.close);
+    let inner = draw_box("MCP servers", &footer, Role::BorderFocused, theme, place, buf);
+    let names = list.servers.iter().map(|server| str_width(&one_line(&server.name, MAX_NAME_CELLS))).max().unwrap_or(0);
+    let shown = usize::from(inner.height).max(1);
+    let first = first_shown(list.selected, shown);
+    for (y, (nth, server)) in (0..).zip(list.servers.iter().enumerate().skip(first).take(shown)) {
+        let (mark, role) = mark(&server.state);
+        let name = one_line(&server.name, MAX_NAME_CELLS);
+        let room = usize::from(inner.width).saturating_sub(names + 4);
+        let mut pen = RowWriter::new(buf, inner, y);
+        pen.write(mark, theme.style(role)).write(" ", theme.style(Role::Text));
+        pen.write(&name, theme.style(Role::Text)).skip((names + 2).saturating_sub(str_width(&name)));
+        let role = if matches!(server.state, McpServerState::Failed(_)) { Role::Error } else { Role::Dim };
+        pen.write(&one_line(&server.summary(), room), theme.style(role));
+        if nth == list.selected {
+            select_row(Rect { y: inner.y + y, height: 1, ..inner }, theme, buf);
+        }
+    }
+    DrawnOverlay::default()
 }
 
-fn server_facts(server: &McpServerStatus) -> Vec<(String, String)> {
-    let name = one_line(&server.name, MAX_NAME_CELLS);
-    let tell = |text: &str| (String::new(), one_line(text, MAX_VALUE_CELLS));
-    let mut facts = vec![(name.clone(), one_line(&state_words(server), MAX_VALUE_CELLS)), tell(&server.place)];
+pub fn draw_server(shown: &McpServerText, screen: &OverlayScreen<'_>, buf: &mut Buffer) -> DrawnOverlay {
+    let accept = &screen.key_hints.accept;
+    let hint = match shown.server.state {
+        McpServerState::Idle => format!("{accept} starts it"),
+        McpServerState::Failed(_) => format!("{accept} starts it again"),
+        _ => String::new(),
+    };
+    let title = format!("MCP server {}", one_line(&shown.server.name, MAX_NAME_CELLS));
+    draw_facts_with(&title, &hint, &facts(&shown.server), shown.scroll, screen, buf)
+}
+
+fn mark(state: &McpServerState) -> (&'static str, Role) {
+    match state {
+        McpServerState::Idle => ("·", Role::Dim),
+        McpServerState::Starting => ("…", Role::Warn),
+        McpServerState::Login(_) => ("?", Role::Warn),
+        McpServerState::Ready => ("✓", Role::Ok),
+        McpServerState::Failed(_) => ("✗", Role::Error),
+    }
+}
+
+fn facts(server: &McpServerStatus) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let mut tell = |name: &'static str, text: &str| {
+        let text = one_line(text, MAX_VALUE_CELLS);
+        if !text.is_empty() {
+            facts.push((name, text));
+        }
+    };
+    tell("State", &server.summary());
+    if let McpServerState::Login(url) = &server.state {
+        tell("Log in", url);
+        tell("", "open that address in a browser of this machine");
+    }
+    let stderr: Vec<&str> = server.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &stderr[stderr.len().saturating_sub(MAX_STDERR_LINES)..];
     if matches!(server.state, McpServerState::Failed(_)) {
-        facts.push(tell(&format!("mend it, then /mcp {name} starts it again")));
-        let lines: Vec<&str> = server.stderr.lines().collect();
-        facts.extend(lines[lines.len().saturating_sub(MAX_STDERR_LINES)..].iter().map(|line| tell(line)));
+        for (nth, line) in last.iter().enumerate() {
+            tell(if nth == 0 { "Wrote" } else { "" }, line);
+        }
+        tell("To mend", "set it right in the settings or where it runs, then start it again here");
     }
-    for tool in &server.tools {
+    tell("Server", server.software.as_deref().unwrap_or_default());
+    tell("Speaks", &server.protocol.as_ref().map(|revision| format!("revision {revision}")).unwrap_or_default());
+    tell("Runs", &server.place);
+    tell("May", &server.access);
+    for (nth, tool) in server.tools.iter().enumerate() {
         let claim = if tool.claims_read_only { " (it says: changes nothing)" } else { "" };
         let about = one_line(&tool.description, MAX_DESCRIPTION_CELLS);
-        facts.push(tell(&format!("· {}{claim}: {about}", one_line(&tool.name, 60))));
+        let name = one_line(&tool.name, 60);
+        tell(if nth == 0 { "Tools" } else { "" }, &format!("{name}{claim}: {about}"));
     }
     facts
-}
-
-fn state_words(server: &McpServerStatus) -> String {
-    let count = server.tools.len();
-    match &server.state {
-        McpServerState::Idle => "starts with the first request that could use it".to_owned(),
-        McpServerState::Starting => "is starting".to_owned(),
-        McpServerState::Failed(why) => format!("failed: {why}"),
-        McpServerState::Ready => format!(
-            "ready: {}, revision {}, {count} tool{}",
-            server.software.as_deref().unwrap_or("unnamed"),
-            server.protocol.as_deref().unwrap_or("?"),
-            if count == 1 { "" } else { "s" },
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -69,6 +116,7 @@ mod tests {
         McpServerStatus {
             name: "files".into(),
             place: "npx files".into(),
+            access: "sandbox: no network, writes temp".into(),
             state,
             protocol: Some("2026-07-28".into()),
             software: Some("files 1.0".into()),
@@ -77,25 +125,26 @@ mod tests {
                 description: "Reads\u{1b}[31m a file".into(),
                 claims_read_only: true,
             }],
-            stderr: "one\ntwo\n".into(),
+            stderr: "one\n\ntwo\n".into(),
         }
+    }
+
+    fn told(state: McpServerState) -> Vec<String> {
+        facts(&server(state)).into_iter().map(|(name, value)| format!("{name}|{value}")).collect()
     }
 
     #[test]
     fn a_server_that_works_is_told_with_its_tools() {
-        let told = facts(&[server(McpServerState::Ready)]);
-        assert_eq!(told[0], ("files".to_owned(), "ready: files 1.0, revision 2026-07-28, 1 tool".to_owned()));
-        assert_eq!(told[2].1, "· read (it says: changes nothing): Reads a file");
+        let told = told(McpServerState::Ready);
+        assert_eq!(told[0], "State|ready, 1 tool");
+        assert_eq!(told[5], "Tools|read (it says: changes nothing): Reads a file");
+        assert!(!told.iter().any(|fact| fact.starts_with("Wrote")));
     }
 
     #[test]
     fn a_server_that_failed_says_why_and_how_it_is_mended() {
-        let told = facts(&[server(McpServerState::Failed("no token".into()))]);
-        let values: Vec<&str> = told.iter().map(|(_, value)| value.as_str()).collect();
-        assert_eq!(
-            values[..5],
-            ["failed: no token", "npx files", "mend it, then /mcp files starts it again", "one", "two"]
-        );
-        assert!(facts(&[])[0].1.contains("mcp add"));
+        let told = told(McpServerState::Failed("no token".into()));
+        assert_eq!(told[..3], ["State|failed: no token", "Wrote|one", "|two"]);
+        assert!(told[3].starts_with("To mend|"));
     }
 }

@@ -32,6 +32,18 @@ pub(super) fn draw_facts(
     screen: &OverlayScreen<'_>,
     buf: &mut Buffer,
 ) -> DrawnOverlay {
+    draw_facts_with(title, "", facts, scroll, screen, buf)
+}
+
+/// The same with what a key does there.
+pub(super) fn draw_facts_with(
+    title: &str,
+    hint: &str,
+    facts: &[(impl AsRef<str>, String)],
+    scroll: usize,
+    screen: &OverlayScreen<'_>,
+    buf: &mut Buffer,
+) -> DrawnOverlay {
     let OverlayScreen { key_hints: labels, theme, stage: area, .. } = *screen;
     let names = facts.iter().map(|(name, _)| str_width(name.as_ref())).max().unwrap_or_default();
     let width = area.width.saturating_sub(2).min(MAX_WIDTH);
@@ -46,9 +58,10 @@ pub(super) fn draw_facts(
     let shown = usize::from(place.height.saturating_sub(2));
     let most = rows.len().saturating_sub(shown);
     let first = scroll.min(most);
+    let hint = if hint.is_empty() { String::new() } else { format!("{hint} · ") };
     let footer = match most {
-        0 => format!("{} closes", labels.close),
-        _ => format!("{}–{} of {} · ↑↓ · {} closes", first + 1, first + shown, rows.len(), labels.close),
+        0 => format!("{hint}{} closes", labels.close),
+        _ => format!("{hint}{}–{} of {} · ↑↓ · {} closes", first + 1, first + shown, rows.len(), labels.close),
     };
     let inner = draw_box(title, &footer, Role::BorderFocused, theme, place, buf);
     for (row, (name, value)) in (0..).zip(rows.iter().skip(first).take(shown)) {
