@@ -314,7 +314,7 @@ settings! {
     pub struct HookConfig {
         before_call: Vec<String> = Vec::new(), texts("a list of command lines such as [\"~/bin/check-call\"]");
         after_call: Vec<String> = Vec::new(), texts("a list of command lines such as [\"cargo fmt\"]");
-        turn_end: Vec<String> = Vec::new(), texts("a list of command lines such as [\"notify-send done\"]");
+        turn_end: Vec<String> = Vec::new(), texts("a list of command lines such as [\"!notify-send done\"]");
         /// One that still runs then is stopped.
         timeout: Duration = Duration::from_secs(30), duration();
     }

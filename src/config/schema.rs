@@ -212,8 +212,8 @@ impl SettingSpec {
             "mcp.*.write" => *value == SettingValue::List(Vec::new()),
             _ => false,
         };
-        let is_about_it = self.table() == "sandbox"
-            || matches!(self.key.as_str(), "mcp.*.network" | "mcp.*.sandbox" | "mcp.*.write");
+        let is_about_it =
+            self.table() == "sandbox" || matches!(self.key.as_str(), "mcp.*.network" | "mcp.*.sandbox" | "mcp.*.write");
         is_about_it && !narrows
     }
 

@@ -124,7 +124,22 @@ impl AnswerKind {
     }
 }
 
+impl OfferedAnswer {
+    /// The id of an answer that the person writes; what was written follows it in the decision's.
+    pub const WRITTEN: &'static str = "written:";
+
+    /// Returns whether the person writes it.
+    pub fn is_written(&self) -> bool {
+        self.id == Self::WRITTEN
+    }
+}
+
 impl ApprovalRequest {
+    /// Returns whether it asks what only the person knows, and not whether a call may run.
+    pub fn is_question(&self) -> bool {
+        !self.answers.is_empty() && self.risk == Risk::ReadOnly && self.kind == ToolKind::Other
+    }
+
     /// Returns whether it asks to leave the sandbox, which only a person decides.
     pub fn leaves_sandbox(&self) -> bool {
         self.sandbox.as_ref().is_some_and(|note| note.leaves)
@@ -139,7 +154,12 @@ impl ApprovalRequest {
             Decision::Session => first(AnswerKind::AllowAlways).or_else(|| first(AnswerKind::AllowOnce)),
             Decision::Pattern(_) | Decision::Hunks(_) => None,
             Decision::Deny(_) => first(AnswerKind::RejectOnce).or_else(|| first(AnswerKind::RejectAlways)),
-            Decision::Offered { id, .. } => self.answers.iter().find(|answer| answer.id == *id),
+            Decision::Offered { id, .. } => {
+                let is_it = |answer: &&OfferedAnswer| {
+                    answer.id == *id || (answer.is_written() && id.starts_with(OfferedAnswer::WRITTEN))
+                };
+                self.answers.iter().find(is_it)
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What a server asks the person while a call runs: each field of its form with a few possible values becomes a question
-//! with these answers.
+//! What a server asks the person while a call runs: each field of its form becomes a question. One with a few possible
+//! values has these as answers, another is written.
 //!
-//! A field to type into can't be shown: where it is required and has no default, the server is told no. Nothing is ever
-//! filled in that the person didn't see, but a default of the server itself.
+//! Nothing is ever filled in that the person didn't see, but a default of the server itself. A list of values can't be
+//! shown: where it is required and has no default, the server is told no.
 
 use rmcp::model::{ElicitRequestParams, ElicitResult, ElicitationAction};
 use serde_json::{Map, Value};
@@ -11,20 +11,37 @@ use crate::event::{AnswerKind, OfferedAnswer};
 use crate::text::one_line;
 use crate::tool::{AskPerson, ToolQuestion};
 
-const MAX_FIELDS: usize = 12;
+const MAX_FIELDS: usize = 20;
 const MAX_ANSWERS: usize = 20;
 const MAX_LABEL_CELLS: usize = 100;
 const MAX_MESSAGE_BYTES: usize = 4096;
+/// How often a field is asked about that was written wrong.
+const MAX_TRIES: usize = 5;
 const DECLINE: &str = "decline";
 const LEAVE_OUT: &str = "leave-out";
+const ACCEPT: &str = "accept";
 
-/// A field with the values that it may have.
+/// A field of a form.
 struct Field {
     name: String,
     title: String,
     is_required: bool,
+    kind: FieldKind,
+    default: Option<Value>,
+}
+
+enum FieldKind {
     /// Each with its label.
-    values: Vec<(Value, String)>,
+    Values(Vec<(Value, String)>),
+    Text {
+        least: usize,
+        most: usize,
+    },
+    Number {
+        is_whole: bool,
+        least: f64,
+        most: f64,
+    },
 }
 
 /// Asks the person, and returns the server's answer.
@@ -33,58 +50,126 @@ pub(super) async fn answer_elicitation(
     server: &str,
     ask: Option<&AskPerson>,
 ) -> ElicitResult {
-    let (Some(ask), ElicitRequestParams::FormElicitationParams { message, requested_schema, .. }) = (ask, params)
-    else {
-        return ElicitResult::new(ElicitationAction::Decline);
-    };
-    let schema = serde_json::to_value(requested_schema).unwrap_or_default();
-    let Some((fields, mut content)) = read_form(&schema) else {
-        return ElicitResult::new(ElicitationAction::Decline);
+    let declined = ElicitResult::new(ElicitationAction::Decline);
+    let Some(ask) = ask else { return declined };
+    let (message, schema) = match params {
+        ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } => {
+            (message.clone(), serde_json::to_value(requested_schema).unwrap_or_default())
+        }
+        ElicitRequestParams::UrlElicitationParams { message, url, .. } => {
+            let text = format!("{message}\nOpen this address, and do there what it asks: {url}");
+            (text, serde_json::json!({"properties": {}}))
+        }
+        _ => return declined,
     };
     let message = &message[..message.floor_char_boundary(MAX_MESSAGE_BYTES)];
     let asked = format!("the server {server} asks: {message}");
+    let Some((fields, mut content)) = read_form(&schema) else { return declined };
     if fields.is_empty() {
-        let answers = vec![offered("accept", "accept", AnswerKind::AllowOnce), decline()];
+        let answers = vec![offered(ACCEPT, "accept"), decline()];
         let question = ToolQuestion { subject: one_line(&asked, MAX_LABEL_CELLS), detail: asked.clone(), answers };
-        if ask(question).await.as_deref() != Some("accept") {
-            return ElicitResult::new(ElicitationAction::Decline);
+        if ask(question).await.as_deref() != Some(ACCEPT) {
+            return declined;
         }
     }
     for field in fields {
-        let mut answers: Vec<OfferedAnswer> = field
-            .values
-            .iter()
-            .enumerate()
-            .map(|(nth, (_, label))| offered(&format!("value-{nth}"), label, AnswerKind::AllowOnce))
-            .collect();
-        if !field.is_required {
-            answers.push(offered(LEAVE_OUT, "leave this out", AnswerKind::AllowOnce));
-        }
-        answers.push(decline());
-        let question = ToolQuestion {
-            subject: one_line(&format!("{} — {message}", field.title), MAX_LABEL_CELLS),
-            detail: format!("{asked}\n\n{}", field.title),
-            answers,
-        };
-        let chosen = ask(question).await;
-        let nth = chosen.as_deref().and_then(|id| id.strip_prefix("value-")).and_then(|nth| nth.parse::<usize>().ok());
-        match (nth.and_then(|nth| field.values.into_iter().nth(nth)), chosen.as_deref()) {
-            (Some((value, _)), _) => {
+        match field.ask(&asked, ask).await {
+            Some(Some(value)) => {
                 content.insert(field.name, value);
             }
-            (None, Some(LEAVE_OUT)) => {}
-            (None, _) => return ElicitResult::new(ElicitationAction::Decline),
+            Some(None) => {}
+            None => return declined,
         }
     }
-    ElicitResult::new(ElicitationAction::Accept).with_content(Value::Object(content))
+    let result = ElicitResult::new(ElicitationAction::Accept);
+    if matches!(params, ElicitRequestParams::FormElicitationParams { .. }) {
+        return result.with_content(Value::Object(content));
+    }
+    result
 }
 
-fn offered(id: &str, label: &str, kind: AnswerKind) -> OfferedAnswer {
-    OfferedAnswer { id: id.to_owned(), label: one_line(label, MAX_LABEL_CELLS), kind }
+impl Field {
+    /// Asks for its value; the inner `None` leaves it out, the outer one declines all.
+    async fn ask(&self, asked: &str, ask: &AskPerson) -> Option<Option<Value>> {
+        let mut wrong = String::new();
+        for _ in 0..MAX_TRIES {
+            let mut answers: Vec<OfferedAnswer> = match &self.kind {
+                FieldKind::Values(values) => {
+                    let named = values.iter().enumerate();
+                    named.map(|(nth, (_, label))| offered(&format!("value-{nth}"), label)).collect()
+                }
+                FieldKind::Text { .. } | FieldKind::Number { .. } => {
+                    vec![offered(OfferedAnswer::WRITTEN, "write it")]
+                }
+            };
+            match &self.default {
+                Some(default) => answers.push(offered(LEAVE_OUT, &format!("leave it at {}", label(default)))),
+                None if !self.is_required => answers.push(offered(LEAVE_OUT, "leave this out")),
+                None => {}
+            }
+            answers.push(decline());
+            let question = ToolQuestion {
+                subject: one_line(&format!("{wrong}{}", self.title), MAX_LABEL_CELLS),
+                detail: asked.to_owned(),
+                answers,
+            };
+            let chosen = ask(question).await?;
+            if chosen == LEAVE_OUT {
+                return Some(self.default.clone());
+            }
+            if let (FieldKind::Values(values), Some(nth)) = (&self.kind, chosen.strip_prefix("value-")) {
+                let nth: usize = nth.parse().ok()?;
+                return Some(Some(values.get(nth)?.0.clone()));
+            }
+            match self.read(chosen.strip_prefix(OfferedAnswer::WRITTEN)?) {
+                Ok(value) => return Some(Some(value)),
+                Err(why) => wrong = format!("{why}: "),
+            }
+        }
+        None
+    }
+
+    /// Reads what was written.
+    fn read(&self, text: &str) -> Result<Value, String> {
+        match &self.kind {
+            FieldKind::Text { least, most } => {
+                let letters = text.chars().count();
+                if letters < *least || (letters == 0 && self.is_required) {
+                    return Err(format!("at least {} characters", (*least).max(1)));
+                }
+                if letters > *most {
+                    return Err(format!("at most {most} characters"));
+                }
+                Ok(text.into())
+            }
+            FieldKind::Number { is_whole, least, most } => {
+                let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+                if *is_whole && number.fract() != 0.0 {
+                    return Err("not a whole number".to_owned());
+                }
+                if number < *least || number > *most {
+                    return Err(format!("not from {least} to {most}"));
+                }
+                match text.parse::<i64>() {
+                    Ok(whole) => Ok(whole.into()),
+                    Err(_) => Ok(number.into()),
+                }
+            }
+            FieldKind::Values(_) => Err("choose one".to_owned()),
+        }
+    }
+}
+
+fn offered(id: &str, label: &str) -> OfferedAnswer {
+    OfferedAnswer { id: id.to_owned(), label: one_line(label, MAX_LABEL_CELLS), kind: AnswerKind::AllowOnce }
 }
 
 fn decline() -> OfferedAnswer {
-    offered(DECLINE, "decline", AnswerKind::RejectOnce)
+    OfferedAnswer { kind: AnswerKind::RejectOnce, ..offered(DECLINE, "decline") }
+}
+
+fn label(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Returns the fields to ask about and the values that need no question; `None` if the form can't be shown.
@@ -93,24 +178,44 @@ fn read_form(schema: &Value) -> Option<(Vec<Field>, Map<String, Value>)> {
     let (mut fields, mut content) = (Vec::new(), Map::new());
     for (name, property) in schema["properties"].as_object()? {
         let is_required = required.contains(&name.as_str());
-        match possible_values(property) {
-            Some(values) => {
+        let default = property.get("default").filter(|default| !default.is_null()).cloned();
+        match field_kind(property) {
+            Some(kind) => {
                 let title = property["title"].as_str().unwrap_or(name);
                 let about = property["description"].as_str().map(|about| format!(": {about}")).unwrap_or_default();
                 let title = one_line(&format!("{title}{about}"), MAX_LABEL_CELLS);
-                fields.push(Field { name: name.clone(), title, is_required, values });
+                fields.push(Field { name: name.clone(), title, is_required, kind, default });
             }
-            None if !is_required => {}
-            None => {
-                content.insert(name.clone(), property.get("default")?.clone());
-            }
+            None => match default {
+                Some(default) => {
+                    content.insert(name.clone(), default);
+                }
+                None if is_required => return None,
+                None => {}
+            },
         }
     }
     (fields.len() <= MAX_FIELDS).then_some((fields, content))
 }
 
+fn field_kind(property: &Value) -> Option<FieldKind> {
+    if let Some(values) = possible_values(property) {
+        return Some(FieldKind::Values(values));
+    }
+    let bound = |name: &str, other: f64| property[name].as_f64().unwrap_or(other);
+    let length = |name: &str, other: usize| property[name].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(other);
+    match property["type"].as_str()? {
+        "string" => Some(FieldKind::Text { least: length("minLength", 0), most: length("maxLength", usize::MAX) }),
+        kind @ ("number" | "integer") => Some(FieldKind::Number {
+            is_whole: kind == "integer",
+            least: bound("minimum", f64::NEG_INFINITY),
+            most: bound("maximum", f64::INFINITY),
+        }),
+        _ => None,
+    }
+}
+
 fn possible_values(property: &Value) -> Option<Vec<(Value, String)>> {
-    let label = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let values: Vec<(Value, String)> = if property["type"] == "boolean" {
         vec![(true.into(), "yes".to_owned()), (false.into(), "no".to_owned())]
     } else if let Some(values) = property["enum"].as_array() {
@@ -149,7 +254,11 @@ mod tests {
         let person: AskPerson = Arc::new(move |question| {
             told.lock().unwrap().push(question.subject);
             let label = labels.lock().unwrap().pop().expect("no more questions");
-            let answer = question.answers.into_iter().find(|answer| answer.label == label).map(|answer| answer.id);
+            let mut offered = question.answers.into_iter();
+            let answer = match label.strip_prefix("write ") {
+                Some(text) => offered.find(OfferedAnswer::is_written).map(|answer| answer.id + text),
+                None => offered.find(|answer| answer.label == label).map(|answer| answer.id),
+            };
             async move { answer }.boxed()
         });
         let result = answer_elicitation(&params, "travel", Some(&person)).await;
@@ -164,20 +273,31 @@ mod tests {
             "b": {"type": "string", "enum": ["x", "y"], "enumNames": ["Xylo", "Yak"]},
             "c": {"type": "string"},
             "d": {"type": "integer", "default": 3},
+            "e": {"type": "array", "items": {"type": "string", "enum": ["x"]}, "default": []},
         }, "required": ["a", "d"]});
-        let (result, subjects) = ask(schema, &["yes", "Yak"]).await;
-        assert_eq!(result, json!({"action": "accept", "content": {"a": true, "b": "y", "d": 3}}));
-        assert_eq!(subjects, ["Window seat — Book?", "b — Book?"]);
+        let (result, subjects) = ask(schema, &["yes", "Yak", "leave this out", "leave it at 3"]).await;
+        assert_eq!(result, json!({"action": "accept", "content": {"a": true, "b": "y", "d": 3, "e": []}}));
+        assert_eq!(subjects, ["Window seat", "b", "c", "d"]);
     }
 
     #[tokio::test]
-    async fn a_no_a_silence_and_a_form_to_type_into_decline() {
+    async fn what_is_written_is_asked_for_again_until_it_fits() {
+        let schema = json!({"type": "object", "properties": {
+            "n": {"type": "integer", "minimum": 1, "maximum": 9}, "s": {"type": "string", "maxLength": 3},
+        }, "required": ["n", "s"]});
+        let (result, subjects) = ask(schema, &["write ten", "write 10", "write 9", "write ", "write abc"]).await;
+        assert_eq!(result, json!({"action": "accept", "content": {"n": 9, "s": "abc"}}));
+        assert_eq!(subjects[1], "not a number: n");
+    }
+
+    #[tokio::test]
+    async fn a_no_a_silence_and_a_form_that_can_not_be_shown_decline() {
         let choice = json!({"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]});
         for answer in ["decline", "something else"] {
             assert_eq!(ask(choice.clone(), &[answer]).await.0, json!({"action": "decline"}));
         }
-        let typed = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]});
-        assert_eq!(ask(typed, &[]).await, (json!({"action": "decline"}), Vec::new()));
+        let list = json!({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "string", "enum": ["x"]}}}, "required": ["a"]});
+        assert_eq!(ask(list, &[]).await, (json!({"action": "decline"}), Vec::new()));
         let params = json!({"mode": "form", "message": "?", "requestedSchema": choice});
         let nobody = answer_elicitation(&serde_json::from_value(params).unwrap(), "s", None).await;
         assert_eq!(nobody.action, ElicitationAction::Decline);

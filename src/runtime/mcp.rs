@@ -31,7 +31,9 @@ impl McpServers {
         let enabled = config.mcp.iter().filter(|(_, server)| server.enabled);
         Self(
             enabled
-                .filter_map(|(name, server)| Some(Arc::new(McpServer::new(spec(name, server, folder, http, sandbox, config.sandbox.enabled)?))))
+                .filter_map(|(name, server)| {
+                    Some(Arc::new(McpServer::new(spec(name, server, folder, http, sandbox, config.sandbox.enabled)?)))
+                })
                 .collect(),
         )
     }
@@ -130,8 +132,11 @@ fn confinement(
     supervisor: Option<&Arc<SandboxRules>>,
     is_sandboxed: bool,
 ) -> Option<McpConfinement> {
-    let access =
-        ServiceAccess { is_confined: config.sandbox && is_sandboxed, network: config.network, write: config.write.clone() };
+    let access = ServiceAccess {
+        is_confined: config.sandbox && is_sandboxed,
+        network: config.network,
+        write: config.write.clone(),
+    };
     Some(McpConfinement { rules: Arc::clone(supervisor?), access })
 }
 

@@ -21,11 +21,11 @@
 mod arguments;
 #[cfg(target_os = "linux")]
 mod carve;
+mod child;
 #[cfg(target_os = "linux")]
 mod confine;
 #[cfg(target_os = "linux")]
 mod descendants;
-mod child;
 mod environment;
 #[cfg(target_os = "linux")]
 mod loopback;
@@ -33,9 +33,9 @@ mod loopback;
 mod namespaces;
 mod refusal;
 mod rules;
-mod services;
 #[cfg(target_os = "linux")]
 mod seccomp;
+mod services;
 #[cfg(target_os = "linux")]
 mod supervisor;
 mod support;

@@ -110,7 +110,8 @@ async fn a_project_that_is_not_trusted_starts_no_server() {
 
 /// Settings of a server in the language of the shell, which speaks the older revision, and what it does before that.
 fn scripted(begins: &str, settings: &str) -> String {
-    let answer = |id: u32, result: &str| format!("printf '%s\\n' '{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}'");
+    let answer =
+        |id: u32, result: &str| format!("printf '%s\\n' '{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}'");
     let hello =
         r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#;
     let refusal = r#"printf '%s\n' '{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}}'"#;
@@ -170,8 +171,7 @@ async fn no_server_outlives_the_program_even_if_that_is_killed() {
         let model = model("own__none", &json!({})).await;
         let base = format!("{}/v1", model.url());
         let args = ["-m", "openai/x", "-p", "hi", "--yolo"];
-        let mut child =
-            command(&home, &args, &[("OPENAI_BASE_URL", &base), ("OPENAI_API_KEY", "x")]).spawn().unwrap();
+        let mut child = command(&home, &args, &[("OPENAI_BASE_URL", &base), ("OPENAI_API_KEY", "x")]).spawn().unwrap();
         let running = || -> Vec<u32> {
             let text = std::fs::read_to_string(pids.path()).unwrap();
             text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()

@@ -19,8 +19,8 @@ pub(super) struct OpenQuestion {
 }
 
 /// Returns how a call asks.
-pub(super) fn asker(call: &CallId, tool: &str, folder: &str, sender: mpsc::Sender<ToolMessage>) -> AskPerson {
-    let (call, tool, folder) = (call.clone(), tool.to_owned(), folder.to_owned());
+pub(super) fn asker(call: &CallId, tool: &str, sender: mpsc::Sender<ToolMessage>) -> AskPerson {
+    let (call, tool) = (call.clone(), tool.to_owned());
     std::sync::Arc::new(move |question: ToolQuestion| {
         let request = ApprovalRequest {
             tool: tool.clone(),
@@ -28,7 +28,7 @@ pub(super) fn asker(call: &CallId, tool: &str, folder: &str, sender: mpsc::Sende
             // A question does nothing.
             risk: Risk::ReadOnly,
             subject: question.subject,
-            folder: folder.clone(),
+            folder: String::new(),
             detail: question.detail,
             pattern: None,
             expires_at: None,
@@ -67,7 +67,10 @@ impl Agent {
         running: &mut RunningTurn,
     ) -> bool {
         let Some(OpenQuestion { request, reply }) = running.tool_questions.remove(call) else { return false };
-        let chosen = request.offered_answer(decision).map(|answer| answer.id.clone());
+        let chosen = request.offered_answer(decision).map(|answer| match decision {
+            Decision::Offered { id, .. } => id.clone(),
+            _ => answer.id.clone(),
+        });
         self.resolve_question(call, chosen.clone(), by).await;
         if let Some(id) = chosen {
             // A call that has ended needs no answer.

@@ -97,10 +97,7 @@ impl Agent {
                 .clone()
                 .map(|store| -> KeepVersion { Arc::new(move |content: &[u8]| store.keep(content)) }),
             background: self.setup.background.clone(),
-            ask: (!self.setup.is_unattended).then(|| {
-                let folder = self.setup.folder.display().to_string();
-                asker(call, &tool.spec().name, &folder, running.tool_sender.clone())
-            }),
+            ask: (!self.setup.is_unattended).then(|| asker(call, &tool.spec().name, running.tool_sender.clone())),
             progress: sender,
             cancel: running.cancel_tools.child_token(),
         };

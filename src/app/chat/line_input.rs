@@ -154,7 +154,10 @@ impl ChatController {
         let choices = ask.map(ApprovalChoice::all_for).unwrap_or_default();
         let is_early = dialog.shown_at.is_none_or(|shown| begun.since(shown) < ANSWER_GUARD_TIME);
         match (dialog.input, line.parse::<usize>()) {
-            (ApprovalInput::Choosing, Ok(_)) | (ApprovalInput::Reason | ApprovalInput::Pattern, _) if is_early => {
+            (ApprovalInput::Choosing, Ok(_))
+            | (ApprovalInput::Reason | ApprovalInput::Written | ApprovalInput::Pattern, _)
+                if is_early =>
+            {
                 LineAnswer::TooEarly
             }
             (ApprovalInput::Choosing, Ok(number)) => match number.checked_sub(1).and_then(|nth| choices.get(nth)) {
@@ -171,7 +174,9 @@ impl ChatController {
                 answer => answer,
             },
             (ApprovalInput::Pattern, _) if line.is_empty() => LineAnswer::Field(None),
-            (ApprovalInput::Reason | ApprovalInput::Pattern, _) => LineAnswer::Field(Some(line.to_owned())),
+            (ApprovalInput::Reason | ApprovalInput::Written | ApprovalInput::Pattern, _) => {
+                LineAnswer::Field(Some(line.to_owned()))
+            }
         }
     }
 

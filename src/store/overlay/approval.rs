@@ -19,7 +19,7 @@
 mod hunks;
 
 use super::{OverlayExtent, OverlayOutcome, OverlayState};
-use crate::event::{ApprovalRequest, CallId, Command, Decision, Millis, Pattern};
+use crate::event::{ApprovalRequest, CallId, Command, Decision, Millis, OfferedAnswer, Pattern};
 use crate::store::Store;
 use crate::store::action::{Action, Context, ScrollStep};
 use crate::store::approval::{ApprovalChoice, HunkStep, parse_patterns};
@@ -48,7 +48,7 @@ pub struct ApprovalDialog {
     pub full_scroll: Option<usize>,
     /// The character that selected; it may be the first of a sentence.
     typed: String,
-    /// Why not, as far as it was written.
+    /// Why not, or what is answered, as far as it was written.
     pub reason: String,
     /// What else to allow, as far as it was edited.
     pub pattern: String,
@@ -62,6 +62,8 @@ pub enum ApprovalInput {
     #[default]
     Choosing,
     Reason,
+    /// An answer in the person's words.
+    Written,
     Pattern,
     /// One hunk after another; characters are keys.
     Hunks,
@@ -88,7 +90,7 @@ impl ApprovalDialog {
     /// Returns whether it takes no answer yet.
     pub fn is_guarded(&self, now: Millis, last_key: Option<Millis>) -> bool {
         let quiet = match self.input {
-            ApprovalInput::Reason => MIN_KEYSTROKE_GAP,
+            ApprovalInput::Reason | ApprovalInput::Written => MIN_KEYSTROKE_GAP,
             ApprovalInput::Choosing | ApprovalInput::Pattern | ApprovalInput::Hunks | ApprovalInput::Note => {
                 ANSWER_GUARD_TIME
             }
@@ -252,7 +254,7 @@ impl OverlayState for ApprovalDialog {
                 self.feedback = None;
                 self.review.as_mut().map(HunkReview::note_mut)
             }
-            ApprovalInput::Reason => Some(&mut self.reason),
+            ApprovalInput::Reason | ApprovalInput::Written => Some(&mut self.reason),
             ApprovalInput::Pattern => {
                 self.feedback = None;
                 Some(&mut self.pattern)
@@ -304,6 +306,10 @@ impl OverlayState for ApprovalDialog {
             (ApprovalInput::Choosing, Some(ApprovalChoice::Deny)) => Decision::Deny(None),
             (ApprovalInput::Choosing, Some(ApprovalChoice::Offered(at))) => {
                 let Some(answer) = ask.answers.get(at) else { return OverlayOutcome::Stay };
+                if answer.is_written() {
+                    self.set_input(ApprovalInput::Written);
+                    return OverlayOutcome::Stay;
+                }
                 Decision::Offered { id: answer.id.clone(), allows: answer.kind.allows() }
             }
             (ApprovalInput::Hunks, _) => match self.review.as_ref().map(HunkReview::decision) {
@@ -338,6 +344,10 @@ impl OverlayState for ApprovalDialog {
             (ApprovalInput::Reason, _) => {
                 let reason = std::mem::take(&mut self.reason);
                 Decision::Deny(Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty()))
+            }
+            (ApprovalInput::Written, _) => {
+                let written = std::mem::take(&mut self.reason);
+                Decision::Offered { id: format!("{}{}", OfferedAnswer::WRITTEN, written.trim()), allows: true }
             }
             (ApprovalInput::Pattern, _) => match parse_patterns(&ask, &allowing_patterns(store), &self.pattern) {
                 Ok(patterns) => Decision::Pattern(Pattern::write_list(&patterns)),

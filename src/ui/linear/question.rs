@@ -110,6 +110,7 @@ fn approval(store: &Store, dialog: &ApprovalDialog) -> Option<Question> {
             text: format!("{feedback}Why not? The model gets this reason; an empty line denies without one.\n"),
             label: "Reason: ",
         },
+        ApprovalInput::Written => Question { text: format!("{feedback}Type the answer.\n"), label: "Answer: " },
         ApprovalInput::Pattern => Question {
             text: format!(
                 "{feedback}What to allow for this session: {}\nAn empty line allows that; or type another pattern.\n",

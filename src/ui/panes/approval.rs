@@ -129,6 +129,7 @@ fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room: Re
         ApprovalInput::Reason => {
             Some(("reason (sent to the model):".to_owned(), visible_line(&approval.reason).into_owned()))
         }
+        ApprovalInput::Written => Some(("answer:".to_owned(), visible_line(&approval.reason).into_owned())),
         ApprovalInput::Pattern => Some(("allow".to_owned(), visible_line(&approval.pattern).into_owned())),
     };
     Some(DockedApproval {
@@ -286,6 +287,9 @@ fn draw_full(approval: &ApprovalDialog, scroll: usize, screen: &OverlayScreen<'_
 
 /// Says what is asked for, in one line.
 pub fn title(ask: &ApprovalRequest) -> String {
+    if ask.is_question() {
+        return format!("{} asks you", tool_name(ask));
+    }
     let deed = match ask.risk {
         Risk::ReadOnly => "read",
         Risk::Network => "contact another host",
@@ -382,7 +386,13 @@ fn answer_label(label: &str) -> String {
 }
 
 /// Says what an offered answer does: its words are the agent's, its effect is told by its kind.
-fn offered_effect(answer: &OfferedAnswer) -> String {
+fn offered_effect(ask: &ApprovalRequest, answer: &OfferedAnswer) -> String {
+    if ask.is_question() {
+        return match answer.is_written() {
+            true => "write the answer".to_owned(),
+            false => format!("answer: {}", answer_label(&answer.label)),
+        };
+    }
     let effect = match answer.kind {
         AnswerKind::AllowOnce => "allow this one call",
         AnswerKind::AllowAlways => "allow, and the agent need not ask again",
@@ -405,6 +415,7 @@ fn enter_effect(
     }
     let (enter, esc) = (&labels.answer, &labels.close);
     let text = match (approval.input, approval.selected) {
+        (ApprovalInput::Written, _) => format!("{enter}: send this answer · {esc} back"),
         (ApprovalInput::Reason, _) => format!("{enter}: deny, and send the model this reason · {esc} back"),
         // What was typed comes last: it stands in the field as well, should there be no room for it.
         (ApprovalInput::Pattern, _) => match parse_patterns(ask, allowing, &approval.pattern) {
@@ -454,7 +465,9 @@ pub fn choice_effect(ask: &ApprovalRequest, choice: ApprovalChoice) -> String {
             format!("edit, then allow for this session without asking: {pattern}")
         }
         ApprovalChoice::Deny => "deny; the model sees the denial".into(),
-        ApprovalChoice::Offered(at) => ask.answers.get(at).map(offered_effect).unwrap_or_default(),
+        ApprovalChoice::Offered(at) => {
+            ask.answers.get(at).map(|answer| offered_effect(ask, answer)).unwrap_or_default()
+        }
         ApprovalChoice::DenyWithReason => "enter a reason for the model".into(),
         ApprovalChoice::Hunks => format!("decide about each of the {} hunks", ask.hunks),
         ApprovalChoice::ShowAll => "show it in full".into(),
