@@ -11,6 +11,7 @@ use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::schema::{self, ALLOW_KEY, DENY_KEY, SettingSpec};
 use super::value::{self, Setting, SettingValue, dotted};
 use super::{Config, DEFAULT_FILE, Env, ScreenChoice, ThemeChoice};
+use crate::engine::ENGINES;
 use crate::event::{ApprovalMode, Effort, RuleKind};
 
 /// How many ignored keys one warning lists.
@@ -66,7 +67,7 @@ pub struct Overrides {
 #[derive(Clone, Debug)]
 pub struct LoadedConfig {
     pub config: Config,
-    /// By dotted key; what `config show` prints.
+    /// What was set, by dotted key; [`all_entries`](Self::all_entries) has the defaults too.
     pub entries: BTreeMap<String, SettingEntry>,
     /// Where each denying pattern was first written: they accumulate over the layers.
     pub denied_in: BTreeMap<String, Origin>,
@@ -92,6 +93,22 @@ impl LoadedConfig {
         origin.map(ToString::to_string).unwrap_or_default()
     }
 
+    /// Returns what `config show` prints: the defaults, and over them what was set.
+    pub fn all_entries(&self) -> BTreeMap<String, SettingEntry> {
+        let mut all = default_entries();
+        for name in self.config.engines.keys() {
+            for row in schema::SETTINGS.iter() {
+                if let (Some(field), Some(value)) = (row.key.strip_prefix("engines.*."), &row.default) {
+                    let key = dotted(&["engines".to_owned(), name.clone(), field.to_owned()]);
+                    let entry = SettingEntry { display: value.to_toml(), origin: Origin::Default };
+                    all.entry(key).or_insert(entry);
+                }
+            }
+        }
+        all.extend(self.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+        all
+    }
+
     /// Returns what the keys do, and what is wrong with those of the person, such as `config.toml:12: keys.global: …`.
     pub fn keymap(&self) -> (Keymap, Vec<String>) {
         let (keymap, problems) = Keymap::new(&self.config.keys);
@@ -113,7 +130,8 @@ pub fn merge(layers: &ConfigLayers<'_>) -> Result<LoadedConfig, ConfigError> {
     let assigned = layers.flags.assignments.iter().rev().find_map(|text| text.strip_prefix("profile="));
     let assigned = assigned.map(|name| name.trim().trim_matches('"').to_owned());
     let mut merge = Merger { flag_profile: layers.flags.profile.clone().or(assigned), ..Merger::default() };
-    merge.add_file(SettingsText { file: "built-in defaults", text: DEFAULT_FILE }, |_, _| Origin::Default);
+    // What is built in stands in `Config::default()` too: its file is read where somebody asks for it.
+    merge.denied_in.extend(merge.config.approvals.deny.iter().map(|pattern| (pattern.clone(), Origin::Default)));
     if let Some(text) = layers.user {
         merge.add_file(text, |file, line| Origin::User { file, line });
     }
@@ -125,6 +143,13 @@ pub fn merge(layers: &ConfigLayers<'_>) -> Result<LoadedConfig, ConfigError> {
     merge.add_environment(layers.env);
     merge.add_flags(layers.flags);
     merge.finish(layers.env)
+}
+
+/// Reads the built-in file, by dotted key.
+fn default_entries() -> BTreeMap<String, SettingEntry> {
+    let mut merge = Merger::default();
+    merge.add_file(SettingsText { file: "built-in defaults", text: DEFAULT_FILE }, |_, _| Origin::Default);
+    merge.entries
 }
 
 #[derive(Default)]
@@ -388,21 +413,15 @@ impl Merger {
         Ok(LoadedConfig { config, entries, denied_in, warnings })
     }
 
-    /// Every engine needs an explicit kind; its limits have defaults.
+    /// Every engine that is not built in needs an explicit kind.
     fn check_engines(&mut self) {
-        for name in self.config.engines.keys() {
-            let key = |field: &str| dotted(&["engines".to_owned(), name.clone(), field.to_owned()]);
-            if !self.entries.contains_key(&key("kind")) {
-                let below = format!("{}.", dotted(&["engines".to_owned(), name.clone()]));
+        let built_in = |name: &str| ENGINES.iter().any(|spec| spec.name == name);
+        for name in self.config.engines.keys().filter(|name| !built_in(name)) {
+            let below = format!("{}.", dotted(&["engines".to_owned(), name.clone()]));
+            if !self.entries.contains_key(&format!("{below}kind")) {
                 let first = self.entries.iter().find(|(key, _)| key.starts_with(&below));
                 let origin = first.map_or(Origin::Default, |(_, entry)| entry.origin.clone());
                 self.errors.push(Problem::new(origin, ProblemKind::NoKind { engine: name.clone() }));
-            }
-            for row in schema::SETTINGS.iter() {
-                if let (Some(field), Some(value)) = (row.key.strip_prefix("engines.*."), &row.default) {
-                    let entry = SettingEntry { display: value.to_toml(), origin: Origin::Default };
-                    self.entries.entry(key(field)).or_insert(entry);
-                }
             }
         }
     }

@@ -9,9 +9,10 @@ type SortKey = (usize, String, usize);
 /// Lists every key with value and origin, one per line, in the order of the documentation.
 pub fn to_text(loaded: &LoadedConfig) -> String {
     let mut lines: Vec<(SortKey, String, String)> = Vec::new();
+    let all = loaded.all_entries();
     for (index, row) in schema::SETTINGS.iter().enumerate() {
         let table = schema::SETTINGS.iter().position(|other| other.table() == row.table()).unwrap_or(index);
-        let mut entries = loaded.entries.iter().filter(|(key, _)| row.matches(&key_parts(key))).peekable();
+        let mut entries = all.iter().filter(|(key, _)| row.matches(&key_parts(key))).peekable();
         if entries.peek().is_none() && !row.key.contains('*') {
             lines.push(((table, String::new(), index), format!("{} is not set", row.key), String::new()));
         }

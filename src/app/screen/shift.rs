@@ -74,7 +74,9 @@ fn most_common_offset(old: &[&[Cell]], new: &[&[Cell]], changed: &[bool]) -> Opt
     let same = votes.chunk_by(PartialEq::eq).filter(|same| same[0] != 0);
     // The last of the longest wins, and that is to be the one that moves least.
     let most = same.rev().max_by_key(|same| same.len())?;
-    (most.len() > 1).then_some(most[0])
+    // A few rows among many that are new save less than it costs to find the band.
+    let changed_rows = changed.iter().filter(|changed| **changed).count();
+    (most.len() > 1 && most.len() * 4 >= changed_rows).then_some(most[0])
 }
 
 /// Returns a hash of the left half of a row, beside which another pane may stand; none of a blank one.

@@ -20,7 +20,8 @@ pub(super) struct BindingEntry {
 
 /// Parses one binding; the error is a sentence for people.
 pub(super) fn parse_binding(context: &str, written: &str, action: &str) -> Result<BindingEntry, String> {
-    let place = format!("keys.{context}");
+    // A hundred bindings are built in, and none of them is wrong.
+    let place = format_args!("keys.{context}");
     let Some(known) = Context::parse(context) else {
         let names: Vec<&str> = Context::all().map(Context::name).collect();
         return Err(format!("{place}: unknown context{}", did_you_mean(context, &names)));

@@ -39,7 +39,7 @@ fn warnings(loaded: &LoadedConfig) -> Vec<String> {
 }
 
 fn origin(loaded: &LoadedConfig, key: &str) -> String {
-    loaded.entries.get(key).map_or_else(|| "none".into(), |entry| format!("{} # {}", entry.display, entry.origin))
+    loaded.all_entries().get(key).map_or_else(|| "none".into(), |entry| format!("{} # {}", entry.display, entry.origin))
 }
 
 #[test]
@@ -164,6 +164,13 @@ fn what_is_denied_stays_denied() {
     assert_eq!([denied("a"), denied("b"), denied("c")], ["/u/config.toml:1", "/p/.jarvis/config.toml:1", "flag -o"]);
     assert_eq!(loaded.rule_origin(RuleKind::Allow, "x"), "/p/.jarvis/config.toml:2");
     assert_eq!(origin(&loaded, "approvals.deny"), "[\"a\", \"b\", \"c\"] # flag -o");
+}
+
+#[test]
+fn the_documented_defaults_are_those_that_hold() {
+    let mut merge = Merger::default();
+    merge.add_file(SettingsText { file: "defaults", text: DEFAULT_FILE }, |_, _| Origin::Default);
+    assert_eq!((&merge.config, merge.errors.len() + merge.warnings.len()), (&Config::default(), 0));
 }
 
 #[test]
