@@ -10,8 +10,7 @@ mod saving;
 mod scrub;
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -151,6 +150,7 @@ async fn run(
         state_store: setup.state_store,
         saved_grants: setup.saved_grants,
         settings: None,
+        unsaved_settings: Arc::default(),
         has_reported_state_error: false,
         state_syncs: JoinSet::new(),
         reported_rewrites: 0,
@@ -267,10 +267,12 @@ struct SessionActor {
     saved_grants: Vec<String>,
     /// Model, mode and effort as they are, and whether that is saved.
     settings: Option<(SessionSettings, bool)>,
+    /// What another thread is to save next.
+    unsaved_settings: Arc<Mutex<Option<SessionSettings>>>,
     /// Whether it was reported that some state can't be kept for the next run.
     has_reported_state_error: bool,
     /// State that is in place and on its way to the disk.
-    state_syncs: JoinSet<io::Result<()>>,
+    state_syncs: JoinSet<Result<(), String>>,
     /// How many rewrites of the log have been reported.
     reported_rewrites: u32,
     hub: Hub,

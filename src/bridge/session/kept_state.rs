@@ -1,11 +1,12 @@
 //! What the session keeps for its next run besides the log: grants, model and mode, prompts that are not in the log.
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::task::{JoinError, JoinSet};
 
-use super::{SessionActor, notice};
+use super::{SessionActor, SessionSettings, notice};
 use crate::event::{Grant, NoticeCode, NoticeLevel};
 use crate::journal::{StatePart, StateStore};
 use crate::net::redact::redact_secrets;
@@ -25,13 +26,19 @@ impl SessionActor {
         }
     }
 
-    /// Saves model and mode for the next run, if they changed. A session without a turn leaves nothing behind.
+    /// Saves model and mode for the next run, if they changed. A session without a turn leaves nothing behind. A prompt
+    /// is on its way, so another thread does all of it.
     pub(super) fn save_settings(&mut self) {
         let (Some(state), Some((settings, is_saved @ false))) = (&self.state_store, &mut self.settings) else { return };
         *is_saved = true;
-        if let Err(error) = save_soon(state, StatePart::Settings, settings, &mut self.state_syncs) {
-            self.report_state_error(format!("the model and the mode of this session can't be saved: {error}"));
-        }
+        *lock(&self.unsaved_settings) = Some(settings.clone());
+        let (state, unsaved) = (state.clone(), Arc::clone(&self.unsaved_settings));
+        self.state_syncs.spawn_blocking(move || {
+            // Held until they are saved, so that no older ones come after them.
+            let mut unsaved = lock(&unsaved);
+            let saved = unsaved.take().map_or(Ok(()), |settings| state.save(StatePart::Settings, &settings));
+            saved.map_err(|error| format!("the model and the mode of this session can't be saved: {error}"))
+        });
     }
 
     /// Saves the prompts that are not in the log, for the next run.
@@ -55,10 +62,10 @@ impl SessionActor {
         }
     }
 
-    /// What was in place is on the disk too, or can't get there.
-    pub(super) fn note_state_synced(&mut self, synced: Result<io::Result<()>, JoinError>) {
-        if let Ok(Err(error)) = synced {
-            self.report_state_error(format!("what this session keeps may be lost in a power cut: {error}"));
+    /// What is kept is on the disk too, or can't get there.
+    pub(super) fn note_state_synced(&mut self, synced: Result<Result<(), String>, JoinError>) {
+        if let Ok(Err(why)) = synced {
+            self.report_state_error(why);
         }
     }
 }
@@ -68,9 +75,15 @@ fn save_soon<T: Serialize>(
     state: &StateStore,
     part: StatePart,
     value: &T,
-    syncs: &mut JoinSet<io::Result<()>>,
+    syncs: &mut JoinSet<Result<(), String>>,
 ) -> io::Result<()> {
     let file = state.save_unsynced(part, value)?;
-    syncs.spawn_blocking(move || file.sync_data());
+    syncs.spawn_blocking(move || {
+        file.sync_data().map_err(|error| format!("what this session keeps may be lost in a power cut: {error}"))
+    });
     Ok(())
+}
+
+fn lock(settings: &Mutex<Option<SessionSettings>>) -> MutexGuard<'_, Option<SessionSettings>> {
+    settings.lock().unwrap_or_else(PoisonError::into_inner)
 }
