@@ -25,6 +25,9 @@ const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// A longer line is not ours either, and none is written.
 const MAX_ENTRY_BYTES: usize = 16 << 10;
 
+/// Fewer lines than these are read one after the other.
+const MIN_SHARED_LINES: usize = 512;
+
 #[derive(Debug, Default)]
 pub(super) struct SessionIndex {
     /// `None` if it is not kept.
@@ -69,12 +72,22 @@ impl SessionIndex {
         if header.is_none_or(|header| header.format != INDEX_FORMAT || header.folder != self.dir) {
             return;
         }
-        for line in lines.filter(|line| !line.is_empty() && line.len() <= MAX_ENTRY_BYTES) {
-            match serde_json::from_slice::<IndexEntry>(line) {
-                Ok(entry) => drop(self.entries.insert(entry.log.clone(), entry)),
-                Err(error) => tracing::debug!("a line of the index of the sessions is skipped: {error}"),
-            }
+        let lines: Vec<_> = lines.filter(|line| !line.is_empty() && line.len() <= MAX_ENTRY_BYTES).collect();
+        self.entries.reserve(lines.len());
+        let mut insert = |entries: Vec<IndexEntry>| {
+            self.entries.extend(entries.into_iter().map(|entry| (entry.log.clone(), entry)));
+        };
+        if lines.len() < MIN_SHARED_LINES {
+            return insert(read_entries(&lines));
         }
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            let piece = lines.len().div_ceil(workers);
+            let pieces: Vec<_> = lines.chunks(piece).map(|lines| scope.spawn(|| read_entries(lines))).collect();
+            for piece in pieces {
+                insert(piece.join().unwrap_or_default());
+            }
+        });
     }
 
     /// Returns whether a log is as it was, and was read that far.
@@ -125,6 +138,14 @@ impl SessionIndex {
         }
         Ok(lines)
     }
+}
+
+fn read_entries(lines: &[&[u8]]) -> Vec<IndexEntry> {
+    let read = |line: &&[u8]| {
+        let told = |error: &_| tracing::debug!("a line of the index of the sessions is skipped: {error}");
+        serde_json::from_slice::<IndexEntry>(line).inspect_err(told).ok()
+    };
+    lines.iter().filter_map(read).collect()
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {

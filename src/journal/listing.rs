@@ -48,6 +48,9 @@ const MAX_SCANNED_BYTES: u64 = 16 << 20;
 /// The bytes of the newest logs of which it looks for every turn. Of those beyond it reads the ends.
 const MAX_COUNTED_BYTES: u64 = 256 << 20;
 
+/// Fewer files than these are looked at one after the other.
+const MIN_SHARED_FILES: usize = 512;
+
 /// A log in the folder, and how it was found.
 struct LogFile {
     stem: String,
@@ -76,8 +79,8 @@ pub enum AnnotateError {
 /// Listing thousands of sessions has to stay fast: only the newest are read whole, so `damage` and `turns` may be `None`
 /// for others. A log that another program has open may briefly end in half a line; that doesn't count as damage.
 pub fn list(dir: &Path, index_file: Option<&Path>) -> Result<SessionListing, OpenError> {
-    let logs = newest_first(dir)?;
-    let mut index = index_file.map_or_else(SessionIndex::default, |file| SessionIndex::load(file, dir));
+    let load = || index_file.map_or_else(SessionIndex::default, |file| SessionIndex::load(file, dir));
+    let (logs, mut index) = (newest_first(dir)?, load());
     let depths = wanted_depths(&logs);
     let unknown: Vec<_> = logs
         .iter()
@@ -308,9 +311,15 @@ fn log_files(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
     };
     let mut logs = Vec::new();
     for entry in entries {
-        let path = entry.map_err(failed)?.path();
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        // What the folder says of it costs nothing.
+        let is_file = || match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_file(),
+            _ => path.is_file(),
+        };
         if path.extension().is_some_and(|extension| extension == "jsonl")
-            && path.is_file()
+            && is_file()
             && let Some(stem) = path.file_stem()
         {
             logs.push((stem.to_string_lossy().into_owned(), path));
@@ -321,16 +330,28 @@ fn log_files(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
 
 /// Returns the logs of a folder, the most recently written one first.
 fn newest_first(dir: &Path) -> Result<Vec<LogFile>, OpenError> {
-    let mut logs: Vec<_> = log_files(dir)?
-        .into_iter()
-        .filter_map(|(stem, path)| {
-            // Otherwise it was removed just now.
-            let stamp = FileStamp::new(&fs::metadata(&path).ok()?);
-            Some(LogFile { stem, path, stamp })
-        })
-        .collect();
+    let mut logs = with_stamps(log_files(dir)?);
     logs.sort_by(|a, b| b.stamp.modified().cmp(&a.stamp.modified()).then_with(|| b.stem.cmp(&a.stem)));
     Ok(logs)
+}
+
+/// Looks at each file; at many with several threads.
+fn with_stamps(files: Vec<(String, PathBuf)>) -> Vec<LogFile> {
+    // Otherwise it was removed just now.
+    let stamp = |(stem, path): &(String, PathBuf)| {
+        let stamp = FileStamp::new(&fs::metadata(path).ok()?);
+        Some(LogFile { stem: stem.clone(), path: path.clone(), stamp })
+    };
+    let stamps = |files: &[(String, PathBuf)]| files.iter().filter_map(stamp).collect::<Vec<_>>();
+    if files.len() < MIN_SHARED_FILES {
+        return stamps(&files);
+    }
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let pieces: Vec<_> =
+            files.chunks(files.len().div_ceil(workers)).map(|files| scope.spawn(|| stamps(files))).collect();
+        pieces.into_iter().flat_map(|piece| piece.join().unwrap_or_default()).collect()
+    })
 }
 
 fn read_ends(path: &Path) -> Result<SessionSummary, OpenError> {

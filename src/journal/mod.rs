@@ -26,7 +26,7 @@ pub use naming::{imported_session_id, log_path, new_session_id, new_uuid, overfl
 pub use read::{Cursor, LogEnd, LogEntry, LogIndex, LogPage, LogTail, OpenError, ReadLimits, Reader, TurnMark};
 pub use state::{AgentSession, NameClaim, SessionSettings, StateError, StatePart, StateStore, snapshots_dir};
 pub use summary::SessionSummary;
-pub use texts::{SessionText, SessionTextKind, SessionTexts};
+pub use texts::{SessionText, SessionTextKind, SessionTexts, TextsFolder};
 pub use write::Writer;
 
 use serde::{Deserialize, Serialize};

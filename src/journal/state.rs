@@ -207,8 +207,13 @@ pub(super) fn is_of(user: u32, file: &File, path: &Path) -> io::Result<bool> {
     let folder = path.parent().map(fs::metadata).transpose()?;
     let link = fs::symlink_metadata(path)?;
     let file = file.metadata()?;
-    let is_closed = |metadata: &Metadata| metadata.uid() == user && metadata.mode() & 0o022 == 0;
+    let is_closed = |metadata: &Metadata| is_closed_to_others(user, metadata);
     Ok(file.is_file() && !link.is_symlink() && is_closed(&file) && folder.as_ref().is_none_or(is_closed))
+}
+
+/// Returns whether a file or folder is this user's and nobody else may write there.
+pub(super) fn is_closed_to_others(user: u32, found: &Metadata) -> bool {
+    found.uid() == user && found.mode() & 0o022 == 0
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::Path;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::read::{Cursor, Reader};
-use super::state::is_of;
+use super::state::is_closed_to_others;
 use crate::event::{AgentEvent, Envelope, MessageId, NoticeCode, Seq};
 use crate::private;
 
@@ -72,7 +72,21 @@ pub struct SessionText {
 
 /// All texts of a session, one behind the other.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct SessionTexts(String);
+pub struct SessionTexts {
+    /// As in the cache, with its header.
+    whole: String,
+    /// Where the texts begin.
+    begin: usize,
+}
+
+/// The folder in which the texts of sessions are kept, each in a file of its own. What is found there counts only where
+/// nobody else could have written it.
+#[derive(Debug)]
+pub struct TextsFolder {
+    path: PathBuf,
+    user: u32,
+    is_ours: bool,
+}
 
 #[derive(Serialize, Deserialize)]
 struct CacheHeader {
@@ -85,15 +99,18 @@ struct CacheHeader {
 }
 
 impl SessionTexts {
-    /// Reads the texts of a log; `cache` is where they are kept.
-    pub fn read(log: &Path, cache: &Path) -> io::Result<Self> {
+    /// Reads the texts of a log that are kept under a name. `memory` is what earlier texts took, to be used again.
+    pub fn read(log: &Path, folder: &TextsFolder, name: &str, memory: Self) -> io::Result<Self> {
         let found = fs::metadata(log)?;
-        let cached = load(cache, log).filter(|(header, _)| header.inode == found.ino() && header.offset <= found.len());
-        let (header, mut texts) = match cached {
-            Some((header, texts)) if header.offset == found.len() => return Ok(Self(texts)),
-            Some((header, texts)) => (Some(header), texts),
-            None => (None, String::new()),
+        let cached = folder.load(name, memory.whole);
+        let (header, cached) = match cached.filter(|(header, _)| header.inode == found.ino()) {
+            Some((header, texts)) if header.offset == found.len() => return Ok(texts),
+            Some((header, texts)) if header.offset < found.len() && is_line_end(log, header.offset) => {
+                (Some(header), texts)
+            }
+            _ => (None, Self::default()),
         };
+        let Self { whole: mut texts, begin } = cached;
         let reader = Reader::open(log).map_err(io::Error::other)?;
         let start = reader.start_cursor();
         let start = header.as_ref().map_or(start, |header| Cursor::behind(header.offset, header.seq));
@@ -111,26 +128,26 @@ impl SessionTexts {
         if end.offset() > start.offset() {
             let header =
                 CacheHeader { format: CACHE_FORMAT, inode: found.ino(), offset: end.offset(), seq: end.after() };
-            if let Err(error) = save(cache, &header, texts.get(..length).unwrap_or_default()) {
+            if let Err(error) = save(&folder.path.join(name), &header, texts.get(begin..length).unwrap_or_default()) {
                 tracing::debug!("the texts of a session can't be kept: {error}");
             }
         }
         open.close(&mut texts);
-        Ok(Self(texts))
+        Ok(Self { whole: texts, begin })
     }
 
     /// Returns the texts, each behind a line of its own that none of them can hold.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.whole.get(self.begin..).unwrap_or_default()
     }
 
     /// Returns the text at a place; none where that is in a line between two.
     pub fn at(&self, place: usize) -> Option<SessionText> {
-        let (before, behind) = self.0.split_at_checked(place)?;
+        let (before, behind) = self.as_str().split_at_checked(place)?;
         let start = before.rfind(TEXT_START)?;
-        let (head, _) = self.0.get(start + TEXT_START.len_utf8()..)?.split_once('\n')?;
+        let (head, _) = before.get(start + TEXT_START.len_utf8()..)?.split_once('\n')?;
         let begin = start + TEXT_START.len_utf8() + head.len() + 1;
-        let end = behind.find(TEXT_START).map_or(self.0.len(), |at| place + at);
+        let end = behind.find(TEXT_START).map_or(self.as_str().len(), |at| place + at);
         let mut letters = head.chars();
         let letter = letters.next()?;
         let kind = SessionTextKind::ALL.into_iter().find(|kind| kind.letter() == letter)?;
@@ -186,20 +203,42 @@ fn push(texts: &mut String, kind: SessionTextKind, seq: Seq, parts: &[&str]) {
     texts.push('\n');
 }
 
-/// Returns what is cached, where only this user could have written it and the log still has a line end there.
-fn load(cache: &Path, log: &Path) -> Option<(CacheHeader, String)> {
-    let mut file = File::open(cache).ok()?;
-    if !is_of(nix::unistd::geteuid().as_raw(), &file, cache).ok()? {
-        return None;
+impl TextsFolder {
+    pub fn new(path: PathBuf) -> Self {
+        let user = nix::unistd::geteuid().as_raw();
+        let is_ours = fs::metadata(&path).is_ok_and(|folder| is_closed_to_others(user, &folder));
+        Self { path, user, is_ours }
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(file.metadata().ok()?.len()).ok()?);
-    file.read_to_end(&mut bytes).ok()?;
-    let head = memchr::memchr(b'\n', &bytes)?;
-    let header: CacheHeader = serde_json::from_slice(bytes.get(..head)?).ok()?;
-    bytes.drain(..=head);
+
+    /// Returns what is kept under a name, where only this user could have written it. As much as one call of the system
+    /// each: there may be thousands.
+    fn load(&self, name: &str, memory: String) -> Option<(CacheHeader, SessionTexts)> {
+        if !self.is_ours {
+            return None;
+        }
+        // Opening a pipe would block until somebody writes into it.
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+        let file = File::options().read(true).custom_flags(flags).open(self.path.join(name)).ok()?;
+        let found = file.metadata().ok()?;
+        if !found.is_file() || !is_closed_to_others(self.user, &found) {
+            return None;
+        }
+        let mut bytes = memory.into_bytes();
+        bytes.clear();
+        bytes.reserve(usize::try_from(found.len()).ok()?);
+        file.take(found.len()).read_to_end(&mut bytes).ok()?;
+        let begin = memchr::memchr(b'\n', &bytes)? + 1;
+        let header: CacheHeader = serde_json::from_slice(bytes.get(..begin)?).ok()?;
+        let texts = SessionTexts { whole: String::from_utf8(bytes).ok()?, begin };
+        (header.format == CACHE_FORMAT).then_some((header, texts))
+    }
+}
+
+/// Returns whether a line of the log ends before this place.
+fn is_line_end(log: &Path, offset: u64) -> bool {
     let mut last = [0];
-    File::open(log).ok()?.read_exact_at(&mut last, header.offset.checked_sub(1)?).ok()?;
-    (header.format == CACHE_FORMAT && last == *b"\n").then_some((header, String::from_utf8(bytes).ok()?))
+    let mut read = |before: u64| File::open(log)?.read_exact_at(&mut last, before);
+    offset.checked_sub(1).is_some_and(|before| read(before).is_ok()) && last == *b"\n"
 }
 
 fn save(cache: &Path, header: &CacheHeader, texts: &str) -> io::Result<()> {
@@ -235,7 +274,7 @@ mod tests {
             log
         }
 
-        fn path(&self) -> std::path::PathBuf {
+        fn path(&self) -> PathBuf {
             self.folder.path().join("s.jsonl")
         }
 
@@ -249,12 +288,13 @@ mod tests {
             }
         }
 
-        fn cache(&self) -> std::path::PathBuf {
+        fn cache(&self) -> PathBuf {
             self.folder.path().join("cache/s")
         }
 
         fn texts(&self) -> Vec<(&'static str, u64, String)> {
-            let texts = SessionTexts::read(&self.path(), &self.cache()).unwrap();
+            let folder = TextsFolder::new(self.folder.path().join("cache"));
+            let texts = SessionTexts::read(&self.path(), &folder, "s", SessionTexts::default()).unwrap();
             let starts = texts.as_str().match_indices(TEXT_START).filter_map(|(at, _)| {
                 let line = texts.as_str()[at..].find('\n')?;
                 assert_eq!(texts.at(at + 1), None, "between two texts there is none");

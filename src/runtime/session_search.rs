@@ -1,6 +1,6 @@
 //! Searches the texts of all saved sessions.
 //!
-//! Several threads each take the newest session that nobody has taken; what they find is told in the order of the
+//! Several threads each take the newest sessions that nobody has taken; what they find is told in the order of the
 //! sessions, as soon as it is there.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::SavedSessions;
 use crate::event::Seq;
-use crate::journal::{self, SessionSummary, SessionTextKind, SessionTexts};
+use crate::journal::{self, SessionSummary, SessionTextKind, SessionTexts, TextsFolder};
 use crate::store::overlay::found_texts::{FoundText, FoundTextList};
 use crate::store::search::Matcher;
 use crate::text::display_url::redact_credentials;
@@ -22,6 +22,9 @@ use crate::text::human;
 const MAX_LINE_BYTES: usize = 240;
 /// Of those, before the match.
 const MAX_LEAD_BYTES: usize = 80;
+
+/// Sessions that a thread takes at once. The first are fewer, for they are waited for.
+const MAX_TAKEN_SESSIONS: usize = 16;
 
 /// Texts that a list on the screen has.
 const MAX_LISTED_TEXTS: usize = 1000;
@@ -112,28 +115,43 @@ fn line_around(text: &str, found: Range<usize>) -> (String, Range<usize>) {
 
 impl SavedSessions {
     /// Looks through all saved sessions, the newest first, archived ones too, and tells those in which it finds
-    /// something in that order. Returns how many could not be read, with why for the first.
+    /// something in that order, some at once. Returns how many could not be read, with why for the first.
     pub fn search(
         &self,
         query: &SessionQuery,
-        mut tell: impl FnMut(SessionHits) -> SearchStep,
+        mut tell: impl FnMut(Vec<SessionHits>) -> SearchStep,
     ) -> anyhow::Result<Vec<String>> {
         let listing = journal::list(&self.logs, Some(&self.index))?;
         let mut unreadable: Vec<String> = listing.unreadable.iter().map(ToString::to_string).collect();
         let mut sessions = listing.sessions;
         sessions.retain(|session| session.kind != journal::ONE_SHOT_KIND && session.title.is_some());
+        let folder = TextsFolder::new(self.texts_folder());
         let (next, is_stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(sessions.len());
         let (sender, results) = mpsc::channel();
         std::thread::scope(|scope| {
             for _ in 0..workers {
-                let (sender, sessions, next, is_stopped) = (sender.clone(), &sessions, &next, &is_stopped);
+                let (sender, sessions, folder) = (sender.clone(), &sessions, &folder);
+                let (next, is_stopped) = (&next, &is_stopped);
                 scope.spawn(move || {
-                    while let Some((nth, session)) =
-                        Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|nth| Some((nth, sessions.get(nth)?)))
-                    {
-                        let texts = SessionTexts::read(&session.path, &self.texts_file(session.id.as_str()));
-                        let found = texts.map(|texts| query.find(&texts));
+                    let mut texts = SessionTexts::default();
+                    while let Some((nth, taken)) = take(sessions, next.fetch_add(1, Ordering::Relaxed)) {
+                        let mut found = Vec::new();
+                        for session in taken {
+                            let memory = std::mem::take(&mut texts);
+                            match SessionTexts::read(&session.path, folder, session.id.as_str(), memory) {
+                                Ok(read) => {
+                                    let hits = query.find(&read);
+                                    if !hits.is_empty() {
+                                        found.push(Ok(SessionHits { session: session.clone(), hits }));
+                                    }
+                                    texts = read;
+                                }
+                                // It was removed meanwhile.
+                                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                                Err(error) => found.push(Err(format!("{}: {error}", session.path.display()))),
+                            }
+                        }
                         if is_stopped.load(Ordering::Relaxed) || sender.send((nth, found)).is_err() {
                             return;
                         }
@@ -145,19 +163,17 @@ impl SavedSessions {
             for (nth, found) in results {
                 waiting.insert(nth, found);
                 while let Some(found) = waiting.remove(&told) {
-                    let Some(session) = sessions.get(told) else { break };
                     told += 1;
-                    match found {
-                        Ok(hits) if hits.is_empty() => {}
-                        Ok(hits) => {
-                            if tell(SessionHits { session: session.clone(), hits }) == SearchStep::Stop {
-                                is_stopped.store(true, Ordering::Relaxed);
-                                return;
-                            }
+                    let mut hits = Vec::new();
+                    for found in found {
+                        match found {
+                            Ok(found) => hits.push(found),
+                            Err(why) => unreadable.push(why),
                         }
-                        // It was removed meanwhile.
-                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                        Err(error) => unreadable.push(format!("{}: {error}", session.path.display())),
+                    }
+                    if !hits.is_empty() && tell(hits) == SearchStep::Stop {
+                        is_stopped.store(true, Ordering::Relaxed);
+                        return;
                     }
                 }
             }
@@ -169,30 +185,42 @@ impl SavedSessions {
     pub fn find_texts(&self, query: &str) -> Result<FoundTextList, String> {
         let query = SessionQuery::parse(query)?;
         let (now, mut list) = (super::wall_clock(), FoundTextList::default());
-        let told = self.search(&query, |SessionHits { session, hits }| {
-            list.total += hits.len();
-            let title = session.title.as_deref().unwrap_or_default();
-            let age = human::age(Duration::from_millis(now.saturating_sub(session.modified)));
-            let room = MAX_LISTED_TEXTS.saturating_sub(list.texts.len());
-            list.texts.extend(hits.into_iter().take(room).map(|hit| FoundText {
-                session: session.id.clone(),
-                title: redact_credentials(title).into_owned(),
-                age: age.clone(),
-                kind: hit.kind.name(),
-                seq: hit.seq,
-                line: hit.line,
-                range: hit.range,
-            }));
+        let told = self.search(&query, |found| {
+            for SessionHits { session, hits } in found {
+                list.total += hits.len();
+                let title = session.title.as_deref().unwrap_or_default();
+                let age = human::age(Duration::from_millis(now.saturating_sub(session.modified)));
+                let room = MAX_LISTED_TEXTS.saturating_sub(list.texts.len());
+                list.texts.extend(hits.into_iter().take(room).map(|hit| FoundText {
+                    session: session.id.clone(),
+                    title: redact_credentials(title).into_owned(),
+                    age: age.clone(),
+                    kind: hit.kind.name(),
+                    seq: hit.seq,
+                    line: hit.line,
+                    range: hit.range,
+                }));
+            }
             SearchStep::GoOn
         });
         told.map_err(|error| format!("{error:#}"))?;
         Ok(list)
     }
 
-    /// Where the texts of a session are kept for searches.
-    pub(super) fn texts_file(&self, id: &str) -> PathBuf {
-        self.index.with_file_name("session-texts").join(id)
+    /// Where the texts of sessions are kept for searches, each under the session's name.
+    pub(super) fn texts_folder(&self) -> PathBuf {
+        self.index.with_file_name("session-texts")
     }
+}
+
+/// Returns the sessions that are taken as the nth, where there are some.
+fn take(sessions: &[SessionSummary], nth: usize) -> Option<(usize, &[SessionSummary])> {
+    let begin = |nth: usize| match nth.checked_sub(MAX_TAKEN_SESSIONS) {
+        None => nth,
+        Some(more) => MAX_TAKEN_SESSIONS + more * MAX_TAKEN_SESSIONS,
+    };
+    let taken = sessions.get(begin(nth)..begin(nth + 1).min(sessions.len()))?;
+    (!taken.is_empty()).then_some((nth, taken))
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl SavedSessions {
     pub fn remove(&self, wanted: &str) -> anyhow::Result<SessionId> {
         let id = journal::remove(&self.logs, wanted)?.id;
         StateStore::new(&self.state, &id).remove()?;
-        match std::fs::remove_file(self.texts_file(id.as_str())) {
+        match std::fs::remove_file(self.texts_folder().join(id.as_str())) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(id),
         }

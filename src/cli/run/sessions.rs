@@ -162,9 +162,10 @@ fn search(saved: &SavedSessions, query: &str, max: usize, as_json: bool) -> anyh
     };
     let (mut sessions, mut hits, mut stopped) = (0, 0, None);
     let unreadable = saved.search(&query, |found| {
-        sessions += 1;
-        hits += found.hits.len();
-        let text = if as_json { hits_as_json(&found) } else { hits_as_text(&found, max) };
+        sessions += found.len();
+        hits += found.iter().map(|found| found.hits.len()).sum::<usize>();
+        let as_text = |found| if as_json { hits_as_json(found) } else { hits_as_text(found, max) };
+        let text: String = found.iter().map(as_text).collect();
         match print(&text) {
             Ok(()) => SearchStep::GoOn,
             Err(error) => {
