@@ -17,10 +17,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::{AgentEvent, Millis, Seq};
+use super::{AgentEvent, MessageId, Millis, Seq};
 
 /// Characters kept of a prompt, for lists of turns.
 const MAX_PROMPT_CHARS: usize = 100;
+/// Bytes kept of an answer, for the same.
+const MAX_ANSWER_BYTES: usize = 200;
 
 /// The events of one branch from the first on: ranges of numbers in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +129,8 @@ pub struct TurnNode {
     pub prompt: String,
     /// Number of that prompt.
     pub prompted: Option<Seq>,
+    /// The beginning of its last answer, raw.
+    pub answer: String,
     /// How many calls were made in it, those of sub-agents included.
     pub calls: u32,
     /// The event that ended it; none while it runs.
@@ -140,7 +144,7 @@ impl TurnNode {
     }
 }
 
-/// The tree of a session's turns. Memory: about 100 bytes and the beginning of its prompt for each turn.
+/// The tree of a session's turns. Memory: about 100 bytes and the beginnings of its prompt and its answer for each turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Branches {
     starts: BranchStarts,
@@ -154,6 +158,10 @@ pub struct Branches {
     head: Option<usize>,
     /// The turn that is running.
     open: Option<usize>,
+    /// The last message of the agent in it.
+    answering: Option<MessageId>,
+    /// It said something.
+    has_answered: bool,
     /// The ends of the branches that were left and not gone back to, the newest last.
     left: Vec<Seq>,
     last: Seq,
@@ -168,6 +176,7 @@ impl Branches {
         match event {
             AgentEvent::BranchStarted { after } if *after < seq => self.start_branch(seq, *after),
             AgentEvent::TurnStarted { .. } => {
+                self.answering = None;
                 // A log that was cut may lack the end of a turn.
                 self.close_turn(self.last);
                 let turn = TurnNode {
@@ -177,6 +186,7 @@ impl Branches {
                     parent: self.head,
                     prompt: String::new(),
                     prompted: None,
+                    answer: String::new(),
                     calls: 0,
                     end: None,
                 };
@@ -193,6 +203,11 @@ impl Branches {
                     turn.prompt = first_words(text);
                 }
             }
+            AgentEvent::MessageStarted { message, parent: None, .. } => {
+                (self.answering, self.has_answered) = (Some(message.clone()), false);
+            }
+            AgentEvent::TextDelta { message, text, .. } => self.note_answer(message, text, false),
+            AgentEvent::MessageFinished { message, full_text: Some(text), .. } => self.note_answer(message, text, true),
             AgentEvent::ToolCallStarted { .. } => {
                 if let Some(turn) = self.open_turn() {
                     turn.calls = turn.calls.saturating_add(1);
@@ -213,6 +228,24 @@ impl Branches {
 
     fn open_turn(&mut self) -> Option<&mut TurnNode> {
         self.turns.get_mut(self.open?)
+    }
+
+    /// Keeps the beginning of what the agent says last; a message that says nothing leaves what was said before it.
+    fn note_answer(&mut self, message: &MessageId, text: &str, is_whole: bool) {
+        if self.answering.as_ref() != Some(message) {
+            return;
+        }
+        let (is_first, text) = (!self.has_answered, if self.has_answered { text } else { text.trim_start() });
+        if text.is_empty() {
+            return;
+        }
+        self.has_answered = true;
+        let Some(turn) = self.open_turn() else { return };
+        if is_first || is_whole {
+            turn.answer.clear();
+        }
+        let room = MAX_ANSWER_BYTES.saturating_sub(turn.answer.len());
+        turn.answer.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or_default());
     }
 
     fn close_turn(&mut self, end: Seq) {

@@ -1,5 +1,7 @@
 //! All branches of the session as a tree of prompts; Enter goes on after one.
 
+use std::collections::HashSet;
+
 use super::{LetterUse, OverlayOutcome, OverlayState};
 use crate::event::NoticeLevel;
 use crate::event::branches::Branches;
@@ -54,6 +56,34 @@ impl BranchTree {
         }
         let selected = rows.iter().position(|row| row.is_head).unwrap_or(0);
         Self { rows, selected }
+    }
+}
+
+/// What a branch is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchPreview {
+    /// The turn with which it parts from the others; none where there is one branch.
+    pub parting: Option<usize>,
+    /// Its last turn.
+    pub tip: usize,
+    /// How many turns it has, from the first of the session on.
+    pub turns: usize,
+}
+
+impl BranchTree {
+    /// Returns what there is to know of the branch on which the selected turn is; where several go on from it, of the
+    /// one that is shown, else of the newest.
+    pub fn preview(&self, branches: &Branches) -> Option<BranchPreview> {
+        let mut tip = self.rows.get(self.selected)?.turn;
+        let path: HashSet<usize> = branches.line_of(branches.head()).collect();
+        let is_on_path = |turn: &&usize| path.contains(*turn);
+        loop {
+            let next = branches.children(Some(tip));
+            let Some(turn) = next.iter().find(is_on_path).or(next.last()) else { break };
+            tip = *turn;
+        }
+        let parting = branches.line_of(Some(tip)).find(|turn| branches.forks(*turn).is_some());
+        Some(BranchPreview { parting, tip, turns: branches.line_of(Some(tip)).count() })
     }
 }
 
@@ -122,7 +152,7 @@ mod tests {
     use crate::event::{AgentEvent, Millis, Seq, TurnOutcome};
     use crate::testkit::events::{opened, turn_finished, turn_started, user_message};
 
-    fn drawn(steps: &[&str]) -> Vec<String> {
+    fn folded(steps: &[&str]) -> Branches {
         let mut branches = Branches::default();
         let mut seq = 0;
         let mut add = |event: AgentEvent| {
@@ -138,6 +168,11 @@ mod tests {
                     .for_each(&mut add),
             }
         }
+        branches
+    }
+
+    fn drawn(steps: &[&str]) -> Vec<String> {
+        let branches = folded(steps);
         let tree = BranchTree::new(&branches);
         let row = |row: &BranchTreeRow| {
             let sign = if row.is_head {
@@ -162,6 +197,23 @@ mod tests {
         // a 2-4, b 5-7, 8 back to after a, c 9-11, d 12-14, 15 back to after c, e 16-18
         let rows = drawn(&["a", "b", "@4", "c", "d", "@11", "e"]);
         assert_eq!(rows, ["○a", "├─b", "└─○c", "  ├─d", "  └─●e"]);
+    }
+
+    #[test]
+    fn the_branch_under_the_cursor_is_told_from_where_it_parts_to_its_last_turn() {
+        // As above: a 0, b 1, c 2, d 3, e 4.
+        let branches = folded(&["a", "b", "@4", "c", "d", "@11", "e"]);
+        let mut tree = BranchTree::new(&branches);
+        let mut preview = |row: usize| {
+            tree.selected = row;
+            tree.preview(&branches).map(|told| (told.parting, told.tip, told.turns))
+        };
+        assert_eq!(preview(0), Some((Some(4), 4, 3)), "the one that is shown");
+        assert_eq!(preview(1), Some((Some(1), 1, 2)));
+        assert_eq!(preview(3), Some((Some(3), 3, 3)));
+        assert_eq!(preview(9), None);
+        let one = folded(&["a", "b"]);
+        assert_eq!(BranchTree::new(&one).preview(&one), Some(BranchPreview { parting: None, tip: 1, turns: 2 }));
     }
 
     #[test]
