@@ -2,6 +2,7 @@
 
 import { Approvals } from "./approvals.js";
 import { Refused, ask, follow, sessionPath } from "./api.js";
+import { BranchChoice, Branches } from "./branches.js";
 import { clean, element, visible } from "./text.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
@@ -25,6 +26,7 @@ const page = {
   stop: () => {},
   canPrompt: false,
   canDecide: false,
+  canBranch: false,
   queue: [],
   sessions: [],
   title: "",
@@ -37,6 +39,8 @@ const timeline = new Timeline($("timeline"), {
 });
 const transcript = new Transcript($("log"), { changed: () => drawState(), say: (text) => say("say", text) }, timeline);
 const approvals = new Approvals($("asks"), decide);
+const branches = new Branches();
+const branchChoice = new BranchChoice($("branches"), branches, { go: goOnAfter });
 
 /** Puts a text where screen readers notice it, also if it is the same again. */
 function say(where, text) {
@@ -169,15 +173,19 @@ function open(id) {
   page.stop();
   page.session = id;
   page.queue = [];
-  page.canPrompt = page.canDecide = false;
+  page.canPrompt = page.canDecide = page.canBranch = false;
   transcript.clear();
+  branches.clear();
   transcript.firstPrompt = undefined;
   problem("");
   toggleList(false);
   drawSessions();
   const current = () => page.session === id;
   page.stop = follow(id, {
-    event: (envelope) => transcript.apply(envelope),
+    event: (envelope) => {
+      branches.observe(envelope);
+      transcript.apply(envelope);
+    },
     control: (name, data) => control(name, data, id),
     link: (state) => current() && drawLink(state),
     refused: (error) => current() && (drawLink("refused"), failed(error)),
@@ -187,6 +195,7 @@ function open(id) {
 async function control(name, data, id) {
   if (name === "reset") {
     transcript.clear();
+    branches.clear();
   } else if (name === "weather") {
     const status = JSON.parse(data);
     page.queue = status.queue ?? [];
@@ -202,6 +211,7 @@ async function control(name, data, id) {
       const may = about.access === "full";
       page.canPrompt = may && about.caps?.prompt === true;
       page.canDecide = may && about.caps?.decide === true;
+      page.canBranch = may && about.caps?.branch === true;
     } catch (error) {
       failed(error);
     }
@@ -256,6 +266,7 @@ function drawState() {
   if (fresh && transcript.isCaughtUp) {
     say("alarm", `Decide: allow ${visible(fresh.tool)}, ${visible(fresh.subject)}?`);
   }
+  branchChoice.draw(page.canBranch && transcript.turn === null && transcript.isCaughtUp);
   $("stop").hidden = !(transcript.turn !== null && page.canPrompt);
   $("compose").hidden = !page.canPrompt;
   $("watching").hidden = page.canPrompt || !transcript.isCaughtUp;
@@ -304,6 +315,13 @@ async function command(body) {
 
 function decide(call, decision) {
   return command({ type: "decide", call, decision });
+}
+
+/** Shows another branch; what comes next goes on there. */
+async function goOnAfter(after) {
+  if (await command({ type: "branch", after })) {
+    transcript.scrollToEnd();
+  }
 }
 
 const prompt = $("prompt");

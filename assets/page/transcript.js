@@ -154,7 +154,9 @@ export class Transcript {
     }
     ranges.push([1, last]);
     this.timeline.filter((entry) => ranges.some(([first, end]) => first <= entry.seq && entry.seq <= end));
-    this.note(seq, "info", `Goes on after event ${after}; what came after that is another branch.`);
+    const text = `Goes on after event ${after}; what came after that is another branch.`;
+    this.note(seq, "info", text);
+    this.say(text);
   }
 
   on_turn_started({ turn }) {

@@ -40,6 +40,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("page.js", SCRIPT, include_str!("../../assets/page/page.js")),
     ("api.js", SCRIPT, include_str!("../../assets/page/api.js")),
     ("approvals.js", SCRIPT, include_str!("../../assets/page/approvals.js")),
+    ("branches.js", SCRIPT, include_str!("../../assets/page/branches.js")),
     ("timeline.css", "text/css; charset=utf-8", include_str!("../../assets/page/timeline.css")),
     ("timeline.js", SCRIPT, include_str!("../../assets/page/timeline.js")),
     ("text.js", SCRIPT, include_str!("../../assets/page/text.js")),

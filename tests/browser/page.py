@@ -265,6 +265,36 @@ def check_timeline(page):
     page.until("it is closed", lambda: not page.find("#timeline").is_displayed())
 
 
+def check_branches(server, page):
+    """Where a session has branches any of them can be shown again, by keys alone; without, nothing of it is there."""
+    session = page.browser.current_url.split("session=")[1]
+    commands = f"/v1/sessions/{session}/commands"
+    assert not page.find("#branches").is_displayed()
+    first = page.browser.execute_script("return document.querySelector('#log .user').id.split('-')[1]")
+    numbers = page.browser.execute_script("return [...document.querySelectorAll('#log .note')].map(n => [n.id, n.textContent])")
+    done = next(int(name.split("-")[1]) for name, text in numbers if "Done" in text and int(name.split("-")[1]) > int(first))
+    server.ask("POST", commands, {"type": "branch", "after": done})
+    page.until("it says that it was gone back", lambda: "is another branch" in page.text("#log"))
+    page.until("there is a choice", lambda: page.find("#branches").is_displayed())
+    server.ask("POST", commands, {"type": "prompt", "text": "what is 5*9?"})
+    page.until("the other branch is shown", lambda: "45" in page.text("#log"))
+    assert "42" not in page.text("#log"), "what is on the other branch is not shown"
+    page.until("the turn ends", lambda: not page.find("#stop").is_displayed())
+    options = lambda: [option.text for option in page.all("#branch option")]
+    page.until("both are named", lambda: len(options()) == 2 and "5*9" in options()[1] and "shown" in options()[1])
+    assert not page.find("#branches button").is_enabled(), "it is there already"
+    page.check_layout()
+    page.picture("branches")
+    page.find("#branch").send_keys(Keys.HOME)
+    page.until("one is chosen", lambda: page.find("#branches button").is_enabled())
+    assert "45" in page.text("#log"), "nothing moves before it is said"
+    page.find("#branch").send_keys(Keys.TAB)
+    page.browser.switch_to.active_element.send_keys(Keys.ENTER)
+    page.until("the first branch is back", lambda: "42" in page.text("#log") and "45" not in page.text("#log"))
+    page.until("it is read out", lambda: "another branch" in page.text("#say"))
+    page.until("it is the one that is shown", lambda: "shown" in options()[0])
+
+
 def check_resume(program, home, server, page, session):
     """The server goes away in the middle and comes back: nothing is missing, nothing twice."""
     before = page.browser.execute_script("return [...document.querySelectorAll('.seq')].map(n => n.textContent)")
@@ -389,6 +419,7 @@ def main():
                 check_headers(server)
                 session = check(server, proxy.url, page)
                 check_timeline(page)
+                check_branches(server, page)
                 check_cut_stream(server, proxy, page)
                 server = check_resume(program, home, server, page, session)
                 with tempfile.TemporaryDirectory() as other:
