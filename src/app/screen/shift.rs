@@ -8,7 +8,7 @@ use ratatui::buffer::{Buffer, Cell};
 use super::ansi_writer::cells_look_equal;
 
 /// Fewer changed rows than these are written and no more.
-const MIN_CHANGED_ROWS: usize = 4;
+const MIN_CHANGED_ROWS: usize = 6;
 /// What a shift costs in bytes, with the brackets of the frame.
 const SHIFT_COST_BYTES: i64 = 40;
 /// What it costs to begin writing somewhere: the move and the colours.

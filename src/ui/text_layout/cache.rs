@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use foldhash::fast::RandomState;
+
 use super::laid_out::LaidOut;
 use crate::store::transcript::ItemId;
 
@@ -39,7 +41,7 @@ struct CacheEntry {
 /// A map from blocks to their rows, bounded in bytes.
 #[derive(Debug)]
 pub struct BlockCache {
-    entries: HashMap<BlockKey, CacheEntry>,
+    entries: HashMap<BlockKey, CacheEntry, RandomState>,
     bytes: usize,
     max_bytes: usize,
     use_count: u64,
@@ -50,7 +52,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 
 impl BlockCache {
     pub fn new(limit: usize) -> Self {
-        Self { entries: HashMap::new(), bytes: 0, max_bytes: limit, use_count: 0 }
+        Self { entries: HashMap::default(), bytes: 0, max_bytes: limit, use_count: 0 }
     }
 
     /// Returns the block's rows; `lay` is asked only where they aren't here as of `stamp`.
@@ -76,7 +78,7 @@ impl BlockCache {
     }
 
     pub fn clear(&mut self) {
-        self.entries = HashMap::new();
+        self.entries = HashMap::default();
         self.bytes = 0;
     }
 

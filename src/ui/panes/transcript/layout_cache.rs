@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use foldhash::fast::RandomState;
+
 use super::item_parts::{ItemPart, ItemParts};
 use crate::store::item_source::ItemField;
 use crate::store::transcript::{ItemId, ItemKind, Items, TranscriptItem};
@@ -45,7 +47,7 @@ impl LayoutKey {
 pub(super) struct LayoutCache {
     cache: BlockCache,
     pub(super) heights: Heights,
-    item_parts: HashMap<ItemId, ItemParts>,
+    item_parts: HashMap<ItemId, ItemParts, RandomState>,
     /// Bytes of the last item's text when its height was estimated.
     last_bytes: usize,
     /// Where the person's prompts are.
@@ -68,7 +70,7 @@ impl LayoutCache {
         Self {
             cache: BlockCache::new(MAX_CACHE_BYTES),
             heights: Heights::default(),
-            item_parts: HashMap::new(),
+            item_parts: HashMap::default(),
             last_bytes: 0,
             prompts: Vec::new(),
             key: LayoutKey::default(),
