@@ -101,6 +101,8 @@
 //!   [`journal::StateStore`], and never read from a log, which may be somebody else's.
 //! - What another program kept is read as finished history ([`dialect::saved`]): nothing of it is run, asked or trusted, and a
 //!   log that was gone on with here is never replaced by a newer import.
+//! - A file with a model is not trusted ([`engine::gguf`]): what it says of sizes is checked before memory is taken, its
+//!   template runs with fuel and without files, and text of a conversation never becomes one of its marks.
 //! - Lists of sessions come from an index that is only a cache of the logs (`journal/index`); what is opened or deleted
 //!   is read from its log.
 //! - A call of an MCP server's tool that was sent is never sent again: not when the server ends, not when a session is

@@ -115,6 +115,10 @@ settings! {
         /// Bytes arrive, but nothing usable.
         no_output_timeout: Duration = Duration::from_mins(15), duration();
         retries: u32 = 4, whole(0..=20);
+        /// For models that run here: how many likely tokens are picked from; 0 means all.
+        top_k: Option<u32> = None, optional(whole(0..=1_000_000));
+        /// For models that run here: the same number gives the same answer.
+        seed: Option<u32> = None, optional(whole(0..=4_294_967_295));
     }
 }
 

@@ -180,6 +180,11 @@ mod tests {
         engines.anthropic.idle_timeout = "90s"                     # default
         engines.anthropic.no_output_timeout = "15m"                # default
         engines.anthropic.retries = 4                              # default
+        engines.gguf.kind = "gguf"                                 # default
+        engines.gguf.first_byte_timeout = "5m"                     # default
+        engines.gguf.idle_timeout = "90s"                          # default
+        engines.gguf.no_output_timeout = "15m"                     # default
+        engines.gguf.retries = 4                                   # default
         engines.offline.kind = "offline"                           # default
         engines.offline.first_byte_timeout = "5m"                  # default
         engines.offline.idle_timeout = "90s"                       # default

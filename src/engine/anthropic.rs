@@ -41,7 +41,7 @@ pub const SPEC: EngineSpec = EngineSpec {
     model_variable: Some("ANTHROPIC_MODEL"),
     default_address: Some("https://api.anthropic.com"),
     default_model: Some("claude-sonnet-4-5"),
-    embedded_models: &[],
+    embedded: None,
     model_prefixes: &["claude"],
     loads_by_name: false,
     setup_hint: "not set up: ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for your own gateway",

@@ -6,6 +6,7 @@
 
 pub mod anthropic;
 pub mod discover;
+pub mod gguf;
 pub mod model_details;
 pub mod offline;
 pub mod ollama;
@@ -26,7 +27,7 @@ pub use spec::EngineSpec;
 
 /// Every kind of engine. The first whose variables are set is the default.
 pub const ENGINES: &[&EngineSpec] =
-    &[&offline::SPEC, &openai::SPEC, &openai_responses::SPEC, &anthropic::SPEC, &ollama::SPEC];
+    &[&offline::SPEC, &openai::SPEC, &openai_responses::SPEC, &anthropic::SPEC, &ollama::SPEC, &gguf::SPEC];
 
 /// Finds a kind by its name.
 pub fn find_spec(name: &str) -> Option<&'static EngineSpec> {
@@ -195,6 +196,20 @@ pub enum ReplyPlan {
     Http { request: HttpRequest, decode: Box<dyn Decode>, side_channel: Option<Box<dyn SideChannel>> },
     /// No request: these events, each after its delay. The same events as a decoder's, `End` included.
     Scripted(Vec<ScriptedEvent>),
+    /// No request: what this thread computes; it may take long, and runs on a thread of its own.
+    Computed(Computation),
+}
+
+/// Tells the events of a reply, `End` included, as they are computed.
+pub type Computation = Box<dyn FnOnce(&dyn ReplySink) + Send>;
+
+/// Who takes the events of a computed reply.
+pub trait ReplySink {
+    /// Waits for room; returns false if nobody listens any more.
+    fn send(&self, event: ReplyEvent) -> bool;
+
+    /// Returns whether the reply is no longer wanted. It is asked often.
+    fn is_cancelled(&self) -> bool;
 }
 
 /// A request that must precede the next message.
@@ -247,8 +262,8 @@ mod tests {
     fn an_engine_has_a_default_model_or_a_server_that_lists_some() {
         for spec in ENGINES {
             let (address, model) = (spec.default_address.map(|own| spec.is_vendor(own)), spec.default_model);
-            assert!(address == Some(false) || model.is_some(), "{}", spec.name);
-            assert_eq!(address.is_none(), !spec.embedded_models.is_empty(), "{}", spec.name);
+            assert!(address == Some(false) || model.is_some() || spec.embedded.is_some(), "{}", spec.name);
+            assert_eq!(address.is_none(), spec.embedded.is_some(), "{}", spec.name);
         }
     }
 }

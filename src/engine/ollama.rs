@@ -26,7 +26,7 @@ pub const SPEC: EngineSpec = EngineSpec {
     model_variable: None,
     default_address: Some("http://127.0.0.1:11434"),
     default_model: None,
-    embedded_models: &[],
+    embedded: None,
     model_prefixes: &[],
     loads_by_name: true,
     setup_hint: "not running here: start it, or point OLLAMA_HOST to it",

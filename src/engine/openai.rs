@@ -31,7 +31,7 @@ pub const SPEC: EngineSpec = EngineSpec {
     model_variable: Some("OPENAI_MODEL"),
     default_address: Some("https://api.openai.com/v1"),
     default_model: Some("gpt-4.1-mini"),
-    embedded_models: &[],
+    embedded: None,
     model_prefixes: &["gpt-", "chatgpt", "o1", "o3", "o4"],
     loads_by_name: false,
     setup_hint: "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for your own server",

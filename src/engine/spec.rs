@@ -7,8 +7,9 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::Engine;
+use super::discover::ModelInfo;
 use super::model_details::ModelDetails;
-use crate::event::Json;
+use crate::event::{Fault, Json};
 use crate::net::request::HttpRequest;
 use crate::text::address::{has_host, host_and_port, is_loopback, with_scheme};
 
@@ -29,8 +30,8 @@ pub struct EngineSpec {
     pub default_address: Option<&'static str>,
     /// The default model of the vendor's own service, or of the embedded engine.
     pub default_model: Option<&'static str>,
-    /// Models that are known without a server, with their remarks.
-    pub embedded_models: &'static [(&'static str, &'static str)],
+    /// Set where models run in this program.
+    pub embedded: Option<EmbeddedModels>,
     /// How the names of the vendor's models begin.
     pub model_prefixes: &'static [&'static str],
     /// Whether a server that is still loading its model must be told which model is meant.
@@ -45,6 +46,16 @@ pub struct EngineSpec {
     /// Asked before it is built, where its requests depend on it.
     pub description: Option<ModelDescription>,
     pub build: fn(EngineOptions) -> Arc<dyn Engine>,
+}
+
+/// Looks up a variable of the environment.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The models that run in this program. Both may read files.
+#[derive(Clone, Copy)]
+pub struct EmbeddedModels {
+    pub list: fn(Env<'_>) -> Vec<ModelInfo>,
+    pub describe: fn(model: &str, Env<'_>) -> Result<ModelDetails, Fault>,
 }
 
 /// What the use of a model costs.
@@ -74,6 +85,9 @@ pub struct EngineOptions {
     /// The variable or setting for the key, for the message where a server refuses.
     pub key_setting: String,
     pub context_window: Option<u64>,
+    /// How many likely tokens are picked from, and the number that picks begin with, where the model runs here.
+    pub top_k: Option<u32>,
+    pub seed: Option<u64>,
     /// Factor for the delays of an engine that needs no server; 0 means none.
     pub pace: f32,
 }

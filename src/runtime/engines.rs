@@ -16,7 +16,7 @@ use crate::config::{Config, EngineConfig, LoadedConfig, Origin};
 use crate::engine::discover::{self, DiscoveredServer, Readiness, ServerKind};
 use crate::engine::model_details::ModelDetails;
 use crate::engine::offline::{self, OfflineEngine};
-use crate::engine::spec::{EngineOptions, ModelDescription};
+use crate::engine::spec::{EmbeddedModels, EngineOptions, ModelDescription};
 use crate::engine::{ENGINES, Engine, EngineSpec, ollama, openai};
 use crate::event::{Effort, Fault, FaultKind, NoticeCode};
 use crate::net::failure::is_loading;
@@ -252,9 +252,15 @@ impl EngineResolver {
         if spec.is_vendor(&options.base_url) && !options.has_key() {
             return Err(missing_key_fault(name, config));
         }
-        let details = match &spec.description {
-            Some(description) => self.describe(description, &options, &model).await,
-            None => ModelDetails {
+        let details = match (&spec.description, spec.embedded) {
+            (Some(description), _) => self.describe(description, &options, &model).await,
+            (None, Some(EmbeddedModels { describe, .. })) => {
+                let name = model.clone();
+                let details = tokio::task::spawn_blocking(move || describe(&name, &env_variable)).await;
+                let details = details.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))??;
+                ModelDetails { context_window: self.config().window(&model).or(details.context_window), ..details }
+            }
+            (None, None) => ModelDetails {
                 context_window: self.config().window(&model),
                 takes_images: self.config().takes_images(&model),
                 ..ModelDetails::default()
@@ -283,8 +289,9 @@ impl EngineResolver {
 
     /// Returns the levels of thinking that a model takes; none where that isn't known.
     fn efforts(&self, spec: &EngineSpec, model: &str, details: ModelDetails) -> Vec<Effort> {
-        if !spec.embedded_models.is_empty() {
-            return Vec::new();
+        if spec.embedded.is_some() {
+            let is_thinker = details.supports_thinking == Some(true);
+            return if is_thinker { vec![Effort::None, Effort::On] } else { Vec::new() };
         }
         let known = self.config().abilities(model).1;
         match (details.supports_thinking, spec.name == ollama::SPEC.name) {
@@ -317,6 +324,8 @@ impl EngineResolver {
             token,
             key_setting: key_setting(name, config),
             context_window: None,
+            top_k: config.top_k,
+            seed: config.seed.map(u64::from),
             pace: self.offline_pace,
         })
     }

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Agent, RunningTurn};
 use crate::agent::history::{FittedHistory, ReadLog, RestoredTurns, UnreadTurns, token_estimate};
 use crate::agent::setup::EngineChoice;
-use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan, ScriptedEvent};
+use crate::engine::{Computation, HistoryMessage, ModelRequest, Preparation, ReplyPlan, ReplySink, ScriptedEvent};
 use crate::event::{
     AgentEvent, Annotation, AnnotationTarget, Fault, FaultKind, Millis, NoticeCode, NoticeLevel, ReplyEvent,
     SamplingParams, ToolSpec, TurnOutcome, estimate_tokens,
@@ -188,6 +189,7 @@ pub(super) async fn send_request(
                 }
             }
             ReplyPlan::Scripted(beats) => return play_script(beats, out).await,
+            ReplyPlan::Computed(computation) => return compute(computation, out).await,
         };
         if let Some(text) = text {
             let notice = ReplyEvent::Notice { level, code: NoticeCode::Prepared, text };
@@ -199,6 +201,33 @@ pub(super) async fn send_request(
     let fault = Fault::new(FaultKind::Internal, "the engine never got to the prompt");
     let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
     play_script(vec![ScriptedEvent { delay: Millis(0), event }], out).await;
+}
+
+/// Runs a computed response on a thread of its own. It ends when this is dropped.
+async fn compute(computation: Computation, out: mpsc::Sender<RequestEvent>) {
+    let stopped = CancellationToken::new();
+    let sink = ComputationSink { out: out.clone(), stopped: stopped.clone() };
+    let _stop = stopped.drop_guard();
+    if let Err(error) = tokio::task::spawn_blocking(move || computation(&sink)).await {
+        let fault = Fault::new(FaultKind::Internal, format!("the model failed: {error}"));
+        let event = ReplyEvent::End { outcome: TurnOutcome::Failed(fault) };
+        play_script(vec![ScriptedEvent { delay: Millis(0), event }], out).await;
+    }
+}
+
+struct ComputationSink {
+    out: mpsc::Sender<RequestEvent>,
+    stopped: CancellationToken,
+}
+
+impl ReplySink for ComputationSink {
+    fn send(&self, event: ReplyEvent) -> bool {
+        !self.stopped.is_cancelled() && self.out.blocking_send(RequestEvent::Event(event)).is_ok()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.stopped.is_cancelled() || self.out.is_closed()
+    }
 }
 
 /// Plays a scripted response, each event after its pause.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{EXIT_FAILED, RunContext};
 use crate::app::terminal_check::{CheckState, TerminalCheck, check_terminal};
 use crate::config::{McpConfig, environment};
-use crate::engine::ENGINES;
+use crate::engine::{ENGINES, gguf};
 use crate::headless::output::print;
 use crate::runtime::redaction::{self, RedactionSummary};
 use crate::runtime::{EngineListing, Frontend};
@@ -182,6 +182,13 @@ fn describe_engine(text: &mut String, engine: &EngineListing) {
         (true, true) => ", found here and chosen",
     };
     match &engine.models {
+        Ok(models) if engine.engine == gguf::SPEC.name => {
+            let _ = match models.len() {
+                _ if !gguf::IS_BUILT_IN => writeln!(text, "  · {:<9} {}", engine.engine, gguf::SPEC.setup_hint),
+                0 => writeln!(text, "  · {:<9} {}; no file was found", engine.engine, gguf::SPEC.setup_hint),
+                count => writeln!(text, "  ✓ {:<9} built in; {count} model files found", engine.engine),
+            };
+        }
         Ok(models) if engine.base_url.is_none() => {
             let _ = writeln!(text, "  ✓ {:<9} embedded, always available ({} model)", engine.engine, models.len());
         }

@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::spec::{EngineSpec, Pricing};
+use super::discover::ModelInfo;
+use super::model_details::ModelDetails;
+use super::spec::{EmbeddedModels, EngineSpec, Pricing};
 use super::{Engine, HistoryMessage, ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{CallOutcome, ToolSpec, estimate_tokens, without_context};
 use answers::AnswerContext;
@@ -37,7 +39,7 @@ pub const SPEC: EngineSpec = EngineSpec {
     model_variable: None,
     default_address: None,
     default_model: Some(MODEL_NAME),
-    embedded_models: &[(MODEL_NAME, "embedded, not a language model")],
+    embedded: Some(EmbeddedModels { list: |_| vec![guide()], describe: |_, _| Ok(ModelDetails::default()) }),
     model_prefixes: &[],
     loads_by_name: false,
     setup_hint: "embedded",
@@ -47,6 +49,10 @@ pub const SPEC: EngineSpec = EngineSpec {
     description: None,
     build: |options| Arc::new(OfflineEngine { pace: options.pace }),
 };
+
+fn guide() -> ModelInfo {
+    ModelInfo { id: MODEL_NAME.into(), remark: "embedded, not a language model".into(), context_window: None }
+}
 
 /// Calls that one prompt may lead to.
 const MAX_CALLS_PER_PROMPT: usize = 16;

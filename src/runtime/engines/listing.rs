@@ -4,6 +4,7 @@ use super::local_servers;
 use super::{EngineResolver, LIST_MODELS_TIMEOUT, env_variable};
 use crate::config::EngineConfig;
 use crate::engine::discover::{self, ModelInfo, Readiness};
+use crate::engine::spec::EmbeddedModels;
 use crate::event::{Fault, FaultKind};
 use crate::net::probe;
 use crate::store::models::{ModelChoice, ModelFacts};
@@ -25,13 +26,9 @@ pub struct EngineListing {
 
 impl EngineResolver {
     pub(super) async fn list_models(&self, name: &str, config: &EngineConfig) -> Result<Vec<ModelInfo>, Fault> {
-        if !config.kind.embedded_models.is_empty() {
-            let model = |(id, remark): &(&str, &str)| ModelInfo {
-                id: (*id).to_owned(),
-                remark: (*remark).to_owned(),
-                context_window: None,
-            };
-            return Ok(config.kind.embedded_models.iter().map(model).collect());
+        if let Some(EmbeddedModels { list, .. }) = config.kind.embedded {
+            let listed = tokio::task::spawn_blocking(move || list(&env_variable)).await;
+            return listed.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()));
         }
         let query = (config.kind.build)(self.options(name, config).await?).model_list_query();
         let Some(query) = query else { return Ok(Vec::new()) };
