@@ -137,6 +137,7 @@ impl<'a> ChatLoop<'a> {
         };
         let mut tab = SessionTab::new(ChatController::new(store, view, keymap), handle, saver, options, wanted_model);
         tab.chat.store.user_commands = commands;
+        tab.chat.store.server_names = workspace.mcp_servers().names().map(str::to_owned).collect();
         if let Some(seq) = place {
             tab.chat.store.go_to_event(seq);
         }

@@ -11,10 +11,11 @@ mod writing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::{self, JoinError, JoinSet};
 
 pub use self::exporting::ExportSession;
@@ -34,7 +35,7 @@ use crate::event::{ApprovalMode, Command, RestoreStep, SessionId};
 use crate::local_time::local_now;
 use crate::runtime::day_usage;
 use crate::runtime::{
-    ListScope, MentionScope, MentionedFiles, RemoteModels, SavedSessions, SharedServer, StartMode, Workspace,
+    ListScope, McpWatch, MentionScope, MentionedFiles, RemoteModels, SavedSessions, SharedServer, StartMode, Workspace,
 };
 use crate::store::effect::MentioningPrompt;
 use crate::store::links::LinkTarget;
@@ -42,6 +43,7 @@ use crate::store::models::ModelChoice;
 use crate::store::msg::Report;
 use crate::store::person_runs::RunResult;
 use crate::store::spending::Spending;
+use crate::store::user_commands::UserCommand;
 use crate::store::workplace::Attachment;
 use crate::text::one_line;
 
@@ -95,6 +97,8 @@ pub enum EffectResult {
     History(Result<Vec<String>, Report>),
     /// What a mention may name.
     Paths(Vec<String>),
+    /// The prompts that servers write.
+    ServerPrompts(Vec<UserCommand>),
     CommandEnded(RunResult),
     /// Where the image on the clipboard was written, or why there is none.
     PastedImage(Result<PathBuf, String>),
@@ -128,6 +132,8 @@ pub struct Effects<'a> {
     is_loading_history: bool,
     /// Somebody waits for a change of the MCP servers.
     is_watching_mcp: bool,
+    /// Of what was told last.
+    mcp_watch: Option<Arc<Mutex<McpWatch>>>,
 }
 
 impl<'a> Effects<'a> {
@@ -149,6 +155,7 @@ impl<'a> Effects<'a> {
             running_commands,
             is_loading_history: false,
             is_watching_mcp: false,
+            mcp_watch: None,
         }
     }
 
@@ -161,14 +168,50 @@ impl<'a> Effects<'a> {
     /// Finds what a mention may name that begins like this.
     pub fn list_paths(&mut self, typed: String) {
         let workspace = self.workspace.clone();
-        self.spawn_blocking(move || EffectResult::Paths(workspace.list_paths(&typed)));
+        self.spawn(async move {
+            let mut mentions = workspace.mcp_servers().resource_mentions(&typed).await;
+            let listed = task::spawn_blocking(move || workspace.list_paths(&typed)).await;
+            let mut paths = listed.unwrap_or_default();
+            paths.append(&mut mentions);
+            EffectResult::Paths(paths)
+        });
+    }
+
+    /// Lists the prompts that servers write; one that is named is started for it.
+    pub fn list_server_prompts(&mut self, named: Option<String>) {
+        let servers = self.workspace.mcp_servers().clone();
+        self.spawn(async move {
+            let prompts = servers.prompts(named.as_deref()).await;
+            let commands = prompts.iter().map(|(server, prompt)| UserCommand::of_server(server, prompt));
+            EffectResult::ServerPrompts(commands.collect())
+        });
+    }
+
+    /// Has a server write a prompt. What it writes mentions nothing: it is not the person's.
+    pub fn write_server_prompt(&mut self, prompt: MentioningPrompt, words: String) {
+        let servers = self.workspace.mcp_servers().clone();
+        self.spawn(async move {
+            match servers.write_prompt(&prompt.text, &words).await {
+                Ok((text, context)) => {
+                    let prompt = MentioningPrompt { text, ..prompt };
+                    EffectResult::Report(Report::PromptContext { prompt, context, problems: Vec::new() })
+                }
+                Err(why) => EffectResult::Report(Report::NotSent { typed: prompt.typed, why }),
+            }
+        });
     }
 
     /// Reads what a prompt mentions.
     pub fn read_mentions(&mut self, prompt: MentioningPrompt) {
         let workspace = self.workspace.clone();
-        self.spawn_blocking(move || {
-            let MentionedFiles { context, problems } = workspace.read_mentions(&prompt.text, MentionScope::Anywhere);
+        self.spawn(async move {
+            let resources = workspace.read_resources(&prompt.text).await;
+            let text = prompt.text.clone();
+            let read = task::spawn_blocking(move || workspace.read_mentions(&text, MentionScope::Anywhere)).await;
+            let MentionedFiles { context, problems } = match read {
+                Ok(read) => read.and(resources),
+                Err(error) => return panic_report(&error),
+            };
             EffectResult::Report(Report::PromptContext { prompt, context, problems })
         });
     }
@@ -322,6 +365,8 @@ impl<'a> Effects<'a> {
     /// Tells how the MCP servers are; one that is named and doesn't run is started.
     pub fn list_mcp(&mut self, name: Option<String>) {
         let servers = self.workspace.mcp_servers().clone();
+        // From before they are told: nothing is missed.
+        self.mcp_watch.get_or_insert_with(|| Arc::new(Mutex::new(servers.watch())));
         if let Some(name) = &name {
             if let Err(why) = servers.find(name) {
                 let failed = Report::Failed { what: "not started".into(), why };
@@ -340,8 +385,9 @@ impl<'a> Effects<'a> {
             return;
         }
         let servers = self.workspace.mcp_servers().clone();
+        let watch = Arc::clone(self.mcp_watch.get_or_insert_with(|| Arc::new(Mutex::new(servers.watch()))));
         self.spawn(async move {
-            servers.changed().await;
+            watch.lock().await.changed().await;
             EffectResult::Report(Report::Mcp { servers: servers.told_statuses().await, wanted: None })
         });
     }

@@ -19,6 +19,16 @@ pub enum McpCommand {
         /// Its name.
         name: String,
     },
+    /// Log in at a server that asks for it: prints the address to open in a browser, and waits.
+    Login {
+        /// Its name.
+        name: String,
+    },
+    /// Forget the login at a server.
+    Logout {
+        /// Its name.
+        name: String,
+    },
     /// Be a server: offer our tools, and our agent, to a client over standard streams.
     Serve(McpServeArgs),
     /// Start servers, and show what they speak and offer, or why one fails.

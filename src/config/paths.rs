@@ -76,6 +76,11 @@ impl Paths {
         self.state.join("session-state")
     }
 
+    /// The logins at MCP servers.
+    pub fn mcp_logins_dir(&self) -> PathBuf {
+        self.state.join("mcp-logins")
+    }
+
     /// Servers found on this machine that the person accepted.
     pub fn servers_file(&self) -> PathBuf {
         self.state.join("servers.json")

@@ -50,7 +50,7 @@ pub use file_change::{FileChange, FileCheck, FileState, FileVersion, RestoreStep
 pub use finish_reason::{FinishReason, LastContent};
 pub use hunk::{HunkDecision, HunkNote};
 pub use ids::{CallId, MessageId, SessionId, TurnId};
-pub use mcp_status::{McpServerState, McpServerStatus, McpToolSummary};
+pub use mcp_status::{McpPrompt, McpPromptArgument, McpServerState, McpServerStatus, McpToolSummary};
 pub use notice::{NoticeCode, NoticeLevel};
 pub use output_format::{OutputFormat, OutputSchema};
 pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern, allow_line};

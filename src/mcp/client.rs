@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::ClientHandler;
 use rmcp::model::{
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::CLIENT_NAME;
 use super::elicit::answer_elicitation;
+use super::offers::McpOffers;
 use crate::text::one_line;
 use crate::tool::{AskPerson, ToolContext, ToolProgress};
 
@@ -33,6 +35,10 @@ pub(super) struct Client {
     pub(super) calls: Mutex<HashMap<ProgressToken, RunningCall>>,
     /// Marked as changed when the list of tools is another one.
     pub(super) changes: watch::Sender<()>,
+    /// Counts these.
+    pub(super) changed: Arc<AtomicU64>,
+    /// Emptied when another list is another one.
+    pub(super) offers: watch::Sender<Option<Arc<McpOffers>>>,
 }
 
 /// A call that runs.
@@ -103,7 +109,16 @@ impl ClientHandler for Client {
     }
 
     async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
+        self.changed.fetch_add(1, Ordering::AcqRel);
         self.changes.send_replace(());
+    }
+
+    async fn on_resource_list_changed(&self, _: NotificationContext<RoleClient>) {
+        self.offers.send_replace(None);
+    }
+
+    async fn on_prompt_list_changed(&self, _: NotificationContext<RoleClient>) {
+        self.offers.send_replace(None);
     }
 }
 

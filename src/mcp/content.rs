@@ -20,8 +20,11 @@ pub(super) fn tool_result(result: CallToolResult) -> ToolResult {
         push_block(&mut text, block);
     }
     let outcome = if result.is_error == Some(true) { CallOutcome::Failed } else { CallOutcome::Ok };
-    if text.is_empty() && result.structured_content.is_none() {
-        text.push_str("(no output)");
+    if text.is_empty() {
+        match &result.structured_content {
+            Some(data) => push_text(&mut text, &serde_json::to_string_pretty(data).unwrap_or_default()),
+            None => text.push_str("(no output)"),
+        }
     }
     ToolResult { outcome, structured: result.structured_content, ..ToolResult::ok(text) }
 }
@@ -38,6 +41,13 @@ fn push_block(text: &mut String, block: &ContentBlock) {
         }
         _ => push_text(text, "[a part of a kind that is not known here]"),
     }
+}
+
+/// Returns a part of a message as text.
+pub(super) fn block_text(block: &ContentBlock) -> String {
+    let mut text = String::new();
+    push_block(&mut text, block);
+    text
 }
 
 /// Returns a resource with its address before it.
@@ -103,7 +113,7 @@ mod tests {
         let done = result(json!({"content": [{"type": "text", "text": "no"}], "isError": true}));
         assert_eq!((done.outcome, done.text.as_str()), (CallOutcome::Failed, "no"));
         let done = result(json!({"content": [], "structuredContent": {"a": 1}}));
-        assert_eq!((done.text.as_str(), done.structured), ("", Some(json!({"a": 1}))));
+        assert_eq!((done.text.as_str(), done.structured), ("{\n  \"a\": 1\n}", Some(json!({"a": 1}))));
         assert_eq!(result(json!({"content": []})).text, "(no output)");
     }
 

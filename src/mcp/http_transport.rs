@@ -17,6 +17,7 @@ use rmcp::transport::streamable_http_client::{
 };
 use sse_stream::{Sse, SseStream};
 
+use super::login::McpLogin;
 use crate::net::HttpClient;
 use crate::net::failure::RequestFailure;
 use crate::net::http::exchange::HttpExchange;
@@ -38,6 +39,7 @@ type Failure = StreamableHttpError<HttpFailure>;
 pub(super) struct McpHttp {
     pub(super) http: HttpClient,
     pub(super) headers: Arc<[(String, HttpHeaderValue)]>,
+    pub(super) login: Option<McpLogin>,
 }
 
 /// Why there was no answer, in words for the person.
@@ -65,6 +67,9 @@ impl McpHttp {
         body: Option<Bytes>,
     ) -> Result<HttpExchange, Failure> {
         let mut headers = self.headers.to_vec();
+        if let Some(login) = &self.login {
+            headers.extend(login.header().await.map(|header| ("authorization".to_owned(), header)));
+        }
         let plain = |name: &str, value: &str| (name.to_owned(), HttpHeaderValue::Plain(value.to_owned()));
         headers.extend(extra.iter().map(|(name, value)| plain(name, value)));
         headers.extend(custom.iter().filter_map(|(name, value)| Some(plain(name.as_str(), value.to_str().ok()?))));

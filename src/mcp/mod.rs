@@ -12,6 +12,9 @@ mod connection;
 mod content;
 mod elicit;
 mod http_transport;
+mod login;
+mod offers;
+mod open;
 mod program;
 pub mod serve;
 mod server;
@@ -20,7 +23,9 @@ mod stderr_tail;
 mod tool_list;
 mod tools;
 
-pub use server::McpServer;
+pub use login::forget_login;
+pub use offers::McpOffers;
+pub use server::{McpServer, McpServerWatch};
 pub use spec::{McpConfinement, McpConnection, McpServerSpec, ResolveValues};
 pub use tools::McpTools;
 

@@ -7,14 +7,11 @@
 //! | ready | starting, the first time that it ends within a minute; else failed |
 //! | failed | starting, when the person says so |
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::model::{ProtocolVersion, ServerNotification, SubscriptionFilter, Tool};
-use rmcp::service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _};
-use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::async_rw::AsyncRwTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,13 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::connection::{Connection, failure};
-use super::http_transport::McpHttp;
-use super::program::{ServerProgram, is_there, server_command};
+use super::login::log_in;
+use super::offers::McpOffers;
+use super::open::{open, stderr_while};
 use super::spec::{McpConnection, McpServerSpec};
-use super::stderr_tail::keep_tail;
 use super::tool_list::summary;
 use crate::event::{McpServerState, McpServerStatus};
-use crate::net::request::HttpHeaderValue;
 use crate::sandbox::SandboxSupport;
 use crate::text::one_line;
 
@@ -36,30 +32,61 @@ use crate::text::one_line;
 const STABLE_AFTER: Duration = Duration::from_mins(1);
 /// What of a message from outside is told.
 const MAX_REASON_CELLS: usize = 300;
-/// How long the rest of standard error may take once a server has ended.
-const STDERR_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A server of the settings. Dropping it ends it.
 pub struct McpServer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     tasks: Mutex<JoinSet<()>>,
     stop: CancellationToken,
 }
 
 /// What the task of a server and everyone else share.
-struct Shared {
-    spec: McpServerSpec,
+pub(super) struct Shared {
+    pub(super) spec: McpServerSpec,
     state: watch::Sender<ServerState>,
     /// The tools as they were listed last.
     tools: watch::Sender<Vec<Tool>>,
-    stderr: watch::Sender<String>,
+    pub(super) stderr: watch::Sender<String>,
+    /// What a server said that wants a login.
+    challenge: Mutex<Option<String>>,
     changes: watch::Sender<()>,
+    /// How often the list of tools became another one, and which of these was listed last.
+    changed: Arc<AtomicU64>,
+    listed: AtomicU64,
+    /// What else it offers; none before it was listed, and once that is out of date.
+    pub(super) offers: watch::Sender<Option<Arc<McpOffers>>>,
+}
+
+/// Waits for changes of a server, of which none is missed.
+pub struct McpServerWatch {
+    state: watch::Receiver<ServerState>,
+    tools: watch::Receiver<Vec<Tool>>,
+    changes: watch::Receiver<()>,
+    offers: watch::Receiver<Option<Arc<McpOffers>>>,
+}
+
+impl McpServerWatch {
+    /// Waits until its status is another one. Cancel-safe.
+    pub async fn changed(&mut self) {
+        let Self { state, tools, changes, offers } = self;
+        let is_gone = tokio::select! {
+            changed = state.changed() => changed.is_err(),
+            changed = tools.changed() => changed.is_err(),
+            changed = changes.changed() => changed.is_err(),
+            changed = offers.changed() => changed.is_err(),
+        };
+        if is_gone {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 #[derive(Clone)]
 enum ServerState {
     Idle,
     Starting,
+    /// The person has to open that address.
+    Login(String),
     Ready(Arc<Connection>),
     Failed(String),
 }
@@ -71,7 +98,11 @@ impl McpServer {
             state: watch::Sender::new(ServerState::Idle),
             tools: watch::Sender::default(),
             stderr: watch::Sender::default(),
+            challenge: Mutex::default(),
             changes: watch::Sender::default(),
+            changed: Arc::default(),
+            listed: AtomicU64::default(),
+            offers: watch::Sender::default(),
         };
         Self { shared: Arc::new(shared), tasks: Mutex::default(), stop: CancellationToken::new() }
     }
@@ -88,14 +119,27 @@ impl McpServer {
         self.shared.changes.subscribe()
     }
 
-    /// Waits until its state or its tools are others. Cancel-safe.
-    pub async fn status_changes(&self) {
-        let (mut state, mut tools) = (self.shared.state.subscribe(), self.shared.tools.subscribe());
-        // The senders live as long as this.
-        tokio::select! {
-            _ = state.changed() => {}
-            _ = tools.changed() => {}
+    /// Returns what waits for each change of its status from now on.
+    pub fn watch(&self) -> McpServerWatch {
+        McpServerWatch {
+            state: self.shared.state.subscribe(),
+            tools: self.shared.tools.subscribe(),
+            changes: self.changes(),
+            offers: self.shared.offers.subscribe(),
         }
+    }
+
+    /// Lists anew what a server that runs said to be out of date.
+    pub async fn refresh(&self) {
+        if !matches!(&*self.shared.state.borrow(), ServerState::Ready(_)) {
+            return;
+        }
+        let is_listed = self.shared.listed.load(Ordering::Acquire) == self.shared.changed.load(Ordering::Acquire);
+        // What fails stays as it was.
+        if !is_listed {
+            let _ = self.list_tools().await;
+        }
+        let _ = self.list_offers().await;
     }
 
     /// Returns how it is just now.
@@ -103,8 +147,9 @@ impl McpServer {
         let state = self.shared.state.borrow().clone();
         let peer = match &state {
             ServerState::Ready(connection) => connection.service.peer_info(),
-            ServerState::Idle | ServerState::Starting | ServerState::Failed(_) => None,
+            ServerState::Idle | ServerState::Starting | ServerState::Login(_) | ServerState::Failed(_) => None,
         };
+        let offers = self.known_offers();
         let software = peer.as_ref().and_then(|peer| peer.server_info.as_ref());
         McpServerStatus {
             name: self.name().to_owned(),
@@ -113,12 +158,15 @@ impl McpServer {
             state: match state {
                 ServerState::Idle => McpServerState::Idle,
                 ServerState::Starting => McpServerState::Starting,
+                ServerState::Login(url) => McpServerState::Login(url),
                 ServerState::Ready(_) => McpServerState::Ready,
                 ServerState::Failed(why) => McpServerState::Failed(why),
             },
             protocol: peer.as_ref().map(|peer| peer.protocol_version.to_string()),
             software: software.map(|software| format!("{} {}", software.name, software.version)),
             tools: self.shared.tools.borrow().iter().map(summary).collect(),
+            prompts: offers.iter().flat_map(|offers| offers.prompts()).map(|prompt| prompt.name).collect(),
+            resources: offers.iter().flat_map(|offers| offers.addresses()).collect(),
             stderr: self.shared.stderr.borrow().clone(),
         }
     }
@@ -131,7 +179,9 @@ impl McpServer {
         match settled.as_deref() {
             Ok(ServerState::Ready(connection)) => Ok(Arc::clone(connection)),
             Ok(ServerState::Failed(why)) => Err(why.clone()),
-            Ok(ServerState::Idle | ServerState::Starting) | Err(_) => Err("it was stopped".to_owned()),
+            Ok(ServerState::Idle | ServerState::Starting | ServerState::Login(_)) | Err(_) => {
+                Err("it was stopped".to_owned())
+            }
         }
     }
 
@@ -142,6 +192,7 @@ impl McpServer {
     /// Fails with the reason if it can't be started or lists none.
     pub async fn list_tools(&self) -> Result<Vec<Tool>, String> {
         let connection = self.connection().await?;
+        let changed = self.shared.changed.load(Ordering::Acquire);
         let offers_tools = connection.service.peer_info().is_none_or(|peer| peer.capabilities.tools.is_some());
         let tools = if offers_tools {
             let listed = connection.service.list_all_tools().await;
@@ -149,6 +200,7 @@ impl McpServer {
         } else {
             Vec::new()
         };
+        self.shared.listed.store(changed, Ordering::Release);
         self.shared.tools.send_replace(tools.clone());
         Ok(tools)
     }
@@ -170,7 +222,7 @@ impl McpServer {
                 let is_address = matches!(self.shared.spec.connection, McpConnection::Address(_));
                 again || (is_address && connection.service.is_transport_closed())
             }
-            ServerState::Starting | ServerState::Failed(_) => again,
+            ServerState::Starting | ServerState::Login(_) | ServerState::Failed(_) => again,
         };
         let begins = self.shared.state.send_if_modified(|state| {
             let begins = is_needed(state);
@@ -183,7 +235,7 @@ impl McpServer {
             let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
             // The program of an earlier run ends with its task.
             tasks.abort_all();
-            tasks.spawn(run(Arc::clone(&self.shared), self.stop.clone()));
+            tasks.spawn(run(Arc::clone(&self.shared), self.stop.clone(), again));
         }
     }
 
@@ -195,8 +247,8 @@ impl McpServer {
     }
 }
 
-/// Keeps a server running until it is stopped or can't be.
-async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+/// Keeps a server running until it is stopped or can't be. Where the person started it, it may have them log in.
+async fn run(shared: Arc<Shared>, stop: CancellationToken, mut may_log_in: bool) {
     let mut was_respawned = false;
     loop {
         let begun = Instant::now();
@@ -214,13 +266,29 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         };
         let (connection, mut program) = match opened {
             Ok(opened) => opened,
-            Err(why) => return shared.fail(&why),
+            Err(why) => {
+                let challenge = shared.take_challenge().filter(|_| std::mem::take(&mut may_log_in));
+                let Some(challenge) = challenge else { return shared.fail(&why) };
+                let done = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    done = shared.log_in(&challenge) => done,
+                };
+                match done {
+                    Ok(()) => {
+                        shared.state.send_replace(ServerState::Starting);
+                        continue;
+                    }
+                    Err(why) => return shared.fail(&why),
+                }
+            }
         };
         let connection = Arc::new(connection);
+        shared.offers.send_replace(None);
         shared.state.send_replace(ServerState::Ready(Arc::clone(&connection)));
-        shared.changes.send_replace(());
+        shared.tools_changed();
         let ended = {
-            let changes = follow_changes(connection, &shared.changes);
+            let changes = follow_changes(connection, &shared);
             let follow = async {
                 match &mut program {
                     Some((program, stderr)) => {
@@ -258,20 +326,37 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 
 /// Follows the changes of a server of the newest revision, which tells them on a stream of their own; never ends. Older
 /// ones tell them unasked.
-async fn follow_changes(connection: Arc<Connection>, changes: &watch::Sender<()>) {
+async fn follow_changes(connection: Arc<Connection>, shared: &Shared) {
     let peer = connection.service.peer_info();
-    let follows = peer.is_some_and(|peer| {
-        let tells = peer.capabilities.tools.as_ref().and_then(|tools| tools.list_changed);
-        peer.protocol_version >= ProtocolVersion::V_2026_07_28 && tells == Some(true)
+    let filter = peer.filter(|peer| peer.protocol_version >= ProtocolVersion::V_2026_07_28).and_then(|peer| {
+        let all = &peer.capabilities;
+        let tools = all.tools.as_ref().and_then(|tools| tools.list_changed) == Some(true);
+        let prompts = all.prompts.as_ref().and_then(|prompts| prompts.list_changed) == Some(true);
+        let resources = all.resources.as_ref().and_then(|resources| resources.list_changed) == Some(true);
+        let mut filter = SubscriptionFilter::builder();
+        if tools {
+            filter = filter.tools_list_changed();
+        }
+        if prompts {
+            filter = filter.prompts_list_changed();
+        }
+        if resources {
+            filter = filter.resources_list_changed();
+        }
+        (tools || prompts || resources).then(|| filter.build())
     });
-    if follows {
-        let filter = SubscriptionFilter::builder().tools_list_changed().build();
+    if let Some(filter) = filter {
         // A server that refuses has a list that stays.
         if let Ok(mut stream) = connection.service.listen(filter).await {
             drop(connection);
             while let Ok(Some(told)) = stream.next().await {
-                if matches!(told, ServerNotification::ToolListChangedNotification(_)) {
-                    changes.send_replace(());
+                match told {
+                    ServerNotification::ToolListChangedNotification(_) => shared.tools_changed(),
+                    ServerNotification::PromptListChangedNotification(_)
+                    | ServerNotification::ResourceListChangedNotification(_) => {
+                        shared.offers.send_replace(None);
+                    }
+                    _ => {}
                 }
             }
         }
@@ -280,6 +365,28 @@ async fn follow_changes(connection: Arc<Connection>, changes: &watch::Sender<()>
 }
 
 impl Shared {
+    pub(super) fn want_login(&self, challenge: Option<String>) {
+        *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = challenge;
+    }
+
+    fn take_challenge(&self) -> Option<String> {
+        self.challenge.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Has the person log in, whom the state tells where.
+    async fn log_in(&self, challenge: &str) -> Result<(), String> {
+        let McpConnection::Address(url) = &self.spec.connection else { return Err("it has no address".to_owned()) };
+        let show = |address| {
+            self.state.send_replace(ServerState::Login(address));
+        };
+        Box::pin(log_in(url, challenge, &self.spec.login_file, &self.spec.http, show)).await
+    }
+
+    fn tools_changed(&self) {
+        self.changed.fetch_add(1, Ordering::AcqRel);
+        self.changes.send_replace(());
+    }
+
     fn fail(&self, why: &str) {
         let stderr = self.stderr.borrow();
         let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -293,141 +400,15 @@ impl Shared {
         self.changes.send_replace(());
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         Client {
             name: self.spec.name.clone(),
             folder: self.spec.folder.clone(),
             calls: Mutex::default(),
             changes: self.changes.clone(),
+            changed: Arc::clone(&self.changed),
+            offers: self.offers.clone(),
         }
-    }
-}
-
-type Stderr = tokio::process::ChildStderr;
-type OpenedServer = (Connection, Option<(ServerProgram, Option<Stderr>)>);
-
-async fn open(shared: &Shared) -> Result<OpenedServer, String> {
-    let spec = shared.spec.clone();
-    let prepare = move || (spec.values)().map(|values| (values, spec.supervised()));
-    let (values, supervised) = tokio::task::spawn_blocking(prepare).await.map_err(|error| error.to_string())??;
-    match &shared.spec.connection {
-        McpConnection::Program(words) => {
-            // A server that ends when it is asked what newer ones are asked is started again for the older handshake.
-            let mut failed = String::new();
-            for lifecycle in [newest_lifecycle(), ClientLifecycleMode::Initialize] {
-                shared.stderr.send_replace(String::new());
-                let ours = |name: &str| std::env::var(name).ok();
-                let command = server_command(&shared.spec, words, &values, supervised.as_ref(), ours);
-                let program = words.first().map_or("", String::as_str);
-                match open_program(shared, program, command, supervised.is_some(), lifecycle).await {
-                    Ok(opened) => return Ok(opened),
-                    Err(OpenError::Ended(why)) => failed = why,
-                    Err(OpenError::Final(why)) => return Err(why),
-                }
-            }
-            Err(failed)
-        }
-        McpConnection::Address(url) => {
-            let headers = values.into_iter().map(|(name, value)| (name, HttpHeaderValue::Secret(value))).collect();
-            let client = McpHttp { http: shared.spec.http.clone(), headers };
-            let config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
-            let transport = StreamableHttpClientTransport::with_client(client, config);
-            let opening = shared.client().serve_with_lifecycle(transport, newest_lifecycle());
-            let service = Box::pin(opening).await.map_err(|error| opening_failure(&error, &shared.spec.name))?;
-            Ok((Connection { service }, None))
-        }
-    }
-}
-
-/// Says why a server at an address can't be used.
-fn opening_failure(error: &ClientInitializeError, name: &str) -> String {
-    if error.is_authorization_required() || error.auth_challenge().is_some() {
-        return format!("it wants a login: set mcp.{name}.token in the settings, such as \"env:NAME\"");
-    }
-    // The innermost reason is the one with words for a person.
-    let mut source: &dyn std::error::Error = match error {
-        ClientInitializeError::TransportError { error, .. } => error.error.as_ref(),
-        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => return opening_failure(fallback, name),
-        error => error,
-    };
-    while let Some(inner) = source.source() {
-        source = inner;
-    }
-    source.to_string()
-}
-
-enum OpenError {
-    /// The program ended before it answered.
-    Ended(String),
-    Final(String),
-}
-
-async fn open_program(
-    shared: &Shared,
-    name: &str,
-    command: std::process::Command,
-    is_supervised: bool,
-    lifecycle: ClientLifecycleMode,
-) -> Result<OpenedServer, OpenError> {
-    let absent = || {
-        let what = "is not installed, or not in PATH; install it, or write its whole path in the settings";
-        OpenError::Final(format!("`{name}` {what}"))
-    };
-    let path = command.get_envs().find_map(|(name, value)| (name == "PATH").then_some(value?));
-    if is_supervised && !is_there(name, &shared.spec.folder, path.unwrap_or_default()) {
-        return Err(absent());
-    }
-    let mut program = ServerProgram::start(command, is_supervised).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => absent(),
-        _ => OpenError::Final(format!("`{name}` can't be started: {error}")),
-    })?;
-    let child = &mut program.running.child;
-    let (stdin, stdout) = (child.stdin().take(), child.stdout().take());
-    let mut stderr = child.stderr().take();
-    let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
-        return Err(OpenError::Final("its standard streams can't be used".to_owned()));
-    };
-    let transport = AsyncRwTransport::new_client(stdout, stdin);
-    let handshake = shared.client().serve_with_lifecycle(transport, lifecycle);
-    let answered = stderr_while(&mut stderr, &shared.stderr, Box::pin(handshake)).await;
-    match answered {
-        Ok(service) => Ok((Connection { service }, Some((program, stderr)))),
-        Err(error) => {
-            let ended = tokio::time::timeout(STDERR_TIMEOUT, program.ended()).await.ok();
-            if let Some(stderr) = &mut stderr {
-                let _ = tokio::time::timeout(STDERR_TIMEOUT, keep_tail(stderr, &shared.stderr)).await;
-            }
-            Err(match ended {
-                Some(ended) => OpenError::Ended(format!("{ended} before it answered")),
-                None => OpenError::Final(format!("it does not speak the protocol: {error}")),
-            })
-        }
-    }
-}
-
-/// Does some work while standard error is read, so that a program never waits for that.
-async fn stderr_while<T>(
-    stderr: &mut Option<Stderr>,
-    tail: &watch::Sender<String>,
-    work: impl Future<Output = T>,
-) -> T {
-    let mut work = std::pin::pin!(work);
-    if let Some(reader) = stderr {
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            () = keep_tail(reader, tail) => {}
-        }
-        *stderr = None;
-    }
-    work.await
-}
-
-/// Asks for the newest revision, and falls back to the handshake of the older ones.
-fn newest_lifecycle() -> ClientLifecycleMode {
-    ClientLifecycleMode::Auto {
-        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-        legacy_version: Some(ProtocolVersion::V_2025_11_25),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct McpServerSpec {
     pub confinement: Option<McpConfinement>,
     /// Where a program is started, and the folder that a server is told to work in.
     pub folder: PathBuf,
+    /// Where the login at an address is kept.
+    pub login_file: PathBuf,
     /// How long a call may run.
     pub call_timeout: Duration,
     /// How long it may take until its tools are known.

@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 use secrecy::SecretString;
 
 use crate::config::{Config, McpConfig, environment, secret};
-use crate::event::McpServerStatus;
-use crate::mcp::{McpConfinement, McpConnection, McpServer, McpServerSpec, ResolveValues};
+use crate::event::{McpPrompt, McpServerState, McpServerStatus, PromptContext};
+use crate::mcp::{self, McpConfinement, McpConnection, McpServer, McpServerSpec, McpServerWatch, ResolveValues};
 use crate::net::{self, HttpClient};
 use crate::sandbox::{SandboxRules, ServiceAccess};
 use crate::text::one_line;
@@ -18,6 +18,19 @@ use crate::text::one_line;
 /// The servers of a program; a clone is the same ones.
 #[derive(Clone, Default)]
 pub struct McpServers(Arc<[Arc<McpServer>]>);
+
+/// Waits for changes of servers.
+pub struct McpWatch(Vec<McpServerWatch>);
+
+impl McpWatch {
+    /// Waits until one of them is another than it was the last time. Cancel-safe.
+    pub async fn changed(&mut self) {
+        if self.0.is_empty() {
+            return std::future::pending().await;
+        }
+        futures_util::future::select_all(self.0.iter_mut().map(|server| server.changed().boxed())).await;
+    }
+}
 
 impl fmt::Debug for McpServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,12 +40,26 @@ impl fmt::Debug for McpServers {
 
 impl McpServers {
     /// Describes the servers that are enabled. Nothing is started.
-    pub(super) fn new(config: &Config, folder: &Path, http: &HttpClient, sandbox: Option<&Arc<SandboxRules>>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        folder: &Path,
+        logins: &Path,
+        http: &HttpClient,
+        sandbox: Option<&Arc<SandboxRules>>,
+    ) -> Self {
         let enabled = config.mcp.iter().filter(|(_, server)| server.enabled);
         Self(
             enabled
                 .filter_map(|(name, server)| {
-                    Some(Arc::new(McpServer::new(spec(name, server, folder, http, sandbox, config.sandbox.enabled)?)))
+                    Some(Arc::new(McpServer::new(spec(
+                        name,
+                        server,
+                        folder,
+                        logins,
+                        http,
+                        sandbox,
+                        config.sandbox.enabled,
+                    )?)))
                 })
                 .collect(),
         )
@@ -51,7 +78,71 @@ impl McpServers {
         if let Some(confinement) = self.0.iter().find_map(|server| server.spec().confinement.as_ref()) {
             confinement.rules.ask_support().await;
         }
+        futures_util::future::join_all(self.0.iter().map(|server| server.refresh())).await;
         self.statuses()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|server| server.name())
+    }
+
+    /// Returns what a mention may become that begins like this: the name of a server, and the resources of those that are
+    /// known. The server that it names is started for it.
+    pub async fn resource_mentions(&self, typed: &str) -> Vec<String> {
+        let named = typed.split_once(':').map(|(name, _)| name);
+        let mut mentions = Vec::new();
+        for server in self.0.iter() {
+            let name = server.name();
+            if named == Some(name) {
+                let _ = server.list_offers().await;
+            }
+            match server.known_offers() {
+                Some(offers) => mentions.extend(offers.addresses().map(|address| format!("{name}:{address}"))),
+                None if named.is_none() => mentions.push(format!("{name}:")),
+                None => {}
+            }
+        }
+        mentions
+    }
+
+    /// Returns the prompts that servers write, each with the name of its server, as far as they run. One that is named is
+    /// started for it.
+    pub async fn prompts(&self, named: Option<&str>) -> Vec<(String, McpPrompt)> {
+        let mut prompts = Vec::new();
+        for server in self.0.iter() {
+            let name = server.name();
+            let runs = matches!(server.status().state, McpServerState::Ready);
+            if (runs || named == Some(name))
+                && let Ok(offers) = server.list_offers().await
+            {
+                prompts.extend(offers.prompts().map(|prompt| (name.to_owned(), prompt)));
+            }
+        }
+        prompts
+    }
+
+    /// Has the server write a prompt, named `server:prompt`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the reason, for the person.
+    pub async fn write_prompt(&self, command: &str, words: &str) -> Result<(String, Vec<PromptContext>), String> {
+        let (name, prompt) = command.split_once(':').ok_or("no prompt of a server")?;
+        let server = self.find(name)?;
+        let offers = server.list_offers().await?;
+        let known = offers.prompts().find(|known| known.name.eq_ignore_ascii_case(prompt));
+        let known = known.ok_or_else(|| format!("{name} has no prompt {}", one_line(prompt, 60)))?;
+        server.write_prompt(&known.name, known.read_arguments(words)?).await
+    }
+
+    /// Forgets the login at a server. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such server, or the file can't be removed.
+    pub fn forget_login(&self, name: &str) -> Result<bool, String> {
+        let file = &self.find(name)?.spec().login_file;
+        mcp::forget_login(file).map_err(|error| format!("{}: {error}", file.display()))
     }
 
     /// Returns what each program is kept from, in words. Blocks for some milliseconds the first time.
@@ -60,13 +151,9 @@ impl McpServers {
         self.0.iter().map(|server| (server.name().to_owned(), server.spec().access_words(support))).collect()
     }
 
-    /// Waits until one of them is another than it was when this was called first. Cancel-safe.
-    pub async fn changed(&self) {
-        let changes: Vec<_> = self.0.iter().map(|server| server.status_changes().boxed()).collect();
-        if changes.is_empty() {
-            return std::future::pending().await;
-        }
-        futures_util::future::select_all(changes).await;
+    /// Returns what waits for changes of any of them from now on.
+    pub fn watch(&self) -> McpWatch {
+        McpWatch(self.0.iter().map(|server| server.watch()).collect())
     }
 
     /// Returns the one of that name.
@@ -105,6 +192,7 @@ fn spec(
     name: &str,
     config: &McpConfig,
     folder: &Path,
+    logins: &Path,
     http: &HttpClient,
     sandbox: Option<&Arc<SandboxRules>>,
     is_sandboxed: bool,
@@ -120,6 +208,7 @@ fn spec(
         connection,
         confinement: confinement(config, sandbox, is_sandboxed),
         folder: folder.to_owned(),
+        login_file: logins.join(format!("{name}.json")),
         call_timeout: config.timeout,
         start_timeout: config.start_timeout,
         http: http.for_attached_remote(),

@@ -55,7 +55,7 @@ use crate::serve::request::is_history_turn;
 use crate::telemetry::{self, SpanSender, export};
 use crate::tool::{BackgroundCommands, BuiltinTools, Hooks, Registry, ToolSource, ToolTimeouts};
 
-pub use self::mcp::McpServers;
+pub use self::mcp::{McpServers, McpWatch};
 pub use crate::bridge::replay;
 pub use crate::dialect::saved::describe_left_out;
 pub use crate::journal::Imported;
@@ -163,7 +163,7 @@ impl Runtime {
         environment::taken_values().iter().chain(&loaded.config.literal_keys()).for_each(net::register_secret);
         let http = HttpClient::new(Duration::from_secs(10));
         let rules = sandbox_rules(&loaded.config, &paths);
-        let mcp = McpServers::new(&loaded.config, &folder, &http, rules.as_ref());
+        let mcp = McpServers::new(&loaded.config, &folder, &paths.mcp_logins_dir(), &http, rules.as_ref());
         Self {
             tools: Registry::new(tool_sources(&loaded.config, &mcp)),
             mcp,

@@ -1,6 +1,7 @@
 //! What a screen does itself in the working folder: it finds and reads what a prompt mentions, and
 //! runs what the person asks for.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::sandbox::SandboxRules;
 use crate::store::overlay::tasks::TaskRow;
 use crate::store::person_runs::RunResult;
 use crate::text::clean;
+use crate::text::mention::file_mentions;
 pub use crate::tool::ToolProgress;
 pub use crate::tool::mention::{MentionScope, MentionedFiles};
 use crate::tool::restore::RestoreScope;
@@ -21,6 +23,8 @@ use crate::tool::truncate::truncate_middle;
 use crate::tool::{BackgroundCommands, BackgroundState};
 use crate::tool::{mention, run_for_person};
 
+/// Resources that are read of one prompt.
+const MAX_RESOURCES: usize = 20;
 /// Kept of what a command printed, as much as four files: it goes with a prompt and into the log.
 const MAX_KEPT_OUTPUT_BYTES: usize = 64_000;
 
@@ -89,7 +93,28 @@ impl Workspace {
 
     /// Reads what a prompt mentions, without the secrets of this program. Blocks.
     pub fn read_mentions(&self, prompt: &str, scope: MentionScope) -> MentionedFiles {
-        let mut read = mention::read_mentions(&self.folder, prompt, scope);
+        let servers: Vec<&str> = self.mcp.names().collect();
+        let mut read = mention::read_mentions(&self.folder, prompt, scope, &servers);
+        read.context.iter_mut().for_each(|part| redact_registered(&mut part.text));
+        read
+    }
+
+    /// Reads the resources of servers that a prompt mentions, starting these if need be.
+    pub async fn read_resources(&self, prompt: &str) -> MentionedFiles {
+        let mut read = MentionedFiles::default();
+        let mut seen = HashSet::new();
+        for mention in file_mentions(prompt).into_iter().take(MAX_RESOURCES) {
+            let Some((name, address)) = mention.resource() else { continue };
+            let Ok(server) = self.mcp.find(name) else { continue };
+            let whole = format!("{name}:{address}");
+            if !seen.insert(whole.clone()) {
+                continue;
+            }
+            match server.read_resource(&address, &whole).await {
+                Ok(parts) => read.context.extend(parts),
+                Err(why) => read.problems.push(format!("@{whole}: {why}")),
+            }
+        }
         read.context.iter_mut().for_each(|part| redact_registered(&mut part.text));
         read
     }

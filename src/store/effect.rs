@@ -16,6 +16,11 @@ pub enum Effect {
     Send(Command),
     /// Read what a prompt mentions; answered by `Report::PromptContext`.
     ReadMentions(MentioningPrompt),
+    /// Have a server write the prompt that is named; answered by `Report::PromptContext`.
+    WriteServerPrompt {
+        prompt: MentioningPrompt,
+        words: String,
+    },
     /// Read a file that is to go with the prompt in the composer, and put it there.
     AttachFile {
         path: String,

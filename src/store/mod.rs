@@ -145,6 +145,8 @@ pub struct Store {
     pub saved_sessions: Option<Vec<SessionChoice>>,
     /// Commands that the person wrote, by name.
     pub user_commands: Vec<UserCommand>,
+    /// The MCP servers of the settings.
+    pub server_names: Vec<String>,
     pub themes: ThemeList,
     /// How often each action was chosen from the palette, by its name.
     pub action_uses: ActionUses,
@@ -210,6 +212,7 @@ impl Store {
     pub fn adopt_common(&mut self, other: &Self) {
         self.action_uses.clone_from(&other.action_uses);
         self.user_commands.clone_from(&other.user_commands);
+        self.server_names.clone_from(&other.server_names);
         self.themes.clone_from(&other.themes);
         self.limits.today = other.limits.today;
         self.tabs.clone_from(&other.tabs);

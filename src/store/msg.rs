@@ -72,6 +72,11 @@ pub enum Report {
         context: Vec<PromptContext>,
         problems: Vec<String>,
     },
+    /// What was typed could not be made a prompt.
+    NotSent {
+        typed: String,
+        why: String,
+    },
     /// What the person's command printed.
     CommandOutput(OutputStream, String),
     CommandEnded(RunResult),

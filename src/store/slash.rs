@@ -33,6 +33,11 @@ pub enum Submitted {
     /// For the model.
     Text(String),
     Command(Action),
+    /// A prompt that a server writes, and its arguments.
+    ServerPrompt {
+        command: String,
+        words: String,
+    },
     /// For the log.
     Note(String),
     /// A command line to run here.
@@ -65,6 +70,9 @@ pub fn parse(text: &str, own: &[UserCommand]) -> Submitted {
     let given = Some(argument).filter(|argument| !argument.is_empty());
     let Some((row, command)) = find_command(&name) else {
         return match own.iter().find(|command| command.name == name) {
+            Some(command) if command.is_of_server() => {
+                Submitted::ServerPrompt { command: command.name.clone(), words: argument.to_owned() }
+            }
             Some(command) => command.prompt(argument).map_or_else(Submitted::Invalid, Submitted::Text),
             None => Submitted::Invalid(unknown_command(&name, own)),
         };

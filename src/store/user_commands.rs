@@ -5,6 +5,7 @@
 //! who may write them (`config/user_commands.rs`).
 
 use super::action_table::find_command;
+use crate::event::McpPrompt;
 use crate::text::front_matter::split_front_matter;
 use crate::text::words::split_words;
 use crate::text::{clean, one_line};
@@ -26,9 +27,27 @@ pub struct UserCommand {
     /// Where it comes from, in words.
     pub source: String,
     body: String,
+    /// A server writes the prompt, which has to be asked.
+    is_of_server: bool,
 }
 
 impl UserCommand {
+    /// A prompt of an MCP server.
+    pub fn of_server(server: &str, prompt: &McpPrompt) -> Self {
+        Self {
+            name: one_line(&format!("{server}:{}", prompt.name).to_lowercase(), MAX_NAME_CHARS),
+            about: one_line(&prompt.about, MAX_ABOUT_CELLS),
+            argument_hint: one_line(&prompt.hint(), MAX_HINT_CELLS),
+            source: format!("of the server {}", one_line(server, MAX_HINT_CELLS)),
+            body: String::new(),
+            is_of_server: true,
+        }
+    }
+
+    pub fn is_of_server(&self) -> bool {
+        self.is_of_server
+    }
+
     /// Reads the text of a file; the error says why it is no command.
     pub fn parse(name: &str, text: &str, source: &str) -> Result<Self, String> {
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
@@ -54,6 +73,7 @@ impl UserCommand {
             argument_hint: fact("argument-hint", MAX_HINT_CELLS).unwrap_or_default(),
             source: source.to_owned(),
             body: body.to_owned(),
+            is_of_server: false,
         })
     }
 

@@ -15,6 +15,17 @@ pub struct FileMention {
 }
 
 impl FileMention {
+    /// Returns it as it may be the address of a resource of a server: the server's name, and the address.
+    pub fn resource(&self) -> Option<(&str, String)> {
+        let (server, address) = self.path.split_once(':')?;
+        let lines = match self.lines {
+            Some((first, last)) if first == last => format!(":{first}"),
+            Some((first, last)) => format!(":{first}-{last}"),
+            None => String::new(),
+        };
+        (!server.is_empty() && !address.is_empty()).then(|| (server, format!("{address}{lines}")))
+    }
+
     /// Tells whether it can only be meant as a file: a bare word may be a name, as of a person or an annotation.
     pub fn is_certain(&self) -> bool {
         self.lines.is_some() || self.path.contains(['/', '.', '~', ' '])

@@ -106,12 +106,18 @@ pub fn list_paths(folder: &Path, typed: &str) -> Vec<String> {
     paths.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Reads what a prompt mentions. A bare word that names nothing is no mention.
-pub fn read_mentions(folder: &Path, prompt: &str, scope: MentionScope) -> MentionedFiles {
+/// Reads what a prompt mentions, but for the resources of these servers. A bare word that names nothing is no mention.
+pub fn read_mentions(folder: &Path, prompt: &str, scope: MentionScope, servers: &[&str]) -> MentionedFiles {
     let mut read = MentionedFiles::default();
     let mut seen = HashSet::new();
     for mention in file_mentions(prompt).into_iter().take(MAX_MENTIONS) {
         if !seen.insert((mention.path.clone(), mention.lines)) {
+            continue;
+        }
+        if mention.resource().is_some_and(|(server, _)| servers.contains(&server)) {
+            if scope == MentionScope::WorkingFolder {
+                read.problems.push(format!("@{}: resources of servers are read in the chat only", mention.path));
+            }
             continue;
         }
         match read_mention(folder, &mention, scope) {
@@ -279,7 +285,7 @@ mod tests {
     }
 
     fn read(folder: &tempfile::TempDir, prompt: &str) -> (Vec<(String, String)>, Vec<String>) {
-        let MentionedFiles { context, problems } = read_mentions(folder.path(), prompt, MentionScope::Anywhere);
+        let MentionedFiles { context, problems } = read_mentions(folder.path(), prompt, MentionScope::Anywhere, &[]);
         (context.into_iter().map(|part| (part.name, part.text)).collect(), problems)
     }
 
@@ -307,10 +313,10 @@ mod tests {
         let outside = other.path().join("README.md");
         let prompt = format!("@README.md @{}", outside.display());
         let names = |read: &MentionedFiles| read.context.iter().map(|part| part.name.clone()).collect::<Vec<_>>();
-        let read = read_mentions(folder.path(), &prompt, MentionScope::WorkingFolder);
+        let read = read_mentions(folder.path(), &prompt, MentionScope::WorkingFolder, &[]);
         assert_eq!(names(&read), ["README.md"]);
         assert!(read.problems[0].ends_with("outside the working folder: name it with --file"), "{:?}", read.problems);
-        let named = read_mentions(folder.path(), &format!("@{}", outside.display()), MentionScope::Anywhere);
+        let named = read_mentions(folder.path(), &format!("@{}", outside.display()), MentionScope::Anywhere, &[]);
         let all = read.and(named);
         assert_eq!((names(&all).len(), all.problems.len()), (2, 1));
     }
@@ -321,7 +327,7 @@ mod tests {
         fs::write(folder.path().join("cat.txt"), PNG_2X3).unwrap();
         fs::write(folder.path().join("text.png"), "no image").unwrap();
         let MentionedFiles { context, problems } =
-            read_mentions(folder.path(), "@cat.txt and @text.png", MentionScope::WorkingFolder);
+            read_mentions(folder.path(), "@cat.txt and @text.png", MentionScope::WorkingFolder, &[]);
         assert_eq!(problems, [""; 0]);
         let image = PromptImage::new(PNG_2X3).unwrap();
         assert_eq!(context[0], PromptContext::from_image("cat.txt".into(), image));
@@ -336,7 +342,7 @@ mod tests {
             fs::write(folder.path().join(name), &large).unwrap();
         }
         let MentionedFiles { context, problems } =
-            read_mentions(folder.path(), "@1.png @2.png @3.png @README.md", MentionScope::Anywhere);
+            read_mentions(folder.path(), "@1.png @2.png @3.png @README.md", MentionScope::Anywhere, &[]);
         assert_eq!(context.iter().map(|part| &*part.name).collect::<Vec<_>>(), ["1.png", "2.png", "README.md"]);
         assert_eq!(problems, ["@3.png: 12.1 MB of images, at most 10 MB go with a prompt"]);
     }

@@ -21,6 +21,8 @@ pub struct Completion {
     wanted: Option<WantedList>,
     /// What was asked for since the text began to name a value.
     asked: Vec<ValueList>,
+    /// For which server prompts were asked for since the text began to name a command; the empty one is any.
+    asked_server: Option<String>,
     /// The person moved the choice.
     is_moved: bool,
     is_closed: bool,
@@ -49,6 +51,8 @@ enum Offered {
 pub enum WantedList {
     /// Paths that begin like this.
     Paths(String),
+    /// The prompts that servers write; one may be named.
+    ServerPrompts(Option<String>),
     Values(ValueList),
 }
 
@@ -86,6 +90,7 @@ impl Completion {
             return self.offer_values(text, command, typed, store);
         }
         self.asked.clear();
+        self.want_prompts(&text, store);
         let typed = open_mention(before_cursor).map(|(_, typed)| typed);
         let known = match &self.offered {
             Offered::Paths { typed, .. } => Some(typed.as_str()),
@@ -105,6 +110,28 @@ impl Completion {
             None => Offered::Nothing,
         };
         self.offer(text, offered);
+    }
+
+    /// Asks for the prompts of servers once a command begins, and once it names a server.
+    fn want_prompts(&mut self, text: &str, store: &Store) {
+        let begun = text.strip_prefix('/').filter(|begun| !begun.contains(|c: char| c.is_whitespace() || c == '/'));
+        let Some(begun) = begun.filter(|_| !store.server_names.is_empty()) else {
+            self.asked_server = None;
+            return;
+        };
+        let named = begun.split_once(':').map_or("", |(name, _)| name);
+        let server = store.server_names.iter().find(|known| known.eq_ignore_ascii_case(named));
+        let named = server.map_or("", String::as_str);
+        if self.asked_server.as_deref() != Some(named) {
+            self.asked_server = Some(named.to_owned());
+            self.wanted = Some(WantedList::ServerPrompts(server.cloned()));
+        }
+    }
+
+    /// Has the offers made anew of the same text.
+    pub fn forget(&mut self) {
+        self.text.clear();
+        self.offered = Offered::Nothing;
     }
 
     fn offer(&mut self, text: String, offered: Offered) {
@@ -234,7 +261,7 @@ impl Completion {
                 let mention = write_mention(path);
                 Some(Completed::Mention(match mention.strip_suffix("/\"") {
                     Some(open) => format!("{open}/"),
-                    None if path.ends_with('/') => mention,
+                    None if path.ends_with('/') || path.ends_with(':') => format!("@{path}"),
                     None => format!("{mention} "),
                 }))
             }
@@ -259,7 +286,10 @@ impl Candidates<'_> {
 /// Tells whether paths have to be looked for: a mention that begins looks for what there is now; one that leads
 /// elsewhere, there.
 fn is_elsewhere(known: Option<&str>, typed: &str) -> bool {
-    known.is_none_or(|known| folder_of(known) != folder_of(typed) && leads_outside(typed))
+    let server = |typed: &str| typed.split_once(':').map(|(name, _)| name.to_owned());
+    known.is_none_or(|known| {
+        folder_of(known) != folder_of(typed) && leads_outside(typed) || server(known) != server(typed)
+    })
 }
 
 /// Returns the values that fit what was typed, those first that begin so; none where there is nothing left to type.

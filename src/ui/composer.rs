@@ -178,6 +178,12 @@ impl Composer {
         self.completion.update(text, &before_cursor, store);
     }
 
+    /// The same, although the text is the same: what it may become is not.
+    pub fn refresh_completion(&mut self, store: &Store) {
+        self.completion.forget();
+        self.update_completion(store);
+    }
+
     /// Returns the line up to the cursor.
     fn before_cursor(&self) -> String {
         let (row, col) = self.area.cursor();

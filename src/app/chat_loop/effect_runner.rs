@@ -50,6 +50,12 @@ impl ChatLoop<'_> {
                         let path = path.to_string_lossy();
                         tab.chat.attach_file(&path, self.host.workspace.read_attachment(&path), true);
                     }
+                    EffectResult::ServerPrompts(prompts) => {
+                        let commands = &mut tab.chat.store.user_commands;
+                        commands.retain(|command| !command.is_of_server());
+                        commands.extend(prompts);
+                        tab.chat.ui.panes.composer.refresh_completion(&tab.chat.store);
+                    }
                     EffectResult::Paths(paths) => tab.chat.ui.panes.composer.completion.set_paths(paths),
                     EffectResult::CommandEnded(result) => tab.chat.update(Msg::Report(Report::CommandEnded(result))),
                     _ => {}
@@ -143,6 +149,7 @@ impl TabHost<'_> {
         for effect in std::mem::take(&mut tab.chat.effects) {
             match effect {
                 Effect::Send(command) => send_command(tab, command),
+                Effect::WriteServerPrompt { prompt, words } => self.effects.write_server_prompt(prompt, words),
                 Effect::ReadMentions(prompt) => self.effects.read_mentions(prompt),
                 Effect::AttachFile { path, images_only } => {
                     let read = self.workspace.read_attachment(&path);

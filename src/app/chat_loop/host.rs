@@ -137,6 +137,7 @@ impl TabHost<'_> {
         match tab.chat.ui.panes.composer.completion.take_wanted() {
             None => {}
             Some(WantedList::Paths(typed)) => self.effects.list_paths(typed),
+            Some(WantedList::ServerPrompts(named)) => self.effects.list_server_prompts(named),
             Some(WantedList::Values(ValueList::Models)) => self.list_models(tab),
             Some(WantedList::Values(ValueList::Sessions)) => {
                 self.effects.list_sessions(ListScope { all_folders: false, archived: false });

@@ -26,6 +26,17 @@ pub(super) async fn run(command: McpCommand, start: StartOptions) -> anyhow::Res
     match command {
         McpCommand::List { json } => list(start.load()?, json),
         McpCommand::Test { name, json } => test(start.load()?, name.as_deref(), json).await,
+        McpCommand::Login { name } => login(start.load()?, &name).await,
+        McpCommand::Logout { name } => {
+            let runtime = start.load()?.runtime(Frontend::Headless, None);
+            let was_kept = runtime.mcp_servers().forget_login(&name).map_err(UsageError)?;
+            print(&if was_kept {
+                format!("logged out of {name}\n")
+            } else {
+                format!("there was no login at {name}\n")
+            })?;
+            Ok(0)
+        }
         McpCommand::Serve(args) => serve(start.load()?, args.tools_only).await,
         McpCommand::Add(args) => {
             let name = args.name.clone();
@@ -42,6 +53,40 @@ pub(super) async fn run(command: McpCommand, start: StartOptions) -> anyhow::Res
             Ok(0)
         }
     }
+}
+
+/// Starts a server as the person does who waits for it, and tells where to log in.
+async fn login(context: RunContext, name: &str) -> anyhow::Result<u8> {
+    let runtime = context.runtime(Frontend::Headless, None);
+    let server = Arc::clone(runtime.mcp_servers().find(name).map_err(UsageError)?);
+    let mut watch = server.watch();
+    server.restart();
+    let mut told = String::new();
+    let mut interrupts = Interrupts::new();
+    let code = loop {
+        match server.status().state {
+            McpServerState::Login(url) if url != told => {
+                print(&format!("open this address in a browser of this machine:\n\n{url}\n\nwaiting …\n"))?;
+                told = url;
+            }
+            McpServerState::Ready => {
+                let done = if told.is_empty() { "no login was needed" } else { "logged in" };
+                print(&format!("{name}: {done}\n"))?;
+                break 0;
+            }
+            McpServerState::Failed(why) => {
+                print_error(&format!("{name}: {}", one_line(&why, 600)));
+                break EXIT_FAILED;
+            }
+            McpServerState::Idle | McpServerState::Starting | McpServerState::Login(_) => {}
+        }
+        tokio::select! {
+            () = watch.changed() => {}
+            () = interrupts.next() => break EXIT_FAILED,
+        }
+    };
+    runtime.close().await;
+    Ok(code)
 }
 
 /// Standard output has messages of the protocol and nothing else.

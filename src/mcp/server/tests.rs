@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::*;
 
@@ -9,6 +10,7 @@ pub(in crate::mcp) fn spec_of(words: &[&str]) -> McpServerSpec {
         connection: McpConnection::Program(words.iter().map(|word| (*word).to_owned()).collect()),
         confinement: None,
         folder: std::env::temp_dir(),
+        login_file: PathBuf::from("/nonexistent"),
         call_timeout: Duration::from_secs(5),
         start_timeout: Duration::from_secs(10),
         values: Arc::new(|| Ok(BTreeMap::new())),
@@ -66,6 +68,45 @@ async fn the_last_words_of_a_program_explain_its_end() {
     let why = server.list_tools().await.unwrap_err();
     assert_eq!(why, "it exited with code 3 before it answered; its last words: the token is missing");
     assert_eq!(server.status().state, McpServerState::Failed(why));
+}
+
+#[tokio::test]
+async fn a_call_tells_how_far_it_is_a_cancelled_one_is_told_and_so_are_other_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    let say = |what: &str| format!("printf '%s\\n' '{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/{what}\"}}'");
+    let progress = r#"token=$(printf '%s' "$call" | sed 's/.*"progressToken":\([^,}]*\).*/\1/')
+printf '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":1,"total":4}}\n' "$token""#;
+    let then = [
+        "read call",
+        &say("tools/list_changed"),
+        &say("prompts/list_changed"),
+        progress,
+        &format!("read cancel; printf '%s\\n' \"$cancel\" > '{}'", told.display()),
+    ];
+    let server = server(&script(&then.join("\n")));
+    server.list_tools().await.unwrap();
+    let connection = server.connection().await.unwrap();
+    let (progress, mut reports) = tokio::sync::mpsc::channel(8);
+    let ctx = crate::tool::ToolContext { progress, ..crate::tool::tests_ctx(folder.path()) };
+    let (mut changes, mut watch) = (server.changes(), server.watch());
+    server.shared.offers.send_replace(Some(Arc::default()));
+    let args = serde_json::json!({});
+    let call = crate::mcp::call::call_tool(&connection, "t", &args, &ctx);
+    let person = async {
+        let first = reports.recv().await;
+        ctx.cancel.cancel();
+        first
+    };
+    let (result, first) = tokio::join!(call, person);
+    assert_eq!(first, Some(crate::tool::ToolProgress::Note("1/4\n".into())));
+    assert_eq!(result.outcome, crate::event::CallOutcome::Cancelled);
+    changes.changed().await.unwrap();
+    assert!(server.known_offers().is_none(), "its prompts are others");
+    // The script ends then, and its end is told.
+    while !std::fs::read_to_string(&told).is_ok_and(|line| line.contains("notifications/cancelled")) {
+        watch.changed().await;
+    }
 }
 
 #[tokio::test]

@@ -63,6 +63,10 @@ pub(super) fn apply(store: &mut Store, msg: Msg, fx: &mut Vec<Effect>) {
         Msg::Report(Report::PromptContext { prompt, context, problems }) => {
             submit::send_with_context(store, prompt, context, &problems, fx);
         }
+        Msg::Report(Report::NotSent { typed, why }) => {
+            store.toast = Some((NoticeLevel::Warn, format!("not sent: {why}")));
+            fx.push(Effect::Composer(ComposerEdit::Restore(typed)));
+        }
         Msg::Report(Report::CommandOutput(stream, text)) => store.on_run_output(stream, text),
         Msg::Report(Report::CommandEnded(result)) => store.on_run_end(result, fx),
         Msg::Report(Report::Themes(own)) => store.themes.own = own,

@@ -41,6 +41,17 @@ fn submit_for(store: &mut Store, text: String, steers: bool, fx: &mut Vec<Effect
             }
             None
         }
+        Submitted::ServerPrompt { command, words } => {
+            if require(store, |caps| caps.prompt, "this session is read-only and takes no prompts") {
+                fx.push(Effect::WriteServerPrompt {
+                    prompt: MentioningPrompt { typed: text, text: command, steers },
+                    words,
+                });
+            } else {
+                fx.push(Effect::Composer(ComposerEdit::Restore(text)));
+            }
+            None
+        }
         Submitted::Invalid(why) => {
             store.toast = Some((NoticeLevel::Warn, why));
             fx.push(Effect::Composer(ComposerEdit::Restore(text)));

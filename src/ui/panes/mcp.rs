@@ -21,6 +21,8 @@ const MAX_NAME_CELLS: usize = 24;
 const MAX_DESCRIPTION_CELLS: usize = 120;
 /// Lines of what a server that failed wrote.
 const MAX_STDERR_LINES: usize = 8;
+/// Prompts and resources that are named.
+const MAX_WORDS: usize = 8;
 const NONE: &str = "there are none; `jarvis-tui mcp add NAME -- COMMAND` writes one into your settings, and the next start \
                     of this program has it";
 
@@ -98,6 +100,12 @@ fn facts(server: &McpServerStatus) -> Vec<(&'static str, String)> {
     tell("Speaks", &server.protocol.as_ref().map(|revision| format!("revision {revision}")).unwrap_or_default());
     tell("Runs", &server.place);
     tell("May", &server.access);
+    for (name, words) in [("Prompts", &server.prompts), ("Resources", &server.resources)] {
+        let shown: Vec<String> = words.iter().take(MAX_WORDS).map(|word| one_line(word, 80)).collect();
+        let more = words.len().saturating_sub(MAX_WORDS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        tell(name, &format!("{}{more}", shown.join(", ")));
+    }
     for (nth, tool) in server.tools.iter().enumerate() {
         let claim = if tool.claims_read_only { " (it says: changes nothing)" } else { "" };
         let about = one_line(&tool.description, MAX_DESCRIPTION_CELLS);
@@ -125,6 +133,8 @@ mod tests {
                 description: "Reads\u{1b}[31m a file".into(),
                 claims_read_only: true,
             }],
+            prompts: vec!["greet".into()],
+            resources: Vec::new(),
             stderr: "one\n\ntwo\n".into(),
         }
     }
@@ -137,7 +147,8 @@ mod tests {
     fn a_server_that_works_is_told_with_its_tools() {
         let told = told(McpServerState::Ready);
         assert_eq!(told[0], "State|ready, 1 tool");
-        assert_eq!(told[5], "Tools|read (it says: changes nothing): Reads a file");
+        assert_eq!(told[5], "Prompts|greet");
+        assert_eq!(told[6], "Tools|read (it says: changes nothing): Reads a file");
         assert!(!told.iter().any(|fact| fact.starts_with("Wrote")));
     }
 
