@@ -7,6 +7,7 @@ use crate::event::CallId;
 use crate::store::Store;
 use crate::store::action::{ScrollStep, UiAction};
 use crate::store::overlay::agents::{AgentList, AgentTranscript};
+use crate::store::search::Search;
 use crate::store::sub_agents::{SubAgent, label, state_word};
 use crate::store::tool_calls::{CallState, ToolCall};
 use crate::text::one_line;
@@ -18,6 +19,7 @@ use crate::ui::pane::{DrawnOverlay, OverlayScreen, PaneView as _};
 use crate::ui::theme::Role;
 
 use super::filter_list::first_shown;
+use super::search_bar;
 use super::subject::work_done;
 use super::tool_panel::outcome_mark;
 use super::transcript::{self, TranscriptView};
@@ -120,13 +122,19 @@ pub fn draw_transcript(
     let agent = store.sub_agents.find(&shown.call);
     let title = call.map(|call| format!("{} · {}", one_line(&label(call), MAX_TITLE_CELLS), state_word(call)));
     let figures = agent.map(|agent| figures(agent, call, store)).unwrap_or_default();
-    let footer = format!("{figures} · ↑↓ · {} back", labels.close);
-    let inner = draw_box(&title.unwrap_or_default(), &footer, Role::BorderFocused, theme, area, buf);
+    let footer = format!("{figures} · ↑↓ · / finds · {} back", labels.close);
+    let mut inner = draw_box(&title.unwrap_or_default(), &footer, Role::BorderFocused, theme, area, buf);
+    let mut drawn = DrawnOverlay::default();
     if let Some(agent) = agent {
+        if let Some(search) = agent.store.focus.find::<Search>().filter(|_| inner.height > 1) {
+            inner.height -= 1;
+            let input = Rect { y: inner.bottom(), height: 1, ..inner };
+            drawn = search_bar::draw(search, &OverlayScreen { store: &agent.store, input, ..*screen }, buf);
+        }
         view.view.forget_rows();
         transcript::draw(&agent.store, &mut view.view, &theme, false, inner, buf);
     }
-    DrawnOverlay::default()
+    drawn
 }
 
 #[cfg(test)]
@@ -202,5 +210,32 @@ mod tests {
         for (width, height) in [(1, 1), (4, 3), (20, 8), (200, 60)] {
             screen(&store, &mut ui, width, height);
         }
+    }
+
+    #[test]
+    fn what_a_sub_agent_said_is_found_in_its_transcript() {
+        let mut store = delegated(60);
+        let mut ui = dark_ui();
+        let act = |store: &mut Store, action| store.update(Msg::Action(action), &mut Vec::new());
+        act(&mut store, Action::OpenAgents);
+        act(&mut store, Action::OverlayAccept);
+        screen(&store, &mut ui, 80, 24);
+        for c in "/said 7".chars() {
+            act(&mut store, Action::OverlayChar(c));
+        }
+        let shown = screen(&store, &mut ui, 80, 24);
+        assert!(shown.contains("find: said 7") && shown.contains("1/1"), "{shown}");
+        assert!(!shown.contains("said 60"), "the match is shown: {shown}");
+        act(&mut store, Action::OverlayBackspace);
+        act(&mut store, Action::OverlayChar('1'));
+        act(&mut store, Action::OverlayAccept);
+        act(&mut store, Action::SearchOlder);
+        let shown = screen(&store, &mut ui, 80, 24);
+        assert!(shown.contains("2/11") && store.focus.find::<Search>().is_none(), "{shown}");
+        act(&mut store, Action::CloseOverlay);
+        let shown = screen(&store, &mut ui, 80, 24);
+        assert!(!shown.contains("find:") && shown.contains("/ finds"), "the search first: {shown}");
+        act(&mut store, Action::CloseOverlay);
+        assert!(screen(&store, &mut ui, 80, 24).contains("Sub-agents"));
     }
 }
