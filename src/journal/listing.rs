@@ -330,13 +330,13 @@ fn log_files(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
 
 /// Returns the logs of a folder, the most recently written one first.
 fn newest_first(dir: &Path) -> Result<Vec<LogFile>, OpenError> {
-    let mut logs = with_stamps(log_files(dir)?);
+    let mut logs = with_stamps(&log_files(dir)?);
     logs.sort_by(|a, b| b.stamp.modified().cmp(&a.stamp.modified()).then_with(|| b.stem.cmp(&a.stem)));
     Ok(logs)
 }
 
 /// Looks at each file; at many with several threads.
-fn with_stamps(files: Vec<(String, PathBuf)>) -> Vec<LogFile> {
+fn with_stamps(files: &[(String, PathBuf)]) -> Vec<LogFile> {
     // Otherwise it was removed just now.
     let stamp = |(stem, path): &(String, PathBuf)| {
         let stamp = FileStamp::new(&fs::metadata(path).ok()?);
@@ -344,7 +344,7 @@ fn with_stamps(files: Vec<(String, PathBuf)>) -> Vec<LogFile> {
     };
     let stamps = |files: &[(String, PathBuf)]| files.iter().filter_map(stamp).collect::<Vec<_>>();
     if files.len() < MIN_SHARED_FILES {
-        return stamps(&files);
+        return stamps(files);
     }
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
