@@ -277,8 +277,8 @@ def check_branches(server, page):
     page.until("it says that it was gone back", lambda: "is another branch" in page.text("#log"))
     page.until("there is a choice", lambda: page.find("#branches").is_displayed())
     server.ask("POST", commands, {"type": "prompt", "text": "what is 5*9?"})
-    page.until("the other branch is shown", lambda: "45" in page.text("#log"))
-    assert "42" not in page.text("#log"), "what is on the other branch is not shown"
+    page.until("the other branch is shown", lambda: "5*9 = 45" in page.text("#log"))
+    assert "6*7 = 42" not in page.text("#log"), "what is on the other branch is not shown"
     page.until("the turn ends", lambda: not page.find("#stop").is_displayed())
     options = lambda: [option.text for option in page.all("#branch option")]
     page.until("both are named", lambda: len(options()) == 2 and "5*9" in options()[1] and "shown" in options()[1])
@@ -287,10 +287,10 @@ def check_branches(server, page):
     page.picture("branches")
     page.find("#branch").send_keys(Keys.HOME)
     page.until("one is chosen", lambda: page.find("#branches button").is_enabled())
-    assert "45" in page.text("#log"), "nothing moves before it is said"
+    assert "5*9 = 45" in page.text("#log"), "nothing moves before it is said"
     page.find("#branch").send_keys(Keys.TAB)
     page.browser.switch_to.active_element.send_keys(Keys.ENTER)
-    page.until("the first branch is back", lambda: "42" in page.text("#log") and "45" not in page.text("#log"))
+    page.until("the first branch is back", lambda: "6*7 = 42" in page.text("#log") and "5*9" not in page.text("#log"))
     page.until("it is read out", lambda: "another branch" in page.text("#say"))
     page.until("it is the one that is shown", lambda: "shown" in options()[0])
 
