@@ -28,6 +28,9 @@ pub use logged_turns::{BranchPast, ReadBranch, ReadLog, RestoredTurns, UnreadTur
 /// How much of an old output is kept when the running turn alone exceeds the model's window, in bytes.
 const SHORTENED_OUTPUT_BYTES: usize = 400;
 
+/// What the model is told of a call during which the program ended.
+const CUT_OFF_OUTPUT: &str = "the program ended during this call, which may have done some or all of its work";
+
 /// Folds events into the conversation so far.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -387,6 +390,32 @@ impl History {
         self.messages.len() - self.messages.iter().rev().take_while(is_later).count()
     }
 
+    /// Gives each call a result that has none, where the program ended while it ran: it may have done its work, and who
+    /// doesn't know of it would do it again.
+    fn answer_cut_off_calls(&self, turn: &mut Vec<HistoryMessage>) {
+        let has_result = |turn: &[HistoryMessage], of: &CallId| {
+            turn.iter().any(|entry| matches!(entry, HistoryMessage::Tool { call, .. } if call == of))
+        };
+        let mut at = 0;
+        while let Some(entry) = turn.get(at) {
+            at += 1;
+            let HistoryMessage::Assistant { calls, .. } = entry else { continue };
+            let open: Vec<(CallId, String)> = calls
+                .iter()
+                .filter(|call| !has_result(turn, &call.call))
+                .map(|call| (call.call.clone(), call.name.clone()))
+                .collect();
+            while matches!(turn.get(at), Some(HistoryMessage::Tool { .. })) {
+                at += 1;
+            }
+            for (call, name) in open {
+                let (output, outcome) = (CUT_OFF_OUTPUT.to_owned(), CallOutcome::Unknown);
+                turn.insert(at, HistoryMessage::Tool { call, name, output, outcome });
+                at += 1;
+            }
+        }
+    }
+
     /// Makes the turn acceptable to engines: no empty assistant message, no call without a result.
     fn finish_turn(&mut self, end: &TurnOutcome) {
         if !std::mem::take(&mut self.in_turn) {
@@ -401,6 +430,9 @@ impl History {
             [interrupts, context].into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect();
         if !kept.is_empty() {
             Self::keep_metadata(&mut turn, kept, is_completed);
+        }
+        if *end == TurnOutcome::Interrupted {
+            self.answer_cut_off_calls(&mut turn);
         }
         let answered: Vec<CallId> = turn
             .iter()

@@ -14,7 +14,6 @@ mod elicit;
 mod http_transport;
 mod login;
 mod offers;
-mod open;
 mod program;
 pub mod serve;
 mod server;
@@ -24,7 +23,7 @@ mod tool_list;
 mod tools;
 
 pub use login::forget_login;
-pub use offers::McpOffers;
+pub use offers::{McpOffers, read_prompt_arguments};
 pub use server::{McpServer, McpServerWatch};
 pub use spec::{McpConfinement, McpConnection, McpServerSpec, ResolveValues};
 pub use tools::McpTools;

@@ -2,30 +2,19 @@
 //!
 //! All of it is text from outside. What is read is bounded, and cleaned where it becomes a part of a prompt.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use rmcp::model::{
-    ContentBlock, GetPromptRequestParams, GetPromptResult, JsonObject, Prompt, ReadResourceRequestParams, Resource,
-    ResourceContents, ResourceTemplate, Role,
+    ContentBlock, GetPromptResult, JsonObject, Prompt, Resource, ResourceContents, ResourceTemplate, Role,
 };
-use rmcp::service::ServiceError;
 
-use super::connection::failure;
 use super::content::{block_text, resource_text};
-use super::server::McpServer;
 use crate::event::{
     MAX_PROMPT_CONTEXT_BYTES, McpPrompt, McpPromptArgument, PromptContext, PromptContextKind, PromptImage,
 };
 use crate::text::clean;
 use crate::text::one_line;
+use crate::text::words::split_words;
 
-/// Of each kind.
-const MAX_LISTED: usize = 1000;
 const MAX_WORD_CELLS: usize = 200;
-const MAX_REASON_CELLS: usize = 300;
-/// How long a list may take.
-const LIST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The lists of a server.
 #[derive(Clone, Debug, Default)]
@@ -67,91 +56,44 @@ impl McpOffers {
     }
 }
 
-impl McpServer {
-    /// Returns what it offers, as it was listed last.
-    pub fn known_offers(&self) -> Option<Arc<McpOffers>> {
-        self.shared.offers.borrow().clone()
-    }
-
-    /// Lists what it offers, starting it if need be.
-    ///
-    /// # Errors
-    ///
-    /// Fails with the reason if it can't be started or lists nothing.
-    pub async fn list_offers(&self) -> Result<Arc<McpOffers>, String> {
-        let connection = self.connection().await?;
-        if let Some(known) = self.known_offers() {
-            return Ok(known);
-        }
-        let peer = connection.service.peer_info();
-        let has = |what: fn(&rmcp::model::ServerCapabilities) -> bool| {
-            peer.as_ref().is_some_and(|peer| what(&peer.capabilities))
-        };
-        let mut offers = McpOffers::default();
-        let listing = async {
-            if has(|all| all.prompts.is_some()) {
-                offers.prompts = connection.service.list_all_prompts().await?;
+/// Reads the words behind a command as its arguments: in their order, the last one the rest, or as `name=value`.
+///
+/// # Errors
+///
+/// Fails if one is missing that it needs.
+pub fn read_prompt_arguments(prompt: &McpPrompt, words: &str) -> Result<JsonObject, String> {
+    let mut given = JsonObject::new();
+    let mut left = Vec::new();
+    for word in split_words(words) {
+        match word.split_once('=') {
+            Some((name, value)) if prompt.arguments.iter().any(|argument| argument.name == name) => {
+                given.insert(name.to_owned(), value.into());
             }
-            if has(|all| all.resources.is_some()) {
-                offers.resources = connection.service.list_all_resources().await?;
-                // Many servers have resources and know no templates.
-                offers.templates = connection.service.list_all_resource_templates().await.unwrap_or_default();
-            }
-            Ok(())
-        };
-        let listed: Result<Result<(), ServiceError>, _> = tokio::time::timeout(LIST_TIMEOUT, Box::pin(listing)).await;
-        listed
-            .map_err(|_| "it did not list what it offers".to_owned())?
-            .map_err(|error| one_line(&failure(&error), MAX_REASON_CELLS))?;
-        offers.prompts.truncate(MAX_LISTED);
-        offers.resources.truncate(MAX_LISTED);
-        offers.templates.truncate(MAX_LISTED);
-        let offers = Arc::new(offers);
-        self.shared.offers.send_replace(Some(Arc::clone(&offers)));
-        Ok(offers)
-    }
-
-    /// Reads a resource, as parts of a prompt under that name.
-    ///
-    /// # Errors
-    ///
-    /// Fails with the reason, for the person.
-    pub async fn read_resource(&self, uri: &str, name: &str) -> Result<Vec<PromptContext>, String> {
-        let connection = self.connection().await?;
-        let reading = connection.service.read_resource(ReadResourceRequestParams::new(uri));
-        let read = tokio::time::timeout(self.spec().call_timeout, Box::pin(reading)).await;
-        let read = read
-            .map_err(|_| "the server did not answer".to_owned())?
-            .map_err(|error| one_line(&failure(&error), MAX_REASON_CELLS))?;
-        if read.contents.is_empty() {
-            return Err("there is nothing in it".to_owned());
+            _ => left.push(word),
         }
-        read.contents.iter().map(|part| part_of(part, name)).collect()
     }
-
-    /// Has a prompt written: its text, and what goes with it.
-    ///
-    /// # Errors
-    ///
-    /// Fails with the reason, for the person.
-    pub async fn write_prompt(
-        &self,
-        prompt: &str,
-        arguments: JsonObject,
-    ) -> Result<(String, Vec<PromptContext>), String> {
-        let connection = self.connection().await?;
-        let mut params = GetPromptRequestParams::new(prompt);
-        params.arguments = Some(arguments).filter(|arguments| !arguments.is_empty());
-        let asking = connection.service.get_prompt(params);
-        let written = tokio::time::timeout(self.spec().call_timeout, Box::pin(asking)).await;
-        let written = written
-            .map_err(|_| "the server did not answer".to_owned())?
-            .map_err(|error| one_line(&failure(&error), MAX_REASON_CELLS))?;
-        prompt_parts(written, self.name())
+    let open: Vec<&McpPromptArgument> =
+        prompt.arguments.iter().filter(|argument| !given.contains_key(&argument.name)).collect();
+    let mut left = left.into_iter();
+    for (nth, argument) in open.iter().enumerate() {
+        let value = match left.next() {
+            Some(word) if nth + 1 == open.len() => left.by_ref().fold(word, |all, word| format!("{all} {word}")),
+            Some(word) => word,
+            None if argument.is_required => {
+                return Err(format!("it needs {}: {}", argument.name, prompt.hint()));
+            }
+            None => break,
+        };
+        given.insert(argument.name.clone(), value.into());
+    }
+    match left.next() {
+        Some(word) => Err(format!("it takes no {word}")),
+        None => Ok(given),
     }
 }
 
-fn prompt_parts(written: GetPromptResult, server: &str) -> Result<(String, Vec<PromptContext>), String> {
+/// Returns what a prompt that a server wrote becomes: its text, and what goes with it.
+pub(super) fn prompt_parts(written: GetPromptResult, server: &str) -> Result<(String, Vec<PromptContext>), String> {
     let (mut text, mut context) = (String::new(), Vec::new());
     let has_answers = written.messages.iter().any(|message| message.role == Role::Assistant);
     for message in written.messages {
@@ -195,7 +137,7 @@ fn address(resource: &ResourceContents) -> String {
 }
 
 /// Returns a part of a prompt; the error says why it can't be one.
-fn part_of(resource: &ResourceContents, name: &str) -> Result<PromptContext, String> {
+pub(super) fn part_of(resource: &ResourceContents, name: &str) -> Result<PromptContext, String> {
     match resource {
         ResourceContents::TextResourceContents { text, .. } if text.len() > MAX_PROMPT_CONTEXT_BYTES => {
             Err(format!("too large, {} of at most {MAX_PROMPT_CONTEXT_BYTES} bytes", text.len()))
@@ -252,5 +194,18 @@ mod tests {
             ..McpOffers::default()
         };
         assert_eq!(offers.addresses().collect::<Vec<_>>(), ["a://b", "a://d/"]);
+    }
+
+    #[test]
+    fn words_become_arguments_by_place_or_by_name() {
+        let argument = |name: &str, is_required| McpPromptArgument { name: name.into(), is_required };
+        let arguments = vec![argument("city", true), argument("style", false)];
+        let prompt = McpPrompt { name: "p".into(), about: String::new(), arguments };
+        let read = |words: &str| read_prompt_arguments(&prompt, words).map(serde_json::Value::Object);
+        assert_eq!(read("Bern"), Ok(json!({"city": "Bern"})));
+        assert_eq!(read("'New York' very short"), Ok(json!({"city": "New York", "style": "very short"})));
+        assert_eq!(read("style=long Bern"), Ok(json!({"style": "long", "city": "Bern"})));
+        assert_eq!(read(""), Err("it needs city: city [style]".into()));
+        assert!(read_prompt_arguments(&McpPrompt { arguments: Vec::new(), ..prompt }, "x").is_err());
     }
 }

@@ -7,6 +7,9 @@
 //! | ready | starting, the first time that it ends within a minute; else failed |
 //! | failed | starting, when the person says so |
 
+mod lists;
+mod open;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,11 +20,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::open::{open, stderr_while};
 use super::client::Client;
 use super::connection::{Connection, failure};
 use super::login::log_in;
 use super::offers::McpOffers;
-use super::open::{open, stderr_while};
 use super::spec::{McpConnection, McpServerSpec};
 use super::tool_list::summary;
 use crate::event::{McpServerState, McpServerStatus};

@@ -132,7 +132,7 @@ impl McpServers {
         let offers = server.list_offers().await?;
         let known = offers.prompts().find(|known| known.name.eq_ignore_ascii_case(prompt));
         let known = known.ok_or_else(|| format!("{name} has no prompt {}", one_line(prompt, 60)))?;
-        server.write_prompt(&known.name, known.read_arguments(words)?).await
+        server.write_prompt(&known.name, mcp::read_prompt_arguments(&known, words)?).await
     }
 
     /// Forgets the login at a server. Returns whether there was one.

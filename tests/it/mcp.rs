@@ -108,17 +108,23 @@ async fn a_project_that_is_not_trusted_starts_no_server() {
     assert!(!Path::new(&home.path().join("ran")).exists());
 }
 
-/// Settings of a server in the language of the shell, which speaks the older revision, and what it does before that.
-fn scripted(begins: &str, settings: &str) -> String {
-    let answer =
-        |id: u32, result: &str| format!("printf '%s\\n' '{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}'");
-    let hello =
-        r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#;
-    let refusal = r#"printf '%s\n' '{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}}'"#;
-    let tools = answer(2, r#"{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}"#);
-    let script =
-        [begins, "read x", refusal, "read x", &answer(1, hello), "read x", "read x", &tools, "read x", "sleep 600"]
-            .join("\n");
+/// Settings of a server in the language of the shell, which speaks the older revision: what it does before that, and when
+/// it is called.
+fn scripted(begins: &str, on_call: &str, settings: &str) -> String {
+    let script = format!(
+        r#"{begins}
+say() {{ printf '{{"jsonrpc":"2.0","id":%s,%s}}\n' "$id" "$1"; }}
+while read -r x; do
+  id=$(printf '%s' "$x" | sed 's/.*"id":\([0-9]*\).*/\1/')
+  case "$x" in
+    *'"initialize"'*) say '"result":{{"protocolVersion":"2025-11-25","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"s","version":"1"}}}}';;
+    *'"tools/list"'*) say '"result":{{"tools":[{{"name":"t","inputSchema":{{"type":"object"}}}}]}}';;
+    *'"tools/call"'*) {on_call};;
+    *'"id"'*) say '"error":{{"code":-32601,"message":"no"}}';;
+  esac
+done
+sleep 600"#
+    );
     format!("[mcp.s]\ncommand = [\"bash\", \"-c\", {}]\n{settings}\n", json!(script))
 }
 
@@ -149,7 +155,7 @@ async fn a_server_writes_and_connects_only_where_the_person_lets_it() {
         let tries = format!(
             "(: > wrote) 2>&- && echo folder >> {told_path}\n(: > ~/notes/x) 2>&- && echo notes >> {told_path}\n({connects}) >> {told_path}"
         );
-        std::fs::write(home.path().join("config.toml"), scripted(&tries, settings)).unwrap();
+        std::fs::write(home.path().join("config.toml"), scripted(&tries, ":", settings)).unwrap();
         let at_home = person.path().display().to_string();
         let ran = run(&home, &["mcp", "test", "s"], &[OFFLINE, ("HOME", &at_home)]).await;
         assert_eq!(ran.code, 0, "{settings}: {}", ran.out);
@@ -166,7 +172,7 @@ async fn no_server_outlives_the_program_even_if_that_is_killed() {
         let home = home();
         let pids = tempfile::NamedTempFile::new().unwrap();
         let begins = format!("sleep 600 & echo $! >> {0}; echo $$ >> {0}", pids.path().display());
-        let text = scripted(&begins, settings);
+        let text = scripted(&begins, ":", settings);
         std::fs::write(home.path().join("config.toml"), text).unwrap();
         let model = model("own__none", &json!({})).await;
         let base = format!("{}/v1", model.url());
@@ -185,6 +191,33 @@ async fn no_server_outlives_the_program_even_if_that_is_killed() {
         child.wait().await.unwrap();
         wait_until(|| !running().iter().any(is_alive)).await;
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_call_that_was_cut_off_by_a_kill_is_never_repeated_and_the_model_is_told() {
+    let home = home();
+    let calls = tempfile::NamedTempFile::new().unwrap();
+    let on_call = format!("echo call >> {}; sleep 600", calls.path().display());
+    std::fs::write(home.path().join("config.toml"), scripted("", &on_call, "")).unwrap();
+    let model = model("s__t", &json!({})).await;
+    let base = format!("{}/v1", model.url());
+    let variables = [("OPENAI_BASE_URL", base.as_str()), ("OPENAI_API_KEY", "x")];
+    let mut child = command(&home, &["-m", "openai/x", "-p", "hi", "--yolo"], &variables).spawn().unwrap();
+    let count = || std::fs::read_to_string(calls.path()).unwrap().lines().count();
+    wait_until(|| count() == 1).await;
+    child.start_kill().unwrap();
+    child.wait().await.unwrap();
+    let ran = run(&home, &["-c", "-m", "openai/x", "-p", "and now?", "--yolo"], &variables).await;
+    assert!(ran.out.contains("Done."), "{}\n{}", ran.out, ran.err);
+    assert_eq!(count(), 1, "it ran once");
+    let asked = model.asked();
+    let body = asked.last().unwrap().split_once("\r\n\r\n").unwrap().1;
+    let told: Value = serde_json::from_str(body).unwrap();
+    let messages = told["messages"].as_array().unwrap();
+    let called = messages.iter().any(|message| message["tool_calls"][0]["function"]["name"] == "s__t");
+    let result = messages.iter().any(|message| message["role"] == "tool");
+    assert!(called && result, "{told}");
 }
 
 /// Waits for what another process does; there is nothing that tells.

@@ -92,6 +92,25 @@ fn an_interrupted_answer_stays_and_says_so() {
 }
 
 #[test]
+fn a_call_that_was_cut_off_is_told_with_a_result_that_nobody_knows() {
+    // The log ends where the program did: the call has begun and not ended.
+    let cut = vec![
+        turn_started("t1"),
+        user_message("m1", "time?"),
+        message_started("m2"),
+        call_started("c1", "m2", None),
+        call_ready("c1", "clock", "{}"),
+        message_finished("m2", FinishReason::ToolCalls),
+    ];
+    let history = fold(&[cut, turn("t2", "x", TurnOutcome::Completed)].concat());
+    assert!(
+        matches!(&history.messages()[1..3], [HistoryMessage::Assistant { calls, .. },
+            HistoryMessage::Tool { call, outcome: CallOutcome::Unknown, .. }] if calls[0].call == *call),
+        "{history:?}"
+    );
+}
+
+#[test]
 fn old_turns_are_left_out_whole_when_the_budget_is_short() {
     let mut events = turn("t1", &"x".repeat(4000), TurnOutcome::Completed);
     events.extend(turn("t2", "short", TurnOutcome::Completed));

@@ -10,13 +10,13 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use tokio::sync::watch;
 
-use super::connection::Connection;
-use super::http_transport::McpHttp;
-use super::login::McpLogin;
-use super::program::{ServerProgram, is_there, server_command};
-use super::server::Shared;
-use super::spec::McpConnection;
-use super::stderr_tail::keep_tail;
+use super::super::connection::Connection;
+use super::super::http_transport::McpHttp;
+use super::super::login::McpLogin;
+use super::super::program::{ServerProgram, is_there, server_command};
+use super::super::spec::McpConnection;
+use super::super::stderr_tail::keep_tail;
+use super::Shared;
 use crate::net::request::HttpHeaderValue;
 
 /// How long the rest of standard error may take once a server has ended.
