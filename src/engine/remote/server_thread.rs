@@ -162,7 +162,7 @@ mod tests {
                     ReplyEvent::End { outcome: TurnOutcome::Failed(fault) } => return Err(fault),
                     other => panic!("{other:?}"),
                 },
-                ThreadStep::Begin(ReplyPlan::Http { .. }) => panic!("that is not its to send"),
+                ThreadStep::Begin(ReplyPlan::Http { .. } | ReplyPlan::Computed(_)) => panic!("that is not its to send"),
             }
         }
     }

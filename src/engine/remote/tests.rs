@@ -224,7 +224,7 @@ fn prepared(remote: &RemoteEngine, request: &ModelRequest, answers: &[Json]) -> 
                 (made.handle)(Ok(answers.next().expect("an answer for each preparation").clone()));
             }
             ReplyPlan::Http { request: call, .. } => return (before, call),
-            ReplyPlan::Scripted(_) => panic!("nothing is asked"),
+            ReplyPlan::Scripted(_) | ReplyPlan::Computed(_) => panic!("nothing is asked"),
         }
     }
 }
