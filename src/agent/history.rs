@@ -392,7 +392,7 @@ impl History {
 
     /// Gives each call a result that has none, where the program ended while it ran: it may have done its work, and who
     /// doesn't know of it would do it again.
-    fn answer_cut_off_calls(&self, turn: &mut Vec<HistoryMessage>) {
+    fn answer_cut_off_calls(turn: &mut Vec<HistoryMessage>) {
         let has_result = |turn: &[HistoryMessage], of: &CallId| {
             turn.iter().any(|entry| matches!(entry, HistoryMessage::Tool { call, .. } if call == of))
         };
@@ -432,7 +432,7 @@ impl History {
             Self::keep_metadata(&mut turn, kept, is_completed);
         }
         if *end == TurnOutcome::Interrupted {
-            self.answer_cut_off_calls(&mut turn);
+            Self::answer_cut_off_calls(&mut turn);
         }
         let answered: Vec<CallId> = turn
             .iter()

@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use super::agent_reply::{annotate, capped, result_text};
+use super::agent_reply::{annotate, ask_person, capped, result_text};
 use super::reply_end::ReplyEnd;
 use super::step_reply::{StepBlockKind, StepReply};
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate};
@@ -80,7 +80,9 @@ impl MistralDecoder {
             "conversation.response.done" => {
                 for wire in std::mem::take(&mut self.to_confirm) {
                     let request = json!({ "tool_call_id": wire, "confirmation_status": "pending" });
-                    self.steps.reply.calls.ask_approval(&wire, request, None, out);
+                    let question = format!("may it run {}?", self.steps.reply.calls.name(&wire).unwrap_or_default());
+                    self.steps.reply.calls.ask_approval(&wire, request.clone(), None, out);
+                    ask_person(&[request], &[question], out);
                 }
                 self.end.take_usage(event.get("usage"));
                 self.end.has_ended = true;

@@ -77,9 +77,8 @@ impl McpServerStatus {
 impl McpPrompt {
     /// Returns what may follow it.
     pub fn hint(&self) -> String {
-        let word = |argument: &McpPromptArgument| match argument.is_required {
-            true => argument.name.clone(),
-            false => format!("[{}]", argument.name),
+        let word = |argument: &McpPromptArgument| {
+            if argument.is_required { argument.name.clone() } else { format!("[{}]", argument.name) }
         };
         self.arguments.iter().map(word).collect::<Vec<_>>().join(" ")
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::agent::{DescribeModel, EngineChoice};
-use crate::config::{Config, EngineConfig, LoadedConfig, Origin};
+use crate::config::{Config, EngineConfig, Env, LoadedConfig, Origin};
 use crate::engine::discover::{self, DiscoveredServer, Readiness, ServerKind};
 use crate::engine::model_details::ModelDetails;
 use crate::engine::offline::{self, OfflineEngine};
@@ -31,8 +31,6 @@ use lookup::{KnownModel, find_unique};
 const LIST_MODELS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit of each query for a model's description, of which there may be two. The first prompt waits for it.
 const DESCRIBE_MODEL_TIMEOUT: Duration = Duration::from_millis(1500);
-
-type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Everything needed to choose an engine. Cheap to clone into a task.
 #[derive(Clone)]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Module → what it may `use crate::` of, the deeper module first. The layers of `src/lib.rs`.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("event", &[]),
+    ("text", &[]),
+    ("event", &["text"]),
     ("private", &[]),
     ("local_time", &[]),
-    ("text", &[]),
     ("compare", &["event", "text"]),
     ("dialect", &["event", "text"]),
     ("store", &["event", "text"]),
@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sandbox", &["event", "text"]),
     ("tool", &["event", "net", "sandbox", "text"]),
     ("mcp", &["event", "net", "private", "sandbox", "text", "tool"]),
-    ("agent", &["event", "private", "engine", "sandbox", "tool", "net"]),
+    ("agent", &["event", "private", "text", "engine", "sandbox", "tool", "net"]),
     ("journal", &["event", "private", "local_time"]),
     ("bridge", &["event", "text", "dialect", "net", "tool", "agent", "journal"]),
     ("telemetry", &["event", "net", "bridge"]),

@@ -128,7 +128,7 @@ tool_output = 4_096
     assert_eq!(config.engines["groq"].idle_timeout, Duration::from_millis(250));
     assert_eq!(config.engines["groq"].no_output_timeout, Duration::from_mins(15));
     assert_eq!(config.engines["groq"].retries, 0);
-    assert_eq!(config.engines.len(), 6);
+    assert_eq!(config.engines.len(), ENGINES.len() + 1);
     assert_eq!((config.ui.theme, config.ui.mouse, config.ui.max_fps), (ThemeChoice::Light, false, 60));
     assert_eq!((config.approvals.mode, config.approvals.allow), (ApprovalMode::AutoEdit, vec!["read_file".to_owned()]));
     assert_eq!(config.tools.folders, ["~/notes", "/srv", "~other"].map(PathBuf::from));
@@ -252,7 +252,7 @@ fn untrusted_projects_set_looks_and_model_only() {
 #[test]
 fn untrusted_projects_choose_among_existing_engines() {
     let loaded = load_project("model = \"theirs/x\"\n[engines.theirs]\nkind = \"openai\"\n", false).unwrap();
-    assert_eq!((loaded.config.model, loaded.config.engines.len()), (None, 6));
+    assert_eq!((loaded.config.model, loaded.config.engines.len()), (None, ENGINES.len() + 1));
     assert_eq!(loaded.warnings.len(), 2);
 }
 

@@ -13,7 +13,7 @@ use crate::engine::{HistoryMessage, ModelRequest};
 use crate::event::{Effort, Json};
 
 /// Steps of a template: a conversation of a thousand messages takes a tenth.
-const FUEL: u64 = 20_000_000;
+const TEMPLATE_FUEL: u64 = 20_000_000;
 const MAX_PROMPT_BYTES: usize = 64 << 20;
 const RECURSION_LIMIT: usize = 100;
 /// For files without a template: ChatML, which most models know.
@@ -53,7 +53,7 @@ impl ChatTemplate {
         let tools: Vec<Json> = if self.knows_tools { tools(request, &|text| marks.guard(text)) } else { Vec::new() };
         let tools = if tools.is_empty() { Value::from(()) } else { Value::from(Serde(&tools)) };
         let mut environment = Environment::new();
-        environment.set_fuel(Some(FUEL));
+        environment.set_fuel(Some(TEMPLATE_FUEL));
         environment.set_recursion_limit(RECURSION_LIMIT);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();

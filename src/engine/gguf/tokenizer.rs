@@ -22,10 +22,10 @@ use pieces::PieceSplitter;
 const GUARD: char = '\u{fdd0}';
 const SPACE_MARK: &str = "\u{2581}";
 /// Types of tokens in the file.
-const UNKNOWN: i32 = 2;
-const CONTROL: i32 = 3;
+const UNKNOWN_TOKEN: i32 = 2;
+const CONTROL_TOKEN: i32 = 3;
 const USER_DEFINED: i32 = 4;
-const BYTE: i32 = 6;
+const BYTE_TOKEN: i32 = 6;
 /// Names of the tokens that end an answer, besides the one that the file names.
 const END_NAMES: &[&str] = &[
     "<|im_end|>",
@@ -103,9 +103,10 @@ impl Tokenizer {
         };
         let is_sentence_piece = !matches!(encoding, Encoding::BytePair { .. });
         let kind = |id: usize| kinds.get(id).copied().unwrap_or(1);
-        let is_mark = |id: usize| matches!(kind(id), CONTROL | USER_DEFINED | UNKNOWN);
+        let is_mark = |id: usize| matches!(kind(id), CONTROL_TOKEN | USER_DEFINED | UNKNOWN_TOKEN);
         let is_guarded = |id: usize, token: &str| {
-            kind(id) == CONTROL || (kind(id) == USER_DEFINED && token.starts_with('<') && template.contains(token))
+            kind(id) == CONTROL_TOKEN
+                || (kind(id) == USER_DEFINED && token.starts_with('<') && template.contains(token))
         };
         let named = |wanted: &dyn Fn(usize, &str) -> bool| {
             let list = tokens.iter().enumerate().filter(|(id, token)| !token.is_empty() && wanted(*id, token));
@@ -270,9 +271,9 @@ impl Tokenizer {
         let Some(text) = self.tokens.get(token as usize) else { return };
         let kind = self.kinds.get(token as usize).copied().unwrap_or(1);
         match (kind, &self.encoding) {
-            (CONTROL | UNKNOWN, _) => {}
+            (CONTROL_TOKEN | UNKNOWN_TOKEN, _) => {}
             (USER_DEFINED, Encoding::BytePair { .. }) => out.extend_from_slice(text.as_bytes()),
-            (BYTE, _) => out.extend(byte_of_name(text)),
+            (BYTE_TOKEN, _) => out.extend(byte_of_name(text)),
             (_, Encoding::BytePair { .. }) => {
                 for c in text.chars() {
                     match byte_of_char(c) {
@@ -290,7 +291,7 @@ impl Tokenizer {
     /// Returns the text of a mark, for models that write calls between marks.
     pub(super) fn mark_text(&self, token: u32) -> Option<&str> {
         let kind = self.kinds.get(token as usize).copied().unwrap_or(1);
-        (kind == CONTROL).then(|| self.text_of(Some(token)))
+        (kind == CONTROL_TOKEN).then(|| self.text_of(Some(token)))
     }
 }
 

@@ -52,6 +52,7 @@ impl Server {
         server
     }
 
+    #[expect(clippy::unused_async, reason = "a handler")]
     async fn refuse(State(server): State<Self>, _: HeaderMap) -> Response {
         let base = server.base.lock().unwrap().clone();
         let challenge = format!("Bearer resource_metadata=\"{base}/.well-known/oauth-protected-resource/mcp\"");
@@ -59,6 +60,7 @@ impl Server {
     }
 
     /// Tokens that are old at once.
+    #[expect(clippy::unused_async, reason = "a handler")]
     async fn token(State(server): State<Self>, asked: String) -> Json<serde_json::Value> {
         let asked: HashMap<String, String> = url::form_urlencoded::parse(asked.as_bytes()).into_owned().collect();
         let nth = {

@@ -131,7 +131,7 @@ impl OverlayState for AgentTranscript {
     }
 
     fn clear(&mut self, store: &mut Store) -> OverlayOutcome {
-        self.search(store, |search, store| search.clear(store))
+        self.search(store, OverlayState::clear)
     }
 
     fn accept(&mut self, store: &mut Store, fx: &mut Vec<Effect>) -> OverlayOutcome {

@@ -76,6 +76,7 @@ impl OverlayState for McpServerText {
 
 /// Shows how they are; what is open of them is brought up to date. `wanted` is what the person asked for: all of them, or
 /// one.
+#[expect(clippy::option_option, reason = "nobody asked, or for all, or for one")]
 pub(in crate::store) fn show_mcp(
     store: &mut Store,
     servers: Vec<McpServerStatus>,
@@ -114,6 +115,7 @@ mod tests {
         McpServerStatus { name: name.into(), state, ..McpServerStatus::default() }
     }
 
+    #[expect(clippy::option_option, reason = "as the report has it")]
     fn told(store: &mut Store, servers: &[McpServerStatus], wanted: Option<Option<&str>>) -> Vec<Effect> {
         let mut fx = Vec::new();
         let wanted = wanted.map(|name| name.map(str::to_owned));

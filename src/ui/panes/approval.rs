@@ -388,9 +388,10 @@ fn answer_label(label: &str) -> String {
 /// Says what an offered answer does: its words are the agent's, its effect is told by its kind.
 fn offered_effect(ask: &ApprovalRequest, answer: &OfferedAnswer) -> String {
     if ask.is_question() {
-        return match answer.is_written() {
-            true => "write the answer".to_owned(),
-            false => format!("answer: {}", answer_label(&answer.label)),
+        return if answer.is_written() {
+            "write the answer".to_owned()
+        } else {
+            format!("answer: {}", answer_label(&answer.label))
         };
     }
     let effect = match answer.kind {

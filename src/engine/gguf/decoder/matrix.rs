@@ -11,7 +11,7 @@ use super::Stop;
 use crate::engine::gguf::file::GgufFile;
 
 /// Numbers of a block, which share a scale.
-const BLOCK: usize = 32;
+const BLOCK_VALUES: usize = 32;
 const BLOCK_BYTES: usize = 20;
 /// Rows of a result that are one piece of work.
 const ROWS_AT_ONCE: usize = 16;
@@ -26,7 +26,7 @@ pub(super) enum Matrix {
 impl Matrix {
     pub(super) fn read(file: &mut GgufFile, name: &str, rows: usize, columns: usize) -> Result<Self, Stop> {
         let kind = file.place(name).map(|place| place.kind);
-        if kind == Some(GgmlDType::Q4_1) && columns.is_multiple_of(BLOCK) {
+        if kind == Some(GgmlDType::Q4_1) && columns.is_multiple_of(BLOCK_VALUES) {
             let bytes = file.bytes(name, &[rows, columns]).map_err(Stop::Failed)?;
             return Ok(Self::Q4_1(PackedMatrix::new(&bytes, rows, columns)));
         }
@@ -47,7 +47,7 @@ impl Matrix {
 struct WeightBlock {
     scale: f32,
     offset: f32,
-    numbers: [u8; BLOCK / 2],
+    numbers: [u8; BLOCK_VALUES / 2],
 }
 
 /// A block of values: numbers of eight bits, their scale, and their sum by that scale.
@@ -55,7 +55,7 @@ struct WeightBlock {
 struct ValueBlock {
     scale: f32,
     sum: f32,
-    numbers: [i16; BLOCK],
+    numbers: [i16; BLOCK_VALUES],
 }
 
 pub(super) struct PackedMatrix {
@@ -81,7 +81,7 @@ impl PackedMatrix {
         let blocks: Vec<ValueBlock> = arch.dispatch(|| values.as_chunks().0.iter().map(quantize).collect());
         // Row by row of the matrix, so that each piece of work has a place of its own.
         let mut out = vec![0.0_f32; self.rows * count];
-        let per_row = self.columns / BLOCK;
+        let per_row = self.columns / BLOCK_VALUES;
         let pieces: Vec<_> = out
             .chunks_mut(ROWS_AT_ONCE * count)
             .zip(self.blocks.chunks(ROWS_AT_ONCE * per_row))
@@ -107,8 +107,8 @@ fn multiply(weights: &[WeightBlock], values: &[ValueBlock], per_row: usize, coun
         for (values, out) in values.chunks(TOKENS_AT_ONCE * per_row).zip(out.chunks_mut(TOKENS_AT_ONCE)) {
             let mut sums = [0.0_f32; TOKENS_AT_ONCE];
             for (at, weight) in row.iter().enumerate() {
-                let mut numbers = [0_i16; BLOCK];
-                let (low, high) = numbers.split_at_mut(BLOCK / 2);
+                let mut numbers = [0_i16; BLOCK_VALUES];
+                let (low, high) = numbers.split_at_mut(BLOCK_VALUES / 2);
                 for ((low, high), packed) in low.iter_mut().zip(high).zip(weight.numbers) {
                     *low = i16::from(packed & 15);
                     *high = i16::from(packed >> 4);
@@ -128,7 +128,7 @@ fn multiply(weights: &[WeightBlock], values: &[ValueBlock], per_row: usize, coun
 
 #[allow(clippy::inline_always, reason = "it must be compiled for the machine that was found")]
 #[inline(always)]
-fn quantize(values: &[f32; BLOCK]) -> ValueBlock {
+fn quantize(values: &[f32; BLOCK_VALUES]) -> ValueBlock {
     let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     let scale = most / 127.0;
     let factor = if scale > 0.0 { 1.0 / scale } else { 0.0 };
@@ -164,7 +164,7 @@ mod tests {
     fn the_product_is_that_of_the_unpacked_numbers() {
         let (rows, columns, count) = (35, 64, 11);
         let mut bytes = Vec::new();
-        for block in 0..rows * columns / BLOCK {
+        for block in 0..rows * columns / BLOCK_VALUES {
             bytes.extend([0x00, 0x2c, 0x00, 0xb0]);
             bytes.extend((0..16).map(|at| (block * 31 + at * 17) as u8));
         }
