@@ -14,7 +14,8 @@
 use std::collections::HashMap;
 
 use super::{
-    AgentEvent, CallId, CallOutcome, CallOutput, DecidedBy, Decision, ExecutedBy, MessageId, TurnId, TurnOutcome,
+    AgentEvent, Annotation, AnnotationTarget, CallId, CallOutcome, CallOutput, DecidedBy, Decision, ExecutedBy,
+    MessageId, TurnId, TurnOutcome,
 };
 
 /// An event that isn't legal at its position.
@@ -55,6 +56,8 @@ struct OpenCall {
     executed_by: ExecutedBy,
     /// It was approved or produced output, so it did run.
     has_run: bool,
+    /// The server runs it only once its person allows it.
+    needs_approval: bool,
 }
 
 /// Follows a stream of events and knows what is open.
@@ -124,6 +127,7 @@ impl Sealer {
                     state: OpenCallState::Writing,
                     executed_by: *ran_by,
                     has_run: *ran_by == ExecutedBy::Server,
+                    needs_approval: false,
                 };
                 if self.open_calls.insert(call.clone(), track).is_some() {
                     return Err(format!("call {call} was started before"));
@@ -157,6 +161,16 @@ impl Sealer {
                 Some(turn) => Err(format!("a branch starts inside turn {turn}")),
                 None => Ok(()),
             },
+            AgentEvent::Annotation {
+                on: AnnotationTarget::Call(call),
+                annotation: Annotation::NeedsApproval { .. },
+            } => {
+                if let Some(track) = self.open_calls.get_mut(call) {
+                    track.needs_approval = true;
+                    track.has_run = false;
+                }
+                Ok(())
+            }
             AgentEvent::Annotation { .. }
             | AgentEvent::Notice { .. }
             | AgentEvent::Compacted(_)
@@ -202,6 +216,7 @@ impl Sealer {
                 {
                     CallOutcome::Requested
                 }
+                OpenCallState::Ready if track.needs_approval && !track.has_run => CallOutcome::Requested,
                 OpenCallState::AwaitingApproval => CallOutcome::Requested,
                 OpenCallState::Writing | OpenCallState::Ready => CallOutcome::Unknown,
             };
@@ -306,10 +321,10 @@ impl Sealer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::FinishReason;
+    use crate::event::{FinishReason, Json};
     use crate::testkit::events::{
-        call_finished, call_ready, call_started, message_finished, message_started, opened, text_delta, turn_finished,
-        turn_started, user_message,
+        call_finished, call_ready, call_started, message_finished, message_started, opened, shell_approval, text_delta,
+        turn_finished, turn_started, user_message,
     };
 
     fn turn() -> Vec<AgentEvent> {
@@ -369,6 +384,38 @@ mod tests {
         assert_eq!(outcomes(7), CallOutcome::Unknown);
         assert_eq!(outcomes(8), CallOutcome::Requested);
         assert_eq!(outcomes(9), CallOutcome::Unknown);
+    }
+
+    #[test]
+    fn a_call_of_the_server_that_needs_approval_was_only_requested_until_it_is_allowed() {
+        let needs_approval = AgentEvent::Annotation {
+            on: AnnotationTarget::Call("c1".into()),
+            annotation: Annotation::NeedsApproval { request: Json::Null, reason: None },
+        };
+        let asked = AgentEvent::ApprovalRequested { call: "c1".into(), request: shell_approval("date") };
+        let allowed =
+            AgentEvent::ApprovalResolved { call: "c1".into(), decision: Decision::Once, by: DecidedBy::Person };
+        let mut events = turn()[..9].to_vec();
+        for event in &mut events {
+            if let AgentEvent::ToolCallStarted { executed_by, .. } = event {
+                *executed_by = ExecutedBy::Server;
+            }
+        }
+        let outcome = |events: &[AgentEvent]| {
+            let mut sealer = Sealer::new();
+            for event in events {
+                sealer.observe(event).unwrap();
+            }
+            sealer.close_contents(&TurnOutcome::Interrupted).iter().find_map(|event| match event {
+                AgentEvent::ToolCallFinished { outcome, .. } => Some(*outcome),
+                _ => None,
+            })
+        };
+        assert_eq!(outcome(&events), Some(CallOutcome::Unknown));
+        events.push(needs_approval);
+        assert_eq!(outcome(&events), Some(CallOutcome::Requested));
+        events.extend([asked, allowed]);
+        assert_eq!(outcome(&events), Some(CallOutcome::Unknown));
     }
 
     #[test]
