@@ -18,17 +18,13 @@ use serde_json::json;
 
 use self::replay::ReplayFilter;
 use self::wire::ChunkFields;
-use super::agent_reply::{annotate, ask_person, capped, report_usage, result_text};
-use super::finish_reason::{CONTENT_FILTER_MESSAGE, FinishTracker};
+use super::agent_reply::{annotate, ask_person, capped, result_text};
 use super::lenient::{LooseObject, LooseStr};
 use super::repeated_frame::RepeatedFrame;
+use super::reply_end::ReplyEnd;
 use super::step_reply::{StepBlockKind, StepReply};
-use super::unknown_frames::UnknownFrames;
-use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, ResponseHead, SseFrame, error, surrogate, usage};
-use crate::event::{
-    Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, MessageId, ReplyEvent, Role, TextKind,
-    TurnOutcome, Usage,
-};
+use super::{Decode, DecodeContext, Dialect, Evidence, FirstFrame, ResponseHead, SseFrame, error, surrogate};
+use crate::event::{Annotation, CallOutcome, ExecutedBy, FinishReason, Json, MessageId, ReplyEvent, Role, TextKind};
 
 /// Also `--dialect ai-sdk`.
 pub const DIALECT: Dialect = Dialect {
@@ -86,24 +82,14 @@ fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
     is_one.then(|| Evidence::shape(format!("a frame has the type {kind}")))
 }
 
-/// Sources that are kept.
-const MAX_SOURCES: usize = 256;
-
 /// Decodes one message of the assistant.
 #[derive(Debug, Default)]
 pub struct AiSdkDecoder {
     steps: StepReply,
-    finish_tracker: FinishTracker,
-    usage: Option<Usage>,
-    sources: Vec<Json>,
-    fault: Option<Fault>,
-    /// The stream was stopped by somebody.
-    is_aborted: bool,
-    has_finished: bool,
+    end: ReplyEnd,
     done: bool,
     steering_count: u64,
     replay: ReplayFilter,
-    unknown_frames: UnknownFrames,
     /// The last delta of a text, with its type and the id of its block.
     last_delta: RepeatedFrame<(&'static str, Option<String>)>,
 }
@@ -136,12 +122,12 @@ impl AiSdkDecoder {
             }
             "tool-input-delta" => {
                 let Some(wire) = head.tool_call_id.non_empty() else {
-                    return self.unknown_frames.report("a call without an id", out);
+                    return self.end.unknown_frames.report("a call without an id", out);
                 };
                 self.start_call(wire, &head, out);
                 let piece = head.input_text_delta.0.clone().unwrap_or_default();
                 if let Err(odd) = self.steps.reply.calls.push_args(wire, piece, marked, out) {
-                    self.unknown_frames.report(odd, out);
+                    self.end.unknown_frames.report(odd, out);
                 }
             }
             _ => {
@@ -167,7 +153,7 @@ impl AiSdkDecoder {
         let error_text = || result_text(&field("errorText"));
         match kind {
             "tool-approval-response" => {}
-            _ if wire.is_empty() => self.unknown_frames.report("a call without an id", out),
+            _ if wire.is_empty() => self.end.unknown_frames.report("a call without an id", out),
             "tool-input-start" => self.start_call(wire, head, out),
             "tool-input-available" | "tool-input-error" => {
                 self.start_call(wire, head, out);
@@ -195,7 +181,7 @@ impl AiSdkDecoder {
                 self.steps.reply.calls.ask_approval(wire, capped(json), reason.map(str::to_owned), out);
                 ask_person(std::slice::from_ref(json), &[question], out);
             }
-            other => self.unknown_frames.report(other, out),
+            other => self.end.unknown_frames.report(other, out),
         }
     }
 
@@ -209,35 +195,34 @@ impl AiSdkDecoder {
             "reset-step" => self.steps.reset_step(out),
             "finish" => {
                 self.note_metadata(json);
-                self.has_finished = true;
+                self.end.has_ended = true;
                 // The default of a model that gives none.
                 if let Some(word) = json.get("finishReason").and_then(Json::as_str).filter(|word| *word != "unknown") {
-                    self.finish_tracker.observe(word, out);
+                    self.end.finish_tracker.observe(word, out);
                 }
             }
-            "abort" => self.is_aborted = true,
+            "abort" => self.end.is_aborted = true,
             "error" => {
                 let server_error = error::find_error(&SseFrame::named("error", json.to_string()));
-                self.fault.get_or_insert_with(|| error::to_fault(&server_error.unwrap_or_default()));
+                self.end.fail(&server_error.unwrap_or_default());
             }
-            "source-url" | "source-document" if self.sources.len() < MAX_SOURCES => {
+            "source-url" | "source-document" => {
                 let mut source = json!({ "ref": field("sourceId") });
                 for key in ["title", "url", "filename"] {
                     if json.get(key).is_some_and(Json::is_string) {
                         source[key] = field(key);
                     }
                 }
-                self.sources.push(source);
+                self.end.add_source(source);
             }
-            "source-url" | "source-document" => {}
             "file" | "reasoning-file" => annotate(Annotation::Part(file_part(json)), out),
             kind if kind.starts_with("data-") || kind == "custom" => {
                 let value = json.get("data").unwrap_or(json);
                 annotate(Annotation::Custom { name: kind.into(), value: capped(value) }, out);
             }
             kind if kind.starts_with("steering-message") => self.show_steering(json, out),
-            "" => self.unknown_frames.report("a frame without a type", out),
-            other => self.unknown_frames.report(other, out),
+            "" => self.end.unknown_frames.report("a frame without a type", out),
+            other => self.end.unknown_frames.report(other, out),
         }
     }
 
@@ -264,23 +249,7 @@ impl AiSdkDecoder {
     fn note_metadata(&mut self, json: &Json) {
         let Some(metadata) = json.get("messageMetadata") else { return };
         let named = ["totalUsage", "usage", "total_usage", "tokenUsage"].iter().find_map(|key| metadata.get(*key));
-        self.usage = usage::merge(self.usage, usage::parse(named.unwrap_or(metadata)));
-    }
-
-    fn outcome(&mut self) -> TurnOutcome {
-        if let Some(fault) = self.fault.take() {
-            TurnOutcome::Failed(fault)
-        } else if self.is_aborted {
-            TurnOutcome::Interrupted
-        } else if self.finish_tracker.is_filtered() {
-            TurnOutcome::Failed(Fault::new(FaultKind::Refused, CONTENT_FILTER_MESSAGE))
-        } else if let Some(fault) = self.finish_tracker.fault() {
-            TurnOutcome::Failed(fault)
-        } else if self.has_finished || self.done {
-            TurnOutcome::Completed
-        } else {
-            TurnOutcome::Interrupted
-        }
+        self.end.take_usage(Some(named.unwrap_or(metadata)));
     }
 }
 
@@ -334,34 +303,17 @@ impl Decode for AiSdkDecoder {
                 let kind = head.kind.0.as_deref().unwrap_or_default().to_owned();
                 self.handle_chunk(&kind, head, text, marked, out);
             }
-            None => match error::find_error_in_unparsed(frame) {
-                Some(server_error) => {
-                    self.fault.get_or_insert_with(|| error::to_fault(&server_error));
-                }
-                None => self.unknown_frames.report("data that is not a JSON object", out),
-            },
+            None => self.end.report_unparsed(frame, out),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
-        let reason = self.finish_tracker.finish_reason();
-        let outcome = self.outcome();
-        let finish_reason = match outcome {
-            TurnOutcome::Completed => {
-                reason.filter(|reason| matches!(reason, FinishReason::Length | FinishReason::Refused))
-            }
-            _ => Some(outcome.finish_reason()),
-        };
-        self.steps.reply.close_all(finish_reason, out);
-        if !self.sources.is_empty() {
-            annotate(Annotation::Sources(std::mem::take(&mut self.sources).into()), out);
-        }
-        report_usage(self.usage.take(), out);
-        out.push(ReplyEvent::End { outcome });
+        self.end.has_ended |= self.done;
+        self.end.finish(&mut self.steps.reply, out);
     }
 
     fn has_failed(&self) -> bool {
-        self.fault.is_some()
+        self.end.has_failed()
     }
 
     fn is_done(&self) -> bool {
@@ -369,7 +321,7 @@ impl Decode for AiSdkDecoder {
     }
 
     fn is_complete(&self) -> bool {
-        self.done || self.has_finished
+        self.done || self.end.has_ended
     }
 }
 

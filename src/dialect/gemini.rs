@@ -9,13 +9,10 @@ pub mod encode;
 
 use serde_json::json;
 
-use super::agent_reply::{AgentReply, MessageHandle, annotate, report_usage, result_text};
-use super::finish_reason::{CONTENT_FILTER_MESSAGE, FinishTracker, empty_response_notice};
-use super::unknown_frames::UnknownFrames;
-use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
-use crate::event::{
-    Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, ReplyEvent, TurnOutcome, Usage,
-};
+use super::agent_reply::{AgentReply, MessageHandle, annotate, result_text};
+use super::reply_end::ReplyEnd;
+use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate};
+use crate::event::{Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, Json, ReplyEvent};
 
 /// Also `--dialect gemini`.
 pub const DIALECT: Dialect = Dialect {
@@ -44,12 +41,7 @@ pub struct GeminiDecoder {
     call_count: usize,
     /// The id of code that the model runs.
     running_code: Option<String>,
-    finish_tracker: FinishTracker,
-    has_ended: bool,
-    usage: Option<Usage>,
-    sources: Vec<Json>,
-    fault: Option<Fault>,
-    unknown_frames: UnknownFrames,
+    end: ReplyEnd,
 }
 
 impl GeminiDecoder {
@@ -57,14 +49,14 @@ impl GeminiDecoder {
         // Some gateways wrap it.
         let chunk = chunk.get("response").filter(|inner| inner.get("candidates").is_some()).unwrap_or(chunk);
         if let Some(server_error) = chunk.get("error").and_then(error::parse_error_object) {
-            self.fault.get_or_insert_with(|| error::to_fault(&server_error));
+            self.end.fail(&server_error);
             return;
         }
-        self.usage = usage::merge(self.usage, chunk.get("usageMetadata").and_then(usage::parse));
+        self.end.take_usage(chunk.get("usageMetadata"));
         if let Some(why) = chunk.pointer("/promptFeedback/blockReason").and_then(Json::as_str) {
             let words = chunk.pointer("/promptFeedback/blockReasonMessage").and_then(Json::as_str);
             let text = format!("the prompt was blocked: {}", error::to_single_line(words.unwrap_or(why)));
-            self.fault.get_or_insert_with(|| Fault::new(FaultKind::Refused, text));
+            self.end.fail_with(Fault::new(FaultKind::Refused, text));
         }
         let candidates = chunk.get("candidates").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let is_first = |candidate: &&Json| candidate.get("index").and_then(Json::as_u64).unwrap_or(0) == 0;
@@ -72,7 +64,7 @@ impl GeminiDecoder {
             let is_known =
                 ["candidates", "usageMetadata", "promptFeedback"].iter().any(|key| chunk.get(*key).is_some());
             if !is_known {
-                self.unknown_frames.report("a frame without candidates", out);
+                self.end.unknown_frames.report("a frame without candidates", out);
             }
             return;
         };
@@ -81,8 +73,8 @@ impl GeminiDecoder {
         }
         self.note_sources(candidate);
         if let Some(word) = candidate.get("finishReason").and_then(Json::as_str) {
-            self.has_ended = true;
-            self.finish_tracker.observe(word, out);
+            self.end.has_ended = true;
+            self.end.finish_tracker.observe(word, out);
         }
     }
 
@@ -154,28 +146,10 @@ impl GeminiDecoder {
 
     fn note_sources(&mut self, candidate: &Json) {
         let chunks = candidate.pointer("/groundingMetadata/groundingChunks").and_then(Json::as_array);
-        let sources = chunks.into_iter().flatten().filter_map(|chunk| {
-            let web = chunk.get("web").or_else(|| chunk.get("retrievedContext"))?;
-            Some(json!({ "title": web.get("title"), "url": web.get("uri") }))
-        });
-        for source in sources.take(256) {
-            if !self.sources.contains(&source) {
-                self.sources.push(source);
+        for chunk in chunks.into_iter().flatten() {
+            if let Some(web) = chunk.get("web").or_else(|| chunk.get("retrievedContext")) {
+                self.end.note_source(web.get("title"), web.get("uri"));
             }
-        }
-    }
-
-    fn outcome(&mut self) -> TurnOutcome {
-        if let Some(fault) = self.fault.take() {
-            TurnOutcome::Failed(fault)
-        } else if self.finish_tracker.is_filtered() {
-            TurnOutcome::Failed(Fault::new(FaultKind::Refused, CONTENT_FILTER_MESSAGE))
-        } else if let Some(fault) = self.finish_tracker.fault() {
-            TurnOutcome::Failed(fault)
-        } else if self.has_ended {
-            TurnOutcome::Completed
-        } else {
-            TurnOutcome::Interrupted
         }
     }
 }
@@ -194,37 +168,16 @@ impl Decode for GeminiDecoder {
                 }
             }
             Ok(chunk) if chunk.is_object() => self.handle_chunk(&chunk, repaired.is_some(), out),
-            _ => match error::find_error_in_unparsed(frame) {
-                Some(server_error) => {
-                    self.fault.get_or_insert_with(|| error::to_fault(&server_error));
-                }
-                None => self.unknown_frames.report("data that is not a JSON object", out),
-            },
+            _ => self.end.report_unparsed(frame, out),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
-        let reason = self.finish_tracker.finish_reason();
-        let outcome = self.outcome();
-        let finish_reason = match outcome {
-            TurnOutcome::Completed => {
-                if !self.reply.has_said_any() && reason == Some(FinishReason::End) {
-                    out.push(empty_response_notice());
-                }
-                reason.filter(|reason| matches!(reason, FinishReason::Length | FinishReason::Refused))
-            }
-            _ => Some(outcome.finish_reason()),
-        };
-        self.reply.close_all(finish_reason, out);
-        if !self.sources.is_empty() {
-            annotate(Annotation::Sources(std::mem::take(&mut self.sources).into()), out);
-        }
-        report_usage(self.usage.take(), out);
-        out.push(ReplyEvent::End { outcome });
+        self.end.finish(&mut self.reply, out);
     }
 
     fn has_failed(&self) -> bool {
-        self.fault.is_some()
+        self.end.has_failed()
     }
 
     /// Counts may follow the reason.
@@ -233,6 +186,6 @@ impl Decode for GeminiDecoder {
     }
 
     fn is_complete(&self) -> bool {
-        self.has_ended
+        self.end.has_ended
     }
 }

@@ -6,14 +6,12 @@
 
 use serde_json::json;
 
-use super::agent_reply::{annotate, ask_person, capped, report_usage, result_text};
-use super::finish_reason::{CONTENT_FILTER_MESSAGE, FinishTracker};
+use super::agent_reply::{annotate, ask_person, capped, result_text};
+use super::finish_reason::CONTENT_FILTER_MESSAGE;
+use super::reply_end::ReplyEnd;
 use super::step_reply::{StepBlockKind, StepReply};
-use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, Evidence, FirstFrame, SseFrame, error, surrogate, usage};
-use crate::event::{
-    Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, ReplyEvent, TurnOutcome, Usage,
-};
+use crate::event::{Annotation, CallOutcome, ExecutedBy, Fault, FaultKind, Json, ReplyEvent, Usage};
 
 /// Also `--dialect mastra`.
 pub const DIALECT: Dialect = Dialect {
@@ -35,15 +33,10 @@ fn evidence(first: &FirstFrame<'_>) -> Option<Evidence> {
 #[derive(Debug, Default)]
 pub struct MastraDecoder {
     steps: StepReply,
-    finish_tracker: FinishTracker,
-    /// The sum of the steps, and what the end says of them all.
-    step_usage: Option<Usage>,
+    end: ReplyEnd,
+    /// What the end says of all steps, whose sum is in `end`.
     usage: Option<Usage>,
-    fault: Option<Fault>,
-    is_aborted: bool,
-    has_finished: bool,
     done: bool,
-    unknown_frames: UnknownFrames,
 }
 
 impl MastraDecoder {
@@ -70,7 +63,7 @@ impl MastraDecoder {
                 self.start_call(payload, out);
                 let piece = text("argsTextDelta").into();
                 if let Err(odd) = self.steps.reply.calls.push_args(text("toolCallId"), piece, marked, out) {
-                    self.unknown_frames.report(odd, out);
+                    self.end.unknown_frames.report(odd, out);
                 }
             }
             _ => {
@@ -126,7 +119,7 @@ impl MastraDecoder {
             }
             // What a tool writes while it runs, streams of other agents among it.
             "tool-output" => {}
-            other => self.unknown_frames.report(other, out),
+            other => self.end.unknown_frames.report(other, out),
         }
     }
 
@@ -145,29 +138,24 @@ impl MastraDecoder {
             "start" => {}
             "step-start" => self.steps.end_step(out),
             // How it ended is told later, if it was the last one.
-            "step-finish" => {
-                self.step_usage = match (self.step_usage, usage()) {
-                    (Some(sum), Some(more)) => Some(sum.plus(more)),
-                    (sum, more) => sum.or(more),
-                };
-            }
+            "step-finish" => self.end.add_usage(usage()),
             "finish" => {
-                self.has_finished = true;
+                self.end.has_ended = true;
                 self.usage = usage().or(self.usage);
                 let reason = payload.pointer("/stepResult/reason").or_else(|| payload.get("finishReason"));
                 if let Some(word) = reason.and_then(Json::as_str).filter(|word| *word != "unknown") {
-                    self.finish_tracker.observe(word, out);
+                    self.end.finish_tracker.observe(word, out);
                 }
             }
-            "abort" => self.is_aborted = true,
+            "abort" => self.end.is_aborted = true,
             "error" => {
                 let server_error = error::find_error(&SseFrame::named("error", payload.to_string()));
-                self.fault.get_or_insert_with(|| error::to_fault(&server_error.unwrap_or_default()));
+                self.end.fail(&server_error.unwrap_or_default());
             }
             "tripwire" => {
                 let words = ["tripwireReason", "reason"].iter().find_map(|key| payload.get(*key)?.as_str());
                 let text = words.map_or_else(|| CONTENT_FILTER_MESSAGE.to_owned(), error::to_single_line);
-                self.fault.get_or_insert_with(|| Fault::new(FaultKind::Refused, text));
+                self.end.fail_with(Fault::new(FaultKind::Refused, text));
             }
             "source" => annotate(Annotation::Citation(capped(payload)), out),
             "file" => {
@@ -189,23 +177,7 @@ impl MastraDecoder {
             kind if ["workflow-", "routing-", "agent-execution-", "network-"]
                 .iter()
                 .any(|own| kind.starts_with(own)) => {}
-            other => self.unknown_frames.report(other, out),
-        }
-    }
-
-    fn outcome(&mut self) -> TurnOutcome {
-        if let Some(fault) = self.fault.take() {
-            TurnOutcome::Failed(fault)
-        } else if self.is_aborted {
-            TurnOutcome::Interrupted
-        } else if self.finish_tracker.is_filtered() {
-            TurnOutcome::Failed(Fault::new(FaultKind::Refused, CONTENT_FILTER_MESSAGE))
-        } else if let Some(fault) = self.finish_tracker.fault() {
-            TurnOutcome::Failed(fault)
-        } else if self.has_finished || self.done {
-            TurnOutcome::Completed
-        } else {
-            TurnOutcome::Interrupted
+            other => self.end.unknown_frames.report(other, out),
         }
     }
 }
@@ -228,31 +200,18 @@ impl Decode for MastraDecoder {
                 let payload = json.get("payload").or_else(|| json.get("data")).unwrap_or(&Json::Null);
                 self.handle_chunk(kind, payload, repaired.is_some(), out);
             }
-            None => match error::find_error_in_unparsed(frame) {
-                Some(server_error) => {
-                    self.fault.get_or_insert_with(|| error::to_fault(&server_error));
-                }
-                None => self.unknown_frames.report("data that is not a JSON object", out),
-            },
+            None => self.end.report_unparsed(frame, out),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<ReplyEvent>) {
-        let reason = self.finish_tracker.finish_reason();
-        let outcome = self.outcome();
-        let finish_reason = match outcome {
-            TurnOutcome::Completed => {
-                reason.filter(|reason| matches!(reason, FinishReason::Length | FinishReason::Refused))
-            }
-            _ => Some(outcome.finish_reason()),
-        };
-        self.steps.reply.close_all(finish_reason, out);
-        report_usage(self.usage.take().or(self.step_usage.take()), out);
-        out.push(ReplyEvent::End { outcome });
+        self.end.has_ended |= self.done;
+        self.end.usage = self.usage.take().or(self.end.usage);
+        self.end.finish(&mut self.steps.reply, out);
     }
 
     fn has_failed(&self) -> bool {
-        self.fault.is_some()
+        self.end.has_failed()
     }
 
     fn is_done(&self) -> bool {
@@ -260,6 +219,6 @@ impl Decode for MastraDecoder {
     }
 
     fn is_complete(&self) -> bool {
-        self.done || self.has_finished
+        self.done || self.end.has_ended
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct ReplyEnd {
     pub(super) has_ended: bool,
     /// Somebody stopped it.
     pub(super) is_cancelled: bool,
+    /// The server gave it up.
+    pub(super) is_aborted: bool,
     pub(super) unknown_frames: UnknownFrames,
     fault: Option<Fault>,
     sources: Vec<Json>,
@@ -40,11 +42,16 @@ impl ReplyEnd {
         if let Some(object) = json.filter(Json::is_object) {
             return Some((object, repaired.is_some()));
         }
+        self.report_unparsed(frame, out);
+        None
+    }
+
+    /// Takes a frame whose data is no JSON object: an error, or reported.
+    pub(super) fn report_unparsed(&mut self, frame: &SseFrame, out: &mut Vec<ReplyEvent>) {
         match error::find_error_in_unparsed(frame) {
             Some(server_error) => self.fail(&server_error),
             None => self.unknown_frames.report("data that is not a JSON object", out),
         }
-        None
     }
 
     /// Takes an error of the server. The first one counts.
@@ -79,6 +86,8 @@ impl ReplyEnd {
             TurnOutcome::Failed(fault)
         } else if self.is_cancelled {
             TurnOutcome::Cancelled
+        } else if self.is_aborted {
+            TurnOutcome::Interrupted
         } else if self.finish_tracker.is_filtered() {
             TurnOutcome::Failed(Fault::new(FaultKind::Refused, CONTENT_FILTER_MESSAGE))
         } else if let Some(fault) = self.finish_tracker.fault() {
@@ -92,9 +101,14 @@ impl ReplyEnd {
 
     /// Notes where the reply has something from, unless that is known.
     pub(super) fn note_source(&mut self, title: Option<&Json>, url: Option<&Json>) {
-        let source = json!({ "title": title, "url": url });
-        let says_any = title.or(url).is_some_and(|text| !text.is_null());
-        if says_any && self.sources.len() < MAX_SOURCES && !self.sources.contains(&source) {
+        if title.or(url).is_some_and(|text| !text.is_null()) {
+            self.add_source(json!({ "title": title, "url": url }));
+        }
+    }
+
+    /// The same for a source that the dialect describes otherwise.
+    pub(super) fn add_source(&mut self, source: Json) {
+        if self.sources.len() < MAX_SOURCES && !self.sources.contains(&source) {
             self.sources.push(source);
         }
     }

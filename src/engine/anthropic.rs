@@ -8,7 +8,6 @@ mod messages;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -17,7 +16,7 @@ use super::spec::{EngineSpec, price_unless_local, trim_base_url};
 use super::{Engine, ModelRequest, ReplyPlan};
 use crate::dialect::anthropic::AnthropicDecoder as Decoder;
 use crate::event::{Effort, Json, OutputFormat, SamplingParams, ToolSpec};
-use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpRequest};
 use crate::text::address::base_and_query;
 
 const API_VERSION: &str = "2023-06-01";
@@ -230,13 +229,7 @@ impl Engine for AnthropicEngine {
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
-        let call = HttpRequest {
-            method: HttpMethod::Post,
-            url: self.messages_url.clone(),
-            headers: self.headers(),
-            body: Some(Bytes::from(self.body(request).to_string())),
-            framing: Framing::Sse,
-        };
+        let call = HttpRequest::post(&self.messages_url, self.headers(), self.body(request).to_string(), Framing::Sse);
         ReplyPlan::http(call, Decoder::new())
     }
 
@@ -250,8 +243,7 @@ impl Engine for AnthropicEngine {
     }
 
     fn model_list_query(&self) -> Option<ModelListQuery> {
-        let (url, headers) = (self.models_url.clone(), self.headers());
-        let call = HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson };
+        let call = HttpRequest::get(&self.models_url, self.headers(), Framing::Ndjson);
         Some(ModelListQuery { requests: vec![call], parse: |answers| models(answers.first().copied().flatten()?) })
     }
 }

@@ -6,7 +6,7 @@
 use super::model_details::context_window_in;
 use crate::event::{Fault, FaultKind, Json};
 use crate::net::failure::is_loading;
-use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::host_and_port;
 use crate::text::human;
 
@@ -96,6 +96,14 @@ pub struct ModelListQuery {
 }
 
 impl ModelListQuery {
+    /// Requests a list in OpenAI's shape.
+    pub(super) fn openai(list_url: &str, headers: Vec<(String, HttpHeaderValue)>) -> Self {
+        Self {
+            requests: vec![HttpRequest::get(list_url, headers, Framing::Ndjson)],
+            parse: |answers| openai_models(answers.first().copied().flatten()?),
+        }
+    }
+
     /// Parses the responses. Only the first request must have succeeded.
     pub fn parse_answers(&self, answers: &[Result<Json, Fault>]) -> Result<Vec<ModelInfo>, Fault> {
         if let Some(Err(fault)) = answers.first() {

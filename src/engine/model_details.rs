@@ -2,7 +2,7 @@
 //! them in another place; what can't be parsed is unknown.
 
 use crate::event::Json;
-use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpRequest};
 
 /// Details of a model, as far as the server reports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,13 +43,7 @@ const SGLANG_RESERVED_TOKENS: u64 = 6;
 impl ModelDetailsQuery {
     /// Returns the requests for a list URL whose base ends in the version (`/v1`) or has none.
     pub(super) fn for_list_url(list: String, headers: &[(String, HttpHeaderValue)]) -> Self {
-        let get = |url: String| HttpRequest {
-            method: HttpMethod::Get,
-            url,
-            headers: headers.to_vec(),
-            body: None,
-            framing: Framing::Ndjson,
-        };
+        let get = |url: String| HttpRequest::get(url, headers.to_vec(), Framing::Ndjson);
         let base = list.split('?').next().unwrap_or_default().trim_end_matches("/models");
         let root = base.strip_suffix("/v1").unwrap_or(base);
         let more = [

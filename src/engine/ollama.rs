@@ -111,7 +111,7 @@ impl OllamaEngine {
     fn get(&self, path: &str) -> HttpRequest {
         let url = format!("{}{path}", self.base_url);
         let headers = bearer_header(self.key.as_ref());
-        HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson }
+        HttpRequest::get(url, headers, Framing::Ndjson)
     }
 
     fn body(&self, request: &ModelRequest) -> Json {

@@ -4,17 +4,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
-use super::discover::{self, ModelListQuery};
+use super::discover::ModelListQuery;
 use super::model_details::ModelDetailsQuery;
 use super::spec::{EngineSpec, price_unless_local, trim_base_url};
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::chat::ChatDecoder;
 use crate::event::{CallOutcome, Json, OutputFormat, OutputSchema, PromptImage, SamplingParams, ToolSpec};
-use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpRequest};
 use crate::text::address::base_and_query;
 
 const CHAT_COMPLETIONS_PATH: &str = "/chat/completions";
@@ -131,13 +130,7 @@ impl Engine for OpenAiEngine {
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
-        let call = HttpRequest {
-            method: HttpMethod::Post,
-            url: self.chat_url.clone(),
-            headers: self.headers(),
-            body: Some(Bytes::from(self.body(request).to_string())),
-            framing: Framing::Sse,
-        };
+        let call = HttpRequest::post(&self.chat_url, self.headers(), self.body(request).to_string(), Framing::Sse);
         ReplyPlan::http(call, ChatDecoder::new())
     }
 
@@ -154,12 +147,7 @@ impl Engine for OpenAiEngine {
     }
 
     fn model_list_query(&self) -> Option<ModelListQuery> {
-        let (url, headers) = (self.models_url.clone(), self.headers());
-        let call = HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson };
-        Some(ModelListQuery {
-            requests: vec![call],
-            parse: |answers| discover::openai_models(answers.first().copied().flatten()?),
-        })
+        Some(ModelListQuery::openai(&self.models_url, self.headers()))
     }
 }
 

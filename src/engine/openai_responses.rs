@@ -6,18 +6,17 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
-use super::discover::{self, ModelListQuery};
+use super::discover::ModelListQuery;
 use super::model_details::ModelDetailsQuery;
 use super::openai::{self, add_sampling_params, args_text, bearer_header, named_schema, tool_result_text};
 use super::spec::EngineSpec;
 use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::dialect::responses::ResponsesDecoder;
 use crate::event::{CallId, Decision, Json, OutputFormat, PromptImage, ToolSpec};
-use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpRequest};
 use crate::text::address::base_and_query;
 
 const RESPONSES_PATH: &str = "/responses";
@@ -91,13 +90,7 @@ impl Engine for ResponsesEngine {
     }
 
     fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
-        let call = HttpRequest {
-            method: HttpMethod::Post,
-            url: self.responses_url.clone(),
-            headers: self.headers(),
-            body: Some(Bytes::from(body(request).to_string())),
-            framing: Framing::Sse,
-        };
+        let call = HttpRequest::post(&self.responses_url, self.headers(), body(request).to_string(), Framing::Sse);
         let decoder = ResponsesDecoder::for_model(&request.model).with_open_calls(&request.open_calls());
         ReplyPlan::http(call, decoder)
     }
@@ -115,12 +108,7 @@ impl Engine for ResponsesEngine {
     }
 
     fn model_list_query(&self) -> Option<ModelListQuery> {
-        let (url, headers) = (self.models_url.clone(), self.headers());
-        let call = HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson };
-        Some(ModelListQuery {
-            requests: vec![call],
-            parse: |answers| discover::openai_models(answers.first().copied().flatten()?),
-        })
+        Some(ModelListQuery::openai(&self.models_url, self.headers()))
     }
 }
 

@@ -151,9 +151,7 @@ impl HttpClient {
         headers: &[(String, HttpHeaderValue)],
         timeout: Duration,
     ) -> Result<Json, Fault> {
-        let (url, headers) = (url.to_owned(), headers.to_vec());
-        let call = HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson };
-        self.request_json(&call, timeout).await
+        self.request_json(&HttpRequest::get(url, headers.to_vec(), Framing::Ndjson), timeout).await
     }
 
     /// Makes a call whose answer is one JSON value, all of it within `timeout`.

@@ -16,6 +16,21 @@ pub struct HttpRequest {
     pub framing: Framing,
 }
 
+impl HttpRequest {
+    pub fn get(url: impl Into<String>, headers: Vec<(String, HttpHeaderValue)>, framing: Framing) -> Self {
+        Self { method: HttpMethod::Get, url: url.into(), headers, body: None, framing }
+    }
+
+    pub fn post(
+        url: impl Into<String>,
+        headers: Vec<(String, HttpHeaderValue)>,
+        body: impl Into<Bytes>,
+        framing: Framing,
+    ) -> Self {
+        Self { method: HttpMethod::Post, url: url.into(), headers, body: Some(body.into()), framing }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpMethod {
     Get,

@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::failure::RequestFailure;
 use super::http::HttpClient;
-use super::request::{HttpHeaderValue, HttpMethod, HttpRequest};
+use super::request::{HttpHeaderValue, HttpRequest};
 use super::sse_lines::MAX_FRAME_BYTES;
 use super::traffic::SideChannelTap;
 use crate::dialect::SseFrame;
@@ -142,7 +142,7 @@ fn handshake_request(request: &HttpRequest, key: &str) -> HttpRequest {
         plain("sec-websocket-key", key),
     ];
     headers.extend(request.headers.iter().cloned());
-    HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: request.framing }
+    HttpRequest::get(url, headers, request.framing)
 }
 
 fn offers_subprotocol(request: &HttpRequest, chosen: &str) -> bool {

@@ -12,7 +12,6 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Frontend, PreparedSession, Runtime};
@@ -28,7 +27,7 @@ use crate::engine::discover::{self, ModelInfo};
 use crate::engine::remote::probe::{self, ProbedServer, RemoteAccess};
 use crate::engine::remote::{CHAT, GET, RemoteEngine, RemoteTarget, RequestKind, card_url, read_card};
 use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, NoticeCode, NoticeLevel, Seq};
-use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpRequest};
 use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
 use crate::net::{HttpClient, probe as net_probe};
 use crate::store::models::ModelChoice;
@@ -435,13 +434,7 @@ async fn create_remote_session(
     sessions: &str,
     headers: &[(String, HttpHeaderValue)],
 ) -> anyhow::Result<String> {
-    let call = HttpRequest {
-        method: HttpMethod::Post,
-        url: sessions.to_owned(),
-        headers: headers.to_vec(),
-        body: Some(Bytes::from_static(b"{}")),
-        framing: Framing::Ndjson,
-    };
+    let call = HttpRequest::post(sessions, headers.to_vec(), "{}", Framing::Ndjson);
     let opened = http.request_json(&call, OPEN_SESSION_TIMEOUT).await?;
     let id = opened.get("id").and_then(Json::as_str);
     Ok(id.ok_or_else(|| Fault::new(FaultKind::Protocol, format!("{sessions} returned no session")))?.to_owned())

@@ -15,7 +15,7 @@ use super::otlp::traces;
 use super::spans::Span;
 use crate::event::Fault;
 use crate::net::HttpClient;
-use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpRequest};
 
 /// How long spans gather.
 const EXPORT_INTERVAL: Duration = Duration::from_secs(5);
@@ -97,13 +97,8 @@ async fn send(
 ) -> Result<(), Fault> {
     let headers = collector.headers.iter().map(|(name, value)| (name.clone(), HttpHeaderValue::Secret(value.clone())));
     let kind = ("content-type".to_owned(), HttpHeaderValue::Plain("application/json".into()));
-    let request = HttpRequest {
-        method: HttpMethod::Post,
-        url: collector.url.clone(),
-        headers: headers.chain([kind]).collect(),
-        body: Some(traces(waiting, &collector.service).to_string().into()),
-        framing: Framing::Ndjson,
-    };
+    let body = traces(waiting, &collector.service).to_string();
+    let request = HttpRequest::post(&collector.url, headers.chain([kind]).collect(), body, Framing::Ndjson);
     match http.send_expecting_success(&request, timeout).await {
         Ok(()) => {
             waiting.clear();

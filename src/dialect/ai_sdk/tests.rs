@@ -1,5 +1,6 @@
 use super::*;
 use crate::dialect::ResponseHead;
+use crate::event::TurnOutcome;
 
 fn decode(frames: &[&str]) -> Vec<ReplyEvent> {
     let (mut decoder, mut out) = (AiSdkDecoder::default(), Vec::new());

@@ -1,7 +1,6 @@
 //! PURE. The server of Google's Agent Development Kit: an app, a user, and a session that is made first. An app stands
 //! for the model.
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::gemini::image_part;
@@ -13,7 +12,7 @@ use super::{AnnouncingDetector, RemoteTarget};
 use crate::engine::discover::ModelInfo;
 use crate::engine::{ModelRequest, ReplyPlan};
 use crate::event::Json;
-use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpRequest};
 
 /// The path of its answers.
 const RUN_PATH: &str = "/run_sse";
@@ -65,13 +64,8 @@ impl Protocol for AdkProtocol {
         let create = || {
             let url = target.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
             let base = url.strip_suffix(RUN_PATH).unwrap_or(url);
-            HttpRequest {
-                method: HttpMethod::Post,
-                url: format!("{base}/apps/{}/users/{USER_ID}/sessions", request.model),
-                headers: target.headers.clone(),
-                body: Some(Bytes::from_static(b"{}")),
-                framing: Framing::Ndjson,
-            }
+            let sessions = format!("{base}/apps/{}/users/{USER_ID}/sessions", request.model);
+            HttpRequest::post(sessions, target.headers.clone(), "{}", Framing::Ndjson)
         };
         Some(match self.0.next(request, &["id"], create) {
             ThreadStep::Begin(plan) => plan,

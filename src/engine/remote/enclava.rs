@@ -7,7 +7,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::probe::{ProbeAnswers, ProbedServer};
@@ -17,7 +16,7 @@ use super::{AnnouncingDetector, RemoteTarget};
 use crate::dialect::{Decode, ResponseHead, SseFrame};
 use crate::engine::{HistoryMessage, ModelRequest, Preparation, ReplyPlan};
 use crate::event::{Fault, Json, NoticeCode, NoticeLevel, ReplyEvent, TurnOutcome};
-use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpRequest};
 use crate::text::address::path_and_query;
 
 /// Items appended in one request.
@@ -130,15 +129,7 @@ impl ServerConversation {
     fn preparation(&self, target: &RemoteTarget, request: &ModelRequest) -> Option<HttpRequest> {
         let base = base_url(&target.url)?;
         let post = |path: String, body: Json| {
-            let url = format!("{base}{path}");
-            let body = Some(Bytes::from(body.to_string()));
-            HttpRequest {
-                method: HttpMethod::Post,
-                url,
-                headers: target.headers.clone(),
-                body,
-                framing: Framing::Ndjson,
-            }
+            HttpRequest::post(format!("{base}{path}"), target.headers.clone(), body.to_string(), Framing::Ndjson)
         };
         match self {
             Self::Unavailable => None,

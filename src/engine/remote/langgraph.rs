@@ -1,7 +1,6 @@
 //! PURE. A LangGraph Agent Server: a thread that is made first, and runs in it, one of which may answer what the one
 //! before waits for. An assistant stands for the model.
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::interrupts::{InterruptAnswer, answered_interrupts, text_payload};
@@ -13,7 +12,7 @@ use super::{AnnouncingDetector, RemoteTarget};
 use crate::engine::discover::ModelInfo;
 use crate::engine::{HistoryApproval, ModelRequest, ReplyPlan};
 use crate::event::{Decision, Json};
-use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpRequest};
 use crate::text::address::path_and_query;
 
 /// The path of its answers, also behind the path of a thread.
@@ -90,13 +89,7 @@ impl Protocol for LangGraphProtocol {
         {
             return Some(ReplyPlan::http(run(id, command), decode));
         }
-        let create = || HttpRequest {
-            method: HttpMethod::Post,
-            url: format!("{base}/threads"),
-            headers: target.headers.clone(),
-            body: Some(Bytes::from_static(b"{}")),
-            framing: Framing::Ndjson,
-        };
+        let create = || HttpRequest::post(format!("{base}/threads"), target.headers.clone(), "{}", Framing::Ndjson);
         Some(match self.0.next(request, &["thread_id"], create) {
             ThreadStep::Begin(plan) => plan,
             ThreadStep::Say { id, text } => {

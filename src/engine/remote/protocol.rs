@@ -1,11 +1,9 @@
 //! PURE. How a kind of request puts prompts to its server.
 
-use bytes::Bytes;
-
 use super::{AnnouncingDetector, RemoteTarget};
 use crate::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
 use crate::event::{Decision, Json, PromptImage};
-use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpRequest};
 use crate::text::address::with_scheme;
 
 /// Puts the prompts of one conversation to its server.
@@ -80,13 +78,7 @@ impl RemoteTarget {
     pub(super) fn post(&self, mut headers: Vec<(String, HttpHeaderValue)>, body: &Json) -> HttpRequest {
         headers.retain(|(name, _)| !self.headers.iter().any(|(ours, _)| ours.eq_ignore_ascii_case(name)));
         headers.extend(self.headers.iter().cloned());
-        HttpRequest {
-            method: HttpMethod::Post,
-            url: with_scheme(&self.url),
-            headers,
-            body: Some(Bytes::from(body.to_string())),
-            framing: Framing::Any,
-        }
+        HttpRequest::post(with_scheme(&self.url), headers, body.to_string(), Framing::Any)
     }
 }
 

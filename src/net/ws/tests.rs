@@ -77,7 +77,7 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
 fn request(url: &str, headers: &[(&str, &str)]) -> HttpRequest {
     let secret = |(name, value): &(&str, &str)| ((*name).to_owned(), HttpHeaderValue::Secret((*value).into()));
     let headers = headers.iter().map(secret).collect();
-    HttpRequest { method: HttpMethod::Get, url: url.to_owned(), headers, body: None, framing: Framing::Ndjson }
+    HttpRequest::get(url, headers, Framing::Ndjson)
 }
 
 /// Opens the feed and hears it to its end.

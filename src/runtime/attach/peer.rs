@@ -19,7 +19,7 @@ use crate::engine::remote::probe::is_origin;
 use crate::engine::remote::{ACP, AHP, CODEX_APP_SERVER, RequestKind};
 use crate::event::{AgentEvent, Capabilities, Seq};
 use crate::net::register_secrets_of;
-use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::request::{Framing, HttpHeaderValue, HttpRequest};
 use crate::net::traffic::TrafficTap;
 use crate::runtime::{Frontend, PreparedSession, Runtime, wall_clock};
 use crate::text::address::{is_loopback, is_websocket};
@@ -190,13 +190,7 @@ pub(super) fn protocol(kind: &RequestKind) -> PeerProtocolKind {
 fn addresses(kind: &RequestKind, url: &str, headers: &[(String, HttpHeaderValue)]) -> Vec<PeerAddress> {
     let address = |transport: PeerTransport, url: String| PeerAddress {
         transport,
-        request: HttpRequest {
-            method: HttpMethod::Get,
-            url,
-            headers: headers.to_vec(),
-            body: None,
-            framing: Framing::Any,
-        },
+        request: HttpRequest::get(url, headers.to_vec(), Framing::Any),
     };
     let usual = is_origin(url).then(|| format!("{}{}", url.trim_end_matches('/'), kind.default_path));
     let place = usual.clone().unwrap_or_else(|| url.to_owned());
