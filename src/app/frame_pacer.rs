@@ -7,7 +7,9 @@
 //! To be woken costs about as much as a frame. So text draws as it comes, as long as there are no more frames than
 //! `min_interval` allows on the whole: what comes evenly and a little slower is drawn each time it comes, and a frame that
 //! was late or of something else puts none of it off. Text that came too early waits a little longer than it must: more
-//! is likely to come, and draws both. None when nobody asked, so that idle costs nothing.
+//! is likely to come, and draws both. What moves by itself waits for the text beside which it moves, for otherwise both
+//! together would be more frames than there may be, and text would wait for the spinner. None when nobody asked, so that
+//! idle costs nothing.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,8 @@ pub struct FramePacer {
     last_drawn: Option<Instant>,
     /// From when on text is drawn as it comes.
     text_from: Option<Instant>,
+    /// When text was drawn last.
+    last_text: Option<Instant>,
     /// When the last frame was drawn that somebody asked for.
     last_urgent: Option<Instant>,
 }
@@ -44,6 +48,7 @@ impl FramePacer {
             is_urgent: false,
             last_drawn: None,
             text_from: None,
+            last_text: None,
             last_urgent: None,
         }
     }
@@ -80,7 +85,9 @@ impl FramePacer {
         } else {
             (self.last_drawn, self.min_interval)
         };
-        let whole = self.requested_for.map(|wanted| last.map_or(wanted, |last| wanted.max(last + gap)));
+        let beside_text = self.last_text.filter(|_| !self.is_urgent).map(|last| last + self.next_text_wait());
+        let not_before = last.map(|last| last + gap).max(beside_text);
+        let whole = self.requested_for.map(|wanted| not_before.map_or(wanted, |least| wanted.max(least)));
         whole.into_iter().chain(self.text_requested_for).min()
     }
 
@@ -102,9 +109,16 @@ impl FramePacer {
             self.requested_for = None;
             self.is_urgent = false;
         }
-        self.text_requested_for = None;
+        if self.text_requested_for.take().is_some() {
+            self.last_text = Some(now);
+        }
         self.text_from = self.text_from.map(|from| from + self.min_interval).max(Some(now));
         self.last_drawn = Some(now);
+    }
+
+    /// Returns how long after text more of it is waited for, where it comes once a frame.
+    fn next_text_wait(&self) -> Duration {
+        self.min_interval + self.min_interval / 4
     }
 }
 
@@ -185,6 +199,25 @@ mod tests {
         assert_eq!(frames_of([0, 6]), [0, 6], "a frame that was saved before may be used");
         let frames = frames_of((0..1000).step_by(6));
         assert!((100..=102).contains(&frames.len()), "{}", frames.len());
+    }
+
+    #[test]
+    fn what_moves_by_itself_is_drawn_with_the_text_beside_it_and_alone_where_none_comes() {
+        let mut pace = FramePacer::new(100);
+        let start = Instant::now();
+        let mut drawn = Vec::new();
+        for at in (0..110).step_by(11) {
+            pace.request_for_stream(start + at * MS, Text);
+            draw_until(&mut pace, start + at * MS, &mut drawn);
+            if at == 11 {
+                pace.request(start + at * MS, 25 * MS);
+            }
+        }
+        assert_eq!(drawn, (0..110).step_by(11).map(|at| start + at * MS).collect::<Vec<_>>());
+        assert_eq!(pace.deadline(), None, "the spinner moved with the text");
+        pace.request(start + 99 * MS, 5 * MS);
+        draw_until(&mut pace, start + 200 * MS, &mut drawn);
+        assert_eq!(*drawn.last().unwrap(), start + 99 * MS + (10 + 10 / 4) * MS + MS / 2, "nothing came");
     }
 
     #[test]
