@@ -196,4 +196,5 @@ def main():
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -165,21 +165,21 @@ impl Layer {
         let keys = by_head(keys, shape.kv_heads, self.key_norm.as_ref())?;
         let values = by_head(values, shape.kv_heads, None)?;
         let queries = (turns.apply(&queries, shape)? * shape.query_scale())?;
-        let (keys, values) = self.keep(&turns.apply(&keys, shape)?, &values, position)?;
+        let (keys, values) = self.keep(&as_halves(&turns.apply(&keys, shape)?)?, &as_halves(&values)?, position)?;
         let end = position + count;
         let start = self.window.map_or(0, |window| (position + 1).saturating_sub(window));
         let keys = keys.narrow(1, start, end - start)?;
         let values = values.narrow(1, start, end - start)?;
         // The heads that share keys are rows of one product.
         let group = shape.heads / shape.kv_heads;
-        let queries = queries.reshape((shape.kv_heads, group * count, shape.head_size))?;
+        let queries = as_halves(&queries)?.reshape((shape.kv_heads, group * count, shape.head_size))?;
         let mut scores = queries.matmul(&keys.t()?)?;
         if count > 1 {
             let mask = mask(position, count, start, self.window)?;
             let apart = (shape.kv_heads, group, count, end - start);
             scores = scores.reshape(apart)?.broadcast_add(&mask)?.reshape(scores.shape())?;
         }
-        let weights = softmax_last_dim(&scores)?;
+        let weights = as_halves(&softmax_last_dim(&scores)?)?;
         let out = weights.matmul(&values)?;
         let out = out.reshape((shape.heads, count, shape.head_size))?.transpose(0, 1)?;
         self.attention_output.forward(&out.contiguous()?.reshape((count, shape.heads * shape.head_size))?)
@@ -208,6 +208,11 @@ impl Layer {
         all_values.slice_set(values, 1, position)?;
         Ok((all_keys.clone(), all_values.clone()))
     }
+}
+
+/// Rounds to 16 bits, as llama.cpp does by default with keys and values, and with what they are multiplied by.
+fn as_halves(values: &Tensor) -> candle_core::Result<Tensor> {
+    values.to_dtype(DType::F16)?.to_dtype(DType::F32)
 }
 
 /// What is added to scores: tokens behind a token, and those before its window, don't count.
