@@ -66,7 +66,8 @@ fn tokens_and_what_follows_are_those_of_llama_cpp() {
         *count = (count.0 + usize::from(is_same), count.1 + 1);
     }
     println!("judged: llama.cpp, same of all: {counts:?}; apart by: {parted:?}");
-    let near = |name: &str| if name.starts_with("tiny") { 0.05 } else { 0.5 };
+    // In four bits llama.cpp's own logits differ by up to 0.9 with the size of its batches.
+    let near = |name: &str| if name.starts_with("tiny") { 0.05 } else { 0.6 };
     assert!(parted.iter().all(|(name, apart)| *apart < near(name)), "{parted:?}");
     assert!(counts.values().all(|(same, all)| same * 2 >= *all), "{counts:?}");
 }
