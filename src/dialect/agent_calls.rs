@@ -289,6 +289,17 @@ impl AgentCalls {
         }
     }
 
+    /// Marks the arguments of those calls as complete whose end no frame told. At the end of a reply that was `cut_off`
+    /// no arguments may just not have come; begun ones never count.
+    pub(super) fn mark_whole_ready(&mut self, cut_off: bool, out: &mut Vec<ReplyEvent>) {
+        for at in 0..self.list.len() {
+            let is_whole = |call: &AgentCall| call.args.is_complete() || (call.args.is_empty() && !cut_off);
+            if self.list.get(at).is_some_and(|call| call.finish_count == 0 && is_whole(call)) {
+                self.mark_ready_at(at, out);
+            }
+        }
+    }
+
     /// Ends a call. A second end corrects the first; later ones are ignored.
     pub(super) fn finish(&mut self, wire: &str, outcome: CallOutcome, text: String, out: &mut Vec<ReplyEvent>) {
         self.finish_after(wire, outcome, text, None, out);

@@ -119,10 +119,7 @@ impl ReplyEnd {
         let outcome = self.outcome();
         let reason = if outcome == TurnOutcome::Completed {
             // Some are told in pieces and without an end of their own.
-            let calls: Vec<String> = reply.calls.unfinished().map(str::to_owned).collect();
-            for wire in &calls {
-                reply.calls.mark_ready(wire, out);
-            }
+            reply.calls.mark_whole_ready(told == Some(FinishReason::Length), out);
             if !reply.has_said_any() && told == Some(FinishReason::End) {
                 out.push(empty_response_notice());
             }

@@ -56,6 +56,21 @@ fn a_stream_is_whole_with_either_of_its_end_marks() {
 }
 
 #[test]
+fn a_call_cut_in_its_arguments_is_never_ready() {
+    let is_ready = |args: &str, reason: &str| {
+        let delta = json!({"type": "tool-input-delta", "toolCallId": "c", "inputTextDelta": args}).to_string();
+        let end = json!({"type": "finish", "finishReason": reason}).to_string();
+        let mut frames = vec![r#"{"type":"tool-input-start","toolCallId":"c","toolName":"t"}"#, &end];
+        if !args.is_empty() {
+            frames.insert(1, &delta);
+        }
+        decode(&frames).iter().any(|event| matches!(event, ReplyEvent::ToolCallReady { .. }))
+    };
+    assert!(!is_ready(r#"{"a":"#, "length") && !is_ready(r#"{"a":"#, "stop") && !is_ready("", "length"));
+    assert!(is_ready(r#"{"a":1}"#, "length") && is_ready("", "tool-calls"));
+}
+
+#[test]
 fn a_character_cut_in_two_is_joined() {
     let events = decode(&[
         r#"{"type":"text-delta","id":"1","delta":"a\ud83d"}"#,
