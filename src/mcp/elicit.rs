@@ -143,7 +143,8 @@ impl Field {
                 Ok(text.into())
             }
             FieldKind::Number { is_whole, least, most } => {
-                let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+                let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+                let number = number.ok_or_else(|| "not a number".to_owned())?;
                 if *is_whole && number.fract() != 0.0 {
                     return Err("not a whole number".to_owned());
                 }
@@ -288,6 +289,10 @@ mod tests {
         let (result, subjects) = ask(schema, &["write ten", "write 10", "write 9", "write ", "write abc"]).await;
         assert_eq!(result, json!({"action": "accept", "content": {"n": 9, "s": "abc"}}));
         assert_eq!(subjects[1], "not a number: n");
+        let any = json!({"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]});
+        let (result, subjects) = ask(any, &["write NaN", "write inf", "write 1.5"]).await;
+        assert_eq!(result, json!({"action": "accept", "content": {"x": 1.5}}));
+        assert_eq!(subjects, ["x", "not a number: x", "not a number: x"]);
     }
 
     #[tokio::test]

@@ -104,8 +104,15 @@ pub(super) async fn log_in(
     }
     show(address);
     let waiting = tokio::time::timeout(LOGIN_TIMEOUT, callback(&listener)).await;
-    let target = waiting.map_err(|_| format!("no login within {} minutes", LOGIN_TIMEOUT.as_secs() / 60))??;
-    Box::pin(state.handle_callback_url(&format!("{here}{target}"))).await.map_err(told)
+    let (mut browser, target) =
+        waiting.map_err(|_| format!("no login within {} minutes", LOGIN_TIMEOUT.as_secs() / 60))??;
+    let done = Box::pin(state.handle_callback_url(&format!("{here}{target}"))).await.map_err(told);
+    let words = match &done {
+        Ok(()) => "You are logged in, and can close this page.",
+        Err(_) => "You are not logged in; where you began it says why. You can close this page.",
+    };
+    answer(&mut browser, "200 OK", words).await;
+    done
 }
 
 /// Forgets a login. Returns whether there was one.
@@ -117,7 +124,7 @@ pub fn forget_login(file: &Path) -> io::Result<bool> {
     }
 }
 
-/// The innermost reason says most.
+/// Joins the reasons behind an error, the innermost last.
 fn error_words(error: &AuthError) -> String {
     let mut words = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -134,8 +141,8 @@ fn is_safe_to_open(address: &str) -> bool {
     address.scheme() == "https" || (address.scheme() == "http" && is_here)
 }
 
-/// Waits for the browser to come back, and returns path and query of its request.
-async fn callback(listener: &TcpListener) -> Result<String, String> {
+/// Waits for the browser to come back, and returns it, to be answered, with path and query of its request.
+async fn callback(listener: &TcpListener) -> Result<(TcpStream, String), String> {
     loop {
         let (mut stream, _) = listener.accept().await.map_err(|error| error.to_string())?;
         let asked = tokio::time::timeout(REQUEST_TIMEOUT, request_target(&mut stream)).await;
@@ -152,8 +159,7 @@ async fn callback(listener: &TcpListener) -> Result<String, String> {
             let about = value("error_description").unwrap_or(error);
             return Err(format!("the login was refused: {}", one_line(about, MAX_REASON_CELLS)));
         }
-        answer(&mut stream, "200 OK", "You are logged in, and can close this page.").await;
-        return Ok(target);
+        return Ok((stream, target));
     }
 }
 

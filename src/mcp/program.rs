@@ -52,14 +52,7 @@ pub(super) fn server_command(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Command {
     let (program, args) = words.split_first().map_or(("", &[] as &[String]), |(first, rest)| (first.as_str(), rest));
-    let mut command = match supervised {
-        Some(supervised) => Command::new(&supervised.program),
-        None => Command::new(program),
-    };
-    match supervised {
-        Some(supervised) => command.args(&supervised.arguments),
-        None => command.args(args),
-    };
+    let mut command = SandboxedCommand::or_plain(supervised, program, args);
     command.current_dir(&spec.folder).env_clear();
     for name in PASSED_VARIABLES {
         if let Some(value) = variable(name) {

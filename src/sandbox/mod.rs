@@ -40,9 +40,9 @@ mod services;
 mod supervisor;
 mod support;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -91,6 +91,22 @@ pub struct SandboxLimits {
 pub struct SandboxedCommand {
     pub program: OsString,
     pub arguments: Vec<OsString>,
+}
+
+impl SandboxedCommand {
+    /// Returns how a program is started: below the supervisor, or as it is where there is none.
+    pub fn or_plain(
+        inside: Option<&Self>,
+        program: &str,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Command {
+        let mut command = Command::new(inside.map_or(OsStr::new(program), |inside| &inside.program));
+        match inside {
+            Some(inside) => command.args(&inside.arguments),
+            None => command.args(arguments),
+        };
+        command
+    }
 }
 
 /// Does the work of a supervisor if this process was started as one. The first thing of `main`; nothing is loaded before

@@ -43,7 +43,7 @@ const KEPT_AT_HOME: &[&str] = &[
     ".cargo/bin",
     ".cargo/config.toml",
 ];
-pub(super) const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
+const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/dev/shm"];
 /// In words, at most so many places.
 const MAX_NAMED: usize = 3;
 
@@ -68,6 +68,11 @@ pub struct SandboxRules {
     pub(super) home: Option<PathBuf>,
     /// Neither read nor written.
     closed: Vec<PathBuf>,
+}
+
+/// Returns the folders of temporary files.
+pub(super) fn temporary() -> impl Iterator<Item = PathBuf> {
+    TEMPORARY.iter().map(PathBuf::from).chain([std::env::temp_dir()])
 }
 
 impl SandboxRules {
@@ -129,9 +134,7 @@ impl SandboxRules {
         if let Some(home) = self.home.as_ref().filter(|home| folders.iter().any(|folder| home.starts_with(folder))) {
             read_only.extend(KEPT_AT_HOME.iter().map(|path| home.join(path)));
         }
-        let temporary = TEMPORARY.iter().map(PathBuf::from).chain([std::env::temp_dir()]);
-        let mut write: Vec<PathBuf> = folders.into_iter().map(Path::to_owned).collect();
-        write.extend(temporary);
+        let write = folders.into_iter().map(Path::to_owned).chain(temporary()).collect();
         let memory_bytes = match self.settings.memory_bytes {
             0 => machine_memory() / 4 * 3,
             bytes => bytes,

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::rules::TEMPORARY;
+use super::rules::temporary;
 use super::{SandboxPolicy, SandboxRules, SandboxSupport, SandboxedCommand};
 
 /// What a person lets a program do.
@@ -42,7 +42,7 @@ impl SandboxRules {
         match &access.write {
             Some(_) => {
                 policy.write.clone_from(&named);
-                policy.write.extend(TEMPORARY.iter().map(PathBuf::from).chain([std::env::temp_dir()]));
+                policy.write.extend(temporary());
                 // What the person names itself is open.
                 policy.read_only.retain(|kept| !named.contains(kept));
             }
@@ -85,8 +85,7 @@ impl SandboxRules {
             return format!("no sandbox ({why}): it can do what you can");
         }
         let network = if policy.network { "network" } else { "no network" };
-        let temporary: Vec<PathBuf> = TEMPORARY.iter().map(PathBuf::from).chain([std::env::temp_dir()]).collect();
-        let named = policy.write.iter().filter(|path| !temporary.contains(path));
+        let named = policy.write.iter().filter(|path| !temporary().any(|place| place == **path));
         let mut places: Vec<String> = named.map(|path| self.display(path, policy)).collect();
         places.push("temp".to_owned());
         format!("sandbox: {network}, writes {}", places.join(", "))

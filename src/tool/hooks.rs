@@ -11,7 +11,7 @@
 //! outside of the sandbox.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::event::Json;
-use crate::sandbox::{ConfinedChild, SandboxRules, explain_refusal};
+use crate::sandbox::{ConfinedChild, SandboxRules, SandboxedCommand, explain_refusal};
 
 /// Bytes of what a hook prints.
 const MAX_PRINTED_BYTES: u64 = 16 * 1024;
@@ -105,14 +105,7 @@ impl Hooks {
             }
             None => None,
         };
-        let mut process = match &inside {
-            Some((inside, ..)) => Command::new(&inside.program),
-            None => Command::new("sh"),
-        };
-        match &inside {
-            Some((inside, ..)) => process.args(&inside.arguments),
-            None => process.args(words),
-        };
+        let mut process = SandboxedCommand::or_plain(inside.as_ref().map(|(inside, ..)| inside), "sh", words);
         process.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         for name in self.hidden_env_vars.iter().chain(inside.iter().flat_map(|(_, hidden, _)| hidden)) {
             process.env_remove(name);

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessSession};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
@@ -30,7 +29,7 @@ use super::truncate::BoundedOutput;
 use super::{CallDescription, SubjectPermission, Tool, ToolContext, ToolProgress, ToolResult, ToolTimeouts};
 use crate::event::command_line::{CommandLine, CommandPart};
 use crate::event::{CallOutcome, Json, OutputStream, Risk, ToolKind, ToolSpec};
-use crate::sandbox::{END_NOW, SandboxRules};
+use crate::sandbox::{ConfinedChild, SandboxRules, SandboxedCommand};
 use crate::text::one_line;
 
 pub(super) struct Shell;
@@ -107,8 +106,8 @@ impl Tool for Shell {
             }
             let place = CommandPlace::of(ctx, leaves).await;
             let advice = "repeat the call with `outside_sandbox` to ask the person whether it may run outside";
-            match ProcessGroup::start(&command, ctx, &place) {
-                Ok(group) => group.run(ctx).await.into_result(&place, advice),
+            match start(&command, ctx, &place) {
+                Ok(running) => run(running, ctx).await.into_result(&place, advice),
                 Err(error) => ToolResult::failed(format!("the shell could not be started: {error}")),
             }
         })
@@ -286,8 +285,8 @@ pub async fn run_for_person(
     // `!!` is for what the sandbox is in the way of.
     let outside = command.strip_prefix('!');
     let place = CommandPlace::of(&ctx, outside.is_some()).await;
-    match ProcessGroup::start(outside.unwrap_or(command).trim(), &ctx, &place) {
-        Ok(group) => group.run(&ctx).await.into_result(&place, "`!!` in place of `!` runs it outside"),
+    match start(outside.unwrap_or(command).trim(), &ctx, &place) {
+        Ok(running) => run(running, &ctx).await.into_result(&place, "`!!` in place of `!` runs it outside"),
         Err(error) => ToolResult::failed(format!("the shell could not be started: {error}")),
     }
 }
@@ -299,113 +298,87 @@ pub async fn run_for_person(
 /// Fails if there is no shell, or no such folder.
 pub(super) async fn run_command(command: &str, ctx: &ToolContext) -> io::Result<CommandEnd> {
     let place = CommandPlace::of(ctx, false).await;
-    Ok(ProcessGroup::start(command, ctx, &place)?.run(ctx).await)
+    Ok(run(start(command, ctx, &place)?, ctx).await)
 }
 
-/// A running command with all its child processes. Dropping it kills them.
-struct ProcessGroup {
-    child: Box<dyn ChildWrapper>,
-    /// A supervisor ends the processes; it must not be killed before.
-    is_supervised: bool,
-}
-
-impl ProcessGroup {
-    fn start(command: &str, ctx: &ToolContext, place: &CommandPlace) -> io::Result<Self> {
-        let inside = place.supervised("bash", command);
-        let is_supervised = inside.is_some();
-        let hidden = place.hidden_variables();
-        let spawn = |shell: &str| {
-            let (program, arguments) = match &inside {
-                Some(inside) => (inside.program.clone(), inside.arguments.clone()),
-                None => (shell.into(), vec!["-c".into(), command.into()]),
-            };
-            let mut wrap = CommandWrap::with_new(program, |process| {
-                process
-                    .args(arguments)
-                    .current_dir(&ctx.folder)
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped())
-                    .env("NO_COLOR", "1")
-                    .env("TERM", "dumb")
-                    .env("PAGER", "cat")
-                    .env("GIT_PAGER", "cat")
-                    .env("GIT_TERMINAL_PROMPT", "0");
-                // Longer values don't fit into the environment.
-                match ctx.resources.as_ref().map(ToString::to_string).filter(|given| given.len() <= MAX_RESOURCES_BYTES)
-                {
-                    Some(given) => process.env("JARVIS_TOOL_RESOURCES", given),
-                    None => process.env_remove("JARVIS_TOOL_RESOURCES"),
-                };
-                // The command's output is logged and sent to the model.
-                for name in ctx.hidden_env_vars.iter().chain(&hidden) {
-                    process.env_remove(name);
-                }
-            });
-            wrap.wrap(ProcessSession);
-            if !is_supervised {
-                wrap.wrap(KillOnDrop);
-            }
-            wrap.spawn()
+fn start(command: &str, ctx: &ToolContext, place: &CommandPlace) -> io::Result<ConfinedChild> {
+    let inside = place.supervised("bash", command);
+    let hidden = place.hidden_variables();
+    let spawn = |shell: &str| {
+        let mut process = SandboxedCommand::or_plain(inside.as_ref(), shell, ["-c", command]);
+        process
+            .current_dir(&ctx.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("NO_COLOR", "1")
+            .env("TERM", "dumb")
+            .env("PAGER", "cat")
+            .env("GIT_PAGER", "cat")
+            .env("GIT_TERMINAL_PROMPT", "0");
+        // Longer values don't fit into the environment.
+        match ctx.resources.as_ref().map(ToString::to_string).filter(|given| given.len() <= MAX_RESOURCES_BYTES) {
+            Some(given) => process.env("JARVIS_TOOL_RESOURCES", given),
+            None => process.env_remove("JARVIS_TOOL_RESOURCES"),
         };
-        let child = match spawn("bash") {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => spawn("sh")?,
-            other => other?,
-        };
-        Ok(Self { child, is_supervised })
-    }
-
-    /// Ends every process at once.
-    fn kill(&mut self) {
-        let _ = if self.is_supervised { self.child.signal(END_NOW) } else { self.child.start_kill() };
-    }
-
-    async fn run(mut self, ctx: &ToolContext) -> CommandEnd {
-        let mut stdout = OutputPipe::new(self.child.stdout().take(), OutputStream::Stdout);
-        let mut stderr = OutputPipe::new(self.child.stderr().take(), OutputStream::Stderr);
-        let mut output = BoundedOutput::default();
-        let mut status = None;
-        let mut cancelled = false;
-        // What happens at `deadline`: first the group is killed, then waiting for output ends.
-        let mut deadline: Option<Instant> = None;
-        let mut killed = false;
-        let mut left_running = false;
-
-        while status.is_none() || stdout.is_open() || stderr.is_open() {
-            // Endings come before output: a command that prints endlessly has to be stoppable. Standard output comes
-            // before standard error, which can't be starved: a full pipe stops the command.
-            tokio::select! {
-                biased;
-                () = ctx.cancel.cancelled(), if !cancelled => {
-                    cancelled = true;
-                    let _ = self.child.signal(SIGTERM);
-                    deadline = Some(Instant::now() + KILL_GRACE_PERIOD);
-                }
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                    if killed {
-                        break;
-                    }
-                    killed = true;
-                    left_running = status.is_some() && !cancelled;
-                    self.kill();
-                    deadline = Some(Instant::now() + KILL_GRACE_PERIOD);
-                }
-                // The process itself, not the group: waiting for the group would block if this process adopts orphans.
-                ended = self.child.inner_mut().wait(), if status.is_none() => {
-                    status = Some(ended);
-                    if deadline.is_none() {
-                        deadline = Some(Instant::now() + BACKGROUND_OUTPUT_TIMEOUT);
-                    }
-                }
-                piece = stdout.read() => forward(&piece, stdout.stream, &mut output, status.is_some(), ctx).await,
-                piece = stderr.read() => forward(&piece, stderr.stream, &mut output, status.is_some(), ctx).await,
-            }
+        // The command's output is logged and sent to the model.
+        for name in ctx.hidden_env_vars.iter().chain(&hidden) {
+            process.env_remove(name);
         }
-        // Processes that closed their output may be left.
-        self.kill();
-        let printed_bytes = output.total_if_truncated();
-        CommandEnd { status, text: output.into_text(), printed_bytes, is_cancelled: cancelled, left_running }
+        ConfinedChild::start(process, inside.is_some())
+    };
+    match spawn("bash") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => spawn("sh"),
+        other => other,
     }
+}
+
+/// Runs a command to its end, and ends what it started.
+async fn run(mut running: ConfinedChild, ctx: &ToolContext) -> CommandEnd {
+    let mut stdout = OutputPipe::new(running.child.stdout().take(), OutputStream::Stdout);
+    let mut stderr = OutputPipe::new(running.child.stderr().take(), OutputStream::Stderr);
+    let mut output = BoundedOutput::default();
+    let mut status = None;
+    let mut cancelled = false;
+    // What happens at `deadline`: first the group is killed, then waiting for output ends.
+    let mut deadline: Option<Instant> = None;
+    let mut killed = false;
+    let mut left_running = false;
+
+    while status.is_none() || stdout.is_open() || stderr.is_open() {
+        // Endings come before output: a command that prints endlessly has to be stoppable. Standard output comes
+        // before standard error, which can't be starved: a full pipe stops the command.
+        tokio::select! {
+            biased;
+            () = ctx.cancel.cancelled(), if !cancelled => {
+                cancelled = true;
+                let _ = running.child.signal(SIGTERM);
+                deadline = Some(Instant::now() + KILL_GRACE_PERIOD);
+            }
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                if killed {
+                    break;
+                }
+                killed = true;
+                left_running = status.is_some() && !cancelled;
+                running.end_now();
+                deadline = Some(Instant::now() + KILL_GRACE_PERIOD);
+            }
+            // The process itself, not the group: waiting for the group would block if this process adopts orphans.
+            ended = running.child.inner_mut().wait(), if status.is_none() => {
+                status = Some(ended);
+                if deadline.is_none() {
+                    deadline = Some(Instant::now() + BACKGROUND_OUTPUT_TIMEOUT);
+                }
+            }
+            piece = stdout.read() => forward(&piece, stdout.stream, &mut output, status.is_some(), ctx).await,
+            piece = stderr.read() => forward(&piece, stderr.stream, &mut output, status.is_some(), ctx).await,
+        }
+    }
+    // Processes that closed their output may be left.
+    running.end_now();
+    let printed_bytes = output.total_if_truncated();
+    CommandEnd { status, text: output.into_text(), printed_bytes, is_cancelled: cancelled, left_running }
 }
 
 fn result_of(status: Option<io::Result<ExitStatus>>, text: String, left_running: bool) -> ToolResult {
@@ -416,13 +389,6 @@ fn result_of(status: Option<io::Result<ExitStatus>>, text: String, left_running:
         }
         Some(Err(error)) => ToolResult::failed(append_note(text, &format!("waiting for it failed: {error}"))),
         None => ToolResult::failed(append_note(text, "it could not be stopped")),
-    }
-}
-
-impl Drop for ProcessGroup {
-    fn drop(&mut self) {
-        // Harmless if the group is empty.
-        self.kill();
     }
 }
 

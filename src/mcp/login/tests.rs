@@ -81,17 +81,19 @@ impl Server {
     }
 }
 
-/// What a browser does once the person has logged in.
-async fn come_back(address: &str, more: &str) {
+/// What a browser does once the person has logged in; returns the page that it is shown.
+async fn come_back(address: &str, more: &str) -> String {
     let given: HashMap<_, _> = url::Url::parse(address).unwrap().query_pairs().into_owned().collect();
     let back = url::Url::parse(&given["redirect_uri"]).unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", back.port().unwrap())).await.unwrap();
     let target = format!("{}?state={}&{more}", back.path(), given["state"]);
     stream.write_all(format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
-    stream.read_to_end(&mut Vec::new()).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    page
 }
 
-async fn log_in_at(server: &Server, file: &Path, more: &str) -> (Result<(), String>, String) {
+async fn log_in_at(server: &Server, file: &Path, more: &str) -> (Result<(), String>, (String, String)) {
     let (shown, mut address) = tokio::sync::watch::channel(String::new());
     let http = HttpClient::default();
     let url = server.url();
@@ -100,8 +102,8 @@ async fn log_in_at(server: &Server, file: &Path, more: &str) -> (Result<(), Stri
     });
     let browser = async {
         let address = address.wait_for(|address| !address.is_empty()).await.unwrap().clone();
-        come_back(&address, more).await;
-        address
+        let page = come_back(&address, more).await;
+        (address, page)
     };
     tokio::join!(logging_in, browser)
 }
@@ -112,8 +114,9 @@ async fn a_login_is_kept_for_its_owner_alone_and_renewed() {
     let server = Server::start(&mut tasks).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("logins/s.json");
-    let (done, address) = log_in_at(&server, &file, "code=abc").await;
+    let (done, (address, page)) = log_in_at(&server, &file, "code=abc").await;
     done.unwrap();
+    assert!(page.contains("You are logged in"), "{page}");
     assert!(address.contains("code_challenge_method=S256") && address.contains("client_id=c1"), "{address}");
     assert_eq!((server.grant(0, "code"), server.grant(0, "grant_type")), ("abc".into(), "authorization_code".into()));
     assert!(!server.grant(0, "code_verifier").is_empty() && server.grant(0, "resource") == server.url());
@@ -141,6 +144,16 @@ async fn a_refusal_is_told_and_keeps_nothing() {
     let (done, _) = log_in_at(&server, &file, "error=access_denied&error_description=not+you").await;
     assert_eq!(done.unwrap_err(), "the login was refused: not you");
     assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn the_page_says_that_a_login_came_to_nothing_which_the_server_did_not_take() {
+    let mut tasks = tokio::task::JoinSet::new();
+    let server = Server::start(&mut tasks).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (done, (_, page)) = log_in_at(&server, &folder.path().join("s.json"), "no_code=1").await;
+    assert!(done.unwrap_err().starts_with("the login failed: "));
+    assert!(page.contains("You are not logged in"), "{page}");
 }
 
 #[test]

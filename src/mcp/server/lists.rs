@@ -34,6 +34,7 @@ impl McpServer {
         if let Some(known) = self.known_offers() {
             return Ok(known);
         }
+        let seen = self.shared.offers.subscribe();
         let peer = connection.service.peer_info();
         let has = |what: fn(&rmcp::model::ServerCapabilities) -> bool| {
             peer.as_ref().is_some_and(|peer| what(&peer.capabilities))
@@ -58,7 +59,10 @@ impl McpServer {
         offers.resources.truncate(MAX_LISTED);
         offers.templates.truncate(MAX_LISTED);
         let offers = Arc::new(offers);
-        self.shared.offers.send_replace(Some(Arc::clone(&offers)));
+        // What changed meanwhile may not be in it.
+        if matches!(seen.has_changed(), Ok(false)) {
+            self.shared.offers.send_replace(Some(Arc::clone(&offers)));
+        }
         Ok(offers)
     }
 
