@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::naming::new_uuid;
+use super::pieces::in_pieces;
 use super::state::is_of;
 use super::summary::{FileStamp, ReadDepth, SessionSummary};
 use crate::private;
@@ -24,9 +25,6 @@ const INDEX_FORMAT: u32 = 1;
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// A longer line is not ours either, and none is written.
 const MAX_ENTRY_BYTES: usize = 16 << 10;
-
-/// Fewer lines than these are read one after the other.
-const MIN_SHARED_LINES: usize = 512;
 
 #[derive(Debug, Default)]
 pub(super) struct SessionIndex {
@@ -73,21 +71,8 @@ impl SessionIndex {
             return;
         }
         let lines: Vec<_> = lines.filter(|line| !line.is_empty() && line.len() <= MAX_ENTRY_BYTES).collect();
-        self.entries.reserve(lines.len());
-        let mut insert = |entries: Vec<IndexEntry>| {
-            self.entries.extend(entries.into_iter().map(|entry| (entry.log.clone(), entry)));
-        };
-        if lines.len() < MIN_SHARED_LINES {
-            return insert(read_entries(&lines));
-        }
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            let piece = lines.len().div_ceil(workers);
-            let pieces: Vec<_> = lines.chunks(piece).map(|lines| scope.spawn(|| read_entries(lines))).collect();
-            for piece in pieces {
-                insert(piece.join().unwrap_or_default());
-            }
-        });
+        let entries = in_pieces(&lines, read_entries);
+        self.entries.extend(entries.into_iter().map(|entry| (entry.log.clone(), entry)));
     }
 
     /// Returns whether a log is as it was, and was read that far.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::index::SessionIndex;
+use super::pieces::in_pieces;
 use super::summary::{FileStamp, ReadDepth, SessionSummary, is_in_use};
 use super::write::lock;
 use super::{Damage, ONE_SHOT_KIND, OpenError, Reader, Writer};
@@ -48,9 +49,6 @@ const MAX_SCANNED_BYTES: u64 = 16 << 20;
 /// The bytes of the newest logs of which it looks for every turn. Of those beyond it reads the ends.
 const MAX_COUNTED_BYTES: u64 = 256 << 20;
 
-/// Fewer files than these are looked at one after the other.
-const MIN_SHARED_FILES: usize = 512;
-
 /// A log in the folder, and how it was found.
 struct LogFile {
     stem: String,
@@ -79,8 +77,8 @@ pub enum AnnotateError {
 /// Listing thousands of sessions has to stay fast: only the newest are read whole, so `damage` and `turns` may be `None`
 /// for others. A log that another program has open may briefly end in half a line; that doesn't count as damage.
 pub fn list(dir: &Path, index_file: Option<&Path>) -> Result<SessionListing, OpenError> {
-    let load = || index_file.map_or_else(SessionIndex::default, |file| SessionIndex::load(file, dir));
-    let (logs, mut index) = (newest_first(dir)?, load());
+    let logs = newest_first(dir)?;
+    let mut index = index_file.map_or_else(SessionIndex::default, |file| SessionIndex::load(file, dir));
     let depths = wanted_depths(&logs);
     let unknown: Vec<_> = logs
         .iter()
@@ -335,23 +333,14 @@ fn newest_first(dir: &Path) -> Result<Vec<LogFile>, OpenError> {
     Ok(logs)
 }
 
-/// Looks at each file; at many with several threads.
+/// Looks at each file.
 fn with_stamps(files: &[(String, PathBuf)]) -> Vec<LogFile> {
     // Otherwise it was removed just now.
     let stamp = |(stem, path): &(String, PathBuf)| {
         let stamp = FileStamp::new(&fs::metadata(path).ok()?);
         Some(LogFile { stem: stem.clone(), path: path.clone(), stamp })
     };
-    let stamps = |files: &[(String, PathBuf)]| files.iter().filter_map(stamp).collect::<Vec<_>>();
-    if files.len() < MIN_SHARED_FILES {
-        return stamps(files);
-    }
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let pieces: Vec<_> =
-            files.chunks(files.len().div_ceil(workers)).map(|files| scope.spawn(|| stamps(files))).collect();
-        pieces.into_iter().flat_map(|piece| piece.join().unwrap_or_default()).collect()
-    })
+    in_pieces(files, |files| files.iter().filter_map(stamp).collect())
 }
 
 fn read_ends(path: &Path) -> Result<SessionSummary, OpenError> {

@@ -11,6 +11,7 @@ mod index;
 mod line;
 mod listing;
 mod naming;
+mod pieces;
 mod read;
 mod state;
 mod summary;
