@@ -175,7 +175,8 @@ pub enum CliCommand {
 
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct ReplayArgs {
-    /// Session log.
+    /// Session name, or the beginning of it, or a session log.
+    #[arg(value_name = "ID|FILE")]
     pub file: PathBuf,
 
     /// Playback speed (1 = real time).
@@ -209,7 +210,8 @@ pub struct ReplayArgs {
 
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct FrameArgs {
-    /// Session log.
+    /// Session name, or the beginning of it, or a session log.
+    #[arg(value_name = "ID|FILE")]
     pub file: PathBuf,
 
     /// Show the screen after this event; by default after the last.

@@ -65,8 +65,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
 
-    /// Play this session log instead of running an agent, in every dialect.
-    #[arg(long, value_name = "FILE")]
+    /// Play this session, by its name or its log, instead of running an agent, in every dialect.
+    #[arg(long, value_name = "ID|FILE")]
     pub replay: Option<PathBuf>,
 
     /// Playback speed (1 = real time).

@@ -130,12 +130,14 @@ impl Runtime {
     }
 
     /// Returns the log of a session, by its name or a prefix of it, or by the path of a log.
-    pub fn session_path(&self, wanted: &str) -> anyhow::Result<PathBuf> {
-        let path = Path::new(wanted);
-        if path.is_file() {
+    pub fn session_path(&self, wanted: impl AsRef<Path>) -> anyhow::Result<PathBuf> {
+        let path = wanted.as_ref();
+        // What is no name of a session is told as a file that isn't there.
+        let is_name = || path.components().count() == 1 && path.extension().is_none_or(|kind| kind != "jsonl");
+        if path.is_file() || !is_name() {
             return Ok(path.to_owned());
         }
-        Ok(journal::find(&self.paths.sessions_dir(), wanted)?.path)
+        Ok(journal::find(&self.paths.sessions_dir(), &path.to_string_lossy())?.path)
     }
 
     /// Returns the log of the session that is to go on, and notes which newer ones were skipped.

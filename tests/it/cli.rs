@@ -146,6 +146,8 @@ fn the_replay_of_a_log_gives_the_same_object() {
     let ran = place.run(&["replay", log.to_str().unwrap(), "--headless", "--output-format", "json"]);
     let mut again = ran.json();
     assert_eq!(again["source"], "replay");
+    let name = log.file_stem().unwrap().to_str().unwrap();
+    assert_eq!(place.run(&["replay", name, "--headless", "--output-format", "json"]).out, ran.out);
     again["source"] = Value::from("agent");
     assert_eq!(again, live);
     assert_eq!(ran.code, 0);

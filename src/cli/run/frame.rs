@@ -10,7 +10,7 @@ use crate::runtime::Frontend;
 pub(super) async fn run(args: &FrameArgs, context: RunContext) -> anyhow::Result<u8> {
     let runtime = context.runtime(Frontend::Headless, None);
     let size = (args.size.width, args.size.height);
-    let path = runtime.session_path(&args.file.to_string_lossy())?;
+    let path = runtime.session_path(&args.file)?;
     // The screen shows it only at the end.
     for (_, text) in runtime.find_log_damage(&path) {
         print_error(&text);

@@ -70,16 +70,17 @@ impl Runtime {
             },
         };
         let hosted = HostedAgent::resolve(args, self.config())?;
-        let store_warnings = match &args.replay {
+        let recording = args.replay.as_ref().map(|wanted| self.session_path(wanted)).transpose()?;
+        let store_warnings = match &recording {
             Some(_) => Vec::new(),
             None => self.open_shared_store(args.store.as_deref()).await?,
         };
         // Once for all sessions, which share the list.
         let unlisted = self.tools.refresh().await;
-        let damage = args.replay.as_ref().map(|path| self.find_log_damage(path)).unwrap_or_default();
+        let damage = recording.as_ref().map(|path| self.find_log_damage(path)).unwrap_or_default();
         let warnings = damage.into_iter().map(|(_, text)| text).chain(unlisted).chain(store_warnings).collect();
         let served = SessionFactory::new(Arc::new(self), config.approval_timeout).with_warnings(warn).hosting(hosted);
-        let served = match &args.replay {
+        let served = match &recording {
             Some(path) => served.with_recording(path, args.speed as f32)?,
             None => served,
         };
