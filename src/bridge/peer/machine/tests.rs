@@ -1,5 +1,6 @@
 //! The machine with ACP as its protocol: lines in, events and lines out.
 
+use crate::event::{PromptContext, PromptImage};
 use serde_json::json;
 
 use super::super::acp::AcpPeer;
