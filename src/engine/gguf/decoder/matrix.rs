@@ -1,6 +1,6 @@
 //! Products with the matrices of a file. Candle has kernels for most types; for Q4_1 it goes number by number on x86, so
-//! that type is multiplied here, by loops that the compiler turns into vector instructions of the machine at hand. What
-//! is rounded, and when, is as in ggml (`quantize_row_q8_1` and `ggml_vec_dot_q4_1_q8_1`), for models are measured so.
+//! that type is multiplied here, with AVX2 where the machine has it. What is rounded, and when, is as in ggml
+//! (`quantize_row_q8_1` and `ggml_vec_dot_q4_1_q8_1`), for models are measured so.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,7 +57,7 @@ struct WeightBlock {
 struct ValueBlock {
     scale: f32,
     sum: f32,
-    numbers: [i16; BLOCK_VALUES],
+    numbers: [i8; BLOCK_VALUES],
 }
 
 pub(super) struct PackedMatrix {
@@ -79,8 +79,7 @@ impl PackedMatrix {
     fn forward(&self, values: &Tensor) -> candle_core::Result<Tensor> {
         let count = values.dim(0)?;
         let values = values.flatten_all()?.to_vec1::<f32>()?;
-        let arch = pulp::Arch::new();
-        let blocks: Vec<ValueBlock> = arch.dispatch(|| values.as_chunks().0.iter().map(quantize).collect());
+        let blocks: Vec<ValueBlock> = values.as_chunks().0.iter().map(quantize).collect();
         // Row by row of the matrix, so that each piece of work has a place of its own.
         let mut out = vec![0.0_f32; self.rows * count];
         let per_row = self.columns / BLOCK_VALUES;
@@ -93,7 +92,7 @@ impl PackedMatrix {
             for piece in pieces.get(range).unwrap_or_default() {
                 let mut piece = piece.lock().unwrap_or_else(PoisonError::into_inner);
                 let (out, weights) = &mut *piece;
-                arch.dispatch(|| multiply(weights, &blocks, per_row, count, out));
+                multiply(&Rows { weights, values: &blocks, per_row, count }, out);
             }
         });
         drop(pieces);
@@ -102,39 +101,120 @@ impl PackedMatrix {
     }
 }
 
-#[allow(clippy::inline_always, reason = "it must be compiled for the machine that was found")]
-#[inline(always)]
-fn multiply(weights: &[WeightBlock], values: &[ValueBlock], per_row: usize, count: usize, out: &mut [f32]) {
-    for (row, out) in weights.chunks_exact(per_row).zip(out.chunks_exact_mut(count)) {
-        for (values, out) in values.chunks(TOKENS_AT_ONCE * per_row).zip(out.chunks_mut(TOKENS_AT_ONCE)) {
-            let mut sums = [0.0_f32; TOKENS_AT_ONCE];
-            for (at, weight) in row.iter().enumerate() {
-                let mut numbers = [0_i16; BLOCK_VALUES];
-                let (low, high) = numbers.split_at_mut(BLOCK_VALUES / 2);
-                for ((low, high), packed) in low.iter_mut().zip(high).zip(weight.numbers) {
-                    *low = i16::from(packed & 15);
-                    *high = i16::from(packed >> 4);
-                }
-                for (sum, value) in sums.iter_mut().zip(values.iter().skip(at).step_by(per_row)) {
-                    let mut product = 0_i32;
-                    for (number, value) in numbers.iter().zip(&value.numbers) {
-                        product += i32::from(*number) * i32::from(*value);
-                    }
-                    *sum += weight.scale * value.scale * product as f32 + weight.offset * value.sum;
-                }
-            }
-            out.copy_from_slice(sums.get(..out.len()).unwrap_or_default());
+/// Rows of the matrix, and the values of each token that they are multiplied by.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    weights: &'a [WeightBlock],
+    values: &'a [ValueBlock],
+    per_row: usize,
+    count: usize,
+}
+
+/// Writes the products, row by row.
+fn multiply(rows: &Rows<'_>, out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        return simd.vectorize(avx2::Multiply { simd, rows: *rows, out });
+    }
+    multiply_plainly(rows, out);
+}
+
+/// The same number by number.
+fn multiply_plainly(rows: &Rows<'_>, out: &mut [f32]) {
+    for (row, out) in rows.weights.chunks_exact(rows.per_row).zip(out.chunks_exact_mut(rows.count)) {
+        for (values, out) in rows.values.chunks_exact(rows.per_row).zip(out) {
+            *out = row.iter().zip(values).fold(0.0, |sum, (weight, value)| {
+                let (low, high) = value.numbers.split_at(BLOCK_VALUES / 2);
+                let numbers = weight.numbers.iter().zip(low.iter().zip(high));
+                let products = numbers.map(|(packed, (low, high))| {
+                    i32::from(packed & 15) * i32::from(*low) + i32::from(packed >> 4) * i32::from(*high)
+                });
+                sum + weight.scale * value.scale * products.sum::<i32>() as f32 + weight.offset * value.sum
+            });
         }
     }
 }
 
-#[allow(clippy::inline_always, reason = "it must be compiled for the machine that was found")]
-#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{__m256, __m256i};
+
+    use pulp::NullaryFnOnce;
+    use pulp::bytemuck::cast;
+    use pulp::x86::V3;
+
+    use super::{Rows, TOKENS_AT_ONCE, ValueBlock, WeightBlock};
+
+    pub(super) struct Multiply<'a> {
+        pub(super) simd: V3,
+        pub(super) rows: Rows<'a>,
+        pub(super) out: &'a mut [f32],
+    }
+
+    impl NullaryFnOnce for Multiply<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn call(self) {
+            let Self { simd, rows, out } = self;
+            for (row, out) in rows.weights.chunks_exact(rows.per_row).zip(out.chunks_exact_mut(rows.count)) {
+                let tokens = rows.values.chunks(TOKENS_AT_ONCE * rows.per_row);
+                for (values, out) in tokens.zip(out.chunks_mut(TOKENS_AT_ONCE)) {
+                    match out {
+                        [out] => [*out] = row_product(simd, row, values),
+                        out => {
+                            let sums: [f32; TOKENS_AT_ONCE] = row_product(simd, row, values);
+                            out.copy_from_slice(sums.get(..out.len()).unwrap_or_default());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Multiplies a row by the values of at most so many tokens: a block of weights is unpacked once for all of them.
+    #[inline(always)]
+    fn row_product<const TOKENS: usize>(simd: V3, row: &[WeightBlock], values: &[ValueBlock]) -> [f32; TOKENS] {
+        let mut sums = [simd.avx._mm256_setzero_ps(); TOKENS];
+        let mut offsets = [0.0_f32; TOKENS];
+        for (at, weight) in row.iter().enumerate() {
+            let numbers = unpack(simd, weight.numbers);
+            let of_tokens = values.iter().skip(at).step_by(row.len());
+            for ((sum, offset), value) in sums.iter_mut().zip(&mut offsets).zip(of_tokens) {
+                let scale = simd.avx._mm256_set1_ps(weight.scale * value.scale);
+                *sum = simd.fma._mm256_fmadd_ps(scale, product(simd, numbers, cast(value.numbers)), *sum);
+                *offset += weight.offset * value.sum;
+            }
+        }
+        let mut out = [0.0; TOKENS];
+        for ((out, sum), offset) in out.iter_mut().zip(sums).zip(offsets) {
+            let [a, b, c, d, e, f, g, h]: [f32; 8] = cast(sum);
+            *out = ((a + e) + (c + g)) + ((b + f) + (d + h)) + offset;
+        }
+        out
+    }
+
+    /// Returns the low halves of all bytes, and behind them the high ones.
+    #[inline(always)]
+    fn unpack(simd: V3, packed: [u8; 16]) -> __m256i {
+        let packed = cast(packed);
+        let high = simd.sse2._mm_srli_epi16::<4>(packed);
+        simd.avx2._mm256_and_si256(simd.avx._mm256_set_m128i(high, packed), simd.avx._mm256_set1_epi8(15))
+    }
+
+    /// Returns eight sums of four products each.
+    #[inline(always)]
+    fn product(simd: V3, weights: __m256i, values: __m256i) -> __m256 {
+        let pairs = simd.avx2._mm256_maddubs_epi16(weights, values);
+        simd.avx._mm256_cvtepi32_ps(simd.avx2._mm256_madd_epi16(pairs, simd.avx._mm256_set1_epi16(1)))
+    }
+}
+
 fn quantize(values: &[f32; BLOCK_VALUES]) -> ValueBlock {
     let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     let scale = most / 127.0;
     let factor = if scale > 0.0 { 127.0 / most } else { 0.0 };
-    let numbers = values.map(|value| (value * factor).round_ties_even() as i16);
+    let numbers = values.map(|value| (value * factor).round_ties_even() as i8);
     let sum: i32 = numbers.iter().map(|number| i32::from(*number)).sum();
     let as_half = |value: f32| f16::from_f32(value).to_f32();
     ValueBlock { scale: as_half(scale), sum: as_half(scale * sum as f32), numbers }
@@ -171,5 +251,27 @@ mod tests {
         let difference = (exact - matrix.forward(&values).unwrap()).unwrap().abs().unwrap();
         let most = difference.max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(most < 0.002, "{most}");
+    }
+
+    #[test]
+    fn what_the_machine_has_for_it_gives_what_numbers_one_by_one_give() {
+        let block = |nth: usize| WeightBlock {
+            scale: 0.01 * nth as f32,
+            offset: -0.07,
+            numbers: std::array::from_fn(|at| (nth * 31 + at * 17) as u8),
+        };
+        for count in [1, TOKENS_AT_ONCE, TOKENS_AT_ONCE + 3] {
+            let weights: Vec<_> = (0..15).map(block).collect();
+            let value = |at: usize| ((at * 37 % 101) as f32 - 50.0) / 25.0;
+            let values: Vec<_> =
+                (0..3 * count).map(|nth| quantize(&std::array::from_fn(|at| value(nth * 7 + at)))).collect();
+            let rows = Rows { weights: &weights, values: &values, per_row: 3, count };
+            let (mut fast, mut plain) = (vec![0.0; 5 * count], vec![0.0; 5 * count]);
+            multiply(&rows, &mut fast);
+            multiply_plainly(&rows, &mut plain);
+            let most =
+                fast.iter().zip(&plain).map(|(one, other): (&f32, &f32)| (one - other).abs()).fold(0.0, f32::max);
+            assert!(most < 1e-4 && plain.iter().any(|sum| sum.abs() > 1.0), "{most}");
+        }
     }
 }
