@@ -22,8 +22,10 @@ use crate::dialect::ollama::OllamaDecoder;
 use crate::dialect::{Decode, SseFrame};
 use crate::engine::spec::EngineOptions;
 use crate::engine::{Engine, ModelRequest, ReplyPlan, ReplySink};
-use crate::event::{Fault, FaultKind, Json, ReplyEvent, TurnOutcome};
+use crate::event::{Annotation, Fault, FaultKind, Json, ReplyEvent, ReplyTarget, TurnOutcome};
 
+/// Tokens of a prompt that are read before it is told how far that is.
+const TOLD_TOKENS: usize = 256;
 /// Bytes of text of an answer.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
@@ -154,7 +156,7 @@ impl<'a> AnswerWriter<'a> {
             self.push("<think>\n");
         }
         let begin = Instant::now();
-        let mut scores = model.advance(same, tokens.get(same..).unwrap_or_default(), &is_cancelled, &path)?;
+        let mut scores = self.read_prompt(model, &tokens, same, &path)?;
         let prompt_time = begin.elapsed();
 
         let begin = Instant::now();
@@ -197,6 +199,28 @@ impl<'a> AnswerWriter<'a> {
             "eval_duration": nanos(begin.elapsed()),
         }));
         Ok(())
+    }
+
+    /// Reads the tokens of a prompt that are not known yet, and tells how far it is where that takes a while.
+    fn read_prompt(
+        &self,
+        model: &mut LoadedModel,
+        tokens: &[u32],
+        known: usize,
+        path: &Path,
+    ) -> Result<Vec<f32>, Fault> {
+        let new = tokens.get(known..).unwrap_or_default();
+        let (mut scores, mut done) = (Vec::new(), 0);
+        for piece in new.chunks(TOLD_TOKENS) {
+            if new.len() > TOLD_TOKENS {
+                let label = format!("reading the prompt: {} %", done * 100 / new.len());
+                let annotation = Annotation::Progress(json!({"step": "prompt", "label": label}));
+                self.sink.send(ReplyEvent::Annotation { on: ReplyTarget::Reply, annotation });
+            }
+            scores = model.advance(known + done, piece, &|| self.sink.is_cancelled(), path)?;
+            done += piece.len();
+        }
+        Ok(scores)
     }
 
     /// Ends the answer. Nobody listens any more where it was cancelled.

@@ -10,7 +10,7 @@ use super::super::shape::ModelShape;
 use super::tiny::{TEMPLATE, model};
 use crate::engine::spec::EngineOptions;
 use crate::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan, ReplySink};
-use crate::event::{FaultKind, ReplyEvent, SamplingParams, TurnOutcome, Usage};
+use crate::event::{Annotation, FaultKind, ReplyEvent, SamplingParams, TurnOutcome, Usage};
 
 /// Takes events, up to a number of them.
 struct Listener {
@@ -81,6 +81,23 @@ fn a_file_answers_and_the_next_request_computes_only_what_is_new() {
     let (fresh, _) = answer(&*other, &request(&path, "the cat and the hat"), usize::MAX);
     assert!(usage(&again).cached_tokens > 5, "{again:?}");
     assert_eq!((text(&again), usage(&fresh).cached_tokens), (text(&fresh), 0));
+}
+
+#[test]
+fn how_far_a_long_prompt_is_read_is_told_before_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = model(TEMPLATE).write(&folder);
+    let told = |prompt: &str| {
+        let (events, _) = answer(&*engine(), &request(&path, prompt), usize::MAX);
+        let label = |event: &ReplyEvent| match event {
+            ReplyEvent::Annotation { annotation: Annotation::Progress(data), .. } => Some(data["label"].to_string()),
+            _ => None,
+        };
+        events.iter().map_while(label).collect::<Vec<_>>()
+    };
+    let long = told(&"x".repeat(400));
+    assert!(long.len() == 2 && long[0].contains("reading the prompt: 0 %"), "{long:?}");
+    assert_eq!(told("the cat"), Vec::<String>::new());
 }
 
 #[test]
