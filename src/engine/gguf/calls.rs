@@ -201,49 +201,48 @@ fn python_call(text: &str, names: &[String]) -> Option<Written> {
     let mut rest = inner.trim();
     while !rest.is_empty() {
         let (key, value) = rest.split_once('=')?;
-        let value = value.trim_start();
-        let (value, after) = match value.chars().next()? {
-            quote @ ('\'' | '"') => {
-                let mut end = None;
-                let mut is_escaped = false;
-                for (at, c) in value.char_indices().skip(1) {
-                    match c {
-                        _ if is_escaped => is_escaped = false,
-                        '\\' => is_escaped = true,
-                        c if c == quote => {
-                            end = Some(at);
-                            break;
-                        }
-                        _ => {}
-                    }
-                }
-                let end = end?;
-                let text = value.get(1..end)?;
-                let unescaped =
-                    text.replace("\\n", "\n").replace("\\'", "'").replace("\\\"", "\"").replace("\\\\", "\\");
-                (Value::String(unescaped), value.get(end + 1..)?)
-            }
-            _ => {
-                let mut stream = serde_json::Deserializer::from_str(value).into_iter::<Value>();
-                match stream.next() {
-                    Some(Ok(read)) => (read, value.get(stream.byte_offset()..)?),
-                    _ => {
-                        let (word, after) = value.split_at(value.find(',').unwrap_or(value.len()));
-                        let read = match word.trim() {
-                            "True" => Value::Bool(true),
-                            "False" => Value::Bool(false),
-                            "None" => Value::Null,
-                            _ => return None,
-                        };
-                        (read, after)
-                    }
-                }
-            }
-        };
+        let (value, after) = python_value(value.trim_start())?;
         args.insert(key.trim().to_owned(), value);
         rest = after.trim_start().trim_start_matches(',').trim_start();
     }
     Some(Written::Call { name: name.to_owned(), args: Value::Object(args) })
+}
+
+/// Reads a value as Python writes it, and returns it with what stands behind it.
+fn python_value(text: &str) -> Option<(Value, &str)> {
+    if let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) {
+        return python_string(text, quote);
+    }
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    if let Some(Ok(read)) = stream.next() {
+        return Some((read, text.get(stream.byte_offset()..)?));
+    }
+    let (word, after) = text.split_at(text.find(',').unwrap_or(text.len()));
+    let value = match word.trim() {
+        "True" => Value::Bool(true),
+        "False" => Value::Bool(false),
+        "None" => Value::Null,
+        _ => return None,
+    };
+    Some((value, after))
+}
+
+fn python_string(text: &str, quote: char) -> Option<(Value, &str)> {
+    let mut read = String::new();
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => match chars.next()?.1 {
+                'n' => read.push('\n'),
+                't' => read.push('\t'),
+                escaped @ ('\\' | '\'' | '"') => read.push(escaped),
+                other => read.extend(['\\', other]),
+            },
+            c if c == quote => return Some((Value::String(read), text.get(at + 1..)?)),
+            c => read.push(c),
+        }
+    }
+    None
 }
 
 fn push_text(text: &str, out: &mut Vec<Written>) {

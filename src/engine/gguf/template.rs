@@ -3,6 +3,8 @@
 //!
 //! A template that knows no tools gets them as words of the system prompt, and results as words of the person.
 
+use std::fmt::Write as _;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
@@ -112,7 +114,8 @@ impl ChatTemplate {
                         message["tool_calls"] = calls.iter().map(call).collect();
                     } else {
                         for call in calls {
-                            content.push_str(&format!("{}<tool_call>\n{call}\n</tool_call>", newline(&content)));
+                            let before = newline(&content);
+                            let _ = write!(content, "{before}<tool_call>\n{call}\n</tool_call>");
                         }
                     }
                     if !reasoning.is_empty() && self.knows_tools {
@@ -143,7 +146,7 @@ impl ChatTemplate {
     }
 }
 
-fn newline(text: &str) -> &str {
+fn newline(text: &str) -> &'static str {
     if text.is_empty() { "" } else { "\n" }
 }
 
@@ -193,6 +196,7 @@ fn guard_json(value: Json, guard: &dyn Fn(&str) -> String) -> Json {
 }
 
 /// As Python writes it: templates were made for that, and so were the models.
+#[allow(clippy::needless_pass_by_value, reason = "a filter's form")]
 fn to_json(value: &Value, options: minijinja::value::Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let _ = (options.get::<Option<bool>>("ensure_ascii")?, options.get::<Option<bool>>("sort_keys")?);

@@ -15,7 +15,7 @@ fn read(text: &str) -> Vec<Written> {
         for written in piece {
             match written {
                 Written::Text(text) => push_text(&text, &mut letters),
-                call => letters.push(call),
+                call @ Written::Call { .. } => letters.push(call),
             }
         }
     }
@@ -24,7 +24,7 @@ fn read(text: &str) -> Vec<Written> {
     for written in rest {
         match written {
             Written::Text(text) => push_text(&text, &mut letters),
-            call => letters.push(call),
+            call @ Written::Call { .. } => letters.push(call),
         }
     }
     assert_eq!(whole, letters, "{text}");
@@ -107,4 +107,10 @@ fn without_tools_everything_is_text() {
     reader.push("<tool_call>{\"name\": \"clock\"}</tool_call>", &mut out);
     reader.finish(&mut out);
     assert_eq!(out, [text("<tool_call>{\"name\": \"clock\"}</tool_call>")]);
+}
+
+#[test]
+fn what_a_python_string_escapes_is_read_in_one_pass() {
+    let written = "```tool_code\nread_file(path='a\\\\n\\'b\\'\\n\\d', deep=True)\n```";
+    assert_eq!(read(written), [call("read_file", json!({"path": "a\\n'b'\n\\d", "deep": true}))]);
 }

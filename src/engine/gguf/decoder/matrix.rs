@@ -136,6 +136,7 @@ fn multiply_plainly(rows: &Rows<'_>, out: &mut [f32]) {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::inline_always, reason = "all of it must be compiled for the machine that was found")]
 mod avx2 {
     use std::arch::x86_64::{__m256, __m256i};
 
@@ -188,8 +189,9 @@ mod avx2 {
         }
         let mut out = [0.0; TOKENS];
         for ((out, sum), offset) in out.iter_mut().zip(sums).zip(offsets) {
-            let [a, b, c, d, e, f, g, h]: [f32; 8] = cast(sum);
-            *out = ((a + e) + (c + g)) + ((b + f) + (d + h)) + offset;
+            let [first, second]: [[f32; 4]; 2] = cast(sum);
+            let [one, two, three, four] = std::array::from_fn(|at| first[at] + second[at]);
+            *out = (one + three) + (two + four) + offset;
         }
         out
     }

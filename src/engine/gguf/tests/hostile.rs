@@ -46,7 +46,9 @@ fn sizes_of_tensors_are_checked() {
         let mut bytes = TinyFile::new().tensor("t", &[1]).bytes();
         let mut header = bytes[..24 + 9].to_vec();
         header.extend((sizes.len() as u32).to_le_bytes());
-        sizes.iter().for_each(|size| header.extend(size.to_le_bytes()));
+        for size in sizes {
+            header.extend(size.to_le_bytes());
+        }
         header.extend(bytes.split_off(24 + 9 + 4 + 8));
         assert!(refusal(&header).contains("the tensor t "), "{sizes:?}");
     }

@@ -40,14 +40,18 @@ impl TinyFile {
     pub(super) fn texts(self, key: &str, values: &[&str]) -> Self {
         let mut bytes = 8_u32.to_le_bytes().to_vec();
         bytes.extend((values.len() as u64).to_le_bytes());
-        values.iter().for_each(|value| text(&mut bytes, value));
+        for value in values {
+            text(&mut bytes, value);
+        }
         self.raw(key, 9, &bytes)
     }
 
     pub(super) fn numbers(self, key: &str, values: &[i32]) -> Self {
         let mut bytes = 5_u32.to_le_bytes().to_vec();
         bytes.extend((values.len() as u64).to_le_bytes());
-        values.iter().for_each(|value| bytes.extend(value.to_le_bytes()));
+        for value in values {
+            bytes.extend(value.to_le_bytes());
+        }
         self.raw(key, 9, &bytes)
     }
 
@@ -68,7 +72,9 @@ impl TinyFile {
         for (name, sizes) in &self.tensors {
             text(&mut out, name);
             out.extend((sizes.len() as u32).to_le_bytes());
-            sizes.iter().for_each(|size| out.extend(size.to_le_bytes()));
+            for size in sizes {
+                out.extend(size.to_le_bytes());
+            }
             out.extend(0_u32.to_le_bytes());
             out.extend((data.len() as u64).to_le_bytes());
             for _ in 0..sizes.iter().product::<u64>() {

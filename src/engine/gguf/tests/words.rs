@@ -14,7 +14,9 @@ fn tokenizer(file: &TinyFile) -> Result<Tokenizer, String> {
 
 fn decoded(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
     let mut bytes = Vec::new();
-    tokens.iter().for_each(|token| tokenizer.decode(*token, &mut bytes));
+    for token in tokens {
+        tokenizer.decode(*token, &mut bytes);
+    }
     String::from_utf8(bytes).unwrap()
 }
 
